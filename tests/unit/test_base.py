@@ -1,0 +1,157 @@
+"""The base modules: errors, seeding, files, registry, protocol."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsabench import resources, seeding
+from wsabench.errors import SpecError, StorageError, UnknownNameError, nearest_names, unknown_name
+from wsabench.protocol import Protocol
+from wsabench.registry import Registry
+
+
+def test_unknown_name_lists_the_nearest() -> None:
+    error = unknown_name("game", "breakot", ["breakout", "pong"], "Run `wsabench list games`.")
+    assert str(error) == "Unknown game 'breakot'. Did you mean 'breakout'? Run `wsabench list games`."
+
+
+def test_unknown_name_lists_what_exists_when_nothing_is_near() -> None:
+    assert str(unknown_name("game", "zzz", ["b", "a"])) == "Unknown game 'zzz'. Allowed: a, b."
+    assert str(unknown_name("agent", "zzz", [])) == "Unknown agent 'zzz'. No agent is available."
+
+
+def test_nearest_names_ignore_case() -> None:
+    assert nearest_names("HUE-ROTAT", ["hue-rotate", "value"]) == ["hue-rotate"]
+
+
+def test_streams_depend_on_every_name_and_on_its_type() -> None:
+    seeds = {
+        seeding.stream_entropy(0, "a"),
+        seeding.stream_entropy(1, "a"),
+        seeding.stream_entropy(0, "b"),
+        seeding.stream_entropy(0, "a", 1),
+        seeding.stream_entropy(0, "a", "1"),
+        seeding.stream_entropy(0, "a/str:1"),
+    }
+    assert len(seeds) == 6
+
+
+def test_streams_are_stable() -> None:
+    # A change here changes every published table: raise the engine version with it.
+    assert seeding.evaluation_seed("breakout", 0) == 205842738
+    first = seeding.generator(3, "noop").integers(0, 1000, 4)
+    assert np.array_equal(first, seeding.generator(3, "noop").integers(0, 1000, 4))
+
+
+def test_training_and_evaluation_seeds_are_disjoint() -> None:
+    evaluation = {seeding.evaluation_seed("pong", episode) for episode in range(500)}
+    training = {seeding.training_seed(seed, "lane", lane) for seed in range(20) for lane in range(25)}
+    assert len(evaluation) == 500
+    assert len(training) == 500
+    assert all(seed % 2 == 0 for seed in evaluation)
+    assert all(seed % 2 == 1 for seed in training)
+
+
+def test_atomic_path_keeps_the_old_file_when_the_disk_is_full(tmp_path: Path) -> None:
+    target = tmp_path / "table.txt"
+    target.write_text("old")
+
+    def write() -> None:
+        with resources.atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(StorageError, match=r"Cannot write .*table\.txt: No space left on device\. Free space"):
+        write()
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["table.txt"]
+
+
+def test_atomic_path_leaves_nothing_when_the_block_fails(tmp_path: Path) -> None:
+    def write() -> None:
+        with resources.atomic_path(tmp_path / "table.txt"):
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_write_text_replaces(tmp_path: Path) -> None:
+    resources.write_text(tmp_path / "a", "1")
+    resources.write_text(tmp_path / "a", "2")
+    assert (tmp_path / "a").read_text() == "2"
+
+
+def test_unwritable_places_are_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="Cannot create the folder"):
+        resources.make_dir(tmp_path / "file" / "below")
+
+
+def test_missing_data_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSABENCH_DATA", str(tmp_path))
+    with pytest.raises(StorageError, match="data folder 'baselines' was not found"):
+        resources.data_dir("baselines")
+
+
+def test_state_dir_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("WSABENCH_HOME", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert resources.state_dir() == tmp_path / "wsabench"
+    monkeypatch.setenv("WSABENCH_HOME", str(tmp_path / "here"))
+    assert resources.state_dir() == tmp_path / "here"
+
+
+def test_registry_refuses_a_second_item_of_the_same_name() -> None:
+    registry: Registry[int] = Registry("thing")
+    registry.add("one", 1)
+    assert registry["one"] == 1
+    assert list(registry) == ["one"]
+    assert "two" not in registry
+    with pytest.raises(SpecError, match="registered twice"):
+        registry.add("one", 2)
+    with pytest.raises(UnknownNameError, match="Unknown thing 'on'"):
+        registry["on"]
+
+
+def test_named_protocols() -> None:
+    assert Protocol.evaluation() == Protocol()
+    assert Protocol.training().episodic_life
+    assert Protocol.training().clip_rewards
+    machado = Protocol.machado()
+    assert (machado.sticky_probability, machado.noop_max, machado.max_frames) == (0.25, 0, 18_000)
+
+
+def test_protocol_round_trip() -> None:
+    protocol = Protocol(noop_max=3, action_selection="greedy")
+    assert Protocol.from_dict(protocol.to_dict()) == protocol
+    with pytest.raises(UnknownNameError, match="Unknown protocol field 'noop_maxx'. Did you mean 'noop_max'"):
+        Protocol.from_dict({"noop_maxx": 3})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("frame_skip", 0, "integers from 1"),
+        ("frame_skip", True, "integers from 1"),
+        ("stall_steps", -1, "integers from 0"),
+        ("sticky_probability", 1.01, "numbers from 0 to 1"),
+        ("sticky_probability", -0.01, "numbers from 0 to 1"),
+        ("clip_rewards", 1, "true or false"),
+        ("action_selection", "best", "sampled, greedy"),
+    ],
+)
+def test_protocol_ranges(field: str, value: object, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Protocol(**{field: value})  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(("field", "value"), [("frame_skip", 1), ("stall_steps", 0), ("sticky_probability", 1.0)])
+def test_protocol_boundaries_are_allowed(field: str, value: float) -> None:
+    assert getattr(Protocol(**{field: value}), field) == value  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,73 @@
+"""The errors a user can cause, and how their messages are made.
+
+Every message says what was wrong and where, what was found, what is allowed and how to fix it. The command line shows
+it without a traceback and exits with 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class WsabenchError(Exception):
+    """Base of everything a user can cause; its text is meant for the user."""
+
+
+class UnknownNameError(WsabenchError):
+    """A name (game, suite, perturbation, agent, ...) that does not exist."""
+
+
+class SpecError(WsabenchError):
+    """A perturbation, suite, agent or protocol description that is malformed or does not fit."""
+
+
+class ShapeError(WsabenchError):
+    """Arrays whose shapes do not match each other or the contract."""
+
+
+class CheckpointError(WsabenchError):
+    """A checkpoint that is missing, damaged, foreign or needs encoders that are not there."""
+
+
+class ResultSetError(WsabenchError):
+    """A result directory that is missing, damaged, foreign or made by an incompatible run."""
+
+
+class StorageError(WsabenchError):
+    """Files that cannot be read or written: full disk, unwritable path."""
+
+
+class WorkerError(WsabenchError):
+    """A worker process that died or failed."""
+
+
+def nearest_names(name: str, allowed: Iterable[str], limit: int = 3) -> list[str]:
+    """Return up to `limit` allowed names that look like `name`, best first."""
+    by_folded = {candidate.casefold(): candidate for candidate in allowed}
+    close = difflib.get_close_matches(name.casefold(), by_folded, n=limit, cutoff=0.5)
+    return [by_folded[match] for match in close]
+
+
+def unknown_name(what: str, name: str, allowed: Iterable[str], hint: str = "") -> UnknownNameError:
+    """Build the error for a name that does not exist.
+
+    Args:
+        what: The kind of thing, for example `"game"`.
+        name: The name that was given.
+        allowed: All names that exist.
+        hint: How to list them, for example "Run `wsabench list games`."
+
+    Returns:
+        The error, with the nearest names, or all of them when they are few.
+    """
+    names = sorted(allowed)
+    near = nearest_names(name, names)
+    if near:
+        text = f"Did you mean {' or '.join(repr(n) for n in near)}?"
+    elif not names:
+        text = f"No {what} is available."
+    else:
+        shown = ", ".join(names[:12])
+        text = f"Allowed: {shown}{', ...' if len(names) > 12 else ''}."
+    return UnknownNameError(f"Unknown {what} {name!r}. {text}{' ' + hint if hint else ''}")

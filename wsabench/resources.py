@@ -1,0 +1,98 @@
+"""Where the data folders are: inside the installed package, or beside it in a checkout.
+
+Also how files are written: to a temporary name in the same folder, then renamed, so that no reader sees half a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from wsabench.errors import StorageError
+
+DataFolder = Literal["perturbations", "baselines"]
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def data_dir(name: DataFolder) -> Path:
+    """Return the folder with the catalogue (`perturbations`) or the shipped agents (`baselines`).
+
+    The environment variable `WSABENCH_DATA` names another place that holds both. Otherwise a wheel carries them as
+    `wsabench/_data/NAME`; in a checkout they stand beside the package.
+
+    Raises:
+        StorageError: The folder is in none of these places.
+    """
+    override = os.environ.get("WSABENCH_DATA")
+    candidates = [Path(override) / name] if override else [_PACKAGE / "_data" / name, _PACKAGE.parent / name]
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    tried = ", ".join(str(c) for c in candidates)
+    raise StorageError(f"The data folder {name!r} was not found. Looked in: {tried}. Reinstall wsabench.")
+
+
+def state_dir() -> Path:
+    """Return where unfinished work is kept (training checkpoints, frame stores), outside any source tree.
+
+    `WSABENCH_HOME`, else `$XDG_STATE_HOME/wsabench`, else `~/.local/state/wsabench`.
+    """
+    if home := os.environ.get("WSABENCH_HOME"):
+        return Path(home)
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "wsabench"
+
+
+def make_dir(path: Path) -> Path:
+    """Create a folder with its parents and return it.
+
+    Raises:
+        StorageError: It cannot be created.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"Cannot create the folder {path}: {error.strerror}. Choose another place.") from error
+    return path
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; when the block succeeds it is synced and renamed to `path`.
+
+    Raises:
+        StorageError: The file cannot be written (full disk, no permission); nothing is left behind.
+    """
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.fchmod(handle, 0o666 & ~umask)
+        os.close(handle)
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"Cannot write {path}: {reason}. Free space or choose another place.") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically (UTF-8).
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
