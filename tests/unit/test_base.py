@@ -131,7 +131,7 @@ def test_named_protocols() -> None:
 def test_protocol_round_trip() -> None:
     protocol = Protocol(noop_max=3, action_selection="greedy")
     assert Protocol.from_dict(protocol.to_dict()) == protocol
-    with pytest.raises(UnknownNameError, match="Unknown protocol field 'noop_maxx'. Did you mean 'noop_max'"):
+    with pytest.raises(UnknownNameError, match=r"Unknown protocol field 'noop_maxx'\. Did you mean 'noop_max'"):
         Protocol.from_dict({"noop_maxx": 3})
 
 

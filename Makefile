@@ -1,0 +1,64 @@
+# `make run` and `make test` need Python 3.11 and nothing else; both make .venv on first use.
+# Elsewhere than on a machine with only CPU wheels, say where torch comes from:
+#   make run TORCH_INDEX=<address of PyTorch's own CPU wheel index>
+PYTHON ?= python3.11
+TORCH_INDEX ?=
+AGENT ?= wsa
+GAME ?= breakout
+SEED ?= 0
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
+INSTALL := $(PIP) --no-build-isolation --editable
+
+.PHONY: run test test-slow lint format pretrain train clean
+
+run: $(VENV)/.run
+	$(BIN)/wsabench run --suite color-shift --profile quick --out runs/quick
+	$(BIN)/wsabench report runs/quick
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+pretrain: $(VENV)/.run
+	$(BIN)/wsabench pretrain --game $(GAME)
+
+train: $(VENV)/.run
+	$(BIN)/wsabench train --agent $(AGENT) --game $(GAME) --seed $(SEED) --preset compact
+
+clean:
+	rm -rf $(VENV) runs build dist
+
+# One stamp for each set of extras: nothing is installed again until the pins change.
+$(VENV)/.base: constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned packages (the first time this takes a few minutes)"
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --no-deps torch
+	$(PIP) hatchling editables
+	touch $@
+
+$(VENV)/.run: $(VENV)/.base pyproject.toml
+	$(INSTALL) .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(INSTALL) '.[test]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.test
+	$(INSTALL) '.[test,dev]'
+	touch $@

@@ -1,0 +1,49 @@
+"""Cheap policies that a worker process can import."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wsabench.types import LaneBatch
+
+NUM_ACTIONS = 4
+
+
+class Sampler:
+    """Draws from each lane's generator and from what it sees; counts as one trained network."""
+
+    def __init__(self, version: str | None) -> None:
+        self.version = version
+
+    def act(self, observations: np.ndarray, lanes: LaneBatch) -> np.ndarray:
+        drawn = [int(generator.integers(NUM_ACTIONS)) for generator in lanes.generators]
+        seen = observations[:, -1].sum(axis=(1, 2), dtype=np.int64)
+        return (np.array(drawn, dtype=np.int64) + seen) % NUM_ACTIONS
+
+
+class Attender(Sampler):
+    """The same, with weights over two made-up encoders."""
+
+    batch_size = 16
+    encoder_names = ("bright", "dark")
+
+    def act_with_attention(self, observations: np.ndarray, lanes: LaneBatch) -> tuple[np.ndarray, np.ndarray]:
+        share = (observations[:, -1].mean(axis=(1, 2)) / 255).astype(np.float32)
+        return self.act(observations, lanes), np.stack([share, 1 - share], axis=1)
+
+
+sampler = Sampler("1")
+attender = Attender("1")
+unversioned = Sampler(None)
+
+
+def dying(observations: np.ndarray) -> np.ndarray:
+    """End the process as a crash would."""
+    import os
+
+    os._exit(7)
+
+
+def wrong(observations: np.ndarray) -> np.ndarray:
+    """Choose an action that no game has."""
+    return np.full(len(observations), 99)

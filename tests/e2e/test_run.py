@@ -1,0 +1,227 @@
+"""Whole runs of cheap policies on the real game."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from run_bench import SETTINGS, run_small
+from scripted_policies import Sampler, unversioned, wrong
+
+from wsabench.errors import ResultSetError, SpecError, StorageError, WorkerError
+from wsabench.evaluation import Job, SilentReporter, run
+from wsabench.evaluation import store as store_module
+from wsabench.protocol import Protocol
+
+SMALL: dict[str, Any] = {
+    "suite": "smoke",
+    "protocol": Protocol(max_frames=80),
+    "workers": 1,
+}
+HERE = Path(__file__).parent
+
+
+class Notebook(SilentReporter):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.lines: list[str] = []
+        self.num_steps = 0
+
+    def planned(self, jobs: Sequence[Job], finished: Sequence[Job]) -> None:
+        self.lines.append(f"planned {len(jobs)} {len(finished)}")
+
+    def job_started(self, job: Job) -> None:
+        self.lines.append("started")
+
+    def job_finished(self, job: Job, returns: Any) -> None:
+        self.lines.append(f"finished {len(returns)}")
+
+    def steps(self, num_steps: int) -> None:
+        self.num_steps += num_steps
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def finished(self, path: Path) -> None:
+        self.lines.append("end")
+
+
+class Interrupting(SilentReporter):
+    """Presses Ctrl-C when the first job is finished."""
+
+    def job_finished(self, job: Job, returns: Any) -> None:
+        raise KeyboardInterrupt
+
+
+def test_a_run_writes_a_whole_result_set(tmp_path: Path) -> None:
+    notebook = Notebook()
+    result = run(**SMALL, agents=[Sampler("1")], out=tmp_path / "out", reporter=notebook)
+    assert result.is_complete
+    assert notebook.lines == ["planned 3 0", *["started"] * 3, *["finished 2"] * 3, "end"]
+    assert notebook.num_steps == result.episodes["length"].sum()
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["suite"]["name"] == "smoke"
+    assert manifest["protocol"]["max_frames"] == 80
+    assert manifest["start"] <= manifest["end"]
+    assert manifest["agents"][0]["source"].endswith("scripted_policies:Sampler")
+    assert len(manifest["roms"]["breakout"]) == 64
+    assert manifest["reference_scores"]["breakout"]["random"] == pytest.approx(1.7)
+    names = sorted(path.name for path in (tmp_path / "out" / "frames").iterdir())
+    assert names == ["breakout--clean.png", "breakout--hue-rotate@3.png", "breakout--palette-pal.png"]
+    pictures = [cv2.imread(str(tmp_path / "out" / "frames" / name)) for name in names]
+    assert {picture.shape for picture in pictures} == {(210, 160 + 8 + 210, 3)}
+    assert (pictures[0] != pictures[1]).any()
+
+
+def test_episodes_of_all_cells_are_paired(tmp_path: Path) -> None:
+    result = run(**SMALL, agents={"a": Sampler("1"), "b": Sampler("1")}, out=tmp_path / "out")
+    assert (result.episodes.groupby("episode")["episode_seed"].nunique() == 1).all()
+    tables = [part.reset_index(drop=True) for _, part in result.episodes.groupby("agent")]
+    columns = ["perturbation", "episode_seed", "return", "length", "end"]
+    assert tables[0][columns].equals(tables[1][columns])
+
+
+def test_the_default_directory_is_the_same_for_the_same_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = run(**SMALL, agents=[Sampler("1")], perturbations=["clean"])
+    again = run(**SMALL, agents=[Sampler("1")], perturbations=["clean"])
+    other = run(**SMALL, agents=[Sampler("2")], perturbations=["clean"])
+    assert first.path == again.path != other.path
+    assert first.path.parent == Path("runs")
+    assert first.path.name.startswith("smoke-quick-")
+
+
+def test_a_policy_without_version_is_run_again(tmp_path: Path) -> None:
+    options = {**SMALL, "perturbations": ["clean"], "out": tmp_path / "out"}
+    first = run(**options, agents={"mine": unversioned})
+    notebook = Notebook()
+    again = run(**options, agents={"mine": unversioned}, reporter=notebook)
+    assert notebook.lines[:2] == ["planned 1 0", "started"]
+    assert "mine: finished jobs are run again" in notebook.notes[0]
+    assert again.episodes.equals(first.episodes)
+    assert len(again.manifest["resumed"]) == 1
+
+
+def test_another_run_in_the_same_directory_is_refused(tmp_path: Path) -> None:
+    run(**SMALL, agents={"mine": Sampler("1")}, perturbations=["clean"], out=tmp_path / "out")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(ResultSetError, match=r"agents: only there .*mine.* only here .*mine"):
+        run(**SMALL, agents={"mine": Sampler("2")}, perturbations=["clean"], out=tmp_path / "out")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_full_disk_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = store_module.pq.write_table
+    written: list[object] = []
+
+    def fill_up(table: object, where: object) -> None:
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(where)
+        write(table, where)
+
+    monkeypatch.setattr(store_module.pq, "write_table", fill_up)
+    options = {**SMALL, "agents": [Sampler("1")], "out": tmp_path / "out"}
+    with pytest.raises(StorageError, match="No space left on device"):
+        run(**options)
+    monkeypatch.undo()
+    notebook = Notebook()
+    result = run(**options, reporter=notebook)
+    assert notebook.lines[0] == "planned 3 2"
+    assert result.episodes.equals(run(**{**options, "out": tmp_path / "whole"}).episodes)
+
+
+def test_an_unwritable_place_stops_before_the_first_frame(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    notebook = Notebook()
+    with pytest.raises(StorageError, match="Cannot create the folder"):
+        run(**SMALL, agents=[Sampler("1")], out=tmp_path / "file" / "out", reporter=notebook)
+    assert notebook.lines == []
+
+
+@pytest.mark.parametrize("workers", [0, -1, True, 1.5])
+def test_workers_are_counted_from_one(tmp_path: Path, workers: Any) -> None:
+    with pytest.raises(SpecError, match=r"number of workers is .* Allowed: integers from 1"):
+        run(**{**SMALL, "workers": workers}, agents=[Sampler("1")], out=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_objects_play_in_this_process_and_the_run_says_so(tmp_path: Path) -> None:
+    notebook = Notebook()
+    options = {**SMALL, "workers": 2, "perturbations": ["clean"]}
+    run(**options, agents={"mine": Sampler("1")}, out=tmp_path / "out", reporter=notebook)
+    assert "mine: Python objects play in this process only" in notebook.notes[0]
+
+
+def test_impossible_actions_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"chose action 99\. Allowed: 0 to 3"):
+        run(**SMALL, agents=[wrong], out=tmp_path / "out")
+
+
+def test_an_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(**SMALL, agents=[Sampler("1")], out=tmp_path / "out", reporter=Interrupting())
+    notebook = Notebook()
+    run(**SMALL, agents=[Sampler("1")], out=tmp_path / "out", reporter=notebook)
+    assert notebook.lines[0] == "planned 3 1"
+
+
+def test_a_dead_worker_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match=r"ended with exit code 7 .* 0 of \d+ jobs are finished and kept"):
+        run_small(tmp_path / "out", workers=2, agents="scripted_policies:dying")
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.slow
+def test_errors_and_interrupts_with_workers(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="chose action 99"):
+        run_small(tmp_path / "wrong", workers=2, agents="scripted_policies:wrong")
+    with pytest.raises(KeyboardInterrupt):
+        run_small(tmp_path / "out", workers=2, reporter=Interrupting())
+    assert multiprocessing.active_children() == []
+    notebook = Notebook()
+    run_small(tmp_path / "out", workers=1, reporter=notebook)
+    assert notebook.lines[0] == f"planned {2 * len(SETTINGS['perturbations'])} 1"
+
+
+@pytest.mark.slow
+def test_a_script_without_main_guard_may_use_workers(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\nfrom run_bench import run_small\n"
+        f"print(len(run_small(Path({str(tmp_path / 'out')!r}), workers=2).episodes))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(HERE)}
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(2 * len(SETTINGS["perturbations"]) * SETTINGS["episodes"])]
+
+
+def test_reading_a_result_set_needs_neither_torch_nor_emulator(tmp_path: Path) -> None:
+    run(**SMALL, agents=[Sampler("1")], perturbations=["clean"], out=tmp_path / "out")
+    code = (
+        "import sys; from wsabench.evaluation import load_result; result = load_result(sys.argv[1]); "
+        "print(len(result.episodes), *[name for name in ('torch', 'ale_py', 'gymnasium') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2"]
+
+
+def test_pictures_are_the_same_every_time(tmp_path: Path) -> None:
+    options = {**SMALL, "agents": [Sampler("1")], "perturbations": ["clean"]}
+    paths = [run(**options, out=tmp_path / name).path / "frames" / "breakout--clean.png" for name in ("a", "b")]
+    assert np.array_equal(*[cv2.imread(str(path)) for path in paths])

@@ -1,0 +1,46 @@
+"""A stand-in for the encoder bank: cheap, deterministic embeddings, one vector and two maps."""
+
+from __future__ import annotations
+
+import torch
+
+from wsabench.agents import AgentSpec
+
+SHAPES = {"vector": (6,), "map": (3, 12, 12), "context": (2, 4, 4)}
+
+
+class FakeBank:
+    """Embeds by fixed random projections of the downsampled stack."""
+
+    names = ("vector", "map")
+    context = "context"
+    shapes = SHAPES
+    hashes = {"vector": "1" * 64, "map": "2" * 64, "context": "3" * 64}
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(7)
+        self._projections = {
+            name: torch.randn(4 * 49, torch.Size(shape).numel(), generator=generator) for name, shape in SHAPES.items()
+        }
+
+    def embed(self, stack: torch.Tensor) -> dict[str, torch.Tensor]:
+        pixels = stack.float().unflatten(2, (7, 12)).unflatten(4, (7, 12)).mean((3, 5)).flatten(1) / 255
+        return {
+            name: (pixels @ projection).unflatten(1, SHAPES[name]).half()
+            for name, projection in self._projections.items()
+        }
+
+
+def wsa_spec(**changes: object) -> AgentSpec:
+    values: dict = {
+        "name": "tiny-wsa",
+        "kind": "wsa",
+        "preset": "compact",
+        "width": 8,
+        "head_units": (16,),
+        "encoders": ("vector", "map"),
+        "context": "context",
+        "adapter_channels": 2,
+        "adapter_cells": 4,
+    }
+    return AgentSpec(**{**values, **changes})

@@ -1,0 +1,197 @@
+"""A made-up result set in the contract's format: two agents, two train seeds, nine cells, eight episodes, frames."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+CELLS = (
+    ("clean", None),
+    ("hue-rotate", 1),
+    ("hue-rotate", 3),
+    ("hue-rotate", 5),
+    ("value", 3),
+    ("contrast", 3),
+    ("invert", None),
+    ("palette-pal", None),
+    ("palette-shuffle", None),
+)
+EFFECTS = (0.0, 2.1, 5.2, 8.4, 12.0, 9.5, 60.2, 3.3, 20.8)
+KEPT = {"wsa": (1.0, 0.95, 0.8, 0.6, 0.7, 0.75, 0.1, 0.9, 0.3), "e2e": (1.0, 0.9, 0.7, 0.5, 0.8, 0.6, 0.05, 0.9, 0.2)}
+CLEAN_RETURN = {"wsa": 16.0, "e2e": 19.0}
+ENCODERS = ("sr", "oke", "okk", "vos")
+REFERENCES = {"breakout": {"random": 1.7, "human": 30.5}, "pong": {"random": -20.7, "human": 14.6}}
+
+
+def label(name: str, severity: int | None) -> str:
+    """Return the written name of a cell."""
+    return name if severity is None else f"{name}@{severity}"
+
+
+def write_result_set(
+    path: Path,
+    agents: tuple[str, ...] = ("wsa", "e2e"),
+    train_seeds: tuple[int, ...] = (0, 1),
+    cells: tuple[tuple[str, int | None], ...] = CELLS,
+    games: tuple[str, ...] = ("breakout",),
+    episodes: int = 8,
+    **manifest: Any,
+) -> Path:
+    """Write a result set; `manifest` overrides entries. The same arguments give the same numbers."""
+    for folder in ("episodes", "attention", "frames"):
+        (path / folder).mkdir(parents=True, exist_ok=True)
+    jobs = []
+    grid = [(agent, seed, game, cell) for agent in agents for seed in train_seeds for game in games for cell in cells]
+    for agent, seed, game, cell in grid:
+        file = f"{agent}-seed{seed}--{game}--{label(*cell)}.parquet"
+        fingerprint = hashlib.sha256(file.encode()).hexdigest()
+        table = episode_rows(agent, seed, game, cell, episodes).assign(fingerprint=fingerprint)
+        write_shard(path / "episodes" / file, table)
+        if agent == "wsa":
+            write_shard(path / "attention" / file, attention_rows(agent, seed, game, cell))
+        job = {"agent": agent, "train_seed": seed, "game": game, "perturbation": label(*cell), "file": file}
+        jobs.append({**job, "fingerprint": fingerprint})
+    for game in games:
+        for cell in cells:
+            write_frame(path / "frames", game, cell)
+    content = base_manifest(agents, train_seeds, cells, games, episodes)
+    content |= {"jobs": jobs, **manifest}
+    (path / "manifest.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+    return path
+
+
+def episode_rows(agent: str, seed: int, game: str, cell: tuple[str, int | None], episodes: int) -> pd.DataFrame:
+    """Return episodes with noise shared by episode seed, so that clean and perturbed are correlated."""
+    name, severity = cell
+    kept = dict(zip(CELLS, KEPT.get(agent, KEPT["e2e"]), strict=True)).get(cell, 0.5)
+    low, span = REFERENCES[game]["random"], REFERENCES[game]["human"] - REFERENCES["breakout"]["random"]
+    rng = np.random.default_rng([len(agent), seed, *map(ord, label(*cell))])
+    shared = np.random.default_rng(seed).normal(0.0, 2.5, episodes)
+    clean = CLEAN_RETURN.get(agent, 10.0) + 3.0 * seed + (0.0 if game == "breakout" else span * 0.1)
+    returns = np.maximum(low, np.round(low + kept * (clean - 1.7) + shared + rng.normal(0.0, 1.5, episodes)))
+    ends = np.where(rng.uniform(size=episodes) < 0.3 * (kept < 0.35), "stalled", "game_over")
+    return pd.DataFrame(
+        {
+            **job_columns(agent, seed, game, name, severity, episodes),
+            "episode_seed": 1000 + 2 * np.arange(episodes),
+            "episode": np.arange(episodes),
+            "return": returns,
+            "length": (400 + 20 * (returns - low) + rng.integers(0, 30, episodes)).astype(np.int64),
+            "end": ends,
+        }
+    )
+
+
+def attention_rows(agent: str, seed: int, game: str, cell: tuple[str, int | None]) -> pd.DataFrame:
+    """Return attention weights that drift from the first encoder to the last under strong shifts."""
+    name, severity = cell
+    drift = 1.0 - dict(zip(CELLS, KEPT["wsa"], strict=True)).get(cell, 0.5)
+    logits = np.array([1.4 - 2.0 * drift, 0.6, -0.6 + 0.2 * seed, 0.2 + 1.2 * drift])
+    weights = np.exp(logits) / np.exp(logits).sum()
+    return pd.DataFrame(
+        {
+            **job_columns(agent, seed, game, name, severity, len(ENCODERS)),
+            "encoder": ENCODERS,
+            "mean": weights,
+            "sd": 0.3 * weights,
+            "entropy": float(-(weights * np.log(weights)).sum()),
+            "num_steps": 4000,
+        }
+    )
+
+
+def job_columns(agent: str, seed: int, game: str, name: str, severity: int | None, count: int) -> dict[str, Any]:
+    """Return the columns that name a job."""
+    return {
+        "agent": [agent] * count,
+        "train_seed": np.full(count, seed, dtype=np.int64),
+        "game": [game] * count,
+        "family": ["clean" if name == "clean" else "color"] * count,
+        "perturbation": [name] * count,
+        "severity": pd.array([pd.NA if severity is None else severity] * count, dtype="Int64"),
+    }
+
+
+def write_shard(path: Path, table: pd.DataFrame) -> None:
+    """Write a table with the types of the contract; only the severity may be missing."""
+    drawn = pa.Table.from_pandas(table, preserve_index=False)
+    fields = [
+        pa.field(
+            field.name, pa.string() if pa.types.is_large_string(field.type) else field.type, field.name == "severity"
+        )
+        for field in drawn.schema
+    ]
+    pq.write_table(drawn.cast(pa.schema(fields)).replace_schema_metadata(), path)
+
+
+def write_frame(folder: Path, game: str, cell: tuple[str, int | None]) -> None:
+    """Write what a person sees and what the agent sees, side by side."""
+    hue = 20 * list(CELLS).index(cell) if cell in CELLS else 0
+    screen = np.zeros((210, 160, 3), np.uint8)
+    for row in range(6):
+        color = np.array([[[(hue + 25 * row) % 180, 200, 190]]], np.uint8)
+        screen[57 + 6 * row : 63 + 6 * row, 8:152] = cv2.cvtColor(color, cv2.COLOR_HSV2BGR)[0, 0]
+    screen[17:31] = screen[:, :8] = screen[:, 152:] = (142, 142, 142)
+    screen[189:193, 70:86] = (72, 72, 200)
+    grey = cv2.cvtColor(cv2.resize(screen, (84, 84), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    seen = cv2.cvtColor(cv2.resize(grey, (210, 210), interpolation=cv2.INTER_NEAREST), cv2.COLOR_GRAY2BGR)
+    picture = np.concatenate([screen, np.full((210, 8, 3), 255, np.uint8), seen], axis=1)
+    cv2.imwrite(str(folder / f"{game}--{label(*cell)}.png"), picture)
+
+
+def base_manifest(
+    agents: tuple[str, ...],
+    train_seeds: tuple[int, ...],
+    cells: tuple[tuple[str, int | None], ...],
+    games: tuple[str, ...],
+    episodes: int,
+) -> dict[str, Any]:
+    """Return a manifest as a run writes it, without its jobs."""
+    entries = [
+        {
+            "name": agent,
+            "train_seed": seed,
+            "game": game,
+            "checkpoint_hash": hashlib.sha256(f"{agent}{seed}{game}".encode()).hexdigest(),
+            "kind": "agent",
+            "source": agent,
+            "encoders": list(ENCODERS) if agent == "wsa" else [],
+        }
+        for agent in agents
+        for seed in train_seeds
+        for game in games
+    ]
+    return {
+        "schema_version": 1,
+        "suite": {"name": "color-shift", "summary": "Colour shifts", "content_hash": "5" * 64},
+        "profile": "quick",
+        "protocol": {"frame_skip": 4, "noop_max": 30, "sticky_probability": 0.0, "action_selection": "sampled"},
+        "seed": 0,
+        "episodes": episodes,
+        "games": list(games),
+        "perturbations": [label(*cell) for cell in cells],
+        "effects": {
+            game: {
+                label(*cell): effect for cell, effect in zip(CELLS, EFFECTS, strict=True) if cell in cells and effect
+            }
+            for game in games
+        },
+        "reference_scores": {game: REFERENCES[game] for game in games},
+        "agents": entries,
+        "engine_version": 1,
+        "versions": {"python": "3.11.2", "wsabench": "0.1.0", "ale-py": "0.12.1", "torch": "2.13.0"},
+        "roms": dict.fromkeys(games, "a" * 64),
+        "command_line": "wsabench run --suite color-shift --profile quick",
+        "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
+        "host": {"system": "Linux", "machine": "x86_64", "processor": "a processor", "cores": 2},
+        "start": "2026-01-01T00:00:00+00:00",
+        "end": "2026-01-01T00:04:00+00:00",
+    }

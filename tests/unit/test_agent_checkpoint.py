@@ -1,0 +1,221 @@
+"""Agent files: what is written is what is read, and whatever is wrong is said."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from wsabench.agents import (
+    AGENT_FILE,
+    AgentMeta,
+    AgentSpec,
+    AttentionPolicy,
+    build_agent,
+    list_agents,
+    load_agent,
+    load_spec,
+    package_versions,
+    read_checkpoint,
+    save_checkpoint,
+)
+from wsabench.encoders import (
+    EncoderBank,
+    build_encoder,
+    encoder_path,
+    measure_standardisation,
+    save_encoder,
+    set_batch_norm_statistics,
+)
+from wsabench.errors import CheckpointError, SpecError, UnknownNameError
+from wsabench.types import LaneBatch
+
+STACKS = np.random.default_rng(0).integers(0, 256, (24, 4, 84, 84), dtype=np.uint8)
+WSA = AgentSpec(name="wsa", kind="wsa", preset="compact", width=8, encoders=("okk",), context="ae")
+
+
+def describe(spec: AgentSpec, hashes: dict[str, str] | None = None, **changes: Any) -> AgentMeta:
+    values: dict[str, Any] = {
+        "spec": spec,
+        "game": "breakout",
+        "train_seed": 1,
+        "num_actions": 4,
+        "steps": 2048,
+        "training": {"name": "compact"},
+        "encoder_hashes": hashes or {},
+        "versions": package_versions(),
+    }
+    return AgentMeta(**{**values, **changes})
+
+
+def save_e2e(path: Path, **changes: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(path, build_agent(load_spec("e2e"), 4, seed=9).state_dict(), describe(load_spec("e2e"), **changes))
+    return path
+
+
+def save_encoders(folder: Path, seed: int = 0) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    frames = torch.from_numpy(STACKS)
+    for name in WSA.all_encoders:
+        encoder = build_encoder(name, seed)
+        set_batch_norm_statistics(encoder, frames)
+        save_encoder(
+            encoder_path("breakout", name, folder),
+            encoder,
+            measure_standardisation(encoder, frames),
+            {"game": "breakout"},
+        )
+    return folder
+
+
+def save_wsa(folder: Path) -> Path:
+    bank = EncoderBank.load("breakout", WSA.encoders, "ae", save_encoders(folder / "encoders"))
+    path = folder / AGENT_FILE
+    save_checkpoint(path, build_agent(WSA, 4, bank.shapes).state_dict(), describe(WSA, bank.hashes))
+    return path
+
+
+def act(policy: Any) -> list[int]:
+    batch = LaneBatch(
+        ids=np.arange(24),
+        generators=tuple(np.random.default_rng(lane) for lane in range(24)),
+        episode_starts=np.zeros(24, np.bool_),
+        encoder_operations=(None,) * 24,
+    )
+    return policy.act(STACKS, batch).tolist()
+
+
+def test_a_round_trip_keeps_everything(tmp_path: Path) -> None:
+    path = save_e2e(tmp_path / "a.safetensors")
+    checkpoint = read_checkpoint(path)
+    assert checkpoint.meta == describe(load_spec("e2e"))
+    policy = load_agent(path, game="breakout")
+    assert (policy.name, policy.train_seed, policy.game) == ("e2e", 1, "breakout")
+    assert policy.checkpoint_hash == checkpoint.content_hash
+    assert act(policy) == act(load_agent(str(path)))
+
+
+def test_the_same_weights_give_the_same_file(tmp_path: Path) -> None:
+    contents = {save_e2e(tmp_path / f"{number}.safetensors").read_bytes() for number in range(5)}
+    assert len(contents) == 1
+
+
+def test_wsa_finds_the_encoders_beside_it_and_its_folder_is_enough(tmp_path: Path) -> None:
+    save_wsa(tmp_path / "run")
+    policy = load_agent(tmp_path / "run")
+    assert isinstance(policy, AttentionPolicy)
+    assert policy.encoder_names == ("okk",)
+    assert len(act(policy)) == 24
+
+
+def test_missing_encoders_are_named(tmp_path: Path) -> None:
+    path = save_wsa(tmp_path)
+    (tmp_path / "encoders" / "okk.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"okk.safetensors is missing"):
+        load_agent(path)
+
+
+def test_other_encoders_are_refused(tmp_path: Path) -> None:
+    path = save_wsa(tmp_path)
+    save_encoders(tmp_path / "encoders", seed=5)
+    with pytest.raises(CheckpointError, match=r"was trained on another encoder .*Restore that encoder, or train again"):
+        load_agent(path)
+
+
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="There is no checkpoint .*nothing.safetensors"):
+        load_agent(tmp_path / "nothing.safetensors")
+
+
+@pytest.mark.parametrize("cut", [0, 4, 500, -8])
+def test_a_cut_file_is_refused(tmp_path: Path, cut: int) -> None:
+    path = save_e2e(tmp_path / "a.safetensors")
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load_agent(path)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    weights = build_agent(load_spec("e2e"), 4).state_dict()
+    weights["linear.bias"] = torch.full_like(weights["linear.bias"], torch.nan)
+    save_checkpoint(path, weights, describe(load_spec("e2e")))
+    with pytest.raises(CheckpointError, match="linear.bias is not finite"):
+        load_agent(path)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(path, build_agent(load_spec("e2e"), 6).state_dict(), describe(load_spec("e2e")))
+    with pytest.raises(CheckpointError, match="do not fit the agent it describes"):
+        load_agent(path)
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    safetensors.torch.save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match="is not an agent of wsabench: its format is None"):
+        load_agent(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"game": None}, r"its header lacks game"),
+        ({"spec": {"name": "x"}}, r"describes an agent that cannot be built: .*the key 'kind' is missing"),
+    ],
+)
+def test_an_incomplete_header_is_refused(tmp_path: Path, change: dict, message: str) -> None:
+    path = save_e2e(tmp_path / "a.safetensors")
+    with safetensors.safe_open(path, "pt") as file:
+        header = json.loads(file.metadata()["agent"])
+    header = {key: value for key, value in (header | change).items() if value is not None}
+    safetensors.torch.save_file({"x": torch.zeros(1)}, path, {"agent": json.dumps(header)})
+    with pytest.raises(CheckpointError, match=message):
+        load_agent(path)
+
+
+def test_another_game_is_refused(tmp_path: Path) -> None:
+    path = save_e2e(tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match="was trained on 'breakout', not on 'pong'"):
+        load_agent(path, game="pong")
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from wsabench.resources import data_dir
+
+    folder = tmp_path / "data" / "baselines"
+    folder.mkdir(parents=True)
+    for path in data_dir("baselines").glob("*.toml"):
+        shutil.copy(path, folder)
+    for seed in (0, 3):
+        save_e2e(folder / "breakout" / f"e2e-seed{seed}.safetensors", train_seed=seed)
+    monkeypatch.setenv("WSABENCH_DATA", str(tmp_path / "data"))
+    return folder
+
+
+def test_shipped_agents_are_found_by_name(shipped: Path) -> None:
+    assert [(entry.name, entry.train_seed) for entry in list_agents("breakout")] == [("e2e", 0), ("e2e", 3)]
+    assert load_agent("e2e", game="breakout", train_seed=3).train_seed == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("e2", "breakout", 0), UnknownNameError, r"Unknown agent 'e2'. Did you mean 'e2e'\? .*for 'breakout'"),
+        (("e2e", "breakout", 1), CheckpointError, r"'e2e' on 'breakout' has no train seed 1. Allowed: 0, 3"),
+        (("e2e", "pong", 0), CheckpointError, r"No trained agents are shipped for 'pong'. .*wsabench train"),
+        (("e2e", None, 0), SpecError, r"needs one, for example game='breakout'"),
+    ],
+)
+def test_agents_that_are_not_shipped(shipped: Path, arguments: tuple, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        load_agent(*arguments)

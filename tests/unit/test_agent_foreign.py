@@ -1,0 +1,112 @@
+"""Policies made elsewhere: callables, objects, importable names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wsabench.agents import WrappedPolicy, load_policy, wrap_policy
+from wsabench.errors import SpecError, UnknownNameError
+from wsabench.types import EncoderOperation, LaneBatch, Policy
+
+STACKS = np.zeros((3, 4, 84, 84), np.uint8)
+
+
+def lanes(operation: EncoderOperation | None = None) -> LaneBatch:
+    return LaneBatch(
+        ids=np.arange(3),
+        generators=tuple(np.random.default_rng(lane) for lane in range(3)),
+        episode_starts=np.zeros(3, np.bool_),
+        encoder_operations=(operation, None, None),
+    )
+
+
+def always_two(observations: np.ndarray) -> list[int]:
+    return [2] * len(observations)
+
+
+class Counter:
+    name = "counter"
+
+    def act(self, observations: np.ndarray, lanes: LaneBatch) -> np.ndarray:
+        return lanes.ids.astype(np.uint8)
+
+
+def test_a_callable_becomes_a_policy() -> None:
+    policy = wrap_policy(always_two)
+    assert isinstance(policy, Policy)
+    assert policy.name == "always_two"  # pyright: ignore[reportAttributeAccessIssue]
+    assert policy.act(STACKS, lanes()).tolist() == [2, 2, 2]
+
+
+def test_an_object_with_act_keeps_its_name() -> None:
+    policy = wrap_policy(Counter())
+    assert policy.name == "counter"  # pyright: ignore[reportAttributeAccessIssue]
+    assert policy.act(STACKS, lanes()).dtype == np.int64
+
+
+def test_wrapping_twice_changes_nothing() -> None:
+    policy = wrap_policy(always_two, name="two")
+    assert wrap_policy(policy) is policy
+    assert isinstance(policy, WrappedPolicy)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ([0, 1], r"'bad' answered int64 of shape \(2,\) for 3 observations. Allowed: integers, shape \(3,\)"),
+        ([0.0, 1.0, 2.0], r"answered float64 of shape \(3,\)"),
+        ([[0, 1, 2]], r"shape \(1, 3\)"),
+        ([0, -1, 2], r"answered action -1. Allowed: indices from 0"),
+        ([[0], [1, 2]], r"something that is no array"),
+    ],
+)
+def test_wrong_answers_are_refused(answer: Any, message: str) -> None:
+    policy = wrap_policy(lambda observations: answer, name="bad")
+    with pytest.raises(SpecError, match=message):
+        policy.act(STACKS, lanes())
+
+
+def test_encoders_cannot_be_dropped() -> None:
+    policy = wrap_policy(always_two)
+    with pytest.raises(SpecError, match="'always_two' has no encoders that could be dropped"):
+        policy.act(STACKS, lanes(EncoderOperation(frozenset({"sr"}))))
+
+
+@pytest.mark.parametrize(("thing", "message"), [(3, "3 is not a policy"), (Counter, "Counter is a class")])
+def test_what_is_no_policy_is_refused(thing: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        wrap_policy(thing)
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "own_policies.py").write_text(
+        "class Left:\n    def act(self, observations, lanes):\n        return [3] * len(observations)\n"
+        "def stay(observations):\n    return [0] * len(observations)\n"
+    )
+    (tmp_path / "broken_policies.py").write_text("from own_policies import nothing\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return "own_policies"
+
+
+def test_policies_are_imported_by_name(module: str) -> None:
+    assert wrap_policy(load_policy("own_policies:stay")).act(STACKS, lanes()).tolist() == [0, 0, 0]
+    assert wrap_policy(load_policy("own_policies:Left")).act(STACKS, lanes()).tolist() == [3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("reference", "error", "message"),
+    [
+        ("own_policies", SpecError, r"does not name a policy. Write package.module:attribute"),
+        ("own_policys:stay", UnknownNameError, r"Cannot import 'own_policys'.*PYTHONPATH"),
+        ("own_policies:stey", UnknownNameError, r"no attribute 'stey'. Did you mean 'stay'"),
+        ("broken_policies:stay", SpecError, r"Importing 'broken_policies' .* failed"),
+    ],
+)
+def test_wrong_references_are_explained(module: str, reference: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        load_policy(reference)

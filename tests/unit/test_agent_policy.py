@@ -1,0 +1,158 @@
+"""Trained agents as policies: rows are independent, sampling is per lane, encoders can be dropped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_encoders import SHAPES, FakeBank, wsa_spec
+
+from wsabench.agents import AgentMeta, AgentPolicy, AttentionPolicy, build_agent, load_spec
+from wsabench.agents.policy import choose_actions
+from wsabench.encoders import EncoderBank
+from wsabench.errors import ShapeError, SpecError
+from wsabench.types import EncoderOperation, LaneBatch, Policy
+
+STACKS = np.random.default_rng(0).integers(0, 256, (24, 4, 84, 84), dtype=np.uint8)
+
+
+def meta(spec: Any) -> AgentMeta:
+    return AgentMeta(
+        spec=spec,
+        game="breakout",
+        train_seed=0,
+        num_actions=4,
+        steps=1,
+        training={},
+        encoder_hashes={},
+        versions={},
+    )
+
+
+def e2e(**options: Any) -> AgentPolicy:
+    spec = load_spec("e2e")
+    return AgentPolicy(build_agent(spec, 4), meta(spec), checkpoint_hash="0", **options)
+
+
+def wsa(**options: Any) -> AttentionPolicy:
+    spec = wsa_spec()
+    model = build_agent(spec, 4, SHAPES)
+    return AttentionPolicy(model, meta(spec), checkpoint_hash="0", bank=FakeBank(), **options)  # pyright: ignore
+
+
+def lanes(ids: np.ndarray | list[int], operations: dict[int, EncoderOperation] | None = None) -> LaneBatch:
+    return LaneBatch(
+        ids=np.array(ids, np.int64),
+        generators=tuple(np.random.default_rng(100 + lane) for lane in ids),
+        episode_starts=np.zeros(len(ids), np.bool_),
+        encoder_operations=tuple((operations or {}).get(lane) for lane in ids),
+    )
+
+
+@pytest.fixture(scope="module")
+def real_wsa() -> AttentionPolicy:
+    """The shipped architecture over random encoders of the shipped architectures."""
+    import torch
+
+    spec = load_spec("wsa")
+    bank = EncoderBank.random(spec.encoders, "ae", seed=0, calibration_frames=torch.from_numpy(STACKS))
+    return AttentionPolicy(build_agent(spec, 4, bank.shapes), meta(spec), checkpoint_hash="0", bank=bank)
+
+
+@pytest.mark.parametrize("kind", ["e2e", "wsa"])
+def test_a_row_never_depends_on_its_neighbours(kind: str, real_wsa: AttentionPolicy) -> None:
+    policy = e2e() if kind == "e2e" else real_wsa
+    reference = policy._evaluate(STACKS[:16], policy._mask([None] * 16))
+    generator = np.random.default_rng(1)
+    for count in (1, 5, 16):
+        rows = generator.permutation(16)[:count]
+        output = policy._evaluate(STACKS[rows], policy._mask([None] * count))
+        assert np.array_equal(output.logits[:count].numpy(), reference.logits[rows].numpy())
+        if output.weights is not None and reference.weights is not None:
+            assert np.array_equal(output.weights[:count].numpy(), reference.weights[rows].numpy())
+
+
+@pytest.mark.parametrize("make", [e2e, wsa])
+def test_shuffled_and_refilled_lanes_act_alike(make: Any) -> None:
+    policy = make()
+    apart = [int(policy.act(STACKS[[row]], lanes([row]))[0]) for row in range(24)]
+    order = np.random.default_rng(2).permutation(24)
+    together = policy.act(STACKS[order], lanes(order))
+    assert together.tolist() == [apart[row] for row in order]
+    assert together.dtype == np.int64
+
+
+def test_sampling_follows_the_probabilities_with_one_number_a_row() -> None:
+    probabilities = np.array([[0.5, 0.25, 0.25, 0.0]])
+    generator, twin = np.random.default_rng(3), np.random.default_rng(3)
+    counts = np.zeros(4)
+    for _ in range(4000):
+        action = choose_actions(probabilities, [generator], "sampled")[0]
+        assert action == np.searchsorted([0.5, 0.75, 1.0], twin.random(), side="right")
+        counts[action] += 1
+    # Four standard deviations of a binomial share at 4,000 draws are below 0.032.
+    np.testing.assert_allclose(counts / 4000, probabilities[0], atol=0.032)
+
+
+def test_rounding_never_leads_past_the_last_action() -> None:
+    class AlmostOne:
+        def random(self) -> float:
+            return 1 - 2**-53
+
+    probabilities = np.full((1, 3), 1 / 3 - 1e-9)
+    assert choose_actions(probabilities, [AlmostOne()], "sampled")[0] == 2  # pyright: ignore[reportArgumentType]
+
+
+def test_greedy_takes_the_mode_and_draws_nothing() -> None:
+    policy = e2e(action_selection="greedy")
+    batch = lanes(range(24))
+    before = [generator.bit_generator.state for generator in batch.generators]
+    actions = policy.act(STACKS, batch)
+    logits = policy._evaluate(STACKS[:16], policy._mask([None] * 16)).logits
+    assert actions[:16].tolist() == logits.argmax(1).tolist()
+    assert [generator.bit_generator.state for generator in batch.generators] == before
+
+
+def test_a_dropped_encoder_gets_no_weight_in_its_lane_only() -> None:
+    policy = wsa()
+    result = policy.act_with_attention(STACKS[:4], lanes(range(4), {2: EncoderOperation(frozenset({"vector"}))}))
+    assert result.weights[2].tolist() == [0.0, 1.0]
+    assert (result.weights[[0, 1, 3]] > 0).all()
+    np.testing.assert_allclose(result.weights.sum(1), 1, atol=1e-6)
+
+
+def test_attention_does_not_change_actions() -> None:
+    policy = wsa()
+    assert np.array_equal(
+        policy.act(STACKS, lanes(range(24))), policy.act_with_attention(STACKS, lanes(range(24))).actions
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "dropped", "message"),
+    [
+        (wsa, {"sr"}, r"'tiny-wsa' cannot drop sr: it fuses vector, map"),
+        (wsa, {"vector", "map"}, r"All encoders of 'tiny-wsa' would be dropped. Keep at least one"),
+        (e2e, {"sr"}, r"'e2e' cannot drop sr: it has no encoders"),
+    ],
+)
+def test_impossible_encoder_operations_are_refused(make: Any, dropped: set[str], message: str) -> None:
+    policy = make()
+    batch = lanes([0], {0: EncoderOperation(frozenset(dropped))})
+    with pytest.raises(SpecError, match=message):
+        policy.act(STACKS[:1], batch)
+
+
+@pytest.mark.parametrize("wrong", [STACKS[:2], STACKS[:1].astype(np.float32), STACKS[:1, :3], STACKS[0]])
+def test_observations_of_another_shape_or_type_are_refused(wrong: np.ndarray) -> None:
+    policy = e2e()
+    with pytest.raises(ShapeError, match=r"Allowed: uint8, shape \(1, 4, 84, 84\)"):
+        policy.act(wrong, lanes([0]))
+
+
+def test_both_kinds_are_policies_and_only_one_has_attention() -> None:
+    assert isinstance(e2e(), Policy)
+    assert not hasattr(e2e(), "act_with_attention")
+    assert wsa().encoder_names == ("vector", "map")
+    assert (e2e().name, e2e().game, e2e().train_seed, e2e().batch_size) == ("e2e", "breakout", 0, 16)

@@ -1,0 +1,113 @@
+"""Episodes do not know which lanes play beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_bench import NUM_ACTIONS, FakeLanes, PlainPolicy, SamplingPolicy
+
+from wsabench.errors import SpecError
+from wsabench.evaluation.records import EpisodeOutcome
+from wsabench.evaluation.rollout import EpisodeTask, Handout, checked_actions, play
+from wsabench.seeding import generator
+
+TASKS = [
+    EpisodeTask(job, episode, 2 * (13 * job + episode), ["clean", "hue-rotate@3", "value@1"][job], None)
+    for job in range(3)
+    for episode in range(9)
+]
+
+
+class ListSource:
+    """Hands out a list, at most `portion` at a time."""
+
+    def __init__(self, tasks: Sequence[EpisodeTask], portion: int = 100) -> None:
+        self._tasks = list(tasks)
+        self._portion = portion
+
+    def take(self, count: int) -> Handout:
+        number = min(count, self._portion)
+        taken, self._tasks = self._tasks[:number], self._tasks[number:]
+        return Handout(taken, is_last=not self._tasks)
+
+
+def played(policy: Any, tasks: Sequence[EpisodeTask], num_lanes: int, portion: int = 100) -> list[EpisodeOutcome]:
+    outcomes: list[EpisodeOutcome] = []
+    lanes = FakeLanes(num_lanes)
+    play(policy, lanes, ListSource(tasks, portion), outcomes.append, lambda _: None)
+    assert lanes.num_starts == len(tasks)
+    return sorted(outcomes, key=lambda outcome: outcome[:2])
+
+
+def as_plain(outcomes: Sequence[EpisodeOutcome]) -> list[Any]:
+    return [
+        (*one[:5], None if one.attention is None else [np.asarray(part).tolist() for part in one.attention])
+        for one in outcomes
+    ]
+
+
+def test_outcomes_are_those_of_a_naive_loop() -> None:
+    # One lane at a time, written out: the episode seed's "policy" stream draws, the fake's rules apply.
+    for outcome, task in zip(played(SamplingPolicy(), TASKS, 5), TASKS, strict=True):
+        stream = generator(task.episode_seed, "policy")
+        total, length, limit = 0.0, 0, 3 + task.episode_seed % 10
+        while length < limit:
+            seen = (task.episode_seed + 7 * length + len(task.perturbation)) % 256
+            total += (int(stream.integers(NUM_ACTIONS)) + seen) % NUM_ACTIONS
+            length += 1
+        assert outcome[:5] == (task.job_index, task.episode, total, length, "game_over")
+
+
+@pytest.mark.parametrize(("num_lanes", "portion"), [(1, 100), (3, 1), (16, 100), (40, 2)])
+def test_lanes_order_and_portions_change_nothing(num_lanes: int, portion: int) -> None:
+    expected = as_plain(played(SamplingPolicy(), TASKS, 7))
+    turned = list(reversed(TASKS))
+    assert as_plain(played(SamplingPolicy(), turned, num_lanes, portion)) == expected
+
+
+def test_episode_starts_are_told_once_an_episode() -> None:
+    policy = SamplingPolicy()
+    outcomes = played(policy, TASKS, 4)
+    assert sum(int(batch.episode_starts.sum()) for batch in policy.batches) == len(TASKS)
+    assert sum(len(batch.ids) for batch in policy.batches) == sum(outcome.length for outcome in outcomes)
+
+
+def test_a_policy_that_does_not_pad_always_sees_all_rows() -> None:
+    policy = PlainPolicy()
+    played(policy, TASKS, 6)
+    assert policy.num_rows == {6}
+
+
+def test_steps_are_counted() -> None:
+    counted: list[int] = []
+    outcomes: list[EpisodeOutcome] = []
+    play(PlainPolicy(), FakeLanes(4), ListSource(TASKS), outcomes.append, counted.append)
+    assert sum(counted) == sum(outcome.length for outcome in outcomes)
+
+
+def test_no_episodes_no_step() -> None:
+    assert played(PlainPolicy(), [], 4) == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (np.zeros(3), r"shape \(3,\) and type float64\. Allowed: one integer action index a lane, shape \(3,\)"),
+        (np.zeros((3, 1), int), r"shape \(3, 1\)"),
+        ([0, 1], r"shape \(2,\)"),
+        ([0, 1, 4], "chose action 4. Allowed: 0 to 3"),
+        ([0, -1, 4], "chose action -1"),
+    ],
+)
+def test_bad_actions_are_refused(chosen: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        checked_actions(chosen, 3, NUM_ACTIONS)
+
+
+def test_bounds_of_actions_are_allowed() -> None:
+    actions = checked_actions(np.array([0, 3, 1], dtype=np.uint8), 3, NUM_ACTIONS)
+    assert actions.tolist() == [0, 3, 1]
+    assert actions.dtype == np.int64

@@ -1,0 +1,165 @@
+"""Who gets which episodes, and when a job counts as finished."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from wsabench.evaluation.contestants import Contestant
+from wsabench.evaluation.plan import Plan
+from wsabench.evaluation.progress import SilentReporter
+from wsabench.evaluation.records import EpisodeOutcome, Job
+from wsabench.evaluation.rollout import EpisodeTask
+from wsabench.evaluation.tasks import TaskBoard
+from wsabench.protocol import Protocol
+
+
+class ListStore:
+    """Keeps what would be written."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[Job, list[EpisodeOutcome], tuple[str, ...]]] = []
+
+    def write_job(self, job: Job, outcomes: Any, encoders: Any) -> None:
+        self.written.append((job, list(outcomes), encoders))
+
+
+class Notebook(SilentReporter):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def job_started(self, job: Job) -> None:
+        self.lines.append(f"started {job.key}")
+
+    def job_finished(self, job: Job, returns: Any) -> None:
+        self.lines.append(f"finished {job.key} {returns.tolist()}")
+
+
+def make_plan(num_agents: int, num_cells: int, num_episodes: int) -> Plan:
+    names = ("clean", "hue-rotate@1", "hue-rotate@2", "hue-rotate@3")[:num_cells]
+    contestants = tuple(
+        Contestant(f"agent{number}", 0, "breakout", "hash", "agent", f"agent{number}", ("sr",) * number)
+        for number in range(num_agents)
+    )
+    seeds = tuple(range(0, 2 * num_episodes, 2))
+    jobs = tuple(Job(one.name, 0, "breakout", "color", name, None, seeds, "f") for one in contestants for name in names)
+    compiled: Any = {("breakout", name): SimpleNamespace(encoder_operation=None) for name in names}
+    suite: Any = SimpleNamespace(name="s")
+    return Plan(
+        suite=suite,
+        profile="quick",
+        protocol=Protocol(),
+        seed=0,
+        num_episodes=num_episodes,
+        games=("breakout",),
+        perturbations=names,
+        contestants=contestants,
+        compiled=compiled,
+        effects={},
+        refused={},
+        jobs=jobs,
+    )
+
+
+def make_board(plan: Plan, num_workers: int, finished: tuple[Job, ...] = ()) -> tuple[TaskBoard, ListStore, Notebook]:
+    store: Any = ListStore()
+    notebook = Notebook()
+    board = TaskBoard(plan, finished, store, notebook)
+    board.share_among(num_workers)
+    return board, store, notebook
+
+
+def outcome_of(task: EpisodeTask) -> EpisodeOutcome:
+    return EpisodeOutcome(task.job_index, task.episode, float(task.episode), 10, "game_over", None)
+
+
+def play_all(board: TaskBoard, contestant: int) -> None:
+    is_last = False
+    while not is_last:
+        tasks, is_last = board.take(0, contestant, 16)
+        for task in tasks:
+            board.deliver(0, outcome_of(task))
+
+
+def test_workers_get_agents_of_their_own_then_help() -> None:
+    board, _, _ = make_board(make_plan(num_agents=3, num_cells=2, num_episodes=20), num_workers=2)
+    everyone = range(3)
+    first, second = board.choose(0, everyone), board.choose(1, everyone)
+    assert {first, second} == {0, 1}
+    assert first is not None
+    play_all(board, first)
+    assert board.choose(0, everyone) == 2
+    play_all(board, 2)
+    assert board.choose(0, everyone) == second  # nothing else is left: help out
+    assert board.choose(0, [first]) is None
+
+
+def test_a_small_run_is_shared() -> None:
+    board, _, _ = make_board(make_plan(num_agents=1, num_cells=2, num_episodes=8), num_workers=2)
+    first = board.take(0, 0, 16)
+    assert len(first.tasks) == 8
+    assert not first.is_last
+    assert board.take(0, 0, 8).tasks == []  # its share is full, though its lanes are not
+    second = board.take(1, 0, 16)
+    assert len(second.tasks) == 8
+    assert second.is_last
+    assert not {*first.tasks} & {*second.tasks}
+
+
+def test_a_worker_without_episodes_gets_one() -> None:
+    board, _, _ = make_board(make_plan(num_agents=1, num_cells=1, num_episodes=3), num_workers=8)
+    assert [len(board.take(worker, 0, 16).tasks) for worker in range(4)] == [1, 1, 1, 0]
+
+
+def test_many_episodes_fill_all_lanes() -> None:
+    board, _, _ = make_board(make_plan(num_agents=2, num_cells=4, num_episodes=30), num_workers=2)
+    assert [len(board.take(worker, worker, 16).tasks) for worker in range(2)] == [16, 16]
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 5])
+def test_every_episode_is_played_once_and_every_job_written_once(num_workers: int) -> None:
+    plan = make_plan(num_agents=2, num_cells=3, num_episodes=7)
+    board, store, notebook = make_board(plan, num_workers)
+    playing: dict[int, list[EpisodeTask]] = {worker: [] for worker in range(num_workers)}
+    contestants: dict[int, int | None] = {}
+    seen: list[EpisodeTask] = []
+    while not board.is_complete:
+        for worker, lanes in playing.items():
+            if not lanes:
+                contestants[worker] = board.choose(worker, range(2))
+            mine = contestants[worker]
+            if mine is not None:
+                lanes.extend(board.take(worker, mine, 4 - len(lanes)).tasks)
+            if lanes:
+                seen.append(lanes[-1])
+                board.deliver(worker, outcome_of(lanes.pop()))
+    assert len(seen) == len(set(seen)) == 2 * 3 * 7
+    assert sorted(job.key for job, _, _ in store.written) == sorted(job.key for job in plan.jobs)
+    assert board.num_finished == 6
+    started = [line for line in notebook.lines if line.startswith("started")]
+    assert len(started) == len(set(started)) == 6
+    assert f"finished {plan.jobs[0].key} {[float(n) for n in range(7)]}" in notebook.lines
+
+
+def test_encoders_of_the_agent_are_passed_on() -> None:
+    plan = make_plan(num_agents=2, num_cells=1, num_episodes=1)
+    board, store, _ = make_board(plan, 1)
+    for contestant in range(2):
+        for task in board.take(0, contestant, 4).tasks:
+            board.deliver(0, outcome_of(task))
+    assert [encoders for _, _, encoders in store.written] == [(), ("sr",)]
+
+
+def test_finished_jobs_are_not_on_the_board() -> None:
+    plan = make_plan(num_agents=1, num_cells=3, num_episodes=4)
+    board, _, _ = make_board(plan, 1, finished=plan.jobs[:2])
+    assert board.num_finished == 2
+    assert board.num_pending == 4
+    assert {task.job_index for task in board.take(0, 0, 16).tasks} == {2}
+    whole, _, _ = make_board(plan, 1, finished=plan.jobs)
+    assert whole.is_complete
+    assert whole.choose(0, [0]) is None

@@ -1,0 +1,42 @@
+"""What importing and the cheap commands load, each in a fresh process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "ale_py", "gymnasium", "cv2", "pandas", "matplotlib", "seaborn")
+
+
+def loaded_by(code: str) -> set[str]:
+    """Run `code` in a fresh process and return which of the heavy packages it loaded."""
+    tail = f"\nimport sys, json; print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code + tail], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert loaded_by("import wsabench; assert 'make' in dir(wsabench)") == set()
+
+
+def test_importing_the_package_changes_no_global_state() -> None:
+    code = (
+        "import os, sys, signal, warnings; "
+        "state = lambda: (dict(os.environ), list(warnings.filters), signal.getsignal(signal.SIGINT)); "
+        "before = state(); import wsabench; assert state() == before"
+    )
+    assert loaded_by(code) == set()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["report", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(words: list[str]) -> None:
+    assert loaded_by(f"from wsabench.cli import main; assert main({words!r}) == 0") == set()
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "agents", "--json"], ["show", "hue-rotate", "--games", "none"]])
+def test_listing_loads_no_torch(words: list[str]) -> None:
+    assert "torch" not in loaded_by(f"from wsabench.cli import main; assert main({words!r}) == 0")

@@ -1,0 +1,173 @@
+"""A plan is checked before anything is played."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wsabench.errors import CheckpointError, SpecError, UnknownNameError
+from wsabench.evaluation import Plan
+from wsabench.evaluation.fingerprint import UNHASHED
+from wsabench.evaluation.plan import RunOptions, make_plan
+from wsabench.protocol import Protocol
+from wsabench.seeding import evaluation_seed
+
+
+def still(observations: np.ndarray) -> np.ndarray:
+    return np.zeros(len(observations), dtype=np.int64)
+
+
+class Versioned:
+    version = "1"
+    name = "versioned"
+
+    def act(self, observations: np.ndarray, lanes: Any) -> np.ndarray:
+        return np.zeros(len(observations), dtype=np.int64)
+
+
+def plan_of(**options: Any) -> Plan:
+    return make_plan(RunOptions(**{"suite": "smoke", "agents": {"still": still}, **options}))
+
+
+def test_defaults_are_the_suites() -> None:
+    plan = plan_of()
+    assert plan.games == ("breakout",)
+    assert plan.perturbations == ("clean", "hue-rotate@3", "palette-pal")
+    assert plan.num_episodes == 2
+    assert plan.protocol.max_frames == 2_000
+    assert [(job.family, job.label, job.severity) for job in plan.jobs] == [
+        ("clean", "clean", None),
+        ("color", "hue-rotate", 3),
+        ("color", "palette-pal", None),
+    ]
+    assert plan.effects["breakout"].keys() == {"hue-rotate@3", "palette-pal"}
+
+
+def test_options_replace_them() -> None:
+    plan = plan_of(
+        suite="color-shift",
+        profile="paper",
+        games=["pong"],
+        episodes=3,
+        perturbations=["value@2+hue-rotate@1", "clean"],
+        protocol=Protocol.machado(),
+        seed=4,
+    )
+    assert plan.games == ("pong",)
+    assert plan.num_episodes == 3
+    assert len(plan.jobs) == 2
+    assert plan.jobs[0].severity is None
+    assert plan.protocol == Protocol.machado()
+    assert plan.jobs[0].episode_seeds == tuple(evaluation_seed("pong", episode, 4) for episode in range(3))
+
+
+def test_episodes_are_paired_and_agents_in_any_order() -> None:
+    agents = {"b": still, "a": Versioned()}
+    plan = plan_of(agents=agents)
+    turned = plan_of(agents=dict(reversed(agents.items())))
+    assert len({job.episode_seeds for job in plan.jobs}) == 1
+    assert [job.agent for job in plan.jobs] == ["a"] * 3 + ["b"] * 3
+    assert plan.jobs == turned.jobs
+    assert plan.identity() == turned.identity()
+    assert [entry["name"] for entry in plan.manifest()["agents"]] == ["b", "a"]
+
+
+def test_fingerprints_tell_jobs_apart_but_not_names() -> None:
+    plan = plan_of(agents={"a": Versioned(), "b": Versioned()})
+    by_agent = {name: [job.fingerprint for job in plan.jobs if job.agent == name] for name in ("a", "b")}
+    assert len(set(by_agent["a"])) == 3
+    assert by_agent["a"] == by_agent["b"]
+    others = [plan_of(seed=1), plan_of(episodes=3), plan_of(protocol=Protocol()), plan_of(agents=Versioned())]
+    assert len({one.jobs[0].fingerprint for one in [plan_of(), *others]}) == 5
+
+
+def test_own_policies_have_names_and_hashes() -> None:
+    plan = plan_of(agents=[still, Versioned()])
+    assert [(one.name, one.kind, one.train_seed) for one in plan.contestants] == [
+        ("still", "object", 0),
+        ("versioned", "object", 0),
+    ]
+    assert plan.contestants[0].checkpoint_hash == UNHASHED
+    assert plan.contestants[1].is_hashed
+    assert not plan.contestants[0].can_travel
+
+
+def test_a_lambda_is_an_agent() -> None:
+    plan = plan_of(agents=lambda observations: [0] * len(observations))
+    assert plan.contestants[0].name == "callable"
+
+
+def test_a_cell_of_the_suite_that_cannot_be_seen_is_left_out() -> None:
+    plan = plan_of(games=["asteroids", "breakout"])
+    assert plan.refused == {"asteroids": ("hue-rotate@3", "palette-pal")}
+    assert [(job.game, job.perturbation) for job in plan.jobs] == [
+        ("asteroids", "clean"),
+        ("breakout", "clean"),
+        ("breakout", "hue-rotate@3"),
+        ("breakout", "palette-pal"),
+    ]
+    assert plan.manifest()["refused"] == {"asteroids": ["hue-rotate@3", "palette-pal"]}
+
+
+def test_a_cell_that_the_user_names_must_be_seen() -> None:
+    with pytest.raises(SpecError, match=r"hue-rotate@3 in asteroids changes the observation by 0\.\d+ grey levels"):
+        plan_of(games=["asteroids"], perturbations=["clean", "hue-rotate@3"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"suite": "color-shft"}, "Unknown suite 'color-shft'. Did you mean 'color-shift'"),
+        ({"profile": "quik"}, "Unknown profile of suite 'smoke' 'quik'. Did you mean 'quick'"),
+        ({"games": ["brakout"]}, "Unknown game 'brakout'. Did you mean 'breakout'"),
+        ({"perturbations": ["hue-rotat@3"]}, "Unknown perturbation 'hue-rotat'.*'hue-rotate'"),
+        ({"agents": ["scripted:nothing"]}, "Cannot import 'scripted'"),
+        ({"agents": ["test_plan:stil"]}, "no attribute 'stil'. Did you mean 'still'"),
+    ],
+)
+def test_unknown_names(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UnknownNameError, match=message):
+        plan_of(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"games": ["warlords"]}, "warlords"),
+        ({"perturbations": ["hue-rotate@7"]}, "severity"),
+        ({"perturbations": ["palette-pal@2"]}, "palette-pal"),
+        ({"perturbations": ["clean", "hue-rotate@3", "hue-rotate@3"]}, "'hue-rotate@3' is given twice"),
+        ({"perturbations": []}, "No perturbation was given"),
+        ({"games": ["breakout", "breakout"]}, "game 'breakout' is given twice"),
+        ({"games": []}, "No game was given"),
+        ({"train_seeds": [0, 0]}, "train seed 0 is given twice"),
+        ({"train_seeds": [-1]}, "train seed is -1. Allowed: integers from 0"),
+        ({"episodes": 0}, "number of episodes is 0. Allowed: integers from 1"),
+        ({"episodes": True}, "number of episodes is True"),
+        ({"seed": -1}, "seed is -1. Allowed: integers from 0"),
+        ({"agents": []}, "No agent was given"),
+        ({"agents": [still, still]}, "Two agents are called 'still'"),
+        ({"agents": {"a b": still}}, "name 'a b' is not usable"),
+        ({"agents": {"still": Versioned}}, "is a class, not a policy"),
+        ({"agents": [3]}, "3 is not a policy"),
+    ],
+)
+def test_bad_values(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        plan_of(**options)
+
+
+def test_bounds_are_allowed() -> None:
+    assert plan_of(episodes=1, seed=0, train_seeds=[0]).num_episodes == 1
+
+
+def test_a_missing_or_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    with pytest.raises(CheckpointError, match=r"mine\.safetensors"):
+        plan_of(agents=[str(path)])
+    path.write_bytes(b"\x00" * 100)
+    with pytest.raises(CheckpointError, match=r"mine\.safetensors"):
+        plan_of(agents=[f"label={path}"])

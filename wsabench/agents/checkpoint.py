@@ -1,0 +1,144 @@
+"""The file of a trained agent: weights as safetensors, what they are as JSON in its header."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from wsabench.agents.network import ActorCritic
+from wsabench.agents.spec import AgentSpec
+from wsabench.errors import CheckpointError, SpecError
+from wsabench.resources import atomic_path
+
+FORMAT = "wsabench-agent-1"
+_PACKAGES = ("wsabench", "torch", "ale-py", "numpy", "safetensors")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentMeta:
+    """Where a trained agent comes from."""
+
+    spec: AgentSpec
+    game: str
+    train_seed: int
+    num_actions: int
+    steps: int
+    """Steps it was trained for, over all lanes."""
+    training: dict[str, Any]
+    """The trainer's hyper-parameters."""
+    encoder_hashes: dict[str, str]
+    """SHA-256 of each frozen encoder it was trained on; empty for agents without."""
+    versions: dict[str, str]
+    """Versions of the packages it was trained with."""
+
+    @classmethod
+    def from_job(cls, job: Mapping[str, Any], steps: int) -> Self:
+        """Build from a training job's JSON values and the steps it has played."""
+        return cls(
+            spec=AgentSpec.from_dict(job["spec"]),
+            game=job["game"],
+            train_seed=job["train_seed"],
+            num_actions=job["num_actions"],
+            steps=steps,
+            training=job["preset"],
+            encoder_hashes=job["encoder_hashes"],
+            versions=package_versions(),
+        )
+
+
+class AgentCheckpoint(NamedTuple):
+    """A trained agent's file, read."""
+
+    meta: AgentMeta
+    weights: dict[str, Tensor]
+    content_hash: str
+    """SHA-256 of the file."""
+
+
+def package_versions() -> dict[str, str]:
+    """Return the installed versions of what training depends on."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def save_checkpoint(path: Path, weights: Mapping[str, Tensor], meta: AgentMeta) -> None:
+    """Write a trained agent.
+
+    Args:
+        path: Ends in `.safetensors`.
+        weights: The network's `state_dict()`.
+        meta: What it is.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    text = json.dumps({"format": FORMAT, **asdict(meta), "spec": meta.spec.to_dict()}, sort_keys=True)
+    tensors = {name: weights[name].detach().contiguous() for name in sorted(weights)}
+    with atomic_path(path) as temporary:
+        # One key: the order of several is not fixed, and with it the file's hash.
+        safetensors.torch.save_file(tensors, temporary, metadata={"agent": text})
+
+
+def read_checkpoint(path: Path) -> AgentCheckpoint:
+    """Read a trained agent's file.
+
+    Raises:
+        CheckpointError: It is missing, damaged or something else.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint {path}. `wsabench list agents` shows those that are shipped.")
+    try:
+        content = path.read_bytes()
+        weights = safetensors.torch.load(content)
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("agent", "{}"))
+    except (OSError, safetensors.SafetensorError, ValueError) as error:
+        raise CheckpointError(f"The checkpoint {path} is damaged: {error}. Restore it, or train again.") from error
+    return AgentCheckpoint(_parse_meta(header, path), weights, hashlib.sha256(content).hexdigest())
+
+
+def _parse_meta(header: Any, path: Path) -> AgentMeta:
+    found = header.get("format") if isinstance(header, dict) else None
+    if found != FORMAT:
+        raise CheckpointError(
+            f"{path} is not an agent of wsabench: its format is {found!r}, {FORMAT!r} is expected. Give a file that "
+            "`wsabench train` wrote."
+        )
+    names = {field.name for field in fields(AgentMeta)}
+    values = {key: value for key, value in header.items() if key in names}
+    if missing := sorted(names - values.keys()):
+        raise CheckpointError(f"The checkpoint {path} is damaged: its header lacks {', '.join(missing)}. Train again.")
+    try:
+        spec = AgentSpec.from_dict(values.pop("spec"), where=str(path))
+    except (SpecError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"The checkpoint {path} describes an agent that cannot be built: {error}") from error
+    return AgentMeta(spec=spec, **values)
+
+
+def fill_network(model: ActorCritic, checkpoint: AgentCheckpoint, path: Path) -> None:
+    """Copy a checkpoint's weights into a network.
+
+    Raises:
+        CheckpointError: They do not fit, or are not finite.
+    """
+    wrong = [name for name, value in checkpoint.weights.items() if not bool(value.isfinite().all())]
+    if wrong:
+        raise CheckpointError(f"The checkpoint {path} is damaged: {wrong[0]} is not finite. Restore it, or train again.")
+    try:
+        model.load_state_dict(checkpoint.weights)
+    except RuntimeError as error:
+        raise CheckpointError(f"The weights in {path} do not fit the agent it describes: {error}") from error

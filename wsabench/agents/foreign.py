@@ -1,0 +1,108 @@
+"""Policies made elsewhere: plain callables, objects with `act`, attributes of an importable module."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+import numpy as np
+
+from wsabench.errors import SpecError, UnknownNameError, nearest_names
+from wsabench.types import Actions, LaneBatch, Observations, Policy, PolicyFunction
+
+
+class WrappedPolicy:
+    """Someone else's policy, its answers checked."""
+
+    def __init__(self, policy: Policy | PolicyFunction, name: str) -> None:
+        """Wrap an object with `act(observations, lanes)`, or a callable `observations -> actions`."""
+        self._policy = policy
+        self._has_act = hasattr(policy, "act")
+        self.name = name
+        self.train_seed = 0
+        self.encoder_names: tuple[str, ...] = ()
+
+    def act(self, observations: Observations, lanes: LaneBatch) -> Actions:
+        """Return the policy's actions, int64, shape (N,).
+
+        Raises:
+            SpecError: It answered something that is not one action index a lane, or cannot take an encoder operation.
+        """
+        if any(operation is not None and operation.dropped for operation in lanes.encoder_operations):
+            raise SpecError(f"The policy {self.name!r} has no encoders that could be dropped. Leave these cells out.")
+        answer: Any = (
+            self._policy.act(observations, lanes)  # pyright: ignore[reportAttributeAccessIssue]
+            if self._has_act
+            else self._policy(observations)  # pyright: ignore[reportCallIssue]
+        )
+        return _checked(answer, len(observations), self.name)
+
+
+def wrap_policy(policy: Any, name: str | None = None) -> Policy:
+    """Return `policy` as something the bench can evaluate.
+
+    Args:
+        policy: An object with `act(observations, lanes)`, or a callable from observations, uint8 (N, 4, 84, 84), to N
+            action indices. Agents of this project are returned as they are.
+        name: What to call it; default: its `name`, or its function's or class's name.
+
+    Raises:
+        SpecError: It is neither.
+    """
+    from wsabench.agents.policy import AgentPolicy
+
+    if isinstance(policy, AgentPolicy | WrappedPolicy):
+        return policy
+    if inspect.isclass(policy):
+        raise SpecError(f"{policy.__qualname__} is a class, not a policy. Pass an instance of it.")
+    if not callable(getattr(policy, "act", None)) and not callable(policy):
+        raise SpecError(
+            f"{policy!r} is not a policy. Allowed: an object with act(observations, lanes), or a callable "
+            "observations -> actions."
+        )
+    named = name or getattr(policy, "name", None) or getattr(policy, "__name__", None) or type(policy).__name__
+    return WrappedPolicy(policy, str(named))
+
+
+def load_policy(reference: str) -> Any:
+    """Import a policy by `package.module:attribute`; a class is instantiated without arguments.
+
+    Raises:
+        SpecError: The text has another form, or the module fails to import.
+        UnknownNameError: There is no such module or attribute.
+    """
+    module_name, colon, attribute = reference.partition(":")
+    if not colon or not module_name or not attribute:
+        raise SpecError(f"{reference!r} does not name a policy. Write package.module:attribute.")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise UnknownNameError(
+            f"Cannot import {module_name!r} for {reference!r}: {error}. Is it installed, or its folder on PYTHONPATH?"
+        ) from error
+    except ImportError as error:
+        raise SpecError(f"Importing {module_name!r} for {reference!r} failed: {error}.") from error
+    found: Any = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            near = nearest_names(part, dir(found))
+            hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            raise UnknownNameError(f"{module_name!r} has no attribute {attribute!r}.{hint}")
+        found = getattr(found, part)
+    return found() if inspect.isclass(found) else found
+
+
+def _checked(answer: Any, num_lanes: int, name: str) -> Actions:
+    try:
+        actions = np.asarray(answer)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise SpecError(f"The policy {name!r} answered something that is no array: {error}") from error
+    if actions.shape != (num_lanes,) or not np.issubdtype(actions.dtype, np.integer):
+        raise SpecError(
+            f"The policy {name!r} answered {actions.dtype} of shape {actions.shape} for {num_lanes} observations. "
+            f"Allowed: integers, shape ({num_lanes},)."
+        )
+    if num_lanes and actions.min() < 0:
+        raise SpecError(f"The policy {name!r} answered action {actions.min()}. Allowed: indices from 0.")
+    return actions.astype(np.int64)

@@ -1,0 +1,51 @@
+"""Agents that act on frozen encoders' embeddings, combined by a fusion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from wsabench.agents.fusions import FUSIONS
+from wsabench.agents.fusions.base import Shapes
+from wsabench.agents.network import ActorCritic, Features, Heads, Initialiser, Output
+from wsabench.agents.spec import AgentSpec
+from wsabench.encoders import half_precision_is_fast
+
+if TYPE_CHECKING:
+    from wsabench.encoders import EncoderBank
+
+
+class FusedAgent(ActorCritic):
+    """A fusion and heads on its feature."""
+
+    def __init__(self, spec: AgentSpec, num_actions: int, shapes: Shapes, seed: int) -> None:
+        super().__init__()
+        make = Initialiser(seed)
+        self.encoder_names = spec.encoders
+        self.fusion = FUSIONS[spec.kind](spec, shapes, make)
+        self.heads = Heads(make, self.fusion.feature_size, spec.head_units, num_actions)
+
+    def prepare(self, stack: Tensor, bank: EncoderBank | None) -> Features:
+        """Run the frozen encoders: standardised embeddings in half precision by encoder, maps with channels last."""
+        if bank is None:
+            raise ValueError("an agent on frozen encoders needs their bank")
+        return {name: self._lay_out(embedding) for name, embedding in bank.embed(stack).items()}
+
+    def _lay_out(self, embedding: Tensor) -> Tensor:
+        """Store an embedding the way training reads it, so that its epochs convert nothing."""
+        stored = embedding.to(torch.bfloat16 if half_precision_is_fast() else torch.float16)
+        return stored.permute(0, 2, 3, 1).contiguous() if stored.dim() == 4 else stored
+
+    def forward(self, features: Mapping[str, Tensor], mask: Tensor | None = None) -> Output:
+        """Evaluate policy, value and the encoders' weights."""
+        dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
+        embeddings = {
+            name: feature.to(dtype).permute(0, 3, 1, 2) if feature.dim() == 4 else feature.to(dtype)
+            for name, feature in features.items()
+        }
+        fused = self.fusion(embeddings, mask)
+        logits, value = self.heads(fused.feature)
+        return Output(logits, value, fused.weights)

@@ -1,0 +1,117 @@
+"""Finding and loading trained agents, by name or by path."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from wsabench.agents.building import build_agent
+from wsabench.agents.checkpoint import AgentMeta, fill_network, read_checkpoint
+from wsabench.agents.policy import BATCH_SIZE, AgentPolicy, AttentionPolicy
+from wsabench.encoders import EncoderBank
+from wsabench.errors import CheckpointError, SpecError, unknown_name
+from wsabench.protocol import ActionSelection
+from wsabench.resources import data_dir
+
+AGENT_FILE = "agent.safetensors"
+"""The trained agent in a training run's folder."""
+_WEIGHTS = re.compile(r"(?P<name>.+)-seed(?P<seed>\d+)")
+
+
+class AgentEntry(NamedTuple):
+    """A shipped trained agent."""
+
+    name: str
+    train_seed: int
+    path: Path
+
+
+def list_agents(game: str) -> list[AgentEntry]:
+    """Return the trained agents shipped for a game, by name and train seed."""
+    found = []
+    for path in (data_dir("baselines") / game).glob("*.safetensors"):
+        if match := _WEIGHTS.fullmatch(path.stem):
+            found.append(AgentEntry(match["name"], int(match["seed"]), path))
+    return sorted(found)
+
+
+def load_agent(
+    agent: str | Path,
+    game: str | None = None,
+    train_seed: int = 0,
+    action_selection: ActionSelection = "sampled",
+    *,
+    batch_size: int = BATCH_SIZE,
+) -> AgentPolicy:
+    """Load a trained agent.
+
+    Args:
+        agent: The name of a shipped one, the path of a checkpoint, or the folder of a training run.
+        game: The game; needed for a name, checked for a path.
+        train_seed: Which of the shipped ones; ignored for a path.
+        action_selection: `sampled` or `greedy`.
+        batch_size: Rows of every forward pass.
+
+    Returns:
+        The policy; an `AttentionPolicy` if its fusion has attention weights.
+
+    Raises:
+        UnknownNameError: There is no agent of that name for the game.
+        CheckpointError: The file or its encoders are missing, damaged or do not belong together.
+        SpecError: A name without a game.
+    """
+    path = _find(agent, game, train_seed)
+    checkpoint = read_checkpoint(path)
+    meta = checkpoint.meta
+    if game is not None and meta.game != game:
+        raise CheckpointError(f"{path} was trained on {meta.game!r}, not on {game!r}. Give a checkpoint for {game!r}.")
+    bank = load_bank(meta, path) if meta.spec.kind != "e2e" else None
+    model = build_agent(meta.spec, meta.num_actions, None if bank is None else bank.shapes)
+    fill_network(model, checkpoint, path)
+    kind = AttentionPolicy if model.encoder_names else AgentPolicy
+    return kind(
+        model,
+        meta,
+        checkpoint_hash=checkpoint.content_hash,
+        bank=bank,
+        action_selection=action_selection,
+        batch_size=batch_size,
+    )
+
+
+def load_bank(meta: AgentMeta, path: Path) -> EncoderBank:
+    """Load the encoders that an agent was trained on: from `encoders/` beside its file, else the shipped ones.
+
+    Raises:
+        CheckpointError: They are missing, damaged, or not the same encoders.
+    """
+    beside = path.parent / "encoders"
+    directory = beside if beside.is_dir() else data_dir("baselines") / meta.game / "encoders"
+    bank = EncoderBank.load(meta.game, meta.spec.encoders, meta.spec.context or "", directory)
+    for name, wanted in meta.encoder_hashes.items():
+        if bank.hashes.get(name) != wanted:
+            raise CheckpointError(
+                f"{path} was trained on another encoder {name!r} than the one in {directory}: SHA-256 {wanted[:12]}... "
+                f"was used, {str(bank.hashes.get(name))[:12]}... is there. Restore that encoder, or train again."
+            )
+    return bank
+
+
+def _find(agent: str | Path, game: str | None, train_seed: int) -> Path:
+    text = str(agent)
+    if isinstance(agent, Path) or text.endswith(".safetensors") or "/" in text:
+        path = Path(agent)
+        return path / AGENT_FILE if path.is_dir() else path
+    if game is None:
+        raise SpecError(f"Which game? load_agent({text!r}, game=...) needs one, for example game='breakout'.")
+    entries = list_agents(game)
+    seeds = [entry.train_seed for entry in entries if entry.name == text]
+    if not entries:
+        raise CheckpointError(f"No trained agents are shipped for {game!r}. Train one: `wsabench train --game {game}`.")
+    if not seeds:
+        raise unknown_name("agent", text, {entry.name for entry in entries}, f"These are trained for {game!r}.")
+    if train_seed not in seeds:
+        known = ", ".join(map(str, seeds))
+        raise CheckpointError(f"{text!r} on {game!r} has no train seed {train_seed}. Allowed: {known}.")
+    return next(entry.path for entry in entries if (entry.name, entry.train_seed) == (text, train_seed))

@@ -1,0 +1,112 @@
+"""The actor-critic interface, and the layers and initialisation that all agents share."""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from wsabench.encoders import half_precision_is_fast
+
+if TYPE_CHECKING:
+    from wsabench.encoders import EncoderBank
+
+Features = dict[str, Tensor]
+"""What the trainable part reads, by name, each with N rows; computed once a step and kept in the rollout."""
+
+RELU_GAIN = math.sqrt(2.0)
+_Layer = TypeVar("_Layer", nn.Linear, nn.Conv2d)
+
+
+class Output(NamedTuple):
+    """What a forward pass gives."""
+
+    logits: Tensor
+    """Unnormalised log probabilities of the actions, float32, shape (N, num_actions)."""
+    value: Tensor
+    """Estimated discounted return, float32, shape (N,)."""
+    weights: Tensor | None
+    """Attention weights of the encoders, float32, shape (N, num_encoders); None without attention."""
+
+
+class ActorCritic(nn.Module, abc.ABC):
+    """A policy and a value function over features that are computed once a step."""
+
+    encoder_names: tuple[str, ...] = ()
+    """The encoders in the order of the mask's and the weights' columns."""
+
+    @abc.abstractmethod
+    def prepare(self, stack: Tensor, bank: EncoderBank | None) -> Features:
+        """Turn observations into what `forward` reads, without gradients.
+
+        Args:
+            stack: Observations, uint8, shape (N, 4, 84, 84), newest last.
+            bank: The frozen encoders; None for agents without.
+        """
+
+    @abc.abstractmethod
+    def forward(self, features: Mapping[str, Tensor], mask: Tensor | None = None) -> Output:
+        """Evaluate policy and value.
+
+        Args:
+            features: What `prepare` gave, N rows.
+            mask: True where an encoder takes part, bool, shape (N, num_encoders); None: all do.
+        """
+
+
+class Initialiser:
+    """Makes layers with orthogonal weights and zero biases from one generator; touches no global state."""
+
+    def __init__(self, seed: int) -> None:
+        """Start the generator at `seed`."""
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def linear(self, inputs: int, outputs: int, gain: float = RELU_GAIN) -> nn.Linear:
+        """Return a linear layer, float32."""
+        return self._initialise(nn.utils.skip_init(nn.Linear, inputs, outputs), gain)
+
+    def convolution(self, inputs: int, outputs: int, kernel: int, stride: int) -> nn.Conv2d:
+        """Return a 2d convolution without padding, float32."""
+        layer = nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel, stride=stride)
+        return self._initialise(layer, RELU_GAIN).to(memory_format=torch.channels_last)
+
+    def head(self, inputs: int, hidden: Sequence[int], outputs: int, gain: float) -> nn.Sequential:
+        """Return hidden ReLU layers followed by a linear layer initialised with `gain`."""
+        layers: list[nn.Module] = []
+        for units in hidden:
+            layers += [self.linear(inputs, units), nn.ReLU()]
+            inputs = units
+        return nn.Sequential(*layers, self.linear(inputs, outputs, gain))
+
+    def _initialise(self, layer: _Layer, gain: float) -> _Layer:
+        nn.init.orthogonal_(layer.weight, gain, generator=self._generator)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+        return layer
+
+
+class Heads(nn.Module):
+    """Policy and value heads on one feature, evaluated in float32.
+
+    Half precision here would add noise to the probability ratios that PPO clips at a few per cent.
+    """
+
+    def __init__(self, make: Initialiser, width: int, hidden: Sequence[int], num_actions: int) -> None:
+        super().__init__()
+        self.policy = make.head(width, hidden, num_actions, gain=0.01)
+        self.value = make.head(width, hidden, 1, gain=1.0)
+
+    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (N, num_actions) and values (N,), float32."""
+        with torch.autocast("cpu", enabled=False):
+            wide = feature.float()
+            return self.policy(wide), self.value(wide).squeeze(1)
+
+
+def half_precision() -> torch.autocast:
+    """Return the autocast region that agents run in: bfloat16 where the CPU has it, else float32."""
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=half_precision_is_fast())

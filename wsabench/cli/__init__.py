@@ -1,0 +1,5 @@
+"""The command line: parse, call one function, print. The only part that prints."""
+
+from wsabench.cli.application import app, main
+
+__all__ = ["app", "main"]

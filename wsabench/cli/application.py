@@ -1,0 +1,116 @@
+"""The application: its commands, and how an error becomes one message and an exit code.
+
+Importing it loads no torch and no emulator; each command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from wsabench import __version__
+from wsabench.cli import bench, doctor, gallery, listing, pretrain, probe, report, run, show, train
+from wsabench.cli.console import clean_up_terminal, write_error
+from wsabench.errors import WsabenchError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+# The usage error of click, or of the copy of click inside newer releases of Typer, which has no public name.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+app = typer.Typer(
+    name="wsabench",
+    help="How robust is a game-playing agent? A bench of perturbed Atari games with sound statistics.",
+    epilog="Example: wsabench run --suite color-shift --profile quick",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wsabench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error (allowed anywhere).")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options that hold for every command; `main` has taken --debug out already."""
+
+
+app.command("list", help=listing.HELP, epilog=listing.EXAMPLE)(listing.list_names)
+app.command("show", help=show.HELP, epilog=show.EXAMPLE)(show.show)
+app.command("run", help=run.HELP, epilog=run.EXAMPLE)(run.run)
+app.command("report", help=report.HELP, epilog=report.EXAMPLE)(report.report)
+app.command("pretrain", help=pretrain.HELP, epilog=pretrain.EXAMPLE)(pretrain.pretrain)
+app.command("probe", help=probe.HELP, epilog=probe.EXAMPLE)(probe.probe)
+app.command("train", help=train.HELP, epilog=train.EXAMPLE)(train.train)
+app.command("gallery", help=gallery.HELP, epilog=gallery.EXAMPLE)(gallery.gallery)
+app.add_typer(bench.app, name="bench", help=bench.HELP, epilog=bench.EXAMPLE)
+app.command("doctor", help=doctor.HELP, epilog=doctor.EXAMPLE)(doctor.doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code.
+
+    Args:
+        arguments: The words after `wsabench`; None takes those of the process.
+
+    Returns:
+        0 fine; 1 a check failed; 2 bad input (one message, no traceback unless `--debug`); 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        code = app(words or ["--help"], prog_name="wsabench", standalone_mode=False)
+    except _UsageError as error:
+        code = _refuse(_usage_text(error), error, debug)
+    except WsabenchError as error:
+        code = _refuse(str(error), error, debug)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        code = _refuse(_system_text(error), error, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        code = EXIT_INTERRUPTED
+    if code == EXIT_INTERRUPTED:
+        clean_up_terminal()
+        write_error("interrupted. What was finished is kept; the same command goes on from there.")
+    return code if isinstance(code, int) else 0
+
+
+def _refuse(text: str, error: Exception, debug: bool) -> int:
+    """Show one message, or with `debug` the traceback, and return the code for bad input."""
+    clean_up_terminal()
+    if debug:
+        raise error
+    write_error(f"error: {text}")
+    return EXIT_BAD_INPUT
+
+
+def _usage_text(error: Exception) -> str:
+    """Return a usage error's message, with the command that explains the usage."""
+    message = getattr(error, "format_message", error.__str__)().strip()
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "wsabench"
+    end = "" if message.endswith((".", "?", "!")) else "."
+    return f"{message}{end} See `{path} --help`."
+
+
+def _system_text(error: OSError) -> str:
+    """Return what the operating system refused, and where."""
+    place = f": {error.filename}" if error.filename else ""
+    return f"{error.strerror or error}{place}. Free space, or choose another place, and run the command again."

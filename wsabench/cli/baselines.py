@@ -1,0 +1,52 @@
+"""What the baselines folder holds, read without torch: agent descriptions and trained weights."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from wsabench.errors import SpecError
+from wsabench.resources import data_dir
+
+_WEIGHTS = re.compile(r"(?P<agent>.+)-seed(?P<seed>\d+)\.safetensors")
+
+
+def agent_specs() -> dict[str, dict[str, Any]]:
+    """Return the description of every agent of `baselines/*.toml`, by name.
+
+    Raises:
+        SpecError: A file is not TOML.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(data_dir("baselines").glob("*.toml")):
+        try:
+            found[path.stem] = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SpecError(f"{path}: not a TOML file ({error}). Correct it, or reinstall wsabench.") from error
+    return found
+
+
+def weight_files(agent: str | None = None) -> list[tuple[str, str, int, Path]]:
+    """Return (game, agent, train seed, path) of every shipped checkpoint, of one agent if named."""
+    found = []
+    for path in sorted(data_dir("baselines").glob("*/*.safetensors")):
+        match = _WEIGHTS.fullmatch(path.name)
+        if match and agent in (None, match["agent"]):
+            found.append((path.parent.name, match["agent"], int(match["seed"]), path))
+    return found
+
+
+def agent_rows() -> list[dict[str, Any]]:
+    """Return one row for each agent and game with its train seeds; agents without weights have none."""
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for game, agent, seed, _ in weight_files():
+        seeds.setdefault((agent, game), []).append(seed)
+    rows = [
+        {"agent": agent, "game": game, "train seeds": ", ".join(str(seed) for seed in sorted(numbers))}
+        for (agent, game), numbers in sorted(seeds.items())
+    ]
+    trained = {agent for agent, _ in seeds}
+    untrained = [name for name in agent_specs() if name not in trained]
+    return rows + [{"agent": name, "game": None, "train seeds": "none trained"} for name in untrained]

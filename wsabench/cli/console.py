@@ -1,0 +1,115 @@
+"""What the commands print: tables in 80 columns, JSON, messages on standard error."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+WIDTH = 80
+
+
+def write_error(text: str) -> None:
+    """Write one message to standard error."""
+    typer.echo(f"wsabench: {text}", err=True)
+
+
+def clean_up_terminal() -> None:
+    """Show the cursor again and end the line, if an interrupted progress display left them."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\x1b[?25h\r")
+        sys.stderr.flush()
+
+
+def write_line(text: str = "") -> None:
+    """Write one line of plain text to standard output."""
+    typer.echo(text)
+
+
+def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], note: str = "") -> None:
+    """Write a table no wider than 80 columns; numbers stand right, long words are folded.
+
+    Args:
+        title: Stands above the table.
+        columns: Headings.
+        rows: One sequence of cells a row; floats are shown with three significant digits or more, None as "-".
+        note: Stands below the table.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    body = [list(row) for row in rows]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for index, column in enumerate(columns):
+        numeric = any(isinstance(row[index], int | float) for row in body)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in body:
+        table.add_row(*[Text(cell_text(cell)) for cell in row])
+    console = _console()
+    with console.capture() as capture:
+        console.print(table)
+    write_line(title)
+    for line in capture.get().splitlines():
+        write_line(line.rstrip())
+    if note:
+        write_line(note)
+
+
+def cell_text(value: Any) -> str:
+    """Return the text of a table cell."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        if abs(value) < 100:
+            return f"{value:.3g}"
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.1f}".removesuffix(".0")
+    return str(value)
+
+
+def write_json(value: Any) -> None:
+    """Write one JSON value; what is not a number (NaN) becomes null."""
+    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as plain JSON types: dataclasses as objects, arrays as lists, NaN and infinities as null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, str | bool) or value is None:
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if callable(to_list := getattr(value, "tolist", None)):
+        return plain(to_list())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, Iterable):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+def split_names(values: Sequence[str] | None) -> list[str] | None:
+    """Return the names given by repeated options, each of which may hold several separated by commas; None if none."""
+    names = [name.strip() for value in values or () for name in value.split(",") if name.strip()]
+    return names or None
+
+
+def _console() -> Any:
+    """Return a console on standard output, at most 80 columns wide."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=False)
+    return console if console.width <= WIDTH else Console(highlight=False, width=WIDTH)

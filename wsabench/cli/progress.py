@@ -1,0 +1,171 @@
+"""Progress of long work: a live bar on a terminal, a plain line every few seconds elsewhere.
+
+Both are a `wsabench.training.Reporter`. What is told in the first second of a task was done by an earlier run, as
+reporters are told it, and does not count for the rate.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from wsabench.cli.console import cell_text
+
+LINE_EVERY_S = 10.0
+AT_ONCE_S = 1.0
+
+
+class PlainProgress:
+    """One line at the start, every ten seconds and at the end; no control characters."""
+
+    def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        """Write lines with `write`; `clock` gives seconds."""
+        self._write = write
+        self._clock = clock
+        self._task = ""
+        self._total = 0
+        self._unit = ""
+        self._count = 0
+        self._done_before = 0
+        self._start = 0.0
+        self._shown = 0.0
+        self._fields: dict[str, Any] = {}
+
+    def start(self, task: str, total: int, unit: str) -> None:
+        """Begin a task of `total` units."""
+        self._task, self._total, self._unit = task, total, unit
+        self._count = self._done_before = 0
+        self._start = self._shown = self._clock()
+        self._fields = {}
+        self._write(self._line())
+
+    def advance(self, n: int, **fields: Any) -> None:
+        """Count `n` more units; `fields` are shown beside them."""
+        now = self._clock()
+        self._count += n
+        if now - self._start < AT_ONCE_S:
+            self._done_before += n
+        self._fields.update(fields)
+        if now - self._shown >= LINE_EVERY_S:
+            self._shown = now
+            self._write(self._line())
+
+    def finish(self) -> None:
+        """End the task with a last line."""
+        self._write(f"{self._line()}, done in {duration(self._clock() - self._start)}")
+
+    def _line(self) -> str:
+        parts = [f"{self._task}: {self._count}/{self._total} {self._unit}"]
+        elapsed = self._clock() - self._start
+        new = self._count - self._done_before
+        if new and elapsed > 0:
+            rate = new / elapsed
+            parts.append(rate_text(rate, self._unit))
+            if self._count < self._total:
+                parts.append(f"{duration((self._total - self._count) / rate)} left")
+        parts += [f"{name.replace('_', ' ')} {cell_text(value)}" for name, value in self._fields.items()]
+        return ", ".join(parts)
+
+
+class BarProgress:
+    """A rich bar with count, rate, time left and the newest fields."""
+
+    def __init__(self, progress: Any) -> None:
+        """Draw on `progress`, a running `rich.progress.Progress`."""
+        self._progress = progress
+        self._task: Any = None
+        self._count = 0
+        self._unit = ""
+        self._start = 0.0
+        self._fields: dict[str, Any] = {}
+
+    def start(self, task: str, total: int, unit: str) -> None:
+        """Begin a task of `total` units."""
+        self._fields = {}
+        self._count = 0
+        self._unit = unit
+        self._start = time.monotonic()
+        self._task = self._progress.add_task(task, total=total, unit=unit, info="")
+
+    def advance(self, n: int, **fields: Any) -> None:
+        """Count `n` more units; `fields` are shown beside them."""
+        self._count += n
+        self._fields.update(fields)
+        info = "  ".join(f"{name.replace('_', ' ')} {cell_text(value)}" for name, value in self._fields.items())
+        if time.monotonic() - self._start < AT_ONCE_S:
+            self._progress.reset(self._task, completed=self._count, unit=self._unit, info=info)
+        else:
+            self._progress.update(self._task, advance=n, info=info)
+
+    def finish(self) -> None:
+        """Stop the bar where it is."""
+        self._progress.stop_task(self._task)
+
+
+@contextmanager
+def progress_reporter(quiet: bool = False) -> Iterator[PlainProgress | BarProgress]:
+    """Give a reporter for the terminal, or for a file or pipe when standard error is one; `quiet`: nothing is shown.
+
+    It writes to standard error, so that `--json` on standard output stays clean.
+    """
+    if quiet:
+        yield PlainProgress(lambda line: None)
+    elif sys.stderr.isatty():
+        with bar() as progress:
+            yield BarProgress(progress)
+    else:
+        yield PlainProgress(lambda line: print(line, file=sys.stderr, flush=True))
+
+
+def bar(console: Any = None) -> Any:
+    """Return a rich progress display with task, bar, count, rate, time gone, time left and fields.
+
+    Args:
+        console: Where it is drawn; standard error by default.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Count(ProgressColumn):
+        """Units done, of how many, and how many a second."""
+
+        def render(self, task: Any) -> Text:
+            speed = "" if not task.speed else f"  {rate_text(task.speed, task.fields['unit'])}"
+            return Text(f"{int(task.completed)}/{int(task.total)} {task.fields['unit']}{speed}")
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=16),
+        Count(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[info]}"),
+        console=console or Console(stderr=True),
+        speed_estimate_period=60.0,
+    )
+
+
+def rate_text(rate: float, unit: str) -> str:
+    """Return `rate` units a second as text, a minute where it is slow."""
+    return (
+        f"{rate:.0f} {unit}/s"
+        if rate >= 10
+        else f"{rate:.1f} {unit}/s"
+        if rate >= 0.1
+        else f"{rate * 60:.1f} {unit}/min"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as text: `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

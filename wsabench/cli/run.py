@@ -1,0 +1,113 @@
+"""`wsabench run`: play a suite and keep every episode."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wsabench.cli.console import split_names, write_json, write_line, write_table
+from wsabench.cli.options import Json, Suite
+from wsabench.cli.run_progress import run_reporter
+from wsabench.errors import SpecError
+
+HELP = "Play a suite with some agents. What is finished is kept; the same command resumes."
+EXAMPLE = "Example: wsabench run --suite color-shift --profile quick --agents wsa,e2e"
+
+_AGENTS = "Names, checkpoint files or package.module:attribute; NAME=... names one. Default: wsa,e2e."
+_GAMES = "Games. Default: those of the profile."
+_PERTURBATIONS = "Perturbations, as in clean,hue-rotate@3. Default: those of the profile."
+_TRAIN_SEEDS = "Train seeds of the baselines. Default: those of the profile."
+
+
+def run(
+    suite: Suite = "color-shift",
+    agents: Annotated[list[str] | None, typer.Option("--agents", "-a", metavar="NAME,...", help=_AGENTS)] = None,
+    profile: Annotated[str, typer.Option(help="How much is played: a profile of the suite.")] = "quick",
+    games: Annotated[list[str] | None, typer.Option("--games", "-g", metavar="NAME,...", help=_GAMES)] = None,
+    perturbations: Annotated[list[str] | None, typer.Option(metavar="NAME,...", help=_PERTURBATIONS)] = None,
+    train_seeds: Annotated[list[str] | None, typer.Option(metavar="NUMBER,...", help=_TRAIN_SEEDS)] = None,
+    episodes: Annotated[int | None, typer.Option(min=1, help="Episodes a cell; default: the profile's.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory of the result set; default: a new one in runs/.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Root seed of the evaluation episodes.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Evaluate agents on a suite and print where the result set is."""
+    from wsabench.evaluation import run as evaluate
+
+    # As `python -m` does: a policy named module:attribute may stand in the current directory.
+    sys.path.insert(0, str(Path.cwd()))
+    with run_reporter() as reporter:
+        result = evaluate(
+            suite=suite,
+            agents=tuple(split_names(agents) or ("wsa", "e2e")),
+            profile=profile,
+            games=split_names(games),
+            perturbations=split_names(perturbations),
+            train_seeds=parse_integers("--train-seeds", split_names(train_seeds)),
+            episodes=episodes,
+            workers=workers,
+            out=out,
+            seed=seed,
+            reporter=reporter,
+        )
+    rows = mean_returns(result.episodes)
+    if as_json:
+        write_json({"path": result.path, "episodes": len(result.episodes), "mean_returns": rows})
+        return
+    write_line()
+    write_table(
+        f"Mean return, {len(result.episodes)} episodes",
+        ["agent", "game", "perturbation", "train seeds", "episodes", "mean return"],
+        [list(row.values()) for row in rows],
+        "Intervals and comparisons are in the report.",
+    )
+    write_line(f"\nResult set: {result.path}\nMake the page: wsabench report {result.path}")
+
+
+def mean_returns(episodes: Any) -> list[dict[str, Any]]:
+    """Return the mean return of each agent and cell, over all its train seeds and episodes, in the order played.
+
+    Args:
+        episodes: The episodes table of a result set.
+    """
+    rows = []
+    table = episodes.assign(
+        cell=[cell_name(p, s) for p, s in zip(episodes.perturbation, episodes.severity, strict=True)]
+    )
+    for (agent, game, cell), part in table.groupby(["agent", "game", "cell"], sort=False):
+        rows.append(
+            {
+                "agent": str(agent),
+                "game": str(game),
+                "perturbation": str(cell),
+                "train_seeds": int(part.train_seed.nunique()),
+                "episodes": len(part),
+                "mean_return": float(part["return"].mean()),
+            }
+        )
+    return rows
+
+
+def cell_name(perturbation: str, severity: Any) -> str:
+    """Return the written form of a perturbation and its severity (`hue-rotate@3`; missing severity: no `@`)."""
+    import pandas as pd
+
+    return perturbation if pd.isna(severity) or "@" in perturbation else f"{perturbation}@{int(severity)}"
+
+
+def parse_integers(option: str, words: list[str] | None) -> tuple[int, ...] | None:
+    """Return the words as numbers from 0, None for None.
+
+    Raises:
+        SpecError: A word is no whole number from 0.
+    """
+    if words is None:
+        return None
+    for word in words:
+        if not word.isascii() or not word.isdigit():
+            raise SpecError(f"{option} holds {word!r}. Allowed: whole numbers from 0, separated by commas, as in 0,1.")
+    return tuple(int(word) for word in words)

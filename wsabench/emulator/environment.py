@@ -1,0 +1,121 @@
+"""One lane as a gymnasium environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium.spaces import Box, Discrete
+
+from wsabench.emulator.lane import Lane, observation_shape
+from wsabench.errors import SpecError, unknown_name
+from wsabench.perturb import Perturbation, compile_perturbation
+from wsabench.protocol import Protocol
+
+Observation = npt.NDArray[np.uint8]
+
+RENDER_MODES = ("rgb_array",)
+
+
+class AtariEnv(gymnasium.Env[Observation, np.int64]):
+    """A perturbed Atari game; observations are uint8 (4, 84, 84), newest frame last.
+
+    `reset` takes `options={"perturbation": NAME}` to change the perturbation.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012  (gymnasium declares it so)
+        "render_modes": list(RENDER_MODES),
+        "render_fps": 15,
+    }
+
+    def __init__(
+        self,
+        game: str,
+        perturbation: str | Perturbation = "clean",
+        seed: int | None = None,
+        protocol: Protocol | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        """Load the game; the arguments are those of `make`."""
+        if render_mode is not None and render_mode not in RENDER_MODES:
+            raise unknown_name("render mode", render_mode, RENDER_MODES)
+        self.game = game
+        self.protocol = protocol or Protocol()
+        self.render_mode = render_mode
+        self.lane = Lane(compile_perturbation(perturbation, game), self.protocol, check_seed(seed))
+        self.observation_space = observation_space(self.protocol)  # pyright: ignore[reportAttributeAccessIssue]
+        self.action_space = Discrete(self.lane.num_actions)
+        self._is_running = False
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode; a seed fixes it, whatever was played before.
+
+        Raises:
+            SpecError: The seed is negative, or an option is unknown.
+        """
+        super().reset(seed=seed)
+        options = dict(options or {})
+        if (perturbation := options.pop("perturbation", None)) is not None:
+            self.lane.set_perturbation(compile_perturbation(perturbation, self.game))
+        for name in options:
+            raise unknown_name("reset option", name, ["perturbation"])
+        self.lane.reset(check_seed(seed))
+        self._is_running = True
+        return self.lane.observation.copy(), lane_info(self.lane)
+
+    def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Play one step.
+
+        Raises:
+            SpecError: The action is out of range, or the episode ended and was not reset.
+        """
+        lane = self.lane
+        if not self._is_running:
+            raise SpecError("There is no running episode. Call reset() first, and again after each episode's end.")
+        if not 0 <= int(action) < lane.num_actions:
+            raise SpecError(f"Action {action} in {self.game}. Allowed: 0 to {lane.num_actions - 1}.")
+        lane.step(int(action))
+        self._is_running = not (lane.terminated or lane.truncated)
+        return lane.observation.copy(), lane.reward, lane.terminated, lane.truncated, lane_info(lane)
+
+    def render(self) -> npt.NDArray[np.uint8] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return what a person sees, perturbation included: uint8 (height, width, 3); None without a render mode."""
+        return self.lane.render() if self.render_mode else None
+
+    def get_action_meanings(self) -> list[str]:
+        """Return the names of the actions, in the order of their indices."""
+        return [action.name for action in self.lane.console.actions]
+
+
+def observation_space(protocol: Protocol) -> Box:
+    """Return the space of one lane's observations."""
+    return Box(0, 255, observation_shape(protocol), np.uint8)
+
+
+def lane_info(lane: Lane) -> dict[str, Any]:
+    """Return what `info` tells after a reset or step; the same fields as the vector environment's."""
+    return {
+        "lives": lane.lives,
+        "episode_return": lane.episode_return,
+        "episode_length": lane.episode_length,
+        "life_lost": lane.life_lost,
+        "game_over": lane.game_over,
+        "end": lane.end or "",
+    }
+
+
+def check_seed(seed: Any) -> int | None:
+    """Return an episode seed as an integer, or None.
+
+    Raises:
+        SpecError: It is no integer from 0.
+    """
+    if seed is None:
+        return None
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise SpecError(f"The episode seed is {seed!r}. Allowed: integers from 0, or none.")
+    return int(seed)

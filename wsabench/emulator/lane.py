@@ -1,0 +1,226 @@
+"""A lane: one emulator with the protocol's preprocessing and one compiled perturbation.
+
+Follows ale-py's `AtariVectorEnv` to the bit under `clean`, its corners included: at a reset FIRE comes before the
+no-ops, the stack starts with zeros, and when a game ends inside a step the frames not captured keep their old content.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import ale_py
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from wsabench.emulator.console import FIRE, NOOP, Console
+from wsabench.errors import SpecError
+from wsabench.perturb import CompiledPerturbation
+from wsabench.protocol import Protocol
+from wsabench.seeding import generator
+from wsabench.types import EpisodeEnd
+
+Frame = npt.NDArray[np.uint8]
+
+
+class Lane:
+    """One game being played; the state after the last `reset` or `step` is in its attributes.
+
+    `observation` is the live stack, uint8, shape (stack, size, size[, 3]), newest last: copy it to keep it.
+    """
+
+    def __init__(
+        self,
+        perturbation: CompiledPerturbation,
+        protocol: Protocol,
+        seed: int | None = None,
+        observation: Frame | None = None,
+    ) -> None:
+        """Load the game that `perturbation` was compiled for.
+
+        Args:
+            perturbation: What to change; its `game` is what is played.
+            protocol: Preprocessing and episode rules.
+            seed: Episode seed of the first episode, from 0; None takes one from the operating system.
+            observation: Where to write observations (say, shared memory), uint8 of `observation_shape(protocol)`.
+        """
+        self.protocol = protocol
+        self.console = Console(perturbation.game, protocol)
+        self.num_actions = len(self.console.actions)
+        self._ale = self.console.ale
+        self._has_fire = FIRE in self.console.actions
+        height, width = self.console.screen_dims
+        depth = () if protocol.grayscale else (3,)
+        self._screen = np.zeros((height, width), np.uint8)
+        self._newest = np.zeros((height, width, *depth), np.uint8)
+        self._before = np.zeros_like(self._newest)
+        shape = observation_shape(protocol)
+        self.observation = np.zeros(shape, np.uint8) if observation is None else observation
+        self._top = self.observation[-1]
+        self._size = (protocol.screen_size, protocol.screen_size)
+        self._first_seed = seed
+        self._was_reset = False
+        self._start_counters()
+        self.set_perturbation(perturbation)
+
+    def set_perturbation(self, perturbation: CompiledPerturbation) -> None:
+        """Change the perturbation; call `reset` before the next step.
+
+        Raises:
+            SpecError: It was compiled for another game.
+        """
+        current = getattr(self, "perturbation", perturbation)
+        if perturbation.game != current.game:
+            raise SpecError(
+                f"The perturbation {perturbation.name!r} was compiled for {perturbation.game!r}, this lane plays "
+                f"{current.game!r}. Compile it for {current.game!r}."
+            )
+        self.perturbation = perturbation
+        self._table = perturbation.luminance if self.protocol.grayscale else perturbation.rgb
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start an episode.
+
+        With a seed: a game that is the same whatever was played before. Without: the first time with the seed given
+        at construction; after a life loss under `episodic_life` the same game goes on (FIRE pressed for one step);
+        otherwise the next game of the same seed, which like ale-py's goes on from the emulator's memory.
+        """
+        if seed is None and self._was_reset:
+            if self._can_go_on:
+                self._go_on()
+            else:
+                self._start_game()
+            return
+        seed = self._first_seed if seed is None else int(seed)
+        self.seed = secrets.randbits(31) if seed is None else seed
+        self._noops = generator(self.seed, "noops")
+        self._was_reset = True
+        self.console.power_on(self.seed % 2**31)
+        self._play_start()
+
+    def step(self, action: int) -> None:
+        """Play one step: `frame_skip` frames of one action, or fewer when the game ends.
+
+        Args:
+            action: Index into the action set; replaced by FIRE after a life loss under `fire_on_life_loss`.
+        """
+        button = self.console.actions[action]
+        if self._fire_is_due:
+            button, self._fire_is_due = FIRE, False
+        raw_reward, is_over, lives = self._play_frames(button)
+        self._push_frame()
+        self.life_lost = 0 < lives < self.lives
+        self.lives = lives
+        self._settle(raw_reward, is_over)
+        if self.life_lost and self.protocol.fire_on_life_loss and self._has_fire:
+            self._fire_is_due = True
+
+    def render(self) -> Frame:
+        """Return what a person sees, perturbation included: RGB, uint8, shape (height, width, 3)."""
+        return self.perturbation.rgb[self.screen()]
+
+    def screen(self) -> Frame:
+        """Return a copy of the emulator's screen: palette indices, uint8, shape (height, width)."""
+        return self._ale.getScreen()
+
+    def ram(self) -> npt.NDArray[np.uint8]:
+        """Return a copy of the console's memory, uint8, shape (128,)."""
+        return self._ale.getRAM()
+
+    def _play_frames(self, button: ale_py.Action) -> tuple[int, bool, int]:
+        """Play the frames of one step; return the summed reward, whether the game is over, and the lives."""
+        ale, limit = self._ale, self.protocol.max_frames
+        raw_reward, is_over = 0, False
+        for remaining in range(self.protocol.frame_skip, 0, -1):
+            raw_reward += ale.act(button)
+            self.num_frames += 1
+            is_over = ale.game_over()
+            if is_over or self.num_frames >= limit:
+                break
+            if remaining <= 2:
+                self._capture(self._newest if remaining == 1 else self._before)
+        return raw_reward, is_over, ale.lives()
+
+    def _settle(self, raw_reward: int, is_over: bool) -> None:
+        """Update reward, ends and counters after a step."""
+        protocol = self.protocol
+        self.game_over = is_over
+        self.episode_return += raw_reward
+        self.episode_length += 1
+        self.reward = float((raw_reward > 0) - (raw_reward < 0)) if protocol.clip_rewards else float(raw_reward)
+        self._idle_steps = 0 if raw_reward or self.life_lost else self._idle_steps + 1
+        self.terminated = is_over or (self.life_lost and protocol.episodic_life)
+        end: EpisodeEnd | None = None
+        if is_over:
+            end = "game_over"
+        elif self.num_frames >= protocol.max_frames:
+            end = "time_limit"
+        elif protocol.stall_steps and self._idle_steps >= protocol.stall_steps:
+            end = "stalled"
+        self.end: EpisodeEnd | None = end
+        self.truncated = end is not None and not self.terminated
+        self._can_go_on = self.terminated and end is None
+
+    def _start_game(self) -> None:
+        """Start the next game, as ale-py does without a seed."""
+        self._ale.reset_game()
+        self._play_start()
+
+    def _play_start(self) -> None:
+        """Press FIRE, play the no-ops, and fill the stack with the first observation."""
+        ale = self._ale
+        if self._has_fire and self.protocol.fire_on_reset:
+            ale.act(FIRE)
+        for _ in range(int(self._noops.integers(0, self.protocol.noop_max, endpoint=True))):
+            ale.act(NOOP)
+            if ale.game_over():
+                ale.reset_game()
+        self.observation.fill(0)
+        self._before.fill(0)
+        self._capture(self._newest)
+        self._push_frame()
+        self._start_counters()
+        self.lives = ale.lives()
+
+    def _go_on(self) -> None:
+        """Go on with the game after a life loss that ended the learner's episode."""
+        if self._fire_is_due:
+            self.step(0)
+            if self.end is not None:
+                self._start_game()
+                return
+        self.terminated = self.truncated = self.life_lost = self._can_go_on = False
+        self.reward = 0.0
+
+    def _start_counters(self) -> None:
+        """Set everything that counts within one game."""
+        self.num_frames = 0
+        self.lives = 0
+        self.reward = 0.0
+        self.terminated = self.truncated = self.life_lost = self.game_over = False
+        self.end = None
+        self.episode_return = 0.0
+        self.episode_length = 0
+        self._idle_steps = 0
+        self._fire_is_due = False
+        self._can_go_on = False
+
+    def _capture(self, target: Frame) -> None:
+        """Write the screen, through the palette table, to `target`."""
+        self._ale.getScreen(self._screen)
+        if self.protocol.grayscale:
+            cv2.LUT(self._screen, self._table, dst=target)
+        else:
+            np.take(self._table, self._screen, axis=0, out=target, mode="clip")
+
+    def _push_frame(self) -> None:
+        """Shift the stack and add the maximum of the two captured frames, resized."""
+        cv2.max(self._newest, self._before, dst=self._newest)
+        self.observation[:-1] = self.observation[1:]
+        cv2.resize(self._newest, self._size, dst=self._top, interpolation=cv2.INTER_AREA)
+
+
+def observation_shape(protocol: Protocol) -> tuple[int, ...]:
+    """Return the shape of one lane's observation: (stack, size, size), with a last 3 in colour."""
+    depth = () if protocol.grayscale else (3,)
+    return (protocol.frame_stack, protocol.screen_size, protocol.screen_size, *depth)

@@ -1,0 +1,252 @@
+"""The vector environment: many lanes, each with its own perturbation, in this process or in worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.spaces import Discrete
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from wsabench.emulator.arrays import lay_out
+from wsabench.emulator.environment import check_seed, observation_space
+from wsabench.emulator.group import LaneGroup
+from wsabench.emulator.workers import WorkerPool
+from wsabench.errors import ShapeError, SpecError, unknown_name
+from wsabench.perturb import CompiledPerturbation, Perturbation, compile_perturbation
+from wsabench.protocol import Protocol
+from wsabench.seeding import integer_seed
+
+Perturbations = str | Perturbation | Sequence[str | Perturbation | None]
+"""One for all lanes, or one a lane; None in a reset keeps what the lane has."""
+Seeds = int | Sequence[int | None] | npt.NDArray[np.integer[Any]] | None
+"""One from which each lane derives its own, or one a lane."""
+
+_OPTIONS = ("reset_mask", "perturbations")
+
+
+class AtariVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[Any]]):
+    """Lanes stepped together.
+
+    `infos` has for each lane `lives`, `episode_return` (unclipped, of the game so far), `episode_length` (steps),
+    `life_lost`, `game_over` and `end` (`game_over`, `time_limit`, `stalled`, or empty while the game goes on).
+    """
+
+    def __init__(
+        self,
+        perturbations: Sequence[CompiledPerturbation],
+        protocol: Protocol,
+        seeds: Sequence[int | None],
+        num_workers: int,
+        autoreset_mode: AutoresetMode,
+    ) -> None:
+        """Load the games; `make_vec` checks the arguments."""
+        self.game = perturbations[0].game
+        self.protocol = protocol
+        self.num_envs = len(perturbations)
+        self.perturbation_names = [perturbation.name for perturbation in perturbations]
+        self.autoreset_mode = autoreset_mode
+        self.metadata = {**self.metadata, "autoreset_mode": autoreset_mode}
+        self.single_observation_space = observation_space(protocol)
+        self._everyone = np.ones(self.num_envs, np.bool_)
+        self._was_reset = np.zeros(self.num_envs, np.bool_)
+        self._lanes: LaneGroup | WorkerPool
+        if num_workers:
+            self._lanes = WorkerPool(perturbations, protocol, seeds, num_workers, autoreset_mode)
+            self._arrays = self._lanes.arrays
+        else:
+            self._arrays = lay_out(self.num_envs, protocol)
+            self._lanes = LaneGroup(perturbations, protocol, seeds, self._arrays, autoreset_mode)
+        self._num_actions = self._lanes.num_actions
+        self.single_action_space = Discrete(self._num_actions)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+
+    def reset(
+        self, *, seed: Seeds = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
+        """Start episodes.
+
+        Args:
+            seed: An integer, from which each lane derives its own; or N episode seeds, None for the next game.
+            options: `reset_mask`, bool (N,): which lanes to reset, all others stay as they are. `perturbations`: a
+                new one for all lanes that are reset, or N of them, None for no change.
+
+        Returns:
+            Observations, uint8 (N, 4, 84, 84), and infos.
+
+        Raises:
+            ShapeError: Seeds, mask or perturbations are not one a lane.
+            SpecError: A seed or an option is malformed.
+            UnknownNameError: A perturbation or option does not exist.
+        """
+        self._check_open()
+        options = dict(options or {})
+        for name in options:
+            if name not in _OPTIONS:
+                raise unknown_name("reset option", name, _OPTIONS)
+        mask = self._checked_mask(options.get("reset_mask"))
+        seeds = lane_seeds(seed, self.num_envs)
+        chosen = lane_perturbations(options.get("perturbations"), self.num_envs)
+        rows = [int(row) for row in np.flatnonzero(mask)]
+        compiled = [None if (p := chosen[row]) is None else compile_perturbation(p, self.game) for row in rows]
+        self._lanes.reset(rows, [seeds[row] for row in rows], compiled)
+        self._was_reset |= mask
+        for row, perturbation in zip(rows, compiled, strict=True):
+            if perturbation is not None:
+                self.perturbation_names[row] = perturbation.name
+        return self._arrays.observations.copy(), self._arrays.state.infos(mask)
+
+    def step(
+        self, actions: npt.ArrayLike
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
+        """Play one step of every lane.
+
+        Args:
+            actions: Action indices, integers, shape (N,).
+
+        Returns:
+            Observations uint8 (N, 4, 84, 84), rewards float64 (N,), terminated and truncated bool (N,), infos.
+
+        Raises:
+            ShapeError: Not one action a lane.
+            SpecError: An action is out of range, or a lane has no running episode.
+            WorkerError: A worker process died or failed.
+        """
+        arrays = self._arrays
+        self._check_running()
+        arrays.actions[:] = self._checked_actions(actions)
+        self._lanes.step()
+        infos = arrays.state.infos(self._everyone)
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
+            self._add_final(infos)
+        return (
+            arrays.observations.copy(),
+            arrays.rewards.copy(),
+            arrays.terminated.copy(),
+            arrays.truncated.copy(),
+            infos,
+        )
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Stop the workers and let go of the emulators."""
+        self._lanes.close()
+
+    def _add_final(self, infos: dict[str, Any]) -> None:
+        """Add the last observation and info of episodes that ended in this step, as gymnasium does."""
+        ended = self._arrays.terminated | self._arrays.truncated
+        if not ended.any():
+            return
+        final = np.full(self.num_envs, None, dtype=object)
+        for row in np.flatnonzero(ended):
+            final[row] = self._arrays.final_observations[row].copy()
+        infos["final_obs"], infos["_final_obs"] = final, ended
+        infos["final_info"], infos["_final_info"] = self._arrays.final_state.infos(ended), ended.copy()
+
+    def _check_running(self) -> None:
+        """Refuse to step lanes that have no running episode."""
+        self._check_open()
+        if not self._was_reset.all():
+            raise SpecError("Not every lane was reset. Call reset() before the first step.")
+        if self.autoreset_mode is AutoresetMode.DISABLED:
+            ended = self._arrays.terminated | self._arrays.truncated
+            if ended.any():
+                raise SpecError(
+                    f"The episodes of lanes {np.flatnonzero(ended).tolist()} ended. Without autoreset, call "
+                    "reset(options={'reset_mask': ...}) for them first."
+                )
+
+    def _check_open(self) -> None:
+        """Refuse to use what was closed."""
+        if self.closed:
+            raise SpecError("The vector environment is closed. Make a new one.")
+
+    def _checked_mask(self, mask: Any) -> npt.NDArray[np.bool_]:
+        """Return which lanes to reset."""
+        if mask is None:
+            return self._everyone
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
+            raise ShapeError(f"reset_mask is {mask!r}. Allowed: a boolean array of shape ({self.num_envs},).")
+        if not mask.any():
+            raise ShapeError("reset_mask selects no lane. Allowed: at least one True.")
+        return mask
+
+    def _checked_actions(self, actions: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return the actions as integers in range."""
+        array = np.asarray(actions)
+        if array.shape != (self.num_envs,) or not np.issubdtype(array.dtype, np.integer):
+            raise ShapeError(
+                f"actions have shape {array.shape} and type {array.dtype}. Allowed: integers, shape ({self.num_envs},)."
+            )
+        if array.min() < 0 or array.max() >= self._num_actions:
+            raise SpecError(f"actions are {array.tolist()} in {self.game}. Allowed: 0 to {self._num_actions - 1}.")
+        return array
+
+
+def make_lanes(  # noqa: PLR0913  (the signature is the public contract of `make_vec`)
+    game: str,
+    num_envs: int,
+    perturbations: Perturbations = "clean",
+    seed: Seeds = None,
+    num_workers: int = 0,
+    protocol: Protocol | None = None,
+    autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+) -> AtariVectorEnv:
+    """Check the arguments of `make_vec` and build the environment."""
+    for name, value, lowest in (("num_envs", num_envs, 1), ("num_workers", num_workers, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+            raise SpecError(f"{name} is {value!r}. Allowed: integers from {lowest}.")
+    modes = {mode.name.casefold(): mode for mode in AutoresetMode} | {
+        mode.value.casefold(): mode for mode in AutoresetMode
+    }
+    if isinstance(autoreset_mode, str):
+        if autoreset_mode.casefold() not in modes:
+            raise unknown_name("autoreset mode", autoreset_mode, [mode.name for mode in AutoresetMode])
+        autoreset_mode = modes[autoreset_mode.casefold()]
+    chosen = lane_perturbations(perturbations, num_envs)
+    compiled = [compile_perturbation("clean" if p is None else p, game) for p in chosen]
+    seeds = lane_seeds(seed, num_envs)
+    return AtariVectorEnv(compiled, protocol or Protocol(), seeds, min(num_workers, num_envs), autoreset_mode)
+
+
+def lane_seed(seed: int, lane: int) -> int:
+    """Return the episode seed of lane number `lane` below `seed`; even stays even and odd stays odd.
+
+    (Training seeds are odd, evaluation seeds even, see `wsabench.seeding`.)
+    """
+    return integer_seed(seed, "lane", lane) & ~1 | (seed & 1)
+
+
+def lane_seeds(seed: Seeds, num_lanes: int) -> list[int | None]:
+    """Return one episode seed a lane.
+
+    Raises:
+        ShapeError: A list is not one a lane.
+        SpecError: A seed is no integer from 0.
+    """
+    if seed is None:
+        return [None] * num_lanes
+    if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
+        root = check_seed(seed)
+        assert root is not None  # noqa: S101  (only None gives None)
+        return [lane_seed(root, lane) for lane in range(num_lanes)]
+    if isinstance(seed, bool | str | float) or len(seed) != num_lanes:
+        raise ShapeError(f"seed is {seed!r}. Allowed: an integer, or {num_lanes} episode seeds, one a lane.")
+    return [check_seed(item) for item in seed]
+
+
+def lane_perturbations(perturbations: Perturbations | None, num_lanes: int) -> list[str | Perturbation | None]:
+    """Return one perturbation a lane.
+
+    Raises:
+        ShapeError: A list is not one a lane.
+    """
+    if perturbations is None or isinstance(perturbations, str | Perturbation):
+        return [perturbations] * num_lanes
+    chosen = list(perturbations)
+    if len(chosen) != num_lanes:
+        raise ShapeError(f"{len(chosen)} perturbations for {num_lanes} lanes. Allowed: one for all, or one a lane.")
+    return chosen

@@ -1,0 +1,157 @@
+"""What an encoder is, what pre-trains it, and the layers they share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, NamedTuple
+
+import torch
+from torch import nn
+
+SCREEN = 84
+STACK = 4
+Reads = Literal["stack", "newest"]
+
+
+class Encoder(nn.Module, ABC):
+    """A network from observations to one embedding; frozen once it is pre-trained.
+
+    Attributes:
+        name: Short name, also the file's.
+        reads: `stack` (N, 4, 84, 84) or `newest` (N, 1, 84, 84).
+        shape: Shape of one embedding: (C, H, W), or (D,) for a vector.
+    """
+
+    name: str
+    reads: Reads
+    shape: tuple[int, ...]
+
+    @abstractmethod
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Embed observations.
+
+        Args:
+            pixels: Luminance in [0, 1], oldest frame first, shape (N, 4, 84, 84) or (N, 1, 84, 84) as `reads` says.
+
+        Returns:
+            Embeddings, shape (N, *shape), not yet standardised.
+        """
+
+
+class PretextBatch(NamedTuple):
+    """What a self-supervised loss sees.
+
+    Attributes:
+        first: Observations, luminance in [0, 1], shape (N, 4, 84, 84).
+        second: Observations of the same episodes some steps later, same shape.
+        background: Mean frame of random play, shape (1, 84, 84).
+    """
+
+    first: torch.Tensor
+    second: torch.Tensor
+    background: torch.Tensor
+
+
+class Pretext(nn.Module, ABC):
+    """One or more encoders together with what only their self-supervised loss needs.
+
+    Attributes:
+        name: Name of the pre-training stage.
+        learning_rate: Of Adam.
+        batch_size: Observations a step.
+        max_gradient_norm: Gradients are clipped to this norm; None: not clipped.
+        offsets: Smallest and largest number of steps between `first` and `second`.
+    """
+
+    name: str
+    learning_rate: float
+    batch_size: int
+    max_gradient_norm: float | None = None
+    offsets: tuple[int, int] = (1, 1)
+
+    @abstractmethod
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Return the encoders that this stage trains."""
+
+    @abstractmethod
+    def loss(self, batch: PretextBatch, step: int) -> dict[str, torch.Tensor]:
+        """Return scalars: `loss`, which is minimised, and its parts.
+
+        Args:
+            batch: The observations.
+            step: Number of optimiser steps made so far.
+        """
+
+
+def conv(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, *, padding: int | None = None, norm: bool = False
+) -> nn.Sequential:
+    """Return convolution, batch normalisation if asked for, and ReLU; padding None keeps the size (at stride 1)."""
+    pad = kernel // 2 if padding is None else padding
+    layers: list[nn.Module] = [nn.Conv2d(in_channels, out_channels, kernel, stride, pad, bias=not norm)]
+    if norm:
+        layers.append(nn.BatchNorm2d(out_channels))
+    return nn.Sequential(*layers, nn.ReLU())
+
+
+def initialise(module: nn.Module, seed: int) -> None:
+    """Draw every weight anew from `seed`, independent of torch's global generator.
+
+    Convolutions and linear layers are orthogonal with gain sqrt(2), as PPO implementations draw theirs, with zero bias.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.orthogonal_(layer.weight, gain=2**0.5, generator=generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.reset_running_stats()
+            nn.init.ones_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+
+@contextmanager
+def preserved_global_generator() -> Iterator[None]:
+    """Leave torch's global generator as it was: layers draw from it when they are built."""
+    with torch.random.fork_rng(devices=[]):
+        yield
+
+
+def fold_batch_norm(module: nn.Module) -> nn.Module:
+    """Merge each batch normalisation into the convolution before it; for inference only.
+
+    Args:
+        module: Any module; inside `nn.Sequential` a `BatchNorm2d` must directly follow its `Conv2d`. Changed in place.
+
+    Returns:
+        `module`, with the same outputs as it had in evaluation mode.
+    """
+    for child in module.modules():
+        if not isinstance(child, nn.Sequential):
+            continue
+        for index in range(len(child) - 1):
+            first, second = child[index], child[index + 1]
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                child[index] = nn.utils.fuse_conv_bn_eval(first.eval(), second.eval())
+                child[index + 1] = nn.Identity()
+    return module
+
+
+def pixel_weights(frames: torch.Tensor, background: torch.Tensor, strength: float) -> torch.Tensor:
+    """Return weights of a reconstruction loss that attend to what differs from the background; their mean is 1.
+
+    A ball of two pixels hardly counts in a plain mean squared error; `strength` 0 is that plain error.
+
+    Args:
+        frames: Luminance in [0, 1], shape (N, 1, 84, 84).
+        background: Mean frame, shape (1, 84, 84).
+        strength: Additional weight of a pixel that differs from the background by 1.
+
+    Returns:
+        Shape (N, 1, 84, 84), float32, without gradient.
+    """
+    weights = 1 + strength * (frames - background).abs()
+    return (weights / weights.mean()).detach()

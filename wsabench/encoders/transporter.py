@@ -1,0 +1,157 @@
+"""OKE and OKK: the feature encoder and the keypoint network of Transporter.
+
+References:
+    Kulkarni et al. 2019, Unsupervised Learning of Object Keypoints for Perception and Control.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from wsabench.encoders.encoder import Encoder, Pretext, PretextBatch, Reads, conv, pixel_weights
+
+MAP = 21
+NUM_KEYPOINTS = 4
+GAUSSIAN_STD = 0.1
+"""Of a keypoint's heat map, in coordinates from -1 to 1 across the frame."""
+
+
+def _trunk() -> nn.Sequential:
+    return nn.Sequential(
+        conv(1, 16, 5, 2, norm=True),
+        conv(16, 16, 3, norm=True),
+        conv(16, 32, 3, 2, norm=True),
+        conv(32, 32, 3, norm=True),
+    )
+
+
+class FeatureEncoder(Encoder):
+    """Feature maps 32 x 21 x 21 of the newest frame (the paper's: 128 x 21 x 21, six convolutions)."""
+
+    name = "oke"
+    reads: Reads = "newest"
+    shape = (32, MAP, MAP)
+
+    def __init__(self) -> None:
+        """Build the layers."""
+        super().__init__()
+        self.trunk = _trunk()
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return feature maps, shape (N, 32, 21, 21), not negative."""
+        return self.trunk(pixels)
+
+
+class KeypointEncoder(Encoder):
+    """Heat maps 4 x 21 x 21 of the keypoints in the newest frame, values in [0, 1]."""
+
+    name = "okk"
+    reads: Reads = "newest"
+    shape = (NUM_KEYPOINTS, MAP, MAP)
+
+    def __init__(self) -> None:
+        """Build the layers."""
+        super().__init__()
+        self.trunk = _trunk()
+        self.head = nn.Conv2d(32, NUM_KEYPOINTS, 1)
+
+    def keypoints(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return keypoint coordinates (y, x) in [-1, 1], float32, shape (N, K, 2)."""
+        return spatial_mean(self.head(self.trunk(pixels)).float())
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return heat maps, float32, shape (N, 4, 21, 21)."""
+        return heat_maps(self.keypoints(pixels), MAP, GAUSSIAN_STD)
+
+
+def spatial_mean(logits: torch.Tensor) -> torch.Tensor:
+    """Return the mean place under each map's softmax, as its two marginals give it.
+
+    Args:
+        logits: Shape (N, K, H, W).
+
+    Returns:
+        Coordinates (y, x), -1 at the first row or column and 1 at the last, shape (N, K, 2).
+    """
+    rows = torch.linspace(-1, 1, logits.shape[2], device=logits.device)
+    columns = torch.linspace(-1, 1, logits.shape[3], device=logits.device)
+    probability = logits.flatten(2).softmax(-1).reshape(logits.shape)
+    return torch.stack([probability.sum(3) @ rows, probability.sum(2) @ columns], dim=-1)
+
+
+def heat_maps(keypoints: torch.Tensor, size: int, std: float) -> torch.Tensor:
+    """Return isotropic Gaussians with height 1 around keypoints.
+
+    Args:
+        keypoints: Coordinates (y, x) in [-1, 1], shape (N, K, 2).
+        size: Height and width of a map.
+        std: Standard deviation, in the coordinates' unit.
+
+    Returns:
+        Shape (N, K, size, size), values in [0, 1].
+    """
+    grid = torch.linspace(-1, 1, size, device=keypoints.device)
+    marginals = torch.exp(-(keypoints[..., None] - grid).square() / (2 * std**2))
+    return marginals[..., 0, :, None] * marginals[..., 1, None, :]
+
+
+def transport(
+    source: torch.Tensor, target: torch.Tensor, source_maps: torch.Tensor, target_maps: torch.Tensor
+) -> torch.Tensor:
+    """Return source features with the objects moved: cut out at both frames' keypoints, pasted from the target.
+
+    For one keypoint after another: (1 - H_source) (1 - H_target) features + H_target target.
+
+    Args:
+        source: Features of the source frame, shape (N, C, H, W).
+        target: Features of the target frame, same shape.
+        source_maps: Heat maps of the source's keypoints, shape (N, K, H, W).
+        target_maps: Heat maps of the target's keypoints, same shape.
+    """
+    moved = source
+    for k in range(source_maps.shape[1]):
+        at_source, at_target = source_maps[:, k : k + 1], target_maps[:, k : k + 1]
+        moved = (1 - at_source) * (1 - at_target) * moved + at_target * target
+    return moved
+
+
+class TransporterPretext(Pretext):
+    """Reconstruction of a later frame of the episode from transported features of an earlier one.
+
+    No gradient flows through the source frame. The error's pixels are weighted by how far they are from the mean frame
+    (`strength` 0: the paper's plain mean squared error), so that a ball of two pixels is worth a keypoint.
+    """
+
+    name = "transporter"
+    learning_rate = 1e-3
+    batch_size = 32
+    offsets = (1, 20)
+
+    def __init__(self, strength: float = 100.0) -> None:
+        """Build both encoders and the refining decoder."""
+        super().__init__()
+        self.strength = strength
+        self.features = FeatureEncoder()
+        self.keynet = KeypointEncoder()
+        self.decoder = nn.Sequential(
+            conv(32, 32, 3, norm=True),
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+            conv(32, 16, 3, norm=True),
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+            nn.Conv2d(16, 1, 3, padding=1),
+        )
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Return the feature encoder and the keypoint encoder."""
+        return (self.features, self.keynet)
+
+    def loss(self, batch: PretextBatch, step: int) -> dict[str, torch.Tensor]:
+        """Return the weighted mean squared error `loss` and the plain one `mse` of the target frame."""
+        source, target = batch.first[:, -1:], batch.second[:, -1:]
+        with torch.no_grad():
+            source_features, source_maps = self.features(source), self.keynet(source)
+        moved = transport(source_features, self.features(target), source_maps, self.keynet(target))
+        error = (self.decoder(moved).float() - target).square()
+        weights = pixel_weights(target, batch.background, self.strength)
+        return {"loss": (weights * error).mean(), "mse": error.mean()}

@@ -1,0 +1,143 @@
+"""VOS: masks of moving objects, learnt by explaining the next frame through their translations.
+
+References:
+    Goel et al. 2018, Unsupervised Video Object Segmentation for Deep Reinforcement Learning (MOREL).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.functional import grid_sample, interpolate, pixel_shuffle
+
+from wsabench.encoders.encoder import SCREEN, Encoder, Pretext, PretextBatch, Reads, conv
+
+NUM_MASKS = 8
+MASK_SIZE = 42
+SSIM_WINDOW = 11
+SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
+
+
+class SegmentationEncoder(Encoder):
+    """Masks 8 x 42 x 42 in [0, 1] of two blurred frames: the mean of the older and of the newer half of the stack.
+
+    The paper's has 20 masks of 84 x 84 from a fully connected bottleneck.
+    """
+
+    name = "vos"
+    reads: Reads = "stack"
+    shape = (NUM_MASKS, MASK_SIZE, MASK_SIZE)
+
+    def __init__(self) -> None:
+        """Build the layers."""
+        super().__init__()
+        self.trunk = nn.Sequential(conv(2, 16, 5, 2), conv(16, 32, 3, 2), conv(32, 32, 3))
+        self.head = nn.Conv2d(32, 4 * NUM_MASKS, 3, padding=1)
+
+    def features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return trunk features, shape (N, 32, 21, 21)."""
+        return self.trunk(torch.cat(frame_pair(pixels), dim=1))
+
+    def masks(self, features: torch.Tensor) -> torch.Tensor:
+        """Return masks of trunk features, shape (N, 8, 42, 42)."""
+        return pixel_shuffle(self.head(features), 2).sigmoid()
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return masks, shape (N, 8, 42, 42)."""
+        return self.masks(self.features(pixels))
+
+
+def frame_pair(stack: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mean of the two older and of the two newer frames, each of shape (N, 1, 84, 84)."""
+    return (stack[:, :1] + stack[:, 1:2]) / 2, (stack[:, 2:3] + stack[:, 3:]) / 2
+
+
+def dssim(first: torch.Tensor, second: torch.Tensor, window: int = SSIM_WINDOW) -> torch.Tensor:
+    """Return the structural dissimilarity (1 - SSIM) / 2, averaged over windows and samples.
+
+    SSIM with uniform square windows that lie inside the image, population variances, and the usual constants
+    0.01^2 and 0.03^2 for values in [0, 1].
+
+    Args:
+        first: Shape (N, 1, H, W), values in [0, 1].
+        second: Same shape.
+        window: Side of a window in pixels.
+
+    Returns:
+        Scalar in [0, 1]; 0: identical.
+
+    References:
+        Wang et al. 2004, Image quality assessment: from error visibility to structural similarity, equation 13.
+    """
+    moments = torch.stack([first, second, first * first, second * second, first * second])
+    mean_1, mean_2, square_1, square_2, product = _window_means(moments, window)
+    variance_1, variance_2 = square_1 - mean_1**2, square_2 - mean_2**2
+    covariance = product - mean_1 * mean_2
+    similarity = ((2 * mean_1 * mean_2 + SSIM_C1) * (2 * covariance + SSIM_C2)) / (
+        (mean_1**2 + mean_2**2 + SSIM_C1) * (variance_1 + variance_2 + SSIM_C2)
+    )
+    return ((1 - similarity) / 2).mean()
+
+
+def _window_means(images: torch.Tensor, window: int) -> torch.Tensor:
+    # Two products with banded matrices: many times faster on a CPU than pooling with a large window.
+    rows, columns = (_band(size, window, images) for size in images.shape[-2:])
+    return rows @ images @ columns.T
+
+
+def _band(size: int, window: int, like: torch.Tensor) -> torch.Tensor:
+    start = torch.arange(size - window + 1, device=like.device)[:, None]
+    place = torch.arange(size, device=like.device)[None]
+    return ((place >= start) & (place < start + window)).to(like.dtype) / window
+
+
+def warp(frames: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """Return frames whose pixel at p is the input's at p + flow(p), bilinearly.
+
+    Args:
+        frames: Shape (N, 1, H, W).
+        flow: Displacement (x, y) in units of half the frame, shape (N, 2, H, W).
+    """
+    _, _, height, width = frames.shape
+    rows = torch.linspace(-1, 1, height, device=frames.device)
+    columns = torch.linspace(-1, 1, width, device=frames.device)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    grid = torch.stack([x, y], dim=-1) + flow.permute(0, 2, 3, 1)
+    return grid_sample(frames, grid, padding_mode="border", align_corners=True)
+
+
+class SegmentationPretext(Pretext):
+    """Reconstruction of the newer frame by warping the older one with the masks' translations.
+
+    Loss: DSSIM + weight x sparsity; the flow is the camera's translation plus the sum of mask x object translation,
+    sparsity the mean over pixels of the sum of |mask x translation|, its weight grows by 1e-5 a step up to 1.
+    """
+
+    name = "vos"
+    learning_rate = 1e-4
+    batch_size = 32
+    max_gradient_norm = 5.0
+
+    def __init__(self) -> None:
+        """Build the encoder and the head for translations."""
+        super().__init__()
+        self.encoder = SegmentationEncoder()
+        self.motion = nn.Sequential(conv(32, 32, 3, 2), nn.Flatten(), nn.Linear(32 * 11 * 11, 128), nn.ReLU())
+        self.translations = nn.Linear(128, 2 * (NUM_MASKS + 1))
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Return the encoder."""
+        return (self.encoder,)
+
+    def loss(self, batch: PretextBatch, step: int) -> dict[str, torch.Tensor]:
+        """Return `loss` = `dssim` + weight x `sparsity`."""
+        older, newer = frame_pair(batch.first)
+        features = self.encoder.features(batch.first)
+        moves = 0.1 * self.translations(self.motion(features)).float().reshape(-1, NUM_MASKS + 1, 2)
+        masks = self.encoder.masks(features).float()
+        with torch.autocast("cpu", enabled=False):
+            flow = torch.einsum("nkhw,nkc->nchw", masks, moves[:, :-1]) + moves[:, -1, :, None, None]
+            flow = interpolate(flow, size=(SCREEN, SCREEN), mode="bilinear")
+            distance = dssim(warp(older, flow), newer)
+        sparsity = (masks.mean((2, 3)) * moves[:, :-1].abs().sum(2)).sum(1).mean()
+        return {"loss": distance + min(1.0, 1e-5 * step) * sparsity, "dssim": distance, "sparsity": sparsity}

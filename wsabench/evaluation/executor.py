@@ -1,0 +1,209 @@
+"""Who plays the jobs: this process, or worker processes that take episodes as their lanes get free."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from types import ModuleType
+from typing import NamedTuple
+
+from wsabench.errors import WorkerError
+from wsabench.evaluation.contestants import Contestant
+from wsabench.evaluation.plan import Plan
+from wsabench.evaluation.progress import RunReporter
+from wsabench.evaluation.records import EpisodeOutcome
+from wsabench.evaluation.rollout import Handout, play
+from wsabench.evaluation.tasks import TaskBoard
+from wsabench.evaluation.worker import (
+    Failed,
+    LaneRoom,
+    Message,
+    StepCounter,
+    StepsPlayed,
+    WantAgent,
+    WantTasks,
+    single_thread,
+    work,
+)
+
+_JOIN_SECONDS = 10.0
+
+
+class _Worker(NamedTuple):
+    """A worker process and the connection to it."""
+
+    number: int
+    process: SpawnProcess
+    connection: Connection
+    """This process's end of the pipe."""
+
+
+class _BoardTasks:
+    """Episodes of one contestant, taken from the board in this process."""
+
+    def __init__(self, board: TaskBoard, contestant: int) -> None:
+        self._board = board
+        self._contestant = contestant
+
+    def take(self, count: int) -> Handout:
+        """Return the next episodes."""
+        return self._board.take(0, self._contestant, count)
+
+
+def execute(plan: Plan, board: TaskBoard, num_workers: int, reporter: RunReporter) -> None:
+    """Play every episode on the board.
+
+    Args:
+        plan: The plan.
+        board: Hands out episodes and writes finished jobs.
+        num_workers: Processes to play in; 1 means this one. The results are the same for any number.
+        reporter: Hears of progress.
+
+    Raises:
+        StorageError: A finished job cannot be written.
+        WorkerError: A worker process died; finished jobs are kept.
+        WsabenchError: An agent cannot be loaded or returns no valid actions.
+    """
+    num_workers = min(num_workers, board.num_pending)
+    travellers = [index for index, one in enumerate(plan.contestants) if one.can_travel]
+    others = [index for index in range(len(plan.contestants)) if index not in travellers]
+    if num_workers > 1 and travellers:
+        _execute_in_workers(plan, board, num_workers, travellers, reporter)
+    else:
+        others = list(range(len(plan.contestants)))
+    if num_workers > 1 and others and board.num_pending:
+        names = ", ".join(sorted({plan.contestants[index].name for index in others}))
+        reporter.note(
+            f"{names}: Python objects play in this process only. "
+            "Name the policy as 'package.module:attribute' to use several processes."
+        )
+    if board.num_pending:
+        _execute_here(plan, board, others, reporter)
+
+
+def _execute_here(plan: Plan, board: TaskBoard, allowed: Sequence[int], reporter: RunReporter) -> None:
+    """Play contestants in this process, one after the other."""
+    counter = StepCounter(reporter.steps)
+    board.share_among(1)
+    deliver = partial(board.deliver, 0)
+    room = LaneRoom(plan.protocol)
+    while (index := board.choose(0, allowed)) is not None:
+        contestant = plan.contestants[index]
+        policy = contestant.load(plan.protocol.action_selection)
+        lanes = room.lanes(contestant.game)
+        with single_thread():
+            play(policy, lanes, _BoardTasks(board, index), deliver, counter.add)
+        counter.flush()
+
+
+def _execute_in_workers(
+    plan: Plan, board: TaskBoard, num_workers: int, allowed: Sequence[int], reporter: RunReporter
+) -> None:
+    """Play contestants in worker processes until all their jobs are written."""
+    board.share_among(num_workers)
+    with _started_workers(num_workers, plan) as workers:
+        by_connection = {worker.connection: worker for worker in workers}
+        while by_connection:
+            for ready in wait(list(by_connection)):
+                worker = by_connection[ready]  # pyright: ignore[reportArgumentType]
+                with _noticing_death(worker, plan, board):
+                    message: Message = worker.connection.recv()
+                reply = _reply(message, worker.number, plan, board, allowed)
+                if isinstance(message, StepsPlayed):
+                    reporter.steps(message.count)
+                if reply is not None:
+                    with _noticing_death(worker, plan, board):
+                        worker.connection.send(reply.content)
+                    if reply.is_farewell:
+                        del by_connection[worker.connection]
+
+
+class _Reply(NamedTuple):
+    """What a worker is told."""
+
+    content: Handout | tuple[int, Contestant] | None
+    is_farewell: bool = False
+
+
+def _reply(message: Message, worker: int, plan: Plan, board: TaskBoard, allowed: Sequence[int]) -> _Reply | None:
+    """Do what a message asks for; return the reply, None where none is awaited."""
+    match message:
+        case EpisodeOutcome():
+            board.deliver(worker, message)
+        case WantTasks(contestant, count):
+            return _Reply(board.take(worker, contestant, count))
+        case WantAgent():
+            index = board.choose(worker, allowed)
+            return _Reply(None, is_farewell=True) if index is None else _Reply((index, plan.contestants[index]))
+        case Failed(error):
+            raise error
+        case StepsPlayed():
+            pass
+    return None
+
+
+@contextmanager
+def _noticing_death(worker: _Worker, plan: Plan, board: TaskBoard) -> Iterator[None]:
+    """Turn a broken connection into the error for a worker that is gone."""
+    try:
+        yield
+    except (EOFError, ConnectionResetError, BrokenPipeError) as error:
+        raise _death(worker, plan, board) from error
+
+
+@contextmanager
+def _started_workers(num_workers: int, plan: Plan) -> Iterator[list[_Worker]]:
+    """Start worker processes; end them whatever happens."""
+    context = multiprocessing.get_context("spawn")
+    workers: list[_Worker] = []
+    try:
+        for number in range(num_workers):
+            here, there = context.Pipe()
+            process = context.Process(
+                target=work, args=(there, plan.protocol), name=f"wsabench-run-{number}", daemon=True
+            )
+            with _hidden_main():
+                process.start()
+            there.close()
+            workers.append(_Worker(number, process, here))  # pyright: ignore[reportArgumentType]
+        yield workers
+        for worker in workers:
+            worker.process.join(_JOIN_SECONDS)
+    finally:
+        for worker in workers:
+            worker.connection.close()
+            worker.process.terminate()
+            worker.process.join(_JOIN_SECONDS)
+            worker.process.close()
+
+
+@contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Hide the program's main module while a process starts.
+
+    A spawned process runs the main module's file again. Workers need nothing from it, and a script that calls `run`
+    without an `if __name__ == "__main__"` guard would start itself over and over.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _death(worker: _Worker, plan: Plan, board: TaskBoard) -> WorkerError:
+    """Return the error for a worker that is gone."""
+    worker.process.join(_JOIN_SECONDS)
+    code = worker.process.exitcode
+    cause = "killed, perhaps for lack of memory" if code is not None and code < 0 else "its traceback is above"
+    return WorkerError(
+        f"Worker process {worker.number} ended with exit code {code} ({cause}). {board.num_finished} of "
+        f"{len(plan.jobs)} jobs are finished and kept: start the same run again to go on, with --workers 1 if it "
+        "ends again."
+    )

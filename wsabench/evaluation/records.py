@@ -1,0 +1,188 @@
+"""Jobs, episodes and attention statistics, and the tables they are written as."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from wsabench.types import EpisodeEnd, FloatArray
+
+_JOB_FIELDS = [
+    pa.field("agent", pa.string(), nullable=False),
+    pa.field("train_seed", pa.int64(), nullable=False),
+    pa.field("game", pa.string(), nullable=False),
+    pa.field("family", pa.string(), nullable=False),
+    pa.field("perturbation", pa.string(), nullable=False),
+    pa.field("severity", pa.int64()),
+]
+
+EPISODE_SCHEMA = pa.schema(
+    [
+        *_JOB_FIELDS,
+        pa.field("episode_seed", pa.int64(), nullable=False),
+        pa.field("episode", pa.int64(), nullable=False),
+        pa.field("return", pa.float64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("end", pa.string(), nullable=False),
+        pa.field("fingerprint", pa.string(), nullable=False),
+    ]
+)
+"""One row an episode. `return` is unclipped, `length` counts agent steps, `severity` may be null."""
+
+ATTENTION_SCHEMA = pa.schema(
+    [
+        *_JOB_FIELDS,
+        pa.field("encoder", pa.string(), nullable=False),
+        pa.field("mean", pa.float64(), nullable=False),
+        pa.field("sd", pa.float64(), nullable=False),
+        pa.field("entropy", pa.float64(), nullable=False),
+        pa.field("num_steps", pa.int64(), nullable=False),
+    ]
+)
+"""One row a job and encoder. `entropy` is the mean entropy of the weights in nats, the same for all rows of a job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All episodes of one agent, train seed, game and perturbation."""
+
+    agent: str
+    train_seed: int
+    game: str
+    family: str
+    perturbation: str
+    """Canonical name with severity, `hue-rotate@3`."""
+    severity: int | None
+    episode_seeds: tuple[int, ...]
+    fingerprint: str
+
+    @property
+    def num_episodes(self) -> int:
+        """Number of episodes."""
+        return len(self.episode_seeds)
+
+    @property
+    def label(self) -> str:
+        """The perturbation's name without its severity, as the tables hold it."""
+        suffix = f"@{self.severity}"
+        if self.severity is None or not self.perturbation.endswith(suffix):
+            return self.perturbation
+        return self.perturbation.removesuffix(suffix)
+
+    @property
+    def key(self) -> str:
+        """Readable and unique within a result set; safe as a file name."""
+        return file_stem(f"{self.agent}-seed{self.train_seed}", self.game, self.perturbation)
+
+    def describe(self) -> str:
+        """Return the job in words, for messages."""
+        return f"{self.agent} (train seed {self.train_seed}) on {self.game}, {self.perturbation}"
+
+
+class EpisodeOutcome(NamedTuple):
+    """How one episode went."""
+
+    job_index: int
+    episode: int
+    episodic_return: float
+    length: int
+    end: EpisodeEnd
+    attention: AttentionSums | None
+
+
+class AttentionSums(NamedTuple):
+    """Sums over the steps of one episode; E encoders."""
+
+    weights: FloatArray
+    """Sum of each encoder's weight, float64, shape (E,)."""
+    squares: FloatArray
+    """Sum of the squared weights, float64, shape (E,)."""
+    entropy: float
+    """Sum of the weights' entropy in nats."""
+    num_steps: int
+
+
+def attention_sums(weights: np.ndarray) -> AttentionSums:
+    """Sum attention weights over an episode.
+
+    Args:
+        weights: Attention weights, float, shape (num_steps, E), rows summing to 1; a masked encoder has 0.
+
+    Returns:
+        Sums in float64. They are taken over the finished episode, so they do not depend on how lanes were shared.
+    """
+    values = np.ascontiguousarray(weights, dtype=np.float64)
+    positive = np.where(values > 0, values, 1.0)
+    entropy = -(values * np.log(positive)).sum(axis=1).sum()
+    return AttentionSums(values.sum(axis=0), np.square(values).sum(axis=0), float(entropy), len(values))
+
+
+def episode_table(job: Job, outcomes: Sequence[EpisodeOutcome]) -> pa.Table:
+    """Return a job's episodes as a table of `EPISODE_SCHEMA`, in the order of episodes."""
+    rows = sorted(outcomes, key=lambda outcome: outcome.episode)
+    columns = {
+        **_job_columns(job, len(rows)),
+        "episode_seed": [job.episode_seeds[row.episode] for row in rows],
+        "episode": [row.episode for row in rows],
+        "return": [row.episodic_return for row in rows],
+        "length": [row.length for row in rows],
+        "end": [row.end for row in rows],
+        "fingerprint": [job.fingerprint] * len(rows),
+    }
+    return pa.table(columns, schema=EPISODE_SCHEMA)
+
+
+def attention_table(job: Job, outcomes: Sequence[EpisodeOutcome], encoders: Sequence[str]) -> pa.Table:
+    """Return a job's attention statistics over all steps of all episodes, one row an encoder.
+
+    Args:
+        job: The job.
+        outcomes: Its episodes; those without attention count for nothing.
+        encoders: The encoders' names, in the order of the weights.
+
+    Returns:
+        A table of `ATTENTION_SCHEMA`; `sd` is the population standard deviation over steps.
+    """
+    rows = sorted(outcomes, key=lambda outcome: outcome.episode)
+    sums = [row.attention for row in rows if row.attention is not None]
+    num_steps = sum(part.num_steps for part in sums)
+    scale = 1.0 / max(num_steps, 1)
+    zero = np.zeros(len(encoders))
+    mean = sum((part.weights for part in sums), zero) * scale
+    square = sum((part.squares for part in sums), zero) * scale
+    columns = {
+        **_job_columns(job, len(encoders)),
+        "encoder": list(encoders),
+        "mean": mean,
+        "sd": np.sqrt(np.maximum(square - np.square(mean), 0.0)),
+        "entropy": [sum(part.entropy for part in sums) * scale] * len(encoders),
+        "num_steps": [num_steps] * len(encoders),
+    }
+    return pa.table(columns, schema=ATTENTION_SCHEMA)
+
+
+def file_stem(*parts: str) -> str:
+    """Join names into a file name that every file system takes; changed or long names get a hash."""
+    text = "--".join(parts)
+    safe = re.sub(r"[^A-Za-z0-9@+._=-]", "_", text)
+    if safe == text and len(safe) <= 150:
+        return safe
+    return f"{safe[:130]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _job_columns(job: Job, num_rows: int) -> dict[str, list[str] | list[int] | list[int | None]]:
+    """Return the columns that name the job, repeated for each row."""
+    return {
+        "agent": [job.agent] * num_rows,
+        "train_seed": [job.train_seed] * num_rows,
+        "game": [job.game] * num_rows,
+        "family": [job.family] * num_rows,
+        "perturbation": [job.label] * num_rows,
+        "severity": [job.severity] * num_rows,
+    }

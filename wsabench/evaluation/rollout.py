@@ -1,0 +1,211 @@
+"""Playing episodes of one agent: lanes with different perturbations and episodes share each forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from wsabench.errors import SpecError
+from wsabench.evaluation.lanes import Finish
+from wsabench.evaluation.records import EpisodeOutcome, attention_sums
+from wsabench.seeding import generator
+from wsabench.types import Actions, EncoderOperation, LaneBatch, Observations, Policy
+
+
+class EpisodeTask(NamedTuple):
+    """One episode to be played."""
+
+    job_index: int
+    episode: int
+    episode_seed: int
+    perturbation: str
+    encoder_operation: EncoderOperation | None
+
+
+class Handout(NamedTuple):
+    """What a rollout gets when it asks for episodes."""
+
+    tasks: Sequence[EpisodeTask]
+    """At most as many as were asked for."""
+    is_last: bool
+    """There will be no more of this agent."""
+
+
+class Lanes(Protocol):
+    """Where episodes are played; `EpisodeLanes`, or a script in tests."""
+
+    num_lanes: int
+    num_actions: int
+    observations: Observations
+    """The newest observation of each lane, uint8, shape (num_lanes, 4, 84, 84)."""
+
+    def start(self, row: int, episode_seed: int, perturbation: str) -> None:
+        """Start an episode in one lane."""
+        ...
+
+    def step(self, row: int, action: int) -> Finish | None:
+        """Play one step in one lane; return how the episode ended, if it did."""
+        ...
+
+
+class TaskSource(Protocol):
+    """Where a rollout takes its episodes from."""
+
+    def take(self, count: int) -> Handout:
+        """Return up to `count` episodes of one agent; none that is not the last only to a rollout that plays."""
+        ...
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What is known of the episode that a lane plays."""
+
+    task: EpisodeTask
+    generator: np.random.Generator
+    is_start: bool = True
+    weights: list[npt.NDArray[np.float32]] = field(default_factory=list)
+
+
+def play(
+    policy: Policy,
+    lanes: Lanes,
+    source: TaskSource,
+    deliver: Callable[[EpisodeOutcome], None],
+    count_steps: Callable[[int], None],
+) -> None:
+    """Play all episodes of a source with one agent.
+
+    A lane that finishes is refilled with the next episode whatever its perturbation. An episode's randomness comes from
+    its seed alone and every lane has a generator of its own, so an outcome does not depend on the lanes beside it.
+
+    Args:
+        policy: The agent.
+        lanes: Where it plays, all of one game.
+        source: Where episodes come from.
+        deliver: Gets each outcome as soon as the episode ends.
+        count_steps: Gets the number of lanes stepped, after each step.
+
+    Raises:
+        SpecError: The policy returns something other than one action index a lane.
+    """
+    rollout = _Rollout(policy, lanes)
+    is_open = True
+    while True:
+        free = rollout.free_lanes() if is_open else []
+        if free:
+            tasks, is_last = source.take(len(free))
+            is_open = not is_last
+            if tasks:
+                rollout.fill(free, tasks)
+        if not rollout.is_playing:
+            return
+        count_steps(rollout.step(deliver))
+
+
+class _Rollout:
+    """What is known of the lanes while one agent plays in them."""
+
+    def __init__(self, policy: Policy, lanes: Lanes) -> None:
+        self._policy = policy
+        self._games = lanes
+        self._lanes: list[_Lane | None] = [None] * lanes.num_lanes
+        self._idle = generator(0, "idle")
+        self._pads_itself = getattr(policy, "batch_size", None) is not None
+
+    @property
+    def is_playing(self) -> bool:
+        """Whether any lane plays."""
+        return any(lane is not None for lane in self._lanes)
+
+    def free_lanes(self) -> list[int]:
+        """Return the lanes without an episode."""
+        return [index for index, lane in enumerate(self._lanes) if lane is None]
+
+    def fill(self, free: Sequence[int], tasks: Sequence[EpisodeTask]) -> None:
+        """Start episodes in free lanes."""
+        for index, task in zip(free, tasks, strict=False):
+            self._games.start(index, task.episode_seed, task.perturbation)
+            self._lanes[index] = _Lane(task, generator(task.episode_seed, "policy"))
+
+    def step(self, deliver: Callable[[EpisodeOutcome], None]) -> int:
+        """Let the agent act once in every playing lane; return how many there are."""
+        playing = [(index, lane) for index, lane in enumerate(self._lanes) if lane is not None]
+        actions = self._choose([index for index, _ in playing])
+        for index, lane in playing:
+            lane.is_start = False
+            finish = self._games.step(index, int(actions[index]))
+            if finish is not None:
+                deliver(_outcome(lane, finish))
+                self._lanes[index] = None
+        return len(playing)
+
+    def _choose(self, playing: Sequence[int]) -> Actions:
+        """Return one action for every lane; those of idle lanes mean nothing."""
+        rows = list(playing) if self._pads_itself else list(range(len(self._lanes)))
+        batch = self._batch(rows)
+        observations = self._games.observations[rows]  # a copy: the policy may keep it
+        if hasattr(self._policy, "act_with_attention"):
+            chosen, weights = self._policy.act_with_attention(observations, batch)  # pyright: ignore[reportAttributeAccessIssue]
+            for row, index in enumerate(rows):
+                if (lane := self._lanes[index]) is not None:
+                    lane.weights.append(np.array(weights[row], dtype=np.float32))
+        else:
+            chosen = self._policy.act(observations, batch)
+        actions = np.zeros(len(self._lanes), dtype=np.int64)
+        actions[rows] = checked_actions(chosen, len(rows), self._games.num_actions)
+        return actions
+
+    def _batch(self, rows: Sequence[int]) -> LaneBatch:
+        """Return what the policy is told about these lanes."""
+        lanes = [self._lanes[index] for index in rows]
+        return LaneBatch(
+            ids=np.array(rows, dtype=np.int64),
+            generators=tuple(lane.generator if lane else self._idle for lane in lanes),
+            episode_starts=np.array([lane.is_start if lane else False for lane in lanes]),
+            encoder_operations=tuple(lane.task.encoder_operation if lane else None for lane in lanes),
+        )
+
+
+def _outcome(lane: _Lane, finish: Finish) -> EpisodeOutcome:
+    """Return how the episode of a lane went."""
+    sums = attention_sums(np.stack(lane.weights)) if lane.weights else None
+    return EpisodeOutcome(
+        job_index=lane.task.job_index,
+        episode=lane.task.episode,
+        episodic_return=float(finish.episodic_return),
+        length=int(finish.length),
+        end=finish.end,
+        attention=sums,
+    )
+
+
+def checked_actions(chosen: Any, num_lanes: int, num_actions: int) -> Actions:
+    """Return a policy's answer as action indices.
+
+    Args:
+        chosen: What the policy returned.
+        num_lanes: Rows it was given.
+        num_actions: Actions that the game has.
+
+    Returns:
+        Action indices, int64, shape (num_lanes,).
+
+    Raises:
+        SpecError: Not one integer a lane, or outside 0..num_actions-1.
+    """
+    actions = np.asarray(chosen)
+    if actions.shape != (num_lanes,) or actions.dtype.kind not in "iu":
+        raise SpecError(
+            f"The policy returned an array of shape {actions.shape} and type {actions.dtype}. "
+            f"Allowed: one integer action index a lane, shape ({num_lanes},)."
+        )
+    if num_lanes and (actions.min() < 0 or actions.max() >= num_actions):
+        raise SpecError(
+            f"The policy chose action {int(actions.min() if actions.min() < 0 else actions.max())}. "
+            f"Allowed: 0 to {num_actions - 1}, the actions of this game."
+        )
+    return actions.astype(np.int64)

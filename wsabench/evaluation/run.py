@@ -1,0 +1,149 @@
+"""One run: plan, play what is not finished, keep the result set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wsabench.errors import SpecError
+from wsabench.evaluation import provenance
+from wsabench.evaluation.contestants import AgentReference
+from wsabench.evaluation.executor import execute
+from wsabench.evaluation.fingerprint import UNHASHED
+from wsabench.evaluation.frames import write_frames
+from wsabench.evaluation.plan import Plan, RunOptions, make_plan
+from wsabench.evaluation.progress import RunReporter, SilentReporter
+from wsabench.evaluation.records import Job
+from wsabench.evaluation.result import SCHEMA_VERSION, RunResult, load_result
+from wsabench.evaluation.store import ResultStore
+from wsabench.evaluation.tasks import TaskBoard
+from wsabench.protocol import Protocol
+
+DEFAULT_ROOT = Path("runs")
+"""Where results go without `out`: below the current directory."""
+
+
+def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the command line
+    suite: Any = "color-shift",
+    agents: Sequence[AgentReference] | Mapping[str, AgentReference] | AgentReference = ("wsa", "e2e"),
+    profile: str = "quick",
+    *,
+    games: Sequence[str] | None = None,
+    train_seeds: Sequence[int] | None = None,
+    episodes: int | None = None,
+    perturbations: Sequence[str] | None = None,
+    protocol: Protocol | None = None,
+    workers: int | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    reporter: RunReporter | None = None,
+) -> RunResult:
+    """Evaluate agents on a suite; go on where an equal run in the same directory stopped.
+
+    Args:
+        suite: A suite's name, the path of a suite file, or a loaded suite.
+        agents: Names of shipped baselines, paths of checkpoints, `package.module:attribute`, policies or callables
+            (observations uint8 (N, 4, 84, 84) to N action indices). `NAME=REFERENCE` or a mapping gives a name. A
+            policy with a text attribute `version` (or `checkpoint_hash`) is not run again when a run goes on.
+        profile: A profile of the suite: which train seeds, episodes, perturbations and protocol.
+        games: Game ids instead of the suite's.
+        train_seeds: Train seeds of the shipped baselines instead of the profile's.
+        episodes: Episodes a job instead of the profile's.
+        perturbations: Perturbations instead of the profile's.
+        protocol: Protocol instead of the profile's.
+        workers: Processes; the cores this process may use by default. It changes no result.
+        out: The result directory; by default `runs/SUITE-PROFILE-HASH`, the same for the same settings.
+        seed: Root of the episode seeds, the same for every agent and perturbation.
+        reporter: Hears of progress; silent by default.
+
+    Returns:
+        The complete result set.
+
+    Raises:
+        CheckpointError: An agent's checkpoint is missing or damaged.
+        ResultSetError: `out` holds something else, or another run's results.
+        SpecError: A value is malformed, or a perturbation cannot be seen.
+        StorageError: Results cannot be written; finished jobs are kept.
+        UnknownNameError: A name does not exist.
+        WorkerError: A worker process died; finished jobs are kept.
+    """
+    reporter = reporter or SilentReporter()
+    num_workers = _checked_workers(workers)
+    options = RunOptions(
+        suite=suite,
+        agents=agents,
+        profile=profile,
+        games=games,
+        train_seeds=train_seeds,
+        episodes=episodes,
+        perturbations=perturbations,
+        protocol=protocol,
+        seed=seed,
+    )
+    plan = make_plan(options)
+    path = Path(out) if out is not None else DEFAULT_ROOT / f"{plan.suite.name}-{plan.profile}-{plan.identity()}"
+    _run_plan(plan, path, num_workers, reporter)
+    reporter.finished(path)
+    return load_result(path)
+
+
+def _run_plan(plan: Plan, path: Path, num_workers: int, reporter: RunReporter) -> None:
+    """Play the jobs of a plan that are not finished yet."""
+    with ResultStore(path) as store:
+        manifest = store.begin(_manifest(plan))
+        finished = _finished_jobs(plan, store, reporter)
+        for game, names in plan.refused.items():
+            reporter.note(f"Left out on {game}, because the agent could hardly see the change: {', '.join(names)}.")
+        reporter.planned(plan.jobs, finished)
+        board = TaskBoard(plan, finished, store, reporter)
+        if board.is_complete and manifest["end"] is not None:
+            return
+        store.write_manifest(manifest)
+        write_frames(plan, store)
+        if not board.is_complete:
+            execute(plan, board, num_workers, reporter)
+        store.write_manifest({**manifest, "end": provenance.timestamp()})
+
+
+def _finished_jobs(plan: Plan, store: ResultStore, reporter: RunReporter) -> list[Job]:
+    """Return the jobs that an earlier run finished with the same fingerprint."""
+    unhashed = {(one.name, one.train_seed, one.game) for one in plan.contestants if one.checkpoint_hash == UNHASHED}
+    finished: list[Job] = []
+    repeated: set[str] = set()
+    for job in plan.jobs:
+        if not store.is_finished(job):
+            continue
+        if (job.agent, job.train_seed, job.game) in unhashed:
+            repeated.add(job.agent)
+        else:
+            finished.append(job)
+    if repeated:
+        reporter.note(
+            f"{', '.join(sorted(repeated))}: finished jobs are run again, because a Python policy may have changed. "
+            "Give it an attribute `version` (a text) to keep them."
+        )
+    return finished
+
+
+def _manifest(plan: Plan) -> dict[str, Any]:
+    """Return the manifest of a run that begins now."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        **plan.manifest(),
+        "host": provenance.host_summary(),
+        "git": provenance.git_state(),
+        "command_line": provenance.command_line(),
+        "start": provenance.timestamp(),
+        "end": None,
+        "resumed": [],
+    }
+
+
+def _checked_workers(workers: int | None) -> int:
+    """Return the number of processes to play in."""
+    if workers is None:
+        return provenance.available_cores()
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise SpecError(f"The number of workers is {workers!r}. Allowed: integers from 1, or none for one a core.")
+    return workers

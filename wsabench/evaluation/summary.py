@@ -1,0 +1,192 @@
+"""From a result set to the numbers of a report: tidy tables and the caveats that go with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from wsabench.errors import ResultSetError
+from wsabench.evaluation.summary_comparisons import (
+    aggregate_table,
+    improvement_table,
+    profile_table,
+    with_common_seeds,
+)
+from wsabench.evaluation.summary_measures import cell_table, perturbation_table, seed_table, severity_table
+from wsabench.evaluation.summary_notes import notes_of
+from wsabench.evaluation.summary_scores import (
+    GameScores,
+    agent_order,
+    collect_scores,
+    reference_scores,
+    with_labels,
+)
+from wsabench.evaluation.summary_tables import groups_of, rows_of, rows_where
+from wsabench.seeding import integer_seed
+
+
+class Results(Protocol):
+    """What is summarised: the tables of a result set."""
+
+    @property
+    def episodes(self) -> pd.DataFrame:
+        """One row an episode."""
+        ...
+
+    @property
+    def attention(self) -> pd.DataFrame:
+        """One row a job and encoder, maybe none."""
+        ...
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the run was."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The numbers of a report.
+
+    Bounds are 95% intervals: `_low`, `_high` over train seeds, `_episode_low`,
+    `_episode_high` over episodes of these checkpoints only; NaN where there is none.
+    """
+
+    samples: pd.DataFrame
+    """Sample sizes: agent, game, train_seeds, num_seeds, num_cells, episodes_per_cell, num_episodes,
+    num_distinct_episodes, num_stalled, num_time_limit."""
+    cells: pd.DataFrame
+    """One row an agent, game and cell: counts, mean_return, the measures with bounds, note."""
+    perturbations: pd.DataFrame
+    """One row an agent, perturbation and severity, averaged over games: the measures with bounds, note."""
+    seeds: pd.DataFrame
+    """One row an agent, train seed, game and cell: mean_return and the measures."""
+    severities: pd.DataFrame
+    """As `perturbations`, only those with a severity; clean as severity 0 of each curve."""
+    aggregates: pd.DataFrame
+    """agent, scope, measure, metric, value, low, high, num_seeds, num_cells, note."""
+    improvement: pd.DataFrame
+    """agent_x, agent_y, measure, label, value, low, high, num_seeds, num_cells, note."""
+    profiles: pd.DataFrame
+    """agent, threshold, value, low, high, num_seeds, num_cells, note."""
+    attention: pd.DataFrame
+    """agent, game, family, perturbation, severity, label, encoder, mean, seed_min, seed_max, sd, entropy, num_steps,
+    num_seeds."""
+    references: pd.DataFrame
+    """game, random, human: the scores that stand for 0 and 1."""
+    notes: tuple[str, ...]
+    """Caveats in plain sentences, the weightiest first."""
+    agents: tuple[str, ...]
+    """The agents, in the order they were named."""
+    bootstrap_seed: int
+    """Fixes every interval; from the run's seed and the suite's hash."""
+
+
+def summarise(result: Results) -> Summary:
+    """Compute every number of a report.
+
+    Args:
+        result: A result set, complete or not; only its three tables are read.
+
+    Returns:
+        The summary. The same result set gives the same numbers, whatever the machine or the time.
+
+    Raises:
+        ResultSetError: There is no finished episode.
+    """
+    if result.episodes.empty:
+        raise ResultSetError("The result set has no finished episode. Start the same run again; it goes on by itself.")
+    manifest = result.manifest
+    episodes = with_labels(result.episodes)
+    references = reference_scores(list(episodes["game"].unique()), manifest)
+    scores, notes = collect_scores(episodes, manifest, references)
+    if not scores:
+        raise ResultSetError(
+            "No cell is finished for every train seed. Start the same run again; it goes on by itself."
+        )
+    square, seed_notes = with_common_seeds(scores)
+    bootstrap_seed = _bootstrap_seed(manifest)
+    samples = _sample_table(scores, episodes)
+    attention = _attention_table(result.attention)
+    perturbations = perturbation_table(scores, bootstrap_seed)
+    planned, finished = (
+        len(manifest.get("jobs", [])),
+        len(episodes.drop_duplicates(["agent", "train_seed", "game", "label"])),
+    )
+    unfinished = [f"The run is not complete: {finished} of {planned} jobs are finished."] if finished < planned else []
+    return Summary(
+        samples=samples,
+        cells=_with_ends(cell_table(scores, bootstrap_seed), episodes),
+        perturbations=perturbations,
+        seeds=seed_table(scores),
+        severities=severity_table(perturbations),
+        aggregates=aggregate_table(square, bootstrap_seed),
+        improvement=improvement_table(square, bootstrap_seed),
+        profiles=profile_table(square, bootstrap_seed),
+        attention=attention,
+        references=pd.DataFrame([{"game": game, **scores._asdict()} for game, scores in references.items()]),
+        notes=(*unfinished, *notes_of(scores, samples, attention, manifest), *notes, *seed_notes),
+        agents=tuple(agent_order(episodes, manifest)),
+        bootstrap_seed=bootstrap_seed,
+    )
+
+
+def _bootstrap_seed(manifest: Mapping[str, Any]) -> int:
+    suite = manifest.get("suite", {})
+    suite_hash = suite.get("content_hash", "") if isinstance(suite, Mapping) else str(suite)
+    return integer_seed(int(manifest.get("seed", 0)), "bootstrap", suite_hash)
+
+
+def _sample_table(scores: Sequence[GameScores], episodes: pd.DataFrame) -> pd.DataFrame:
+    """Return the sample sizes, one row an agent and game; ends are counted over all finished episodes."""
+    rows: list[dict[str, Any]] = []
+    for game in scores:
+        part = episodes[(episodes["agent"] == game.agent) & (episodes["game"] == game.game)]
+        rows.append(
+            {
+                "agent": game.agent,
+                "game": game.game,
+                "train_seeds": ", ".join(str(seed) for seed in game.train_seeds),
+                "num_seeds": len(game.train_seeds),
+                "num_cells": len(game.cells),
+                "episodes_per_cell": game.returns.shape[2],
+                "num_episodes": len(part),
+                "num_distinct_episodes": int(game.distinct.sum()),
+                "num_stalled": int((part["end"] == "stalled").sum()),
+                "num_time_limit": int((part["end"] == "time_limit").sum()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _with_ends(cells: pd.DataFrame, episodes: pd.DataFrame) -> pd.DataFrame:
+    """Add the columns num_stalled and num_time_limit to the table of cells."""
+    keys = ["agent", "game", "label"]
+    table = cells
+    for end in ("stalled", "time_limit"):
+        counts = {key: len(part) for key, part in groups_of(rows_where(episodes, end=end), *keys)}
+        table = table.assign(**{f"num_{end}": [counts.get(tuple(row[k] for k in keys), 0) for row in rows_of(table)]})
+    return table
+
+
+def _attention_table(attention: pd.DataFrame) -> pd.DataFrame:
+    """Average attention weights over train seeds; `sd` is over steps, `seed_min` and `seed_max` over train seeds."""
+    if attention is None or attention.empty:
+        return pd.DataFrame()
+    labelled = with_labels(attention)
+    keys = ["agent", "game", "family", "perturbation", "severity", "label", "encoder"]
+    groups = labelled.groupby(keys, sort=False, dropna=False)
+    table = groups.agg(
+        mean=("mean", "mean"),
+        seed_min=("mean", "min"),
+        seed_max=("mean", "max"),
+        sd=("sd", lambda sd: float(np.sqrt(np.mean(np.square(sd))))),
+        entropy=("entropy", "mean"),
+        num_steps=("num_steps", "sum"),
+        num_seeds=("train_seed", "nunique"),
+    )
+    return table.reset_index()

@@ -1,0 +1,155 @@
+"""The other side of a worker process: it asks for an agent, then for episodes, and sends outcomes back."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from wsabench.errors import WsabenchError
+from wsabench.evaluation.contestants import Contestant
+from wsabench.evaluation.lanes import EpisodeLanes
+from wsabench.evaluation.records import EpisodeOutcome
+from wsabench.evaluation.rollout import Handout, play
+from wsabench.protocol import Protocol
+
+_REPORT_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class WantAgent:
+    """The worker is idle."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantTasks:
+    """The worker has this many free lanes."""
+
+    contestant: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepsPlayed:
+    """The worker played so many more steps."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The worker met an error that is meant for the user."""
+
+    error: WsabenchError
+
+
+Message = WantAgent | WantTasks | StepsPlayed | Failed | EpisodeOutcome
+
+
+class LaneRoom:
+    """The lanes of one process; kept while the game stays the same."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        """Prepare; lanes are made when the first game is known."""
+        self._protocol = protocol
+        self._lanes: EpisodeLanes | None = None
+
+    def lanes(self, game: str) -> EpisodeLanes:
+        """Return lanes of a game."""
+        if self._lanes is None or self._lanes.game != game:
+            self._lanes = EpisodeLanes(game, self._protocol)
+        return self._lanes
+
+
+class StepCounter:
+    """Adds up steps and passes them on a few times a second."""
+
+    def __init__(self, report: Callable[[int], None]) -> None:
+        """Remember whom to tell."""
+        self._report = report
+        self._count = 0
+        self._last = time.monotonic()
+
+    def add(self, count: int) -> None:
+        """Count steps."""
+        self._count += count
+        if time.monotonic() - self._last >= _REPORT_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Pass on what was counted."""
+        if self._count:
+            self._report(self._count)
+        self._count = 0
+        self._last = time.monotonic()
+
+
+class _RemoteTasks:
+    """Episodes handed out by the parent process."""
+
+    def __init__(self, connection: Connection, contestant: int) -> None:
+        self._connection = connection
+        self._contestant = contestant
+
+    def take(self, count: int) -> Handout:
+        """Ask the parent for episodes."""
+        self._connection.send(WantTasks(self._contestant, count))
+        return self._connection.recv()
+
+
+def work(connection: Connection, protocol: Protocol) -> None:
+    """Serve until the parent has nothing left or is gone; the entry point of a worker process.
+
+    Args:
+        connection: To the parent.
+        protocol: How lanes are made.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
+    try:
+        _serve(connection, protocol)
+    except WsabenchError as error:
+        connection.send(Failed(error))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # the parent is gone; what was finished is on disk
+
+
+def _serve(connection: Connection, protocol: Protocol) -> None:
+    """Play one contestant after the other."""
+    room = LaneRoom(protocol)
+    counter = StepCounter(lambda count: connection.send(StepsPlayed(count)))
+    while True:
+        connection.send(WantAgent())
+        order: tuple[int, Contestant] | None = connection.recv()
+        if order is None:
+            return
+        index, contestant = order
+        policy = contestant.load(protocol.action_selection)
+        lanes = room.lanes(contestant.game)
+        with single_thread():
+            play(policy, lanes, _RemoteTasks(connection, index), connection.send, counter.add)
+        counter.flush()
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Let torch and OpenCV use one thread inside, as many as before after; sums of floats depend on it.
+
+    Torch is left alone where no agent has loaded it.
+    """
+    import cv2
+
+    torch = sys.modules.get("torch")
+    before = cv2.getNumThreads(), torch.get_num_threads() if torch else 0
+    cv2.setNumThreads(1)
+    if torch:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before[0])
+        if torch:
+            torch.set_num_threads(before[1])

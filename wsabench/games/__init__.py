@@ -1,0 +1,19 @@
+"""Typed records of the games: what the catalogue knows of each ROM."""
+
+from wsabench.games.catalogue import catalogue_games, load_game
+from wsabench.games.records import Game, RamPatch, RamVariable
+from wsabench.games.roms import Standard, check_rom_id, rom_hash, rom_ids, rom_path, standard_of
+
+__all__ = [
+    "Game",
+    "RamPatch",
+    "RamVariable",
+    "Standard",
+    "catalogue_games",
+    "check_rom_id",
+    "load_game",
+    "rom_hash",
+    "rom_ids",
+    "rom_path",
+    "standard_of",
+]

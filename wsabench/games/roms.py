@@ -1,0 +1,102 @@
+"""Which ROMs there are, and what is known of each without a catalogue entry."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Literal
+
+from wsabench.errors import SpecError, StorageError, unknown_name
+from wsabench.games.fields import Fields, read_toml
+from wsabench.resources import data_dir
+
+Standard = Literal["NTSC", "PAL", "SECAM"]
+
+HINT = "Run `wsabench list games`."
+
+
+@functools.cache
+def _facts() -> tuple[frozenset[str], frozenset[str]]:
+    """Return the ids of two-player and of PAL ROMs."""
+    path = data_dir("perturbations") / "roms.toml"
+    table = Fields(read_toml(path), str(path))
+    facts = frozenset(table.texts("two_player")), frozenset(table.texts("pal"))
+    table.close()
+    return facts
+
+
+@functools.cache
+def _single_player() -> frozenset[str]:
+    """Return the ids of all ROMs that one player can play."""
+    two_player, _ = _facts()
+    return frozenset(_rom_folder_ids()) - two_player
+
+
+def _rom_folder_ids() -> list[str]:
+    """Return the ids of all ROMs of ale-py, read from its list of files; importing ale-py would load gymnasium."""
+    spec = importlib.util.find_spec("ale_py")
+    folders = spec.submodule_search_locations if spec else None
+    path = Path(folders[0] if folders else "ale_py") / "roms" / "md5.json"
+    try:
+        return [Path(name).stem for name in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError) as error:
+        raise StorageError(f"Cannot read ale-py's list of ROMs, {path}: {error}. Reinstall ale-py 0.12.") from error
+
+
+def rom_ids() -> list[str]:
+    """Return the ids of all single-player ROMs of ale-py, sorted (104 in ale-py 0.12.1)."""
+    return sorted(_single_player())
+
+
+def check_rom_id(game: str) -> str:
+    """Return `game` when it is the id of a single-player ROM.
+
+    Raises:
+        SpecError: It needs two players.
+        UnknownNameError: There is no such ROM; the message has the nearest ids.
+    """
+    two_player, _ = _facts()
+    if game in two_player:
+        raise SpecError(
+            f"The game {game!r} needs two players, and ale-py ends the process when one plays it. "
+            f"Allowed: the {len(rom_ids())} single-player games. {HINT}"
+        )
+    if game not in _single_player():
+        raise unknown_name("game", game, rom_ids(), HINT)
+    return game
+
+
+def standard_of(game: str) -> Standard:
+    """Return the television standard whose palette ale-py draws `game` with."""
+    _, pal = _facts()
+    return "PAL" if game in pal else "NTSC"
+
+
+@functools.cache
+def rom_hash(game: str) -> str:
+    """Return the SHA-256 of the ROM's bytes, 64 hexadecimal digits.
+
+    Raises:
+        SpecError: It needs two players.
+        UnknownNameError: There is no such ROM.
+    """
+    return hashlib.sha256(rom_path(game).read_bytes()).hexdigest()
+
+
+def rom_path(game: str) -> Path:
+    """Return the file of the ROM, as ale-py finds and checks it.
+
+    Raises:
+        SpecError: It needs two players.
+        StorageError: ale-py does not have it.
+        UnknownNameError: There is no such ROM.
+    """
+    from ale_py import roms  # here, because it loads gymnasium
+
+    path = roms.get_rom_path(check_rom_id(game))
+    if path is None:
+        raise StorageError(f"ale-py has no ROM {game!r}. Reinstall ale-py 0.12.")
+    return path

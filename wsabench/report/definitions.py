@@ -1,0 +1,61 @@
+"""What every number of a report means."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Definition(NamedTuple):
+    """A word and its meaning."""
+
+    word: str
+    meaning: str
+
+
+DEFINITIONS = (
+    Definition("return", "Undiscounted, unclipped score of a full game."),
+    Definition(
+        "normalised score",
+        "(return - random) / (human - random), with the scores of random and human play that stand under "
+        "Provenance. 0: no better than random play; 1: as the human reference; not clipped.",
+    ),
+    Definition(
+        "retention",
+        "Normalised score under a perturbation divided by the clean normalised score of the same train seed, then the "
+        "mean over train seeds. 1: unharmed. 0: no better than random. Undefined where the clean score is not above "
+        "random play.",
+    ),
+    Definition("robustness gap", "Clean minus perturbed normalised score of the same train seed. 0: unharmed."),
+    Definition("train seed", "Identifies one training run: one trained network, which plays every cell of its game."),
+    Definition("episode seed", "Fixes one episode's randomness. Every agent and perturbation plays the same ones."),
+    Definition("cell", "One game, perturbation and severity."),
+    Definition(
+        "interval over train seeds",
+        "95% percentile bootstrap. Whole train seeds are drawn with replacement, jointly over all cells of a game and "
+        "independently between games and agents. It covers what another training run could give. With one train seed "
+        "there is none; with two to four (†) it is too narrow.",
+    ),
+    Definition(
+        "over episodes only",
+        "95% percentile bootstrap over the episodes of these checkpoints, paired between clean and perturbed by "
+        "episode seed. It says nothing about another training run.",
+    ),
+    Definition(
+        "mean, median, IQM, optimality gap",
+        "Over train seeds and cells, after Agarwal et al. 2021: mean over cells of the mean over train seeds; median "
+        "over cells of that mean; mean of the middle half of all values (interquartile mean); mean shortfall from 1.",
+    ),
+    Definition(
+        "probability of improvement",
+        "How often a random train seed of the first agent scores above a random one of the second, averaged over "
+        "cells; ties count half. It does not say by how much.",
+    ),
+    Definition("performance profile", "Fraction of all train seeds and cells whose normalised score exceeds τ."),
+    Definition(
+        "attention weight",
+        "Share that the attention gives an encoder at a step; the weights of a step sum to 1. Entropy in nats: 0 when "
+        "one encoder takes all.",
+    ),
+    Definition("change, grey levels", "Mean absolute change of the 84x84 observation, out of 255, on random play."),
+    Definition("stalled", "Ended after too many steps without reward or lost life; the return counts as it stood."),
+)

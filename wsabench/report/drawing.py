@@ -1,0 +1,216 @@
+"""Which figures a report has, and what stands under them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from wsabench.evaluation.summary import Summary
+from wsabench.evaluation.summary_scores import CLEAN
+from wsabench.evaluation.summary_tables import groups_of, rows_except, rows_where
+from wsabench.report.figures import (
+    SampleFrame,
+    draw_attention,
+    draw_improvement,
+    draw_measure,
+    draw_profile,
+    draw_severity_curve,
+    frame_grid,
+    interval_height,
+    read_picture,
+)
+from wsabench.report.figures.intervals import Bounds
+from wsabench.report.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, new_figure
+from wsabench.stats import MIN_TRAIN_SEEDS
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFigure:
+    """A finished figure."""
+
+    name: str
+    """File name without ending."""
+    title: str
+    caption: str
+    figure: Figure
+    is_wide: bool = False
+    """Two journal columns instead of one."""
+    is_picture: bool = False
+    """Pixels rather than lines."""
+
+
+def draw_figures(summary: Summary, frames: list[SampleFrame]) -> list[NamedFigure]:
+    """Draw every figure that the result set has data for; call it inside `figure_style()`.
+
+    Args:
+        summary: The numbers.
+        frames: Sample pictures, maybe none.
+    """
+    drawn = [
+        _measure_figure(summary, "normalised_score"),
+        _measure_figure(summary, "retention"),
+        _severity_figure(summary),
+        _profile_figure(summary),
+        *_improvement_figures(summary),
+        *_attention_figures(summary),
+        _frames_figure(frames),
+    ]
+    return [figure for figure in drawn if figure is not None]
+
+
+def sample_frames(directory: Path, summary: Summary) -> list[SampleFrame]:
+    """Read the sample pictures of a result set, in the order of the run.
+
+    Args:
+        directory: Its folder `frames`.
+        summary: Says which games and cells there are.
+
+    Returns:
+        The pictures that exist, titled with their perturbation, and with the game where there are several.
+
+    Raises:
+        ResultSetError: A picture is damaged.
+    """
+    cells = summary.cells.drop_duplicates(["game", "label"])
+    many = cells["game"].nunique() > 1
+    frames: list[SampleFrame] = []
+    for game, label in zip(cells["game"], cells["label"], strict=True):
+        path = directory / f"{game}--{label}.png"
+        if path.exists():
+            frames.append(SampleFrame(f"{game}: {label}" if many else label, read_picture(path)))
+    return frames
+
+
+def interval_kind(summary: Summary) -> Bounds:
+    """Return which interval the figures show: over train seeds, or over episodes where there is one train seed only."""
+    return "seeds" if int(summary.perturbations["num_seeds"].max()) > 1 else "episodes"
+
+
+def _interval_caption(summary: Summary) -> str:
+    fewest = int(summary.perturbations["num_seeds"].min())
+    if interval_kind(summary) == "episodes":
+        return (
+            "Lines: 95% interval over episodes of these checkpoints only; one train seed says nothing about training."
+        )
+    text = "Lines: 95% bootstrap interval over train seeds; small hollow dots: single train seeds."
+    return text + (f" Only {fewest} train seeds: too few." if fewest < MIN_TRAIN_SEEDS else "")
+
+
+def _measure_figure(summary: Summary, measure: str) -> NamedFigure | None:
+    table, seeds = summary.perturbations, summary.seeds
+    if measure == "retention":
+        table, seeds = rows_except(table, label=CLEAN), rows_except(seeds, label=CLEAN)
+    if table[measure].isna().to_numpy().all():
+        return None
+    height = interval_height(len(set(table["label"])), len(set(table["agent"])))
+    figure, ax = new_figure(ONE_COLUMN_IN, height)
+    draw_measure(table, ax, measure, seeds, interval_kind(summary))
+    games = "" if summary.cells["game"].nunique() == 1 else " Mean over games."
+    if measure == "retention":
+        title, what = "Retention", "Share of its own clean score that an agent keeps. 1: unharmed; 0: random play."
+    else:
+        title, what = "Normalised score", "0: random play; 1: human play."
+    caption = f"{what}{games} {_interval_caption(summary)}"
+    return NamedFigure(measure.replace("_", "-"), f"{title} under each perturbation", caption, figure)
+
+
+def _severity_figure(summary: Summary) -> NamedFigure | None:
+    curves = groups_of(summary.severities, "perturbation")
+    table = summary.severities
+    if table["normalised_score"].isna().to_numpy().all():
+        return None
+    columns = min(4, len(curves))
+    rows = -(-len(curves) // columns)
+    width = TWO_COLUMNS_IN if columns > 2 else ONE_COLUMN_IN * max(1.0, columns * 0.75)
+    figure = Figure(figsize=(width, 0.45 + 1.5 * rows), layout="constrained")
+    axes: Any = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for place, ax in enumerate(axes.flat):
+        if place >= len(curves):
+            ax.set_axis_off()
+            continue
+        (name,), curve = curves[place]
+        draw_severity_curve(curve, ax)
+        ax.set_title(name)
+        ax.set_xlim(-0.4, max(1.4, float(table["severity"].max()) + 0.4))
+        if place % columns:
+            ax.set_ylabel("")
+    axes.flat[0].set_ylim(bottom=min(0.0, axes.flat[0].get_ylim()[0]))
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4)
+    caption = f"Normalised score over severity; clean is the curve's beginning. {_interval_caption(summary)}"
+    if interval_kind(summary) == "episodes":
+        caption = "Normalised score over severity; clean is the curve's beginning. One train seed, no interval."
+    return NamedFigure(
+        "severity-curves",
+        "Severity curves",
+        caption.replace("; small hollow dots: single train seeds", ""),
+        figure,
+        is_wide=columns > 2,
+    )
+
+
+def _profile_figure(summary: Summary) -> NamedFigure | None:
+    if summary.profiles.empty:
+        return None
+    figure, ax = new_figure(ONE_COLUMN_IN, 2.5)
+    draw_profile(summary.profiles, ax)
+    fewest = int(summary.profiles["num_seeds"].min())
+    flag = f" {_seed_count(fewest)}: too few." if fewest < MIN_TRAIN_SEEDS else ""
+    caption = (
+        "Fraction of all train seeds and perturbed cells with a normalised score above τ; higher is better. "
+        f"Bands: 95% bootstrap interval over train seeds.{flag}"
+    )
+    return NamedFigure("performance-profile", "Performance profile over all perturbations", caption, figure)
+
+
+def _improvement_figures(summary: Summary) -> list[NamedFigure]:
+    drawn: list[NamedFigure] = []
+    scores = rows_where(summary.improvement, measure="normalised_score")
+    for (agent_x, agent_y), table in groups_of(scores, "agent_x", "agent_y"):
+        if table["value"].isna().to_numpy().all():
+            continue
+        figure, ax = new_figure(ONE_COLUMN_IN, interval_height(len(table)) - 0.2)
+        draw_improvement(table, ax)
+        fewest = int(table["num_seeds"].min())
+        flag = (
+            f" Hollow: {_seed_count(fewest).lower()}, too few to conclude anything; without a line where all agree."
+            if fewest < MIN_TRAIN_SEEDS
+            else ""
+        )
+        caption = (
+            f"How often a train seed of {agent_x} scores above one of {agent_y}; 0.5: no difference, ties count half. "
+            f"It says nothing about how much. Lines: 95% bootstrap interval over train seeds.{flag}"
+        )
+        name = f"improvement-{agent_x}-{agent_y}"
+        drawn.append(NamedFigure(name, f"Probability of improvement, {agent_x} over {agent_y}", caption, figure))
+    return drawn
+
+
+def _attention_figures(summary: Summary) -> list[NamedFigure]:
+    drawn: list[NamedFigure] = []
+    for (agent, game), table in groups_of(summary.attention, "agent", "game"):
+        figure, ax = new_figure(ONE_COLUMN_IN, 0.55 + 0.21 * table["label"].nunique())
+        draw_attention(table, ax)
+        seeds = int(table["num_seeds"].max())
+        caption = (
+            f"Mean weight of each encoder over all steps of {agent} on {game}, mean of {seeds} train seed"
+            f"{'s' if seeds > 1 else ''}; a line sums to 1."
+        )
+        drawn.append(NamedFigure(f"attention-{agent}-{game}", f"Attention of {agent} on {game}", caption, figure))
+    return drawn
+
+
+def _frames_figure(frames: list[SampleFrame]) -> NamedFigure | None:
+    if not frames:
+        return None
+    caption = (
+        "What a person sees (left) and what the agent sees (right, 84x84 luminance), at one moment of random play."
+    )
+    return NamedFigure("frames", "Sample frames", caption, frame_grid(frames, columns=3), is_wide=True, is_picture=True)
+
+
+def _seed_count(count: int) -> str:
+    return "One train seed" if count == 1 else f"{count} train seeds"

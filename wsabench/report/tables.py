@@ -1,0 +1,244 @@
+"""Numbers as text: cells of tables, and the tables of a report."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from wsabench.evaluation.summary import Summary
+from wsabench.evaluation.summary_measures import MEASURES
+from wsabench.evaluation.summary_scores import CLEAN
+from wsabench.evaluation.summary_tables import groups_of, rows_of, rows_where
+from wsabench.stats import MIN_TRAIN_SEEDS
+
+DASH = "\u2013"
+FEW = "†"
+"""Marks an interval over fewer than five train seeds."""
+
+_METRIC_NAMES = {"mean": "mean", "median": "median", "iqm": "IQM", "optimality_gap": "optimality gap"}
+_MEASURE_NAMES = {"normalised_score": "normalised score", "retention": "retention"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table ready to print."""
+
+    title: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    num_text_columns: int
+    """How many columns from the left hold names; the others hold numbers."""
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Return a number with a fixed number of digits; a dash for NaN.
+
+    Args:
+        value: The number.
+        digits: Digits after the point.
+    """
+    if value is None or not math.isfinite(value):
+        return DASH
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "\u2212")
+
+
+def interval(low: float, high: float, num_seeds: int = MIN_TRAIN_SEEDS) -> str:
+    """Return bounds as `[low, high]`, marked where there are too few train seeds; a dash where there is none.
+
+    Args:
+        low: Lower bound.
+        high: Upper bound.
+        num_seeds: Train seeds behind it.
+    """
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return DASH
+    return f"[{number(low)}, {number(high)}]{FEW if num_seeds < MIN_TRAIN_SEEDS else ''}"
+
+
+def estimate(row: dict[str, Any], name: str) -> str:
+    """Return the value called `name` with its interval over train seeds.
+
+    Args:
+        row: Holds the value, `_low`, `_high` (or `low`, `high` for `value`) and num_seeds.
+        name: The value's column.
+    """
+    low, high = ("low", "high") if name == "value" else (f"{name}_low", f"{name}_high")
+    bounds = interval(row[low], row[high], row["num_seeds"])
+    return number(row[name]) if bounds == DASH else f"{number(row[name])} {bounds}"
+
+
+def sample_size_table(summary: Summary) -> Table:
+    """Return the sample sizes, which stand before every result."""
+    columns = (
+        "agent",
+        "game",
+        "train seeds",
+        "cells",
+        "episodes a cell",
+        "episodes",
+        "distinct",
+        "stalled",
+        "time limit",
+    )
+    keys = ("num_seeds", "num_cells", "episodes_per_cell", "num_episodes", "num_distinct_episodes")
+    keys += ("num_stalled", "num_time_limit")
+    rows = []
+    for row in rows_of(summary.samples):
+        counts = [str(row[key]) for key in keys]
+        counts[0] = f"{row['num_seeds']} ({row['train_seeds']})"
+        rows.append((row["agent"], row["game"], *counts))
+    caption = "Stalled and time limit: episodes that were ended, with their return as it stood."
+    return Table("Sample sizes", caption, columns, tuple(rows), 2)
+
+
+def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> list[Table]:
+    """Return one table a game with every cell and agent.
+
+    Args:
+        summary: The numbers.
+        effects: Mean change of the observation in grey levels by game and label, as the manifest has it.
+    """
+    columns = (
+        "perturbation",
+        "agent",
+        "change, grey levels",
+        "mean return",
+        "normalised score",
+        "over episodes only",
+        "retention",
+        "robustness gap",
+        "stalled",
+    )
+    tables: list[Table] = []
+    for (game,), part in groups_of(summary.cells, "game"):
+        rows = [
+            _result_row(row, effects.get(game, {}).get(label, math.nan))
+            for (label,), of_label in groups_of(part, "label")
+            for row in rows_of(of_label)
+        ]
+        caption = (
+            "Brackets: 95% bootstrap interval over train seeds; 'over episodes only': 95% interval of the normalised "
+            f"score for these checkpoints only. {FEW}: too few train seeds. Change: mean absolute change of the 84x84 "
+            "observation, of 255."
+        )
+        tables.append(Table(f"Results on {game}", caption, columns, tuple(rows), 2))
+    return tables
+
+
+def average_table(summary: Summary) -> Table | None:
+    """Return the means over games; None where there is one game."""
+    if len(set(summary.cells["game"])) == 1:
+        return None
+    rows = [
+        (row["label"], row["agent"], str(row["num_games"]), *(estimate(row, name) for name in MEASURES))
+        for (label,), part in groups_of(summary.perturbations, "label")
+        for row in rows_of(part)
+    ]
+    columns = ("perturbation", "agent", "games", "normalised score", "retention", "robustness gap")
+    caption = f"Mean over the games that have the perturbation. {FEW}: too few train seeds."
+    return Table("Mean over games", caption, columns, tuple(rows), 2)
+
+
+def aggregate_summary_table(summary: Summary) -> Table | None:
+    """Return the aggregates over cells, one row an agent and scope; None where there are none."""
+    rows: list[tuple[str, ...]] = []
+    for (scope, measure), part in groups_of(summary.aggregates, "scope", "measure"):
+        for (agent,), of_agent in groups_of(part, "agent"):
+            by_metric = {row["metric"]: row for row in rows_of(of_agent)}
+            values = [estimate(by_metric[metric], "value") for metric in _METRIC_NAMES]
+            cells = str(next(iter(by_metric.values()))["num_cells"])
+            rows.append((scope, _MEASURE_NAMES[measure], agent, cells, *values))
+    if not rows:
+        return None
+    columns = ("over", "of", "agent", "cells", *_METRIC_NAMES.values())
+    caption = f"Over the cells that every agent played. Brackets: 95% interval over train seeds. {FEW}: too few."
+    return Table("Aggregates", caption, columns, tuple(rows), 3)
+
+
+def improvement_summary_tables(summary: Summary) -> list[Table]:
+    """Return the probabilities of improvement, one table a pair of agents."""
+    tables: list[Table] = []
+    for (agent_x, agent_y), pair in groups_of(summary.improvement, "agent_x", "agent_y"):
+        rows = []
+        for (label,), part in groups_of(pair, "label"):
+            by_measure = {row["measure"]: row for row in rows_of(part)}
+            shown = [_probability(by_measure[m]) if m in by_measure else DASH for m in _MEASURE_NAMES]
+            rows.append((label, *shown))
+        fewest = min(row["num_seeds"] for row in rows_of(pair))
+        flag = f" {FEW}: too few train seeds, nothing can be concluded." if fewest < MIN_TRAIN_SEEDS else ""
+        caption = f"0.5: no difference; ties count half. No bracket: all train seeds fall the same way.{flag}"
+        if fewest < 2:
+            caption = "0.5: no difference; ties count half. With one train seed there is no interval."
+        title = f"Probability that {agent_x} beats {agent_y}"
+        tables.append(Table(title, caption, ("perturbation", *_MEASURE_NAMES.values()), tuple(rows), 1))
+    return tables
+
+
+def attention_tables(summary: Summary) -> list[Table]:
+    """Return the attention weights, one table an agent and game."""
+    tables: list[Table] = []
+    for (agent, game), part in groups_of(summary.attention, "agent", "game"):
+        encoders = list(dict.fromkeys(part["encoder"]))
+        rows = []
+        for (label,), of_label in groups_of(part, "label"):
+            weights = {row["encoder"]: row for row in rows_of(of_label)}
+            shown = [number(weights[name]["mean"]) if name in weights else DASH for name in encoders]
+            rows.append((label, *shown, number(float(of_label["entropy"].mean()))))
+        caption = (
+            f"Mean weight over all steps. Entropy in nats; uniform attention has {number(math.log(len(encoders)))}."
+        )
+        tables.append(
+            Table(f"Attention of {agent} on {game}", caption, ("perturbation", *encoders, "entropy"), tuple(rows), 1)
+        )
+    return tables
+
+
+def markdown(table: Table) -> str:
+    """Return a table in GitHub's Markdown, with its title and caption."""
+    align = ["---"] * table.num_text_columns + ["---:"] * (len(table.columns) - table.num_text_columns)
+    lines = [table.columns, align, *table.rows]
+    body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return f"### {table.title}\n\n{body}\n\n{table.caption}\n"
+
+
+def headline(summary: Summary) -> list[str]:
+    """Return what the numbers say, in plain sentences that claim nothing beyond the sample."""
+    sentences: list[str] = []
+    for agent in summary.agents:
+        rows = rows_of(rows_where(summary.perturbations, agent=agent))
+        clean = [row for row in rows if row["label"] == CLEAN]
+        shifted = [row for row in rows if row["label"] != CLEAN and math.isfinite(row["retention"])]
+        text = f"{agent}: clean normalised score {estimate(clean[0], 'normalised_score')}" if clean else f"{agent}"
+        if shifted:
+            worst, best = (choose(shifted, key=lambda row: row["retention"]) for choose in (min, max))
+            mean = sum(row["retention"] for row in shifted) / len(shifted)
+            text += f"; keeps {number(mean)} of it on average over {len(shifted)} perturbation"
+            text += f"{'s' if len(shifted) > 1 else ''}, "
+            text += f"least under {worst['label']} ({number(worst['retention'])})"
+            text += f", most under {best['label']} ({number(best['retention'])})" if len(shifted) > 1 else ""
+        sentences.append(f"{text}.")
+    return sentences
+
+
+def _probability(row: dict[str, Any]) -> str:
+    text = estimate(row, "value")
+    is_unmarked = text != DASH and not text.endswith(FEW)
+    return f"{text} {FEW}" if is_unmarked and row["num_seeds"] < MIN_TRAIN_SEEDS else text
+
+
+def _result_row(row: dict[str, Any], effect: float) -> tuple[str, ...]:
+    is_clean = row["label"] == CLEAN
+    return (
+        row["label"],
+        row["agent"],
+        number(effect, 1),
+        number(row["mean_return"], 1),
+        estimate(row, "normalised_score"),
+        interval(row["normalised_score_episode_low"], row["normalised_score_episode_high"]),
+        DASH if is_clean else estimate(row, "retention"),
+        DASH if is_clean else estimate(row, "robustness_gap"),
+        f"{row['num_stalled']}/{row['num_episodes']}",
+    )

@@ -1,0 +1,109 @@
+"""Bootstrap resamples of whole train seeds, or of the episodes that given checkpoints played.
+
+Scores come as **blocks**, one array a game of shape (num_seeds, num_cells). A train seed is one trained network that
+plays every cell of its game, so cells of one game are not independent: one vector of seed indices a game is drawn and
+applied to all its cells at once. Games are trained separately and are resampled independently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from wsabench.errors import ShapeError
+from wsabench.types import FloatArray
+
+Blocks = Sequence[FloatArray]
+"""One array a game, shape (num_seeds, num_cells), or with further leading axes (repetitions)."""
+
+
+def draw_seeds(num_seeds: int, rng: np.random.Generator, repetitions: int) -> npt.NDArray[np.int64]:
+    """Draw train seeds with replacement: one vector of row indices a repetition, for all cells of a game.
+
+    Args:
+        num_seeds: Train seeds of the game.
+        rng: Where the draws come from.
+        repetitions: How many resamples.
+
+    Returns:
+        Row indices, int64, shape (repetitions, num_seeds).
+    """
+    return rng.integers(0, num_seeds, size=(repetitions, num_seeds))
+
+
+def resample_seeds(blocks: Blocks, rng: np.random.Generator, repetitions: int) -> list[FloatArray]:
+    """Resample train seeds, jointly over the cells of a game, independently between games.
+
+    Args:
+        blocks: One array a game, shape (num_seeds, num_cells), float64; sizes may differ between games.
+        rng: Where the draws come from.
+        repetitions: How many resamples.
+
+    Returns:
+        One array a game, shape (repetitions, num_seeds, num_cells).
+
+    Raises:
+        ShapeError: A block has not two axes or no train seed.
+    """
+    arrays = checked_blocks(blocks)
+    return [block[draw_seeds(block.shape[0], rng, repetitions)] for block in arrays]
+
+
+def checked_blocks(blocks: Blocks) -> list[FloatArray]:
+    """Return the blocks as float64 arrays of shape (num_seeds, num_cells).
+
+    Raises:
+        ShapeError: A block has not two axes or no train seed, or there is no block.
+    """
+    arrays = [np.asarray(block, dtype=np.float64) for block in blocks]
+    if not arrays:
+        raise ShapeError("There are no scores to estimate from. Give each sample at least one block.")
+    for block in arrays:
+        if block.ndim != 2 or 0 in block.shape:
+            raise ShapeError(
+                f"A block has shape {block.shape}. Allowed: (num_seeds, num_cells), at least one seed and one cell."
+            )
+    return arrays
+
+
+def draw_episode_weights(
+    num_episodes: int, num_distinct: npt.ArrayLike, rng: np.random.Generator, repetitions: int
+) -> FloatArray:
+    """Draw episodes of each checkpoint with replacement, as the weight of each episode in the mean.
+
+    Args:
+        num_episodes: Episodes of each checkpoint and cell.
+        num_distinct: How many different episodes each checkpoint played, shape (num_seeds,). Equal episodes carry no
+            news, so only that many are drawn (greedy play without sticky actions repeats itself).
+        rng: Where the draws come from.
+        repetitions: How many resamples.
+
+    Returns:
+        Weights that sum to 1 over episodes, shape (num_seeds, repetitions, num_episodes), float64. The same weights
+        serve all cells of a checkpoint: cells are paired by episode seed.
+
+    Raises:
+        ShapeError: A number of different episodes is outside 1..num_episodes.
+    """
+    distinct = np.asarray(num_distinct, dtype=np.int64)
+    if distinct.ndim != 1 or np.any(distinct < 1) or np.any(distinct > num_episodes):
+        raise ShapeError(
+            f"Distinct episodes are {distinct.tolist()}. Allowed: one integer a checkpoint, 1 to {num_episodes}."
+        )
+    even = np.full(num_episodes, 1.0 / num_episodes)
+    return np.stack([rng.multinomial(draws, even, size=repetitions) / draws for draws in distinct])
+
+
+def weighted_means(episodes: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the mean score of each checkpoint and cell under each repetition's weights.
+
+    Args:
+        episodes: Shape (num_seeds, num_cells, num_episodes), float64.
+        weights: Shape (num_seeds, repetitions, num_episodes), float64.
+
+    Returns:
+        Shape (repetitions, num_seeds, num_cells), float64.
+    """
+    return np.matmul(weights, np.swapaxes(episodes, 1, 2)).swapaxes(0, 1)

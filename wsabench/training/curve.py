@@ -1,0 +1,64 @@
+"""The learning curve: one row an update, readable while training goes on."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from wsabench.errors import CheckpointError, StorageError
+from wsabench.resources import write_text
+
+WALL_COLUMNS = ("wall_s", "steps_per_s")
+"""Columns that depend on the machine's speed; all others repeat exactly."""
+
+Row = dict[str, float | int]
+
+
+class Curve:
+    """A CSV file with one row an update."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        """Bind to `path`; nothing is written yet."""
+        self.path = path
+        self._columns = list(columns)
+
+    def start(self) -> None:
+        """Begin an empty curve.
+
+        Raises:
+            StorageError: The file cannot be written.
+        """
+        write_text(self.path, ",".join(self._columns) + "\n")
+
+    def append(self, row: Row) -> None:
+        """Add a row.
+
+        Raises:
+            StorageError: The file cannot be written.
+        """
+        buffer = io.StringIO()
+        csv.DictWriter(buffer, self._columns, lineterminator="\n").writerow(row)
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(buffer.getvalue())
+        except OSError as error:
+            raise StorageError(f"Cannot write {self.path}: {error.strerror}. Free space or choose another.") from error
+
+    def cut(self, num_rows: int) -> None:
+        """Keep the first `num_rows` rows: those that the checkpoint knows.
+
+        Raises:
+            CheckpointError: The file is missing or has fewer rows.
+        """
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+        except OSError as error:
+            raise CheckpointError(f"The learning curve {self.path} cannot be read: {error.strerror}.") from error
+        if len(lines) < num_rows + 1 or lines[0].rstrip("\n") != ",".join(self._columns):
+            raise CheckpointError(
+                f"The learning curve {self.path} does not belong to the checkpoint beside it: {num_rows} rows with "
+                f"columns {', '.join(self._columns[:3])}, ... were expected. Start again without resume."
+            )
+        write_text(self.path, "".join(lines[: num_rows + 1]))

@@ -1,0 +1,170 @@
+"""The loop that trains one stage of encoders, with checkpoints from which it goes on to the same weights."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from wsabench import seeding
+from wsabench.encoders import Pretext, PretextBatch, half_precision_is_fast
+from wsabench.errors import CheckpointError
+from wsabench.resources import atomic_path
+from wsabench.training.frames import FrameStore
+from wsabench.training.progress import Reporter
+
+FORMAT = "wsabench-pretraining-1"
+LOG_STEPS = 50
+"""Steps that one row of a loss curve averages; checkpoints are written at multiples of it."""
+CHECKPOINT_SECONDS = 30.0
+
+Curve = list[dict[str, float]]
+
+
+@dataclass
+class StageState:
+    """Where the training of a stage stands.
+
+    Attributes:
+        pretext: The networks.
+        optimizer: Adam, over all of them.
+        step: Optimiser steps made.
+        seconds: Time they took, over all sittings.
+        curve: Mean losses of every `LOG_STEPS` steps.
+    """
+
+    pretext: Pretext
+    optimizer: torch.optim.Adam
+    step: int = 0
+    seconds: float = 0.0
+    curve: Curve = field(default_factory=list)
+
+
+def start_stage(pretext: Pretext) -> StageState:
+    """Return the state before the first step."""
+    return StageState(pretext, torch.optim.Adam(pretext.parameters(), lr=pretext.learning_rate))
+
+
+def train_stage(
+    state: StageState, store: FrameStore, num_steps: int, *, seed: int, checkpoint: Path, reporter: Reporter
+) -> None:
+    """Train until `num_steps` steps are made; the checkpoint is rewritten every half minute and at the end.
+
+    The data of step k depend on `seed`, the stage's name and k only, so a run that was killed continues to the same
+    weights (on the same kind of machine, with the same number of threads).
+
+    Args:
+        state: Changed in place.
+        store: The frames.
+        num_steps: Steps at which training ends.
+        seed: Fixes the order of the data.
+        checkpoint: File that is written.
+        reporter: Gets the progress.
+
+    Raises:
+        StorageError: The checkpoint cannot be written.
+    """
+    pretext, device_cast = state.pretext.train(), half_precision_is_fast()
+    positions = store.positions(pretext.offsets[1])
+    background = torch.from_numpy(mean_frame(store))[None] / 255
+    saved = started = time.monotonic() - state.seconds
+    sums: dict[str, float] = {}
+    reporter.start(f"pre-train {pretext.name}", num_steps, "steps")
+    reporter.advance(state.step)
+    while state.step < num_steps:
+        batch = draw_batch(store, positions, pretext, seeding.generator(seed, "pretrain", pretext.name, state.step))
+        with torch.autocast("cpu", torch.bfloat16) if device_cast else contextlib.nullcontext():
+            losses = pretext.loss(batch._replace(background=background), state.step)
+        _update(state, losses["loss"])
+        sums = {name: sums.get(name, 0.0) + float(value.detach()) for name, value in losses.items()}
+        if state.step % LOG_STEPS and state.step != num_steps:
+            continue
+        count = (state.step - 1) % LOG_STEPS + 1
+        means = {name: total / count for name, total in sums.items()}
+        sums, now = {}, time.monotonic()
+        state.seconds = now - started
+        state.curve.append({"step": state.step, "seconds": round(state.seconds, 1), **means})
+        reporter.advance(count, loss=means["loss"])
+        if now - saved > CHECKPOINT_SECONDS or state.step == num_steps:
+            save_stage(checkpoint, state)
+            saved = now
+    reporter.finish()
+
+
+def draw_batch(
+    store: FrameStore, positions: npt.NDArray[np.int64], pretext: Pretext, rng: np.random.Generator
+) -> PretextBatch:
+    """Draw pairs of observations of one episode; `background` is left black."""
+    index = positions[rng.integers(len(positions), size=pretext.batch_size)]
+    low, high = pretext.offsets
+    offset = rng.integers(low, high + 1, size=pretext.batch_size)
+    first, second = (torch.from_numpy(store.stacks(at)).float() / 255 for at in (index, index + offset))
+    layout = {"memory_format": torch.channels_last}
+    return PretextBatch(first.contiguous(**layout), second.contiguous(**layout), torch.zeros(1, 84, 84))
+
+
+def mean_frame(store: FrameStore, num_frames: int = 2_000) -> npt.NDArray[np.float32]:
+    """Return the mean of evenly spaced frames, grey levels, float32, shape (84, 84)."""
+    index = np.unique(np.linspace(0, len(store) - 1, num_frames).astype(np.int64))
+    return store.frames[index].mean(0, dtype=np.float32)
+
+
+def save_stage(path: Path, state: StageState) -> None:
+    """Write weights, Adam's moments, the step and the curve.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    tensors = {f"model.{name}": value.contiguous() for name, value in state.pretext.state_dict().items()}
+    for index, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"adam.{index}.{name}": value.contiguous() for name, value in moments.items()}
+    metadata = {"format": FORMAT, "name": state.pretext.name, "step": str(state.step)}
+    metadata |= {"seconds": repr(state.seconds), "curve": json.dumps(state.curve)}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def load_stage(path: Path, state: StageState) -> None:
+    """Set `state` to what `save_stage` wrote.
+
+    Raises:
+        CheckpointError: The file is damaged or belongs to something else.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        if (metadata.get("format"), metadata.get("name")) != (FORMAT, state.pretext.name):
+            raise CheckpointError(
+                f"{path} is not a checkpoint of the stage {state.pretext.name}. Delete it to start anew."
+            )
+        state.pretext.load_state_dict(
+            {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        )
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}. Delete it to start this stage anew.") from error
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("adam."):
+            _, index, name = key.split(".")
+            moments.setdefault(int(index), {})[name] = value
+    state.optimizer.load_state_dict(state.optimizer.state_dict() | {"state": moments})
+    state.step, state.seconds = int(metadata["step"]), float(metadata["seconds"])
+    state.curve = json.loads(metadata["curve"])
+
+
+def _update(state: StageState, loss: torch.Tensor) -> None:
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if state.pretext.max_gradient_norm is not None:
+        torch.nn.utils.clip_grad_norm_(state.pretext.parameters(), state.pretext.max_gradient_norm)
+    state.optimizer.step()
+    state.step += 1

@@ -1,0 +1,34 @@
+"""Progress of long work, told to whoever shows it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Reporter(Protocol):
+    """Gets the progress of one task after another."""
+
+    def start(self, task: str, total: int, unit: str) -> None:
+        """Begin a task of `total` units."""
+        ...
+
+    def advance(self, n: int, **fields: float | str) -> None:
+        """Tell that `n` more units are finished; `fields` are figures worth showing."""
+        ...
+
+    def finish(self) -> None:
+        """End the task."""
+        ...
+
+
+class SilentReporter:
+    """Shows nothing."""
+
+    def start(self, task: str, total: int, unit: str) -> None:
+        """Ignore it."""
+
+    def advance(self, n: int, **fields: float | str) -> None:
+        """Ignore it."""
+
+    def finish(self) -> None:
+        """Ignore it."""

@@ -1,0 +1,95 @@
+"""The training checkpoint: everything that an undisturbed run would have, in one file that is replaced atomically."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from wsabench.errors import CheckpointError
+from wsabench.resources import atomic_path
+from wsabench.training.lanes import LaneState
+from wsabench.training.ppo import PPO
+
+FORMAT = "wsabench-training-1"
+
+
+class TrainingState(NamedTuple):
+    """What a checkpoint holds besides the network and its optimiser."""
+
+    meta: dict[str, Any]
+    """What was trained and how far, JSON values."""
+    lanes: LaneState
+
+
+def save_training(path: Path, ppo: PPO, generator: torch.Generator, state: TrainingState) -> None:
+    """Write a checkpoint.
+
+    Raises:
+        StorageError: The file cannot be written; the previous one is kept.
+    """
+    tensors = {f"model.{name}": value for name, value in ppo.model.state_dict().items()}
+    for name, parameter in ppo.model.named_parameters():
+        for key, value in ppo.optimiser.state[parameter].items():
+            tensors[f"optimiser.{key}.{name}"] = value
+    tensors["generator"] = generator.get_state()
+    tensors |= {f"lanes.{name}": torch.from_numpy(value) for name, value in state.lanes.items()}
+    header = {"format": FORMAT, "training": json.dumps(state.meta)}
+    contiguous = {name: value.detach().contiguous() for name, value in tensors.items()}
+    with atomic_path(path) as temporary:
+        safetensors.torch.save_file(contiguous, temporary, metadata=header)
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """Return what a checkpoint says it is.
+
+    Raises:
+        CheckpointError: It is damaged or not a training checkpoint.
+    """
+    return json.loads(_open(path)[0]["training"])
+
+
+def load_training(path: Path, ppo: PPO, generator: torch.Generator) -> TrainingState:
+    """Read a checkpoint into the network, its optimiser and the generator.
+
+    Raises:
+        CheckpointError: It is damaged or belongs to another network.
+    """
+    header, tensors = _open(path)
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "lanes": {}}
+    for name, value in tensors.items():
+        part, _, rest = name.partition(".")
+        if part in parts:
+            parts[part][rest] = value
+    try:
+        ppo.model.load_state_dict(parts["model"])
+        # Before the first update the optimiser has no state.
+        for name, parameter in ppo.model.named_parameters() if parts["optimiser"] else ():
+            saved = {key: parts["optimiser"][f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+            # The fused optimiser wants the moments in the parameter's own memory order.
+            moments = {key: torch.empty_like(parameter).copy_(saved[key]) for key in ("exp_avg", "exp_avg_sq")}
+            ppo.optimiser.state[parameter] = {"step": saved["step"].clone(), **moments}
+        generator.set_state(tensors["generator"])
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} does not fit the network: {error}. Train into another folder, or start again without resume."
+        ) from error
+    lanes = {name: value.numpy() for name, value in parts["lanes"].items()}
+    return TrainingState(json.loads(header["training"]), lanes)
+
+
+def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}. Start again without resume.") from error
+    if header.get("format") != FORMAT:
+        raise CheckpointError(f"{path} has format {header.get('format')!r}; {FORMAT!r} is expected.")
+    return header, tensors
