@@ -15,8 +15,8 @@ CELL = 84 // GRID
 class CatchVector(gymnasium.vector.VectorEnv):
     """A ball falls, the paddle in the lowest row moves left, not at all or right; +1 for a catch, -1 otherwise.
 
-    Observations are stacks like the lane's: uint8 (N, 4, 84, 84). Autoreset is DISABLED, as training asks for. With
-    `max_steps` an episode is truncated before the ball is down.
+    Observations are stacks like the lane's: uint8 (N, 4, 84, 84). Autoreset is DISABLED, as training asks for. A game
+    has one to `rounds` balls, each an episode for the learner. With `max_steps` a game is cut after so many steps.
     """
 
     def __init__(self, num_envs: int, rounds: int = 1, max_steps: int | None = None) -> None:
@@ -31,7 +31,7 @@ class CatchVector(gymnasium.vector.VectorEnv):
         self._generators = [np.random.Generator(np.random.PCG64(lane)) for lane in range(num_envs)]
         self._ball = np.zeros((num_envs, 2), np.int64)
         self._paddle = np.zeros(num_envs, np.int64)
-        self._round = np.zeros(num_envs, np.int64)
+        self._rounds_left = np.zeros(num_envs, np.int64)
         self._length = np.zeros(num_envs, np.int64)
         self._return = np.zeros(num_envs)
         self._stack = np.zeros((num_envs, 4, 84, 84), np.uint8)
@@ -41,7 +41,8 @@ class CatchVector(gymnasium.vector.VectorEnv):
         for lane in np.flatnonzero(mask):
             if seed is not None:
                 self._generators[lane] = np.random.Generator(np.random.PCG64(int(seed[lane])))
-                self._return[lane], self._length[lane], self._round[lane] = 0.0, 0, 0
+                self._return[lane], self._length[lane] = 0.0, 0
+                self._rounds_left[lane] = self._generators[lane].integers(1, self.rounds, endpoint=True)
             self._drop(lane)
         return self._stack.copy(), {}
 
@@ -52,13 +53,13 @@ class CatchVector(gymnasium.vector.VectorEnv):
         landed = self._ball[:, 0] == GRID - 1
         rewards = np.where(landed, np.where(self._ball[:, 1] == self._paddle, 1.0, -1.0), 0.0)
         self._return += rewards
-        self._round += landed
+        self._rounds_left -= landed
         for lane in range(self.num_envs):
             self._draw(lane)
-        over = self._round >= self.rounds
+        over = self._rounds_left <= 0
         cut = ~landed & (np.zeros(self.num_envs, bool) if self.max_steps is None else self._length >= self.max_steps)
         end = np.where(over, "game_over", np.where(cut, "time_limit", "")).astype(object)
-        infos = {"end": end, "episode_return": self._return.copy(), "episode_length": self._length.copy()}
+        infos = {"end": end, "episode_return": self._return.copy()}
         return self._stack.copy(), rewards, landed.copy(), cut, infos
 
     def close_extras(self, **kwargs: Any) -> None:

@@ -15,9 +15,9 @@ class FakeBank:
     names = ("vector", "map")
     context = "context"
     shapes = SHAPES
-    hashes = {"vector": "1" * 64, "map": "2" * 64, "context": "3" * 64}
 
     def __init__(self) -> None:
+        self.hashes = {"vector": "1" * 64, "map": "2" * 64, "context": "3" * 64}
         generator = torch.Generator().manual_seed(7)
         self._projections = {
             name: torch.randn(4 * 49, torch.Size(shape).numel(), generator=generator) for name, shape in SHAPES.items()

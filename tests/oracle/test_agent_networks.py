@@ -74,6 +74,7 @@ def attention(spec_changes: dict, bias: float, context_scale: float) -> torch.Te
     model, bank = build_agent(wsa_spec(**spec_changes), 3, SHAPES, seed=1), FakeBank()
     with torch.no_grad():
         model.fusion.score.bias.fill_(bias)
+        model.fusion.score.weight[:, :8] = -1.0  # a strong context makes every score negative
         features = model.prepare(observations(8), bank)
         features["context"] *= context_scale
         return model(features).weights
@@ -81,9 +82,9 @@ def attention(spec_changes: dict, bias: float, context_scale: float) -> torch.Te
 
 def test_without_an_activation_the_context_cancels_and_with_one_it_counts() -> None:
     plain = {"score_activation": "none"}
-    torch.testing.assert_close(attention(plain, 0.0, 1.0), attention(plain, 0.0, -9.0))
+    torch.testing.assert_close(attention(plain, 0.0, 0.0), attention(plain, 0.0, 9.0))
     leaky = {"score_activation": "leaky_relu"}
-    assert (attention(leaky, 0.0, 1.0) - attention(leaky, 0.0, -9.0)).abs().max() > 0.01
+    assert (attention(leaky, 0.0, 0.0) - attention(leaky, 0.0, 9.0)).abs().max() > 0.01
 
 
 def test_the_papers_relu_can_die_and_the_leaky_one_cannot() -> None:

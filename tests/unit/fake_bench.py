@@ -63,9 +63,9 @@ class SamplingPolicy:
     """Draws each action from its lane's generator and attends by what it sees."""
 
     batch_size = 16
-    encoder_names = ("sr", "oke")
 
     def __init__(self) -> None:
+        self.encoder_names: tuple[str, ...] = ("sr", "oke")
         self.batches: list[LaneBatch] = []
 
     def act_with_attention(self, observations: np.ndarray, lanes: LaneBatch) -> tuple[np.ndarray, np.ndarray]:

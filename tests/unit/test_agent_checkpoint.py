@@ -130,7 +130,7 @@ def test_other_encoders_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="There is no checkpoint .*nothing.safetensors"):
+    with pytest.raises(CheckpointError, match=r"There is no checkpoint .*nothing.safetensors"):
         load_agent(tmp_path / "nothing.safetensors")
 
 
@@ -147,7 +147,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     weights = build_agent(load_spec("e2e"), 4).state_dict()
     weights["linear.bias"] = torch.full_like(weights["linear.bias"], torch.nan)
     save_checkpoint(path, weights, describe(load_spec("e2e")))
-    with pytest.raises(CheckpointError, match="linear.bias is not finite"):
+    with pytest.raises(CheckpointError, match=r"linear\.bias is not finite"):
         load_agent(path)
 
 

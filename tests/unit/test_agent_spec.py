@@ -58,6 +58,8 @@ def test_an_unknown_preset_names_the_nearest() -> None:
         (("width = 32", 'kind = "wsa"'), r"the key 'width' is missing"),
         (("width = 32", "width = 32\nhead_units = [0]"), r"head_units is 0. Allowed: integers from 1"),
         (("width = 32", 'width = 32\nscore_activation = "tanh"'), r"'tanh'. Allowed: relu, leaky_relu, none"),
+        (("width = 32", "width = 32\nhead_units = 64"), r"head_units is 64. Allowed: a list"),
+        (('["sr", "oke"]', '"sr"'), r"encoders is 'sr'. Allowed: a list"),
         (('context = "ae"', ""), r"a wsa agent needs `encoders` \(at least one\) and `context`"),
         (('"sr", "oke"', '"sr", "sr"'), r"name one twice"),
         (('kind = "wsa"', 'kind = "e2e"'), r"an e2e agent reads pixels. Remove `encoders` and `context`"),

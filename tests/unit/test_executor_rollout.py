@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fake_bench import NUM_ACTIONS, FakeLanes, PlainPolicy, SamplingPolicy
 
-from wsabench.errors import SpecError
+from wsabench.errors import ShapeError, SpecError
 from wsabench.evaluation.records import EpisodeOutcome
 from wsabench.evaluation.rollout import EpisodeTask, Handout, checked_actions, play
 from wsabench.seeding import generator
@@ -105,6 +105,13 @@ def test_no_episodes_no_step() -> None:
 def test_bad_actions_are_refused(chosen: Any, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         checked_actions(chosen, 3, NUM_ACTIONS)
+
+
+def test_weights_for_other_encoders_are_refused() -> None:
+    policy = SamplingPolicy()
+    policy.encoder_names = ("sr", "oke", "okk")
+    with pytest.raises(ShapeError, match=r"weights of shape \(6, 2\)\. Allowed: .* shape \(6, 3\)"):
+        played(policy, TASKS, 6)
 
 
 def test_bounds_of_actions_are_allowed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,41 @@ def test_bad_values(options: dict[str, Any], message: str) -> None:
 
 def test_bounds_are_allowed() -> None:
     assert plan_of(episodes=1, seed=0, train_seeds=[0]).num_episodes == 1
+
+
+def save_untrained(path: Path, num_actions: int = 4, game: str = "breakout") -> Path:
+    from wsabench.agents import AgentMeta, build_agent, load_spec, save_checkpoint
+
+    spec = load_spec("e2e")
+    meta = AgentMeta(
+        spec=spec,
+        game=game,
+        train_seed=3,
+        num_actions=num_actions,
+        steps=0,
+        training={},
+        encoder_hashes={},
+        versions={},
+    )
+    save_checkpoint(path, build_agent(spec, num_actions).state_dict(), meta)
+    return path
+
+
+def test_a_checkpoint_says_its_name_seed_and_hash(tmp_path: Path) -> None:
+    path = save_untrained(tmp_path / "mine.safetensors")
+    plan = plan_of(agents=[path, f"other={path}"], train_seeds=[0, 1])
+    first, second = plan.contestants
+    assert (first.name, first.train_seed, first.encoders, first.can_travel) == ("e2e", 3, (), True)
+    assert second.name == "other"
+    assert first.checkpoint_hash == second.checkpoint_hash == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_agent_with_other_actions_is_refused(tmp_path: Path) -> None:
+    path = save_untrained(tmp_path / "mine.safetensors")
+    with pytest.raises(SpecError, match=r"trained with 4 actions; breakout has 18 under this protocol"):
+        plan_of(agents=[path], protocol=Protocol.machado())
+    with pytest.raises(CheckpointError, match="trained on 'breakout', not on 'pong'"):
+        plan_of(agents=[path], games=["pong"])
 
 
 def test_a_missing_or_damaged_checkpoint_is_named(tmp_path: Path) -> None:

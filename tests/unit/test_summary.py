@@ -249,3 +249,10 @@ def test_the_same_results_give_the_same_numbers_in_any_order(tmp_path):
     for name in ("cells", "perturbations", "aggregates", "improvement", "profiles", "severities", "seeds"):
         pd.testing.assert_frame_equal(getattr(first, name), getattr(second, name))
     assert first.cells["label"].tolist()[:2] == ["clean", "hue-rotate@1"]
+
+
+def test_another_perturbation_moves_no_interval(tmp_path):
+    few = summarise(load_result(write_result_set(tmp_path / "few", cells=(("clean", None), ("hue-rotate", 3)))))
+    many = summarise(load_result(write_result_set(tmp_path / "many")))
+    kept = many.cells[many.cells["label"].isin(["clean", "hue-rotate@3"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(few.cells, kept)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import safetensors.torch
+import torch
 from catch import CatchVector
 
 from wsabench.agents import load_spec
@@ -28,7 +29,7 @@ PRESET = PPOPreset(
 
 
 def make(directory: Path, preset: PPOPreset = PRESET) -> Trainer:
-    # Three rounds a game: life-loss resets inside a game; games of different lengths across lanes come from max_steps.
+    # Games of one to three balls: lost lives inside a game, and lanes whose games began at different steps.
     envs = CatchVector(preset.num_envs, rounds=3)
     return make_trainer(load_spec("e2e"), preset, "catch", 0, envs, None, directory)
 
@@ -71,6 +72,7 @@ def test_stopping_after_any_update_changes_nothing(stop: int, undisturbed: Path,
 
 
 def _train_to_the_end(directory: Path) -> None:
+    torch.set_num_threads(1)
     run(directory, PRESET.num_updates)
 
 

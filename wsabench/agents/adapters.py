@@ -26,7 +26,7 @@ class MapAdapter(nn.Module):
     """A convolution that shrinks a map, then flatten, one linear layer, ReLU."""
 
     def __init__(self, shape: tuple[int, int, int], channels: int, cells: int, width: int, make: Initialiser) -> None:
-        """Build for maps (channels, height, width) of `shape`; the convolution gives `cells` x `cells` or just above."""
+        """Build for maps (channels, height, width) of `shape`; the convolution leaves `cells` x `cells`."""
         super().__init__()
         kernel, stride = reduction(shape[1], cells)
         self.convolution = make.convolution(shape[0], channels, kernel, stride)

@@ -137,7 +137,9 @@ def fill_network(model: ActorCritic, checkpoint: AgentCheckpoint, path: Path) ->
     """
     wrong = [name for name, value in checkpoint.weights.items() if not bool(value.isfinite().all())]
     if wrong:
-        raise CheckpointError(f"The checkpoint {path} is damaged: {wrong[0]} is not finite. Restore it, or train again.")
+        raise CheckpointError(
+            f"The checkpoint {path} is damaged: {wrong[0]} is not finite. Restore it, or train again."
+        )
     try:
         model.load_state_dict(checkpoint.weights)
     except RuntimeError as error:

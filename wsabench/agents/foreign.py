@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from wsabench.errors import SpecError, UnknownNameError, nearest_names
-from wsabench.types import Actions, LaneBatch, Observations, Policy, PolicyFunction
+from wsabench.types import Actions, LaneBatch, Observations, Policy
 
 
 class WrappedPolicy:
     """Someone else's policy, its answers checked."""
 
-    def __init__(self, policy: Policy | PolicyFunction, name: str) -> None:
+    def __init__(self, policy: Any, name: str) -> None:
         """Wrap an object with `act(observations, lanes)`, or a callable `observations -> actions`."""
         self._policy = policy
         self._has_act = hasattr(policy, "act")
@@ -31,11 +31,7 @@ class WrappedPolicy:
         """
         if any(operation is not None and operation.dropped for operation in lanes.encoder_operations):
             raise SpecError(f"The policy {self.name!r} has no encoders that could be dropped. Leave these cells out.")
-        answer: Any = (
-            self._policy.act(observations, lanes)  # pyright: ignore[reportAttributeAccessIssue]
-            if self._has_act
-            else self._policy(observations)  # pyright: ignore[reportCallIssue]
-        )
+        answer = self._policy.act(observations, lanes) if self._has_act else self._policy(observations)
         return _checked(answer, len(observations), self.name)
 
 

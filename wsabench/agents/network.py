@@ -67,12 +67,12 @@ class Initialiser:
 
     def linear(self, inputs: int, outputs: int, gain: float = RELU_GAIN) -> nn.Linear:
         """Return a linear layer, float32."""
-        return self._initialise(nn.utils.skip_init(nn.Linear, inputs, outputs), gain)
+        return self._initialise(_without_values(nn.Linear(inputs, outputs, device="meta")), gain)
 
     def convolution(self, inputs: int, outputs: int, kernel: int, stride: int) -> nn.Conv2d:
         """Return a 2d convolution without padding, float32."""
-        layer = nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel, stride=stride)
-        return self._initialise(layer, RELU_GAIN).to(memory_format=torch.channels_last)
+        layer = _without_values(nn.Conv2d(inputs, outputs, kernel, stride=stride, device="meta"))
+        return self._initialise(layer, RELU_GAIN).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def head(self, inputs: int, hidden: Sequence[int], outputs: int, gain: float) -> nn.Sequential:
         """Return hidden ReLU layers followed by a linear layer initialised with `gain`."""
@@ -87,6 +87,11 @@ class Initialiser:
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
         return layer
+
+
+def _without_values(layer: _Layer) -> _Layer:
+    """Allocate a layer made on the meta device, so that its default initialisation draws from no generator."""
+    return layer.to_empty(device="cpu")
 
 
 class Heads(nn.Module):

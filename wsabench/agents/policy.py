@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wsabench.encoders import EncoderBank
 
 BATCH_SIZE = 16
-"""Rows of every forward pass; smaller batches are padded, so that a row's result never depends on how many there are."""
+"""Rows of every forward pass; smaller batches are padded, so that no row's result depends on how many there are."""
 
 
 class AttendedActions(NamedTuple):

@@ -61,6 +61,9 @@ class AgentSpec:
                 raise SpecError(f"{where}: {key} is {getattr(self, key)!r}. Allowed: {', '.join(allowed)}.")
         for key in ("width", "adapter_channels", "adapter_cells"):
             _require_positive(where, key, getattr(self, key))
+        for key in ("head_units", "encoders"):
+            if not isinstance(getattr(self, key), tuple):
+                raise SpecError(f"{where}: {key} is {getattr(self, key)!r}. Allowed: a list.")
         for units in self.head_units:
             _require_positive(where, "head_units", units)
         self._check_encoders(where)
@@ -97,7 +100,9 @@ class AgentSpec:
         for key in ("name", "kind", "preset", "width"):
             if key not in values:
                 raise SpecError(f"{where}: the key {key!r} is missing. Add it.")
-        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        plain: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
         return cls(**plain)
 
     def to_dict(self) -> dict[str, Any]:

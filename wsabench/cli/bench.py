@@ -64,7 +64,7 @@ def train(
     game: Game = "breakout",
     agents: Annotated[str, typer.Option(help="Agents, separated by commas.")] = "e2e,wsa",
     preset: Annotated[str, typer.Option(help="Training preset.")] = "compact",
-    steps: Annotated[int, typer.Option(min=1, help="Agent steps of each training.")] = 6144,
+    steps: Annotated[int, typer.Option(min=1, help="Agent steps of each training.")] = 8192,
     as_json: Json = False,
 ) -> None:
     """Training steps a second of each agent, start-up left out."""

@@ -11,7 +11,7 @@ from wsabench.cli.bench import Row
 
 
 class StepClock:
-    """A reporter that notes when the first and the newest steps came."""
+    """A reporter that notes when steps were finished."""
 
     def __init__(self) -> None:
         """Know nothing yet."""
@@ -23,15 +23,16 @@ class StepClock:
 
     def advance(self, n: int, **fields: float | str) -> None:
         """Note the time at which `n` more steps were finished."""
-        self._count += n
-        self._times.append((time.perf_counter(), self._count))
+        if n > 0:
+            self._count += n
+            self._times.append((time.perf_counter(), self._count))
 
     def finish(self) -> None:
         """Note nothing."""
 
     @property
     def steps_per_second(self) -> float:
-        """Steps a second between the first note and the last, so that start-up does not count; NaN with one note."""
+        """Steps a second after the first update, which warms everything up; NaN with one update."""
         if len(self._times) < 2:
             return float("nan")
         (first, before), (last, after) = self._times[0], self._times[-1]

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     for line in capture.get().splitlines():
         write_line(line.rstrip())
     if note:
-        write_line(note)
+        write_line(textwrap.fill(note, WIDTH))
 
 
 def cell_text(value: Any) -> str:

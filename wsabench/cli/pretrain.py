@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,9 +24,9 @@ def pretrain(
     as_json: Json = False,
 ) -> None:
     """Pre-train every encoder of a game and print where the weights and loss curves are."""
-    from wsabench.training import pretrain as pretrain_encoders
+    from wsabench.training.pretrain import pretrain as pretrain_encoders
 
-    number = {} if frames is None else {"frames": frames}
+    number: dict[str, Any] = {} if frames is None else {"frames": frames}
     with progress_reporter() as reporter:
         result = pretrain_encoders(game, out=out, seed=seed, resume=resume, reporter=reporter, **number)
     if as_json:

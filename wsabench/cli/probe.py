@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from wsabench.cli.console import write_json, write_table
+from wsabench.cli.console import split_names, write_json, write_line, write_table
 from wsabench.cli.options import Game, Json
 from wsabench.cli.progress import progress_reporter
 
 HELP = "Predict the game's RAM variables from each embedding. Beside it stand random twins of the encoders, and pixels."
 EXAMPLE = "Example: wsabench probe --game breakout --json"
 
+_ENCODERS = "Encoders, separated by commas. Default: all."
+
 
 def probe(
     game: Game,
-    directory: Annotated[Path | None, typer.Option(help="Folder of encoders; default: the shipped ones.")] = None,
+    encoders: Annotated[list[str] | None, typer.Option(metavar="NAME,...", help=_ENCODERS)] = None,
+    directory: Annotated[Path | None, typer.Option(help="Folder of the encoders; default: the shipped ones.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Steps of random play; default: the full number.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the frames, the split and the random twins.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Fit the probes and print one row a variable, with the mean at the end."""
-    from wsabench.training import probe as probe_encoders
+    """Fit the probes; print each encoder beside its twins, then every variable."""
+    from wsabench.training.probe import compare_with_twins
+    from wsabench.training.probe import probe as probe_encoders
 
+    number: dict[str, Any] = {} if frames is None else {"frames": frames}
     with progress_reporter() as reporter:
-        table = probe_encoders(game, directory=directory, seed=seed, reporter=reporter)
+        table = probe_encoders(game, split_names(encoders), directory=directory, seed=seed, reporter=reporter, **number)
+    summary = compare_with_twins(table)
     if as_json:
-        write_json(table.to_dict(orient="records"))
+        rows = table.astype({"twin": object}).where(table.notna(), None).to_dict(orient="records")
+        means = [{"encoder": name, **values} for name, values in summary.to_dict(orient="index").items()]
+        write_json({"means": means, "rows": rows, **table.attrs})
         return
-    write_table(f"Probes of {game}", [str(name) for name in table.columns], table.to_numpy().tolist())
+    columns = ["encoder", *(str(name).replace("_", " ") for name in summary.columns)]
+    write_table(f"Mean probe score, {game}", columns, [[name, *row] for name, *row in summary.itertuples()], _NOTE)
+    write_line()
+    wide = table[table.twin.isna()].pivot(index="variable", columns="contestant", values="score")
+    names = list(dict.fromkeys(table.contestant))
+    rows = [[variable, *wide.loc[variable, names]] for variable in dict.fromkeys(table.variable)]
+    write_table("Each variable", ["variable", *names], rows)
+    if constant := table.attrs.get("constant"):
+        write_line(f"Left out, hardly changing in random play: {', '.join(constant)}")
+
+
+_NOTE = "1: perfect, 0: a constant guess. Numbers by ridge regression (R^2), classes by logistic regression."

@@ -36,7 +36,7 @@ class PlainProgress:
 
     def start(self, task: str, total: int, unit: str) -> None:
         """Begin a task of `total` units."""
-        self._task, self._total, self._unit = task, total, unit
+        self._task, self._total, self._unit = task, total, plural(unit)
         self._count = self._done_before = 0
         self._start = self._shown = self._clock()
         self._fields = {}
@@ -66,8 +66,7 @@ class PlainProgress:
             parts.append(rate_text(rate, self._unit))
             if self._count < self._total:
                 parts.append(f"{duration((self._total - self._count) / rate)} left")
-        parts += [f"{name.replace('_', ' ')} {cell_text(value)}" for name, value in self._fields.items()]
-        return ", ".join(parts)
+        return ", ".join([*parts, *field_texts(self._fields)])
 
 
 class BarProgress:
@@ -86,15 +85,15 @@ class BarProgress:
         """Begin a task of `total` units."""
         self._fields = {}
         self._count = 0
-        self._unit = unit
+        self._unit = plural(unit)
         self._start = time.monotonic()
-        self._task = self._progress.add_task(task, total=total, unit=unit, info="")
+        self._task = self._progress.add_task(task, total=total, unit=self._unit, info="")
 
     def advance(self, n: int, **fields: Any) -> None:
         """Count `n` more units; `fields` are shown beside them."""
         self._count += n
         self._fields.update(fields)
-        info = "  ".join(f"{name.replace('_', ' ')} {cell_text(value)}" for name, value in self._fields.items())
+        info = "  ".join(field_texts(self._fields))
         if time.monotonic() - self._start < AT_ONCE_S:
             self._progress.reset(self._task, completed=self._count, unit=self._unit, info=info)
         else:
@@ -148,6 +147,16 @@ def bar(console: Any = None) -> Any:
         console=console or Console(stderr=True),
         speed_estimate_period=60.0,
     )
+
+
+def field_texts(fields: dict[str, Any]) -> list[str]:
+    """Return the fields as words; a rate among them is left out, because the display has its own."""
+    return [f"{name.replace('_', ' ')} {cell_text(value)}" for name, value in fields.items() if name != "steps/s"]
+
+
+def plural(unit: str) -> str:
+    """Return the name of a unit for many."""
+    return unit if unit.endswith("s") else f"{unit}s"
 
 
 def rate_text(rate: float, unit: str) -> str:

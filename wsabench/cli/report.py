@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from wsabench.cli.console import plain, split_names, write_json, write_line
+from wsabench.cli.console import split_names, write_json, write_line
 from wsabench.cli.options import Json
 from wsabench.errors import unknown_name
 
@@ -35,7 +35,9 @@ def report(
     if as_json:
         write_json(files)
         return
-    for name, value in plain(files).items():
-        paths = value if isinstance(value, list) else [value]
-        for path in filter(None, paths):
-            write_line(f"{name}: {path}")
+    if files.html:
+        write_line(f"Page, opens in a browser without a network: {files.html}")
+    if files.markdown:
+        write_line(f"Tables as Markdown: {files.markdown}")
+    if files.figures:
+        write_line(f"Figures, {len(files.figures)} files: {files.figures[0].parent}")

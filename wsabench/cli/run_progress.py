@@ -194,7 +194,7 @@ class LiveReporter:
                 *[Text(word) for word in standing.label], f"{standing.count}/{standing.total}", standing.mean_text
             )
         bar = ProgressBar(total=max(self.tally.episodes, 1), completed=self.tally.episodes_done, width=WIDTH - 2)
-        return Group(table, bar, Text(self.tally.line()))
+        return Group(table, Text(self.tally.line()), bar)  # a bar ends without a line break
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Annotated, Any
 
 import typer
 
 from wsabench.cli.baselines import agent_specs, weight_files
-from wsabench.cli.console import write_json, write_line, write_table
+from wsabench.cli.console import WIDTH, write_json, write_line, write_table
 from wsabench.cli.options import Json
 from wsabench.cli.weights import read_header
 from wsabench.errors import unknown_name
@@ -30,7 +31,8 @@ def show(
     tables = {key: rows for key, rows in facts.items() if isinstance(rows, list) and rows and isinstance(rows[0], dict)}
     for key, value in facts.items():
         if key not in tables and value not in (None, "", [], {}):
-            write_line(f"{key.replace('_', ' ')}: {_text(value)}")
+            text = f"{key.replace('_', ' ')}: {_text(value)}"
+            write_line(textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False))
     for key, rows in tables.items():
         columns = list(dict.fromkeys(column for row in rows for column in row))
         write_line()
@@ -122,31 +124,25 @@ def agent_facts(name: str) -> dict[str, Any]:
     """Return an agent's description and its shipped checkpoints."""
     spec = dict(agent_specs().get(name, {}))
     presets = spec.pop("presets", {})
-    rows, encoders = [], {}
+    rows: list[dict[str, Any]] = []
+    encoders: dict[str, str] = {}
     for game, _, seed, path in weight_files(name):
         header = read_header(path)
+        about = header["metadata"].get("agent", {})
         rows.append(
             {
                 "game": game,
                 "train seed": seed,
+                "steps": about.get("steps"),
                 "parameters": header["parameters"],
                 "KiB": header["bytes"] // 1024,
                 "sha256": header["sha256"][:12],
             }
         )
-        encoders.update({f"{game}/{key}": value for key, value in _encoder_hashes(header["metadata"]).items()})
-    hashes = [{"encoder": key, "hash": value[:12]} for key, value in sorted(encoders.items())]
-    return {
-        **spec,
-        **{f"preset {key}": value for key, value in presets.items()},
-        "checkpoints": rows,
-        "encoder_hashes": hashes,
-    }
-
-
-def _encoder_hashes(metadata: dict[str, Any]) -> dict[str, str]:
-    hashes = metadata.get("encoder_hashes") or metadata.get("encoders") or {}
-    return {str(key): str(value) for key, value in hashes.items()} if isinstance(hashes, dict) else {}
+        encoders |= {f"{game}/{key}": value for key, value in about.get("encoder_hashes", {}).items()}
+    facts = {**spec, **{f"preset {key}": value for key, value in presets.items()}, "checkpoints": rows}
+    facts["encoder_hashes"] = [{"encoder": key, "sha256": value[:12]} for key, value in sorted(encoders.items())]
+    return facts
 
 
 def perturbation_facts(name: str, games: list[str]) -> dict[str, Any]:

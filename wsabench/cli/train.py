@@ -31,4 +31,4 @@ def train(
         path = train_agent(
             agent, game, train_seed=seed, preset=preset, steps=steps, out=out, resume=resume, reporter=reporter
         )
-    write_line(f"Checkpoint and learning curve: {path}")
+    write_line(f"Checkpoint and learning curve: {path}\nEvaluate it: wsabench run --games {game} --agents mine={path}/")

@@ -57,13 +57,14 @@ class AtariEnv(gymnasium.Env[Observation, np.int64]):
         Raises:
             SpecError: The seed is negative, or an option is unknown.
         """
+        seed = check_seed(seed)
         super().reset(seed=seed)
         options = dict(options or {})
         if (perturbation := options.pop("perturbation", None)) is not None:
             self.lane.set_perturbation(compile_perturbation(perturbation, self.game))
         for name in options:
             raise unknown_name("reset option", name, ["perturbation"])
-        self.lane.reset(check_seed(seed))
+        self.lane.reset(seed)
         self._is_running = True
         return self.lane.observation.copy(), lane_info(self.lane)
 

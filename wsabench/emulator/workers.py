@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -131,6 +132,7 @@ class WorkerPool:
         num_lanes = len(perturbations)
         bounds = np.linspace(0, num_lanes, num_workers + 1).astype(int).tolist()
         self._workers: list[_Worker] = []
+        self._finalizer = weakref.finalize(self, _end, self._workers, os.getpid())  # also when dropped, or at exit
         with _anonymous_file(num_bytes(num_lanes, protocol)) as memory_fd:
             self.arrays: LaneArrays = lay_out(num_lanes, protocol, mmap.mmap(memory_fd, 0))
             try:
@@ -188,11 +190,7 @@ class WorkerPool:
 
     def close(self) -> None:
         """End the workers; never hangs, and may be called again."""
-        workers, self._workers = self._workers, []
-        for worker in workers:
-            worker.hang_up()
-        for worker in workers:
-            worker.join()
+        self._finalizer()
 
     def _exchange(self, messages: dict[_Worker, dict[str, Any]]) -> list[dict[str, Any]]:
         """Send each worker its message, then collect the answers; on any failure nothing is left running."""
@@ -205,6 +203,17 @@ class WorkerPool:
         except BaseException:
             self.close()
             raise
+
+
+def _end(workers: list[_Worker], owner_pid: int) -> None:
+    """End workers and empty the list; does nothing in a fork of the process that started them."""
+    if os.getpid() != owner_pid:
+        return
+    for worker in workers:
+        worker.hang_up()
+    for worker in workers:
+        worker.join()
+    workers.clear()
 
 
 @contextlib.contextmanager

@@ -140,14 +140,15 @@ class EncoderBank(nn.Module):
         return cls(encoders, names=names, context=context, hashes=hashes, source="random", dtype=dtype)
 
     @torch.inference_mode()
-    def embed(self, stack: torch.Tensor) -> dict[str, torch.Tensor]:
+    def embed(self, stack: torch.Tensor, only: Sequence[str] | None = None) -> dict[str, torch.Tensor]:
         """Return the standardised embeddings of observations.
 
         Args:
             stack: Observations, uint8, shape (N, 4, 84, 84), newest frame last.
+            only: The encoders to run; None: `names` and the context.
 
         Returns:
-            For each of `names` and the context: float16, shape (N, *shape), contiguous.
+            For each encoder: float16, shape (N, *shape), contiguous.
 
         Raises:
             ShapeError: The stack has another shape or type.
@@ -155,7 +156,8 @@ class EncoderBank(nn.Module):
         check_stack(stack)
         pixels: dict[str, torch.Tensor] = {}
         embeddings = {}
-        for name, encoder in self._encoders.items():
+        for name in only or self._encoders:
+            encoder = self._encoders[name]
             if encoder.reads not in pixels:
                 pixels[encoder.reads] = encoder_input(stack, encoder, self.dtype)
             embeddings[name] = _standardise(encoder(pixels[encoder.reads]), *self._affine[name])

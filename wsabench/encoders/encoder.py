@@ -140,18 +140,18 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
     return module
 
 
-def pixel_weights(frames: torch.Tensor, background: torch.Tensor, strength: float) -> torch.Tensor:
-    """Return weights of a reconstruction loss that attend to what differs from the background; their mean is 1.
+def pixel_weights(frames: torch.Tensor, reference: torch.Tensor, strength: float) -> torch.Tensor:
+    """Return weights of a reconstruction loss that attend to what differs from a reference; their mean is 1.
 
-    A ball of two pixels hardly counts in a plain mean squared error; `strength` 0 is that plain error.
+    A ball of five pixels hardly counts in a plain mean squared error; `strength` 0 is that plain error.
 
     Args:
         frames: Luminance in [0, 1], shape (N, 1, 84, 84).
-        background: Mean frame, shape (1, 84, 84).
-        strength: Additional weight of a pixel that differs from the background by 1.
+        reference: The mean frame, shape (1, 84, 84), or for each frame another one of its episode.
+        strength: Additional weight of a pixel that differs from the reference by 1.
 
     Returns:
         Shape (N, 1, 84, 84), float32, without gradient.
     """
-    weights = 1 + strength * (frames - background).abs()
+    weights = 1 + strength * (frames - reference).abs()
     return (weights / weights.mean()).detach()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wsabench.evaluation.progress import RunReporter, SilentReporter
     from wsabench.evaluation.records import Job
     from wsabench.evaluation.result import RunResult, load_result
-    from wsabench.evaluation.run import run
+    from wsabench.evaluation.runs import run
 
 __all__ = [
     "ENGINE_VERSION",
@@ -37,7 +37,7 @@ _HOME = {
     "SilentReporter": "progress",
     "load_result": "result",
     "make_plan": "plan",
-    "run": "run",
+    "run": "runs",
 }
 
 
@@ -45,9 +45,7 @@ def __getattr__(name: str) -> Any:
     """Load the module that holds `name`, on first use."""
     if name not in _HOME:
         raise AttributeError(f"module 'wsabench.evaluation' has no attribute {name!r}")
-    value = getattr(import_module(f"wsabench.evaluation.{_HOME[name]}"), name)
-    globals()[name] = value  # so that the function `run` wins over the submodule of the same name
-    return value
+    return getattr(import_module(f"wsabench.evaluation.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from wsabench.errors import SpecError
 from wsabench.evaluation.fingerprint import UNHASHED
-from wsabench.protocol import ActionSelection
+from wsabench.protocol import ActionSelection, Protocol
 from wsabench.types import Policy
 
 AgentReference = str | Path | Policy | Any
@@ -82,7 +82,7 @@ def find_contestants(
     agents: Sequence[AgentReference] | Mapping[str, AgentReference] | AgentReference,
     games: Sequence[str],
     train_seeds: Sequence[int],
-    action_selection: ActionSelection,
+    protocol: Protocol,
 ) -> tuple[Contestant, ...]:
     """Load every agent once, to know that it can be loaded, its hash and its encoders.
 
@@ -90,20 +90,20 @@ def find_contestants(
         agents: References; a text may carry a name of its own as `NAME=REFERENCE`, a mapping gives names to objects.
         games: Game ids.
         train_seeds: Train seeds of agents given by name; a path or an own policy counts as one train seed.
-        action_selection: How our agents choose actions.
+        protocol: How the games are played; says how our agents choose actions.
 
     Returns:
         One contestant an agent, train seed and game.
 
     Raises:
         CheckpointError: A checkpoint is missing or damaged.
-        SpecError: A name is malformed or given twice.
+        SpecError: A name is malformed or given twice, or an agent has not the game's number of actions.
         UnknownNameError: There is no such agent.
     """
     found: list[Contestant] = []
     for named in _named(agents):
         for game in games:
-            found.extend(_contestants_of(named, game, train_seeds, action_selection))
+            found.extend(_contestants_of(named, game, train_seeds, protocol))
     _refuse_twins(found)
     return tuple(found)
 
@@ -124,48 +124,56 @@ def _named(agents: Any) -> list[_Named]:
     return named
 
 
-def _contestants_of(
-    named: _Named, game: str, train_seeds: Sequence[int], action_selection: ActionSelection
-) -> list[Contestant]:
+def _contestants_of(named: _Named, game: str, train_seeds: Sequence[int], protocol: Protocol) -> list[Contestant]:
     """Return one reference's contestants on one game."""
     reference = named.reference
     if not isinstance(reference, str | Path):
-        return [_own(named, "object", reference, game, action_selection)]
+        return [_own(named, "object", reference, game, protocol)]
     text = str(reference)
     if isinstance(reference, Path) and not _is_path(text):
         text = f"./{text}"  # a folder of this name, not a baseline
     if _IMPORT.match(text) and not Path(text).exists():
-        return [_own(named, "import", text, game, action_selection)]
+        return [_own(named, "import", text, game, protocol)]
     if _is_path(text):
-        policy = _load("agent", text, game, 0, action_selection)
-        return [_trained(named, policy, text, game, getattr(policy, "train_seed", 0))]
-    return [
-        _trained(named, _load("agent", text, game, train_seed, action_selection), text, game, train_seed)
-        for train_seed in train_seeds
-    ]
+        return [_trained(named, text, game, None, protocol)]
+    return [_trained(named, text, game, train_seed, protocol) for train_seed in train_seeds]
 
 
-def _trained(named: _Named, policy: Policy, reference: str, game: str, train_seed: int) -> Contestant:
-    """Return the contestant of a loaded checkpoint."""
-    made_for = getattr(policy, "game", None)
-    if made_for is not None and made_for != game:
-        raise SpecError(f"The agent {reference!r} was trained for {made_for}, not for {game}. Run it on {made_for}.")
+def _trained(named: _Named, reference: str, game: str, train_seed: int | None, protocol: Protocol) -> Contestant:
+    """Return the contestant of a checkpoint; a path says its own train seed."""
+    from wsabench.agents import load_agent
+
+    policy = load_agent(reference, game=game, train_seed=train_seed or 0, action_selection=protocol.action_selection)
+    _check_actions(policy.name, policy.meta.num_actions, game, protocol)
     return Contestant(
-        name=_checked_name(named.name or str(getattr(policy, "name", reference))),
-        train_seed=train_seed,
+        name=_checked_name(named.name or policy.name),
+        train_seed=policy.train_seed if train_seed is None else train_seed,
         game=game,
-        checkpoint_hash=str(getattr(policy, "checkpoint_hash", UNHASHED)),
+        checkpoint_hash=policy.checkpoint_hash,
         kind="agent",
         reference=reference,
         encoders=_encoders(policy),
     )
 
 
-def _own(named: _Named, kind: str, reference: Any, game: str, action_selection: ActionSelection) -> Contestant:
+def _check_actions(name: str, num_actions: int, game: str, protocol: Protocol) -> None:
+    """Refuse an agent whose actions are not those of the protocol: its indices would press other buttons."""
+    from wsabench.emulator import action_meanings
+
+    allowed = len(action_meanings(game, protocol))
+    if num_actions != allowed:
+        raise SpecError(
+            f"The agent {name!r} was trained with {num_actions} actions; {game} has {allowed} under this protocol "
+            f"(full_action_space is {str(protocol.full_action_space).lower()}). Choose a protocol with the agent's "
+            "action set."
+        )
+
+
+def _own(named: _Named, kind: str, reference: Any, game: str, protocol: Protocol) -> Contestant:
     """Return the contestant of a user's own policy; it counts as train seed 0."""
     from wsabench.agents import load_policy
 
-    policy = _load(kind, reference, game, 0, action_selection)
+    policy = _load(kind, reference, game, 0, protocol.action_selection)
     stated = load_policy(reference) if kind == "import" else reference
     origin = reference.rpartition(":")[2] if kind == "import" else _object_name(reference)
     return Contestant(

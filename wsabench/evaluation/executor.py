@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -167,7 +169,7 @@ def _started_workers(num_workers: int, plan: Plan) -> Iterator[list[_Worker]]:
             process = context.Process(
                 target=work, args=(there, plan.protocol), name=f"wsabench-run-{number}", daemon=True
             )
-            with _hidden_main():
+            with _hidden_main(), _ignored_interrupts():
                 process.start()
             there.close()
             workers.append(_Worker(number, process, here))  # pyright: ignore[reportArgumentType]
@@ -195,6 +197,19 @@ def _hidden_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+@contextmanager
+def _ignored_interrupts() -> Iterator[None]:
+    """Let a process that starts inherit that Ctrl-C is not for it; the parent ends it."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _death(worker: _Worker, plan: Plan, board: TaskBoard) -> WorkerError:

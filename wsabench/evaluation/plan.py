@@ -132,7 +132,7 @@ def make_plan(options: RunOptions) -> Plan:
         num_episodes=num_episodes,
         games=games,
         perturbations=names,
-        contestants=find_contestants(options.agents, games, train_seeds, protocol.action_selection),
+        contestants=find_contestants(options.agents, games, train_seeds, protocol),
         compiled={cell: value for cell, value in compiled.items() if cell[1] not in refused.get(cell[0], ())},
         effects=effects,
         refused=refused,

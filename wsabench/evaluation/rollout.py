@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from wsabench.errors import SpecError
+from wsabench.errors import ShapeError, SpecError
 from wsabench.evaluation.lanes import Finish
 from wsabench.evaluation.records import EpisodeOutcome, attention_sums
 from wsabench.seeding import generator
@@ -90,6 +90,7 @@ def play(
         count_steps: Gets the number of lanes stepped, after each step.
 
     Raises:
+        ShapeError: Attention weights are not one row a lane and one column an encoder.
         SpecError: The policy returns something other than one action index a lane.
     """
     rollout = _Rollout(policy, lanes)
@@ -150,14 +151,25 @@ class _Rollout:
         observations = self._games.observations[rows]  # a copy: the policy may keep it
         if hasattr(self._policy, "act_with_attention"):
             chosen, weights = self._policy.act_with_attention(observations, batch)  # pyright: ignore[reportAttributeAccessIssue]
-            for row, index in enumerate(rows):
-                if (lane := self._lanes[index]) is not None:
-                    lane.weights.append(np.array(weights[row], dtype=np.float32))
+            self._keep_weights(rows, weights)
         else:
             chosen = self._policy.act(observations, batch)
         actions = np.zeros(len(self._lanes), dtype=np.int64)
         actions[rows] = checked_actions(chosen, len(rows), self._games.num_actions)
         return actions
+
+    def _keep_weights(self, rows: Sequence[int], weights: Any) -> None:
+        """Remember each playing lane's attention weights."""
+        wanted = (len(rows), len(self._policy.encoder_names))  # pyright: ignore[reportAttributeAccessIssue]
+        kept = np.asarray(weights, dtype=np.float32)
+        if kept.shape != wanted:
+            raise ShapeError(
+                f"The policy returned attention weights of shape {kept.shape}. Allowed: one row a lane and one column "
+                f"an encoder, shape {wanted}."
+            )
+        for row, index in enumerate(rows):
+            if (lane := self._lanes[index]) is not None:
+                lane.weights.append(kept[row].copy())
 
     def _batch(self, rows: Sequence[int]) -> LaneBatch:
         """Return what the policy is told about these lanes."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from wsabench import stats
@@ -20,20 +21,22 @@ CELL_COLUMNS = ("family", "perturbation", "severity", "label")
 
 
 def measures(blocks: Blocks) -> FloatArray:
-    """Statistic: the three measures of one cell, averaged over train seeds, then over games.
+    """Statistic: the three measures of some cells, averaged over train seeds, then over games.
 
     Args:
-        blocks: One array a game, shape (repetitions, num_seeds, 2): normalised scores clean and perturbed.
+        blocks: One array a game, shape (repetitions, num_seeds, 1 + num_cells): normalised scores, clean first, then
+            the same cells in every game.
 
     Returns:
-        Shape (repetitions, 3), in the order of `MEASURES`. Retention is the mean over train seeds of each seed's own;
-        NaN where a seed's clean score is not above 0.
+        Shape (repetitions, num_cells, 3), in the order of `MEASURES`. Retention is the mean over train seeds of each
+        seed's own; NaN where a seed's clean score is not above 0.
     """
-    by_game = []
+    by_game: list[FloatArray] = []
     for block in blocks:
-        clean, perturbed = block[..., 0], block[..., 1]
+        perturbed = block[..., 1:]
+        clean = np.broadcast_to(block[..., :1], perturbed.shape)
         columns = (perturbed, stats.retention(clean, perturbed), stats.robustness_gap(clean, perturbed))
-        by_game.append(np.stack([column.mean(axis=-1) for column in columns], axis=-1))
+        by_game.append(np.stack([column.mean(axis=-2) for column in columns], axis=-1))
     return np.mean(by_game, axis=0)
 
 
@@ -51,6 +54,7 @@ def cell_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.DataFram
     """
     rows: list[dict[str, Any]] = []
     for game in scores:
+        measured = _measured([game], game.labels, bootstrap_seed)
         for column, cell in enumerate(rows_of(game.cells)):
             rows.append(
                 {
@@ -61,7 +65,7 @@ def cell_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.DataFram
                     "num_episodes": game.returns[:, column].size,
                     "num_distinct_episodes": int(game.distinct[:, column].sum()),
                     "mean_return": float(game.returns[:, column].mean()),
-                    **_measured([game], cell["label"], bootstrap_seed),
+                    **measured[cell["label"]],
                 }
             )
     return _with_severity(pd.DataFrame(rows))
@@ -81,16 +85,21 @@ def perturbation_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.
     rows: list[dict[str, Any]] = []
     for agent in dict.fromkeys(game.agent for game in scores):
         games = [game for game in scores if game.agent == agent]
-        cells = pd.concat([game.cells for game in games]).drop_duplicates("label")
-        for cell in rows_of(cells):
-            having = [game for game in games if game.index(cell["label"]) is not None]
+        cells = rows_of(pd.concat([game.cells for game in games]).drop_duplicates("label"))
+        places = {cell["label"]: _places_with(games, cell["label"]) for cell in cells}
+        measured: dict[str, dict[str, Any]] = {}
+        for group in dict.fromkeys(places.values()):
+            labels = [label for label, where in places.items() if where == group]
+            measured |= _measured([games[place] for place in group], labels, bootstrap_seed)
+        for cell in cells:
+            having = [games[place] for place in places[cell["label"]]]
             rows.append(
                 {
                     "agent": agent,
                     **{name: cell[name] for name in CELL_COLUMNS},
                     "num_games": len(having),
                     "num_seeds": min(len(game.train_seeds) for game in having),
-                    **_measured(having, cell["label"], bootstrap_seed),
+                    **measured[cell["label"]],
                 }
             )
     return _with_severity(pd.DataFrame(rows))
@@ -142,60 +151,91 @@ def severity_table(perturbations: pd.DataFrame) -> pd.DataFrame:
     return _with_severity(pd.concat(curves, ignore_index=True))
 
 
-def _measured(games: Sequence[GameScores], label: str, bootstrap_seed: int) -> dict[str, Any]:
-    """Return the three measures of one cell over some games, with both kinds of interval."""
-    columns = [_clean_and(game, label) for game in games]
-    names = (games[0].agent, "+".join(game.game for game in games), label)
-    means = [scores.mean(axis=2) for scores, _ in columns]
+def _places_with(games: Sequence[GameScores], label: str) -> tuple[int, ...]:
+    return tuple(place for place, game in enumerate(games) if game.index(label) is not None)
+
+
+def _measured(games: Sequence[GameScores], labels: Sequence[str], bootstrap_seed: int) -> dict[str, dict[str, Any]]:
+    """Return by label the three measures of cells that all these games have, with both kinds of interval."""
+    groups: dict[bytes, list[str]] = {}
+    for label in labels:
+        counts = [_pair_distinct(game, label) for game in games]
+        groups.setdefault(np.concatenate(counts).tobytes(), []).append(label)
+    measured: dict[str, dict[str, Any]] = {}
+    for group in groups.values():
+        measured |= _measured_alike(games, group, bootstrap_seed)
+    return measured
+
+
+def _measured_alike(
+    games: Sequence[GameScores], labels: Sequence[str], bootstrap_seed: int
+) -> dict[str, dict[str, Any]]:
+    """Return the measures of cells with equal numbers of distinct episodes, which share their draws."""
+    # Named without the labels: another perturbation in the suite moves no interval of this one.
+    names = (games[0].agent, "+".join(game.game for game in games))
+    episodes = [(_clean_and(game, labels), _pair_distinct(game, labels[0])) for game in games]
+    means = [scores.mean(axis=2) for scores, _ in episodes]
     over_seeds = stats.seed_interval(measures, [means], generator(bootstrap_seed, "bootstrap", "seeds", *names))
     episodes_rng = generator(bootstrap_seed, "bootstrap", "episodes", *names)
-    over_episodes = stats.episode_interval(measures, [columns], episodes_rng)
+    over_episodes = stats.episode_interval(measures, [episodes], episodes_rng)
     notes = [over_seeds.note]
     retained = over_seeds
     kept = [block[stats.retention_is_defined(block[:, 0])] for block in means]
     left_out = sum(len(block) for block in means) - sum(len(block) for block in kept)
     if any(np.isnan(block).any() for block in means):
-        notes.append(_missing(games, label))
+        notes.append(_missing(games))
     elif left_out:
         retained, note = _retention_of_some(kept, left_out, generator(bootstrap_seed, "bootstrap", "kept", *names))
         notes.append(note)
-    row: dict[str, Any] = {}
+    text = "; ".join(note for note in notes if note)
+    estimates = (over_seeds, retained, over_episodes)
+    return {label: {**_row_of(estimates, place, label), "note": text} for place, label in enumerate(labels)}
+
+
+def _row_of(estimates: tuple[Estimate, Estimate, Estimate], cell: int, label: str) -> dict[str, float]:
+    """Return one cell's values and bounds; the estimates are over train seeds, of retention, and over episodes."""
+    over_seeds, retained, over_episodes = estimates
+    row: dict[str, float] = {}
     for place, measure in enumerate(MEASURES):
         estimate = retained if measure == "retention" else over_seeds
-        row[measure] = float(estimate.value[place])
+        row[measure] = float(estimate.value[cell, place])
         bounds = {"low": estimate.low, "high": estimate.high}
         bounds |= {"episode_low": over_episodes.low, "episode_high": over_episodes.high}
         # Clean against itself is 1 and 0 by definition: there is nothing to be uncertain about.
         is_given = label == CLEAN and measure != "normalised_score"
-        row |= {f"{measure}_{bound}": np.nan if is_given else float(v[place]) for bound, v in bounds.items()}
-    return {**row, "note": "; ".join(note for note in notes if note)}
+        row |= {f"{measure}_{end}": np.nan if is_given else float(v[cell, place]) for end, v in bounds.items()}
+    return row
 
 
 def _retention_of_some(kept: list[FloatArray], left_out: int, rng: np.random.Generator) -> tuple[Estimate, str]:
-    """Return the retention of the train seeds for which it is defined, and the reason why it is not for the others."""
+    """Return the measures of the train seeds whose retention is defined, and the reason why the others' is not."""
     reason = f"retention undefined for {left_out} train seed{'s' if left_out > 1 else ''} (clean not above random play)"
     if any(len(block) == 0 for block in kept):
-        nothing = np.full(len(MEASURES), np.nan)
+        nothing = np.full((kept[0].shape[1] - 1, len(MEASURES)), np.nan)
         return Estimate(nothing, nothing, nothing, 0, reason), reason
     return stats.seed_interval(measures, [kept], rng), f"{reason}, left out"
 
 
-def _missing(games: Sequence[GameScores], label: str) -> str:
+def _missing(games: Sequence[GameScores]) -> str:
     """Say why there are no normalised scores, or nothing to compare them with."""
     unknown = [game.game for game in games if np.isnan(game.reference.random) or np.isnan(game.reference.human)]
     if unknown:
         return f"no reference scores for {', '.join(unknown)}"
-    return f"clean was not played, so {label} has no retention and no gap"
+    return "clean was not played: no retention and no gap"
 
 
-def _clean_and(game: GameScores, label: str) -> tuple[FloatArray, np.ndarray]:
-    """Return the scores of clean and one cell, (num_seeds, 2, num_episodes), and the distinct episodes of each seed."""
-    place, clean = game.index(label), game.index(CLEAN)
-    perturbed = game.scores[:, place]
-    if clean is None:
-        return np.stack([np.full_like(perturbed, np.nan), perturbed], axis=1), game.distinct[:, place]
-    pair = np.stack([game.scores[:, clean], perturbed], axis=1)
-    return pair, np.minimum(game.distinct[:, clean], game.distinct[:, place])
+def _clean_and(game: GameScores, labels: Sequence[str]) -> FloatArray:
+    """Return the scores of clean and then of some cells, shape (num_seeds, 1 + num_cells, num_episodes)."""
+    clean = game.index(CLEAN)
+    chosen = game.scores[:, [game.labels.index(label) for label in labels]]
+    first = np.full_like(chosen[:, :1], np.nan) if clean is None else game.scores[:, [clean]]
+    return np.concatenate([first, chosen], axis=1)
+
+
+def _pair_distinct(game: GameScores, label: str) -> npt.NDArray[np.int64]:
+    """Return how many different episodes each train seed played in a cell or in clean, whichever are fewer."""
+    clean, place = game.index(CLEAN), game.labels.index(label)
+    return game.distinct[:, place] if clean is None else np.minimum(game.distinct[:, clean], game.distinct[:, place])
 
 
 def _clean_column(game: GameScores, values: FloatArray) -> FloatArray:

@@ -96,7 +96,9 @@ def collect_scores(
     collected: list[GameScores] = []
     notes: list[str] = []
     order = agent_order(episodes, manifest)
-    for (agent, game), part in sorted(groups_of(episodes, "agent", "game"), key=lambda group: order.index(group[0][0])):
+    games = [*manifest.get("games", []), *sorted(set(episodes["game"]))]
+    groups = groups_of(episodes, "agent", "game")
+    for (agent, game), part in sorted(groups, key=lambda group: (order.index(group[0][0]), games.index(group[0][1]))):
         scores, left_out = _arrange(part, manifest, references[game])
         if scores is not None:
             collected.append(scores)

@@ -89,7 +89,10 @@ def parse_perturbation(text: str | Perturbation, where: str = "") -> Perturbatio
         raise SpecError(f"{prefix}perturbation: found {text!r}. Allowed: a name such as 'clean' or 'hue-rotate@3'.")
     if text.strip() == CLEAN:
         return Perturbation()
-    parts = tuple(_parse_part(term.strip(), text, prefix) for term in text.split("+"))
+    try:
+        parts = tuple(_parse_part(term.strip(), text, prefix) for term in text.split("+"))
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{where}: {error}" if where else str(error)) from error
     for part in parts[1:]:
         if KINDS[part.kind].ignores_input:
             raise SpecError(
@@ -106,10 +109,7 @@ def _parse_part(term: str, text: str, prefix: str) -> PerturbationPart:
         raise SpecError(f"{prefix}{text}: 'clean' means no change at all. Allowed: 'clean' alone; leave it out here.")
     if not name:
         raise SpecError(f"{prefix}{text}: a name is missing. Allowed: NAME or NAME@SEVERITY, joined by '+'.")
-    try:
-        entry = catalogue()[name]
-    except UnknownNameError as error:
-        raise UnknownNameError(f"{prefix}{error}") from error
+    entry = catalogue()[name]
     severity = _severity(entry, level if at else None, prefix)
     return PerturbationPart(name, entry.family, severity, entry.kind, tuple(entry.resolved(severity).items()))
 

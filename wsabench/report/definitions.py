@@ -36,8 +36,8 @@ DEFINITIONS = (
         "there is none; with two to four (†) it is too narrow.",
     ),
     Definition(
-        "over episodes only",
-        "95% percentile bootstrap over the episodes of these checkpoints, paired between clean and perturbed by "
+        "these checkpoints only",
+        "95% percentile bootstrap over the episodes of the given checkpoints, paired between clean and perturbed by "
         "episode seed. It says nothing about another training run.",
     ),
     Definition(

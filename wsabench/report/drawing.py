@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from wsabench.evaluation.records import file_stem
 from wsabench.evaluation.summary import Summary
 from wsabench.evaluation.summary_scores import CLEAN
 from wsabench.evaluation.summary_tables import groups_of, rows_except, rows_where
@@ -23,7 +24,7 @@ from wsabench.report.figures import (
     read_picture,
 )
 from wsabench.report.figures.intervals import Bounds
-from wsabench.report.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, new_figure
+from wsabench.report.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, new_figure, settle
 from wsabench.stats import MIN_TRAIN_SEEDS
 
 
@@ -58,7 +59,10 @@ def draw_figures(summary: Summary, frames: list[SampleFrame]) -> list[NamedFigur
         *_attention_figures(summary),
         _frames_figure(frames),
     ]
-    return [figure for figure in drawn if figure is not None]
+    finished = [figure for figure in drawn if figure is not None]
+    for named in finished:
+        settle(named.figure)
+    return finished
 
 
 def sample_frames(directory: Path, summary: Summary) -> list[SampleFrame]:
@@ -78,7 +82,7 @@ def sample_frames(directory: Path, summary: Summary) -> list[SampleFrame]:
     many = cells["game"].nunique() > 1
     frames: list[SampleFrame] = []
     for game, label in zip(cells["game"], cells["label"], strict=True):
-        path = directory / f"{game}--{label}.png"
+        path = directory / f"{file_stem(game, label)}.png"
         if path.exists():
             frames.append(SampleFrame(f"{game}: {label}" if many else label, read_picture(path)))
     return frames
@@ -184,7 +188,7 @@ def _improvement_figures(summary: Summary) -> list[NamedFigure]:
             f"How often a train seed of {agent_x} scores above one of {agent_y}; 0.5: no difference, ties count half. "
             f"It says nothing about how much. Lines: 95% bootstrap interval over train seeds.{flag}"
         )
-        name = f"improvement-{agent_x}-{agent_y}"
+        name = file_stem(f"improvement-{agent_x}-{agent_y}")
         drawn.append(NamedFigure(name, f"Probability of improvement, {agent_x} over {agent_y}", caption, figure))
     return drawn
 
@@ -199,7 +203,9 @@ def _attention_figures(summary: Summary) -> list[NamedFigure]:
             f"Mean weight of each encoder over all steps of {agent} on {game}, mean of {seeds} train seed"
             f"{'s' if seeds > 1 else ''}; a line sums to 1."
         )
-        drawn.append(NamedFigure(f"attention-{agent}-{game}", f"Attention of {agent} on {game}", caption, figure))
+        drawn.append(
+            NamedFigure(file_stem(f"attention-{agent}-{game}"), f"Attention of {agent} on {game}", caption, figure)
+        )
     return drawn
 
 

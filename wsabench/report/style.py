@@ -97,6 +97,17 @@ def new_figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
+def settle(figure: Figure) -> Figure:
+    """Lay a figure out once and for all, so that every file format shows the same; return it.
+
+    Args:
+        figure: Drawn completely.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure
+
+
 def figure_bytes(figure: Figure, image_format: str) -> bytes:
     """Return a figure as a file's content, the same bytes for the same figure.
 

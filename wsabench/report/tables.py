@@ -107,7 +107,7 @@ def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> lis
         "change, grey levels",
         "mean return",
         "normalised score",
-        "over episodes only",
+        "score, these checkpoints only",
         "retention",
         "robustness gap",
         "stalled",
@@ -120,9 +120,9 @@ def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> lis
             for row in rows_of(of_label)
         ]
         caption = (
-            "Brackets: 95% bootstrap interval over train seeds; 'over episodes only': 95% interval of the normalised "
-            f"score for these checkpoints only. {FEW}: too few train seeds. Change: mean absolute change of the 84x84 "
-            "observation, of 255."
+            "Brackets: 95% bootstrap interval over train seeds; 'these checkpoints only': 95% interval of the "
+            f"normalised score over their episodes. {FEW}: too few train seeds. Change: mean absolute change of the "
+            "84x84 observation, of 255."
         )
         tables.append(Table(f"Results on {game}", caption, columns, tuple(rows), 2))
     return tables
@@ -171,7 +171,9 @@ def improvement_summary_tables(summary: Summary) -> list[Table]:
         flag = f" {FEW}: too few train seeds, nothing can be concluded." if fewest < MIN_TRAIN_SEEDS else ""
         caption = f"0.5: no difference; ties count half. No bracket: all train seeds fall the same way.{flag}"
         if fewest < 2:
-            caption = "0.5: no difference; ties count half. With one train seed there is no interval."
+            caption = (
+                f"0.5: no difference; ties count half. {FEW}: one train seed, no interval, nothing can be concluded."
+            )
         title = f"Probability that {agent_x} beats {agent_y}"
         tables.append(Table(title, caption, ("perturbation", *_MEASURE_NAMES.values()), tuple(rows), 1))
     return tables

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import gymnasium
 import numpy as np
 import torch
 
@@ -21,9 +20,10 @@ from wsabench.encoders import (
 )
 from wsabench.errors import StorageError
 from wsabench.resources import atomic_path, make_dir
+from wsabench.training.lanes import LaneEnvs
 
-MakeEnvs = Callable[[str, int], gymnasium.vector.VectorEnv]
-"""From a game and a number of lanes to a vector environment with autoreset DISABLED and the lane's infos."""
+MakeEnvs = Callable[[str, int], LaneEnvs]
+"""From a game and a number of lanes to their vector environment."""
 
 CALIBRATION_OBSERVATIONS = 512
 _CALIBRATION_LANES = 16
@@ -86,7 +86,7 @@ def random_play(game: str, train_seed: int, make_envs: MakeEnvs) -> torch.Tensor
     generator = seeding.generator(train_seed, "random-play")
     envs = make_envs(game, _CALIBRATION_LANES)
     try:
-        num_actions = int(envs.single_action_space.n)  # pyright: ignore[reportAttributeAccessIssue] - always discrete
+        num_actions = int(envs.single_action_space.n)
         seeds = [seeding.training_seed(train_seed, "random-play", lane) for lane in range(_CALIBRATION_LANES)]
         observations, _ = envs.reset(seed=seeds)
         kept = []

@@ -7,9 +7,8 @@ same place, whatever emulator it is.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-import gymnasium
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +18,30 @@ from wsabench.types import Actions, BoolArray, FloatArray, Observations
 
 RECENT_GAMES = 50
 """Finished games over which the learning curve averages."""
+
+
+class LaneEnvs(Protocol):
+    """The vector environment that training plays; autoreset is DISABLED.
+
+    A reset with seeds starts new games; one without goes on with the game after a lost life. `infos` of a step has
+    `end` (a text a lane, empty while the game goes on) and `episode_return` (unclipped, of the game so far).
+    """
+
+    num_envs: int
+    single_action_space: Any
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset the lanes in `options["reset_mask"]`, all without it."""
+        ...
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Play one step in every lane."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the emulators."""
+        ...
+
 
 LaneState = dict[str, npt.NDArray[Any]]
 
@@ -47,7 +70,7 @@ class FinishedGame(NamedTuple):
 class TrainingLanes:
     """A vector environment, played game after game with seeds of this training run."""
 
-    def __init__(self, envs: gymnasium.vector.VectorEnv, train_seed: int) -> None:
+    def __init__(self, envs: LaneEnvs, train_seed: int) -> None:
         """Take over `envs`, whose autoreset mode has to be DISABLED."""
         self._envs = envs
         self._train_seed = train_seed
@@ -136,7 +159,9 @@ class TrainingLanes:
         for time in range(longest):
             if time and (starts == time).any():
                 self._new_games(starts == time)
-            row = [history[time - start] if start <= time else 0 for history, start in zip(histories, starts, strict=True)]
+            row = [
+                history[time - start] if start <= time else 0 for history, start in zip(histories, starts, strict=True)
+            ]
             observations, rewards, terminated, truncated, infos = self._envs.step(np.array(row, np.int64))
             self._clipped = np.where(starts <= time, self._clipped + rewards, 0.0)
             if (terminated | truncated).any():

@@ -52,7 +52,7 @@ class PretrainResult:
     curves: Mapping[str, Path]
 
 
-def pretrain(
+def pretrain(  # noqa: PLR0913 - the public contract
     game: str,
     out: Path | None = None,
     *,

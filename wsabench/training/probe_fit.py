@@ -11,15 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import eigh
+import torch
 from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
 FloatMatrix = npt.NDArray[np.float64]
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Grid of penalties relative to the mean squared length of a sample; the same for every contestant."""
-LOGISTIC_COMPONENTS = 512
+LOGISTIC_COMPONENTS = 256
 """Logistic probes see the projections on this many leading directions of the training samples."""
+SMALLEST_EIGENVALUE = 1e-7
+"""Directions with less than this share of the features' mean squared length are rounding noise."""
 
 
 class ProbeFeatures(NamedTuple):
@@ -47,17 +49,17 @@ def principal_features(
         test: Shape (T, D).
     """
     mean = train.mean(0)
-    train, validation, test = train - mean, validation - mean, test - mean
-    scale = float(np.sqrt(np.square(train).sum(1).mean())) or 1.0
-    gram = (train @ train.T).astype(np.float64) / scale**2
-    values, vectors = eigh(gram)
-    kept = values > 1e-9 * max(values[-1], 1e-30)
-    values, vectors = values[kept][::-1], vectors[:, kept][:, ::-1]
-    if not len(values):
+    rows = torch.from_numpy(np.concatenate([train, validation, test]) - mean)
+    count = len(train)
+    products = (rows @ rows[:count].T).double()
+    products /= products[:count].trace() / count or 1.0
+    values, vectors = torch.linalg.eigh(products[:count])
+    kept = values > SMALLEST_EIGENVALUE * count
+    if not kept.any():
         return ProbeFeatures(*(np.zeros((len(part), 1)) for part in (train, validation, test)))
-    to_components = vectors / np.sqrt(values)
-    others = [((part @ train.T).astype(np.float64) / scale**2) @ to_components for part in (validation, test)]
-    return ProbeFeatures(vectors * np.sqrt(values), *others)
+    to_components = (vectors[:, kept] / values[kept].sqrt()).flip(1)
+    components = (products @ to_components).numpy()
+    return ProbeFeatures(*np.split(components, [count, count + len(validation)]))
 
 
 def ridge_score(features: ProbeFeatures, train: FloatMatrix, validation: FloatMatrix, test: FloatMatrix) -> FloatMatrix:
@@ -101,7 +103,8 @@ def logistic_score(
         test: Classes of the test samples.
 
     Returns:
-        (accuracy - share of the test samples' most frequent class) / (1 - that share): 1 is perfect, 0 a constant guess.
+        (accuracy - guess) / (1 - guess), guess the share of the test samples' most frequent class: 1 is perfect, 0 no
+        better than a constant guess; not clipped.
     """
     part = slice(0, LOGISTIC_COMPONENTS)
     scale = np.sqrt(len(features.train))
@@ -132,7 +135,7 @@ def _fit_logistic(x: FloatMatrix, y: npt.NDArray[np.int64], penalty: float, star
         gradient = np.vstack([x.T @ error + penalty * weights[:-1] / count, error.sum(0, keepdims=True)])
         return float(loss), gradient.ravel()
 
-    return minimize(value, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 60}).x.reshape(shape)
+    return minimize(value, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 40}).x.reshape(shape)
 
 
 def _r2(predicted: FloatMatrix, actual: FloatMatrix) -> npt.NDArray[np.float64]:

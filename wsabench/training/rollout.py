@@ -68,7 +68,7 @@ class Rollout:
             yield Minibatch(features, *(column.flatten().index_select(0, rows) for column in columns))
 
 
-def generalised_advantages(  # noqa: PLR0913 - the quantities of the equation
+def generalised_advantages(
     rewards: Tensor, values: Tensor, ended: Tensor, last_values: Tensor, discount: float, gae_lambda: float
 ) -> Tensor:
     """Estimate advantages by an exponential average of temporal differences.

@@ -9,24 +9,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import gymnasium
 import torch
 
 from wsabench import seeding
-from wsabench.agents import AgentSpec, build_agent, load_spec
+from wsabench.agents import AGENT_FILE, AgentSpec, build_agent, load_spec
 from wsabench.errors import StorageError
 from wsabench.protocol import Protocol
 from wsabench.resources import make_dir, state_dir
 from wsabench.training.frozen import MakeEnvs, prepare_bank
+from wsabench.training.lanes import LaneEnvs
 from wsabench.training.presets import PPOPreset, load_preset
 from wsabench.training.progress import Reporter, SilentReporter
-from wsabench.training.trainer import Trainer, TrainingJob
+from wsabench.training.trainer import CHECKPOINT_NAME, CURVE_NAME, Trainer, TrainingJob
 
 if TYPE_CHECKING:
     from wsabench.encoders import EncoderBank
 
 
-def make_training_envs(game: str, num_envs: int) -> gymnasium.vector.VectorEnv:
+def make_training_envs(game: str, num_envs: int) -> LaneEnvs:
     """Make lanes of this process under the training protocol."""
     from wsabench.emulator import make_vec
 
@@ -35,7 +35,7 @@ def make_training_envs(game: str, num_envs: int) -> gymnasium.vector.VectorEnv:
         num_envs,
         protocol=Protocol.training(),
         num_workers=0,
-        autoreset_mode=gymnasium.vector.AutoresetMode.DISABLED,
+        autoreset_mode="disabled",
     )
 
 
@@ -84,13 +84,15 @@ def train(  # noqa: PLR0913 - the options of `wsabench train`
     if steps is not None:
         hyper = dataclasses.replace(hyper, total_steps=steps)
     directory = make_dir(out or training_dir(spec.name, game, preset, train_seed))
-    with _locked(directory), _one_thread(), contextlib.closing(make_envs(game, hyper.num_envs)) as envs:
+    with locked(directory), one_thread(), contextlib.closing(make_envs(game, hyper.num_envs)) as envs:
+        goes_on = resume and (directory / CHECKPOINT_NAME).is_file()
+        if not goes_on:
+            set_aside(directory)
         bank = prepare_bank(spec, game, train_seed, directory, make_envs, encoders)
         trainer = make_trainer(spec, hyper, game, train_seed, envs, bank, directory)
-        if resume and trainer.checkpoint_path.is_file():
+        if goes_on:
             trainer.resume()
         else:
-            _set_aside(directory)
             trainer.start()
         trainer.run(reporter or SilentReporter())
     return directory
@@ -101,12 +103,12 @@ def make_trainer(  # noqa: PLR0913 - what a run consists of
     preset: PPOPreset,
     game: str,
     train_seed: int,
-    envs: gymnasium.vector.VectorEnv,
+    envs: LaneEnvs,
     bank: EncoderBank | None,
     directory: Path,
 ) -> Trainer:
     """Build network and trainer for lanes and encoders that exist already."""
-    num_actions = int(envs.single_action_space.n)  # pyright: ignore[reportAttributeAccessIssue] - always discrete
+    num_actions = int(envs.single_action_space.n)
     shapes = None if bank is None else bank.shapes
     model = build_agent(spec, num_actions, shapes, seeding.integer_seed(train_seed, "weights"))
     hashes = {} if bank is None else {name: bank.hashes[name] for name in spec.all_encoders}
@@ -117,7 +119,7 @@ def make_trainer(  # noqa: PLR0913 - what a run consists of
 
 
 @contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path) -> Iterator[None]:
     """Hold the folder, so that two processes never write one run."""
     try:
         with (directory / "lock").open("w") as file:
@@ -130,7 +132,7 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Run torch on one thread: sums are added in one order, and runs beside each other share the cores best."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -140,11 +142,11 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _set_aside(directory: Path) -> None:
-    """Rename what an earlier run left, so that starting again loses nothing."""
+def set_aside(directory: Path) -> None:
+    """Rename what an earlier run left, so that starting again loses nothing; files that are not ours stay."""
     number = 1
     while any(directory.glob(f"abandoned-{number}-*")):
         number += 1
-    for path in [*directory.glob("*.safetensors"), *directory.glob("*.csv")]:
-        if not path.name.startswith("abandoned-"):
-            path.rename(path.with_name(f"abandoned-{number}-{path.name}"))
+    for name in (CHECKPOINT_NAME, CURVE_NAME, AGENT_FILE, "encoders"):
+        if (directory / name).exists():
+            (directory / name).rename(directory / f"abandoned-{number}-{name}")

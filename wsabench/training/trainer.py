@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gymnasium
 import torch
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from wsabench import seeding
 from wsabench.agents import AGENT_FILE, ActorCritic, AgentMeta, AgentSpec, Output, half_precision, save_checkpoint
 from wsabench.errors import CheckpointError
 from wsabench.training.curve import Curve, Row
-from wsabench.training.lanes import LaneStep, TrainingLanes
+from wsabench.training.lanes import LaneEnvs, LaneStep, TrainingLanes
 from wsabench.training.ppo import PPO, Losses
 from wsabench.training.presets import PPOPreset
 from wsabench.training.progress import Reporter
@@ -61,7 +60,7 @@ class Trainer:
         job: TrainingJob,
         model: ActorCritic,
         bank: EncoderBank | None,
-        envs: gymnasium.vector.VectorEnv,
+        envs: LaneEnvs,
         directory: Path,
     ) -> None:
         """Prepare; nothing is played or written yet."""

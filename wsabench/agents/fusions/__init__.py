@@ -1,6 +1,6 @@
 """Fusions: modules that combine embeddings of frozen encoders into one feature; one file each."""
 
-from wsabench.agents.fusions.base import Fusion, Fused
+from wsabench.agents.fusions.base import Fused, Fusion
 from wsabench.agents.fusions.wsa import WeightSharingAttention
 
 FUSIONS: dict[str, type[Fusion]] = {"wsa": WeightSharingAttention}

@@ -58,7 +58,7 @@ class WeightSharingAttention(Fusion):
         return Fused(feature, weights)
 
     def _scores(self, context: Tensor, adapted: Tensor) -> Tensor:
-        """Return scores (N, num_encoders), float32; Linear([c; s]) is split in its two halves, which saves c's copies."""
+        """Return scores (N, num_encoders), float32; Linear([c; s]) in its two halves, which saves copies of c."""
         weight_c, weight_s = self.score.weight[0].chunk(2)
         with torch.autocast("cpu", enabled=False):
             from_context = (context.float() * weight_c).sum(dim=1, keepdim=True)

@@ -1,0 +1,75 @@
+"""Both kinds of agent learn a small pixel game through the code that trains the baselines."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from catch import CatchVector
+
+from wsabench.agents import AgentSpec, load_agent, load_spec
+from wsabench.training import PPOPreset
+from wsabench.training.frozen import prepare_bank
+from wsabench.training.run import make_trainer
+from wsabench.types import LaneBatch
+
+PRESET = PPOPreset(
+    name="learning-test",
+    total_steps=40_000,
+    num_envs=16,
+    rollout_steps=32,
+    minibatch_size=128,
+    learning_rate=1e-3,
+    anneal_clip=False,
+    checkpoint_updates=1000,
+)
+BEST_RETURN = 1.0
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def mean_return(directory: Path, games: int) -> float:
+    """Play greedily with the written agent file, through the policy that evaluation uses."""
+    policy, envs = load_agent(directory, game="catch", action_selection="greedy"), CatchVector(games)
+    observations, _ = envs.reset(seed=list(range(0, 2 * games, 2)))
+    ids = torch.arange(games).numpy()
+    batch = LaneBatch(ids, (None,) * games, ids > -1, (None,) * games)  # pyright: ignore - greedy draws nothing
+    total = 0.0
+    for _ in range(6):
+        observations, rewards, *_ = envs.step(policy.act(observations, batch))
+        total += float(rewards.sum())
+    return total / games
+
+
+def specification(agent: str) -> AgentSpec:
+    spec = load_spec(agent)
+    # A narrower fusion over untrained encoders: what is tested is the fusion and its training.
+    return spec if agent == "e2e" else dataclasses.replace(spec, encoder_source="random", encoders=("sr", "okk"))
+
+
+@pytest.mark.parametrize("agent", ["e2e", "wsa"])
+def test_the_agent_reaches_nine_tenths_of_the_best_return(agent: str, tmp_path: Path) -> None:
+    spec = specification(agent)
+
+    def make_envs(game: str, num_envs: int) -> CatchVector:
+        return CatchVector(num_envs)
+
+    bank = prepare_bank(spec, "catch", 0, tmp_path, make_envs)
+    trainer = make_trainer(spec, PRESET, "catch", 0, make_envs("catch", PRESET.num_envs), bank, tmp_path)
+    trainer.start()
+    while trainer.update < PRESET.num_updates:
+        row = trainer.run_and_record()
+        if row["return_unclipped_mean_50"] >= 0.97 * BEST_RETURN:
+            break
+    trainer.save()
+    assert row.get("attention_dead", 0) == 0
+    assert mean_return(tmp_path, 49) >= 0.9 * BEST_RETURN

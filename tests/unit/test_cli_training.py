@@ -1,0 +1,155 @@
+"""The commands that train and measure: what they hand on, and what they print."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from wsabench.cli import main
+from wsabench.cli.bench import Row
+
+
+@dataclass
+class Called:
+    """What a stand-in was called with."""
+
+    args: tuple[Any, ...] = ()
+    options: dict[str, Any] | None = None
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, result: Any) -> Called:
+    """Replace a function by one that reports a little progress and returns `result`."""
+    called = Called()
+
+    def function(*args: Any, **options: Any) -> Any:
+        called.args, called.options = args, options
+        reporter = options.get("reporter")
+        if reporter is not None:
+            reporter.start("work", 2, "step")
+            reporter.advance(2, mean_return=1.5)
+            reporter.finish()
+        return result
+
+    monkeypatch.setattr(name, function)
+    return called
+
+
+def test_train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    called = stand_in(monkeypatch, "wsabench.training.train", Path("state/run"))
+    words = [
+        "train",
+        "--agent",
+        "wsa",
+        "--game",
+        "pong",
+        "--seed",
+        "3",
+        "--preset",
+        "paper",
+        "--steps",
+        "99",
+        "--no-resume",
+    ]
+    assert main(words) == 0
+    assert called.args == ("wsa", "pong")
+    assert called.options is not None
+    called.options.pop("reporter")
+    assert called.options == {"train_seed": 3, "preset": "paper", "steps": 99, "out": None, "resume": False}
+    captured = capsys.readouterr()
+    assert "Checkpoint and learning curve: state/run\n" in captured.out
+    assert captured.err.startswith("work: 0/2 steps\n")
+
+
+def test_pretrain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    import wsabench.training.pretrain  # noqa: F401 - the stand-in replaces its function
+    from wsabench.training.pretrain import PretrainResult
+
+    result = PretrainResult({"ae": Path("e/ae.safetensors")}, {"ae": Path("e/ae.csv")})
+    called = stand_in(monkeypatch, "wsabench.training.pretrain.pretrain", result)
+    assert main(["pretrain", "--game", "pong", "--frames", "500"]) == 0
+    assert called.args == ("pong",)
+    assert called.options is not None
+    assert called.options["frames"] == 500
+    assert capsys.readouterr().out == "encoder ae: e/ae.safetensors\nloss curve ae: e/ae.csv\n"
+    assert main(["pretrain", "--game", "pong", "--json"]) == 0
+    assert "frames" not in called.options
+    assert json.loads(capsys.readouterr().out)["curves"] == {"ae": "e/ae.csv"}
+
+
+def test_probe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    import wsabench.training.probe  # noqa: F401 - the stand-in replaces its function
+
+    columns = ["contestant", "twin", "variable", "kind", "score"]
+    rows = [
+        [contestant, twin, variable, kind, score]
+        for contestant, twin, score in [("pixels", None, 0.5), ("ae", None, 0.75), ("ae", 0, 0.25), ("ae", 1, 0.5)]
+        for variable, kind in [("ball_x", "number"), ("mean", "mean")]
+    ]
+    table = pd.DataFrame(rows, columns=columns).astype({"twin": "Int64"})
+    table.attrs["constant"] = ["lives"]
+    stand_in(monkeypatch, "wsabench.training.probe.probe", table)
+    assert main(["probe", "--game", "pong", "--encoders", "ae"]) == 0
+    text = capsys.readouterr().out
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "Left out, hardly changing in random play: lives" in text
+    assert main(["probe", "--game", "pong", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    expected = {
+        "encoder": "ae",
+        "pretrained": 0.75,
+        "twins": 0.375,
+        "best_twin": 0.5,
+        "pixels": 0.5,
+        "beats_twins": True,
+    }
+    assert found["means"] == [expected]
+    assert found["rows"][0] == {
+        "contestant": "pixels",
+        "twin": None,
+        "variable": "ball_x",
+        "kind": "number",
+        "score": 0.5,
+    }
+    assert found["constant"] == ["lives"]
+
+
+@pytest.mark.parametrize("part", ["env", "encode", "train"])
+def test_bench_prints_one_object(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], part: str
+) -> None:
+    rows = [Row("peer", "", 100.0, "steps/s", None), Row("ours", "peer", 150.0, "steps/s", 1.5)]
+    monkeypatch.setattr(f"wsabench.cli.bench_{part}.measure_{part}", lambda *args: rows)
+    assert main(["bench", part, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"machine", "rows"}
+    assert found["rows"][1] == {"name": "ours", "peer": "peer", "value": 150.0, "unit": "steps/s", "ratio": 1.5}
+    assert "flags" in found["machine"]["cpu"]
+    assert main(["bench", part]) == 0
+    assert "ours" in capsys.readouterr().out
+
+
+def test_bench_env_measures_the_peer_and_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    from wsabench.cli import bench_env
+
+    monkeypatch.setattr(bench_env, "WORKERS", (1,))
+    rows = bench_env.measure_env("pong", 2, 0.1)
+    assert [row.name for row in rows] == ["AtariVectorEnv, 1 thread", "clean, 1 worker", "hue-rotate@3, 1 worker"]
+    assert all(row.value > 0 for row in rows)
+    assert rows[1].ratio == pytest.approx(rows[1].value / rows[0].value)
+
+
+def test_training_speed_leaves_out_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    from wsabench.cli import bench_train
+
+    now = iter([5.0, 6.0, 7.0])
+    monkeypatch.setattr(bench_train.time, "perf_counter", lambda: next(now))
+    clock = bench_train.StepClock()
+    assert clock.steps_per_second != clock.steps_per_second
+    for count in (0, 1000, 100, 100):
+        clock.advance(count)
+    assert clock.steps_per_second == pytest.approx(100)

@@ -1,0 +1,175 @@
+"""The report's files: what is in them, what is not, and what happens with parts missing."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from result_fixture import write_result_set
+
+from wsabench.errors import ResultSetError, StorageError, UnknownNameError
+from wsabench.report import write_report
+from wsabench.report.tables import interval, markdown, number
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """One full report, made in a fresh process; its output says whether torch or the emulator were loaded."""
+    run = write_result_set(tmp_path_factory.mktemp("report") / "run", agents=("wsa", "e2e<script>"))
+    code = (
+        "import sys; from wsabench.report import write_report; files = write_report(sys.argv[1]);"
+        "print(sorted({'torch', 'ale_py'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code, str(run)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return run / "report", done.stdout
+
+
+def test_neither_torch_nor_the_emulator_is_needed(report):
+    assert report[1].strip() == "[]"
+
+
+def test_the_page_is_self_contained(report):
+    page = (report[0] / "report.html").read_text()
+    links = re.findall(r"""(?:src|href|srcset|action)=["']([^"']*)""", page)
+    assert all(link.startswith(("data:", "#")) for link in links)
+    assert not re.search(r"@import|url\(|<script|<iframe|<link[^>]+stylesheet", page)
+    assert page.count("<figure") == 7
+    for anchor in re.findall(r'href="#([^"]+)"', page):
+        assert f'id="{anchor}"' in page
+
+
+def test_names_are_escaped(report):
+    page = (report[0] / "report.html").read_text()
+    assert "e2e&lt;script&gt;" in page
+
+
+def test_sample_sizes_and_caveats_come_before_results(report):
+    page, text = ((report[0] / name).read_text() for name in ("report.html", "report.md"))
+    for content in (page, text):
+        order = ["Sample sizes", "names no winner", "nothing can be concluded about training", "Results on breakout"]
+        places = [content.index(words) for words in order]
+        assert places == sorted(places)
+
+
+def test_the_page_says_where_its_numbers_come_from(report):
+    page = (report[0] / "report.html").read_text()
+    for words in ("wsabench run --suite color-shift", "0.12.1", "555555555555", "bootstrap seed", "checkpoint", "30.5"):
+        assert words in page
+
+
+def test_every_number_is_defined(report):
+    text = (report[0] / "report.md").read_text()
+    for word in ("normalised score", "retention", "robustness gap", "these checkpoints only", "performance profile"):
+        assert f"**{word}**:" in text
+
+
+def test_markdown_tables_are_whole(report):
+    lines = (report[0] / "report.md").read_text().splitlines()
+    header = next(i for i, line in enumerate(lines) if line.startswith("| perturbation | agent |"))
+    assert {line.count("|") for line in lines[header : header + 20]} == {lines[header].count("|")}
+    assert "![Normalised score under each perturbation](figures/normalised-score.png)" in "\n".join(lines)
+
+
+def test_figures_are_png_and_pdf_with_embedded_fonts(report):
+    figures = report[0] / "figures"
+    names = {path.stem for path in figures.iterdir()}
+    assert {"normalised-score", "retention", "severity-curves", "performance-profile", "frames"} <= names
+    assert "attention-wsa-breakout" in names
+    for name in names:
+        assert (figures / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        pdf = (figures / f"{name}.pdf").read_bytes()
+        assert b"/FontFile2" in pdf
+        assert b"/Type3" not in pdf
+
+
+def test_file_names_are_safe(report):
+    assert all(re.fullmatch(r"[\w.@+=-]+", path.name) for path in (report[0] / "figures").iterdir())
+
+
+def test_the_same_results_give_the_same_page(report, tmp_path):
+    write_report(report[0].parent, tmp_path, formats=("html",))
+    assert (tmp_path / "report.html").read_bytes() == (report[0] / "report.html").read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_one_agent_one_seed_one_cell_no_attention_no_frames(tmp_path):
+    run = write_result_set(tmp_path / "run", agents=("own",), train_seeds=(0,), cells=(("clean", None),), effects={})
+    shutil.rmtree(run / "frames")
+    files = write_report(run, formats=("html", "md"))
+    page = files.html.read_text()
+    assert "With one train seed there is no interval" in page
+    assert page.count("<figure") == 1  # the scores; there is nothing to compare
+    assert files.figures == ()
+
+
+def test_several_games_get_a_table_each_and_a_mean(tmp_path):
+    cells = (("clean", None), ("hue-rotate", 3))
+    run = write_result_set(tmp_path / "run", games=("breakout", "pong"), cells=cells, profile="standard")
+    text = write_report(run, formats=("md",)).markdown.read_text()
+    assert all(f"### {title}\n" in text for title in ("Mean over games", "Results on breakout", "Results on pong"))
+    assert "names no winner" not in text
+
+
+def test_without_references_there_are_still_returns(tmp_path):
+    unknown = {"breakout": {"random": None, "human": None}}
+    run = write_result_set(tmp_path / "run", reference_scores=unknown)
+    page = write_report(run, formats=("html",)).html.read_text()
+    assert "No reference scores for breakout" in page
+    assert "Attention of wsa on breakout" in page
+
+
+def test_an_unfinished_run_is_reported_as_such(tmp_path):
+    run = write_result_set(tmp_path / "run")
+    (run / "episodes" / "wsa-seed1--breakout--invert.parquet").unlink()
+    text = write_report(run, formats=("md",)).markdown.read_text()
+    assert "The run is not complete: 35 of 36 jobs are finished." in text
+
+
+def test_unknown_formats_are_refused(tmp_path):
+    with pytest.raises(UnknownNameError, match=r"Unknown report format 'htm'\. Did you mean 'html'\?"):
+        write_report(tmp_path, formats=("htm",))
+
+
+def test_foreign_directories_are_refused(tmp_path):
+    with pytest.raises(ResultSetError, match="is not a result set"):
+        write_report(tmp_path)
+
+
+def test_damaged_frames_are_named(tmp_path):
+    run = write_result_set(tmp_path / "run", train_seeds=(0,), cells=(("clean", None),), effects={})
+    (run / "frames" / "breakout--clean.png").write_bytes(b"no picture")
+    with pytest.raises(ResultSetError, match=r"breakout--clean\.png is not a picture"):
+        write_report(run, formats=("html",))
+
+
+def test_unwritable_places_are_named(tmp_path):
+    run = write_result_set(tmp_path / "run", train_seeds=(0,), cells=(("clean", None),), effects={})
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="Cannot create the folder"):
+        write_report(run, tmp_path / "file" / "below", formats=("md",))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.125, "0.12"), (-0.5, "\u22120.50"), (-0.001, "0.00"), (float("nan"), "\u2013")]
+)
+def test_numbers(value, text):
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("num_seeds", "text"), [(5, "[0.10, 0.20]"), (4, "[0.10, 0.20]\u2020"), (2, "[0.10, 0.20]\u2020")]
+)
+def test_intervals_over_few_seeds_are_marked(num_seeds, text):
+    assert interval(0.1, 0.2, num_seeds) == text
+    assert interval(float("nan"), 0.2, num_seeds) == "\u2013"
+
+
+def test_markdown_escapes_bars():
+    from wsabench.report.tables import Table
+
+    assert "a\\|b" in markdown(Table("t", "", ("x",), (("a|b",),), 1))

@@ -1,0 +1,96 @@
+"""What a rollout records: cut episodes, attention, dead attention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from catch import CatchVector
+from fake_encoders import FakeBank, wsa_spec
+
+from wsabench.agents import half_precision, load_spec
+from wsabench.seeding import training_seed
+from wsabench.training import PPOPreset
+from wsabench.training.benchmark import benchmark_encode
+from wsabench.training.run import make_trainer, one_thread
+from wsabench.training.trainer import _shown, attention_figures
+
+PRESET = PPOPreset(name="tiny", total_steps=640, num_envs=4, rollout_steps=8, minibatch_size=16, epochs=1)
+
+
+def test_a_cut_episode_is_credited_with_the_value_of_its_last_observation(tmp_path: Path) -> None:
+    # After 4 of 6 rows the game is cut: no reward yet, so the step's reward is the discounted value alone.
+    trainer = make_trainer(load_spec("e2e"), PRESET, "catch", 0, CatchVector(4, max_steps=4), None, tmp_path)
+    trainer.start()
+    with one_thread():
+        rollout, _ = trainer._play()
+    envs = CatchVector(4, max_steps=4)
+    envs.reset(seed=[training_seed(0, "lane", lane, "game", 0) for lane in range(4)])
+    for step in range(4):
+        final = envs.step(rollout.actions[step].numpy())[0]
+    model = trainer.ppo.model
+    with one_thread(), torch.no_grad(), half_precision():
+        values = model(model.prepare(torch.from_numpy(final), None)).value
+    assert rollout.ended[[3, 7]].all()
+    assert not rollout.ended[[0, 1, 2, 4, 5, 6]].any()
+    assert torch.equal(rollout.rewards[:3], torch.zeros(3, 4))
+    torch.testing.assert_close(rollout.rewards[3], 0.99 * values)
+
+
+def test_rewards_of_lost_and_won_episodes_stay_as_they_are(tmp_path: Path) -> None:
+    trainer = make_trainer(load_spec("e2e"), PRESET, "catch", 0, CatchVector(4), None, tmp_path)
+    trainer.start()
+    rollout, _ = trainer._play()
+    assert set(rollout.rewards[5].tolist()) <= {-1.0, 1.0}
+    assert rollout.ended[5].all()
+
+
+def test_the_curve_shows_each_encoders_attention_and_warns_when_it_is_dead(tmp_path: Path) -> None:
+    trainer = make_trainer(
+        wsa_spec(score_activation="relu"),
+        PRESET,
+        "catch",
+        0,
+        CatchVector(4),
+        FakeBank(),  # pyright: ignore[reportArgumentType]
+        tmp_path,
+    )
+    trainer.start()
+    row = trainer.run_and_record()
+    assert row["attention_vector"] + row["attention_map"] == pytest.approx(1, abs=1e-5)
+    assert row["attention_dead"] == 0
+    assert "warning" not in _shown(row)
+    with torch.no_grad():
+        trainer.ppo.model.fusion.score.bias.fill_(-1000.0)  # pyright: ignore
+    row = trainer.run_and_record()
+    assert row["attention_dead"] == 1
+    assert _shown(row)["warning"] == "attention is dead: weights are exactly uniform"
+    header = (tmp_path / "curve.csv").read_text().splitlines()[0]
+    assert header.endswith("attention_vector,attention_map,attention_entropy,attention_dead")
+
+
+def test_attention_entropy_is_that_of_the_weights() -> None:
+    weights = torch.tensor([[0.5, 0.5], [1.0, 0.0]])
+    figures = attention_figures(weights, ("a", "b"))
+    assert figures["attention_a"] == 0.75
+    assert figures["attention_entropy"] == pytest.approx(np.log(2) / 2)
+    assert figures["attention_dead"] == 0
+    assert attention_figures(torch.full((3, 2), 0.5), ("a", "b"))["attention_dead"] == 1
+    assert attention_figures(torch.ones(3, 1), ("a",))["attention_dead"] == 0
+
+
+def test_the_encoder_benchmark_gives_rows_of_the_bench() -> None:
+    rows = benchmark_encode(("okk",), num_rounds=1)["rows"]
+    assert [row["name"] for row in rows] == ["okk"]
+    assert rows[0].keys() == {"name", "peer", "value", "unit", "ratio"}
+    assert rows[0]["value"] > 0
+
+
+@pytest.mark.slow
+def test_the_training_benchmark_compares_with_its_peer() -> None:
+    from wsabench.training.benchmark import PEER, benchmark_train
+
+    rows = benchmark_train(num_rounds=1)["rows"]
+    assert [(row["name"], row["peer"]) for row in rows] == [("e2e", PEER), ("wsa", PEER)]

@@ -1,0 +1,137 @@
+"""Arguments and misuse of the vector environment, seeds, and the benchmark's rows."""
+
+import numpy as np
+import pytest
+
+from wsabench.emulator import benchmark_env, make_vec
+from wsabench.emulator.vector import lane_seed
+from wsabench.errors import ShapeError, SpecError, UnknownNameError
+from wsabench.protocol import Protocol
+
+
+@pytest.fixture(scope="module")
+def env():
+    env = make_vec("breakout", 2, autoreset_mode="disabled", seed=1, protocol=Protocol(max_frames=8))
+    yield env
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"num_envs": 0}, SpecError, "num_envs is 0. Allowed: integers from 1."),
+        ({"num_workers": -1}, SpecError, "num_workers is -1. Allowed: integers from 0."),
+        ({"perturbations": ["clean"]}, ShapeError, "1 perturbations for 2 lanes. Allowed: one for all, or one a lane."),
+        ({"seed": [1]}, ShapeError, "Allowed: an integer, or 2 episode seeds, one a lane."),
+        ({"seed": [1, -2]}, SpecError, "episode seed is -2. Allowed: integers from 0"),
+        ({"autoreset_mode": "next"}, UnknownNameError, "Unknown autoreset mode 'next'"),
+        ({"perturbations": "hue-rotat@3"}, UnknownNameError, "Did you mean 'hue-rotate'"),
+        ({"game": "brekout"}, UnknownNameError, "Did you mean 'breakout'"),
+        ({"game": "joust"}, SpecError, "'joust' needs two players"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, error, text):
+    with pytest.raises(error, match=text):
+        make_vec(**({"game": "breakout", "num_envs": 2} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"mask": None}, UnknownNameError, "Unknown reset option 'mask'"),
+        ({"reset_mask": [True, False]}, ShapeError, "Allowed: a boolean array of shape"),
+        ({"reset_mask": np.zeros(2, bool)}, ShapeError, "reset_mask selects no lane"),
+        ({"perturbations": ["clean"] * 3}, ShapeError, "3 perturbations for 2 lanes"),
+    ],
+)
+def test_bad_reset_options_are_refused(env, options, error, text):
+    with pytest.raises(error, match=text):
+        env.reset(options=options)
+
+
+@pytest.mark.parametrize(
+    ("actions", "error", "text"),
+    [
+        ([0], ShapeError, r"actions have shape \(1,\)"),
+        ([0.0, 1.0], ShapeError, "Allowed: integers"),
+        ([0, 4], SpecError, r"actions are \[0, 4\] in breakout. Allowed: 0 to 3."),
+        ([-1, 0], SpecError, "Allowed: 0 to 3."),
+    ],
+)
+def test_bad_actions_are_refused(env, actions, error, text):
+    env.reset()
+    with pytest.raises(error, match=text):
+        env.step(actions)
+
+
+def test_lanes_that_ended_must_be_reset_first(env):
+    env.reset()
+    for _ in range(2):
+        *_, truncated, infos = env.step([0, 0])
+    assert truncated.all()
+    assert infos["end"].tolist() == ["time_limit"] * 2
+    with pytest.raises(SpecError, match=r"The episodes of lanes \[0, 1\] ended"):
+        env.step([0, 0])
+
+
+def test_stepping_before_a_reset_or_after_close_is_refused():
+    env = make_vec("breakout", 2)
+    with pytest.raises(SpecError, match="Not every lane was reset"):
+        env.step([0, 0])
+    env.close()
+    with pytest.raises(SpecError, match="closed"):
+        env.reset()
+
+
+def test_a_masked_reset_leaves_other_lanes_alone():
+    env = make_vec("pong", 2, seed=[1, 2], autoreset_mode="disabled")
+    env.reset()
+    before, *_ = env.step([0, 0])
+    after, infos = env.reset(seed=[None, 1], options={"reset_mask": np.array([False, True])})
+    assert np.array_equal(before[0], after[0])
+    assert not np.array_equal(before[1], after[1])
+    assert infos["_lives"].tolist() == [False, True]
+    env.close()
+
+
+def test_returned_arrays_are_copies():
+    env = make_vec("pong", 1, seed=1)
+    first, _ = env.reset()
+    kept = first.copy()
+    second, *_ = env.step([0])
+    assert np.array_equal(first, kept)
+    first[:] = 7
+    assert not np.array_equal(env.step([0])[0][0, 2], first[0, 2])
+    assert second.any()
+    env.close()
+
+
+def test_seeds_of_lanes_differ_and_keep_the_parity_of_their_root():
+    for root in (0, 1, 18, 2**31 - 1):
+        seeds = [lane_seed(root, lane) for lane in range(64)]
+        assert len(set(seeds)) == 64
+        assert {seed % 2 for seed in seeds} == {root % 2}
+        assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_the_same_seed_gives_the_same_lanes_and_another_seed_others():
+    def first_observations(seed):
+        env = make_vec("breakout", 4, seed=seed)
+        observations, _ = env.reset()
+        env.close()
+        return observations
+
+    assert np.array_equal(first_observations(3), first_observations(3))
+    assert not np.array_equal(first_observations(3), first_observations(4))
+
+
+def test_benchmark_rows_have_what_is_promised():
+    result = benchmark_env("pong", num_envs=2, seconds=0.02, rounds=2)
+    assert set(result) == {"machine", "rows"}
+    assert isinstance(result["machine"]["cpu"]["flags"], list)
+    names = [row["name"] for row in result["rows"]]
+    for row in result["rows"]:
+        assert set(row) == {"name", "peer", "value", "unit", "ratio"}
+        assert row["value"] > 0
+        assert (row["ratio"] is None) == (not row["peer"])
+        assert not row["peer"] or row["peer"] in names
