@@ -31,16 +31,23 @@ def changed_color(part: PerturbationPart, index: int, rgb: tuple, palette: dict)
     return transform(part.kind, parameters, rgb)
 
 
-def slow_luminance(name: str, indices: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """Return the luminance frames (2, height, width) of RGB frames, colour by colour."""
-    ntsc = palette_of("NTSC")
-    result = np.zeros(indices.shape, np.uint8)
+def split_by_color(indices: np.ndarray, colors: np.ndarray) -> list[tuple[int, tuple, np.ndarray]]:
+    """Return index, colour in the RGB frames, and place of every colour of two frames."""
+    areas = []
     for index in np.unique(indices):
         where = indices == index
         rgb = tuple(int(channel) for channel in colors[where][0])
         assert (colors[where] == rgb).all()
+        areas.append((int(index), rgb, where))
+    return areas
+
+
+def slow_luminance(name: str, areas: list[tuple[int, tuple, np.ndarray]], ntsc: dict) -> np.ndarray:
+    """Return the luminance frames (2, height, width) of RGB frames, colour by colour."""
+    result = np.zeros(areas[0][2].shape, np.uint8)
+    for index, rgb, where in areas:
         for part in parse_perturbation(name).parts:
-            rgb = changed_color(part, int(index), rgb, ntsc)
+            rgb = changed_color(part, index, rgb, ntsc)
         result[where] = grey_of(rgb)
     return result
 
@@ -49,14 +56,15 @@ def slow_luminance(name: str, indices: np.ndarray, colors: np.ndarray) -> np.nda
 def test_every_cell_equals_the_slow_path(game):
     lane = Lane(compile_perturbation("clean", game), PLAIN, seed=0)
     actions = np.random.default_rng(2).integers(lane.num_actions, size=NUM_STEPS).tolist()
-    indices, colors = record_screens(game, actions)
+    ntsc = palette_of("NTSC")
+    areas = [split_by_color(indices, colors) for indices, colors in zip(*record_screens(game, actions), strict=True)]
     for name in ["clean", *CELLS, *COMPOSITIONS]:
         lane.set_perturbation(compile_perturbation(name, game))
         lane.reset(0)
         for step, action in enumerate(actions):
             lane.step(action)
             if step in (1, NUM_STEPS - 1):
-                expected = observe(slow_luminance(name, indices[step], colors[step]))
+                expected = observe(slow_luminance(name, areas[step], ntsc))
                 assert np.array_equal(lane.observation[-1], expected), (game, name, step)
 
 

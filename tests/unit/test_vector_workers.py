@@ -19,13 +19,13 @@ NAMES = ["clean", "hue-rotate@3", "invert", "palette-pal", "value@5"]
 
 
 def trajectory(num_workers: int) -> list[bytes]:
-    """Return everything that 40 steps and a partial reset show."""
-    protocol = Protocol.training().with_changes(max_frames=100)
+    """Return everything that 30 steps and a partial reset show."""
+    protocol = Protocol.training().with_changes(max_frames=80)
     env = make_vec("breakout", 5, NAMES, 3, num_workers, protocol, "same_step")
     observations, infos = env.reset()
     shown = [observations.tobytes(), repr(infos).encode()]
-    for step, actions in enumerate(np.random.default_rng(0).integers(4, size=(40, 5))):
-        if step == 20:
+    for step, actions in enumerate(np.random.default_rng(0).integers(4, size=(30, 5))):
+        if step == 15:
             mask = np.array([False, True, False, True, True])
             options = {"reset_mask": mask, "perturbations": [None, "clean", None, None, "contrast@2"]}
             observations, infos = env.reset(seed=[None, 8, None, None, 9], options=options)

@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from wsabench.emulator.benchmark import benchmark_env
     from wsabench.emulator.console import action_meanings
     from wsabench.emulator.effect import MIN_EFFECT_GREY_LEVELS, measure_effect, require_effect
-    from wsabench.emulator.environment import AtariEnv
+    from wsabench.emulator.environment import LaneEnv
     from wsabench.emulator.lane import Lane, observation_shape
     from wsabench.emulator.making import make, make_vec
     from wsabench.emulator.registration import register_envs
-    from wsabench.emulator.vector import AtariVectorEnv
+    from wsabench.emulator.vector import LaneVectorEnv
 
 __all__ = [
     "MIN_EFFECT_GREY_LEVELS",
-    "AtariEnv",
-    "AtariVectorEnv",
     "Lane",
+    "LaneEnv",
+    "LaneVectorEnv",
     "action_meanings",
     "benchmark_env",
     "make",
@@ -35,8 +35,8 @@ __all__ = [
 
 _HOME = {
     "MIN_EFFECT_GREY_LEVELS": "effect",
-    "AtariEnv": "environment",
-    "AtariVectorEnv": "vector",
+    "LaneEnv": "environment",
+    "LaneVectorEnv": "vector",
     "Lane": "lane",
     "action_meanings": "console",
     "benchmark_env": "benchmark",

@@ -19,7 +19,7 @@ Observation = npt.NDArray[np.uint8]
 RENDER_MODES = ("rgb_array",)
 
 
-class AtariEnv(gymnasium.Env[Observation, np.int64]):
+class LaneEnv(gymnasium.Env[Observation, np.int64]):
     """A perturbed Atari game; observations are uint8 (4, 84, 84), newest frame last.
 
     `reset` takes `options={"perturbation": NAME}` to change the perturbation.

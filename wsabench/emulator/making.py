@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gymnasium.vector import AutoresetMode
 
-from wsabench.emulator.environment import AtariEnv
-from wsabench.emulator.vector import AtariVectorEnv, Perturbations, Seeds, make_lanes
+from wsabench.emulator.environment import LaneEnv
+from wsabench.emulator.vector import LaneVectorEnv, Perturbations, Seeds, make_lanes
 from wsabench.perturb import Perturbation
 from wsabench.protocol import Protocol
 
@@ -16,7 +16,7 @@ def make(
     seed: int | None = None,
     protocol: Protocol | None = None,
     render_mode: str | None = None,
-) -> AtariEnv:
+) -> LaneEnv:
     """Make one perturbed game.
 
     Args:
@@ -33,7 +33,7 @@ def make(
         SpecError: The game needs two players, or the perturbation is malformed or does not fit.
         UnknownNameError: Game or perturbation does not exist; the message has the nearest names.
     """
-    return AtariEnv(game, perturbation, seed, protocol, render_mode)
+    return LaneEnv(game, perturbation, seed, protocol, render_mode)
 
 
 def make_vec(  # noqa: PLR0913  (the public contract)
@@ -44,7 +44,7 @@ def make_vec(  # noqa: PLR0913  (the public contract)
     num_workers: int = 0,
     protocol: Protocol | None = None,
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-) -> AtariVectorEnv:
+) -> LaneVectorEnv:
     """Make many perturbed games that are stepped together.
 
     Args:

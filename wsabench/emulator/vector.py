@@ -28,7 +28,7 @@ Seeds = int | Sequence[int | None] | npt.NDArray[np.integer[Any]] | None
 _OPTIONS = ("reset_mask", "perturbations")
 
 
-class AtariVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[Any]]):
+class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[Any]]):
     """Lanes stepped together.
 
     `infos` has for each lane `lives`, `episode_return` (unclipped, of the game so far), `episode_length` (steps),
@@ -194,7 +194,7 @@ def make_lanes(  # noqa: PLR0913  (the signature is the public contract of `make
     num_workers: int = 0,
     protocol: Protocol | None = None,
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-) -> AtariVectorEnv:
+) -> LaneVectorEnv:
     """Check the arguments of `make_vec` and build the environment."""
     for name, value, lowest in (("num_envs", num_envs, 1), ("num_workers", num_workers, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
@@ -209,7 +209,7 @@ def make_lanes(  # noqa: PLR0913  (the signature is the public contract of `make
     chosen = lane_perturbations(perturbations, num_envs)
     compiled = [compile_perturbation("clean" if p is None else p, game) for p in chosen]
     seeds = lane_seeds(seed, num_envs)
-    return AtariVectorEnv(compiled, protocol or Protocol(), seeds, min(num_workers, num_envs), autoreset_mode)
+    return LaneVectorEnv(compiled, protocol or Protocol(), seeds, min(num_workers, num_envs), autoreset_mode)
 
 
 def lane_seed(seed: int, lane: int) -> int:

@@ -99,7 +99,7 @@ def _run_plan(plan: Plan, path: Path, num_workers: int, reporter: RunReporter) -
         board = TaskBoard(plan, finished, store, reporter)
         if board.is_complete and manifest["end"] is not None:
             return
-        store.write_manifest(manifest)
+        store.write_manifest({**manifest, "end": None})
         write_frames(plan, store)
         if not board.is_complete:
             execute(plan, board, num_workers, reporter)

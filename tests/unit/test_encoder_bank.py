@@ -1,0 +1,253 @@
+"""Encoders, standardisation, files and the bank."""
+
+import copy
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from wsabench.encoders import (
+    ENCODERS,
+    EncoderBank,
+    Standardisation,
+    build_encoder,
+    build_pretext,
+    encoder_path,
+    fold_batch_norm,
+    load_encoder,
+    measure_standardisation,
+    save_encoder,
+    set_batch_norm_statistics,
+)
+from wsabench.encoders.standardisation import encoder_input
+from wsabench.errors import CheckpointError, ShapeError, SpecError, UnknownNameError
+
+NAMES = ("sr", "oke", "okk", "vos")
+SHAPES = {"sr": (32, 10, 10), "oke": (32, 21, 21), "okk": (4, 21, 21), "vos": (8, 42, 42), "ae": (16, 16, 16)}
+
+
+def observations(count, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randint(0, 256, (count, 4, 14, 14), generator=generator, dtype=torch.uint8)
+    return coarse.repeat_interleave(6, 2).repeat_interleave(6, 3)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return observations(96)
+
+
+@pytest.fixture(scope="module")
+def bank(frames):
+    return EncoderBank.random(NAMES, "ae", seed=1, calibration_frames=frames)
+
+
+@pytest.fixture
+def folder(tmp_path, frames):
+    for name in ENCODERS:
+        encoder = build_encoder(name, seed=3)
+        set_batch_norm_statistics(encoder, frames)
+        metadata = {"game": "pong", "steps": "7"}
+        save_encoder(encoder_path("pong", name, tmp_path), encoder, measure_standardisation(encoder, frames), metadata)
+    return tmp_path
+
+
+def test_embeddings_have_declared_shapes_and_half_precision(bank, frames):
+    assert (bank.names, bank.context, bank.shapes, bank.source) == (NAMES, "ae", SHAPES, "random")
+    embeddings = bank.embed(frames[:5])
+    assert {name: tuple(e.shape) for name, e in embeddings.items()} == {n: (5, *s) for n, s in SHAPES.items()}
+    assert all(e.dtype == torch.float16 and e.is_contiguous() for e in embeddings.values())
+    assert set(bank.embed(frames[:2], only=["sr"])) == {"sr"}
+
+
+def test_embeddings_are_standardised_on_the_calibration_frames(bank, frames):
+    for embedding in bank.embed(frames).values():
+        values = embedding.double()
+        assert values.mean(0).abs().max() < 0.15
+        scale = values.square().mean((0, 2, 3)).sqrt()
+        assert scale.max() < 1.1
+        assert 0.9 < scale.median() < 1.1
+
+
+def test_standardisation_is_the_definition(frames):
+    encoder = build_encoder("sr", seed=2).eval()
+    mean, scale = measure_standardisation(encoder, frames)
+    with torch.inference_mode():
+        embedding = encoder(encoder_input(frames, encoder)).double()
+    assert torch.allclose(mean.double(), embedding.mean(0), atol=1e-5)
+    expected = embedding.var(0, correction=0).mean((1, 2)).sqrt()
+    floor = 0.05 * expected[expected > 1e-8].median()
+    assert torch.allclose(scale.flatten().double(), expected.clamp(min=floor), rtol=1e-3)
+
+
+def test_a_silent_channel_does_not_explode(frames):
+    encoder = build_encoder("ae", seed=2)
+    with torch.no_grad():
+        encoder.trunk[2][0].weight[0] *= 1e-4
+        encoder.trunk[2][0].weight[1] = 0.0
+    scale = measure_standardisation(encoder, frames).scale.flatten()
+    assert scale[0] == scale[1] == scale.min()
+    assert 0.01 < scale[0] / scale.median() < 0.06
+
+
+def test_one_row_does_not_depend_on_its_neighbours(bank):
+    first, other = observations(16, 1), observations(16, 2)
+    mixed = other.clone()
+    mixed[11] = first[2]
+    here, there = bank.embed(first), bank.embed(mixed)
+    assert all(torch.equal(here[name][2], there[name][11]) for name in SHAPES)
+
+
+def test_a_random_bank_depends_on_its_seed_only(bank, frames):
+    torch.manual_seed(99)
+    state = torch.random.get_rng_state()
+    again = EncoderBank.random(NAMES, "ae", seed=1, calibration_frames=frames)
+    other = EncoderBank.random(NAMES, "ae", seed=2, calibration_frames=frames)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert again.hashes == bank.hashes
+    assert all(other.hashes[name] != bank.hashes[name] for name in SHAPES)
+    assert all(
+        torch.equal(a, b) for a, b in zip(bank.embed(frames).values(), again.embed(frames).values(), strict=True)
+    )
+
+
+def test_a_bank_is_frozen(bank):
+    assert not list(bank.parameters())
+    assert not bank.state_dict()
+    assert not bank.train().training
+    assert not bank.embed(observations(1))["sr"].requires_grad
+
+
+@pytest.mark.parametrize("name", ["oke", "okk"])
+def test_folding_batch_normalisation_changes_nothing(name, frames):
+    encoder = build_encoder(name, seed=4)
+    set_batch_norm_statistics(encoder, frames)
+    pixels = encoder_input(frames[:8], encoder)
+    with torch.inference_mode():
+        before = encoder(pixels)
+        folded = fold_batch_norm(copy.deepcopy(encoder))(pixels)
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in fold_batch_norm(encoder).modules())
+    assert torch.allclose(before, folded, atol=1e-4)
+
+
+def test_batch_statistics_are_those_of_the_frames(frames):
+    encoder = build_encoder("oke", seed=4)
+    set_batch_norm_statistics(encoder, frames[:64])
+    first = encoder.trunk[0]
+    with torch.inference_mode():
+        expected = first[0](encoder_input(frames[:64], encoder)).mean((0, 2, 3))
+    assert torch.allclose(first[1].running_mean, expected, atol=1e-4)
+    assert not encoder.training
+
+
+def test_half_and_single_precision_agree(frames):
+    banks = [
+        EncoderBank.random(NAMES, "ae", seed=1, calibration_frames=frames, dtype=dtype)
+        for dtype in (torch.float32, torch.bfloat16)
+    ]
+    for single, half in zip(*(bank.embed(frames[:16]).values() for bank in banks), strict=True):
+        assert (single.float() - half.float()).abs().mean() < 0.08
+
+
+def test_files_round_trip(folder, frames):
+    loaded = load_encoder(folder / "oke.safetensors", name="oke", game="pong")
+    assert loaded.metadata["steps"] == "7"
+    assert len(loaded.content_hash) == 64
+    original = build_encoder("oke", seed=3)
+    set_batch_norm_statistics(original, frames)
+    for name, value in original.state_dict().items():
+        if value.is_floating_point():
+            assert torch.equal(loaded.encoder.state_dict()[name], value.half().float())
+    bank = EncoderBank.load("pong", directory=folder)
+    assert bank.hashes["oke"] == loaded.content_hash
+    assert bank.shapes == SHAPES
+
+
+def test_the_context_may_be_fused_too(folder):
+    bank = EncoderBank.load("pong", ("sr", "ae"), context="ae", directory=folder)
+    assert set(bank.embed(observations(1))) == {"sr", "ae"}
+
+
+def test_a_missing_file_says_how_to_make_it(tmp_path):
+    with pytest.raises(CheckpointError, match=r"sr\.safetensors is missing.*wsabench pretrain --game pong"):
+        EncoderBank.load("pong", directory=tmp_path)
+
+
+def test_a_damaged_file_is_named(folder):
+    path = folder / "sr.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"sr\.safetensors is damaged"):
+        EncoderBank.load("pong", directory=folder)
+
+
+def test_foreign_files_are_refused(folder):
+    with pytest.raises(CheckpointError, match="holds game 'pong', not 'breakout'"):
+        EncoderBank.load("breakout", directory=folder)
+    (folder / "sr.safetensors").write_bytes((folder / "ae.safetensors").read_bytes())
+    with pytest.raises(CheckpointError, match="holds name 'ae', not 'sr'"):
+        EncoderBank.load("pong", directory=folder)
+    save_file({"a": torch.zeros(1)}, folder / "sr.safetensors", {"format": "else"})
+    with pytest.raises(CheckpointError, match="not an encoder file of this version"):
+        EncoderBank.load("pong", directory=folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensors: tensors | {"mean": torch.zeros(2, 3)}, "does not fit the encoder sr: mean"),
+        (lambda tensors: {k: v for k, v in tensors.items() if k != "scale"}, "does not fit the encoder sr: scale"),
+        (lambda tensors: tensors | {"scale": tensors["scale"] * float("nan")}, "not finite"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused(folder, change, message):
+    path = folder / "sr.safetensors"
+    metadata = dict(load_encoder(path).metadata)
+    save_file(change(load_file(path)), path, metadata)
+    with pytest.raises(CheckpointError, match=message):
+        load_encoder(path)
+
+
+def test_metadata_is_readable_text(folder):
+    header = (folder / "ae.safetensors").read_bytes()
+    length = int.from_bytes(header[:8], "little")
+    metadata = json.loads(header[8 : 8 + length])["__metadata__"]
+    assert metadata == {"format": "wsabench-encoder-1", "name": "ae", "size": "compact", "game": "pong", "steps": "7"}
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        torch.zeros(1, 4, 84, 84),
+        torch.zeros(1, 3, 84, 84, dtype=torch.uint8),
+        torch.zeros(4, 84, 84, dtype=torch.uint8),
+    ],
+)
+def test_other_observations_are_refused(bank, stack):
+    with pytest.raises(ShapeError, match=r"Allowed: torch.uint8 of shape \(N, 4, 84, 84\)"):
+        bank.embed(stack)
+
+
+def test_names_are_checked(frames):
+    with pytest.raises(UnknownNameError, match="Unknown encoder 'srr'. Did you mean 'sr'"):
+        EncoderBank.random(("srr",), "ae", seed=0, calibration_frames=frames)
+    with pytest.raises(UnknownNameError, match="Unknown encoder size 'huge'"):
+        build_encoder("sr", seed=0, size="huge")
+    with pytest.raises(UnknownNameError, match="Unknown pre-training stage 'oke'"):
+        build_pretext("oke", seed=0)
+    for names in ((), ("sr", "sr")):
+        with pytest.raises(SpecError, match="at least one name, each once"):
+            EncoderBank.random(names, "ae", seed=0, calibration_frames=frames)
+
+
+def test_a_standardisation_of_vectors_has_one_scale_a_number(frames):
+    class Vector(torch.nn.Module):
+        name, reads, shape = "vector", "newest", (3,)
+
+        def forward(self, pixels):
+            return pixels.mean((1, 2, 3))[:, None] * torch.tensor([1.0, 2.0, 4.0])
+
+    standardisation = measure_standardisation(Vector(), frames)  # type: ignore[arg-type]
+    assert isinstance(standardisation, Standardisation)
+    assert standardisation.scale.shape == standardisation.mean.shape == (3,)
+    assert float(standardisation.scale[2] / standardisation.scale[0]) == pytest.approx(4.0, rel=1e-3)
