@@ -43,7 +43,7 @@ class SpriteSource:
 
     def step(self, action: int) -> bool:
         move = np.array([(3, 0), (-3, 0), (0, 3), (0, -3)][action])
-        self._place = np.clip(self._place + [move, self._rng.integers(-4, 5, 2)], 2, 76)
+        self._place = np.clip(self._place + np.stack([move, self._rng.integers(-4, 5, 2)]), 2, 76)
         self._noise = int(self._rng.integers(256))
         self._step += 1
         return self._step == NUM_STEPS

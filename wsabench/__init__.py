@@ -1,6 +1,7 @@
 """wsabench: how robust is a game-playing agent?
 
 The public names. Importing this module loads no torch and opens no environment; each name loads its part on first use.
+It registers the environments with gymnasium (`gymnasium.make("wsabench/Breakout-v0")`), as their users expect.
 """
 
 from __future__ import annotations
@@ -54,3 +55,6 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """Return the public names."""
     return sorted(__all__)
+
+
+import_module("wsabench.emulator.registration").register_envs()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -57,3 +57,18 @@ class Policy(Protocol):
 
 PolicyFunction = Callable[[Observations], npt.ArrayLike]
 """A plain callable from observations (N, 4, 84, 84) to N action indices; accepted wherever a policy is."""
+
+
+class BenchRow(TypedDict):
+    """One measurement of speed, as `wsabench bench --json` prints it."""
+
+    name: str
+    """What was measured."""
+    peer: str
+    """What it is compared with, measured in the same run; empty without a peer."""
+    value: float
+    """Its speed or time."""
+    unit: str
+    """`steps/s` or `ms/observation`."""
+    ratio: float | None
+    """Above 1: better than the peer. None without a peer."""

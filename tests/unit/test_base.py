@@ -88,6 +88,14 @@ def test_write_text_replaces(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_text() == "2"
 
 
+def test_files_get_the_mode_of_ordinary_files(tmp_path: Path) -> None:
+    (tmp_path / "ordinary").write_text("")
+    with resources.atomic_path(tmp_path / "a") as temporary:
+        temporary.unlink()
+        temporary.touch(mode=0o600)
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
 def test_unwritable_places_are_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="Cannot create the folder"):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from wsabench.cli import doctor, machine, main
+from wsabench import machine
+from wsabench.cli import doctor, main
 from wsabench.cli.doctor import Finding
 from wsabench.errors import SpecError
 from wsabench.resources import data_dir
@@ -47,7 +48,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "PACKAGES", ("numpy", "no-such-package"))
     (finding,) = doctor.check_versions()
     assert not finding.fine
-    assert "no-such-package missing" in finding.found
+    assert "no-such-package absent" in finding.found
     assert finding.fix == "Install no-such-package with pip."
 
 

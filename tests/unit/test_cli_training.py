@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from wsabench.cli import main
-from wsabench.cli.bench import Row
+from wsabench.types import BenchRow
 
 
 @dataclass
@@ -122,8 +122,12 @@ def test_probe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 def test_bench_prints_one_object(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], part: str
 ) -> None:
-    rows = [Row("peer", "", 100.0, "steps/s", None), Row("ours", "peer", 150.0, "steps/s", 1.5)]
-    monkeypatch.setattr(f"wsabench.cli.bench_{part}.measure_{part}", lambda *args: rows)
+    rows = [
+        BenchRow(name="peer", peer="", value=100.0, unit="steps/s", ratio=None),
+        BenchRow(name="ours", peer="peer", value=150.0, unit="steps/s", ratio=1.5),
+    ]
+    package = "emulator" if part == "env" else "training"
+    monkeypatch.setattr(f"wsabench.{package}.benchmark.benchmark_{part}", lambda *args, **options: rows)
     assert main(["bench", part, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found) == {"machine", "rows"}
@@ -131,25 +135,3 @@ def test_bench_prints_one_object(
     assert "flags" in found["machine"]["cpu"]
     assert main(["bench", part]) == 0
     assert "ours" in capsys.readouterr().out
-
-
-def test_bench_env_measures_the_peer_and_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    from wsabench.cli import bench_env
-
-    monkeypatch.setattr(bench_env, "WORKERS", (1,))
-    rows = bench_env.measure_env("pong", 2, 0.1)
-    assert [row.name for row in rows] == ["AtariVectorEnv, 1 thread", "clean, 1 worker", "hue-rotate@3, 1 worker"]
-    assert all(row.value > 0 for row in rows)
-    assert rows[1].ratio == pytest.approx(rows[1].value / rows[0].value)
-
-
-def test_training_speed_leaves_out_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    from wsabench.cli import bench_train
-
-    now = iter([5.0, 6.0, 7.0])
-    monkeypatch.setattr(bench_train.time, "perf_counter", lambda: next(now))
-    clock = bench_train.StepClock()
-    assert clock.steps_per_second != clock.steps_per_second
-    for count in (0, 1000, 100, 100):
-        clock.advance(count)
-    assert clock.steps_per_second == pytest.approx(100)

@@ -229,7 +229,7 @@ def test_other_observations_are_refused(bank, stack):
 
 
 def test_names_are_checked(frames):
-    with pytest.raises(UnknownNameError, match="Unknown encoder 'srr'. Did you mean 'sr'"):
+    with pytest.raises(UnknownNameError, match=r"Unknown encoder 'srr'. Did you mean 'sr'"):
         EncoderBank.random(("srr",), "ae", seed=0, calibration_frames=frames)
     with pytest.raises(UnknownNameError, match="Unknown encoder size 'huge'"):
         build_encoder("sr", seed=0, size="huge")

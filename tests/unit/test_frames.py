@@ -103,7 +103,7 @@ def test_smallest_number_of_frames(tmp_path, num_frames, fine):
     if fine:
         assert len(collect(tmp_path / "store", num_frames)) == num_frames
         return
-    with pytest.raises(SpecError, match="number of frames is 99. Allowed: integers from 100"):
+    with pytest.raises(SpecError, match=r"number of frames is 99. Allowed: integers from 100"):
         collect(tmp_path / "store", num_frames)
 
 

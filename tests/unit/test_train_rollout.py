@@ -82,7 +82,7 @@ def test_attention_entropy_is_that_of_the_weights() -> None:
 
 
 def test_the_encoder_benchmark_gives_rows_of_the_bench() -> None:
-    rows = benchmark_encode(("okk",), num_rounds=1)["rows"]
+    rows = benchmark_encode(("okk",), num_rounds=1)
     assert [row["name"] for row in rows] == ["okk"]
     assert rows[0].keys() == {"name", "peer", "value", "unit", "ratio"}
     assert rows[0]["value"] > 0
@@ -92,5 +92,5 @@ def test_the_encoder_benchmark_gives_rows_of_the_bench() -> None:
 def test_the_training_benchmark_compares_with_its_peer() -> None:
     from wsabench.training.benchmark import PEER, benchmark_train
 
-    rows = benchmark_train(num_rounds=1)["rows"]
+    rows = benchmark_train(num_rounds=1)
     assert [(row["name"], row["peer"]) for row in rows] == [("e2e", PEER), ("wsa", PEER)]

@@ -126,11 +126,9 @@ def test_the_same_seed_gives_the_same_lanes_and_another_seed_others():
 
 
 def test_benchmark_rows_have_what_is_promised():
-    result = benchmark_env("pong", num_envs=1, seconds=0.01, rounds=1)
-    assert set(result) == {"machine", "rows"}
-    assert isinstance(result["machine"]["cpu"]["flags"], list)
-    names = [row["name"] for row in result["rows"]]
-    for row in result["rows"]:
+    rows = benchmark_env("pong", num_envs=1, seconds=0.01, rounds=1)
+    names = [row["name"] for row in rows]
+    for row in rows:
         assert set(row) == {"name", "peer", "value", "unit", "ratio"}
         assert row["value"] > 0
         assert (row["ratio"] is None) == (not row["peer"])

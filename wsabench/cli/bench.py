@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from wsabench.cli.console import write_json, write_table
-from wsabench.cli.machine import machine_facts
 from wsabench.cli.options import Game, Json
+from wsabench.machine import machine_facts
+from wsabench.types import BenchRow
 
 HELP = "Measure speed on this machine."
 EXAMPLE = "Example: wsabench bench env --json"
@@ -17,46 +17,30 @@ EXAMPLE = "Example: wsabench bench env --json"
 app = typer.Typer(rich_markup_mode=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One measurement."""
-
-    name: str
-    """What was measured."""
-    peer: str
-    """What it is compared with."""
-    value: float
-    """Its speed or time."""
-    unit: str
-    """`steps/s` or `ms/observation`."""
-    ratio: float | None
-    """Above 1: better than the peer. None without a peer."""
-
-
 @app.command("env", epilog="Example: wsabench bench env --game pong --seconds 10")
 def env(
     game: Game = "breakout",
     num_envs: Annotated[int, typer.Option(min=1, help="Lanes that are stepped together.")] = 16,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Time spent on each row.")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time for each row, about.")] = 3.0,
+    rounds: Annotated[int, typer.Option(min=1, help="How often the contestants take turns.")] = 9,
     as_json: Json = False,
 ) -> None:
-    """Steps a second of clean and colour-shifted lanes beside ale-py's AtariVectorEnv, on 1 and 2 workers."""
-    from wsabench.cli.bench_env import measure_env
+    """Steps a second of lanes, clean and colour-shifted, beside ale-py's AtariVectorEnv and the bare emulator."""
+    from wsabench.emulator import benchmark_env
 
-    _show(f"Lanes, {game}, {num_envs} environments", measure_env(game, num_envs, seconds), as_json)
+    _show(f"Lanes, {game}, {num_envs} environments", benchmark_env(game, num_envs, seconds, rounds), as_json)
 
 
-@app.command("encode", epilog="Example: wsabench bench encode --batch 64 --threads 2")
+@app.command("encode", epilog="Example: wsabench bench encode --batch 64")
 def encode(
     batch: Annotated[int, typer.Option(min=1, help="Observations in a batch.")] = 16,
-    threads: Annotated[int, typer.Option(min=1, help="Threads that torch may use.")] = 1,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Time spent on each row.")] = 2.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Passes of each contestant; the median counts.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Milliseconds an observation takes in each encoder, and in all together."""
-    from wsabench.cli.bench_encode import measure_encode
+    """Milliseconds an observation takes in each encoder on one thread, beside the same encoder in float32."""
+    from wsabench.training.benchmark import benchmark_encode
 
-    _show(f"Encoders, batch {batch}, {threads} threads", measure_encode(batch, threads, seconds), as_json)
+    _show(f"Encoders, batch {batch}, one thread", benchmark_encode(batch_size=batch, num_rounds=rounds), as_json)
 
 
 @app.command("train", epilog="Example: wsabench bench train --agents wsa")
@@ -64,19 +48,19 @@ def train(
     game: Game = "breakout",
     agents: Annotated[str, typer.Option(help="Agents, separated by commas.")] = "e2e,wsa",
     preset: Annotated[str, typer.Option(help="Training preset.")] = "compact",
-    steps: Annotated[int, typer.Option(min=1, help="Agent steps of each training.")] = 8192,
+    rounds: Annotated[int, typer.Option(min=1, help="Updates of each contestant; the median counts.")] = 3,
     as_json: Json = False,
 ) -> None:
-    """Training steps a second of each agent, start-up left out."""
-    from wsabench.cli.bench_train import measure_train
+    """Training steps a second of each agent on one thread, beside Stable-Baselines3's PPO where it is installed."""
+    from wsabench.training.benchmark import benchmark_train
 
     names = [name.strip() for name in agents.split(",")]
-    _show(f"Training, {game}, preset {preset}", measure_train(game, names, preset, steps), as_json)
+    _show(f"Training, {game}, preset {preset}", benchmark_train(game, names, preset, rounds), as_json)
 
 
-def _show(title: str, rows: list[Row], as_json: bool) -> None:
+def _show(title: str, rows: list[BenchRow], as_json: bool) -> None:
     if as_json:
         write_json({"machine": machine_facts(), "rows": rows})
         return
     columns = ["name", "peer", "value", "unit", "ratio"]
-    write_table(title, columns, [[row.name, row.peer, row.value, row.unit, row.ratio] for row in rows])
+    write_table(title, columns, [[row["name"], row["peer"], row["value"], row["unit"], row["ratio"]] for row in rows])

@@ -13,9 +13,9 @@ import typer
 
 from wsabench.cli.baselines import agent_specs, weight_files
 from wsabench.cli.console import write_json, write_line, write_table
-from wsabench.cli.machine import machine_facts, package_versions
 from wsabench.cli.options import Json
 from wsabench.errors import WsabenchError
+from wsabench.machine import ABSENT, machine_facts, package_versions
 from wsabench.resources import state_dir
 
 HELP = "Check that everything a run needs is there. Exits with 1 if something is wrong, and says how to put it right."
@@ -64,8 +64,8 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
 def check_versions() -> Iterator[Finding]:
     """Every package that a run needs is installed."""
     versions = package_versions()
-    missing = [name for name, version in versions.items() if version is None and name != "wsabench"]
-    found = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items() if name != "wsabench")
+    missing = [name for name, version in versions.items() if version == ABSENT]
+    found = ", ".join(f"{name} {version}" for name, version in versions.items())
     yield Finding("versions", not missing, found, "" if not missing else f"Install {', '.join(missing)} with pip.")
 
 

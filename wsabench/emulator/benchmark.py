@@ -5,12 +5,8 @@ All contestants take turns in short rounds, so that what else the machine does h
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Callable
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import ale_py
@@ -21,8 +17,8 @@ from wsabench.emulator.console import Console
 from wsabench.emulator.making import make_vec
 from wsabench.protocol import Protocol
 from wsabench.seeding import generator
+from wsabench.types import BenchRow
 
-_PACKAGES = ("ale-py", "gymnasium", "numpy", "opencv-python-headless")
 _SHIFT = "hue-rotate@3"
 
 Actions = npt.NDArray[np.int64]
@@ -30,7 +26,7 @@ PlaySteps = Callable[[Actions], None]
 """Plays steps with actions of shape (steps, N)."""
 
 
-def benchmark_env(game: str = "breakout", num_envs: int = 16, seconds: float = 3.0, rounds: int = 9) -> dict[str, Any]:
+def benchmark_env(game: str = "breakout", num_envs: int = 16, seconds: float = 3.0, rounds: int = 9) -> list[BenchRow]:
     """Measure steps a second, all on the same random actions.
 
     Args:
@@ -40,8 +36,7 @@ def benchmark_env(game: str = "breakout", num_envs: int = 16, seconds: float = 3
         rounds: How often the contestants take turns.
 
     Returns:
-        `machine` (processor with its flags, cores, versions) and `rows`: each `name`, `peer`, `value` (median steps/s
-        over all lanes), `unit`, `ratio` (median over rounds of own speed / peer's speed; None without a peer).
+        Median steps/s over all lanes; the ratio is the median over rounds of own speed / peer's speed.
     """
     contestants, envs = _contestants(game, num_envs)
     try:
@@ -50,7 +45,7 @@ def benchmark_env(game: str = "breakout", num_envs: int = 16, seconds: float = 3
         for env in envs:
             env.close()
     by_name = {name: speeds[place] for place, (name, _, _) in enumerate(contestants)}
-    rows = [
+    return [
         {
             "name": name,
             "peer": peer,
@@ -60,25 +55,6 @@ def benchmark_env(game: str = "breakout", num_envs: int = 16, seconds: float = 3
         }
         for name, peer, _ in contestants
     ]
-    return {"machine": machine_facts(), "rows": rows}
-
-
-def machine_facts() -> dict[str, Any]:
-    """Return the processor with its flags, cores, system and versions."""
-    model, flags = platform.machine(), []
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-        values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-        model, flags = values.get("model name", model), values.get("flags", "").split()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "cpu": {"model": model, "flags": flags},
-        "cores": cores,
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in _PACKAGES},
-    }
 
 
 class _Lanes:

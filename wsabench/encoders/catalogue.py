@@ -56,4 +56,5 @@ def build_pretext(name: str, seed: int, size: str = "compact") -> Pretext:
     with preserved_global_generator():
         pretext = PRETEXTS[name]()
     initialise(pretext, seed)
+    pretext.initialise_heads()
     return pretext

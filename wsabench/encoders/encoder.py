@@ -71,6 +71,9 @@ class Pretext(nn.Module, ABC):
     max_gradient_norm: float | None = None
     offsets: tuple[int, int] = (1, 1)
 
+    def initialise_heads(self) -> None:
+        """Set the weights that do not start at random; called after all were drawn."""
+
     @abstractmethod
     def encoders(self) -> tuple[Encoder, ...]:
         """Return the encoders that this stage trains."""
@@ -140,18 +143,18 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
     return module
 
 
-def pixel_weights(frames: torch.Tensor, reference: torch.Tensor, strength: float) -> torch.Tensor:
-    """Return weights of a reconstruction loss that attend to what differs from a reference; their mean is 1.
+def pixel_weights(frames: torch.Tensor, background: torch.Tensor, strength: float) -> torch.Tensor:
+    """Return weights of a reconstruction loss that attend to what differs from the background; their mean is 1.
 
     A ball of five pixels hardly counts in a plain mean squared error; `strength` 0 is that plain error.
 
     Args:
         frames: Luminance in [0, 1], shape (N, 1, 84, 84).
-        reference: The mean frame, shape (1, 84, 84), or for each frame another one of its episode.
-        strength: Additional weight of a pixel that differs from the reference by 1.
+        background: The mean frame, shape (1, 84, 84).
+        strength: Additional weight of a pixel that differs from the background by 1.
 
     Returns:
         Shape (N, 1, 84, 84), float32, without gradient.
     """
-    weights = 1 + strength * (frames - reference).abs()
+    weights = 1 + strength * (frames - background).abs()
     return (weights / weights.mean()).detach()

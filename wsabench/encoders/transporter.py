@@ -119,8 +119,8 @@ def transport(
 class TransporterPretext(Pretext):
     """Reconstruction of a later frame of the episode from transported features of an earlier one.
 
-    No gradient flows through the source frame. The error's pixels are weighted by how much they changed since the source
-    frame (`strength` 0: the paper's plain mean squared error), so that a ball of five pixels is worth a keypoint.
+    No gradient flows through the source frame. The error's pixels are weighted by how far they are from the mean frame
+    (`strength` 0: the paper's plain mean squared error), so that small moving things are worth a keypoint.
     """
 
     name = "transporter"
@@ -153,5 +153,5 @@ class TransporterPretext(Pretext):
             source_features, source_maps = self.features(source), self.keynet(source)
         moved = transport(source_features, self.features(target), source_maps, self.keynet(target))
         error = (self.decoder(moved).float() - target).square()
-        weights = pixel_weights(target, source, self.strength)
+        weights = pixel_weights(target, batch.background, self.strength)
         return {"loss": (weights * error).mean(), "mse": error.mean()}

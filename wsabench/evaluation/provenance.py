@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import wsabench
+from wsabench import machine
 from wsabench.errors import StorageError
 
-_RECORDED = ("wsabench", "ale-py", "gymnasium", "numpy", "opencv-python-headless", "pandas", "pyarrow", "torch")
 BIT_DECIDING = ("ale-py", "torch")
 """Packages whose version is part of the fingerprint."""
 _GIT_SECONDS = 10
@@ -25,7 +23,7 @@ _GIT_SECONDS = 10
 
 def package_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that results depend on; "absent" where not installed."""
-    return {"python": platform.python_version(), **{name: _version(name) for name in _RECORDED}}
+    return {"python": platform.python_version(), **machine.package_versions()}
 
 
 def rom_hash(game: str) -> str:
@@ -63,16 +61,9 @@ def host_summary() -> dict[str, Any]:
     return {
         "system": platform.platform(terse=True),
         "machine": platform.machine(),
-        "processor": _processor_model(),
-        "cores": available_cores(),
+        "processor": machine.cpu_facts()["model"],
+        "cores": machine.available_cores(),
     }
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def command_line() -> str:
@@ -84,14 +75,6 @@ def command_line() -> str:
 def timestamp() -> str:
     """Return the time now, UTC, ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _version(name: str) -> str:
-    """Return a distribution's version, or "absent"."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return wsabench.__version__ if name == "wsabench" else "absent"
 
 
 @lru_cache(maxsize=256)
@@ -111,13 +94,3 @@ def _git(root: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-
-
-def _processor_model() -> str:
-    """Return the processor's model name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown"

@@ -177,7 +177,7 @@ class _Rollout:
         return LaneBatch(
             ids=np.array(rows, dtype=np.int64),
             generators=tuple(lane.generator if lane else self._idle for lane in lanes),
-            episode_starts=np.array([lane.is_start if lane else False for lane in lanes]),
+            episode_starts=np.array([lane is None or lane.is_start for lane in lanes]),
             encoder_operations=tuple(lane.task.encoder_operation if lane else None for lane in lanes),
         )
 

@@ -18,6 +18,7 @@ from wsabench.evaluation.records import Job
 from wsabench.evaluation.result import SCHEMA_VERSION, RunResult, load_result
 from wsabench.evaluation.store import ResultStore
 from wsabench.evaluation.tasks import TaskBoard
+from wsabench.machine import available_cores
 from wsabench.protocol import Protocol
 
 DEFAULT_ROOT = Path("runs")
@@ -143,7 +144,7 @@ def _manifest(plan: Plan) -> dict[str, Any]:
 def _checked_workers(workers: int | None) -> int:
     """Return the number of processes to play in."""
     if workers is None:
-        return provenance.available_cores()
+        return available_cores()
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise SpecError(f"The number of workers is {workers!r}. Allowed: integers from 1, or none for one a core.")
     return workers

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -20,15 +19,15 @@ from wsabench.seeding import generator
 from wsabench.training.frozen import prepare_bank
 from wsabench.training.presets import load_preset
 from wsabench.training.run import make_trainer, make_training_envs, one_thread
+from wsabench.types import BenchRow
 
-BenchRow = dict[str, Any]
-"""`name`, `peer`, `value`, `unit`, `ratio`; a ratio above 1 means better than the peer, None: no peer."""
 PEER = "stable-baselines3 PPO"
+WARM_UP_ROUNDS = 2
 
 
 def benchmark_train(
     game: str = "breakout", agents: Sequence[str] = ("e2e", "wsa"), preset: str = "compact", num_rounds: int = 3
-) -> dict[str, list[BenchRow]]:
+) -> list[BenchRow]:
     """Measure training steps a second on one thread: rollout, encoders, updates, everything.
 
     The contestants take turns, one update each, so that a change of the machine's speed hits all alike; the median
@@ -42,7 +41,7 @@ def benchmark_train(
         num_rounds: Updates a contestant.
 
     Returns:
-        `{"rows": [...]}` in steps/s.
+        Rows in steps/s.
     """
     with ExitStack() as stack:
         stack.enter_context(one_thread())
@@ -53,13 +52,12 @@ def benchmark_train(
             contestants[PEER] = peer
         speeds = _take_turns(contestants, num_rounds)
     baseline = speeds.get(PEER)
-    rows = [_row(name, speeds[name], "steps/s", PEER if baseline else None, baseline) for name in agents]
-    return {"rows": rows}
+    return [_row(name, speeds[name], "steps/s", PEER if baseline else "", baseline) for name in agents]
 
 
 def benchmark_encode(
     names: Sequence[str] = ("sr", "oke", "okk", "vos", "ae"), batch_size: int = 16, num_rounds: int = 20
-) -> dict[str, list[BenchRow]]:
+) -> list[BenchRow]:
     """Measure milliseconds an observation of each encoder on one thread, against the same encoder in float32.
 
     Args:
@@ -68,28 +66,28 @@ def benchmark_encode(
         num_rounds: Passes; the median counts.
 
     Returns:
-        `{"rows": [...]}` in ms/observation.
+        Rows in ms/observation; `all` is all of them in one pass.
     """
     frames = generator(0, "bench").integers(0, 256, (64, 4, 84, 84)).astype("uint8")
     stacks = torch.from_numpy(frames)
-    rows = []
+    groups = {name: (name,) for name in names} | ({"all": tuple(names)} if len(names) > 1 else {})
     with one_thread():
-        for name in names:
-            banks = {
-                label: EncoderBank.random((name,), name, seed=0, calibration_frames=stacks, dtype=dtype)
-                for label, dtype in (("ours", None), ("float32", torch.float32))
-            }
-            times: dict[str, list[float]] = {label: [] for label in banks}
-            for turn in range(num_rounds + 2):
-                for label, bank in banks.items():
-                    seconds = _seconds(lambda bank=bank: bank.embed(stacks[:batch_size]))
-                    if turn >= 2:
-                        times[label].append(1000 * seconds / batch_size)
-            value, other = (statistics.median(times[label]) for label in ("ours", "float32"))
-            rows.append(
-                {"name": name, "peer": "float32", "value": value, "unit": "ms/observation", "ratio": other / value}
-            )
-    return {"rows": rows}
+        return [_encode_row(label, group, stacks, batch_size, num_rounds) for label, group in groups.items()]
+
+
+def _encode_row(label: str, names: tuple[str, ...], stacks: torch.Tensor, batch_size: int, num_rounds: int) -> BenchRow:
+    banks = {
+        kind: EncoderBank.random(names, names[0], seed=0, calibration_frames=stacks, dtype=dtype)
+        for kind, dtype in (("ours", None), ("float32", torch.float32))
+    }
+    times: dict[str, list[float]] = {kind: [] for kind in banks}
+    for turn in range(num_rounds + WARM_UP_ROUNDS):
+        for kind, bank in banks.items():
+            seconds = _seconds(lambda bank=bank: bank.embed(stacks[:batch_size]))
+            if turn >= WARM_UP_ROUNDS:
+                times[kind].append(1000 * seconds / batch_size)
+    value, other = (statistics.median(times[kind]) for kind in ("ours", "float32"))
+    return {"name": label, "peer": "float32", "value": value, "unit": "ms/observation", "ratio": other / value}
 
 
 def _contestant(name: str, game: str, preset: str, folder: Path, stack: ExitStack) -> Callable[[], int]:
@@ -150,7 +148,7 @@ def _take_turns(contestants: dict[str, Callable[[], int]], num_rounds: int) -> d
     return {name: statistics.median(values) for name, values in speeds.items()}
 
 
-def _row(name: str, value: float, unit: str, peer: str | None, other: float | None) -> BenchRow:
+def _row(name: str, value: float, unit: str, peer: str, other: float | None) -> BenchRow:
     ratio = None if other is None else value / other
     return {"name": name, "peer": peer, "value": value, "unit": unit, "ratio": ratio}
 

@@ -26,8 +26,8 @@ from wsabench.training.probe_data import ProbeSamples, ProbeTarget, RamVariable,
 from wsabench.training.probe_fit import logistic_score, principal_features, ridge_score
 from wsabench.training.progress import Reporter, SilentReporter
 
-NUM_FRAMES = 40_000
-NUM_SAMPLES = 3_000
+NUM_FRAMES = 60_000
+NUM_SAMPLES = 4_000
 NUM_TWINS = 3
 PIXELS = "pixels"
 PIXEL_SIZE = 21

@@ -17,7 +17,7 @@ FEW_VALUES = 8
 """Variables with up to this many values are classified (logistic probe), others regressed (ridge probe)."""
 SMALLEST_SHARE = 0.05
 """A variable whose values besides the most frequent one make up less than this in any part is left out as constant."""
-SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
+SHARES = {"train": 0.45, "validation": 0.15, "test": 0.4}
 """Shares of the episodes."""
 
 

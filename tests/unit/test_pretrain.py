@@ -1,0 +1,161 @@
+"""Pre-training: losses fall, a killed run continues to the same weights, files are written."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from sprites import SpriteSource
+
+from wsabench.encoders import PRETEXTS, EncoderBank, build_pretext, load_encoder
+from wsabench.errors import CheckpointError, SpecError, UnknownNameError
+from wsabench.training import pretrain_loop
+from wsabench.training.frames import collect_frames
+from wsabench.training.pretrain import pretrain
+from wsabench.training.pretrain_loop import draw_batch, load_stage, mean_frame, save_stage, start_stage, train_stage
+from wsabench.training.progress import SilentReporter
+
+STEPS = {"ae": 60, "sr": 10, "transporter": 12, "vos": 8}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("frames") / "store"
+    return collect_frames(SpriteSource(), path, game="sprites", num_frames=1_200, seed=0)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("WSABENCH_HOME", str(tmp_path / "home"))
+
+
+def run(store, checkpoint, name, num_steps, state=None):
+    state = state or start_stage(build_pretext(name, seed=1))
+    train_stage(state, store, num_steps, seed=0, checkpoint=checkpoint, reporter=SilentReporter())
+    return state
+
+
+@pytest.mark.parametrize(("name", "part", "num_steps"), [("ae", "loss", 100), ("sr", "local_local", 100)])
+def test_the_loss_falls_on_moving_sprites(store, tmp_path, name, part, num_steps):
+    curve = run(store, tmp_path / "checkpoint", name, num_steps).curve
+    assert curve[-1][part] < 0.92 * curve[0][part]
+    assert [row["step"] for row in curve] == [*range(50, num_steps, 50), num_steps]
+
+
+@pytest.mark.slow
+def test_keypoints_land_on_the_sprites(store, tmp_path):
+    state = run(store, tmp_path / "checkpoint", "transporter", 600)
+    assert state.curve[-1]["loss"] < 0.5 * state.curve[0]["loss"]
+    index = store.positions()[::5]
+    newest = torch.from_numpy(store.stacks(index)[:, -1:]).float() / 255
+    state.pretext.eval()
+    with torch.inference_mode():
+        points = state.pretext.keynet.keypoints(newest).numpy()
+    places = store.ram[index][:, [1, 0]].astype(float)
+    correlations = [
+        min(abs(np.corrcoef(points[:, k, axis], places[:, axis])[0, 1]) for axis in range(2)) for k in range(4)
+    ]
+    assert max(correlations) > 0.9
+
+
+@pytest.mark.slow
+def test_segmentation_explains_motion(store, tmp_path):
+    curve = run(store, tmp_path / "checkpoint", "vos", 600).curve
+    assert curve[-1]["loss"] < 0.9 * curve[0]["loss"]
+
+
+@pytest.mark.parametrize("name", list(PRETEXTS))
+def test_a_killed_stage_continues_to_the_same_weights(store, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(pretrain_loop, "LOG_STEPS", 3)
+    whole = run(store, tmp_path / "whole", name, 7)
+    run(store, tmp_path / "killed", name, 3)
+    state = start_stage(build_pretext(name, seed=55))
+    load_stage(tmp_path / "killed", state)
+    assert state.step == 3
+    resumed = run(store, tmp_path / "killed", name, 7, state)
+    for key, value in whole.pretext.state_dict().items():
+        assert torch.equal(value, resumed.pretext.state_dict()[key]), key
+    for row, other in zip(whole.curve, resumed.curve, strict=True):
+        assert {**row, "seconds": 0} == {**other, "seconds": 0}
+
+
+def test_checkpoints_are_written_while_training(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrain_loop, "LOG_STEPS", 2)
+    monkeypatch.setattr(pretrain_loop, "CHECKPOINT_SECONDS", 0.0)
+    steps = []
+    monkeypatch.setattr(pretrain_loop, "save_stage", lambda _path, state: steps.append(state.step))
+    run(store, tmp_path / "checkpoint", "ae", 5)
+    assert steps == [2, 4, 5]
+
+
+def test_the_global_generator_is_left_alone(store, tmp_path):
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    run(store, tmp_path / "checkpoint", "ae", 2)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_batches_are_pairs_of_one_episode(store):
+    pretext = build_pretext("transporter", seed=0)
+    positions = store.positions(pretext.offsets[1])
+    batch = draw_batch(store, positions, pretext, np.random.default_rng(0))
+    frames = [torch.from_numpy(np.array(store.frames)).float() / 255]
+    for first, second in zip(batch.first, batch.second, strict=True):
+        at, later = (int((frames[0] == stack[-1]).all(2).all(1).nonzero()[0]) for stack in (first, second))
+        assert 1 <= later - at <= 20
+        assert store.episodes[at] == store.episodes[later]
+    assert float(mean_frame(store).max()) <= 255
+
+
+def test_foreign_and_damaged_checkpoints_are_named(store, tmp_path):
+    path = tmp_path / "ae.safetensors"
+    save_stage(path, run(store, tmp_path / "x", "ae", 2))
+    with pytest.raises(CheckpointError, match=r"not a checkpoint of the stage sr. Delete it"):
+        load_stage(path, start_stage(build_pretext("sr", seed=0)))
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(CheckpointError, match=r"damaged.*Delete it"):
+        load_stage(path, start_stage(build_pretext("ae", seed=0)))
+
+
+def test_pretrain_writes_every_encoder_and_curve(tmp_path):
+    result = pretrain("breakout", tmp_path / "out", frames=300, steps=STEPS, source=SpriteSource())
+    assert set(result.encoders) == {"ae", "sr", "oke", "okk", "vos"}
+    assert set(result.curves) == set(STEPS)
+    bank = EncoderBank.load("breakout", directory=tmp_path / "out")
+    assert bank.source == "pretrained"
+    metadata = load_encoder(result.encoders["okk"]).metadata
+    assert (metadata["steps"], metadata["frames"], metadata["seed"], metadata["game"]) == ("12", "300", "0", "breakout")
+    rows = list(csv.DictReader(result.curves["ae"].open()))
+    assert [row["step"] for row in rows] == ["50", "60"]
+    assert sum(path.stat().st_size for path in result.encoders.values()) < 4 * 2**20
+
+
+def test_a_second_run_continues_and_a_fresh_one_agrees(tmp_path):
+    def go(out, steps, **options):
+        result = pretrain("breakout", tmp_path / out, frames=200, steps=steps, source=SpriteSource(), **options)
+        return load_file(result.encoders["ae"])
+
+    whole = go("a", {"ae": 60})
+    go("b", {"ae": 50}, resume=False)
+    continued = go("b", {"ae": 60})
+    assert all(torch.equal(whole[name], continued[name]) for name in whole)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"steps": {"ea": 3}}, UnknownNameError, "Unknown pre-training stage 'ea'. Did you mean 'ae'"),
+        ({"steps": {"ae": 0}}, SpecError, "steps of the stage ae are 0. Allowed: integers from 1"),
+        ({"size": "compct"}, UnknownNameError, "Unknown encoder size 'compct'. Did you mean 'compact'"),
+        ({"frames": 3}, SpecError, "number of frames is 3"),
+    ],
+)
+def test_bad_input_stops_before_the_first_frame(options, error, message):
+    with pytest.raises(error, match=message):
+        pretrain("breakout", source=SpriteSource(), **options)
+
+
+def test_an_unknown_game_is_named():
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'breakout'"):
+        pretrain("brekout", frames=100)

@@ -1,0 +1,184 @@
+"""Probes: they find what is there and nothing else, and no episode is on both sides."""
+
+import numpy as np
+import pytest
+from sprites import VARIABLES, SpriteSource
+
+from wsabench.errors import SpecError, UnknownNameError
+from wsabench.training.frames import collect_frames
+from wsabench.training.pretrain import pretrain
+from wsabench.training.probe import compare_with_twins, probe
+from wsabench.training.probe_data import decode, draw_samples, probe_targets, split_by_episode
+from wsabench.training.probe_fit import PENALTIES, logistic_score, principal_features, ridge_score
+
+
+def draws(count=900, features=60, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng, rng.normal(size=(count, features)).astype(np.float32)
+
+
+def parts(values):
+    return values[:500], values[500:700], values[700:]
+
+
+def test_ridge_recovers_a_linear_variable_and_nothing_from_noise():
+    rng, x = draws()
+    linear = x @ rng.normal(size=60) + 5
+    targets = np.stack([linear, rng.normal(size=900)], axis=1)
+    scores = ridge_score(principal_features(*parts(x)), *parts(targets))
+    assert scores[0] > 0.999
+    assert abs(scores[1]) < 0.1
+
+
+def test_ridge_equals_the_textbook_solution():
+    rng, x = draws(features=30)
+    y = (x @ rng.normal(size=30) + rng.normal(size=900))[:, None]
+    train, validation, test = parts(x)
+    mean = train.mean(0)
+    length = np.square(train - mean).sum(1).mean()
+    fitted = []
+    for penalty in PENALTIES:
+        centred = (train - mean) / np.sqrt(length)
+        weights = np.linalg.solve(centred.T @ centred + penalty * np.eye(30), centred.T @ (y[:500] - y[:500].mean()))
+        errors = [
+            1
+            - np.square((part - mean) / np.sqrt(length) @ weights + y[:500].mean() - actual).sum()
+            / np.square(actual - actual.mean()).sum()
+            for part, actual in ((validation, y[500:700]), (test, y[700:]))
+        ]
+        fitted.append(errors)
+    best = max(fitted, key=lambda pair: pair[0])[1]
+    assert ridge_score(principal_features(*parts(x)), *parts(y))[0] == pytest.approx(best, abs=1e-3)
+
+
+def test_principal_features_keep_inner_products():
+    _, x = draws(features=2_000)
+    features = principal_features(*parts(x))
+    train, validation, _ = (part - x[:500].mean(0) for part in parts(x))
+    scale = np.square(train).sum(1).mean()
+    assert np.allclose(features.validation @ features.train.T, validation @ train.T / scale, atol=1e-4)
+    assert np.square(features.train).sum(1).mean() == pytest.approx(1.0, abs=1e-4)
+
+
+def test_features_that_never_change_score_zero():
+    x = np.ones((900, 20), np.float32)
+    features = principal_features(*parts(x))
+    y = np.random.default_rng(0).normal(size=(900, 1))
+    assert ridge_score(features, *parts(y))[0] == pytest.approx(0.0, abs=0.05)
+
+
+def test_logistic_separates_classes_and_scores_zero_on_noise():
+    rng, x = draws()
+    classes = (x[:, :3] @ np.array([[2.0, 0, -2], [0, 2, -2], [1, -1, 0]])).argmax(1)
+    features = principal_features(*parts(x))
+    assert logistic_score(features, *parts(classes)) > 0.7
+    assert abs(logistic_score(features, *parts(rng.integers(0, 3, 900)))) < 0.15
+
+
+def test_a_class_missing_in_training_is_no_error():
+    _, x = draws()
+    classes = (x[:, 0] > 0).astype(np.int64)
+    classes[-1] = 2
+    assert logistic_score(principal_features(*parts(x)), *parts(classes)) > 0.5
+
+
+def test_episodes_never_straddle_the_split():
+    episodes = np.repeat(np.arange(40), 7).astype(np.int32)
+    split = split_by_episode(episodes, seed=3)
+    assert {name: len(set(episodes[rows])) for name, rows in split.items()} == {
+        "train": 18,
+        "validation": 6,
+        "test": 16,
+    }
+    assert sorted(np.concatenate(list(split.values()))) == list(range(280))
+    for name, rows in split.items():
+        others = np.concatenate([episodes[other] for key, other in split.items() if key != name])
+        assert not set(episodes[rows]) & set(others)
+    again, other = split_by_episode(episodes, seed=3), split_by_episode(episodes, seed=4)
+    assert np.array_equal(split["test"], again["test"])
+    assert not np.array_equal(split["test"], other["test"])
+
+
+@pytest.mark.parametrize(("count", "fine"), [(9, False), (10, True)])
+def test_too_few_episodes(count, fine):
+    episodes = np.arange(count).astype(np.int32)
+    if fine:
+        assert len(split_by_episode(episodes, 0)["train"]) == 4
+        return
+    with pytest.raises(SpecError, match=r"9 episodes. Probes need at least 10"):
+        split_by_episode(episodes, 0)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "byte", "number"),
+    [
+        ("raw", 200, 200),
+        ("signed", 254, -2),
+        ("bcd", 0x47, 47),
+        ("bcd (low nibble = hundreds)", 3, 3),
+        ("bit 7", 0x80, 1),
+        ("bit 3", 0x07, 0),
+        ("bitfield", 0b1011, 3),
+        ("palette index", 70, 70),
+    ],
+)
+def test_encodings(encoding, byte, number):
+    assert decode(np.array([byte], np.uint8), encoding)[0] == number
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Encoders of a few steps, and the environment they are in."""
+    folder = tmp_path_factory.mktemp("probe")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WSABENCH_HOME", str(folder / "home"))
+        pretrain("breakout", folder / "out", frames=300, steps={"ae": 5, "transporter": 2}, source=SpriteSource())
+        options = {"directory": folder / "out", "source": SpriteSource(), "variables": VARIABLES, "frames": 1_500}
+        table = probe("breakout", ["ae", "okk"], samples=700, twins=2, **options)
+        yield table, lambda *names, **more: probe("breakout", names, **(options | more))
+
+
+def test_targets_are_the_verified_variables_that_change(tmp_path):
+    store = collect_frames(SpriteSource(), tmp_path / "store", game="sprites", num_frames=1_000)
+    targets, constant = probe_targets(VARIABLES, draw_samples(store, 400, seed=0))
+    kinds = {target.name: target.kind for target in targets}
+    assert kinds == {"x": "number", "y": "number", "noise": "number", "side": "classes"}
+    assert constant == ["constant"]
+
+
+def test_the_table_has_every_contestant_and_variable(trained):
+    table, _ = trained
+    assert list(table.columns) == ["contestant", "twin", "variable", "kind", "score"]
+    assert table.groupby(["contestant", "twin"], dropna=False).size().to_dict().values().__len__() == 7
+    assert set(table.variable) == {"x", "y", "noise", "side", "mean"}
+    assert table.attrs["constant"] == ["constant"]
+    assert set(table.attrs["hashes"]) == {"ae", "okk"}
+
+
+def test_pixels_tell_the_place_and_not_the_noise(trained):
+    table, _ = trained
+    pixels = table[table.contestant == "pixels"].set_index("variable").score
+    assert pixels["x"] > 0.4
+    assert pixels["side"] > 0.4
+    assert pixels["noise"] < 0.1
+    expected = np.mean([min(1, max(0, pixels[name])) for name in ("x", "y", "noise", "side")])
+    assert pixels["mean"] == pytest.approx(expected)
+
+
+def test_the_comparison_is_drawn_from_the_table(trained):
+    table, _ = trained
+    means = table[(table.variable == "mean") & (table.contestant == "ae")].set_index("twin").score
+    row = compare_with_twins(table).loc["ae"]
+    assert row.best_twin == max(means[0], means[1])
+    assert row.twins == pytest.approx((means[0] + means[1]) / 2)
+    assert row.beats_twins == (row.pretrained > row.best_twin)
+
+
+def test_probe_refuses_bad_input(trained):
+    _, go = trained
+    with pytest.raises(UnknownNameError, match=r"Unknown encoder 'aee'. Did you mean 'ae'"):
+        go("aee")
+    with pytest.raises(SpecError, match="9000 probe samples were asked for"):
+        go("ae", samples=9_000)
+    with pytest.raises(SpecError, match="No verified RAM variable of 'breakout' changes"):
+        go("ae", samples=700, variables={"constant": VARIABLES["constant"]})

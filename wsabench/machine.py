@@ -1,0 +1,58 @@
+"""What machine and which versions a number comes from: processor, flags that matter for speed, packages."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from wsabench import __version__
+
+PACKAGES = ("wsabench", "ale-py", "gymnasium", "numpy", "opencv-python-headless", "pandas", "pyarrow", "scipy", "torch")
+"""Distributions that results depend on."""
+ABSENT = "absent"
+SPEED_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+
+
+def package_versions(names: Sequence[str] | None = None) -> dict[str, str]:
+    """Return the installed version of each distribution (by default `PACKAGES`); "absent" where it is not installed."""
+    versions = {}
+    for name in PACKAGES if names is None else names:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = __version__ if name == "wsabench" else ABSENT  # a checkout on the path is not installed
+    return versions
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_facts(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
+    """Return the processor's `model` and which of the `flags` that matter for speed it has; none where not Linux."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {"model": platform.processor() or platform.machine(), "flags": []}
+    values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    present = set(values.get("flags", "").split())
+    return {
+        "model": values.get("model name", platform.machine()),
+        "flags": [flag for flag in SPEED_FLAGS if flag in present],
+    }
+
+
+def machine_facts() -> dict[str, Any]:
+    """Return processor, cores, system and versions. No names, no addresses."""
+    return {
+        "cpu": cpu_facts(),
+        "cores": available_cores(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": package_versions(),
+    }
