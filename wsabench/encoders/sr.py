@@ -23,8 +23,7 @@ class StateEncoder(Encoder):
     def __init__(self) -> None:
         """Build the layers."""
         super().__init__()
-        self.trunk = nn.Sequential(conv(4, 32, 8, 4, padding=0), conv(32, 32, 4, 2), conv(32, 32, 3))
-        self.trunk[1][0].padding = (1, 1)
+        self.trunk = nn.Sequential(conv(4, 32, 8, 4, padding=0), conv(32, 32, 4, 2, padding=1), conv(32, 32, 3))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return local features, shape (N, 32, 10, 10), not negative."""

@@ -125,8 +125,8 @@ class SegmentationPretext(Pretext):
     Some things differ from the paper, for runs of thousands of steps instead of hundreds of thousands:
 
     - the learning rate is three times as high, and translations start at zero;
-    - DSSIM is averaged over the frame and the frame pooled by 2 and by 4, because a ball that moves further than its size
-      gives no gradient at full resolution;
+    - DSSIM is averaged over the frame and the frame pooled by 2 and by 4, because a ball that moves further than its
+      size gives no gradient at full resolution;
     - its windows are weighted by how much moved in them (`strength` 0: not weighted);
     - a small decoder reconstructs the newer frame from the masks (`own_weight` 0: no), with the weighted error of the
       autoencoder: else the masks forget all that stands still, lives and bricks among it.
@@ -137,7 +137,7 @@ class SegmentationPretext(Pretext):
     batch_size = 32
     max_gradient_norm = 5.0
 
-    def __init__(self, strength: float = 100.0, own_weight: float = 1.0) -> None:
+    def __init__(self, strength: float = 100.0, own_weight: float = 8.0) -> None:
         """Build the encoder, the head for translations and the decoder of the masks."""
         super().__init__()
         self.strength, self.own_weight = strength, own_weight

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from typing import Protocol as TypingProtocol
 
 import numpy as np
@@ -127,7 +128,7 @@ def collect_frames(
     num_shards = -(-num_frames // shard_frames)
     wanted = {"format": FORMAT, "game": game, "seed": seed, "num_shards": num_shards, "shard_frames": shard_frames}
     finished = _open_or_create(path, wanted)
-    arrays = {name: _load_array(path, name, "r+") for name in _ARRAYS}
+    arrays = _load_arrays(path, "r+")
     reporter = reporter or SilentReporter()
     reporter.start("collect frames", num_shards * shard_frames, "steps")
     reporter.advance(finished * shard_frames)
@@ -153,13 +154,13 @@ def open_frames(path: Path) -> FrameStore:
         raise StorageError(
             f"{path} holds {meta['finished_shards']} of {meta['num_shards']} shards. Collect again to finish the store."
         )
-    arrays = {name: _load_array(path, name, "r") for name in _ARRAYS}
+    arrays = _load_arrays(path, "r")
     if len({len(array) for array in arrays.values()} | {meta["num_shards"] * meta["shard_frames"]}) != 1:
         raise StorageError(f"{path} is damaged: its arrays differ in length. Delete the folder and collect again.")
     return FrameStore(path=path, game=meta["game"], seed=meta["seed"], **arrays)
 
 
-def _play_shard(source: StepSource, rows: dict[str, npt.NDArray[np.generic]], shard: int, seed: int, game: str) -> None:
+def _play_shard(source: StepSource, rows: dict[str, npt.NDArray[Any]], shard: int, seed: int, game: str) -> None:
     rng = seeding.generator(seed, "frames", game, shard)
     episode = (shard << 12) - 1
     ended, hold, action = True, 0, 0
@@ -180,7 +181,7 @@ def _play_shard(source: StepSource, rows: dict[str, npt.NDArray[np.generic]], sh
         rows["episodes"][row] = episode
 
 
-def _open_or_create(path: Path, wanted: dict[str, object]) -> int:
+def _open_or_create(path: Path, wanted: dict[str, Any]) -> int:
     if (path / "store.json").exists():
         found = _read_meta(path)
         different = [key for key in wanted if found.get(key) != wanted[key]]
@@ -189,7 +190,7 @@ def _open_or_create(path: Path, wanted: dict[str, object]) -> int:
             raise StorageError(f"{path} holds other frames: {facts}. Delete the folder or choose another place.")
         return int(found["finished_shards"])
     make_dir(path)
-    num_rows = int(str(wanted["num_shards"])) * int(str(wanted["shard_frames"]))
+    num_rows = wanted["num_shards"] * wanted["shard_frames"]
     try:
         for name, (dtype, shape) in _ARRAYS.items():
             np.lib.format.open_memmap(path / f"{name}.npy", mode="w+", dtype=dtype, shape=(num_rows, *shape)).flush()
@@ -199,7 +200,7 @@ def _open_or_create(path: Path, wanted: dict[str, object]) -> int:
     return 0
 
 
-def _read_meta(path: Path) -> dict[str, object]:
+def _read_meta(path: Path) -> dict[str, Any]:
     try:
         meta = json.loads((path / "store.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -209,11 +210,12 @@ def _read_meta(path: Path) -> dict[str, object]:
     return meta
 
 
-def _load_array(path: Path, name: str, mode: str) -> npt.NDArray[np.generic]:
-    try:
-        array = np.load(path / f"{name}.npy", mmap_mode=mode, allow_pickle=False)  # pyright: ignore[reportArgumentType]
-    except (OSError, ValueError) as error:
-        raise StorageError(
-            f"{path / name}.npy cannot be read: {error}. Delete the folder and collect again."
-        ) from error
-    return array
+def _load_arrays(path: Path, mode: str) -> dict[str, np.memmap[Any, Any]]:
+    arrays = {}
+    for name in _ARRAYS:
+        try:
+            arrays[name] = np.lib.format.open_memmap(path / f"{name}.npy", mode=mode)
+        except (OSError, ValueError) as error:
+            message = f"{path / name}.npy cannot be read: {error}. Delete the folder and collect again."
+            raise StorageError(message) from error
+    return arrays

@@ -31,6 +31,8 @@ NUM_SAMPLES = 4_000
 NUM_TWINS = 3
 PIXELS = "pixels"
 PIXEL_SIZE = 21
+MAP_SIZE = 10
+"""Maps are averaged down to at most this height and width, so that contestants have comparable numbers of features."""
 BATCH = 64
 MEAN = "mean"
 
@@ -53,8 +55,8 @@ def probe(  # noqa: PLR0913 - the public contract
     Variables with many values get a ridge probe, scored by R^2; those with few a logistic probe, scored by accuracy
     relative to a constant guess. Both scores are 1 for perfect and 0 for a constant prediction; in the mean over
     variables they are clipped to 0..1. Variables that hardly change in random play are left out and listed in
-    `attrs["constant"]`. Embeddings are standardised as agents get them. The frames are played with seeds that
-    pre-training does not use.
+    `attrs["constant"]`. Embeddings are standardised as agents get them, maps averaged down to at most 10 x 10. The
+    frames are played with seeds that pre-training does not use.
 
     Args:
         game: The game's id.
@@ -82,7 +84,7 @@ def probe(  # noqa: PLR0913 - the public contract
     for name in names:
         if name not in ENCODERS:
             raise unknown_name("encoder", name, ENCODERS)
-    variables = load_game(game).ram if variables is None else variables
+    known: Mapping[str, RamVariable] = load_game(game).ram if variables is None else variables
     reporter = reporter or SilentReporter()
     bank = EncoderBank.load(game, names, context=names[0], directory=directory)
     path = state_dir() / "probing" / f"{game}-frames{frames}-seed{seed}"
@@ -91,12 +93,12 @@ def probe(  # noqa: PLR0913 - the public contract
         source or LaneSource(game), path, game=game, num_frames=frames, seed=store_seed, reporter=reporter
     )
     data = draw_samples(store, samples, seed)
-    targets, constant = probe_targets(variables, data)
+    targets, constant = probe_targets(known, data)
     if not targets:
         raise SpecError(
             f"No verified RAM variable of {game!r} changes in {frames} steps of random play. Use more frames."
         )
-    banks = {None: bank}
+    banks: dict[int | None, EncoderBank] = {None: bank}
     calibration = torch.from_numpy(data.stacks[data.parts["train"][:1_024]])
     for twin in range(twins):
         twin_seed = seeding.integer_seed(seed, "probe-twin", twin)
@@ -117,16 +119,20 @@ def compare_with_twins(table: pd.DataFrame) -> pd.DataFrame:
         Index: encoder. Columns: `pretrained`, `twins` (mean over twins), `best_twin`, `pixels`, and `beats_twins`, true
         where the encoder is above every twin.
     """
-    means = table[table.variable == MEAN]
-    pixels = float(means[means.contestant == PIXELS].score.iloc[0])
+    means = table.loc[table["variable"] == MEAN]
+    pixels = float(means.loc[means["contestant"] == PIXELS, "score"].iloc[0])
     rows = {}
-    for name, group in means[means.contestant != PIXELS].groupby("contestant", sort=False):
-        trained = float(group[group.twin.isna()].score.iloc[0])
-        others = group[group.twin.notna()].score
-        best = float(others.max())
-        rows[name] = (trained, float(others.mean()), best, pixels, bool(trained > best))
-    columns = ["pretrained", "twins", "best_twin", "pixels", "beats_twins"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    for name, group in means.loc[means["contestant"] != PIXELS].groupby("contestant", sort=False):
+        trained = float(group.loc[group["twin"].isna(), "score"].iloc[0])
+        others = group.loc[group["twin"].notna(), "score"]
+        rows[name] = {
+            "pretrained": trained,
+            "twins": float(others.mean()),
+            "best_twin": float(others.max()),
+            "pixels": pixels,
+            "beats_twins": bool(trained > others.max()),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _score_all(
@@ -141,11 +147,17 @@ def _score_all(
     reporter.advance(1)
     for name in names:
         for twin, bank in banks.items():
-            embedding = torch.cat([bank.embed(part, [name])[name].float() for part in stacks.split(BATCH)])
-            rows += _rows(name, twin, _scores(embedding.flatten(1).numpy(), data, targets), targets)
+            embedding = torch.cat([_pooled(bank.embed(part, [name])[name].float()) for part in stacks.split(BATCH)])
+            rows += _rows(name, twin, _scores(embedding.numpy(), data, targets), targets)
             reporter.advance(1, mean=float(str(rows[-1]["score"])))
     reporter.finish()
     return pd.DataFrame(rows).astype({"twin": "Int64"})
+
+
+def _pooled(embedding: torch.Tensor) -> torch.Tensor:
+    if embedding.ndim == 4 and embedding.shape[-1] > MAP_SIZE:
+        embedding = adaptive_avg_pool2d(embedding, MAP_SIZE)
+    return embedding.flatten(1)
 
 
 def _scores(embedding: npt.NDArray[np.float32], data: ProbeSamples, targets: Sequence[ProbeTarget]) -> dict[str, float]:

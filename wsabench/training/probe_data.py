@@ -24,9 +24,20 @@ SHARES = {"train": 0.45, "validation": 0.15, "test": 0.4}
 class RamVariable(Protocol):
     """What of the catalogue's record is read here."""
 
-    index: int
-    encoding: str
-    confidence: str
+    @property
+    def index(self) -> int:
+        """Address, 0 to 127."""
+        ...
+
+    @property
+    def encoding(self) -> str:
+        """As in the RAM map."""
+        ...
+
+    @property
+    def confidence(self) -> str:
+        """`verified` or `annotated`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,7 @@ def decode(ram_byte: npt.NDArray[np.uint8], encoding: str) -> npt.NDArray[np.flo
     if word == "signed":
         return ram_byte.view(np.int8).astype(np.float64)
     if word == "bcd":
-        return (10.0 * (ram_byte >> 4)) + (ram_byte & 15)
+        return ((ram_byte >> 4) * 10.0 + (ram_byte & 15)).astype(np.float64)
     if word == "bit":
         return ((ram_byte >> int(encoding.split(" ")[1])) & 1).astype(np.float64)
     if word == "bitfield":

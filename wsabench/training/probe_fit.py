@@ -1,8 +1,8 @@
 """Linear probes in dual form: ridge regression and logistic regression on the same features.
 
-Contestants have from a thousand to fourteen thousand features. Every one is treated alike: features are centred at the
-training mean and divided by the embedding's overall root mean square, and the probe works with the samples' inner
-products, so its cost and its hyper-parameter grid do not depend on the number of features.
+Every contestant is treated alike: features are centred at the training mean and divided by their overall root mean
+square, and the probe works with the samples' inner products, so its cost and its hyper-parameter grid do not depend on
+the number of features.
 """
 
 from __future__ import annotations
