@@ -4,7 +4,6 @@ from wsabench.agents.building import build_agent
 from wsabench.agents.checkpoint import (
     AgentCheckpoint,
     AgentMeta,
-    package_versions,
     read_checkpoint,
     save_checkpoint,
 )
@@ -35,7 +34,6 @@ __all__ = [
     "load_bank",
     "load_policy",
     "load_spec",
-    "package_versions",
     "read_checkpoint",
     "save_checkpoint",
     "wrap_policy",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -12,11 +11,13 @@ from typing import Any, NamedTuple, Self
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from wsabench.agents.network import ActorCritic
 from wsabench.agents.spec import AgentSpec
 from wsabench.errors import CheckpointError, SpecError
+from wsabench.machine import package_versions
 from wsabench.resources import atomic_path
 
 FORMAT = "wsabench-agent-1"
@@ -51,7 +52,7 @@ class AgentMeta:
             steps=steps,
             training=job["preset"],
             encoder_hashes=job["encoder_hashes"],
-            versions=package_versions(),
+            versions=package_versions(_PACKAGES),
         )
 
 
@@ -64,15 +65,14 @@ class AgentCheckpoint(NamedTuple):
     """SHA-256 of the file."""
 
 
-def package_versions() -> dict[str, str]:
-    """Return the installed versions of what training depends on."""
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+def weights_hash(weights: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of tensors with their names, types and shapes, hexadecimal."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        value = weights[name].detach().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.view(torch.uint8).numpy().tobytes() if value.dim() else value.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def save_checkpoint(path: Path, weights: Mapping[str, Tensor], meta: AgentMeta) -> None:
@@ -86,7 +86,8 @@ def save_checkpoint(path: Path, weights: Mapping[str, Tensor], meta: AgentMeta) 
     Raises:
         StorageError: The file cannot be written.
     """
-    text = json.dumps({"format": FORMAT, **asdict(meta), "spec": meta.spec.to_dict()}, sort_keys=True)
+    told = {**asdict(meta), "spec": meta.spec.to_dict(), "weights_sha256": weights_hash(weights)}
+    text = json.dumps({"format": FORMAT, **told}, sort_keys=True)
     tensors = {name: weights[name].detach().contiguous() for name in sorted(weights)}
     with atomic_path(path) as temporary:
         # One key: the order of several is not fixed, and with it the file's hash.
@@ -108,7 +109,12 @@ def read_checkpoint(path: Path) -> AgentCheckpoint:
             header = json.loads((file.metadata() or {}).get("agent", "{}"))
     except (OSError, safetensors.SafetensorError, ValueError) as error:
         raise CheckpointError(f"The checkpoint {path} is damaged: {error}. Restore it, or train again.") from error
-    return AgentCheckpoint(_parse_meta(header, path), weights, hashlib.sha256(content).hexdigest())
+    meta = _parse_meta(header, path)
+    if header.get("weights_sha256") != weights_hash(weights):
+        raise CheckpointError(
+            f"The checkpoint {path} is damaged: its weights are not those that were saved. Restore it, or train again."
+        )
+    return AgentCheckpoint(meta, weights, hashlib.sha256(content).hexdigest())
 
 
 def _parse_meta(header: Any, path: Path) -> AgentMeta:
