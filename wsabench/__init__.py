@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from wsabench.version import __version__
+
 if TYPE_CHECKING:
     from wsabench.agents import load_agent
     from wsabench.emulator import make, make_vec
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from wsabench.evaluation import RunResult, run
     from wsabench.protocol import Protocol
     from wsabench.types import LaneBatch, Policy
-
-__version__ = "0.1.0"
 
 __all__ = [
     "LaneBatch",

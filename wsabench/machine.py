@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from wsabench import __version__
+from wsabench.version import __version__
 
 PACKAGES = ("wsabench", "ale-py", "gymnasium", "numpy", "opencv-python-headless", "pandas", "pyarrow", "scipy", "torch")
 """Distributions that results depend on."""

@@ -24,6 +24,7 @@ from wsabench.agents import (
     read_checkpoint,
     save_checkpoint,
 )
+from wsabench.agents.checkpoint import weights_hash
 from wsabench.encoders import (
     EncoderBank,
     build_encoder,
@@ -112,6 +113,15 @@ def test_wsa_finds_the_encoders_beside_it_and_its_folder_is_enough(tmp_path: Pat
     assert isinstance(policy, AttentionPolicy)
     assert policy.encoder_names == ("okk",)
     assert len(act(policy)) == 24
+
+
+def test_the_hash_of_weights_does_not_depend_on_their_memory_order() -> None:
+    # A 1x1 kernel is contiguous in both orders, with other strides.
+    kernels = torch.randn(5, 3, 1, 1), torch.randn(5, 3, 2, 2)
+    for kernel in kernels:
+        turned = kernel.to(memory_format=torch.channels_last)
+        assert weights_hash({"k": kernel}) == weights_hash({"k": turned})
+    assert weights_hash({"k": kernels[0]}) != weights_hash({"k": kernels[0] + 1})
 
 
 def test_missing_encoders_are_named(tmp_path: Path) -> None:

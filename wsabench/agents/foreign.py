@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from wsabench.agents.policy import AgentPolicy
 from wsabench.errors import SpecError, UnknownNameError, nearest_names
 from wsabench.types import Actions, LaneBatch, Observations, Policy
 
@@ -46,8 +47,6 @@ def wrap_policy(policy: Any, name: str | None = None) -> Policy:
     Raises:
         SpecError: It is neither.
     """
-    from wsabench.agents.policy import AgentPolicy
-
     if isinstance(policy, AgentPolicy | WrappedPolicy):
         return policy
     if inspect.isclass(policy):

@@ -137,7 +137,7 @@ class SegmentationPretext(Pretext):
     batch_size = 32
     max_gradient_norm = 5.0
 
-    def __init__(self, strength: float = 100.0, own_weight: float = 8.0) -> None:
+    def __init__(self, strength: float = 100.0, own_weight: float = 1.0) -> None:
         """Build the encoder, the head for translations and the decoder of the masks."""
         super().__init__()
         self.strength, self.own_weight = strength, own_weight

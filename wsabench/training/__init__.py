@@ -1,4 +1,7 @@
-"""Frame collection, encoder pre-training, probing; reinforcement learning."""
+"""Frame collection, encoder pre-training, probing; reinforcement learning.
+
+The functions `pretrain` and `probe` are in the modules of the same names.
+"""
 
 from wsabench.training.export import export
 from wsabench.training.presets import PRESETS, PPOPreset, load_preset
