@@ -214,7 +214,7 @@ def test_reading_a_result_set_needs_neither_torch_nor_emulator(tmp_path: Path) -
     run(**SMALL, agents=[Sampler("1")], perturbations=["clean"], out=tmp_path / "out")
     code = (
         "import sys; from wsabench.evaluation import load_result; result = load_result(sys.argv[1]); "
-        "print(len(result.episodes), *[name for name in ('torch', 'ale_py', 'gymnasium') if name in sys.modules])"
+        "print(len(result.episodes), *[name for name in ('torch', 'ale_py', 'cv2') if name in sys.modules])"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -105,6 +105,7 @@ def test_every_requirement_is_pinned_inside_its_range() -> None:
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = {canonicalize_name(r.name): r for r in (Requirement(line) for line in lines if line and line[0] != "#")}
     wanted = project["dependencies"] + [r for extra in project["optional-dependencies"].values() for r in extra]

@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import safetensors.torch
-import torch
 from catch import CatchVector
 
 from wsabench.agents import load_spec
 from wsabench.errors import CheckpointError
 from wsabench.training.curve import WALL_COLUMNS
 from wsabench.training.presets import PPOPreset
-from wsabench.training.run import make_trainer
+from wsabench.training.run import make_trainer, one_thread
 from wsabench.training.trainer import Trainer
 
 PRESET = PPOPreset(
@@ -35,13 +34,14 @@ def make(directory: Path, preset: PPOPreset = PRESET) -> Trainer:
 
 
 def run(directory: Path, updates: int) -> Trainer:
-    trainer = make(directory)
-    if trainer.checkpoint_path.is_file():
-        trainer.resume()
-    else:
-        trainer.start()
-    while trainer.update < updates:
-        trainer.run_and_record()
+    with one_thread():  # as `train` does: sums of several threads are rounded in another order
+        trainer = make(directory)
+        if trainer.checkpoint_path.is_file():
+            trainer.resume()
+        else:
+            trainer.start()
+        while trainer.update < updates:
+            trainer.run_and_record()
     return trainer
 
 
@@ -72,7 +72,6 @@ def test_stopping_after_any_update_changes_nothing(stop: int, undisturbed: Path,
 
 
 def _train_to_the_end(directory: Path) -> None:
-    torch.set_num_threads(1)
     run(directory, PRESET.num_updates)
 
 
