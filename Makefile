@@ -60,5 +60,5 @@ $(VENV)/.test: $(VENV)/.run
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.test
-	$(INSTALL) '.[test,dev]'
+	$(INSTALL) '.[test,dev,bench]'
 	touch $@
