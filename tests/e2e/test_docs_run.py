@@ -38,8 +38,6 @@ def run(code: str, folder: Path) -> str:
 
 @pytest.mark.parametrize("code", SNIPPETS)
 def test_a_snippet_runs(code: str, tmp_path: Path) -> None:
-    if "load_agent" in code and not (ROOT / "baselines" / "breakout" / "wsa-seed0.safetensors").is_file():
-        pytest.skip("the agent is not trained yet")
     run(code, tmp_path)
 
 
