@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from lane_oracle import grey_of, to_byte, transform
 
+from wsabench.games import load_game
 from wsabench.perturb import color, luminance
-from wsabench.perturb.kinds import KINDS
+from wsabench.perturb.registered import KINDS
 
 COLORS = arrays(np.uint8, st.tuples(st.integers(1, 40), st.just(3)))
+PONG = load_game("pong")
 PALETTES = arrays(np.uint8, (256, 3))
 FACTORS = st.floats(0, 3, allow_nan=False)
 DEGREES = st.floats(-360, 360, allow_nan=False)
@@ -32,7 +34,7 @@ EVERY_KIND = pytest.mark.parametrize("kind", PARAMETERS)
 @given(data=st.data())
 def test_equals_the_standard_librarys_hsv(kind, data):
     rgb, parameters = data.draw(COLORS), data.draw(PARAMETERS[kind])
-    changed = KINDS[kind].operator(rgb, **parameters)
+    changed = KINDS[kind].build(PONG, **parameters)(rgb)
     assert changed.tolist() == [list(transform(kind, parameters, tuple(map(int, one)))) for one in rgb]
 
 
@@ -42,10 +44,10 @@ def test_equals_the_standard_librarys_hsv(kind, data):
 def test_keeps_the_input_and_gives_bytes(kind, data):
     rgb, parameters = data.draw(COLORS), data.draw(PARAMETERS[kind])
     before = rgb.copy()
-    changed = KINDS[kind].operator(rgb, **parameters)
+    changed = KINDS[kind].build(PONG, **parameters)(rgb)
     assert np.array_equal(rgb, before)
     assert (changed.dtype, changed.shape) == (np.uint8, rgb.shape)
-    assert np.array_equal(changed, KINDS[kind].operator(rgb, **parameters))
+    assert np.array_equal(changed, KINDS[kind].build(PONG, **parameters)(rgb))
 
 
 @given(COLORS)

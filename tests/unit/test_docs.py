@@ -118,7 +118,7 @@ def test_every_requirement_is_pinned_inside_its_range() -> None:
 
 
 def test_every_kind_of_perturbation_is_documented() -> None:
-    from wsabench.perturb.kinds import KINDS
+    from wsabench.perturb.registered import KINDS
 
     text = (ROOT / "docs" / "adding-a-perturbation.md").read_text(encoding="utf-8")
     for name, kind in KINDS.items():

@@ -47,7 +47,7 @@ def make_plan(num_agents: int, num_cells: int, num_episodes: int) -> Plan:
     )
     seeds = tuple(range(0, 2 * num_episodes, 2))
     jobs = tuple(Job(one.name, 0, "breakout", "color", name, None, seeds, "f") for one in contestants for name in names)
-    compiled: Any = {("breakout", name): SimpleNamespace(encoder_operation=None) for name in names}
+    compiled: Any = {("breakout", name): SimpleNamespace(encoder_operations=()) for name in names}
     suite: Any = SimpleNamespace(name="s")
     return Plan(
         suite=suite,

@@ -69,7 +69,6 @@ def test_the_color_family_is_complete():
         ("invert+", r"invert\+: a name is missing. Allowed: NAME or NAME@SEVERITY"),
         ("@3", r"@3: a name is missing"),
         ("", r"perturbation: found ''. Allowed: a name such as 'clean'"),
-        ("invert+palette-pal", r"'palette-pal' replaces all colours.*Allowed: 'palette-pal' in the first place only"),
     ],
 )
 def test_malformed_names_are_refused(text, message):
@@ -103,6 +102,11 @@ def test_hashes_are_of_content_alone():
     ordered, reversed_ = (Perturbation((dataclasses.replace(part, parameters=p),)) for p in (two, two[::-1]))
     assert ordered.content_hash == reversed_.content_hash
     assert of_kind("palette.value", factor=0.7).content_hash != of_kind("palette.contrast", factor=0.7).content_hash
+
+
+def test_nothing_may_stand_before_a_replaced_palette():
+    with pytest.raises(SpecError, match="'palette-pal' replaces all colours.*Allowed: before all other colour changes"):
+        compile_perturbation("invert+palette-pal", "breakout")
 
 
 @pytest.mark.parametrize("game", ["breakout", "air_raid"])
@@ -144,7 +148,7 @@ def test_compiled_tables_are_complete_and_read_only():
     compiled = compile_perturbation("hue-rotate@3+value@2", "pong")
     assert (compiled.rgb.shape, compiled.luminance.shape) == ((256, 3), (256,))
     assert compiled.rgb.dtype == compiled.luminance.dtype == np.uint8
-    assert compiled.encoder_operation is None
+    assert compiled.encoder_operations == ()
     assert (compiled.name, compiled.family, compiled.severity) == ("hue-rotate@3+value@2", "color", None)
     with pytest.raises(ValueError, match="read-only"):
         compiled.luminance[0] = 1

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ale_py
 
 from wsabench.games import rom_path
+from wsabench.perturb import ConsoleStage
 from wsabench.protocol import Protocol
 
 FIRE = ale_py.Action.FIRE
 NOOP = ale_py.Action.NOOP
+
+_AS_SHIPPED = ConsoleStage()
 
 
 class Console:
@@ -42,13 +45,20 @@ class Console:
         height, width = self.ale.getScreenDims()
         return int(height), int(width)
 
-    def power_on(self, emulator_seed: int) -> None:
-        """Start a game as after loading the ROM with this seed (0..2**31-1)."""
+    def power_on(self, emulator_seed: int, switches: ConsoleStage = _AS_SHIPPED) -> None:
+        """Start a game as after loading the ROM with this seed (0..2**31-1) and setting these switches.
+
+        Restoring the state, like loading, brings back the default mode and difficulty.
+        """
         if self._is_sticky:
             self.ale.setInt("random_seed", emulator_seed)
             self.ale.loadROM(self._rom)
         else:
             self.ale.restoreState(self._loaded_state)
+        if switches.mode is not None:
+            self.ale.setMode(switches.mode)
+        if switches.difficulty is not None:
+            self.ale.setDifficulty(switches.difficulty)
         self.ale.reset_game()
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from wsabench.emulator.console import FIRE, NOOP, Console
 from wsabench.errors import SpecError
-from wsabench.perturb import CompiledPerturbation
+from wsabench.perturb import CompiledPerturbation, ControlState, DrawnColors, ImageState, RamState
 from wsabench.protocol import Protocol
 from wsabench.seeding import generator
 from wsabench.types import EpisodeEnd
@@ -60,6 +60,7 @@ class Lane:
         self._size = (protocol.screen_size, protocol.screen_size)
         self._first_seed = seed
         self._was_reset = False
+        self._game_number = 0
         self._start_counters()
         self.set_perturbation(perturbation)
 
@@ -77,6 +78,10 @@ class Lane:
             )
         self.perturbation = perturbation
         self._table = perturbation.luminance if self.protocol.grayscale else perturbation.rgb
+        self._drawn_colors: DrawnColors | None = None
+        self._images: list[ImageState] = []
+        self._controls: list[ControlState] = []
+        self._rules: list[RamState] = []
 
     def reset(self, seed: int | None = None) -> None:
         """Start an episode.
@@ -95,7 +100,8 @@ class Lane:
         self.seed = secrets.randbits(31) if seed is None else seed
         self._noops = generator(self.seed, "noops")
         self._was_reset = True
-        self.console.power_on(self.seed % 2**31)
+        self._game_number = 0
+        self.console.power_on(self.seed % 2**31, self.perturbation.console)
         self._play_start()
 
     def step(self, action: int) -> None:
@@ -104,10 +110,12 @@ class Lane:
         Args:
             action: Index into the action set; replaced by FIRE after a life loss under `fire_on_life_loss`.
         """
-        button = self.console.actions[action]
         if self._fire_is_due:
-            button, self._fire_is_due = FIRE, False
-        raw_reward, is_over, lives = self._play_frames(button)
+            # The bench presses FIRE, not the agent: it takes no control channel.
+            buttons, self._fire_is_due = [FIRE] * self.protocol.frame_skip, False
+        else:
+            buttons = self._buttons(action)
+        raw_reward, is_over, lives = self._play_frames(buttons)
         self._push_frame()
         self.life_lost = 0 < lives < self.lives
         self.lives = lives
@@ -117,7 +125,11 @@ class Lane:
 
     def render(self) -> Frame:
         """Return what a person sees, perturbation included: RGB, uint8, shape (height, width, 3)."""
-        return self.perturbation.rgb[self.screen()]
+        colors = self.perturbation if self._drawn_colors is None else self._drawn_colors
+        image = colors.rgb[self.screen()]
+        for state in self._images:
+            image = state.preview(image)
+        return image
 
     def screen(self) -> Frame:
         """Return a copy of the emulator's screen: palette indices, uint8, shape (height, width)."""
@@ -127,11 +139,24 @@ class Lane:
         """Return a copy of the console's memory, uint8, shape (128,)."""
         return self._ale.getRAM()
 
-    def _play_frames(self, button: ale_py.Action) -> tuple[int, bool, int]:
+    def _buttons(self, action: int) -> list[ale_py.Action]:
+        """Return what is pressed in each frame of a step."""
+        if not self._controls:
+            return [self.console.actions[action]] * self.protocol.frame_skip
+        frames = [action] * self.protocol.frame_skip
+        for state in self._controls:
+            frames = state.transmit(frames)
+        return [self.console.actions[index] for index in frames]
+
+    def _play_frames(self, buttons: list[ale_py.Action]) -> tuple[int, bool, int]:
         """Play the frames of one step; return the summed reward, whether the game is over, and the lives."""
-        ale, limit = self._ale, self.protocol.max_frames
-        raw_reward, is_over = 0, False
-        for remaining in range(self.protocol.frame_skip, 0, -1):
+        ale, limit, rules = self._ale, self.protocol.max_frames, self._rules
+        raw_reward, is_over, remaining = 0, False, len(buttons)
+        if remaining == 1:
+            self._before.fill(0)
+        for button in buttons:
+            for state in rules:
+                state.apply(ale)
             raw_reward += ale.act(button)
             self.num_frames += 1
             is_over = ale.game_over()
@@ -139,6 +164,7 @@ class Lane:
                 break
             if remaining <= 2:
                 self._capture(self._newest if remaining == 1 else self._before)
+            remaining -= 1
         return raw_reward, is_over, ale.lives()
 
     def _settle(self, raw_reward: int, is_over: bool) -> None:
@@ -163,24 +189,51 @@ class Lane:
 
     def _start_game(self) -> None:
         """Start the next game, as ale-py does without a seed."""
+        self._game_number += 1
         self._ale.reset_game()
         self._play_start()
 
     def _play_start(self) -> None:
-        """Press FIRE, play the no-ops, and fill the stack with the first observation."""
-        ale = self._ale
+        """Start the perturbation, press FIRE, play the no-ops, and fill the stack with the first observation."""
+        self._start_perturbation()
         if self._has_fire and self.protocol.fire_on_reset:
-            ale.act(FIRE)
+            self._play_start_frame(FIRE)
         for _ in range(int(self._noops.integers(0, self.protocol.noop_max, endpoint=True))):
-            ale.act(NOOP)
-            if ale.game_over():
-                ale.reset_game()
+            self._play_start_frame(NOOP)
+            if self._ale.game_over():
+                self._ale.reset_game()
+                self._start_rules()
+        self._start_counters()
         self.observation.fill(0)
         self._before.fill(0)
         self._capture(self._newest)
         self._push_frame()
-        self._start_counters()
-        self.lives = ale.lives()
+        self.lives = self._ale.lives()
+
+    def _play_start_frame(self, button: ale_py.Action) -> None:
+        """Play a frame before the first observation."""
+        for state in self._rules:
+            state.apply(self._ale)
+        self._ale.act(button)
+
+    def _start_perturbation(self) -> None:
+        """Start whatever changes while playing, each part with a generator of its own."""
+        compiled = self.perturbation
+        if compiled.colors:
+            self._drawn_colors = DrawnColors(compiled.colors, compiled.game, self._generator_at)
+        self._images = [p.stage.start_image(self._generator_at(p.place), self._newest.shape) for p in compiled.images]
+        self._controls = [
+            p.stage.start_control(self._generator_at(p.place), self.num_actions) for p in compiled.controls
+        ]
+        self._start_rules()
+
+    def _start_rules(self) -> None:
+        """Start the RAM rules at a reset of the console."""
+        self._rules = [p.stage.start_ram(self._generator_at(p.place), self._ale) for p in self.perturbation.rules]
+
+    def _generator_at(self, place: int) -> np.random.Generator:
+        """Return the generator of one part of the perturbation in this game."""
+        return generator(self.seed, "perturbation", place, self._game_number)
 
     def _go_on(self) -> None:
         """Go on with the game after a life loss that ended the learner's episode."""
@@ -207,17 +260,26 @@ class Lane:
 
     def _capture(self, target: Frame) -> None:
         """Write the screen, through the palette table, to `target`."""
+        table = self._table
+        if self._drawn_colors is not None:
+            self._drawn_colors.move_to(self.num_frames)
+            table = self._drawn_colors.luminance if self.protocol.grayscale else self._drawn_colors.rgb
         self._ale.getScreen(self._screen)
         if self.protocol.grayscale:
-            cv2.LUT(self._screen, self._table, dst=target)
+            cv2.LUT(self._screen, table, dst=target)
         else:
-            np.take(self._table, self._screen, axis=0, out=target, mode="clip")
+            np.take(table, self._screen, axis=0, out=target, mode="clip")
 
     def _push_frame(self) -> None:
-        """Shift the stack and add the maximum of the two captured frames, resized."""
+        """Shift the stack and add the maximum of the two captured frames, perturbed and resized."""
         cv2.max(self._newest, self._before, dst=self._newest)
+        image = self._newest
+        if self._images:
+            image = image.copy()  # what was captured stays, for steps that end before a capture
+            for state in self._images:
+                image = state.apply(image)
         self.observation[:-1] = self.observation[1:]
-        cv2.resize(self._newest, self._size, dst=self._top, interpolation=cv2.INTER_AREA)
+        cv2.resize(image, self._size, dst=self._top, interpolation=cv2.INTER_AREA)
 
 
 def observation_shape(protocol: Protocol) -> tuple[int, ...]:

@@ -115,7 +115,7 @@ class TaskBoard:
 
     def _tasks(self, index: int, job: Job) -> list[EpisodeTask]:
         """Return a job's episodes as tasks."""
-        operation = getattr(self._plan.compiled[job.game, job.perturbation], "encoder_operation", None)
+        operation = next(iter(self._plan.compiled[job.game, job.perturbation].encoder_operations), None)
         return [
             EpisodeTask(index, episode, seed, job.perturbation, operation)
             for episode, seed in enumerate(job.episode_seeds)

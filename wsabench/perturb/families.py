@@ -13,7 +13,8 @@ from typing import Any
 
 from wsabench.errors import SpecError
 from wsabench.games.fields import Fields, read_toml
-from wsabench.perturb.kinds import FAMILIES, KINDS, Kind, Parameter, ParameterValue
+from wsabench.perturb.kinds import FAMILIES, Kind, Parameter, ParameterValue
+from wsabench.perturb.registered import KINDS
 from wsabench.registry import Registry
 from wsabench.resources import data_dir
 

@@ -1,4 +1,4 @@
-"""The kinds of perturbation that a catalogue entry can name, and the parameters each takes."""
+"""Kinds of perturbation: what a catalogue entry can name, the parameters each takes, and what it compiles to."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wsabench.perturb import color
+from wsabench.games import Game
+from wsabench.perturb.stages import Stage
 from wsabench.registry import Registry
 
-ParameterValue = float | int | str
-PaletteOperator = Callable[..., color.Colors]
-"""From a palette, uint8 (256, 3), and the parameters by name to a palette."""
+ParameterValue = float | int | str | tuple[str, ...]
 
 FAMILIES = ("color", "corruption", "dynamics", "encoder")
+
+Build = Callable[..., Stage]
+"""From the game (first argument) and the parameters by name to a stage; raises `SpecError` where they do not fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,14 @@ class Kind:
 
     family: str
     parameters: Mapping[str, Parameter]
-    operator: PaletteOperator
-    ignores_input: bool = False
-    """Whether it replaces all colours, so that nothing may stand before it in a composition."""
+    build: Build
+    summary: str = ""
+    """What it does and what its parameters mean, with the formula, for `show` and the docs."""
+    content: Callable[..., Any] | None = None
+    """From the game and the parameters to what else decides the behaviour (a rule's text, say), as plain values."""
 
 
-def _number(lowest: float, highest: float) -> Parameter:
+def number(lowest: float, highest: float) -> Parameter:
     """Return a parameter that is a number in a range."""
     return Parameter(
         f"numbers {lowest:g} to {highest:g}",
@@ -50,28 +54,48 @@ def _number(lowest: float, highest: float) -> Parameter:
     )
 
 
-def _choice(*names: str) -> Parameter:
+def whole_number(lowest: int, highest: int) -> Parameter:
+    """Return a parameter that is an integer in a range."""
+    return Parameter(
+        f"integers {lowest} to {highest}",
+        lambda v: isinstance(v, int) and not isinstance(v, bool) and lowest <= v <= highest,
+        int,
+    )
+
+
+def choice(*names: str) -> Parameter:
     """Return a parameter that is one of some words."""
     return Parameter("one of " + ", ".join(names), lambda v: isinstance(v, str) and v in names, str)
 
 
-def _seed() -> Parameter:
+def seed() -> Parameter:
     """Return a parameter that is a seed."""
     return Parameter("integers from 0", lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 0, int)
 
 
+def names() -> Parameter:
+    """Return a parameter that is a list of different words, at least one."""
+    return Parameter(
+        "a list of different names",
+        lambda v: (
+            isinstance(v, list | tuple)
+            and bool(v)
+            and all(isinstance(i, str) and bool(i.strip()) for i in v)
+            and len(set(v)) == len(v)
+        ),
+        tuple,
+    )
+
+
+def fixed(build: Build) -> Build:
+    """Return a builder for a kind that is the same in every game: `build` takes the parameters alone."""
+
+    def build_for_any(game: Game, **parameters: ParameterValue) -> Stage:
+        del game
+        return build(**parameters)
+
+    return build_for_any
+
+
 KINDS: Registry[Kind] = Registry("kind of perturbation")
-KINDS.add("palette.hue_rotate", Kind("color", {"degrees": _number(-360, 360)}, color.rotate_hue))
-KINDS.add("palette.saturation", Kind("color", {"factor": _number(0, 10)}, color.scale_saturation))
-KINDS.add("palette.value", Kind("color", {"factor": _number(0, 10)}, color.scale_value))
-KINDS.add("palette.contrast", Kind("color", {"factor": _number(0, 10)}, color.scale_contrast))
-KINDS.add("palette.invert", Kind("color", {}, color.invert))
-KINDS.add(
-    "palette.channel_permute",
-    Kind("color", {"order": _choice("rgb", "rbg", "grb", "gbr", "brg", "bgr")}, color.permute_channels),
-)
-KINDS.add("palette.shuffle", Kind("color", {"seed": _seed()}, color.shuffle_palette))
-KINDS.add(
-    "palette.hardware",
-    Kind("color", {"standard": _choice("NTSC", "PAL", "SECAM")}, color.replace_palette, ignores_input=True),
-)
+"""All kinds; filled by `wsabench.perturb.registered`, which knows the families' modules and other packages' kinds."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from wsabench.errors import SpecError, UnknownNameError
 from wsabench.perturb.families import CLEAN, NUM_SEVERITIES, CatalogueEntry, catalogue
-from wsabench.perturb.kinds import KINDS, ParameterValue
+from wsabench.perturb.kinds import ParameterValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +93,6 @@ def parse_perturbation(text: str | Perturbation, where: str = "") -> Perturbatio
         parts = tuple(_parse_part(term.strip(), text, prefix) for term in text.split("+"))
     except UnknownNameError as error:
         raise UnknownNameError(f"{where}: {error}" if where else str(error)) from error
-    for part in parts[1:]:
-        if KINDS[part.kind].ignores_input:
-            raise SpecError(
-                f"{prefix}{text}: {part.name!r} replaces all colours, so what stands before it would have no effect. "
-                f"Allowed: {part.name!r} in the first place only."
-            )
     return Perturbation(parts)
 
 

@@ -1,0 +1,3 @@
+"""The kinds of the family `encoder`."""
+
+from __future__ import annotations
