@@ -9,7 +9,7 @@ import torch
 from wsabench.encoders.encoder import pixel_weights
 from wsabench.encoders.sr import info_nce
 from wsabench.encoders.transporter import heat_maps, spatial_mean, transport
-from wsabench.encoders.vos import SSIM_C1, SSIM_C2, dissimilarity, frame_pair, warp
+from wsabench.encoders.vos import CHANGE_GAIN, SSIM_C1, SSIM_C2, change_maps, dissimilarity, frame_pair, warp
 
 
 @pytest.fixture
@@ -95,6 +95,28 @@ def test_warp_by_whole_pixels_shifts(draws):
     flow[:, 0] = 2 * (2 / 8)
     assert torch.allclose(warp(image, flow)[..., :7], image[..., 2:], atol=1e-5)
     assert torch.allclose(warp(image, torch.zeros_like(flow)), image, atol=1e-6)
+
+
+def test_change_maps_are_the_loop_over_windows(draws):
+    older, newer = 0.01 * torch.rand(2, 1, 1, 84, 84, generator=draws, dtype=torch.float64)
+    maps = change_maps(older, newer, window=5)
+    for row, column in ((0, 0), (0, 41), (20, 13), (41, 41)):
+        expected = np.zeros(2)
+        for y, x in np.ndindex(2, 2):
+            top, left = 2 * row + y - 2, 2 * column + x - 2
+            window = slice(max(0, top), top + 5), slice(max(0, left), left + 5)
+            change = (newer - older)[0, 0].numpy()[window]
+            sums = np.maximum(change, 0).sum(), np.maximum(-change, 0).sum()
+            expected += np.tanh(CHANGE_GAIN * np.array(sums) / 25) / 4
+        assert maps[0, :, row, column].tolist() == pytest.approx(expected.tolist(), abs=1e-9)
+
+
+def test_change_maps_of_one_moving_pixel_are_its_two_places():
+    older, newer = torch.zeros(2, 1, 1, 84, 84)
+    older[..., 20, 30], newer[..., 60, 50] = 0.4, 0.4
+    appeared, vanished = change_maps(older, newer)[0]
+    assert (float(appeared[30, 25]), float(vanished[10, 15])) == pytest.approx((1.0, 1.0), abs=0.01)
+    assert (float(appeared[10, 15]), float(vanished[30, 25])) == (0.0, 0.0)
 
 
 def test_frame_pair_is_the_mean_of_each_half():

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from sprites import SpriteSource
 
 from wsabench.encoders import PRETEXTS, EncoderBank, build_pretext, load_encoder
+from wsabench.encoders.vos import NUM_MOVING, change_maps, frame_pair
 from wsabench.errors import CheckpointError, SpecError, UnknownNameError
 from wsabench.training import pretrain_loop
 from wsabench.training.frames import collect_frames
@@ -60,9 +61,18 @@ def test_keypoints_land_on_the_sprites(store, tmp_path):
 
 
 @pytest.mark.slow
-def test_segmentation_explains_motion(store, tmp_path):
-    curve = run(store, tmp_path / "checkpoint", "vos", 600).curve
-    assert curve[-1]["loss"] < 0.9 * curve[0]["loss"]
+def test_segmentation_explains_motion_by_masks_of_what_moves(store, tmp_path):
+    state = run(store, tmp_path / "checkpoint", "vos", 400)
+    assert state.curve[-1]["loss"] < 0.9 * state.curve[0]["loss"]
+    assert state.curve[-1]["dssim"] < 0.9 * state.curve[0]["dssim"]
+    encoder = state.pretext.encoders()[0].eval()
+    stacks = torch.from_numpy(store.stacks(store.positions()[::5])).float() / 255
+    with torch.inference_mode():
+        masks = encoder(stacks)[:, :NUM_MOVING].sum(1)
+    moved = change_maps(*frame_pair(stacks)).amax(1)
+    inside, outside = masks[moved > 0.9].mean(), masks[moved < 0.01].mean()
+    assert inside > 0.5
+    assert inside > 5 * outside
 
 
 @pytest.mark.parametrize("name", list(PRETEXTS))

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn.functional import avg_pool2d, grid_sample, interpolate, pixel_shuffle
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate, pad, pixel_shuffle
 
 from wsabench.encoders.encoder import SCREEN, Encoder, Pretext, PretextBatch, Reads, conv, pixel_weights
 
 NUM_MASKS = 8
+NUM_MOVING = 4
+"""The first masks are of moving objects, the others of what stands still."""
 MASK_SIZE = 42
 SSIM_WINDOW = 11
 POOLING = (1, 2, 4)
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
+CHANGE_GAIN = 1000.0
 
 
 class SegmentationEncoder(Encoder):
     """Masks 8 x 42 x 42 in [0, 1] of two blurred frames: the mean of the older and of the newer half of the stack.
 
-    The paper's has 20 masks of 84 x 84 from a fully connected bottleneck.
+    The first four are for what moves, the last four for what stands still. The paper's has 20 masks of 84 x 84 from a
+    fully connected bottleneck, all for what moves, and a second network for what stands still.
     """
 
     name = "vos"
@@ -101,6 +105,25 @@ def _band(size: int, window: int, like: torch.Tensor) -> torch.Tensor:
     return ((place >= start) & (place < start + window)).to(like.dtype) / window
 
 
+def change_maps(older: torch.Tensor, newer: torch.Tensor, window: int = SSIM_WINDOW) -> torch.Tensor:
+    """Return where something appeared and where something vanished, as coarse maps with soft edges.
+
+    tanh(`CHANGE_GAIN` x mean brightening, or darkening, of the window around a pixel): even a ball of one pixel comes
+    near 1. What is outside the frame never changes.
+
+    Args:
+        older: Shape (N, 1, 84, 84), values in [0, 1].
+        newer: Same shape.
+        window: Side of a window in pixels, odd.
+
+    Returns:
+        Shape (N, 2, 42, 42), values in [0, 1]: appeared, vanished.
+    """
+    changes = torch.cat([(newer - older).relu(), (older - newer).relu()], dim=1)
+    means = window_means(pad(changes, (window // 2,) * 4), window)
+    return avg_pool2d(torch.tanh(CHANGE_GAIN * means), SCREEN // MASK_SIZE)
+
+
 def warp(frames: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """Return frames whose pixel at p is the input's at p + flow(p), bilinearly.
 
@@ -124,53 +147,68 @@ class SegmentationPretext(Pretext):
 
     Some things differ from the paper, for runs of thousands of steps instead of hundreds of thousands:
 
-    - the learning rate is three times as high, and translations start at zero;
+    - the learning rate is ten times as high, and translations start at zero;
     - DSSIM is averaged over the frame and the frame pooled by 2 and by 4, because a ball that moves further than its
       size gives no gradient at full resolution;
     - its windows are weighted by how much moved in them (`strength` 0: not weighted);
-    - a small decoder reconstructs the newer frame from the masks (`own_weight` 0: no), with the weighted error of the
+    - only the first half of the masks moves anything. They start faint, and a linear read-out of each pixel of them
+      tells where something appeared and where something vanished between the two frames, see `change_maps`
+      (`change_weight` 0: no). It starts as the sum of two masks for each. This makes them masks of whatever moves, with
+      a margin;
+    - one linear layer reconstructs both frames from all masks (`own_weight` 0: no), with the weighted error of the
       autoencoder: else the masks forget all that stands still, lives and bricks among it.
     """
 
     name = "vos"
-    learning_rate = 3e-4
+    learning_rate = 1e-3
     batch_size = 32
     max_gradient_norm = 5.0
 
-    def __init__(self, strength: float = 100.0, own_weight: float = 1.0) -> None:
-        """Build the encoder, the head for translations and the decoder of the masks."""
+    def __init__(self, strength: float = 100.0, own_weight: float = 2.0, change_weight: float = 2.0) -> None:
+        """Build the encoder, the head for translations and the linear decoders of the masks."""
         super().__init__()
-        self.strength, self.own_weight = strength, own_weight
+        self.strength, self.own_weight, self.change_weight = strength, own_weight, change_weight
         self.encoder = SegmentationEncoder()
         self.motion = nn.Sequential(conv(32, 32, 3, 2), nn.Flatten(), nn.Linear(32 * 11 * 11, 128), nn.ReLU())
-        self.translations = nn.Linear(128, 2 * (NUM_MASKS + 1))
-        self.decoder = nn.Sequential(conv(NUM_MASKS, 16, 3), nn.Conv2d(16, 4, 3, padding=1), nn.PixelShuffle(2))
+        self.translations = nn.Linear(128, 2 * (NUM_MOVING + 1))
+        self.decoder = nn.Sequential(nn.Conv2d(NUM_MASKS, 8, 5, padding=2), nn.PixelShuffle(2))
+        self.changes = nn.Conv2d(NUM_MOVING, 2, 1)
 
     def initialise_heads(self) -> None:
-        """Start without any motion."""
+        """Start without any motion, with faint moving masks: half of them read as appeared, half as vanished."""
         nn.init.zeros_(self.translations.weight)
+        nn.init.constant_(self.encoder.head.bias[: 4 * NUM_MOVING], -2.0)  # pyright: ignore[reportOptionalSubscript]
+        halves = torch.eye(2).repeat_interleave(NUM_MOVING // 2, dim=1)
+        with torch.no_grad():
+            self.changes.weight.copy_(halves[:, :, None, None])
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Return the encoder."""
         return (self.encoder,)
 
     def loss(self, batch: PretextBatch, step: int) -> dict[str, torch.Tensor]:
-        """Return `loss` = weighted DSSIM + weight x `sparsity` + weight x `own`, and the plain `dssim` of the frame."""
+        """Return `loss` and its parts.
+
+        `loss` = weighted DSSIM + weight x `sparsity` + weight x `changes` + weight x `own`; `dssim` is the plain one of
+        the frame, `changes` the mean squared error of the change maps, `own` the weighted one of both frames.
+        """
         older, newer = frame_pair(batch.first)
         features = self.encoder.features(batch.first)
-        moves = 0.1 * self.translations(self.motion(features)).float().reshape(-1, NUM_MASKS + 1, 2)
+        moves = 0.1 * self.translations(self.motion(features)).float().reshape(-1, NUM_MOVING + 1, 2)
         masks = self.encoder.masks(features).float()
+        moving = masks[:, :NUM_MOVING]
         with torch.autocast("cpu", enabled=False):
-            flow = torch.einsum("nkhw,nkc->nchw", masks, moves[:, :-1]) + moves[:, -1, :, None, None]
+            flow = torch.einsum("nkhw,nkc->nchw", moving, moves[:, :-1]) + moves[:, -1, :, None, None]
             flow = interpolate(flow, size=(SCREEN, SCREEN), mode="bilinear")
             warped = warp(older, flow)
             by_scale = [self._distance(*(avg_pool2d(x, k) for x in (warped, newer, older))) for k in POOLING]
+            changes = (self.changes(moving) - change_maps(older, newer)).square().mean()
         distance = torch.stack([weighted for weighted, _ in by_scale]).mean()
-        sparsity = (masks.mean((2, 3)) * moves[:, :-1].abs().sum(2)).sum(1).mean()
-        error = (self.decoder(masks).float() - newer).square()
+        sparsity = (moving.mean((2, 3)) * moves[:, :-1].abs().sum(2)).sum(1).mean()
+        error = (self.decoder(masks).float() - torch.cat([newer, older], dim=1)).square()
         own = (pixel_weights(newer, batch.background, self.strength) * error).mean()
-        loss = distance + min(1.0, 1e-5 * step) * sparsity + self.own_weight * own
-        return {"loss": loss, "dssim": by_scale[0][1], "sparsity": sparsity, "own": own}
+        loss = distance + min(1.0, 1e-5 * step) * sparsity + self.change_weight * changes + self.own_weight * own
+        return {"loss": loss, "dssim": by_scale[0][1], "sparsity": sparsity, "changes": changes, "own": own}
 
     def _distance(
         self, warped: torch.Tensor, newer: torch.Tensor, older: torch.Tensor

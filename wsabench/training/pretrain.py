@@ -34,7 +34,7 @@ from wsabench.training.pretrain_loop import Curve, StageState, load_stage, start
 from wsabench.training.progress import Reporter, SilentReporter
 
 NUM_FRAMES = 120_000
-STAGE_STEPS: Mapping[str, int] = {"ae": 6_000, "sr": 6_000, "transporter": 4_000, "vos": 3_000}
+STAGE_STEPS: Mapping[str, int] = {"ae": 6_000, "sr": 6_000, "transporter": 4_000, "vos": 6_000}
 """Optimiser steps of every stage, in the order of training."""
 CALIBRATION_FRAMES = 2_048
 
