@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from wsabench.agents import AgentSpec
@@ -12,21 +14,22 @@ SHAPES = {"vector": (6,), "map": (3, 12, 12), "context": (2, 4, 4)}
 class FakeBank:
     """Embeds by fixed random projections of the downsampled stack."""
 
-    names = ("vector", "map")
     context = "context"
-    shapes = SHAPES
 
-    def __init__(self) -> None:
-        self.hashes = {"vector": "1" * 64, "map": "2" * 64, "context": "3" * 64}
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]] = SHAPES) -> None:
+        """Embed in these shapes; the last is the context."""
+        self.shapes = dict(shapes)
+        self.names = tuple(name for name in shapes if name != self.context)
+        self.hashes = {name: str(number) * 64 for number, name in enumerate(shapes, 1)}
         generator = torch.Generator().manual_seed(7)
         self._projections = {
-            name: torch.randn(4 * 49, torch.Size(shape).numel(), generator=generator) for name, shape in SHAPES.items()
+            name: torch.randn(4 * 49, torch.Size(shape).numel(), generator=generator) for name, shape in shapes.items()
         }
 
     def embed(self, stack: torch.Tensor) -> dict[str, torch.Tensor]:
         pixels = stack.float().unflatten(2, (7, 12)).unflatten(4, (7, 12)).mean((3, 5)).flatten(1) / 255
         return {
-            name: (pixels @ projection).unflatten(1, SHAPES[name]).half()
+            name: (pixels @ projection).unflatten(1, self.shapes[name]).half()
             for name, projection in self._projections.items()
         }
 

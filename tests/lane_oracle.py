@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import csv
+import functools
 import math
 from pathlib import Path
 
@@ -106,6 +107,8 @@ def transform(kind: str, parameters: dict, rgb: tuple[int, int, int]) -> tuple[i
     if kind == "palette.channel_permute":
         channels = dict(zip("rgb", rgb, strict=True))
         return tuple(channels[letter] for letter in parameters["order"])
+    if kind == "palette.gamma":
+        return tuple(to_byte((channel / 255) ** parameters["gamma"]) for channel in rgb)
     hue, saturation, value = colorsys.rgb_to_hsv(red / 255, green / 255, blue / 255)
     if kind == "palette.hue_rotate":
         hue = (hue + parameters["degrees"] / 360) % 1
@@ -120,6 +123,7 @@ def transform(kind: str, parameters: dict, rgb: tuple[int, int, int]) -> tuple[i
     return tuple(to_byte(channel) for channel in colorsys.hsv_to_rgb(hue, saturation, value))
 
 
+@functools.cache
 def palette_of(standard: str) -> dict[int, tuple[int, int, int]]:
     """Return the colours of a television standard by index."""
     with PALETTES.open(encoding="utf-8") as file:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from wsabench.errors import StorageError
+from wsabench.errors import SpecError, StorageError
 
 DataFolder = Literal["perturbations", "baselines"]
+CataloguePart = Literal["families", "games", "suites"]
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -35,6 +36,39 @@ def data_dir(name: DataFolder) -> Path:
             return candidate
     tried = ", ".join(str(c) for c in candidates)
     raise StorageError(f"The data folder {name!r} was not found. Looked in: {tried}. Reinstall wsabench.")
+
+
+def catalogue_files(part: CataloguePart) -> dict[str, Path]:
+    """Return the TOML files of one part of the catalogue by name (without suffix): ours sorted, then the user's.
+
+    The environment variable `WSABENCH_PERTURBATIONS` names the user's folders, separated like those of `PATH` and laid
+    out as the shipped `perturbations` (`families/`, `games/`, `suites/`, any of them may be missing). Worker processes
+    inherit it.
+
+    Raises:
+        SpecError: Two files have the same name.
+        StorageError: A folder does not exist.
+    """
+    files: dict[str, Path] = {}
+    for folder in (data_dir("perturbations"), *_user_folders()):
+        for path in sorted((folder / part).glob("*.toml")):
+            if path.stem in files:
+                raise SpecError(f"{path}: the name is taken by {files[path.stem]}. Allowed: a file name of its own.")
+            files[path.stem] = path
+    return files
+
+
+def _user_folders() -> list[Path]:
+    """Return the folders of the user's own catalogue."""
+    folders = [Path(text) for text in os.environ.get("WSABENCH_PERTURBATIONS", "").split(os.pathsep) if text]
+    for folder in folders:
+        if not folder.is_dir():
+            raise StorageError(
+                f"WSABENCH_PERTURBATIONS names the folder {folder}, which does not exist. Allowed: folders with "
+                "families/, games/ or suites/, separated by "
+                f"{os.pathsep!r}. Correct the variable or remove it."
+            )
+    return folders
 
 
 def state_dir() -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
@@ -19,12 +19,98 @@ BoolArray = npt.NDArray[np.bool_]
 EpisodeEnd = Literal["game_over", "time_limit", "stalled"]
 
 
-@dataclass(frozen=True, slots=True)
-class EncoderOperation:
-    """What a lane's perturbation does to the agent's own encoders; agents without encoders cannot take it."""
+Embedding = npt.NDArray[np.float32]
+"""One standardised embedding, float32: shape (size,) for a vector, (channels, height, width) for a map."""
 
-    dropped: frozenset[str] = frozenset()
-    """Names of encoders removed from the fusion (masked out of the softmax)."""
+FusionChange = Literal["mask", "order", "newcomers"]
+"""What a fusion can be asked for beyond other embeddings: leave encoders out, exchange places, take one more."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderRoster:
+    """An agent's encoders, for an operation to check whether it fits before anything is played."""
+
+    agent: str
+    """The agent's name, for messages."""
+    fused: tuple[str, ...]
+    """The encoders that are fused, in order; empty for an agent without."""
+    context: str | None
+    """The encoder that the fusion compares with; None without."""
+    available: tuple[str, ...]
+    """All encoders that run, the context included."""
+    allows: frozenset[FusionChange]
+    """What the fusion can express."""
+    num_kept: int
+    """Fused encoders that are surely not left out, in any step and whatever is drawn."""
+
+
+class LaneEncoders(Protocol):
+    """One lane's encoders in one step, as an operation sees and changes them."""
+
+    @property
+    def fused(self) -> tuple[str, ...]:
+        """The encoders that are fused: the agent's in their order, then newcomers; those left out are among them."""
+        ...
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The fused encoders that are not left out, in the order of `fused`."""
+        ...
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Whose adapted embedding stands in each place of the fusion; as `fused` when nothing was exchanged."""
+        ...
+
+    @property
+    def context(self) -> str:
+        """The encoder that the fusion compares with."""
+        ...
+
+    def embedding(self, name: str) -> Embedding:
+        """Return a copy of an encoder's embedding as the operations before left it."""
+        ...
+
+    def replace(self, name: str, embedding: Embedding) -> None:
+        """Set an encoder's embedding, of the same shape; where it is fused and the context, in both roles."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """Leave a fused encoder out; one at least must stay."""
+        ...
+
+    def arrange(self, names: Sequence[str]) -> None:
+        """Set whose adapted embedding stands in each place: all of `fused`, each once."""
+        ...
+
+    def join(self, name: str) -> None:
+        """Fuse one more of the available encoders through an untrained adapter."""
+        ...
+
+
+class EncoderState(Protocol):
+    """An encoder operation at work in one lane and episode."""
+
+    def apply(self, encoders: LaneEncoders) -> None:
+        """Change the lane's encoders; called once a step, after the operations that stand before it."""
+        ...
+
+
+@runtime_checkable
+class EncoderOperation(Protocol):
+    """A change of the agent's own encoders: an immutable plain value, which travels to worker processes."""
+
+    def check(self, roster: EncoderRoster) -> EncoderRoster:
+        """Return the roster that the operations after this one meet.
+
+        Raises:
+            SpecError: The operation does not fit these encoders.
+        """
+        ...
+
+    def start(self, generator: np.random.Generator) -> EncoderState:
+        """Return the state for an episode, with a generator of its own."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +126,13 @@ class LaneBatch:
     """The lane's generator for action selection, seeded from the episode seed at each reset."""
     episode_starts: BoolArray
     """True where this is the first observation of an episode, shape (N,)."""
-    encoder_operations: tuple[EncoderOperation | None, ...]
-    """The encoder operation of each lane; None: encoders as trained."""
+    encoder_operations: tuple[tuple[EncoderOperation, ...], ...]
+    """The encoder operations of each lane, in the order in which they apply; none: encoders as trained."""
     inputs: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     """Further inputs that encoders asked for, by name (`rgb84`, `ram`), each with N rows."""
+    encoder_generators: tuple[np.random.Generator | None, ...] = ()
+    """What each lane's encoder operations draw from, seeded from the episode seed at each reset; never what actions are
+    drawn from, so that these stay paired. None for lanes without operations; empty where no lane has any."""
 
 
 @runtime_checkable

@@ -41,13 +41,15 @@ def test_run_resume_and_report(folder: Path, capsys: pytest.CaptureFixture[str])
     first = capsys.readouterr()
     result = json.loads(first.out)
     assert result["path"] == "runs/a"
-    assert [row["perturbation"] for row in result["mean_returns"]] == ["clean", "hue-rotate@3", "palette-pal"]
+    played = ["clean", "hue-rotate@3", "palette-pal", "gaussian-noise@3", "sticky-actions@2", "right-drift"]
+    assert [row["perturbation"] for row in result["mean_returns"]] == played
     assert {row["episodes"] for row in result["mean_returns"]} == {2}
-    assert "run: 3 jobs, 6 episodes" in first.err
+    assert "run: 6 jobs, 12 episodes" in first.err
+    assert "Skipped for still on breakout: zero-all. The agent 'still' has no encoders." in " ".join(first.err.split())
 
     assert main(words) == 0
     second = capsys.readouterr()
-    assert "3 of them finished before" in second.err
+    assert "6 of them finished before" in second.err
     assert "Make the page: wsabench report runs/a" in second.out
     assert max(len(line) for line in second.out.splitlines()) <= 80
 

@@ -24,7 +24,7 @@ from wsabench.evaluation import store as store_module
 from wsabench.protocol import Protocol
 
 SMALL: dict[str, Any] = {
-    "suite": "smoke",
+    "suite": str(Path(__file__).parents[1] / "three_cells.toml"),
     "protocol": Protocol(max_frames=80),
     "workers": 1,
 }
@@ -72,7 +72,7 @@ def test_a_run_writes_a_whole_result_set(tmp_path: Path) -> None:
     assert notebook.lines == ["planned 3 0", *["started"] * 3, *["finished 2"] * 3, "end"]
     assert notebook.num_steps == result.episodes["length"].sum()
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert manifest["suite"]["name"] == "smoke"
+    assert manifest["suite"]["name"] == "three_cells"
     assert manifest["protocol"]["max_frames"] == 80
     assert manifest["start"] <= manifest["end"]
     assert manifest["agents"][0]["source"].endswith("scripted_policies:Sampler")
@@ -102,7 +102,7 @@ def test_the_default_directory_is_the_same_for_the_same_settings(
     other = run(**SMALL, agents=[Sampler("2")], perturbations=["clean"])
     assert first.path == again.path != other.path
     assert first.path.parent == Path("runs")
-    assert first.path.name.startswith("smoke-quick-")
+    assert first.path.name.startswith("three_cells-quick-")
 
 
 def test_a_policy_without_version_is_run_again(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def mean_return(directory: Path, games: int) -> float:
     policy, envs = load_agent(directory, game="catch", action_selection="greedy"), CatchVector(games)
     observations, _ = envs.reset(seed=list(range(0, 2 * games, 2)))
     ids = torch.arange(games).numpy()
-    batch = LaneBatch(ids, (None,) * games, ids > -1, (None,) * games)  # pyright: ignore - greedy draws nothing
+    batch = LaneBatch(ids, (None,) * games, ids > -1, ((),) * games)  # pyright: ignore - greedy draws nothing
     total = 0.0
     for _ in range(6):
         observations, rewards, *_ = envs.step(policy.act(observations, batch))

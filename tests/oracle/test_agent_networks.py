@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from wsabench.agents import build_agent, load_spec
+from wsabench.agents.network import Lineup
 
 
 def observations(count: int, seed: int = 0) -> torch.Tensor:
@@ -61,7 +62,7 @@ def test_wsa_equals_its_formula_and_a_mask_equals_removal(kept: tuple[str, ...])
     with torch.no_grad():
         features = {n: f.float() for n, f in model.prepare(stack, bank).items()}
         embeddings = {n: f.permute(0, 3, 1, 2) if f.dim() == 4 else f for n, f in features.items()}
-        output = model(features, mask)
+        output = model(features, Lineup(mask))
         for row in range(4):
             weights, logits = slow_wsa(model, embeddings, row, kept)
             expected = torch.zeros(2)

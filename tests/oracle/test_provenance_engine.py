@@ -58,7 +58,7 @@ class OnePortion:
 def trajectory(game: str, protocol: Protocol, perturbations: tuple[str, ...]) -> list[list[Any]]:
     """Return for each episode: perturbation, seed, hash of its observations, return, length, end."""
     tasks = [
-        EpisodeTask(job, episode, 1_000 * episode + 2, name, None)
+        EpisodeTask(job, episode, 1_000 * episode + 2, name, ())
         for job, name in enumerate(perturbations)
         for episode in range(2)
     ]

@@ -23,6 +23,7 @@ PARAMETERS = {
     "palette.saturation": st.fixed_dictionaries({"factor": FACTORS}),
     "palette.value": st.fixed_dictionaries({"factor": FACTORS}),
     "palette.contrast": st.fixed_dictionaries({"factor": FACTORS}),
+    "palette.gamma": st.fixed_dictionaries({"gamma": st.floats(0.05, 20)}),
     "palette.invert": st.just({}),
     "palette.channel_permute": st.fixed_dictionaries({"order": st.permutations("rgb").map("".join)}),
 }
@@ -89,6 +90,23 @@ def test_inversion_inverts_luminance_and_undoes_itself(rgb):
     assert np.array_equal(color.invert(color.invert(rgb)), rgb)
     total = luminance(rgb).astype(int) + luminance(color.invert(rgb))
     assert ((total >= 254) & (total <= 256)).all()  # 255 but for rounding; the weights sum to 0.9999
+
+
+@given(COLORS, st.floats(0.05, 20), st.floats(0.05, 20))
+def test_a_higher_gamma_is_never_brighter(rgb, first, second):
+    low, high = sorted((first, second))
+    assert (color.adjust_gamma(rgb, high) <= color.adjust_gamma(rgb, low)).all()
+    ends = (rgb == 0) | (rgb == 255)
+    assert np.array_equal(color.adjust_gamma(rgb, high)[ends], rgb[ends])
+    assert np.array_equal(color.adjust_gamma(rgb, 1.0), rgb)
+
+
+@given(PALETTES, st.sets(st.integers(0, 255)), st.tuples(*[st.integers(0, 255)] * 3))
+def test_painting_changes_the_given_colors_and_no_others(palette, indices, rgb):
+    painted = color.paint(palette, tuple(indices), rgb)
+    for index in range(256):
+        is_painted = index in indices or index ^ 1 in indices  # the odd index above, for PAL's colour loss
+        assert tuple(painted[index]) == (rgb if is_painted else tuple(palette[index]))
 
 
 @given(PALETTES, st.integers(0, 2**32))

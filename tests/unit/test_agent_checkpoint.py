@@ -87,7 +87,7 @@ def act(policy: Any) -> list[int]:
         ids=np.arange(24),
         generators=tuple(np.random.default_rng(lane) for lane in range(24)),
         episode_starts=np.zeros(24, np.bool_),
-        encoder_operations=(None,) * 24,
+        encoder_operations=((),) * 24,
     )
     return policy.act(STACKS, batch).tolist()
 

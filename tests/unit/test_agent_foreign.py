@@ -10,17 +10,18 @@ import pytest
 
 from wsabench.agents import WrappedPolicy, load_policy, wrap_policy
 from wsabench.errors import SpecError, UnknownNameError
+from wsabench.perturb.encoder_masks import DropEncoders
 from wsabench.types import EncoderOperation, LaneBatch, Policy
 
 STACKS = np.zeros((3, 4, 84, 84), np.uint8)
 
 
-def lanes(operation: EncoderOperation | None = None) -> LaneBatch:
+def lanes(*operations: EncoderOperation) -> LaneBatch:
     return LaneBatch(
         ids=np.arange(3),
         generators=tuple(np.random.default_rng(lane) for lane in range(3)),
         episode_starts=np.zeros(3, np.bool_),
-        encoder_operations=(operation, None, None),
+        encoder_operations=(operations, (), ()),
     )
 
 
@@ -70,10 +71,10 @@ def test_wrong_answers_are_refused(answer: Any, message: str) -> None:
         policy.act(STACKS, lanes())
 
 
-def test_encoders_cannot_be_dropped() -> None:
+def test_encoder_operations_are_refused() -> None:
     policy = wrap_policy(always_two)
-    with pytest.raises(SpecError, match="'always_two' has no encoders that could be dropped"):
-        policy.act(STACKS, lanes(EncoderOperation(frozenset({"sr"}))))
+    with pytest.raises(SpecError, match="'always_two' has no encoders that could be changed"):
+        policy.act(STACKS, lanes(DropEncoders(("sr",))))
 
 
 @pytest.mark.parametrize(("thing", "message"), [(3, "3 is not a policy"), (Counter, "Counter is a class")])

@@ -1,4 +1,4 @@
-"""Trained agents as policies: rows are independent, sampling is per lane, encoders can be dropped."""
+"""Trained agents as policies: rows are independent, sampling is per lane."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fake_encoders import SHAPES, FakeBank, wsa_spec
 from wsabench.agents import AgentMeta, AgentPolicy, AttentionPolicy, build_agent, load_spec
 from wsabench.agents.policy import choose_actions
 from wsabench.encoders import EncoderBank
-from wsabench.errors import ShapeError, SpecError
-from wsabench.types import EncoderOperation, LaneBatch, Policy
+from wsabench.errors import ShapeError
+from wsabench.types import LaneBatch, Policy
 
 STACKS = np.random.default_rng(0).integers(0, 256, (24, 4, 84, 84), dtype=np.uint8)
 
@@ -41,12 +41,12 @@ def wsa(**options: Any) -> AttentionPolicy:
     return AttentionPolicy(model, meta(spec), checkpoint_hash="0", bank=FakeBank(), **options)  # pyright: ignore
 
 
-def lanes(ids: np.ndarray | list[int], operations: dict[int, EncoderOperation] | None = None) -> LaneBatch:
+def lanes(ids: np.ndarray | range | list[int]) -> LaneBatch:
     return LaneBatch(
         ids=np.array(ids, np.int64),
         generators=tuple(np.random.default_rng(100 + lane) for lane in ids),
         episode_starts=np.zeros(len(ids), np.bool_),
-        encoder_operations=tuple((operations or {}).get(lane) for lane in ids),
+        encoder_operations=((),) * len(ids),
     )
 
 
@@ -63,11 +63,11 @@ def real_wsa() -> AttentionPolicy:
 @pytest.mark.parametrize("kind", ["e2e", "wsa"])
 def test_a_row_never_depends_on_its_neighbours(kind: str, real_wsa: AttentionPolicy) -> None:
     policy = e2e() if kind == "e2e" else real_wsa
-    reference = policy._evaluate(STACKS[:16], policy._mask([None] * 16))
+    reference = policy._evaluate(STACKS[:16], lanes(range(16)))
     generator = np.random.default_rng(1)
     for count in (1, 5, 16):
         rows = generator.permutation(16)[:count]
-        output = policy._evaluate(STACKS[rows], policy._mask([None] * count))
+        output = policy._evaluate(STACKS[rows], lanes(rows))
         assert np.array_equal(output.logits[:count].numpy(), reference.logits[rows].numpy())
         if output.weights is not None and reference.weights is not None:
             assert np.array_equal(output.weights[:count].numpy(), reference.weights[rows].numpy())
@@ -109,17 +109,9 @@ def test_greedy_takes_the_mode_and_draws_nothing() -> None:
     batch = lanes(range(24))
     before = [generator.bit_generator.state for generator in batch.generators]
     actions = policy.act(STACKS, batch)
-    logits = policy._evaluate(STACKS[:16], policy._mask([None] * 16)).logits
+    logits = policy._evaluate(STACKS[:16], lanes(range(16))).logits
     assert actions[:16].tolist() == logits.argmax(1).tolist()
     assert [generator.bit_generator.state for generator in batch.generators] == before
-
-
-def test_a_dropped_encoder_gets_no_weight_in_its_lane_only() -> None:
-    policy = wsa()
-    result = policy.act_with_attention(STACKS[:4], lanes(range(4), {2: EncoderOperation(frozenset({"vector"}))}))
-    assert result.weights[2].tolist() == [0.0, 1.0]
-    assert (result.weights[[0, 1, 3]] > 0).all()
-    np.testing.assert_allclose(result.weights.sum(1), 1, atol=1e-6)
 
 
 def test_attention_does_not_change_actions() -> None:
@@ -127,21 +119,6 @@ def test_attention_does_not_change_actions() -> None:
     assert np.array_equal(
         policy.act(STACKS, lanes(range(24))), policy.act_with_attention(STACKS, lanes(range(24))).actions
     )
-
-
-@pytest.mark.parametrize(
-    ("make", "dropped", "message"),
-    [
-        (wsa, {"sr"}, r"'tiny-wsa' cannot drop sr: it fuses vector, map"),
-        (wsa, {"vector", "map"}, r"All encoders of 'tiny-wsa' would be dropped. Keep at least one"),
-        (e2e, {"sr"}, r"'e2e' cannot drop sr: it has no encoders"),
-    ],
-)
-def test_impossible_encoder_operations_are_refused(make: Any, dropped: set[str], message: str) -> None:
-    policy = make()
-    batch = lanes([0], {0: EncoderOperation(frozenset(dropped))})
-    with pytest.raises(SpecError, match=message):
-        policy.act(STACKS[:1], batch)
 
 
 @pytest.mark.parametrize("wrong", [STACKS[:2], STACKS[:1].astype(np.float32), STACKS[:1, :3], STACKS[0]])

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from wsabench.cli import main
+from wsabench.cli.perturbation_facts import named_text
 from wsabench.emulator import measure_effect
-from wsabench.games import catalogue_games
+from wsabench.games import catalogue_games, load_game
 from wsabench.perturb import list_perturbations, load_suite
+from wsabench.perturb.rules import canonical_text, parse_patch, parse_rule, ram_addresses
 
 
 def shown(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]:
@@ -23,12 +25,57 @@ def test_list_has_all_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     found = shown(capsys, "list")
     assert [row["game"] for row in found["games"]] == catalogue_games()
     assert [row["name"] for row in found["perturbations"]] == [entry.name for entry in list_perturbations()]
+    games = {row["name"]: row["games"] for row in found["perturbations"]}
+    assert games["hue-rotate"] is None
+    assert games["lazy-enemy"] == ["pong"]
     assert "color-shift" in [row["name"] for row in found["suites"]]
     assert {"wsa", "e2e"} <= {row["agent"] for row in found["agents"]}
     assert list(shown(capsys, "list", "games")) == ["games"]
 
 
-@pytest.mark.parametrize("words", [["list"], ["show", "color-shift"], ["show", "breakout"], ["show", "wsa"]])
+def test_perturbations_are_listed_by_family_and_game(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = shown(capsys, "list", "--family", "dynamics", "--game", "pong")["perturbations"]
+    names = [row["name"] for row in rows]
+    assert {row["family"] for row in rows} == {"dynamics"}
+    assert {"sticky-actions", "lazy-enemy", "mode-1"} <= set(names)
+    assert "small-paddle" not in names
+    effects = {row["name"]: row["summary"] for row in rows}
+    assert effects["fast-ball"] == load_game("pong").patches["fast_ball"].effect
+    names = [row["name"] for row in shown(capsys, "list", "perturbations", "--game", "asteroids")["perturbations"]]
+    assert "recolor-player" not in names  # no colour of the ship is known there
+
+
+def test_what_games_bring_along_is_counted_unless_a_game_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "perturbations"]) == 0
+    text = capsys.readouterr().out
+    assert "lazy-enemy" not in text
+    pong = next(line.split() for line in text.splitlines() if line.startswith("pong "))
+    families = [patch.family for patch in load_game("pong").verified_patches]
+    assert pong[1:3] == [str(families.count("dynamics")), str(families.count("color"))]
+    assert main(["list", "perturbations", "--game", "pong"]) == 0
+    assert "lazy-enemy" in capsys.readouterr().out
+
+
+def test_options_that_choose_perturbations_are_refused_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "suites", "--game", "pong"]) == 2
+    assert "--family and --game choose perturbations, not suites" in capsys.readouterr().err
+    assert main(["list", "--family", "colour"]) == 2
+    assert "color" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list"],
+        ["list", "--game", "freeway"],
+        ["show", "color-shift"],
+        ["show", "breakout"],
+        ["show", "wsa"],
+        ["show", "one-life", "--games", "none"],
+        ["show", "noise-encoders", "--games", "none"],
+        ["show", "recolor-player", "--games", "none"],
+    ],
+)
 def test_every_table_fits_80_columns(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 0
     text = capsys.readouterr().out
@@ -44,22 +91,86 @@ def test_a_perturbation_is_shown_at_every_severity_with_its_measured_effect(
     assert [row["degrees"] for row in found["parameters"]] == [36, 72, 108, 144, 180]
     (row,) = found["effect_in_grey_levels"]
     assert row["game"] == "breakout"
-    assert row["@3"] == round(measure_effect("breakout", "hue-rotate@3"), 2)
+    assert row["@3"] == round(measure_effect("breakout", "hue-rotate@3").value, 2)
+    assert "share_of_changed_steps" in found
     assert main(["show", "hue-rotate", "--games", "breakout,pong"]) == 0
     assert max(len(line) for line in capsys.readouterr().out.splitlines()) <= 80
 
 
+def test_a_patch_is_shown_with_its_rule_in_names_and_what_it_writes(capsys: pytest.CaptureFixture[str]) -> None:
+    found = shown(capsys, "show", "one-life", "--games", "pong")
+    rows = {row["game"]: row for row in found["rules"]}
+    assert found["games"] == ", ".join(sorted(rows))
+    assert rows["breakout"]["rule"].startswith("lives = 1 at frame")
+    assert rows["breakout"]["writes"] == "lives (57)"
+    assert rows["breakout"]["score and lives"].startswith("Writes the lives (lives)")
+    assert rows["breakout"]["verified"] == load_game("breakout").patches["one_life"].how_verified
+    assert found["effect_in_grey_levels"] == []  # pong has no such patch
+    assert "dynamics" in found["suites"].split(", ")
+
+
+def test_rules_in_names_parse_to_the_same_rules() -> None:
+    for game in map(load_game, catalogue_games()):
+        addresses = ram_addresses(game)
+        for patch in game.patches.values():
+            text = canonical_text(parse_patch(patch, game))
+            assert canonical_text(parse_rule(named_text(text, addresses), addresses)) == text
+
+
+def test_a_change_of_the_play_is_shown_with_the_share_of_changed_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    found = shown(capsys, "show", "lazy-enemy", "--games", "pong,breakout")
+    effect = measure_effect("pong", "lazy-enemy")
+    assert found["effect_in_grey_levels"] == [{"game": "pong", "effect": round(effect.value, 2)}]
+    assert found["share_of_changed_steps"] == [{"game": "pong", "effect": round(effect.changed_steps or 0, 3)}]
+
+
+def test_a_recolouring_lists_what_shares_the_colour(capsys: pytest.CaptureFixture[str]) -> None:
+    found = shown(capsys, "show", "recolor-player", "--games", "none")
+    row = next(row for row in found["recoloured"] if row["game"] == "breakout")
+    assert (row["palette indices"], row["objects"]) == ("70", "player")
+    assert row["shared by"].split(", ") == ["ball", "blocks_row_1_from_top"]
+
+
+def test_changes_of_encoders_are_measured_on_agents(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "wsabench.evaluation.encoder_effect.measure_encoder_effects",
+        lambda game, names, agent, seed: dict.fromkeys(names, 0.25 + seed),
+    )
+    found = shown(capsys, "show", "stale-encoders", "--games", "breakout")
+    levels = {f"@{level}": 0.25 for level in range(1, 6)}
+    assert {"game": "breakout", "agent": "wsa", "train seed": 0, **levels} in found["effect_on_actions"]
+    assert found["effect_in_grey_levels"] == []
+    found = shown(capsys, "show", "stale-encoders", "--games", "pong")
+    assert "no agent with encoders is shipped" in found["effect on encoders"]
+
+
+def test_a_patch_that_was_not_confirmed_is_refused_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    game, patch = next(
+        (game, patch)
+        for game in map(load_game, catalogue_games())
+        for patch in game.patches.values()
+        if not patch.is_verified and patch.perturbation not in {entry.name for entry in list_perturbations()}
+    )
+    assert main(["show", patch.perturbation]) == 2
+    assert patch.how_verified[:40] in capsys.readouterr().err
+    rows = {row["ram patch"]: row for row in shown(capsys, "show", game.id)["ram_patches"]}
+    assert rows[patch.perturbation]["verified"] is False
+
+
 def test_a_composition_shows_its_parts(capsys: pytest.CaptureFixture[str]) -> None:
     found = shown(capsys, "show", "hue-rotate@3+value@2", "--games", "breakout")
-    assert {"hue-rotate", "value"} <= set(found)
+    assert {"summary of hue-rotate", "how it works of value"} <= set(found)
     assert [row["written"] for row in found["parameters"]] == ["hue-rotate@3", "value@2"]
-    effect = round(measure_effect("breakout", "hue-rotate@3+value@2"), 2)
+    effect = round(measure_effect("breakout", "hue-rotate@3+value@2").value, 2)
     assert found["effect_in_grey_levels"] == [{"game": "breakout", "effect": effect}]
 
 
 def test_clean_is_shown_without_an_effect(capsys: pytest.CaptureFixture[str]) -> None:
     found = shown(capsys, "show", "clean", "--games", "none")
-    assert found == {"kind": "perturbation", "family": "clean", "parameters": [], "effect_in_grey_levels": []}
+    assert found["family"] == "clean"
+    assert not any(value for key, value in found.items() if key not in ("kind", "family"))
 
 
 def test_a_suite_is_shown_with_profiles_and_cells(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ That they run is checked in tests/e2e/test_docs_run.py.
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import tomllib
 from pathlib import Path
@@ -133,7 +134,47 @@ def test_the_perturbations_of_the_docs_can_be_read(tmp_path: Path) -> None:
         for number, block in enumerate(blocks(page, "toml")):
             path = tmp_path / f"{page.stem}-{number}.toml"
             path.write_text(block, encoding="utf-8")
-            assert "profiles" in tomllib.loads(block) or read_family(path)
+            found = tomllib.loads(block)
+            assert found.keys() & {"profiles", "patches"} or read_family(path)
+
+
+def test_lists_in_the_docs_are_those_of_the_catalogue() -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    for name in ("perturbations.md", "adding-a-perturbation.md"):
+        text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        assert script["filled"](text) == text, f"{name} is out of date: run `python docs/generate.py blocks`"
+
+
+def test_the_counts_in_the_readme_are_those_of_the_catalogue() -> None:
+    from wsabench.perturb import list_perturbations
+    from wsabench.perturb.kinds import FAMILIES
+
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    ours = [entry for entry in list_perturbations() if entry.games is None]
+    cells = sum(len(entry.severities) for entry in ours)
+    assert f"{len(ours)} perturbations of four families, with their severities {cells} cells" in text
+    for family in FAMILIES:
+        assert f"{sum(entry.family == family for entry in ours)} of `{family}`" in text
+
+
+def test_the_rules_of_the_docs_parse() -> None:
+    from wsabench.games import load_game
+    from wsabench.perturb.rules import parse_rule, ram_addresses
+
+    addresses = ram_addresses(load_game("breakout"))
+    rules = re.findall(r"^rule = .*$", (ROOT / "docs" / "perturbations.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(rules) == 2
+    for line in rules:
+        assert parse_rule(tomllib.loads(line)["rule"], addresses).statements
+
+
+def test_effects_are_documented_for_every_perturbation() -> None:
+    text = (ROOT / "docs" / "effects.md").read_text(encoding="utf-8")
+    from wsabench.perturb import list_perturbations
+
+    for entry in list_perturbations():
+        levels = [entry.name if level is None else f"{entry.name}@{level}" for level in entry.severities]
+        assert all(f"| `{name}` |" in text for name in levels), f"{entry.name}: run `python docs/generate.py effects`"
 
 
 def test_the_game_of_the_docs_can_be_read(tmp_path: Path) -> None:

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from wsabench.emulator import measure_effect, require_effect
-from wsabench.emulator.effect import _clean_observations, _effect, _random_play
+from wsabench.emulator.effect import CLEAN, Effect, _clean_observations, _effect, _observations, _play, _random_play
 from wsabench.errors import SpecError, UnknownNameError
 from wsabench.perturb import compile_perturbation, parse_perturbation
 
 
 def test_clean_has_no_effect_and_is_never_refused():
-    assert measure_effect("breakout", "clean") == 0.0
-    assert require_effect("breakout", "clean") == 0.0
+    assert measure_effect("breakout", "clean") == CLEAN == Effect("observation", 0.0)
+    assert require_effect("breakout", "clean") == CLEAN
 
 
 def test_the_effect_is_the_mean_change_of_the_observation(monkeypatch):
@@ -23,7 +23,7 @@ def test_the_effect_is_the_mean_change_of_the_observation(monkeypatch):
     perturbation = parse_perturbation("invert")
     monkeypatch.setattr("wsabench.emulator.effect._random_play", lambda _: screens)
     _clean_observations.cache_clear()
-    assert _effect.__wrapped__("pong", perturbation) == 168
+    assert _effect.__wrapped__("pong", perturbation) == Effect("observation", 168)
     _clean_observations.cache_clear()
 
 
@@ -31,12 +31,12 @@ def test_the_effect_is_always_the_same_and_cached():
     first = measure_effect("breakout", "hue-rotate@3")
     _random_play.cache_clear()
     assert measure_effect("breakout", "hue-rotate@3") == first
-    assert first == pytest.approx(3.7, abs=0.1)  # as in the documentation
+    assert first.value == pytest.approx(3.7, abs=0.1)  # as in the documentation
 
 
 def test_a_cell_that_changes_too_little_is_refused_with_its_number():
     # Asteroids is nearly black, and black stays black however its hue is turned.
-    assert measure_effect("asteroids", "hue-rotate@1") < 1
+    assert measure_effect("asteroids", "hue-rotate@1").value < 1
     with pytest.raises(SpecError, match=r"hue-rotate@1 in asteroids changes the observation by 0\.\d\d grey levels"):
         require_effect("asteroids", "hue-rotate@1")
 
@@ -57,3 +57,73 @@ def test_unknown_names_are_refused():
         measure_effect("pung", "clean")
     with pytest.raises(SpecError, match="severity is missing"):
         measure_effect("pong", "value")
+
+
+def test_a_table_applied_to_recorded_screens_gives_what_a_lane_gives():
+    # Pong's first game outlasts the measurement; where a second game starts, the lane presses FIRE first.
+    compiled = compile_perturbation("hue-rotate@3", "pong")
+    assert np.array_equal(_play("pong", compiled).observations[4::5], _observations("pong", compiled.luminance))
+
+
+def test_pixel_changes_that_are_no_table_are_played_through_the_stack():
+    effect = measure_effect("pong", "gaussian-noise@3")
+    assert effect.measure == "observation"
+    assert effect.changed_steps is None
+    clean = _play("pong", compile_perturbation("clean", "pong")).observations[4::5].astype(int)
+    noisy = _play("pong", compile_perturbation("gaussian-noise@3", "pong")).observations[4::5]
+    assert effect.value == np.abs(noisy - clean).mean()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["gaussian-noise@1", "gaussian-noise@3", "gaussian-noise@5"],
+        ["gaussian-blur@1", "gaussian-blur@3", "gaussian-blur@5"],
+        ["occlusion@1", "occlusion@3", "occlusion@5"],
+        ["strobe@1"],
+    ],
+)
+def test_the_effect_of_noise_blur_and_occlusion_grows_with_severity(names):
+    effects = [measure_effect("seaquest", name) for name in names]
+    values = [effect.value for effect in effects]
+    assert values == sorted(values)
+    assert values[0] > 1
+    assert all(effect.is_seen and effect.measure == "observation" for effect in effects)
+
+
+def test_delay_changes_more_the_longer_it_is():
+    effects = [measure_effect("boxing", f"observation-delay@{level}") for level in (1, 3, 5)]
+    assert [effect.measure for effect in effects] == ["play"] * 3
+    assert effects[0].value < effects[1].value < effects[2].value
+    assert all((effect.changed_steps or 0) > 0.9 for effect in effects)
+
+
+@pytest.mark.parametrize(
+    "name", ["sticky-actions@2", "frame-skip@1", "lazy-enemy", "mode-1", "difficulty-1", "frame-drop@3"]
+)
+def test_changes_of_the_play_say_how_many_steps_differ(name):
+    effect = require_effect("pong", name)
+    assert effect.measure == "play"
+    assert 0 < (effect.changed_steps or 0) <= 1
+    assert effect.text.endswith("% of steps")
+
+
+def test_a_play_without_any_difference_is_refused_unless_a_patch_was_confirmed_elsewhere(monkeypatch):
+    nothing = Effect("play", 0.0, 0.0)
+    monkeypatch.setattr("wsabench.emulator.effect._effect", lambda *_: nothing)
+    with pytest.raises(SpecError, match=r"sticky-actions@1 in pong changes nothing in 300 steps"):
+        require_effect("pong", "sticky-actions@1")
+    assert require_effect("pong", "lazy-enemy") is nothing
+
+
+def test_changes_of_encoders_change_no_observation_and_are_not_refused():
+    effect = require_effect("pong", "zero-all")
+    assert effect == Effect("encoders", 0.0)
+    assert effect.text == "the agent's encoders"
+    assert measure_effect("pong", "invert+zero-all") == measure_effect("pong", "invert")
+
+
+def test_a_composition_is_measured_as_a_whole():
+    both = measure_effect("pong", "invert+action-delay@2")
+    assert both.measure == "play"
+    assert both.value > measure_effect("pong", "action-delay@2").value

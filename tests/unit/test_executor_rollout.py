@@ -13,9 +13,10 @@ from wsabench.errors import ShapeError, SpecError
 from wsabench.evaluation.records import EpisodeOutcome
 from wsabench.evaluation.rollout import EpisodeTask, Handout, checked_actions, play
 from wsabench.seeding import generator
+from wsabench.types import LaneBatch
 
 TASKS = [
-    EpisodeTask(job, episode, 2 * (13 * job + episode), ["clean", "hue-rotate@3", "value@1"][job], None)
+    EpisodeTask(job, episode, 2 * (13 * job + episode), ["clean", "hue-rotate@3", "value@1"][job], ())
     for job in range(3)
     for episode in range(9)
 ]
@@ -112,6 +113,56 @@ def test_weights_for_other_encoders_are_refused() -> None:
     policy.encoder_names = ("sr", "oke", "okk")
     with pytest.raises(ShapeError, match=r"weights of shape \(6, 2\)\. Allowed: .* shape \(6, 3\)"):
         played(policy, TASKS, 6)
+
+
+class OperatedPolicy(SamplingPolicy):
+    """Draws from the encoder generators too; takes no operation called `wrong`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: dict[int, list[float]] = {}
+
+    def check_encoder_operations(self, operations: Sequence[Any]) -> None:
+        if "wrong" in operations:
+            raise SpecError("it does not fit.")
+
+    def act_with_attention(self, observations: np.ndarray, lanes: LaneBatch) -> tuple[np.ndarray, np.ndarray]:
+        for lane, operations, stream in zip(lanes.ids, lanes.encoder_operations, lanes.encoder_generators, strict=True):
+            assert (stream is not None) == bool(operations)
+            if stream is not None:
+                self.drawn.setdefault(int(lane), []).append(stream.random())
+        return super().act_with_attention(observations, lanes)
+
+
+def operated(operations: Any) -> list[EpisodeTask]:
+    return [task._replace(encoder_operations=operations) for task in TASKS[:9]]
+
+
+def test_operations_reach_the_policy_with_a_stream_of_their_own() -> None:
+    clean, policy = OperatedPolicy(), OperatedPolicy()
+    expected = as_plain(played(clean, TASKS[:9], 9))
+    assert as_plain(played(policy, operated(("one", "two")), 9)) == expected  # actions are drawn as ever
+    assert clean.drawn == {}
+    for lane, task in enumerate(TASKS[:9]):
+        stream = generator(task.episode_seed, "encoders")
+        assert policy.drawn[lane] == [stream.random() for _ in policy.drawn[lane]]
+    assert {batch.encoder_operations[0] for batch in policy.batches} == {("one", "two")}
+
+
+@pytest.mark.parametrize(
+    ("policy", "operations", "message"),
+    [
+        (OperatedPolicy(), ("wrong",), r"^clean: it does not fit\.$"),
+        (SamplingPolicy(), ("one",), r"^clean: the policy has no method check_encoder_operations.* Leave these cells"),
+        (PlainPolicy(), ("one",), r"^clean: the policy has no method check_encoder_operations"),
+    ],
+)
+def test_operations_that_a_policy_cannot_take_are_never_played_as_clean(
+    policy: Any, operations: Any, message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        played(policy, operated(operations), 4)
+    assert getattr(policy, "batches", []) == []
 
 
 def test_bounds_of_actions_are_allowed() -> None:

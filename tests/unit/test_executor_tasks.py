@@ -61,6 +61,8 @@ def make_plan(num_agents: int, num_cells: int, num_episodes: int) -> Plan:
         compiled=compiled,
         effects={},
         refused={},
+        misfits={},
+        skipped=(),
         jobs=jobs,
     )
 
@@ -152,6 +154,14 @@ def test_encoders_of_the_agent_are_passed_on() -> None:
         for task in board.take(0, contestant, 4).tasks:
             board.deliver(0, outcome_of(task))
     assert [encoders for _, _, encoders in store.written] == [(), ("sr",)]
+
+
+def test_all_encoder_operations_of_a_cell_are_handed_out_in_order() -> None:
+    plan = make_plan(num_agents=1, num_cells=2, num_episodes=2)
+    plan.compiled["breakout", "clean"].encoder_operations = ("first", "second")  # pyright: ignore
+    board, _, _ = make_board(plan, 1)
+    tasks = board.take(0, 0, 16).tasks
+    assert [task.encoder_operations for task in tasks] == [("first", "second")] * 2 + [()] * 2
 
 
 def test_finished_jobs_are_not_on_the_board() -> None:

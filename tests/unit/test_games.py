@@ -47,8 +47,8 @@ how_verified = "h"
 def test_the_catalogue_has_the_twelve_games():
     assert catalogue_games() == TWELVE
     games = [load_game(game) for game in TWELVE]
-    assert [len(game.ram) for game in games] == [56, 25, 15, 52, 15, 35, 68, 14, 39, 20, 30, 49]
-    assert sum(len(game.patches) for game in games) == 183
+    assert [len(game.ram) for game in games] == [56, 25, 15, 52, 18, 35, 68, 14, 47, 20, 30, 49]
+    assert sum(len(game.patches) for game in games) == 201
     assert sum(len(game.objects) for game in games) == 70
     for game in games:
         assert None not in (game.random_score, game.human_score)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "ale_py", "gymnasium", "cv2", "pandas", "matplotlib", "seaborn")
+HEAVY = ("torch", "ale_py", "gymnasium", "cv2", "numba", "pandas", "matplotlib", "seaborn")
 
 
 def loaded_by(code: str) -> set[str]:

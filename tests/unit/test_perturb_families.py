@@ -2,7 +2,8 @@
 
 import pytest
 
-from wsabench.errors import SpecError
+from wsabench.errors import SpecError, StorageError
+from wsabench.perturb import list_perturbations, list_suites, load_suite, parse_perturbation
 from wsabench.perturb.families import read_family
 
 VALID = """
@@ -41,7 +42,7 @@ def test_a_valid_file_is_read(tmp_path):
         ("[hue-rotate]", "[clean]", r"the name is 'clean'. Allowed: .*not 'clean'"),
         ('"color"', '"colour"', r"hue-rotate, family: found 'colour'. Allowed: one of color, corruption, dynamics"),
         ('"color"', '"dynamics"', r"family: found 'dynamics'. Allowed: 'color', the family of the kind 'palette.hue_"),
-        ("palette.hue_rotate", "palette.hue", r"kind: found 'palette.hue'. Allowed: one of palette.channel_permute"),
+        ("palette.hue_rotate", "palette.hue", r"kind: found 'palette.hue'. Did you mean .*'palette.hue_rotate'"),
         ('summary = "Rotate"', "", r"hue-rotate: the key 'summary' is missing."),
         ("summary", "sumary", r"hue-rotate: the key 'summary' is missing"),
         ("source", "sauce", r"swap: unknown key 'sauce'. Did you mean 'source'\?"),
@@ -66,12 +67,66 @@ def test_malformed_files_are_refused(tmp_path, old, new, text):
         read(tmp_path, VALID.replace(old, new, 1))
 
 
-def test_the_same_name_in_two_files_is_refused(tmp_path, monkeypatch):
-    from wsabench.perturb import families
+@pytest.fixture
+def own_folder(tmp_path, monkeypatch):
+    """A user's own catalogue, beside the shipped one."""
+    (tmp_path / "families").mkdir()
+    monkeypatch.setenv("WSABENCH_PERTURBATIONS", str(tmp_path))
+    return tmp_path
 
-    for name in ("a.toml", "b.toml"):
-        (tmp_path / "families").mkdir(exist_ok=True)
-        (tmp_path / "families" / name).write_text(VALID)
-    monkeypatch.setattr(families, "data_dir", lambda _: tmp_path)
-    with pytest.raises(SpecError, match=r"b.toml, hue-rotate: the name is taken by another file"):
-        families.catalogue()
+
+OWN = """
+[dusk]
+family = "color"
+kind = "palette.value"
+summary = "Darken every colour"
+severity = { factor = [0.9, 0.8, 0.7, 0.6, 0.5] }
+"""
+
+
+def test_a_users_own_folder_is_read_too(own_folder):
+    (own_folder / "families" / "own.toml").write_text(OWN)
+    assert parse_perturbation("dusk@2+invert").name == "dusk@2+invert"
+    assert parse_perturbation("dusk@3").content_hash == parse_perturbation("value@2").content_hash  # both 0.7
+    assert list_perturbations("color")[-1].games is not None  # games' own still come last
+
+
+def test_worker_processes_read_the_users_own_folder_too(own_folder):
+    import wsabench
+
+    (own_folder / "families" / "own.toml").write_text(OWN)
+    cells = ["dusk@3", "value@2"]
+    envs = wsabench.make_vec("pong", num_envs=2, perturbations=cells, seed=[4, 4], num_workers=2)
+    observations, _ = envs.reset()
+    envs.close()
+    assert (observations[0] == observations[1]).all()
+
+
+def test_a_users_own_suite_is_found_by_name(own_folder):
+    (own_folder / "families" / "own.toml").write_text(OWN)
+    (own_folder / "suites").mkdir()
+    suite = (
+        'summary = "s"\ngames = ["pong"]\nperturbations = ["dusk@*"]\n[profiles.quick]\ntrain_seeds = [0]\nepisodes = 1'
+    )
+    (own_folder / "suites" / "dusk.toml").write_text(suite)
+    assert "dusk" in list_suites()
+    assert load_suite("dusk").perturbations[-1] == "dusk@5"
+
+
+@pytest.mark.parametrize("name", ["a.toml", "z.toml"])
+def test_the_same_name_in_two_files_is_refused(own_folder, name):
+    (own_folder / "families" / name).write_text(VALID)
+    with pytest.raises(SpecError, match=rf"{name}, hue-rotate: the name is taken by another file. Choose another"):
+        parse_perturbation("invert")
+
+
+def test_a_file_name_that_is_taken_is_refused(own_folder):
+    (own_folder / "families" / "color.toml").write_text(OWN)
+    with pytest.raises(SpecError, match=r"color.toml: the name is taken by .*families/color.toml. Allowed"):
+        parse_perturbation("invert")
+
+
+def test_a_folder_that_does_not_exist_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("WSABENCH_PERTURBATIONS", str(tmp_path / "none"))
+    with pytest.raises(StorageError, match=r"WSABENCH_PERTURBATIONS names the folder .*none, which does not exist"):
+        parse_perturbation("invert")

@@ -16,6 +16,9 @@ from wsabench.evaluation.plan import RunOptions, make_plan
 from wsabench.protocol import Protocol
 from wsabench.seeding import evaluation_seed
 
+SMOKE = ("clean", "hue-rotate@3", "palette-pal", "gaussian-noise@3", "sticky-actions@2", "zero-all", "right-drift")
+THREE = Path(__file__).parents[1] / "three_cells.toml"
+
 
 def still(observations: np.ndarray) -> np.ndarray:
     return np.zeros(len(observations), dtype=np.int64)
@@ -36,15 +39,18 @@ def plan_of(**options: Any) -> Plan:
 def test_defaults_are_the_suites() -> None:
     plan = plan_of()
     assert plan.games == ("breakout",)
-    assert plan.perturbations == ("clean", "hue-rotate@3", "palette-pal")
+    assert plan.perturbations == SMOKE
     assert plan.num_episodes == 2
     assert plan.protocol.max_frames == 2_000
     assert [(job.family, job.label, job.severity) for job in plan.jobs] == [
         ("clean", "clean", None),
         ("color", "hue-rotate", 3),
         ("color", "palette-pal", None),
+        ("corruption", "gaussian-noise", 3),
+        ("dynamics", "sticky-actions", 2),
+        ("dynamics", "right-drift", None),
     ]
-    assert plan.effects["breakout"].keys() == {"hue-rotate@3", "palette-pal"}
+    assert plan.effects["breakout"].keys() == {"hue-rotate@3", "palette-pal", "gaussian-noise@3"}
 
 
 def test_options_replace_them() -> None:
@@ -67,8 +73,8 @@ def test_options_replace_them() -> None:
 
 def test_episodes_are_paired_and_agents_in_any_order() -> None:
     agents = {"b": still, "a": Versioned()}
-    plan = plan_of(agents=agents)
-    turned = plan_of(agents=dict(reversed(agents.items())))
+    plan = plan_of(suite=THREE, agents=agents)
+    turned = plan_of(suite=THREE, agents=dict(reversed(agents.items())))
     assert len({job.episode_seeds for job in plan.jobs}) == 1
     assert [job.agent for job in plan.jobs] == ["a"] * 3 + ["b"] * 3
     assert plan.jobs == turned.jobs
@@ -77,7 +83,7 @@ def test_episodes_are_paired_and_agents_in_any_order() -> None:
 
 
 def test_fingerprints_tell_jobs_apart_but_not_names() -> None:
-    plan = plan_of(agents={"a": Versioned(), "b": Versioned()})
+    plan = plan_of(suite=THREE, agents={"a": Versioned(), "b": Versioned()})
     by_agent = {name: [job.fingerprint for job in plan.jobs if job.agent == name] for name in ("a", "b")}
     assert len(set(by_agent["a"])) == 3
     assert by_agent["a"] == by_agent["b"]
@@ -102,7 +108,7 @@ def test_a_lambda_is_an_agent() -> None:
 
 
 def test_a_cell_of_the_suite_that_cannot_be_seen_is_left_out() -> None:
-    plan = plan_of(games=["asteroids", "breakout"])
+    plan = plan_of(suite=THREE, games=["asteroids", "breakout"])
     assert plan.refused == {"asteroids": ("hue-rotate@3", "palette-pal")}
     assert [(job.game, job.perturbation) for job in plan.jobs] == [
         ("asteroids", "clean"),
@@ -116,6 +122,114 @@ def test_a_cell_of_the_suite_that_cannot_be_seen_is_left_out() -> None:
 def test_a_cell_that_the_user_names_must_be_seen() -> None:
     with pytest.raises(SpecError, match=r"hue-rotate@3 in asteroids changes the observation by 0\.\d+ grey levels"):
         plan_of(games=["asteroids"], perturbations=["clean", "hue-rotate@3"])
+
+
+def test_a_cell_of_the_suite_that_a_game_cannot_have_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    suite = tmp_path / "own.toml"
+    head = 'summary = "s"\ngames = ["pong", "breakout"]\nperturbations = ["mode-4", "lazy-enemy"]\npatches = 1\n'
+    suite.write_text(head + "[profiles.quick]\ntrain_seeds = [0]\nepisodes = 1\n")
+    plan = plan_of(suite=suite)
+    assert [(job.game, job.perturbation) for job in plan.jobs] == [
+        ("breakout", "clean"),
+        ("breakout", "mode-4"),
+        ("breakout", "right-drift"),
+        ("pong", "clean"),
+        ("pong", "lazy-enemy"),
+    ]
+    misfits = plan.manifest()["misfits"]
+    assert {game: list(reasons) for game, reasons in misfits.items()} == {
+        "pong": ["mode-4"],
+        "breakout": ["lazy-enemy"],
+    }
+    assert misfits["pong"]["mode-4"].startswith("mode-4 in pong: the game has no mode 4. Games that have it: ")
+    assert plan.notes() == [
+        "Left out on pong, because the game cannot have them: mode-4.",
+        "Left out on breakout, because the game cannot have them: lazy-enemy.",
+    ]
+
+
+def test_a_cell_that_the_user_names_must_fit() -> None:
+    with pytest.raises(SpecError, match=r"lazy-enemy in breakout: the game has no such RAM patch. Games .*: pong"):
+        plan_of(games=["pong", "breakout"], perturbations=["clean", "lazy-enemy"])
+
+
+class Taking:
+    """Attends to encoders, of which one cannot be dropped."""
+
+    version, name, encoder_names = "1", "taking", ("sr", "vos")
+
+    def act_with_attention(self, observations: np.ndarray, lanes: Any) -> Any:
+        raise NotImplementedError
+
+    def check_encoder_operations(self, operations: Any) -> None:
+        if "sr" in str(operations):
+            raise SpecError("It needs sr.")
+
+
+class Refusing(Taking):
+    """Attends to encoders and knows no operations."""
+
+    name = "refusing"
+    check_encoder_operations = None
+
+
+ENCODER_CELLS = ["clean", "drop-sr", "drop-vos", "invert+drop-vos"]
+
+
+def encoder_suite(folder: Path) -> Path:
+    suite = folder / "own.toml"
+    head = f'summary = "s"\ngames = ["pong"]\nperturbations = {ENCODER_CELLS}\n'
+    suite.write_text(head + "[profiles.quick]\ntrain_seeds = [0]\nepisodes = 1\n")
+    return suite
+
+
+def test_encoder_changes_are_skipped_for_agents_that_cannot_take_them(tmp_path: Path) -> None:
+    plan = plan_of(suite=encoder_suite(tmp_path), agents=[Taking(), Refusing(), Versioned()])
+    played = [(job.agent, job.perturbation) for job in plan.jobs]
+    assert played == [
+        ("refusing", "clean"),
+        *(("taking", name) for name in ENCODER_CELLS if name != "drop-sr"),
+        ("versioned", "clean"),
+    ]
+    assert plan.manifest()["skipped"] == [
+        {"agent": "taking", "game": "pong", "perturbations": ["drop-sr"], "reason": "It needs sr."},
+        {
+            "agent": "refusing",
+            "game": "pong",
+            "perturbations": ENCODER_CELLS[1:],
+            "reason": "The agent 'refusing' has no method check_encoder_operations, so it takes no encoder operations.",
+        },
+        {
+            "agent": "versioned",
+            "game": "pong",
+            "perturbations": ENCODER_CELLS[1:],
+            "reason": "The agent 'versioned' has no encoders.",
+        },
+    ]
+    assert plan.notes()[2] == (
+        "Skipped for versioned on pong: drop-sr, drop-vos, invert+drop-vos. The agent 'versioned' has no encoders."
+    )
+
+
+def test_an_encoder_change_that_the_user_names_must_fit_agents_with_encoders() -> None:
+    plan = plan_of(agents=[Taking(), still], perturbations=["drop-vos"])
+    assert [(job.agent, job.perturbation) for job in plan.jobs] == [("taking", "drop-vos")]
+    with pytest.raises(SpecError, match=r"drop-sr on breakout: It needs sr\."):
+        plan_of(agents=[Taking(), still], perturbations=["drop-vos", "drop-sr"])
+
+
+def test_a_plan_with_nothing_to_play_is_refused() -> None:
+    with pytest.raises(
+        SpecError, match=r"Nothing is left to play\. Skipped for still on breakout: drop-vos\. The agent"
+    ):
+        plan_of(perturbations=["drop-vos"])
+
+
+def test_what_cannot_be_measured_in_one_observation_is_not_refused() -> None:
+    names = ["observation-delay@1", "frame-drop@1", "sticky-actions@1", "one-life", "mode-4", "recolor-background"]
+    plan = plan_of(perturbations=["clean", *names])
+    assert [job.perturbation for job in plan.jobs] == ["clean", *names]
+    assert plan.effects["breakout"].keys() == {"recolor-background"}
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,23 @@
 """Suites: what the shipped ones promise, and how mistakes are refused."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from wsabench.emulator import MIN_EFFECT_GREY_LEVELS, measure_effect
+from wsabench.emulator import require_effect
 from wsabench.errors import SpecError, UnknownNameError
-from wsabench.perturb import list_perturbations, list_suites, load_suite
+from wsabench.games import load_game
+from wsabench.perturb import (
+    compile_perturbation,
+    list_perturbations,
+    list_suites,
+    load_suite,
+    misfit,
+    parse_perturbation,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
 
 VALID = """
 summary = "s"
@@ -28,28 +41,78 @@ def load(tmp_path, text=VALID):
     return load_suite(path)
 
 
+SUITES = ["color-shift", "corruption", "dynamics", "encoder-dropout", "full", "smoke"]
+ENTRIES = {entry.name: entry for entry in list_perturbations()}
+
+
+def cells_of(*families: str) -> set[str]:
+    """Return every cell of some families that is no game's own."""
+    entries = [entry for entry in ENTRIES.values() if entry.family in families and entry.games is None]
+    return {e.name if level is None else f"{e.name}@{level}" for e in entries for level in e.severities}
+
+
+def own_cells(game: str, family: str) -> set[str]:
+    """Return every cell of a family that is a game's own."""
+    return {entry.name for entry in ENTRIES.values() if entry.family == family and game in (entry.games or ())}
+
+
 def test_the_shipped_suites_load():
-    assert list_suites() == ["color-shift", "smoke"]
-    for name in list_suites():
-        assert load_suite(name).name == name
-
-
-def test_color_shift_has_every_color_cell():
-    suite = load_suite("color-shift")
-    cells = sum(len(entry.severities) for entry in list_perturbations("color"))
-    assert len(suite.perturbations) == 1 + cells
-    assert suite.perturbations[0] == "clean"
-    assert suite.games == ("breakout",)
-    assert [suite.profile(name).episodes for name in ("quick", "standard", "paper")] == [8, 30, 100]
-    assert suite.profile("paper").perturbations == suite.perturbations
-
-
-def test_every_cell_that_is_run_by_default_tests_something():
-    for name in list_suites():
+    assert list_suites() == SUITES
+    for name in SUITES:
         suite = load_suite(name)
-        for cell in suite.perturbations[1:]:
+        assert (suite.name, suite.perturbations[0]) == (name, "clean")
+        assert suite.games == ("breakout",)
+        assert all(profile.perturbations[0] == "clean" for profile in suite.profiles.values())
+
+
+@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize("game", ["breakout", "pong", "ms_pacman"])
+def test_a_suite_has_every_cell_of_its_families(name, game):
+    families = {
+        "color-shift": ("color",),
+        "corruption": ("corruption",),
+        "dynamics": ("dynamics",),
+        "encoder-dropout": ("encoder",),
+        "full": ("color", "corruption", "dynamics", "encoder"),
+    }
+    if name in families:
+        own = set().union(*(own_cells(game, family) for family in families[name]))
+        assert set(load_suite(name).cells.of(game)) == {"clean"} | cells_of(*families[name]) | own
+
+
+@pytest.mark.parametrize("name", [name for name in SUITES if name != "smoke"])
+def test_profiles_grow_in_seeds_and_episodes(name):
+    suite = load_suite(name)
+    assert [suite.profile(name).episodes for name in ("standard", "paper")] == [30, 100]
+    assert [len(suite.profile(name).train_seeds) for name in ("standard", "paper")] == [2, 4]
+    assert suite.profile("paper").perturbations == suite.perturbations
+    if name != "full":
+        assert suite.profile("quick").episodes == 8
+        assert 9 <= len(suite.profile("quick").perturbations) <= 11
+
+
+def test_every_cell_of_the_quick_profiles_tests_something():
+    # The larger profiles leave out, with a line, what cannot be seen in a game or does not exist there.
+    for name in [name for name in SUITES if name != "full"]:
+        suite = load_suite(name)
+        for cell in suite.profile("quick").perturbations[1:]:
             for game in suite.games:
-                assert measure_effect(game, cell) >= MIN_EFFECT_GREY_LEVELS, (name, cell, game)
+                assert misfit(cell, game) is None, (name, cell, game)
+                if compile_perturbation(cell, game).is_pixel_change_only:
+                    require_effect(game, cell)
+
+
+def test_smoke_has_a_cell_of_every_family():
+    families = {parse_perturbation(cell).family for cell in load_suite("smoke").perturbations}
+    assert families == {"clean", "color", "corruption", "dynamics", "encoder"}
+
+
+def test_the_quick_color_shift_is_the_one_of_the_reference_results():
+    manifest = json.loads((ROOT / "results" / "color-shift-quick" / "manifest.json").read_text())
+    quick = load_suite("color-shift").profile("quick")
+    assert list(quick.perturbations) == manifest["perturbations"]
+    assert quick.episodes == manifest["episodes"]
+    assert quick.protocol.to_dict() == manifest["protocol"]
 
 
 def test_quick_is_clean_and_eight_cells():
@@ -76,6 +139,60 @@ def test_the_hash_is_of_what_is_run(tmp_path):
     assert load(tmp_path, reordered).content_hash == before
     for old, new in (("= 2", "= 4"), ("pong", "boxing"), ("value@2", "value@3"), ("noop_max = 0", "noop_max = 1")):
         assert load(tmp_path, VALID.replace(old, new, 1)).content_hash != before, old
+
+
+OWN = """
+summary = "s"
+games = ["pong", "breakout"]
+perturbations = ["value@2", "mode-4", "right-drift"]
+patches = 3
+recolorings = "all"
+modes = 2
+difficulties = 1
+[profiles.quick]
+train_seeds = [0]
+episodes = 2
+perturbations = ["value@2"]
+patches = 1
+recolorings = 0
+[profiles.paper]
+train_seeds = [0]
+episodes = 2
+"""
+
+
+def test_each_game_brings_its_own_cells(tmp_path):
+    suite = load(tmp_path, OWN)
+    listed = ("clean", "value@2", "mode-4", "right-drift")
+    pong = [patch.perturbation for patch in load_game("pong").verified_patches if patch.family == "dynamics"]
+    assert suite.cells.of("pong") == (*listed, *pong[:3], "mode-1", "difficulty-1")
+    colors = [patch.perturbation for patch in load_game("breakout").verified_patches if patch.family == "color"]
+    assert suite.cells.of("breakout")[:4] == listed  # mode-4 and right-drift are its own, too: each once
+    breakout = [patch.perturbation for patch in load_game("breakout").verified_patches if patch.family == "dynamics"]
+    first = [name for name in breakout[:3] if name != "right-drift"]
+    assert suite.cells.of("breakout")[4:] == (*first, *colors, "mode-8", "difficulty-1")
+    assert suite.cells.of("adventure") == listed
+    assert suite.perturbations == tuple(dict.fromkeys([*suite.cells.of("pong"), *suite.cells.of("breakout")]))
+    quick = suite.profile("quick")
+    assert quick.cells.of("pong") == ("clean", "value@2", pong[0], "mode-1", "difficulty-1")
+    assert suite.profile("paper").cells == suite.cells
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("patches = 3", "patches = -1", r'own.toml, patches: found -1. Allowed: "all", or integers 0 to 1000.'),
+        ("patches = 3", 'patches = "some"', r"own.toml, patches: found 'some'. Allowed: \"all\", or integers 0 to"),
+        ("patches = 3", "patches = true", r"own.toml, patches: found True"),
+        ("patches = 1", "patches = 4", r"profiles.quick, patches: found 4. Allowed: up to 3, which the suite has."),
+        ("patches = 1", 'patches = "all"', r"profiles.quick, patches: found 'all'. Allowed: up to 3"),
+        ("modes = 2", "mode = 2", r"unknown key 'mode'. Did you mean 'modes'"),
+    ],
+)
+def test_malformed_shares_are_refused(tmp_path, old, new, text):
+    assert old in OWN
+    with pytest.raises(SpecError, match=text):
+        load(tmp_path, OWN.replace(old, new, 1))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from wsabench.emulator import benchmark_env, make_vec
+from wsabench.emulator.benchmark import PERTURBED
 from wsabench.emulator.vector import lane_seed
 from wsabench.errors import ShapeError, SpecError, UnknownNameError
 from wsabench.protocol import Protocol
@@ -126,10 +127,42 @@ def test_the_same_seed_gives_the_same_lanes_and_another_seed_others():
 
 
 def test_benchmark_rows_have_what_is_promised():
-    rows = benchmark_env("pong", num_envs=1, seconds=0.01, rounds=1)
+    rows = benchmark_env(["pong"], num_envs=2, seconds=0.01, rounds=1)
     names = [row["name"] for row in rows]
     for row in rows:
         assert set(row) == {"name", "peer", "value", "unit", "ratio"}
         assert row["value"] > 0
         assert (row["ratio"] is None) == (not row["peer"])
         assert not row["peer"] or row["peer"] in names
+    compared = {(row["name"], row["peer"]) for row in rows}
+    assert ("pong: clean", "pong: AtariVectorEnv") in compared
+    assert ("pong: hue-rotate@3", "pong: bare emulator") in compared
+    assert ("pong: clean x2", "pong: AtariVectorEnv x2") in compared
+    assert ("pong: RAM patch", "pong: clean") in compared
+    assert {f"pong: {name}" for name in PERTURBED} <= set(names)
+
+
+def test_benchmark_rows_of_all_games_are_medians(monkeypatch):
+    tables = {
+        "pong": [("peer", "", 10.0, None), ("ours", "peer", 20.0, 2.0)],
+        "breakout": [("peer", "", 30.0, None), ("ours", "peer", 120.0, 4.0)],
+    }
+    monkeypatch.setattr("wsabench.emulator.benchmark._benchmark_game", lambda game, *rest: tables[game])
+    rows = benchmark_env(["pong", "breakout"])
+    assert [row["name"] for row in rows[:4]] == ["pong: peer", "pong: ours", "breakout: peer", "breakout: ours"]
+    assert [(row["name"], row["peer"], row["value"], row["ratio"]) for row in rows[4:]] == [
+        ("all: peer", "", 20.0, None),
+        ("all: ours", "all: peer", 70.0, 3.0),
+    ]
+
+
+def test_benchmark_of_a_game_that_does_not_exist_is_refused():
+    with pytest.raises(UnknownNameError, match="pongg"):
+        benchmark_env(["pong", "pongg"])
+
+
+def test_lanes_in_worker_processes_cannot_be_had():
+    env = make_vec("pong", 1, num_workers=1)
+    with pytest.raises(SpecError, match="live in worker processes"):
+        _ = env.lanes
+    env.close()

@@ -15,7 +15,8 @@ from wsabench.emulator import make_vec
 from wsabench.errors import WorkerError
 from wsabench.protocol import Protocol
 
-NAMES = ["clean", "hue-rotate@3", "invert", "palette-pal", "value@5"]
+NAMES = ["clean", "hue-rotate@3", "strobe@3", "gaussian-noise@3+sticky-actions@2", "strobo-mode-blocks"]
+"""Colours, noise, control channel and memory that are drawn while playing."""
 
 
 def trajectory(num_workers: int) -> list[bytes]:
@@ -35,7 +36,7 @@ def trajectory(num_workers: int) -> list[bytes]:
         shown.append(repr(infos).encode())
     names = list(env.perturbation_names)
     env.close()
-    assert names == ["clean", "clean", "invert", "palette-pal", "contrast@2"]
+    assert names == ["clean", "clean", *NAMES[2:4], "contrast@2"]
     return shown
 
 

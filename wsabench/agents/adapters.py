@@ -17,9 +17,12 @@ class LinearAdapter(nn.Module):
 
     def forward(self, embedding: Tensor) -> Tensor:
         """Map (N, size) or (N, channels, height, width) to (N, width)."""
-        # Maps lie in memory with channels last; flattening them in that order copies nothing.
-        flat = embedding.permute(0, 2, 3, 1).flatten(1) if embedding.dim() == 4 else embedding
-        return functional.relu(self.linear(flat))
+        return functional.relu(self.linear(flattened(embedding)))
+
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that gives the vector."""
+        return self.linear
 
 
 class MapAdapter(nn.Module):
@@ -36,6 +39,16 @@ class MapAdapter(nn.Module):
     def forward(self, embedding: Tensor) -> Tensor:
         """Map (N, *shape) to (N, width)."""
         return self.project(functional.relu(self.convolution(embedding)))
+
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that gives the vector."""
+        return self.project.linear
+
+
+def flattened(embedding: Tensor) -> Tensor:
+    """Return embeddings as vectors, (N, size); maps with channels last, as they lie in memory, which copies nothing."""
+    return embedding.permute(0, 2, 3, 1).flatten(1) if embedding.dim() == 4 else embedding
 
 
 def reduction(size: int, cells: int) -> tuple[int, int]:

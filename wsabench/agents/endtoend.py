@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wsabench.agents.network import ActorCritic, Features, Heads, Initialiser, Output
+from wsabench.agents.network import AS_TRAINED, ActorCritic, Features, Heads, Initialiser, Lineup, Output
 from wsabench.agents.spec import AgentSpec
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class EndToEnd(ActorCritic):
         blocks = words.permute(0, 2, 4, 1, 3).contiguous().view(torch.uint8)
         return {"blocks": blocks.view(-1, _CELLS, _CELLS, 4 * _BLOCK * _BLOCK)}
 
-    def forward(self, features: Mapping[str, Tensor], mask: Tensor | None = None) -> Output:
-        """Evaluate policy and value; `mask` is ignored, there are no encoders."""
+    def forward(self, features: Mapping[str, Tensor], lineup: Lineup = AS_TRAINED) -> Output:
+        """Evaluate policy and value; `lineup` is ignored, there are no encoders."""
         blocks = features["blocks"]
         # Bytes are exact in bfloat16; their scale goes into the weights.
         pixels = blocks.to(torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32).permute(0, 3, 1, 2)

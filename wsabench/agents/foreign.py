@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from wsabench.agents.policy import AgentPolicy
 from wsabench.errors import SpecError, UnknownNameError, nearest_names
-from wsabench.types import Actions, LaneBatch, Observations, Policy
+from wsabench.types import Actions, EncoderOperation, LaneBatch, Observations, Policy
 
 
 class WrappedPolicy:
@@ -28,12 +29,21 @@ class WrappedPolicy:
         """Return the policy's actions, int64, shape (N,).
 
         Raises:
-            SpecError: It answered something that is not one action index a lane, or cannot take an encoder operation.
+            SpecError: It answered something that is not one action index a lane, or a lane has encoder operations.
         """
-        if any(operation is not None and operation.dropped for operation in lanes.encoder_operations):
-            raise SpecError(f"The policy {self.name!r} has no encoders that could be dropped. Leave these cells out.")
+        for operations in lanes.encoder_operations:
+            self.check_encoder_operations(operations)
         answer = self._policy.act(observations, lanes) if self._has_act else self._policy(observations)
         return _checked(answer, len(observations), self.name)
+
+    def check_encoder_operations(self, operations: Sequence[EncoderOperation]) -> None:
+        """Refuse encoder operations: the bench knows no encoders of this policy.
+
+        Raises:
+            SpecError: There is one.
+        """
+        if operations:
+            raise SpecError(f"The policy {self.name!r} has no encoders that could be changed. Leave these cells out.")
 
 
 def wrap_policy(policy: Any, name: str | None = None) -> Policy:

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from wsabench.agents.fusions import FUSIONS
 from wsabench.agents.fusions.base import Shapes
-from wsabench.agents.network import ActorCritic, Features, Heads, Initialiser, Output
+from wsabench.agents.network import AS_TRAINED, ActorCritic, Features, Heads, Initialiser, Lineup, Output
 from wsabench.agents.spec import AgentSpec
 from wsabench.encoders import half_precision_is_fast
+from wsabench.types import Embedding
 
 if TYPE_CHECKING:
     from wsabench.encoders import EncoderBank
@@ -26,6 +27,7 @@ class FusedAgent(ActorCritic):
         make = Initialiser(seed)
         self.encoder_names = spec.encoders
         self.fusion = FUSIONS[spec.kind](spec, shapes, make)
+        self.allows = self.fusion.allows
         self.heads = Heads(make, self.fusion.feature_size, spec.head_units, num_actions)
 
     def prepare(self, stack: Tensor, bank: EncoderBank | None) -> Features:
@@ -39,13 +41,31 @@ class FusedAgent(ActorCritic):
         stored = embedding.to(torch.bfloat16 if half_precision_is_fast() else torch.float16)
         return stored.permute(0, 2, 3, 1).contiguous() if stored.dim() == 4 else stored
 
-    def forward(self, features: Mapping[str, Tensor], mask: Tensor | None = None) -> Output:
+    @staticmethod
+    def embedding_shape(feature: Tensor) -> tuple[int, ...]:
+        """Return the shape of one embedding, as its encoder has it."""
+        shape = feature.shape[1:]
+        return (shape[2], shape[0], shape[1]) if len(shape) == 3 else tuple(shape)
+
+    @staticmethod
+    def read_embedding(feature: Tensor, row: int) -> Embedding:
+        """Return a copy of one row of a feature as float32, in the encoder's shape."""
+        value = feature[row].float()
+        return (value.permute(2, 0, 1) if value.dim() == 3 else value).numpy().copy()
+
+    @staticmethod
+    def write_embedding(feature: Tensor, row: int, embedding: Embedding) -> None:
+        """Overwrite one row of a feature; rounds to the feature's type."""
+        value = torch.from_numpy(embedding)
+        feature[row] = value.permute(1, 2, 0) if value.dim() == 3 else value
+
+    def forward(self, features: Mapping[str, Tensor], lineup: Lineup = AS_TRAINED) -> Output:
         """Evaluate policy, value and the encoders' weights."""
         dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
         embeddings = {
             name: feature.to(dtype).permute(0, 3, 1, 2) if feature.dim() == 4 else feature.to(dtype)
             for name, feature in features.items()
         }
-        fused = self.fusion(embeddings, mask)
+        fused = self.fusion(embeddings, lineup)
         logits, value = self.heads(fused.feature)
         return Output(logits, value, fused.weights)

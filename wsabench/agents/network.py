@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from wsabench.encoders import half_precision_is_fast
+from wsabench.types import FusionChange
 
 if TYPE_CHECKING:
     from wsabench.encoders import EncoderBank
@@ -30,7 +31,28 @@ class Output(NamedTuple):
     value: Tensor
     """Estimated discounted return, float32, shape (N,)."""
     weights: Tensor | None
-    """Attention weights of the encoders, float32, shape (N, num_encoders); None without attention."""
+    """Attention weights of the encoders, newcomers last, float32, shape (N, E); None without attention."""
+
+
+class Newcomer(NamedTuple):
+    """An encoder that joined after training."""
+
+    name: str
+    adapter: nn.Module
+
+
+class Lineup(NamedTuple):
+    """Which encoders take part in a fusion and where they stand, row by row; E encoders, newcomers last."""
+
+    mask: Tensor | None = None
+    """True where an encoder takes part, bool, shape (N, E); at least one a row. None: all do."""
+    order: Tensor | None = None
+    """The encoder whose adapted embedding stands in each place, int64, shape (N, E). None: each in its own."""
+    newcomers: tuple[Newcomer, ...] = ()
+    """Encoders that joined after training, in all rows."""
+
+
+AS_TRAINED = Lineup()
 
 
 class ActorCritic(nn.Module, abc.ABC):
@@ -38,6 +60,8 @@ class ActorCritic(nn.Module, abc.ABC):
 
     encoder_names: tuple[str, ...] = ()
     """The encoders in the order of the mask's and the weights' columns."""
+    allows: frozenset[FusionChange] = frozenset()
+    """What of a lineup it can express."""
 
     @abc.abstractmethod
     def prepare(self, stack: Tensor, bank: EncoderBank | None) -> Features:
@@ -49,12 +73,12 @@ class ActorCritic(nn.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def forward(self, features: Mapping[str, Tensor], mask: Tensor | None = None) -> Output:
+    def forward(self, features: Mapping[str, Tensor], lineup: Lineup = AS_TRAINED) -> Output:
         """Evaluate policy and value.
 
         Args:
             features: What `prepare` gave, N rows.
-            mask: True where an encoder takes part, bool, shape (N, num_encoders); None: all do.
+            lineup: Which encoders take part; ignored where there are none.
         """
 
 

@@ -1,4 +1,4 @@
-"""A trained agent as a policy: padded batches, a generator for each lane, encoder operations as a mask."""
+"""A trained agent as a policy: padded batches, a generator and encoder operations of its own for each lane."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy.typing as npt
 import torch
 
 from wsabench.agents.checkpoint import AgentMeta
-from wsabench.agents.network import ActorCritic, Output, half_precision
+from wsabench.agents.fused import FusedAgent
+from wsabench.agents.network import ActorCritic, Features, Lineup, Output, half_precision
+from wsabench.agents.operations import EncoderOperations, Pass, check_operations, take_rows
 from wsabench.agents.spec import AgentSpec
 from wsabench.errors import ShapeError, SpecError
 from wsabench.protocol import ActionSelection
-from wsabench.types import Actions, BoolArray, EncoderOperation, FloatArray, LaneBatch, Observations
+from wsabench.types import Actions, EncoderOperation, EncoderRoster, FloatArray, LaneBatch, Observations
 
 if TYPE_CHECKING:
     from wsabench.encoders import EncoderBank
@@ -29,7 +31,8 @@ class AttendedActions(NamedTuple):
     actions: Actions
     """int64, shape (N,)."""
     weights: npt.NDArray[np.float32]
-    """Weight of each encoder, shape (N, num_encoders), rows sum to 1; columns as in `encoder_names`."""
+    """Weight of each encoder, shape (N, num_encoders); columns as in `encoder_names`. Rows sum to 1; where an encoder
+    joined after training, to less: the rest is the newcomer's weight."""
 
 
 class AgentPolicy:
@@ -61,6 +64,7 @@ class AgentPolicy:
         self.checkpoint_hash = checkpoint_hash
         self.action_selection: ActionSelection = action_selection
         self.batch_size = batch_size
+        self._operations = self._prepare_operations()
 
     @property
     def name(self) -> str:
@@ -99,49 +103,83 @@ class AgentPolicy:
 
         Raises:
             ShapeError: Observations have another shape or type, or N differs from the number of lanes.
-            SpecError: A lane's encoder operation does not fit this agent.
+            SpecError: A lane's encoder operations do not fit this agent.
         """
         return self._decide(observations, lanes)[0]
 
+    def check_encoder_operations(self, operations: Sequence[EncoderOperation]) -> None:
+        """Check that encoder operations fit this agent, in this order.
+
+        Raises:
+            SpecError: They do not; the message says why.
+        """
+        check_operations(operations, self._roster())
+
+    def _roster(self) -> EncoderRoster:
+        """Return the agent's encoders, as operations check them."""
+        return EncoderRoster(
+            agent=self.name,
+            fused=self.encoder_names,
+            context=self.spec.context,
+            available=() if self._bank is None else tuple(self._bank.shapes),
+            allows=self._model.allows,
+            num_kept=len(self.encoder_names),
+        )
+
+    def _prepare_operations(self) -> EncoderOperations | None:
+        """Return what applies encoder operations; None without encoders."""
+        if not isinstance(self._model, FusedAgent) or self._bank is None:
+            return None
+        return EncoderOperations(self._model, self._roster(), self._bank.shapes)
+
+    def action_probabilities(self, observations: Observations, lanes: LaneBatch) -> FloatArray:
+        """Return how probable each action is, float64, shape (N, num_actions); a step for the lanes, as `act` is.
+
+        Raises:
+            ShapeError: As `act`.
+            SpecError: As `act`.
+        """
+        return self._distributions(observations, lanes)[0]
+
     def _decide(self, observations: Observations, lanes: LaneBatch) -> tuple[Actions, npt.NDArray[np.float32] | None]:
+        probabilities, weights = self._distributions(observations, lanes)
+        return choose_actions(probabilities, lanes.generators, self.action_selection), weights
+
+    def _distributions(
+        self, observations: Observations, lanes: LaneBatch
+    ) -> tuple[FloatArray, npt.NDArray[np.float32] | None]:
+        """Return the probabilities of the actions and the weights of the encoders, one row a lane."""
         _check_observations(observations, len(lanes.ids))
-        mask = self._mask(lanes.encoder_operations)
         probabilities, weights = [], []
         for start in range(0, len(observations), self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            output = self._evaluate(observations[rows], mask[rows])
-            count = len(observations[rows])
+            output = self._evaluate(observations, lanes, start)
+            count = min(self.batch_size, len(observations) - start)
             probabilities.append(output.logits[:count].double().softmax(dim=1).numpy())
             if output.weights is not None:
                 weights.append(output.weights[:count].float().numpy())
-        chosen = choose_actions(np.concatenate(probabilities), lanes.generators, self.action_selection)
-        return chosen, np.concatenate(weights) if weights else None
+        return np.concatenate(probabilities), np.concatenate(weights) if weights else None
 
-    def _evaluate(self, observations: Observations, mask: BoolArray) -> Output:
-        """Run one padded batch."""
-        count, size = len(observations), self.batch_size
-        padded = np.zeros((size, *observations.shape[1:]), np.uint8)
-        padded[:count] = observations
-        full_mask = np.ones((size, mask.shape[1]), np.bool_)
-        full_mask[:count] = mask
+    def _evaluate(self, observations: Observations, lanes: LaneBatch, start: int = 0) -> Output:
+        """Run one padded batch, its first row the lane `start`."""
+        rows = observations[start : start + self.batch_size]
+        padded = np.zeros((self.batch_size, *observations.shape[1:]), np.uint8)
+        padded[: len(rows)] = rows
         with torch.no_grad(), half_precision():
             features = self._model.prepare(torch.from_numpy(padded), self._bank)
-            return self._model(features, torch.from_numpy(full_mask) if self.encoder_names else None)
+            passes = self._passes(features, lanes, start, len(rows))
+            if len(passes) == 1 and not passes[0].lineup.newcomers:
+                return self._model(features, passes[0].lineup)
+            outputs = [self._model(take_rows(features, one.rows), one.lineup) for one in passes]
+        return _joined(outputs, passes, self.batch_size, len(self.encoder_names))
 
-    def _mask(self, operations: Sequence[EncoderOperation | None]) -> BoolArray:
-        """Return which encoders take part in each row, bool, shape (N, num_encoders)."""
-        names = self.encoder_names
-        mask = np.ones((len(operations), len(names)), np.bool_)
-        for row, operation in enumerate(operations):
-            if operation is None or not operation.dropped:
-                continue
-            if unknown := sorted(operation.dropped - set(names)):
-                fused = f"it fuses {', '.join(names)}" if names else "it has no encoders"
-                raise SpecError(f"The agent {self.name!r} cannot drop {', '.join(unknown)}: {fused}. Leave it out.")
-            mask[row] = [name not in operation.dropped for name in names]
-            if not mask[row].any():
-                raise SpecError(f"All encoders of {self.name!r} would be dropped. Keep at least one.")
-        return mask
+    def _passes(self, features: Features, lanes: LaneBatch, start: int, count: int) -> list[Pass]:
+        """Apply the lanes' encoder operations to the features; return the passes through the network they need."""
+        if self._operations is not None:
+            return self._operations.apply(features, lanes, start, count)
+        for operations in lanes.encoder_operations:
+            if operations:
+                self.check_encoder_operations(operations)
+        return [Pass(tuple(range(self.batch_size)), Lineup())]
 
 
 class AttentionPolicy(AgentPolicy):
@@ -158,6 +196,19 @@ class AttentionPolicy(AgentPolicy):
         if weights is None:
             raise SpecError(f"The fusion of {self.name!r} gives no attention weights. Use `act`.")
         return AttendedActions(actions, weights)
+
+
+def _joined(outputs: Sequence[Output], passes: Sequence[Pass], size: int, num_encoders: int) -> Output:
+    """Return the outputs of several passes as one batch; of the weights those of the trained encoders."""
+    logits = outputs[0].logits.new_zeros(size, outputs[0].logits.shape[1])
+    value = outputs[0].value.new_zeros(size)
+    weights = None if outputs[0].weights is None else outputs[0].weights.new_zeros(size, num_encoders)
+    for output, one in zip(outputs, passes, strict=True):
+        rows, count = list(one.rows), len(one.rows)
+        logits[rows], value[rows] = output.logits[:count], output.value[:count]
+        if weights is not None and output.weights is not None:
+            weights[rows] = output.weights[:count, :num_encoders]
+    return Output(logits, value, weights)
 
 
 def choose_actions(

@@ -1,26 +1,57 @@
-"""`wsabench gallery`: a picture of what every perturbation does."""
+"""`wsabench gallery`: pictures of what every perturbation does."""
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wsabench.cli.console import write_line
-from wsabench.cli.options import Game, Suite
+from wsabench.cli.console import WIDTH, split_names, write_line
+from wsabench.cli.options import Game
+from wsabench.cli.progress import progress_reporter
 
-HELP = "Draw a contact sheet of a suite. It shows what a person sees and what the agent sees."
+HELP = "Draw contact sheets and film strips of a suite. They show what a person sees and what the agent sees."
 EXAMPLE = "Example: wsabench gallery --suite color-shift --game breakout --out gallery.png"
+
+DEFAULT_SUITE = "color-shift"
 
 
 def gallery(
-    suite: Suite = "color-shift",
+    suite: Annotated[
+        str | None, typer.Option("--suite", help="A name from `wsabench list suites`, or a TOML file.")
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option("--family", help="A family instead of a suite, scales at severity 3.")
+    ] = None,
+    perturbations: Annotated[
+        list[str] | None, typer.Option("--perturbations", help="Names instead of a suite, separated by commas.")
+    ] = None,
     game: Game = "breakout",
-    out: Annotated[Path, typer.Option(help="The PNG file to write.")] = Path("gallery.png"),
+    out: Annotated[Path, typer.Option(help="The PNG file to write; more pages get -2, -3, ...")] = Path("gallery.png"),
 ) -> None:
-    """Draw the contact sheet of one suite and game."""
+    """Draw one suite, family or list of perturbations in one game."""
+    from wsabench.errors import SpecError
+    from wsabench.games import load_game
+    from wsabench.perturb import misfit
     from wsabench.report import draw_gallery
+    from wsabench.report.gallery import gallery_names
 
-    draw_gallery(suite, game, out)
-    write_line(f"Contact sheet: {out}")
+    names = split_names(perturbations)
+    if sum(given is not None for given in (suite, family, names)) > 1:
+        raise SpecError("Give one of --suite, --family and --perturbations, not several.")
+    game = load_game(game).id
+    if family is not None:
+        names = [name for name in gallery_names(game, family=family) if misfit(name, game) is None]
+    chosen = suite or DEFAULT_SUITE
+    count = len(gallery_names(game, chosen) if names is None else names)
+    with progress_reporter() as reporter:
+        reporter.start("Gallery", count, "perturbation")
+        drawn = draw_gallery(chosen, game, out, names, advance=reporter.advance)
+        reporter.finish()
+    for path in drawn.paths:
+        write_line(f"Page: {path}")
+    for reason in dict.fromkeys(drawn.left_out.values()):
+        left_out = ", ".join(name for name, why in drawn.left_out.items() if why == reason)
+        write_line(textwrap.fill(f"No picture: {left_out}: {reason}", WIDTH, subsequent_indent="  "))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from wsabench.cli.baselines import agent_specs, weight_files
 from wsabench.cli.console import WIDTH, write_json, write_line, write_table
 from wsabench.cli.options import Json
+from wsabench.cli.perturbation_facts import perturbation_facts
 from wsabench.cli.weights import read_header
 from wsabench.errors import unknown_name
 
@@ -30,13 +32,34 @@ def show(
     write_line(f"{kind} {name}")
     tables = {key: rows for key, rows in facts.items() if isinstance(rows, list) and rows and isinstance(rows[0], dict)}
     for key, value in facts.items():
-        if key not in tables and value not in (None, "", [], {}):
-            text = f"{key.replace('_', ' ')}: {_text(value)}"
-            write_line(textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False))
+        if key not in tables:
+            _write_fact(key, value)
     for key, rows in tables.items():
-        columns = list(dict.fromkeys(column for row in rows for column in row))
         write_line()
+        if key == "rules":
+            _write_blocks(rows)
+            continue
+        columns = list(dict.fromkeys(column for row in rows for column in row))
         write_table(key.replace("_", " "), columns, [[row.get(column) for column in columns] for row in rows])
+
+
+def _write_fact(key: str, value: Any, indent: str = "") -> None:
+    """Write one fact as a paragraph; nothing where there is nothing to say."""
+    if value not in (None, "", [], {}):
+        text = f"{key.replace('_', ' ')}: {_text(value)}"
+        lines = textwrap.wrap(
+            text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False
+        )
+        write_line("\n".join(lines))
+
+
+def _write_blocks(rows: list[dict[str, Any]]) -> None:
+    """Write rows whose cells are too long for a table."""
+    for row in rows:
+        values = iter(row.items())
+        write_line(f"in {next(values)[1]}")
+        for key, value in values:
+            _write_fact(key, value, "  ")
 
 
 def _text(value: Any) -> str:
@@ -51,6 +74,7 @@ def _find(name: str, games: str) -> tuple[str, dict[str, Any]]:
     """Return the kind of thing that `name` stands for, and what to show of it."""
     from wsabench.games import catalogue_games, rom_ids
     from wsabench.perturb import list_perturbations, list_suites
+    from wsabench.perturb.game_entries import unverified_patches
 
     families = [entry.name for entry in list_perturbations()]
     if name in list_suites() or name.endswith(".toml"):
@@ -59,7 +83,7 @@ def _find(name: str, games: str) -> tuple[str, dict[str, Any]]:
         return "game", game_facts(name)
     if name in agent_specs() or weight_files(name):
         return "agent", agent_facts(name)
-    if "@" in name or "+" in name or name in families or name == "clean":
+    if "@" in name or "+" in name or name in families or name == "clean" or unverified_patches(name):
         return "perturbation", perturbation_facts(name, _games(games))
     known = [*list_suites(), *catalogue_games(), *agent_specs(), *families, "clean"]
     raise unknown_name("name", name, known, "See `wsabench list`.")
@@ -83,8 +107,9 @@ def suite_facts(name: str) -> dict[str, Any]:
             "profile": label,
             "train seeds": ", ".join(str(seed) for seed in profile.train_seeds),
             "episodes": profile.episodes,
-            "perturbations": len(profile.perturbations),
-            "games": ", ".join(getattr(profile, "games", None) or suite.games),
+            "cells": len(profile.perturbations),
+            "each game's own": _own_text(profile.cells.own),
+            "games": ", ".join(suite.games),
         }
         for label, profile in suite.profiles.items()
     ]
@@ -95,8 +120,14 @@ def suite_facts(name: str) -> dict[str, Any]:
     return {"summary": suite.summary, "hash": suite.content_hash, "profiles": profiles, "cells": cells}
 
 
+def _own_text(own: Any) -> str | None:
+    """Return how much of what each game brings along is played, in words."""
+    shares = {field.name: getattr(own, field.name) for field in dataclasses.fields(own)}
+    return ", ".join(f"{name}: {share}" for name, share in shares.items() if share) or None
+
+
 def game_facts(name: str) -> dict[str, Any]:
-    """Return a game's scores, named RAM variables, object colours and what can be changed in it."""
+    """Return a game's scores, RAM patches with their effect, object colours and named RAM variables."""
     from wsabench.games import load_game
 
     game = load_game(name)
@@ -108,15 +139,20 @@ def game_facts(name: str) -> dict[str, Any]:
         {"object": label, "palette indices": ", ".join(str(index) for index in indices)}
         for label, indices in game.objects.items()
     ]
+    patches = [
+        {"ram patch": patch.perturbation, "family": patch.family, "effect": patch.effect, "verified": patch.is_verified}
+        for patch in game.patches.values()
+    ]
     return {
         "title": game.title,
         "random_score": game.random_score,
         "human_score": game.human_score,
-        "modes": list(game.modes) and _text(list(game.modes)),
-        "difficulties": list(game.difficulties) and _text(list(game.difficulties)),
-        "ram_variables": ram,
+        "modes": [f"mode-{value}" for value in game.modes[1:]],
+        "difficulties": [f"difficulty-{value}" for value in game.difficulties[1:]],
+        "verified RAM patches": f"{len(game.verified_patches)} of {len(game.patches)}" if game.patches else None,
+        "ram_patches": patches,
         "object_colours": colors,
-        "ram_patches": f"{len(game.patches)} recorded, not yet played" if game.patches else None,
+        "ram_variables": ram,
     }
 
 
@@ -142,40 +178,4 @@ def agent_facts(name: str) -> dict[str, Any]:
         encoders |= {f"{game}/{key}": value for key, value in about.get("encoder_hashes", {}).items()}
     facts = {**spec, **{f"preset {key}": value for key, value in presets.items()}, "checkpoints": rows}
     facts["encoder_hashes"] = [{"encoder": key, "sha256": value[:12]} for key, value in sorted(encoders.items())]
-    return facts
-
-
-def perturbation_facts(name: str, games: list[str]) -> dict[str, Any]:
-    """Return a perturbation's parameters at each severity and its measured effect in some games.
-
-    Args:
-        name: A perturbation as written, or the bare name of one with severities: then all five are shown.
-        games: Ids of the games to measure it in.
-    """
-    from wsabench.emulator import MIN_EFFECT_GREY_LEVELS, measure_effect
-    from wsabench.perturb import list_perturbations, parse_perturbation
-
-    entries = {entry.name: entry for entry in list_perturbations()}
-    entry = entries.get(name)
-    levels = [f"@{number}" for number in entry.severities] if entry is not None and entry.has_severity else [""]
-    shown = {level: parse_perturbation(name + level) for level in levels}
-    first = shown[levels[0]]
-    facts: dict[str, Any] = {"family": first.family}
-    for part in dict.fromkeys(part.name for part in first.parts):
-        described = entries[part]
-        facts[part if len(first.parts) > 1 else "summary"] = described.summary
-        if described.source:
-            facts[f"source of {part}" if len(first.parts) > 1 else "source"] = described.source
-    facts["parameters"] = [
-        {"written": part.text, **dict(part.parameters)}
-        for one in shown.values()
-        for part in one.parts
-        if part.parameters
-    ]
-    facts["effect_in_grey_levels"] = [
-        {"game": game, **{level or "effect": round(measure_effect(game, one), 2) for level, one in shown.items()}}
-        for game in games
-    ]
-    if games:
-        facts["effect"] = f"mean |change| of the agent's view in random play; below {MIN_EFFECT_GREY_LEVELS:g}: refused"
     return facts

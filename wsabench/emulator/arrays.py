@@ -48,14 +48,23 @@ class StateArrays:
         self.end[row] = _END_CODES[lane.end]
 
     def infos(self, mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
-        """Return the state as gymnasium's vector infos: copies, each with its `_name` mask; 0 or None outside it."""
+        """Return the state as gymnasium's vector infos: copies, each with its `_name` mask; 0 or None outside it.
+
+        The masks are one array, a copy of `mask`.
+        """
+        mask = mask.copy()
+        is_everyone = mask.all()
         infos: dict[str, Any] = {}
-        for field in fields(self):
-            array: Array = getattr(self, field.name)
-            array = END_NAMES[array] if field.name == "end" else array.copy()
-            array[~mask] = None if field.name == "end" else 0
-            infos[field.name], infos[f"_{field.name}"] = array, mask.copy()
+        for name, key in _INFO_KEYS:
+            array: Array = getattr(self, name)
+            array = END_NAMES[array] if name == "end" else array.copy()
+            if not is_everyone:
+                array[~mask] = None if name == "end" else 0
+            infos[name], infos[key] = array, mask
         return infos
+
+
+_INFO_KEYS = tuple((field.name, f"_{field.name}") for field in fields(StateArrays))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

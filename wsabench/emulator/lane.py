@@ -9,11 +9,11 @@ from __future__ import annotations
 import secrets
 
 import ale_py
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from wsabench.emulator.console import FIRE, NOOP, Console
+from wsabench.emulator.frames import BEFORE, NEWEST, make_frames
 from wsabench.errors import SpecError
 from wsabench.perturb import CompiledPerturbation, ControlState, DrawnColors, ImageState, RamState
 from wsabench.protocol import Protocol
@@ -49,15 +49,9 @@ class Lane:
         self.num_actions = len(self.console.actions)
         self._ale = self.console.ale
         self._has_fire = FIRE in self.console.actions
-        height, width = self.console.screen_dims
-        depth = () if protocol.grayscale else (3,)
-        self._screen = np.zeros((height, width), np.uint8)
-        self._newest = np.zeros((height, width, *depth), np.uint8)
-        self._before = np.zeros_like(self._newest)
+        self._frames = make_frames(*self.console.screen_dims, protocol.screen_size, protocol.grayscale)
         shape = observation_shape(protocol)
         self.observation = np.zeros(shape, np.uint8) if observation is None else observation
-        self._top = self.observation[-1]
-        self._size = (protocol.screen_size, protocol.screen_size)
         self._first_seed = seed
         self._was_reset = False
         self._game_number = 0
@@ -116,7 +110,7 @@ class Lane:
         else:
             buttons = self._buttons(action)
         raw_reward, is_over, lives = self._play_frames(buttons)
-        self._push_frame()
+        self._frames.push(self.observation, self._images)
         self.life_lost = 0 < lives < self.lives
         self.lives = lives
         self._settle(raw_reward, is_over)
@@ -153,7 +147,7 @@ class Lane:
         ale, limit, rules = self._ale, self.protocol.max_frames, self._rules
         raw_reward, is_over, remaining = 0, False, len(buttons)
         if remaining == 1:
-            self._before.fill(0)
+            self._frames.clear_before()
         for button in buttons:
             for state in rules:
                 state.apply(ale)
@@ -163,7 +157,7 @@ class Lane:
             if is_over or self.num_frames >= limit:
                 break
             if remaining <= 2:
-                self._capture(self._newest if remaining == 1 else self._before)
+                self._capture(NEWEST if remaining == 1 else BEFORE)
             remaining -= 1
         return raw_reward, is_over, ale.lives()
 
@@ -205,9 +199,10 @@ class Lane:
                 self._start_rules()
         self._start_counters()
         self.observation.fill(0)
-        self._before.fill(0)
-        self._capture(self._newest)
-        self._push_frame()
+        self._frames.restart()
+        self._frames.clear_before()
+        self._capture(NEWEST)
+        self._frames.push(self.observation, self._images)
         self.lives = self._ale.lives()
 
     def _play_start_frame(self, button: ale_py.Action) -> None:
@@ -221,7 +216,8 @@ class Lane:
         compiled = self.perturbation
         if compiled.colors:
             self._drawn_colors = DrawnColors(compiled.colors, compiled.game, self._generator_at)
-        self._images = [p.stage.start_image(self._generator_at(p.place), self._newest.shape) for p in compiled.images]
+        shape = self._frames.image_shape
+        self._images = [p.stage.start_image(self._generator_at(p.place), shape) for p in compiled.images]
         self._controls = [
             p.stage.start_control(self._generator_at(p.place), self.num_actions) for p in compiled.controls
         ]
@@ -258,28 +254,13 @@ class Lane:
         self._fire_is_due = False
         self._can_go_on = False
 
-    def _capture(self, target: Frame) -> None:
-        """Write the screen, through the palette table, to `target`."""
+    def _capture(self, place: int) -> None:
+        """Take the screen, through the palette table of the moment."""
         table = self._table
         if self._drawn_colors is not None:
             self._drawn_colors.move_to(self.num_frames)
             table = self._drawn_colors.luminance if self.protocol.grayscale else self._drawn_colors.rgb
-        self._ale.getScreen(self._screen)
-        if self.protocol.grayscale:
-            cv2.LUT(self._screen, table, dst=target)
-        else:
-            np.take(table, self._screen, axis=0, out=target, mode="clip")
-
-    def _push_frame(self) -> None:
-        """Shift the stack and add the maximum of the two captured frames, perturbed and resized."""
-        cv2.max(self._newest, self._before, dst=self._newest)
-        image = self._newest
-        if self._images:
-            image = image.copy()  # what was captured stays, for steps that end before a capture
-            for state in self._images:
-                image = state.apply(image)
-        self.observation[:-1] = self.observation[1:]
-        cv2.resize(image, self._size, dst=self._top, interpolation=cv2.INTER_AREA)
+        self._frames.capture(place, self._ale, table)
 
 
 def observation_shape(protocol: Protocol) -> tuple[int, ...]:

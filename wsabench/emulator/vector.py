@@ -14,6 +14,7 @@ from gymnasium.vector.utils import batch_space
 from wsabench.emulator.arrays import lay_out
 from wsabench.emulator.environment import check_seed, observation_space
 from wsabench.emulator.group import LaneGroup
+from wsabench.emulator.lane import Lane
 from wsabench.emulator.workers import WorkerPool
 from wsabench.errors import ShapeError, SpecError, unknown_name
 from wsabench.perturb import CompiledPerturbation, Perturbation, compile_perturbation
@@ -131,6 +132,17 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
             infos,
         )
 
+    @property
+    def lanes(self) -> list[Lane]:
+        """The lanes themselves.
+
+        Raises:
+            SpecError: They live in worker processes.
+        """
+        if isinstance(self._lanes, WorkerPool):
+            raise SpecError("The lanes live in worker processes. Allowed: num_workers=0.")
+        return self._lanes.lanes
+
     def close_extras(self, **kwargs: Any) -> None:
         """Stop the workers and let go of the emulators."""
         self._lanes.close()
@@ -177,7 +189,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
     def _checked_actions(self, actions: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the actions as integers in range."""
         array = np.asarray(actions)
-        if array.shape != (self.num_envs,) or not np.issubdtype(array.dtype, np.integer):
+        if array.shape != (self.num_envs,) or array.dtype.kind not in "iu":
             raise ShapeError(
                 f"actions have shape {array.shape} and type {array.dtype}. Allowed: integers, shape ({self.num_envs},)."
             )

@@ -1,7 +1,8 @@
 """What runs in a worker process: a group of lanes that obeys messages from a socket and writes to shared memory.
 
-Started as `python -m wsabench.emulator.worker SOCKET_FD MEMORY_FD`; messages and answers are lines of JSON. It ends
-when the socket closes, so it never outlives the process that started it.
+Started as `python -m wsabench.emulator.worker SOCKET_FD MEMORY_FD`; messages and answers are lines of JSON, but a step,
+which comes thousands of times a second, is an empty line, answered by an empty line. It ends when the socket closes, so
+it never outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ from wsabench.errors import WsabenchError
 from wsabench.perturb import CompiledPerturbation, compile_perturbation
 from wsabench.protocol import Protocol
 
+STEP = b"\n"
+"""The message to play one step."""
+DONE = b"\n"
+"""The answer when there is nothing to say."""
+
 
 def main(arguments: Sequence[str]) -> None:
     """Serve until the socket closes.
@@ -36,19 +42,19 @@ def main(arguments: Sequence[str]) -> None:
     with socket.socket(fileno=socket_fd) as connection, connection.makefile("rwb") as stream:
         group: LaneGroup | None = None
         for line in stream:
-            message = json.loads(line)
+            message = {} if line == STEP else json.loads(line)
             answer: dict[str, Any] = {}
             try:
-                if "start" in message:
+                if line == STEP and group is not None:
+                    group.step()
+                elif "start" in message:
                     group = _start(message["start"], memory_fd)
                     answer["num_actions"] = group.num_actions
                 elif group is not None and "reset" in message:
                     _reset(group, message["reset"])
-                elif group is not None:
-                    group.step()
             except WsabenchError as error:
                 answer["error"] = str(error)
-            stream.write(json.dumps(answer).encode() + b"\n")
+            stream.write(json.dumps(answer).encode() + b"\n" if answer else DONE)
             stream.flush()
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,11 +19,14 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from wsabench.emulator.arrays import LaneArrays, lay_out, num_bytes
+from wsabench.emulator.worker import DONE, STEP
 from wsabench.errors import SpecError, WorkerError, WsabenchError
 from wsabench.perturb import CompiledPerturbation
 from wsabench.protocol import Protocol
 
 _CLOSE_TIMEOUT_S = 5.0
+_MOST_BYTES = 65_536
+"""Read at once; an answer has a few hundred at most."""
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
 
 
@@ -47,7 +50,6 @@ class _Worker:
             except OSError as error:
                 self._connection.close()
                 raise WorkerError(f"Worker {number} could not be started: {error}. Use fewer workers, or 0.") from error
-        self._stream = self._connection.makefile("rwb")
 
     def send(self, message: bytes) -> None:
         """Send one line.
@@ -56,8 +58,7 @@ class _Worker:
             WorkerError: The process is gone.
         """
         try:
-            self._stream.write(message)
-            self._stream.flush()
+            self._connection.sendall(message)
         except OSError:
             self._fail()
 
@@ -68,12 +69,17 @@ class _Worker:
             WorkerError: The process is gone.
             WsabenchError: It refused; the message is its own.
         """
-        try:
-            line = self._stream.readline()
-        except OSError:
-            line = b""
-        if not line.endswith(b"\n"):
-            self._fail()
+        line = b""
+        while not line.endswith(b"\n"):
+            try:
+                part = self._connection.recv(_MOST_BYTES)
+            except OSError:
+                part = b""
+            if not part:
+                self._fail()
+            line += part
+        if line == DONE:
+            return {}
         answer = json.loads(line)
         if "error" in answer:
             raise WsabenchError(answer["error"])
@@ -83,8 +89,6 @@ class _Worker:
         """Close the socket, upon which the process ends."""
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)  # reaches it even if a fork holds a copy of the socket
-        with contextlib.suppress(OSError):
-            self._stream.close()
         self._connection.close()
 
     def join(self) -> None:
@@ -186,19 +190,22 @@ class WorkerPool:
         Raises:
             WorkerError: A worker died.
         """
-        self._exchange({worker: {} for worker in self._workers})
+        self._exchange(dict.fromkeys(self._workers))
 
     def close(self) -> None:
         """End the workers; never hangs, and may be called again."""
         self._finalizer()
 
-    def _exchange(self, messages: dict[_Worker, dict[str, Any]]) -> list[dict[str, Any]]:
-        """Send each worker its message, then collect the answers; on any failure nothing is left running."""
+    def _exchange(self, messages: Mapping[_Worker, dict[str, Any] | None]) -> list[dict[str, Any]]:
+        """Send each worker its message (None: a step), then collect the answers.
+
+        On any failure nothing is left running.
+        """
         if not self._workers:
             raise WorkerError("The worker processes of this environment have ended. Make the environment again.")
         try:
             for worker, message in messages.items():
-                worker.send(json.dumps(message).encode() + b"\n")
+                worker.send(STEP if message is None else json.dumps(message).encode() + b"\n")
             return [worker.receive() for worker in messages]
         except BaseException:
             self.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from wsabench.errors import SpecError
 from wsabench.evaluation import provenance
+from wsabench.evaluation.cells import JobName, Skipped, fit_agents, fit_cells
 from wsabench.evaluation.contestants import AgentReference, Contestant, find_contestants
 from wsabench.evaluation.fingerprint import ENGINE_VERSION, FingerprintInputs, content_hash, fingerprint
 from wsabench.evaluation.records import Job
@@ -47,14 +48,18 @@ class Plan:
     num_episodes: int
     games: tuple[str, ...]
     perturbations: tuple[str, ...]
-    """Canonical names, in the suite's order."""
+    """Canonical names, in the suite's order; games need not have all."""
     contestants: tuple[Contestant, ...]
     compiled: Mapping[tuple[str, str], CompiledPerturbation]
     """By game and canonical name, without the refused ones."""
     effects: Mapping[str, Mapping[str, float]]
-    """Mean change of the observation in grey levels, by game and canonical name; colour shifts only."""
+    """Mean change of the observation in grey levels, by game and canonical name; changes of colour and image only."""
     refused: Mapping[str, tuple[str, ...]]
     """Perturbations of the suite that cannot be seen, by game; they are not run."""
+    misfits: Mapping[str, Mapping[str, str]]
+    """Perturbations of the suite that a game cannot have, by game and name with the reason; they are not run."""
+    skipped: tuple[Skipped, ...]
+    """Encoder changes that an agent cannot take; they are not run."""
     jobs: tuple[Job, ...]
     """Sorted by agent, train seed, game, then in the order of perturbations."""
 
@@ -81,6 +86,8 @@ class Plan:
                 game: {name: round(value, 4) for name, value in values.items()} for game, values in self.effects.items()
             },
             "refused": {game: list(names) for game, names in self.refused.items()},
+            "misfits": {game: dict(reasons) for game, reasons in self.misfits.items()},
+            "skipped": [one.to_dict() for one in self.skipped],
             "reference_scores": {game: _reference_scores(game) for game in self.games},
             "agents": [one.to_dict() for one in self.contestants],
             "engine_version": ENGINE_VERSION,
@@ -88,6 +95,23 @@ class Plan:
             "roms": {game: provenance.rom_hash(game) for game in self.games},
             "jobs": [_job_entry(job) for job in self.jobs],
         }
+
+    def notes(self) -> list[str]:
+        """Return a sentence for each group of cells that is not played."""
+        return [
+            *(
+                f"Left out on {game}, because the agent could hardly see the change: {', '.join(names)}."
+                for game, names in self.refused.items()
+            ),
+            *(
+                f"Left out on {game}, because the game cannot have them: {', '.join(reasons)}."
+                for game, reasons in self.misfits.items()
+            ),
+            *(
+                f"Skipped for {one.agent} on {one.game}: {', '.join(one.perturbations)}. {one.reason}"
+                for one in self.skipped
+            ),
+        ]
 
     def identity(self) -> str:
         """Return a short hash of what decides the results, for the default directory's name."""
@@ -101,12 +125,14 @@ def make_plan(options: RunOptions) -> Plan:
         options: What the user asked for.
 
     Returns:
-        The plan; every name exists, every agent loads, every colour shift can be seen. A suite's own cell that cannot
-        be seen in a game is left out and listed; one that the user names is an error.
+        The plan; every name exists, every agent loads, every change of colour or image can be seen. A suite's own cell
+        that a game cannot have, or that cannot be seen in it, is left out and listed; one that the user names is an
+        error. Encoder changes are skipped, and listed, for agents without encoders.
 
     Raises:
         CheckpointError: An agent's checkpoint is missing or damaged.
-        SpecError: A value is malformed or doubled, a perturbation does not fit a game or cannot be seen in it.
+        SpecError: A value is malformed or doubled, a perturbation that the user names does not fit a game or an agent
+            or cannot be seen, or nothing is left to play.
         UnknownNameError: A suite, profile, game, perturbation or agent does not exist.
     """
     from wsabench import perturb
@@ -118,12 +144,14 @@ def make_plan(options: RunOptions) -> Plan:
         "train seed", [_whole_number("train seed", value, 0) for value in _or(options.train_seeds, profile.train_seeds)]
     )
     games = _game_ids(_or(options.games, suite.games))
-    names = _canonical_names(_or(options.perturbations, profile.perturbations))
+    named = None if options.perturbations is None else _canonical_names(options.perturbations)
+    wanted = {game: profile.cells.of(game) if named is None else named for game in games}
+    is_explicit = named is not None
     num_episodes = _whole_number("number of episodes", _or(options.episodes, profile.episodes), 1)
     seed = _whole_number("seed", options.seed, 0)
-    compiled = {(game, name): perturb.compile_perturbation(name, game) for game in games for name in names}
-    effects = measure_effects(compiled, must_be_seen=options.perturbations is not None)
-    refused = _refused_cells(effects)
+    cells = fit_cells(wanted, is_explicit=is_explicit)
+    contestants = find_contestants(options.agents, games, train_seeds, protocol)
+    left_out, skipped = fit_agents(contestants, cells.compiled, protocol.action_selection, is_explicit=is_explicit)
     draft = Plan(
         suite=suite,
         profile=options.profile,
@@ -131,54 +159,23 @@ def make_plan(options: RunOptions) -> Plan:
         seed=seed,
         num_episodes=num_episodes,
         games=games,
-        perturbations=names,
-        contestants=find_contestants(options.agents, games, train_seeds, protocol),
-        compiled={cell: value for cell, value in compiled.items() if cell[1] not in refused.get(cell[0], ())},
-        effects=effects,
-        refused=refused,
+        perturbations=cells.names,
+        contestants=contestants,
+        compiled=cells.compiled,
+        effects=cells.effects,
+        refused=cells.refused,
+        misfits=cells.misfits,
+        skipped=skipped,
         jobs=(),
     )
-    return _with_jobs(draft)
+    plan = _with_jobs(draft, left_out)
+    if not plan.jobs:
+        raise SpecError(" ".join(["Nothing is left to play.", *plan.notes(), "Choose other perturbations or agents."]))
+    return plan
 
 
-def measure_effects(
-    compiled: Mapping[tuple[str, str], CompiledPerturbation], *, must_be_seen: bool
-) -> dict[str, dict[str, float]]:
-    """Measure how much every colour shift changes what the agent sees.
-
-    Args:
-        compiled: Compiled perturbations by game and canonical name.
-        must_be_seen: Refuse cells below `MIN_EFFECT_GREY_LEVELS`.
-
-    Returns:
-        Mean change of the 84x84 observation in grey levels, by game and name.
-
-    Raises:
-        SpecError: A cell that must be seen cannot be seen.
-    """
-    from wsabench.emulator import measure_effect, require_effect
-
-    measure = require_effect if must_be_seen else measure_effect
-    effects: dict[str, dict[str, float]] = {}
-    for (game, name), perturbation in compiled.items():
-        if perturbation.family == "color":
-            effects.setdefault(game, {})[name] = measure(game, name)
-    return effects
-
-
-def _refused_cells(effects: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[str, ...]]:
-    """Return the cells that change the observation by less than `MIN_EFFECT_GREY_LEVELS` on average, by game."""
-    from wsabench.emulator import MIN_EFFECT_GREY_LEVELS
-
-    hidden = {
-        game: tuple(name for name, effect in values.items() if effect < MIN_EFFECT_GREY_LEVELS)
-        for game, values in effects.items()
-    }
-    return {game: names for game, names in hidden.items() if names}
-
-
-def _with_jobs(plan: Plan) -> Plan:
-    """Return the plan with its jobs."""
+def _with_jobs(plan: Plan, left_out: frozenset[JobName]) -> Plan:
+    """Return the plan with its jobs, without those to leave out."""
     versions = provenance.package_versions()
     decisive = {name: versions[name] for name in provenance.BIT_DECIDING}
     jobs = []
@@ -186,7 +183,7 @@ def _with_jobs(plan: Plan) -> Plan:
         seeds = tuple(evaluation_seed(one.game, episode, plan.seed) for episode in range(plan.num_episodes))
         for name in plan.perturbations:
             compiled = plan.compiled.get((one.game, name))
-            if compiled is None:
+            if compiled is None or (one.name, one.train_seed, one.game, name) in left_out:
                 continue
             inputs = FingerprintInputs(
                 perturbation_hash=compiled.content_hash,

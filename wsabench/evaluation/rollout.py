@@ -23,7 +23,7 @@ class EpisodeTask(NamedTuple):
     episode: int
     episode_seed: int
     perturbation: str
-    encoder_operation: EncoderOperation | None
+    encoder_operations: tuple[EncoderOperation, ...]
 
 
 class Handout(NamedTuple):
@@ -66,6 +66,7 @@ class _Lane:
 
     task: EpisodeTask
     generator: np.random.Generator
+    encoder_generator: np.random.Generator | None
     is_start: bool = True
     weights: list[npt.NDArray[np.float32]] = field(default_factory=list)
 
@@ -91,7 +92,8 @@ def play(
 
     Raises:
         ShapeError: Attention weights are not one row a lane and one column an encoder.
-        SpecError: The policy returns something other than one action index a lane.
+        SpecError: The policy returns something other than one action index a lane, or cannot take the encoder
+            operations of an episode.
     """
     rollout = _Rollout(policy, lanes)
     is_open = True
@@ -129,8 +131,10 @@ class _Rollout:
     def fill(self, free: Sequence[int], tasks: Sequence[EpisodeTask]) -> None:
         """Start episodes in free lanes."""
         for index, task in zip(free, tasks, strict=False):
+            _check_encoder_operations(self._policy, task)
             self._games.start(index, task.episode_seed, task.perturbation)
-            self._lanes[index] = _Lane(task, generator(task.episode_seed, "policy"))
+            for_encoders = generator(task.episode_seed, "encoders") if task.encoder_operations else None
+            self._lanes[index] = _Lane(task, generator(task.episode_seed, "policy"), for_encoders)
 
     def step(self, deliver: Callable[[EpisodeOutcome], None]) -> int:
         """Let the agent act once in every playing lane; return how many there are."""
@@ -178,8 +182,29 @@ class _Rollout:
             ids=np.array(rows, dtype=np.int64),
             generators=tuple(lane.generator if lane else self._idle for lane in lanes),
             episode_starts=np.array([lane is None or lane.is_start for lane in lanes]),
-            encoder_operations=tuple(lane.task.encoder_operation if lane else None for lane in lanes),
+            encoder_operations=tuple(lane.task.encoder_operations if lane else () for lane in lanes),
+            encoder_generators=tuple(lane.encoder_generator if lane else None for lane in lanes),
         )
+
+
+def _check_encoder_operations(policy: Policy, task: EpisodeTask) -> None:
+    """Refuse an episode whose encoder operations the policy cannot take: it must not be played as if it were clean.
+
+    Raises:
+        SpecError: They do not fit, or the policy does not say that it applies any.
+    """
+    if not task.encoder_operations:
+        return
+    check = getattr(policy, "check_encoder_operations", None)
+    if check is None:
+        raise SpecError(
+            f"{task.perturbation}: the policy has no method check_encoder_operations(operations), so it does not apply "
+            "encoder operations. Leave these cells out, or add the method to a policy that does."
+        )
+    try:
+        check(task.encoder_operations)
+    except SpecError as error:
+        raise SpecError(f"{task.perturbation}: {error}") from error
 
 
 def _outcome(lane: _Lane, finish: Finish) -> EpisodeOutcome:

@@ -94,8 +94,8 @@ def _run_plan(plan: Plan, path: Path, num_workers: int, reporter: RunReporter) -
     with ResultStore(path) as store:
         manifest = store.begin(_manifest(plan))
         finished = _finished_jobs(plan, store, reporter)
-        for game, names in plan.refused.items():
-            reporter.note(f"Left out on {game}, because the agent could hardly see the change: {', '.join(names)}.")
+        for text in plan.notes():
+            reporter.note(text)
         reporter.planned(plan.jobs, finished)
         board = TaskBoard(plan, finished, store, reporter)
         if board.is_complete and manifest["end"] is not None:

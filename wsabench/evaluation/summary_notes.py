@@ -125,11 +125,22 @@ def _episode_notes(samples: pd.DataFrame, manifest: Mapping[str, Any]) -> list[s
 
 
 def _refusal_notes(manifest: Mapping[str, Any]) -> list[str]:
-    refused = manifest.get("refused", {})
+    refused, misfits = manifest.get("refused", {}), manifest.get("misfits", {})
     return [
-        f"Refused on {game}, because the agent could hardly see the change: {', '.join(labels)}."
-        for game, labels in dict(refused).items()
-        if labels
+        *(
+            f"Refused on {game}, because the agent could hardly see the change: {', '.join(labels)}."
+            for game, labels in dict(refused).items()
+            if labels
+        ),
+        *(
+            f"Left out on {game}, because the game cannot have them: {', '.join(labels)}."
+            for game, labels in dict(misfits).items()
+            if labels
+        ),
+        *(
+            f"Skipped for {one['agent']} on {one['game']}: {', '.join(one['perturbations'])}. {one['reason']}"
+            for one in manifest.get("skipped", [])
+        ),
     ]
 
 

@@ -115,8 +115,8 @@ class TaskBoard:
 
     def _tasks(self, index: int, job: Job) -> list[EpisodeTask]:
         """Return a job's episodes as tasks."""
-        operation = next(iter(self._plan.compiled[job.game, job.perturbation].encoder_operations), None)
+        operations = self._plan.compiled[job.game, job.perturbation].encoder_operations
         return [
-            EpisodeTask(index, episode, seed, job.perturbation, operation)
+            EpisodeTask(index, episode, seed, job.perturbation, operations)
             for episode, seed in enumerate(job.episode_seeds)
         ]

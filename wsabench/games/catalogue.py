@@ -5,15 +5,25 @@ from __future__ import annotations
 import csv
 import functools
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from wsabench.errors import SpecError, StorageError
 from wsabench.games.fields import Fields, read_toml
-from wsabench.games.records import Confidence, Difficulty, Game, PatchTime, RamPatch, RamVariable
+from wsabench.games.records import (
+    Confidence,
+    Difficulty,
+    Game,
+    PatchFamily,
+    PatchTime,
+    RamPatch,
+    RamVariable,
+    RuleText,
+)
 from wsabench.games.roms import check_rom_id
-from wsabench.resources import data_dir
+from wsabench.resources import catalogue_files, data_dir
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -27,7 +37,7 @@ class ReferenceScores(NamedTuple):
 
 def catalogue_games() -> list[str]:
     """Return the ids of the games with a catalogue entry, sorted."""
-    return sorted(path.stem for path in (data_dir("perturbations") / "games").glob("*.toml"))
+    return sorted(catalogue_files("games"))
 
 
 @functools.cache
@@ -43,8 +53,8 @@ def load_game(game: str) -> Game:
     """
     check_rom_id(game)
     scores = _scores().get(game, ReferenceScores(None, None))
-    path = data_dir("perturbations") / "games" / f"{game}.toml"
-    if not path.is_file():
+    path = catalogue_files("games").get(game)
+    if path is None:
         return Game(game, game.replace("_", " ").title(), scores.random, scores.human)
     return read_game(path, game, scores)
 
@@ -107,15 +117,33 @@ def _patch(name: str, entry: Fields) -> RamPatch:
     patch = RamPatch(
         name=name,
         when=entry.text("when", choices=get_args(PatchTime)),  # pyright: ignore[reportArgumentType]
-        rule=entry.text("rule"),
+        rule=_rule(entry),
         effect=entry.text("effect"),
         expected_difficulty=entry.text("expected_difficulty", choices=get_args(Difficulty)),  # pyright: ignore[reportArgumentType]
         is_verified=entry.switch("verified"),
         is_verified_every_4th_frame=entry.switch("verified_every_4th_frame"),
         how_verified=entry.text("how_verified"),
+        family=entry.text("family", "dynamics", get_args(PatchFamily)),  # pyright: ignore[reportArgumentType]
     )
     entry.close()
     return patch
+
+
+def _rule(entry: Fields) -> RuleText:
+    """Read a rule: text, a table, or a list of tables; what they say is checked where they are parsed."""
+    value = entry.get(
+        "rule",
+        lambda v: (
+            (isinstance(v, str) and bool(v.strip())) or (bool(v) and all(isinstance(t, Mapping) for t in _list(v)))
+        ),
+        'text that is not empty, or a list of tables such as { every = 4, when = "ball_y != 0", do = "ball_y += 1" }',
+    )
+    return value if isinstance(value, str) else tuple(_list(value))
+
+
+def _list(value: Any) -> list[Any]:
+    """Return a list as it is, and one thing as a list of one."""
+    return value if isinstance(value, list) else [value]
 
 
 @functools.cache

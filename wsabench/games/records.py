@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Confidence = Literal["verified", "annotated"]
 """`verified`: confirmed against the running game, the note says how. `annotated`: taken from the sources."""
 PatchTime = Literal["per_frame", "on_reset"]
 Difficulty = Literal["easier", "different", "harder"]
+PatchFamily = Literal["color", "dynamics"]
+RuleText = str | tuple[Mapping[str, Any], ...]
+"""Statements as text, or as tables with the keys `every`, `at`, `when`, `do`; `wsabench.perturb.rules` parses both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +35,22 @@ class RamPatch:
 
     name: str
     when: PatchTime
-    rule: str
+    rule: RuleText
     effect: str
     expected_difficulty: Difficulty
     """A judgement, not a measured score."""
     is_verified: bool
-    """Whether the effect was confirmed by paired runs."""
+    """Whether the effect was confirmed by paired runs; only then it is a perturbation."""
     is_verified_every_4th_frame: bool
     """Whether it was confirmed when applied before every fourth frame only."""
     how_verified: str
+    family: PatchFamily = "dynamics"
+    """`color`: it writes nothing but colours."""
+
+    @property
+    def perturbation(self) -> str:
+        """The name of the perturbation, `lazy-enemy` of the patch `lazy_enemy`."""
+        return self.name.replace("_", "-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +69,11 @@ class Game:
     """Palette indices (0..255) in which each object is drawn."""
     patches: Mapping[str, RamPatch] = field(default_factory=dict)
     modes: tuple[int, ...] = ()
+    """Values of the mode switch, the default first."""
     difficulties: tuple[int, ...] = ()
+    """Values of the difficulty switch, the default first."""
+
+    @property
+    def verified_patches(self) -> tuple[RamPatch, ...]:
+        """The patches that are perturbations, in the order of the file."""
+        return tuple(patch for patch in self.patches.values() if patch.is_verified)

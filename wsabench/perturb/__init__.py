@@ -1,9 +1,11 @@
 """Perturbations: named, validated, immutable, and compiled to plain tables. No emulator in here."""
 
 from wsabench.perturb.compiled import CompiledPerturbation, Placed
-from wsabench.perturb.compiling import compile_perturbation
+from wsabench.perturb.compiling import compile_perturbation, misfit
 from wsabench.perturb.drawn import DrawnColors
+from wsabench.perturb.extensions import Extension
 from wsabench.perturb.families import CatalogueEntry
+from wsabench.perturb.kinds import Kind, choice, fixed, names, number, seed, whole_number
 from wsabench.perturb.palette import Palette, load_palette, luminance
 from wsabench.perturb.spec import Perturbation, PerturbationPart, list_perturbations, parse_perturbation
 from wsabench.perturb.stages import ConsoleStage, ControlState, ImageState, RamState
@@ -15,7 +17,9 @@ __all__ = [
     "ConsoleStage",
     "ControlState",
     "DrawnColors",
+    "Extension",
     "ImageState",
+    "Kind",
     "Palette",
     "Perturbation",
     "PerturbationPart",
@@ -23,11 +27,18 @@ __all__ = [
     "Profile",
     "RamState",
     "Suite",
+    "choice",
     "compile_perturbation",
+    "fixed",
     "list_perturbations",
     "list_suites",
     "load_palette",
     "load_suite",
     "luminance",
+    "misfit",
+    "names",
+    "number",
     "parse_perturbation",
+    "seed",
+    "whole_number",
 ]

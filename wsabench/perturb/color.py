@@ -16,6 +16,9 @@ Colors = npt.NDArray[np.uint8]
 """RGB, uint8, shape (N, 3)."""
 Floats = npt.NDArray[np.float64]
 
+NUM_COLORS = 128
+"""Colours of the console; each has an even index and, for PAL's colour loss, the odd one above it."""
+
 
 def to_bytes(values: Floats) -> Colors:
     """Round 0..1 to bytes 0..255, halves up.
@@ -92,17 +95,37 @@ def permute_channels(rgb: Colors, order: str) -> Colors:
     return rgb[:, ["rgb".index(channel) for channel in order]]
 
 
+def adjust_gamma(rgb: Colors, gamma: float) -> Colors:
+    """Raise each channel, as a share of 255, to the power `gamma`: above 1 darker, below 1 brighter."""
+    return to_bytes((rgb / 255.0) ** gamma)
+
+
 def shuffle_palette(rgb: Colors, seed: int) -> Colors:
     """Give each of the 128 colours the place of another, by a permutation drawn from `seed`.
-
-    An odd index (colour loss) moves with the even one below it.
 
     Args:
         rgb: A whole palette, uint8, shape (256, 3).
         seed: Seed of a PCG64 generator.
     """
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(128)
-    return rgb.reshape(128, 2, 3)[order].reshape(256, 3)
+    return reorder_palette(rgb, np.random.Generator(np.random.PCG64(seed)).permutation(NUM_COLORS))
+
+
+def reorder_palette(rgb: Colors, order: npt.NDArray[np.int64]) -> Colors:
+    """Show colour `order[i]` in place of colour i; an odd index (colour loss) moves with the even one below it.
+
+    Args:
+        rgb: A whole palette, uint8, shape (256, 3).
+        order: A permutation of 0..127.
+    """
+    return rgb.reshape(NUM_COLORS, 2, 3)[order].reshape(256, 3)
+
+
+def paint(rgb: Colors, indices: tuple[int, ...], color: tuple[int, int, int]) -> Colors:
+    """Show `color` at some even indices of a palette, uint8 (256, 3), and at the odd ones (colour loss) above them."""
+    painted = rgb.copy()
+    for index in indices:
+        painted[index & ~1 : (index & ~1) + 2] = color
+    return painted
 
 
 def replace_palette(rgb: Colors, standard: Standard) -> Colors:

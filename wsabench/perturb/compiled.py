@@ -60,3 +60,8 @@ class CompiledPerturbation:
     def is_pixel_change_only(self) -> bool:
         """Whether the game itself and the agent stay as they are, so that equal actions lead to equal games."""
         return not (self.controls or self.rules or self.encoder_operations or self.console != ConsoleStage())
+
+    @property
+    def shows_old_frames(self) -> bool:
+        """Whether an image stage shows frames of steps before: single observations look ordinary, only late."""
+        return any(getattr(placed.stage, "shows_old_frames", False) for placed in self.images)

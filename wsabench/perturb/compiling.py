@@ -11,9 +11,11 @@ import numpy as np
 
 from wsabench.errors import SpecError
 from wsabench.games import Game, check_rom_id, load_game, standard_of
+from wsabench.perturb.catalogue import catalogue
 from wsabench.perturb.compiled import CompiledPerturbation, Placed
+from wsabench.perturb.game_entries import misfit_of
 from wsabench.perturb.palette import ColorTable, LuminanceTable, Palette, load_palette, luminance
-from wsabench.perturb.registered import KINDS
+from wsabench.perturb.registered import all_kinds
 from wsabench.perturb.spec import Perturbation, PerturbationPart, parse_perturbation
 from wsabench.perturb.stages import (
     ColorDrawStage,
@@ -37,7 +39,7 @@ def compile_perturbation(perturbation: str | Perturbation, game: str) -> Compile
     return _compiled(parse_perturbation(perturbation), check_rom_id(game))
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=4096)
 def _compiled(perturbation: Perturbation, game: str) -> CompiledPerturbation:
     """Compile, once for each perturbation and game."""
     record = load_game(game)
@@ -74,10 +76,28 @@ def _compiled(perturbation: Perturbation, game: str) -> CompiledPerturbation:
     )
 
 
+def misfit(perturbation: str | Perturbation, game: str) -> str | None:
+    """Return why a perturbation cannot be had in a game, as a message; None where it can.
+
+    Raises:
+        SpecError: The text is malformed, or the game needs two players.
+        UnknownNameError: Game or perturbation does not exist.
+    """
+    parsed, game = parse_perturbation(perturbation), check_rom_id(game)
+    try:
+        _compiled(parsed, game)
+    except SpecError as error:
+        return str(error)
+    return None
+
+
 def _build(part: PerturbationPart, game: Game) -> Stage:
     """Return the stage of one term."""
+    entries = catalogue()
+    if part.name in entries and (reason := misfit_of(entries[part.name], game)) is not None:
+        raise SpecError(f"{part.text} in {game.id}: {reason}")
     try:
-        return KINDS[part.kind].build(game, **dict(part.parameters))
+        return all_kinds()[part.kind].build(game, **dict(part.parameters))
     except SpecError as error:
         raise SpecError(f"{part.text} in {game.id}: {error}") from error
 
@@ -109,7 +129,7 @@ def _content_hash(perturbation: Perturbation, game: Game) -> str:
     """Hash kinds, parameters, and what else decides the behaviour in this game."""
     content = []
     for part in perturbation.parts:
-        kind, parameters = KINDS[part.kind], dict(part.parameters)
+        kind, parameters = all_kinds()[part.kind], dict(part.parameters)
         extra = [] if kind.content is None else [kind.content(game, **parameters)]
         content.append([part.kind, parameters, *extra])
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -1,8 +1,7 @@
-"""Reading of `perturbations/families/*.toml`: which perturbations there are."""
+"""Reading of family files, `perturbations/families/*.toml`: each table is a perturbation."""
 
 from __future__ import annotations
 
-import functools
 import itertools
 import re
 from collections.abc import Mapping
@@ -11,17 +10,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from wsabench.errors import SpecError
+from wsabench.errors import SpecError, nearest_names
 from wsabench.games.fields import Fields, read_toml
 from wsabench.perturb.kinds import FAMILIES, Kind, Parameter, ParameterValue
-from wsabench.perturb.registered import KINDS
-from wsabench.registry import Registry
-from wsabench.resources import data_dir
+from wsabench.perturb.registered import all_kinds
 
 NUM_SEVERITIES = 5
 CLEAN = "clean"
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+"""A perturbation's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,8 @@ class CatalogueEntry:
     """Those that do not depend on severity."""
     scale: Mapping[str, tuple[ParameterValue, ...]]
     """Parameters with one value a severity, 1 first; empty where there is no scale."""
+    games: tuple[str, ...] | None = None
+    """The games it exists for, sorted; None: any."""
 
     @property
     def has_severity(self) -> bool:
@@ -57,28 +57,6 @@ class CatalogueEntry:
         return dict(sorted(values.items()))
 
 
-def catalogue() -> Registry[CatalogueEntry]:
-    """Return all perturbations of the catalogue by name, in the order of the files.
-
-    Raises:
-        SpecError: A file is malformed; the message names file, key, what was found and what is allowed.
-        StorageError: A file cannot be read.
-    """
-    return _catalogue(data_dir("perturbations") / "families")
-
-
-@functools.cache
-def _catalogue(folder: Path) -> Registry[CatalogueEntry]:
-    """Read all family files of a folder."""
-    entries: Registry[CatalogueEntry] = Registry("perturbation", "Run `wsabench list perturbations`.")
-    for path in sorted(folder.glob("*.toml")):
-        for entry in read_family(path):
-            if entry.name in entries:
-                raise SpecError(f"{path}, {entry.name}: the name is taken by another file. Choose another name.")
-            entries.add(entry.name, entry)
-    return entries
-
-
 def read_family(path: Path) -> list[CatalogueEntry]:
     """Read one family file.
 
@@ -86,16 +64,19 @@ def read_family(path: Path) -> list[CatalogueEntry]:
         SpecError: It is malformed.
         StorageError: It cannot be read.
     """
-    return [_read_entry(name, Fields(values, f"{path}, {name}")) for name, values in read_toml(path).items()]
+    return [read_entry(name, Fields(values, f"{path}, {name}")) for name, values in read_toml(path).items()]
 
 
-def _read_entry(name: str, table: Fields) -> CatalogueEntry:
-    """Read the table of one perturbation."""
-    if not _NAME.fullmatch(name) or name == CLEAN:
+def read_entry(name: str, table: Fields) -> CatalogueEntry:
+    """Read the table of one perturbation.
+
+    Raises:
+        SpecError: It is malformed; the message has the table's place, the key, what was found and what is allowed.
+    """
+    if not NAME.fullmatch(name) or name == CLEAN:
         raise SpecError(f"{table.where}: the name is {name!r}. Allowed: lower-case words joined by -, not 'clean'.")
     family = table.text("family", choices=FAMILIES)
-    kind_name = table.text("kind", choices=KINDS)
-    kind = KINDS[kind_name]
+    kind_name, kind = _kind(table)
     if kind.family != family:
         table.fail("family", f"{kind.family!r}, the family of the kind {kind_name!r}")
     entry = CatalogueEntry(
@@ -110,6 +91,16 @@ def _read_entry(name: str, table: Fields) -> CatalogueEntry:
     table.close()
     _check_complete(table, kind, entry)
     return entry
+
+
+def _kind(table: Fields) -> tuple[str, Kind]:
+    """Return name and kind, or refuse a kind that does not exist."""
+    kinds, name = all_kinds(), table.text("kind")
+    if name not in kinds:
+        near = nearest_names(name, kinds)
+        hint = f"Did you mean {' or '.join(repr(one) for one in near)}? " if near else ""
+        raise SpecError(f"{table.where}, kind: found {name!r}. {hint}Allowed: one of {', '.join(sorted(kinds))}.")
+    return name, kinds[name]
 
 
 def _fixed(table: Fields, kind: Kind) -> dict[str, ParameterValue]:

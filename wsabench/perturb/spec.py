@@ -7,7 +7,9 @@ import json
 from dataclasses import dataclass
 
 from wsabench.errors import SpecError, UnknownNameError
-from wsabench.perturb.families import CLEAN, NUM_SEVERITIES, CatalogueEntry, catalogue
+from wsabench.perturb.catalogue import catalogue
+from wsabench.perturb.families import CLEAN, NUM_SEVERITIES, CatalogueEntry
+from wsabench.perturb.game_entries import unverified_patches
 from wsabench.perturb.kinds import ParameterValue
 
 
@@ -75,7 +77,8 @@ def parse_perturbation(text: str | Perturbation, where: str = "") -> Perturbatio
         where: Beginning of messages, say the suite file that has the text.
 
     Raises:
-        SpecError: The text is malformed, or a severity is missing, out of range, or given where there is no scale.
+        SpecError: The text is malformed, a severity is missing, out of range, or given where there is no scale, or the
+            name is a RAM patch that was not verified.
         UnknownNameError: The catalogue has no such name; the message has the nearest names.
 
     Example:
@@ -103,7 +106,14 @@ def _parse_part(term: str, text: str, prefix: str) -> PerturbationPart:
         raise SpecError(f"{prefix}{text}: 'clean' means no change at all. Allowed: 'clean' alone; leave it out here.")
     if not name:
         raise SpecError(f"{prefix}{text}: a name is missing. Allowed: NAME or NAME@SEVERITY, joined by '+'.")
-    entry = catalogue()[name]
+    entries = catalogue()
+    if name not in entries and (unverified := unverified_patches(name)):
+        found = "; ".join(f"{game}: {reason}" for game, reason in unverified.items())
+        raise SpecError(
+            f"{prefix}{name}: a RAM patch whose effect was not confirmed ({found}). Allowed: verified patches. "
+            "Run `wsabench list perturbations`."
+        )
+    entry = entries[name]
     severity = _severity(entry, level if at else None, prefix)
     return PerturbationPart(name, entry.family, severity, entry.kind, tuple(entry.resolved(severity).items()))
 
@@ -125,5 +135,8 @@ def _severity(entry: CatalogueEntry, level: str | None, prefix: str) -> int | No
 
 
 def list_perturbations(family: str | None = None) -> list[CatalogueEntry]:
-    """Return the catalogue's entries, of one family or all, in the order of the files; `clean` is not among them."""
+    """Return the catalogue's entries, of one family or all, in the order of the files; `clean` is not among them.
+
+    The games' own come last: RAM patches, then modes and difficulties; their `games` say where they exist.
+    """
     return [entry for entry in catalogue().values() if family in (None, entry.family)]

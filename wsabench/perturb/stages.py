@@ -70,7 +70,11 @@ class ImageState(Protocol):
 
 @runtime_checkable
 class ImageStage(Protocol):
-    """A change of the native frame, applied once a step after the maximum of two frames and before the resize."""
+    """A change of the native frame, applied once a step after the maximum of two frames and before the resize.
+
+    A stage that shows frames of steps before (a delay, a freeze) says so by the class attribute `shows_old_frames`,
+    True: its effect is not measured in grey levels, because a game with few moving pixels would make it look idle.
+    """
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> ImageState:
         """Return the state for an episode.

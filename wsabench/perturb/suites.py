@@ -14,10 +14,11 @@ from typing import Any
 from wsabench.errors import SpecError, UnknownNameError, unknown_name
 from wsabench.games import check_rom_id
 from wsabench.games.fields import Fields, read_toml
-from wsabench.perturb.families import CLEAN, NUM_SEVERITIES
+from wsabench.perturb.cells import Cells, read_cells
+from wsabench.perturb.compiling import compile_perturbation, misfit
 from wsabench.perturb.spec import parse_perturbation
 from wsabench.protocol import Protocol
-from wsabench.resources import data_dir
+from wsabench.resources import catalogue_files
 
 PROFILES = ("quick", "standard", "paper")
 
@@ -32,8 +33,10 @@ class Profile:
     train_seeds: tuple[int, ...]
     episodes: int
     """Episodes a job."""
+    cells: Cells
+    """What is played on each game."""
     perturbations: tuple[str, ...]
-    """Canonical names, `clean` first."""
+    """Canonical names of the cells on the suite's own games, `clean` first."""
     protocol: Protocol
 
 
@@ -43,15 +46,20 @@ class Suite:
 
     name: str
     summary: str
+    cells: Cells
+    """What is played on each game, in all profiles together."""
     perturbations: tuple[str, ...]
-    """Canonical names of all cells, `clean` first."""
+    """Canonical names of all cells on the suite's own games, `clean` first."""
     games: tuple[str, ...]
     """Games that are played unless others are asked for."""
     profiles: Mapping[str, Profile]
 
     @property
     def content_hash(self) -> str:
-        """Hash of all that a run depends on, 16 hexadecimal digits; name, summary and order of keys do not count."""
+        """Hash of all that a run depends on, 16 hexadecimal digits; name, summary and order of keys do not count.
+
+        The rules of the games' RAM patches do.
+        """
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -67,7 +75,7 @@ class Suite:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the resolved content as plain values, the content hash of each perturbation beside its name."""
-        return {
+        plain = {
             "perturbations": {name: parse_perturbation(name).content_hash for name in self.perturbations},
             "games": list(self.games),
             "profiles": {
@@ -80,11 +88,23 @@ class Suite:
                 for profile in self.profiles.values()
             },
         }
+        own = {game: self._own_content(game) for game in self.games}
+        return plain | ({"own": own} if any(own.values()) else {})
+
+    def _own_content(self, game: str) -> dict[str, str]:
+        """Return the hashes of what a game decides, its rules say, beside the names of the cells."""
+        content: dict[str, str] = {}
+        for name in self.cells.of(game):
+            if misfit(name, game) is None:
+                found = compile_perturbation(name, game).content_hash
+                if found != parse_perturbation(name).content_hash:
+                    content[name] = found
+        return content
 
 
 def list_suites() -> list[str]:
     """Return the names of the catalogue's suites, sorted."""
-    return sorted(path.stem for path in (data_dir("perturbations") / "suites").glob("*.toml"))
+    return sorted(catalogue_files("suites"))
 
 
 def load_suite(name: str | Path) -> Suite:
@@ -98,11 +118,11 @@ def load_suite(name: str | Path) -> Suite:
         StorageError: The file cannot be read.
         UnknownNameError: There is no such suite, or the suite names a game or perturbation that does not exist.
     """
-    folder = data_dir("perturbations") / "suites"
+    files = catalogue_files("suites")
     if isinstance(name, str) and "/" not in name and not name.endswith(".toml"):
-        if name not in list_suites():
-            raise unknown_name("suite", name, list_suites(), "Run `wsabench list suites`, or give a TOML file.")
-        return _read_suite(folder / f"{name}.toml")
+        if name not in files:
+            raise unknown_name("suite", name, files, "Run `wsabench list suites`, or give a TOML file.")
+        return _read_suite(files[name])
     path = Path(name)
     if not path.is_file():
         raise SpecError(
@@ -120,15 +140,15 @@ def _read_suite(path: Path) -> Suite:
 def _cached_suite(path: Path, _modified_ns: int) -> Suite:
     """Read a suite file."""
     table = Fields(read_toml(path), str(path))
-    perturbations = _perturbations(table, ("clean",))
-    protocol = _protocol(table, Protocol())
+    cells, games, protocol = read_cells(table), _games(table), _protocol(table, Protocol())
     suite = Suite(
         name=path.stem,
         summary=table.text("summary"),
-        perturbations=perturbations,
-        games=_games(table),
+        cells=cells,
+        perturbations=cells.of_games(games),
+        games=games,
         profiles=MappingProxyType(
-            {name: _profile(name, entry, perturbations, protocol) for name, entry in table.tables("profiles").items()}
+            {name: _profile(name, entry, cells, games, protocol) for name, entry in table.tables("profiles").items()}
         ),
     )
     if not suite.profiles:
@@ -137,25 +157,21 @@ def _cached_suite(path: Path, _modified_ns: int) -> Suite:
     return suite
 
 
-def _profile(name: str, entry: Fields, perturbations: tuple[str, ...], protocol: Protocol) -> Profile:
+def _profile(name: str, entry: Fields, base: Cells, games: tuple[str, ...], protocol: Protocol) -> Profile:
     """Read one profile."""
     if name not in PROFILES:
         raise SpecError(f"{entry.where}: the profile's name is {name!r}. Allowed: {', '.join(PROFILES)}.")
+    cells = read_cells(entry, base)
     profile = Profile(
         name=name,
         train_seeds=entry.integers("train_seeds", 0, _MAX_COUNT),
         episodes=entry.integer("episodes", 1, _MAX_COUNT),
-        perturbations=_perturbations(entry, perturbations),
+        cells=cells,
+        perturbations=cells.of_games(games),
         protocol=_protocol(entry, protocol),
     )
     if not profile.train_seeds:
         entry.fail("train_seeds", "at least one")
-    for cell in profile.perturbations:
-        if cell not in perturbations:
-            raise SpecError(
-                f"{entry.where}, perturbations: found {cell!r}, which the suite does not have. "
-                "Allowed: perturbations of the suite. Add it to the suite's own list."
-            )
     entry.close()
     return profile
 
@@ -169,20 +185,6 @@ def _games(table: Fields) -> tuple[str, ...]:
         return tuple(check_rom_id(game) for game in games)
     except UnknownNameError as error:
         raise UnknownNameError(f"{table.where}, games: {error}") from error
-
-
-def _perturbations(table: Fields, default: tuple[str, ...]) -> tuple[str, ...]:
-    """Read perturbations, `NAME@*` standing for all severities; `clean` always comes first."""
-    names: list[str] = []
-    for text in table.texts("perturbations", default):
-        levels = range(1, NUM_SEVERITIES + 1) if text.endswith("@*") else (None,)
-        for level in levels:
-            written = text if level is None else f"{text[:-1]}{level}"
-            name = parse_perturbation(written, f"{table.where}, perturbations").name
-            if name in names:
-                raise SpecError(f"{table.where}, perturbations: {name!r} is listed twice. Allowed: each once.")
-            names.append(name)
-    return (CLEAN, *(name for name in names if name != CLEAN))
 
 
 def _protocol(table: Fields, base: Protocol) -> Protocol:

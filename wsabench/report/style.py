@@ -108,15 +108,16 @@ def settle(figure: Figure) -> Figure:
     return figure
 
 
-def figure_bytes(figure: Figure, image_format: str) -> bytes:
+def figure_bytes(figure: Figure, image_format: str, dpi: int = PNG_DPI) -> bytes:
     """Return a figure as a file's content, the same bytes for the same figure.
 
     Args:
         figure: The figure.
         image_format: `png`, `pdf` or `svg`.
+        dpi: Dots an inch of what is made of pixels.
     """
     buffer = io.BytesIO()
     undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}[image_format]
     with figure_style():
-        figure.savefig(buffer, format=image_format, dpi=PNG_DPI, metadata=undated)
+        figure.savefig(buffer, format=image_format, dpi=dpi, metadata=undated)
     return buffer.getvalue()

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from wsabench.agents.network import Initialiser
+from wsabench.agents.network import AS_TRAINED, Initialiser, Lineup
 from wsabench.agents.spec import AgentSpec
+from wsabench.types import FusionChange
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Embedding shapes by encoder: (size,) for a vector, (channels, height, width) for a map."""
@@ -21,13 +22,15 @@ class Fused(NamedTuple):
     feature: Tensor
     """What the heads read, shape (N, feature_size)."""
     weights: Tensor | None
-    """Weights of the encoders, float32, shape (N, num_encoders); None for fusions without attention."""
+    """Weights of the encoders, newcomers last, float32, shape (N, num_encoders); None for fusions without attention."""
 
 
 class Fusion(nn.Module, abc.ABC):
     """Combines standardised embeddings; the embeddings' encoders are frozen and not part of it."""
 
     feature_size: int
+    allows: frozenset[FusionChange] = frozenset()
+    """What this fusion can express of a lineup; nothing else is asked of it."""
 
     @abc.abstractmethod
     def __init__(self, spec: AgentSpec, shapes: Shapes, make: Initialiser) -> None:
@@ -35,10 +38,21 @@ class Fusion(nn.Module, abc.ABC):
         super().__init__()
 
     @abc.abstractmethod
-    def forward(self, embeddings: Mapping[str, Tensor], mask: Tensor | None = None) -> Fused:
+    def forward(self, embeddings: Mapping[str, Tensor], lineup: Lineup = AS_TRAINED) -> Fused:
         """Combine.
 
         Args:
-            embeddings: By encoder, the context included, each (N, *shape).
-            mask: True where an encoder takes part, bool, shape (N, num_encoders); at least one a row. None: all do.
+            embeddings: By encoder, the context and newcomers included, each (N, *shape).
+            lineup: Which encoders take part and where they stand.
         """
+
+    def newcomer_adapter(self, shape: tuple[int, ...]) -> nn.Module:
+        """Return an untrained adapter for an encoder that joins now, made from the trained ones.
+
+        Args:
+            shape: Of one embedding.
+
+        Raises:
+            NotImplementedError: The fusion takes no newcomers.
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes no newcomers, so none of shape {shape}")

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from wsabench.agents.adapters import LinearAdapter, make_adapter
-from wsabench.agents.fusions.base import Fused, Fusion, Shapes
+from wsabench.agents.fusions.adapted import AdaptedFusion
+from wsabench.agents.fusions.base import Fused, Shapes
 from wsabench.agents.network import Initialiser
 from wsabench.agents.spec import AgentSpec
 
 _ACTIVATIONS: dict[str, nn.Module] = {"relu": nn.ReLU(), "leaky_relu": nn.LeakyReLU(0.2), "none": nn.Identity()}
 
 
-class WeightSharingAttention(Fusion):
+class WeightSharingAttention(AdaptedFusion):
     """Scores a_i = f(Linear([c; s_i])) of adapted embeddings s_i and adapted context c; the feature is sum_i w_i s_i.
 
     Because all encoders share the scoring layer, any of them can be left out by masking its score. f is the ReLU in the
@@ -28,12 +29,14 @@ class WeightSharingAttention(Fusion):
         Learning"; Velickovic et al. 2018, "Graph attention networks", eq. 3 (the leaky ReLU).
     """
 
+    allows = frozenset({"mask", "order", "newcomers"})
+
     def __init__(self, spec: AgentSpec, shapes: Shapes, make: Initialiser) -> None:
         super().__init__(spec, shapes, make)
         if spec.context is None:
             raise ValueError("wsa needs a context encoder")
         self.feature_size = spec.width
-        self._names = spec.encoders
+        self.names = spec.encoders
         self._context = spec.context
         self._activation = _ACTIVATIONS[spec.score_activation]
         self.adapters = nn.ModuleDict(
@@ -45,9 +48,8 @@ class WeightSharingAttention(Fusion):
         self.context = LinearAdapter(math.prod(shapes[spec.context]), spec.width, make)
         self.score = make.linear(2 * spec.width, 1, gain=1.0)
 
-    def forward(self, embeddings: Mapping[str, Tensor], mask: Tensor | None = None) -> Fused:
-        """Combine; see `Fusion.forward`. The weights of masked encoders are exactly 0."""
-        adapted = torch.stack([self.adapters[name](embeddings[name]) for name in self._names], dim=1)
+    def combine(self, adapted: Tensor, embeddings: Mapping[str, Tensor], mask: Tensor | None) -> Fused:
+        """Combine; see `AdaptedFusion.combine`. The weights of masked encoders are exactly 0."""
         context = self.context(embeddings[self._context])
         scores = self._scores(context, adapted)
         if mask is not None:

@@ -1,0 +1,61 @@
+"""Fusions of adapted embeddings: every encoder is brought to a vector of one width before they are combined."""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from wsabench.agents.adapters import LinearAdapter, MapAdapter
+from wsabench.agents.fusions.base import Fused, Fusion
+from wsabench.agents.network import AS_TRAINED, Lineup
+from wsabench.agents.newcomer import NewcomerAdapter
+
+
+class AdaptedFusion(Fusion):
+    """Adapts, lets newcomers join, exchanges places; what is made of the vectors is the subclass's.
+
+    Attributes:
+        names: The fused encoders, in order.
+        adapters: The adapter of each.
+    """
+
+    names: tuple[str, ...]
+    adapters: nn.ModuleDict
+
+    @abc.abstractmethod
+    def combine(self, adapted: Tensor, embeddings: Mapping[str, Tensor], mask: Tensor | None) -> Fused:
+        """Combine adapted embeddings.
+
+        Args:
+            adapted: What stands in each place, shape (N, num_places, width).
+            embeddings: As `forward` has them, for the context.
+            mask: True where a place takes part, bool, shape (N, num_places); None: all do.
+
+        Returns:
+            The feature, and weights of the places.
+        """
+
+    def forward(self, embeddings: Mapping[str, Tensor], lineup: Lineup = AS_TRAINED) -> Fused:
+        """Combine; see `Fusion.forward`."""
+        adapted = torch.stack([self.adapters[name](embeddings[name]) for name in self.names], dim=1)
+        if lineup.newcomers:
+            joined = [newcomer.adapter(embeddings[newcomer.name]) for newcomer in lineup.newcomers]
+            adapted = torch.cat([adapted, torch.stack(joined, dim=1).to(adapted.dtype)], dim=1)
+        if lineup.order is None:
+            return self.combine(adapted, embeddings, lineup.mask)
+        placed = adapted.take_along_dim(lineup.order[:, :, None], dim=1)
+        mask = None if lineup.mask is None else lineup.mask.take_along_dim(lineup.order, dim=1)
+        fused = self.combine(placed, embeddings, mask)
+        # A weight belongs to an encoder, wherever it stands.
+        weights = None if fused.weights is None else fused.weights.scatter(1, lineup.order, fused.weights)
+        return Fused(fused.feature, weights)
+
+    def newcomer_adapter(self, shape: tuple[int, ...]) -> NewcomerAdapter:
+        """Return the mean of the trained adapters for embeddings of `shape`."""
+        others = [self.adapters[name] for name in self.names]
+        layers = [other.last for other in others if isinstance(other, LinearAdapter | MapAdapter)]
+        return NewcomerAdapter(layers, math.prod(shape))

@@ -1,0 +1,150 @@
+"""From captured screens to observations: what a lane does with the last two screens of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import ale_py
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from wsabench.emulator.kernel import area_taps, blank_screens, compare, present, push, resize, update
+from wsabench.perturb import ImageState
+
+Bytes = npt.NDArray[np.uint8]
+
+NEWEST, BEFORE = 0, 1
+"""Places of the last screen of a step and of the one before."""
+
+
+class Frames(Protocol):
+    """The last two screens of a lane and the way from them to its observation.
+
+    Under ale-py's rules, which this follows: a place that is not captured in a step keeps its content, and what
+    `NEWEST` then holds is the maximum that was made last.
+    """
+
+    image_shape: tuple[int, ...]
+    """Of the native frame: (height, width), in colour with a last 3."""
+
+    def capture(self, place: int, ale: ale_py.ALEInterface, table: Bytes) -> None:
+        """Take the emulator's screen, seen through a palette table that nobody changes in place."""
+        ...
+
+    def clear_before(self) -> None:
+        """Make the place before the newest black."""
+        ...
+
+    def restart(self) -> None:
+        """Forget what was computed: the stack was cleared, or the operators are new."""
+        ...
+
+    def push(self, observation: Bytes, images: Sequence[ImageState]) -> None:
+        """Shift the stack and put the maximum of both places on top, changed by the operators and resized."""
+        ...
+
+
+def make_frames(height: int, width: int, size: int, grayscale: bool) -> Frames:
+    """Return frames for a screen and a square observation, in luminance or RGB."""
+    return LuminanceFrames(height, width, size) if grayscale else ColorFrames(height, width, size)
+
+
+class LuminanceFrames:
+    """Frames in luminance, by the compiled kernel."""
+
+    def __init__(self, height: int, width: int, size: int) -> None:
+        """Start with black screens."""
+        self.image_shape: tuple[int, ...] = (height, width)
+        self._screens = blank_screens(height, width)
+        self._places = list(self._screens.indices)
+        self._tables: list[Bytes | None] = [None, None]
+        self._last_words = np.zeros((height, width // 8), np.uint64)
+        self._taps = area_taps(height, width, size)
+        self._frame = np.zeros((size, size), np.uint8)
+        self._has_newest = False
+        self._is_stale = True
+
+    def capture(self, place: int, ale: ale_py.ALEInterface, table: Bytes) -> None:
+        """Take the emulator's screen, seen through a luminance table, uint8, shape (256,)."""
+        ale.getScreen(self._places[place])
+        if table is not self._tables[place]:
+            self._tables[place] = self._screens.tables[place] = table
+        if place == NEWEST:
+            self._has_newest = True
+
+    def clear_before(self) -> None:
+        """Make the place before the newest black, whatever its palette indices."""
+        self._tables[BEFORE] = None
+        self._screens.tables[BEFORE] = 0
+
+    def restart(self) -> None:
+        """Forget what was computed: the stack was cleared, or the operators are new."""
+        self._is_stale = True
+
+    def push(self, observation: Bytes, images: Sequence[ImageState]) -> None:
+        """Shift the stack and put the maximum of both places on top, changed by the operators and resized."""
+        screens, is_stale = self._screens, self._is_stale
+        if self._has_newest and not images and self._taps is not None:
+            present(screens, is_stale, self._taps, self._frame, observation)
+            self._has_newest = self._is_stale = False
+            return
+        self._is_stale = not self._has_newest
+        if self._has_newest:
+            update(screens, is_stale)
+        else:
+            before = cv2.LUT(screens.indices[BEFORE], screens.tables[BEFORE])
+            cv2.max(screens.luminance, before, dst=screens.luminance)
+        self._has_newest = False
+        image = screens.luminance
+        if images:
+            image = image.copy()  # the maximum stays, for steps that end before a capture
+            for state in images:
+                image = state.apply(image)
+        if self._taps is None:
+            push_resized(image, observation)
+            return
+        image = np.require(image, requirements=("C", "W"))
+        compare(image.view(np.uint64), self._last_words, screens.has_changed, is_stale or self._is_stale)
+        resize(image, screens.has_changed, self._taps, self._frame)
+        push(self._frame, observation)
+
+
+class ColorFrames:
+    """Frames in RGB, by OpenCV."""
+
+    def __init__(self, height: int, width: int, size: int) -> None:
+        """Start with black screens."""
+        self.image_shape: tuple[int, ...] = (height, width, 3)
+        self._screen = np.zeros((height, width), np.uint8)
+        self._places = [np.zeros(self.image_shape, np.uint8) for _ in range(2)]
+
+    def capture(self, place: int, ale: ale_py.ALEInterface, table: Bytes) -> None:
+        """Take the emulator's screen, seen through a colour table, uint8, shape (256, 3)."""
+        ale.getScreen(self._screen)
+        np.take(table, self._screen, axis=0, out=self._places[place], mode="clip")
+
+    def clear_before(self) -> None:
+        """Make the place before the newest black."""
+        self._places[BEFORE].fill(0)
+
+    def restart(self) -> None:
+        """Do nothing: all is computed anew."""
+
+    def push(self, observation: Bytes, images: Sequence[ImageState]) -> None:
+        """Shift the stack and put the maximum of both places on top, changed by the operators and resized."""
+        image = self._places[NEWEST]
+        cv2.max(image, self._places[BEFORE], dst=image)
+        if images:
+            image = image.copy()  # the maximum stays, for steps that end before a capture
+            for state in images:
+                image = state.apply(image)
+        push_resized(image, observation)
+
+
+def push_resized(image: Bytes, observation: Bytes) -> None:
+    """Shift the stack and put an image on top, resized by OpenCV."""
+    top = observation[-1]
+    observation[:-1] = observation[1:]
+    cv2.resize(image, top.shape[:2], dst=top, interpolation=cv2.INTER_AREA)

@@ -1,0 +1,131 @@
+"""How much a change of an agent's own encoders changes what the agent does."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from wsabench.errors import SpecError
+from wsabench.protocol import Protocol
+from wsabench.seeding import evaluation_seed, generator
+from wsabench.types import EncoderOperation, LaneBatch, Observations
+
+if TYPE_CHECKING:
+    from wsabench.agents import AgentPolicy
+
+NUM_STEPS = 200
+"""Steps of clean play on which the agent is asked."""
+
+
+def measure_encoder_effects(
+    game: str, perturbations: Sequence[str], agent: str, train_seed: int = 0
+) -> dict[str, float]:
+    """Return how much the action distribution of a shipped agent changes: the mean total variation distance.
+
+    The agent plays 200 steps without a perturbation. On the same observations, in the same order, it is asked again
+    with each perturbation; the distance of two distributions is half the sum of |p - q| over the actions: 0 the same,
+    1 nothing in common. Only what a perturbation does to the encoders counts here.
+
+    Args:
+        game: The game that the agent was trained on.
+        perturbations: Names.
+        agent: Name of a shipped agent.
+        train_seed: Which of its checkpoints.
+
+    Returns:
+        By name, 0..1; perturbations that leave encoders alone, or that this agent cannot take, are left out.
+
+    Raises:
+        CheckpointError: There is no such checkpoint.
+        SpecError: A perturbation is malformed or does not fit the game.
+        UnknownNameError: Game, agent or perturbation does not exist.
+    """
+    from wsabench.perturb import compile_perturbation
+
+    policy = _policy(agent, game, train_seed)
+    operations = {name: compile_perturbation(name, game).encoder_operations for name in perturbations}
+    fitting = {name: taken for name, taken in operations.items() if taken and _fits(policy, taken)}
+    if not fitting:
+        return {}
+    clean = _clean_play(agent, game, train_seed)
+    changed = _distributions(policy, clean.observations, list(fitting.values()))
+    distances = np.abs(changed - clean.distributions[:, None]).sum(axis=2).mean(axis=0) / 2
+    return dict(zip(fitting, distances.tolist(), strict=True))
+
+
+@functools.lru_cache(maxsize=4)
+def _policy(agent: str, game: str, train_seed: int) -> AgentPolicy:
+    """Load a shipped agent."""
+    from wsabench.agents import load_agent
+
+    return load_agent(agent, game=game, train_seed=train_seed)
+
+
+def _fits(policy: AgentPolicy, operations: Sequence[EncoderOperation]) -> bool:
+    """Whether the agent can take these operations."""
+    try:
+        policy.check_encoder_operations(operations)
+    except SpecError:
+        return False
+    return True
+
+
+class _Play(NamedTuple):
+    """A game of the agent as it was trained."""
+
+    observations: Observations
+    """uint8, shape (200, 4, 84, 84)."""
+    distributions: npt.NDArray[np.float64]
+    """Probabilities of the actions, shape (200, num_actions)."""
+
+
+@functools.lru_cache(maxsize=4)
+def _clean_play(agent: str, game: str, train_seed: int) -> _Play:
+    """Let the agent play, its actions sampled."""
+    from wsabench.emulator import Lane
+    from wsabench.perturb import compile_perturbation
+
+    policy = _policy(agent, game, train_seed)
+    lane = Lane(compile_perturbation("clean", game), Protocol.evaluation())
+    lane.reset(evaluation_seed(game, 0))
+    draws = generator(evaluation_seed(game, 0), "policy")
+    observations, distributions = [], []
+    for step in range(NUM_STEPS):
+        observations.append(lane.observation.copy())
+        distributions.append(policy.action_probabilities(observations[-1][None], _batch([()], step, [draws]))[0])
+        lane.step(int(draws.choice(len(distributions[-1]), p=distributions[-1])))
+        if lane.end is not None:
+            lane.reset()
+    return _Play(np.stack(observations), np.stack(distributions))
+
+
+def _distributions(
+    policy: AgentPolicy, observations: Observations, operations: Sequence[tuple[EncoderOperation, ...]]
+) -> npt.NDArray[np.float64]:
+    """Return the action distributions, one lane for each of `operations`: shape (steps, lanes, actions)."""
+    generators = [generator(0, "encoder effect") for _ in operations]
+    return np.stack(
+        [
+            policy.action_probabilities(
+                np.repeat(observation[None], len(operations), axis=0), _batch(operations, step, generators)
+            )
+            for step, observation in enumerate(observations)
+        ]
+    )
+
+
+def _batch(
+    operations: Sequence[tuple[EncoderOperation, ...]], step: int, generators: Sequence[np.random.Generator]
+) -> LaneBatch:
+    """Return one lane for each of `operations`, in one episode that starts at step 0."""
+    return LaneBatch(
+        ids=np.arange(len(operations)),
+        generators=tuple(generators),
+        episode_starts=np.full(len(operations), step == 0),
+        encoder_operations=tuple(operations),
+        encoder_generators=tuple(generators),
+    )

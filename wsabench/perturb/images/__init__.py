@@ -1,0 +1,1 @@
+"""Operators on native frames, the family `corruption`: luminance (height, width) or RGB (height, width, 3), uint8."""

@@ -1,0 +1,227 @@
+"""From a parsed rule to a program for the stack machine: one flat integer array.
+
+Layout: the header, the addresses that may be written, then the statements, each with its header and its instructions,
+two numbers each: operation and argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wsabench.perturb.rules.machine import NOW, PREVIOUS, RESET, Op
+from wsabench.perturb.rules.syntax import (
+    Binary,
+    Byte,
+    Call,
+    Compare,
+    Expression,
+    Frame,
+    Logic,
+    LoopIndex,
+    Number,
+    Random,
+    Rule,
+    Statement,
+    Unary,
+)
+
+BANK_START = {"ram": NOW, "prev": PREVIOUS, "reset": RESET}
+
+_UNARY = {"-": Op.NEGATE, "~": Op.INVERT, "not": Op.NOT}
+_BINARY = {
+    "+": Op.ADD,
+    "-": Op.SUBTRACT,
+    "*": Op.MULTIPLY,
+    "//": Op.DIVIDE,
+    "%": Op.REMAINDER,
+    "&": Op.AND_BITS,
+    "|": Op.OR_BITS,
+    "^": Op.XOR_BITS,
+    "<<": Op.LEFT,
+    ">>": Op.RIGHT,
+    "min": Op.MINIMUM,
+    "max": Op.MAXIMUM,
+    "<": Op.LESS,
+    "<=": Op.LESS_EQUAL,
+    ">": Op.GREATER,
+    ">=": Op.GREATER_EQUAL,
+    "==": Op.EQUAL,
+    "!=": Op.DIFFERENT,
+}
+_GROWTH = {
+    **dict.fromkeys((Op.CONSTANT, Op.LOAD, Op.INDEX, Op.FRAME, Op.RANDOM, Op.TUCK), 1),
+    **dict.fromkeys((Op.LOAD_AT, Op.NEGATE, Op.INVERT, Op.NOT, Op.TRUTH, Op.ABS), 0),
+}
+"""By how much an operation makes the stack grow, going on to the next; all others take one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """A compiled rule; shared by lanes and never changed."""
+
+    code: npt.NDArray[np.int64]
+    stack_size: int
+    """Numbers that the machine's stack must hold."""
+    keeps_previous: bool
+    """Whether it reads the memory of the frame before."""
+    period: int
+    """Statements without `at` run in no frame that is not a multiple of it; 0: there are none."""
+    moments: frozenset[int]
+    """Frames of the statements with `at`."""
+
+
+def compile_rule(rule: Rule) -> Program:
+    """Return the program of a rule that the parser accepted."""
+    addresses = rule.addresses
+    keeps_previous = any(_reads_previous(statement) for statement in rule.statements)
+    writer = _Writer([len(addresses), int(keeps_previous), 0, *addresses])
+    for statement in rule.statements:
+        writer.statement(statement)
+    writer.code[2] = writer.deepest
+    every = [statement.every for statement in rule.statements if statement.at is None]
+    return Program(
+        code=np.array(writer.code, np.int64),
+        stack_size=writer.deepest,
+        keeps_previous=keeps_previous,
+        period=int(np.gcd.reduce(every)) if every else 0,
+        moments=frozenset(statement.at for statement in rule.statements if statement.at is not None),
+    )
+
+
+class _Writer:
+    """Writes instructions and follows the height of the stack."""
+
+    def __init__(self, code: list[int]) -> None:
+        self.code = code
+        self.deepest = 0
+        self._height = 0
+
+    def statement(self, statement: Statement) -> None:
+        """Write one statement."""
+        at = -1 if statement.at is None else statement.at
+        self.code += [statement.every, at, statement.first, statement.last, 0]
+        end = len(self.code) - 1
+        jump: int | None = None
+        if statement.condition is not None:
+            self._expression(statement.condition)
+            jump = self._emit(Op.UNLESS)
+        value = statement.value
+        if statement.operator != "=":
+            value = Binary(statement.operator[:-1], Byte("ram", LoopIndex()), value)
+        self._expression(value)
+        self._emit(Op.STORE)
+        self.code[end] = len(self.code)
+        if jump is not None:
+            self.code[jump] = len(self.code)
+
+    def _emit(self, op: Op, argument: int = 0) -> int:
+        """Write an instruction; return the place of its argument."""
+        self.code += [int(op), argument]
+        self._height += _GROWTH.get(op, -1)
+        self.deepest = max(self.deepest, self._height)
+        return len(self.code) - 1
+
+    def _land(self, *jumps: int) -> None:
+        """Let jumps go to what is written next."""
+        for jump in jumps:
+            self.code[jump] = len(self.code)
+
+    def _expression(self, tree: Expression) -> None:
+        """Write what pushes the value of an expression."""
+        if isinstance(tree, Unary | Binary | Logic | Compare | Call):
+            self._operation(tree)
+        else:
+            self._atom(tree)
+
+    def _atom(self, tree: Number | Byte | Frame | LoopIndex | Random) -> None:
+        """Write what pushes a number that needs no operator."""
+        match tree:
+            case Number(value):
+                self._emit(Op.CONSTANT, value)
+            case Byte(bank, Number(address)):
+                self._emit(Op.LOAD, BANK_START[bank] + address)
+            case Byte(bank, index):
+                self._expression(index)
+                self._emit(Op.LOAD_AT, BANK_START[bank])
+            case Frame():
+                self._emit(Op.FRAME)
+            case LoopIndex():
+                self._emit(Op.INDEX)
+            case Random(low, high):
+                self._emit(Op.RANDOM, high - low + 1)
+                self._emit(Op.CONSTANT, low)
+                self._emit(Op.ADD)
+
+    def _operation(self, tree: Unary | Binary | Logic | Compare | Call) -> None:
+        """Write what pushes the result of an operator or a call."""
+        match tree:
+            case Unary(operator, operand):
+                self._expression(operand)
+                self._emit(_UNARY[operator])
+            case Binary(operator, left, right):
+                self._expression(left)
+                self._expression(right)
+                self._emit(_BINARY[operator])
+            case Logic(operator, left, right):
+                self._expression(left)
+                jump = self._emit(Op.AND if operator == "and" else Op.OR)
+                self._expression(right)
+                self._emit(Op.TRUTH)
+                self._land(jump)
+            case Compare(first, rest):
+                self._compare(first, rest)
+            case Call("abs", (argument,)):
+                self._expression(argument)
+                self._emit(Op.ABS)
+            case Call(function, arguments):
+                self._expression(arguments[0])
+                for argument in arguments[1:]:
+                    self._expression(argument)
+                    self._emit(_BINARY[function])
+
+    def _compare(self, first: Expression, rest: tuple[tuple[str, Expression], ...]) -> None:
+        """Write a chain of comparisons."""
+        jumps: list[int] = []
+        self._expression(first)
+        for operator, operand in rest[:-1]:
+            self._expression(operand)
+            self._emit(Op.TUCK)
+            self._emit(_BINARY[operator])
+            jumps.append(self._emit(Op.CHAIN))
+        operator, operand = rest[-1]
+        self._expression(operand)
+        self._emit(_BINARY[operator])
+        self._land(*jumps)
+
+
+def _reads_previous(statement: Statement) -> bool:
+    """Whether a statement reads the memory of the frame before."""
+    return any(
+        isinstance(node, Byte) and node.bank == "prev"
+        for tree in (statement.value, statement.condition)
+        if tree is not None
+        for node in nodes(tree)
+    )
+
+
+def nodes(tree: Expression) -> Iterator[Any]:
+    """Yield an expression and all inside it."""
+    yield tree
+    match tree:
+        case Byte(_, inner) | Unary(_, inner):
+            parts: tuple[Expression, ...] = (inner,)
+        case Binary(_, left, right) | Logic(_, left, right):
+            parts = (left, right)
+        case Compare(first, rest):
+            parts = (first, *(operand for _, operand in rest))
+        case Call(_, arguments):
+            parts = arguments
+        case _:
+            parts = ()
+    for part in parts:
+        yield from nodes(part)

@@ -1,0 +1,36 @@
+"""The console's switches: which values a game has."""
+
+from __future__ import annotations
+
+from wsabench.games import Game, catalogue_games, load_game
+from wsabench.perturb.kinds import ParameterValue
+
+SWITCHES = ("mode", "difficulty")
+
+
+def switch_misfit(switch: str, value: ParameterValue, game: Game) -> str | None:
+    """Return why a switch of a game cannot be put to `value` as a perturbation; None where it can.
+
+    Args:
+        switch: `mode` or `difficulty`.
+        value: The switch's value.
+        game: The game.
+    """
+    values = values_of(switch, game)
+    if value in values[1:]:
+        return None
+    having = [other.id for other in map(load_game, catalogue_games()) if value in values_of(switch, other)[1:]]
+    others = f"Games that have it: {', '.join(having) or 'none'}."
+    if not values:
+        return f"the catalogue lists no {switch} of this game. {others}"
+    if value == values[0]:
+        return f"{switch} {value} is this game's default, so nothing would change. {others}"
+    listed = ", ".join(str(other) for other in values[1:])
+    return (
+        f"the game has no {switch} {value}. {others} {game.id} has: {listed or f'no other {switch} than its default'}."
+    )
+
+
+def values_of(switch: str, game: Game) -> tuple[int, ...]:
+    """Return the values of a switch, the default first."""
+    return game.modes if switch == "mode" else game.difficulties
