@@ -63,8 +63,10 @@ def test_run_resume_and_report(folder: Path, capsys: pytest.CaptureFixture[str])
 
 def test_the_gallery_is_drawn(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gallery", "--suite", "smoke", "--game", "breakout", "--out", "sheet.png"]) == 0
-    assert capsys.readouterr().out == "Contact sheet: sheet.png\n"
-    assert (folder / "sheet.png").read_bytes().startswith(b"\x89PNG")
+    pages = ["sheet.png", "sheet-2.png"]  # the pictures, then the film strips
+    encoders = "No picture: zero-all: acts on the agent's encoders: nothing to draw\n"
+    assert capsys.readouterr().out == "".join(f"Page: {page}\n" for page in pages) + encoders
+    assert all((folder / page).read_bytes().startswith(b"\x89PNG") for page in pages)
 
 
 def test_an_interrupted_run_keeps_what_was_finished_and_goes_on(folder: Path) -> None:

@@ -30,7 +30,7 @@ def env(
 ) -> None:
     """Steps a second of lanes, clean and perturbed, beside ale-py's AtariVectorEnv and the bare emulator.
 
-    `x2` is two threads of AtariVectorEnv, or two worker processes. All twelve games take some four minutes.
+    `x2` is two threads of AtariVectorEnv, or two worker processes. All twelve games take some minutes.
     """
     from wsabench.emulator import benchmark_env
 
