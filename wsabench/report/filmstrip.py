@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from wsabench.report.style import TWO_COLUMNS_IN
 
@@ -56,8 +57,8 @@ def draw_strip(films: Sequence[Film], moments: Sequence[int], labels: Sequence[s
     """
     height, width = films[0].pictures[0].shape[:2]
     row_height = TWO_COLUMNS_IN / len(moments) * height / width * 0.97 + _ROW_TITLE_IN
-    figure = Figure(figsize=(TWO_COLUMNS_IN, len(films) * row_height + _HEAD_IN), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.02, w_pad=0.02)  # type: ignore[union-attr]
+    layout = ConstrainedLayoutEngine(h_pad=0.02, w_pad=0.02)
+    figure = Figure(figsize=(TWO_COLUMNS_IN, len(films) * row_height + _HEAD_IN), layout=layout)
     axes: Any = figure.subplots(len(films), len(moments), squeeze=False)
     for row, film in enumerate(films):
         for column, moment in enumerate(moments):
