@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import ale_py
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from wsabench.emulator.console import Picture
 from wsabench.emulator.kernel import area_taps, blank_screens, compare, present, push, resize, update
 from wsabench.perturb import ImageState
 
@@ -29,8 +29,8 @@ class Frames(Protocol):
     image_shape: tuple[int, ...]
     """Of the native frame: (height, width), in colour with a last 3."""
 
-    def capture(self, place: int, ale: ale_py.ALEInterface, table: Bytes) -> None:
-        """Take the emulator's screen, seen through a palette table that nobody changes in place."""
+    def capture(self, place: int, picture: Picture, table: Bytes) -> None:
+        """Take a screen, seen through a palette table that nobody changes in place."""
         ...
 
     def clear_before(self) -> None:
@@ -66,9 +66,9 @@ class LuminanceFrames:
         self._has_newest = False
         self._is_stale = True
 
-    def capture(self, place: int, ale: ale_py.ALEInterface, table: Bytes) -> None:
-        """Take the emulator's screen, seen through a luminance table, uint8, shape (256,)."""
-        ale.getScreen(self._places[place])
+    def capture(self, place: int, picture: Picture, table: Bytes) -> None:
+        """Take a screen, seen through a luminance table, uint8, shape (256,)."""
+        picture.getScreen(self._places[place])
         if table is not self._tables[place]:
             self._tables[place] = self._screens.tables[place] = table
         if place == NEWEST:
@@ -120,9 +120,9 @@ class ColorFrames:
         self._screen = np.zeros((height, width), np.uint8)
         self._places = [np.zeros(self.image_shape, np.uint8) for _ in range(2)]
 
-    def capture(self, place: int, ale: ale_py.ALEInterface, table: Bytes) -> None:
-        """Take the emulator's screen, seen through a colour table, uint8, shape (256, 3)."""
-        ale.getScreen(self._screen)
+    def capture(self, place: int, picture: Picture, table: Bytes) -> None:
+        """Take a screen, seen through a colour table, uint8, shape (256, 3)."""
+        picture.getScreen(self._screen)
         np.take(table, self._screen, axis=0, out=self._places[place], mode="clip")
 
     def clear_before(self) -> None:

@@ -127,7 +127,9 @@ class Lane:
 
     def screen(self) -> Frame:
         """Return a copy of the emulator's screen: palette indices, uint8, shape (height, width)."""
-        return self._ale.getScreen()
+        screen = np.empty(self.console.screen_dims, np.uint8)
+        self.console.picture.getScreen(screen)
+        return screen
 
     def ram(self) -> npt.NDArray[np.uint8]:
         """Return a copy of the console's memory, uint8, shape (128,)."""
@@ -146,6 +148,7 @@ class Lane:
         """Play the frames of one step; return the summed reward, whether the game is over, and the lives."""
         ale, limit, rules = self._ale, self.protocol.max_frames, self._rules
         raw_reward, is_over, remaining = 0, False, len(buttons)
+        self.console.picture = ale
         if remaining == 1:
             self._frames.clear_before()
         for button in buttons:
@@ -184,7 +187,7 @@ class Lane:
     def _start_game(self) -> None:
         """Start the next game, as ale-py does without a seed."""
         self._game_number += 1
-        self._ale.reset_game()
+        self.console.start_next()
         self._play_start()
 
     def _play_start(self) -> None:
@@ -195,7 +198,7 @@ class Lane:
         for _ in range(int(self._noops.integers(0, self.protocol.noop_max, endpoint=True))):
             self._play_start_frame(NOOP)
             if self._ale.game_over():
-                self._ale.reset_game()
+                self.console.start_next()
                 self._start_rules()
         self._start_counters()
         self.observation.fill(0)
@@ -209,7 +212,7 @@ class Lane:
         """Play a frame before the first observation."""
         for state in self._rules:
             state.apply(self._ale)
-        self._ale.act(button)
+        self.console.play(button)
 
     def _start_perturbation(self) -> None:
         """Start whatever changes while playing, each part with a generator of its own."""
@@ -226,6 +229,8 @@ class Lane:
     def _start_rules(self) -> None:
         """Start the RAM rules at a reset of the console."""
         self._rules = [p.stage.start_ram(self._generator_at(p.place), self._ale) for p in self.perturbation.rules]
+        if self._rules:
+            self.console.let_others_write()
 
     def _generator_at(self, place: int) -> np.random.Generator:
         """Return the generator of one part of the perturbation in this game."""
@@ -260,7 +265,7 @@ class Lane:
         if self._drawn_colors is not None:
             self._drawn_colors.move_to(self.num_frames)
             table = self._drawn_colors.luminance if self.protocol.grayscale else self._drawn_colors.rgb
-        self._frames.capture(place, self._ale, table)
+        self._frames.capture(place, self.console.picture, table)
 
 
 def observation_shape(protocol: Protocol) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ import hashlib
 import importlib.util
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from wsabench.errors import SpecError, StorageError, unknown_name
 from wsabench.games.fields import Fields, read_toml
@@ -18,12 +18,20 @@ Standard = Literal["NTSC", "PAL", "SECAM"]
 HINT = "Run `wsabench list games`."
 
 
+class _Facts(NamedTuple):
+    """Ids of ROMs, by the keys of `perturbations/roms.toml`."""
+
+    two_player: frozenset[str]
+    pal: frozenset[str]
+    fixed_start: frozenset[str]
+
+
 @functools.cache
-def _facts() -> tuple[frozenset[str], frozenset[str]]:
-    """Return the ids of two-player and of PAL ROMs."""
+def _facts() -> _Facts:
+    """Read what is known of the ROMs."""
     path = data_dir("perturbations") / "roms.toml"
     table = Fields(read_toml(path), str(path))
-    facts = frozenset(table.texts("two_player")), frozenset(table.texts("pal"))
+    facts = _Facts(*(frozenset(table.texts(key)) for key in _Facts._fields))
     table.close()
     return facts
 
@@ -31,8 +39,7 @@ def _facts() -> tuple[frozenset[str], frozenset[str]]:
 @functools.cache
 def _single_player() -> frozenset[str]:
     """Return the ids of all ROMs that one player can play."""
-    two_player, _ = _facts()
-    return frozenset(_rom_folder_ids()) - two_player
+    return frozenset(_rom_folder_ids()) - _facts().two_player
 
 
 def _rom_folder_ids() -> list[str]:
@@ -58,8 +65,7 @@ def check_rom_id(game: str) -> str:
         SpecError: It needs two players.
         UnknownNameError: There is no such ROM; the message has the nearest ids.
     """
-    two_player, _ = _facts()
-    if game in two_player:
+    if game in _facts().two_player:
         raise SpecError(
             f"The game {game!r} needs two players, and ale-py ends the process when one plays it. "
             f"Allowed: the {len(rom_ids())} single-player games. {HINT}"
@@ -71,8 +77,12 @@ def check_rom_id(game: str) -> str:
 
 def standard_of(game: str) -> Standard:
     """Return the television standard whose palette ale-py draws `game` with."""
-    _, pal = _facts()
-    return "PAL" if game in pal else "NTSC"
+    return "PAL" if game in _facts().pal else "NTSC"
+
+
+def has_fixed_start(game: str) -> bool:
+    """Whether every game of this ROM starts alike, whatever the console played or held in memory before."""
+    return game in _facts().fixed_start
 
 
 @functools.cache
