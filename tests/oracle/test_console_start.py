@@ -96,20 +96,22 @@ def test_a_lane_shows_the_start_before_the_first_frame():
     assert np.array_equal(lane.observation, first[1])
 
 
-def test_after_rules_that_write_to_the_memory_the_start_is_a_reset():
-    protocol = Protocol(noop_max=0, fire_on_reset=False)
-    lane = Lane(compile_perturbation("clean", "breakout"), protocol, seed=0)
-    lane.reset()
-    lane.reset(2)
-    assert lane.console.picture is not lane.console.ale
-    lane.set_perturbation(compile_perturbation("gravity", "breakout"))
-    lane.reset(2)
-    lane.step(1)
-    lane.set_perturbation(compile_perturbation("clean", "breakout"))
-    lane.reset(2)
-    assert lane.console.picture is lane.console.ale
-    lane.reset(2)
-    assert lane.console.picture is not lane.console.ale
+def test_after_a_crash_in_the_middle_of_a_frame_the_start_is_a_reset():
+    rng = np.random.default_rng(3)
+    console, peer = Console("breakout", PROTOCOL), fresh("breakout")
+    console.power_on(0)
+    num_resets = 0
+    for _ in range(60):
+        fill_memory(console.ale, rng)
+        play(console.ale, 4, rng)
+        peer.reset_game()
+        console.start_next()
+        num_resets += console.picture is console.ale
+        for _ in range(10):
+            assert console.play(console.actions[3]) == peer.act(console.actions[3])
+            assert np.array_equal(console.ale.getScreen(), peer.getScreen())
+            assert np.array_equal(console.ale.getRAM(), peer.getRAM())
+    assert 0 < num_resets < 30
 
 
 def test_another_mode_is_never_restored_as_the_default_one():

@@ -15,13 +15,15 @@ from wsabench.protocol import Protocol
 FIRE = ale_py.Action.FIRE
 NOOP = ale_py.Action.NOOP
 
+Screen = npt.NDArray[np.uint8]
+
 _AS_SHIPPED = ConsoleStage()
 
 
 class Picture(TypingProtocol):
     """What has a screen: an emulator, or what it showed once."""
 
-    def getScreen(self, out: npt.NDArray[np.uint8]) -> None:
+    def getScreen(self, out: Screen) -> None:
         """Write palette indices to `out`, uint8, shape (height, width)."""
         ...
 
@@ -34,7 +36,7 @@ class Console:
     single-player ROMs). With sticky actions the emulator's random generator is needed, and only loading seeds it.
 
     Where every game of a ROM starts alike, whatever was played before (`has_fixed_start`), the reset itself is left
-    out as well: the state after it is kept and restored (20 us).
+    out as well: the state after it is kept and restored (0.1 ms).
 
     Attributes:
         ale: The emulator.
@@ -61,7 +63,6 @@ class Console:
         self._has_fixed_start = has_fixed_start(game) and not self._is_sticky
         self._switches = _AS_SHIPPED
         self._start: _Start | None = None
-        self._memory_is_foreign = False
         self.picture: Picture = self.ale
         self.actions = action_set(self.ale, protocol)
 
@@ -100,18 +101,10 @@ class Console:
         self.picture = self.ale
         return self.ale.act(button)
 
-    def let_others_write(self) -> None:
-        """Know that something else than the game writes to the memory from now until the next start.
-
-        The game may then stop in the middle of a frame, which restoring a state does not mend and a reset does.
-        """
-        self._memory_is_foreign = True
-
     def _restore_start(self) -> bool:
-        """Restore the state after a reset and return whether that could be done."""
-        if not self._has_fixed_start or self._memory_is_foreign or self._switches != _AS_SHIPPED or not self._start:
+        """Restore the state after a reset and return whether that is exactly the start."""
+        if self._start is None or self._switches != _AS_SHIPPED or not self._start.restore(self.ale):
             return False
-        self.ale.restoreState(self._start.state)
         self.picture = self._start
         return True
 
@@ -119,20 +112,35 @@ class Console:
         """Let the emulator start the next game."""
         self.ale.reset_game()
         self.picture = self.ale
-        self._memory_is_foreign = False
         if self._has_fixed_start and self._switches == _AS_SHIPPED and self._start is None:
             self._start = _Start(self.ale)
+            self._restore_start()
 
 
 class _Start:
-    """How a game starts."""
+    """How a game starts: the state after a reset, what the screen then shows, and how it goes on."""
 
     def __init__(self, ale: ale_py.ALEInterface) -> None:
-        """Keep the emulator's present state and screen."""
-        self.state = ale.cloneState()
-        self._screen: npt.NDArray[np.uint8] = ale.getScreen()
+        """Keep the present state of an emulator; it is one frame further afterwards."""
+        self._state = ale.cloneState()
+        self._screen: Screen = ale.getScreen()
+        ale.act(NOOP)
+        self._next_screen: Screen = ale.getScreen()
+        self._next_ram: npt.NDArray[np.uint8] = ale.getRAM()
 
-    def getScreen(self, out: npt.NDArray[np.uint8]) -> None:
+    def restore(self, ale: ale_py.ALEInterface) -> bool:
+        """Restore the state and return whether the game goes on from it as it did.
+
+        A state does not hold everything: when rules wrote to the memory, the processor may have stopped in the middle
+        of a frame, and restoring does not mend that. A frame that is played for trial shows it.
+        """
+        ale.restoreState(self._state)
+        ale.act(NOOP)
+        goes_on = np.array_equal(ale.getScreen(), self._next_screen) and np.array_equal(ale.getRAM(), self._next_ram)
+        ale.restoreState(self._state)
+        return goes_on
+
+    def getScreen(self, out: Screen) -> None:
         """Write palette indices to `out`."""
         out[...] = self._screen
 

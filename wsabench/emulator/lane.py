@@ -229,8 +229,6 @@ class Lane:
     def _start_rules(self) -> None:
         """Start the RAM rules at a reset of the console."""
         self._rules = [p.stage.start_ram(self._generator_at(p.place), self._ale) for p in self.perturbation.rules]
-        if self._rules:
-            self.console.let_others_write()
 
     def _generator_at(self, place: int) -> np.random.Generator:
         """Return the generator of one part of the perturbation in this game."""
