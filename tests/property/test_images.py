@@ -1,11 +1,13 @@
 """Properties of every image operator, with any parameters and on any picture."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsabench.games import load_game
+from wsabench.perturb.images.geometry import zoom
 from wsabench.perturb.registered import KINDS
 from wsabench.perturb.stages import ImageStage
 
@@ -96,3 +98,16 @@ def test_a_person_sees_in_color_what_an_agent_for_color_gets(kind, data):
     for step in range(3):
         image = picture("few", (210, 160, 3), step)
         assert np.array_equal(state.apply(image.copy()), state.preview(image.copy()))
+
+
+@settings(max_examples=60, deadline=None)
+@given(factor=st.floats(0.1, 10), height=st.integers(210, 250), seed=st.integers(0, 2**32))
+def test_zoom_of_luminance_is_opencvs_remap(factor, height, seed):
+    image = picture("random", (height, 160), seed)
+    columns, rows = (
+        np.clip((np.arange(size) - (size - 1) / 2) / factor + (size - 1) / 2, 0, size - 1).astype(np.float32)
+        for size in (160, height)
+    )
+    maps = cv2.convertMaps(*np.meshgrid(columns, rows), cv2.CV_16SC2)  # places in 1/32 pixel
+    expected = cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    assert np.array_equal(zoom(image, factor), image if factor == 1 else expected)

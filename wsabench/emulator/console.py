@@ -23,8 +23,8 @@ _AS_SHIPPED = ConsoleStage()
 class Picture(TypingProtocol):
     """What has a screen: an emulator, or what it showed once."""
 
-    def getScreen(self, out: Screen) -> None:
-        """Write palette indices to `out`, uint8, shape (height, width)."""
+    def getScreen(self, buffer: Screen, /) -> None:
+        """Write palette indices to `buffer`, uint8, shape (height, width)."""
         ...
 
 
@@ -140,9 +140,9 @@ class _Start:
         ale.restoreState(self._state)
         return goes_on
 
-    def getScreen(self, out: Screen) -> None:
-        """Write palette indices to `out`."""
-        out[...] = self._screen
+    def getScreen(self, buffer: Screen, /) -> None:
+        """Write palette indices to `buffer`."""
+        buffer[...] = self._screen
 
 
 def action_set(ale: ale_py.ALEInterface, protocol: Protocol) -> list[ale_py.Action]:

@@ -4,26 +4,22 @@ The result is that of `cv2.LUT`, `cv2.max` and `cv2.resize(INTER_AREA)`, to the 
 the screen stays as it was a step ago, so only rows that changed are computed. And the resize adds up rows first, which
 vectorises; where its sum is so near to a half that the order of float32 additions decides the rounding, the pixel is
 computed again in OpenCV's order.
-
-This module loads numba; the first call in a process loads the machine code from numba's cache, or compiles for seconds.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple, ParamSpec, TypeVar, cast
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from wsabench.jit import compiled
 
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
-P = ParamSpec("P")
-R = TypeVar("R")
 
 NUM_TAPS = 3
 """Source columns that a destination column is made of, at most."""
@@ -126,18 +122,10 @@ def _weights(num_source: int, num_destination: int) -> tuple[Integers, Floats, I
     return np.array(first, np.int64), np.array(padded, np.float32), np.array(num_taps, np.int64)
 
 
-def _compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile to machine code, kept between processes where any folder for it can be written."""
-    try:
-        return cast("Callable[P, R]", njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # numba found no folder for its cache
-        return cast("Callable[P, R]", njit(nogil=True)(function))
-
-
 # Loops instead of slices below: they run as fast, and compile in a fraction of the time.
 
 
-@_compiled
+@compiled
 def update(screens: Screens, everything: bool) -> None:
     """Bring `luminance` up to date; `everything`: whatever it was made of."""
     new, old, words = screens.words, screens.last_words, screens.luminance_words
@@ -162,7 +150,7 @@ def update(screens: Screens, everything: bool) -> None:
                     _look_up(screens, y, 8 * word)
 
 
-@_compiled
+@compiled
 def _look_up(screens: Screens, y: int, left: int) -> None:
     """Compute 8 pixels of `luminance`."""
     indices, tables = screens.indices, screens.tables
@@ -170,7 +158,7 @@ def _look_up(screens: Screens, y: int, left: int) -> None:
         screens.luminance[y, x] = max(tables[0, indices[0, y, x]], tables[1, indices[1, y, x]])
 
 
-@_compiled
+@compiled
 def compare(image: Words, last_image: Words, has_changed: npt.NDArray[np.bool_], everything: bool) -> None:
     """Note which rows of two images (8 pixels a word) differ, and copy them."""
     for y in range(image.shape[0]):
@@ -183,7 +171,7 @@ def compare(image: Words, last_image: Words, has_changed: npt.NDArray[np.bool_],
                 last_image[y, word] = image[y, word]
 
 
-@_compiled
+@compiled
 def resize(image: Bytes, has_changed: npt.NDArray[np.bool_], taps: AreaTaps, frame: Bytes) -> None:
     """Write the rows of `frame`, uint8, shape (size, size), that depend on rows of `image` that have changed."""
     line = np.zeros(image.shape[1] + NUM_TAPS - 1, np.float32)
@@ -199,7 +187,7 @@ def resize(image: Bytes, has_changed: npt.NDArray[np.bool_], taps: AreaTaps, fra
                 _correct(image, taps, sums, frame, y)
 
 
-@_compiled
+@compiled
 def _add_rows(image: Bytes, taps: AreaTaps, y: int, line: Floats) -> None:
     """Write the weighted sum of the source rows of destination row `y`."""
     top = taps.rows[y]
@@ -211,7 +199,7 @@ def _add_rows(image: Bytes, taps: AreaTaps, y: int, line: Floats) -> None:
             line[x] += weight * np.float32(image[top + tap, x])
 
 
-@_compiled
+@compiled
 def _add_columns(line: Floats, taps: AreaTaps, sums: Floats) -> None:
     """Write the weighted sum of the source columns of each destination column, plus a half."""
     weights = taps.column_weights
@@ -221,7 +209,7 @@ def _add_columns(line: Floats, taps: AreaTaps, sums: Floats) -> None:
         sums[x] = total + _HALF
 
 
-@_compiled
+@compiled
 def _round(sums: Floats, frame: Bytes, y: int) -> bool:
     """Write the whole parts; return whether any is in doubt."""
     is_doubtful = False
@@ -233,7 +221,7 @@ def _round(sums: Floats, frame: Bytes, y: int) -> bool:
     return is_doubtful
 
 
-@_compiled
+@compiled
 def _correct(image: Bytes, taps: AreaTaps, sums: Floats, frame: Bytes, y: int) -> None:
     """Compute again what is in doubt: added up in float32 in OpenCV's order, halves rounded to even."""
     for x in range(sums.shape[0]):
@@ -250,7 +238,7 @@ def _correct(image: Bytes, taps: AreaTaps, sums: Floats, frame: Bytes, y: int) -
         frame[y, x] = np.uint8(np.rint(total))
 
 
-@_compiled
+@compiled
 def push(frame: Bytes, observation: Bytes) -> None:
     """Shift the stack (stack, size, size) and put `frame` on top."""
     newest = observation.shape[0] - 1
@@ -263,7 +251,7 @@ def push(frame: Bytes, observation: Bytes) -> None:
             observation[newest, y, x] = frame[y, x]
 
 
-@_compiled
+@compiled
 def present(screens: Screens, everything: bool, taps: AreaTaps, frame: Bytes, observation: Bytes) -> None:
     """Update the luminance, resize it to `frame`, and put that on top of the stack."""
     update(screens, everything)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from wsabench.perturb.stages import Image
+
+if TYPE_CHECKING:
+    from wsabench.perturb.images.bilinear import Grid
 
 
 def translate(image: Image, right: int, down: int) -> Image:
@@ -66,12 +70,29 @@ def zoom(image: Image, factor: float) -> Image:
     """Magnify about the centre, bilinear, edges repeated; 1: identity, below 1: farther away."""
     if factor == 1:
         return image
+    if image.ndim == 2:
+        from wsabench.perturb.images.bilinear import magnify  # here, because it loads numba
+
+        zoomed = np.empty_like(image)
+        magnify(image, _zoom_grid(*image.shape, factor), zoomed)
+        return zoomed
     height, width = image.shape[:2]
     # With one more row and column no place of the maps is at the rim, which OpenCV does three times slower.
     padded = cv2.copyMakeBorder(image, 0, 1, 0, 1, cv2.BORDER_REPLICATE)
     zoomed = np.empty_like(image)
     cv2.remap(padded, *_zoom_maps(height, width, factor), cv2.INTER_LINEAR, dst=zoomed)
     return zoomed
+
+
+@functools.lru_cache(maxsize=32)
+def _zoom_grid(height: int, width: int, factor: float) -> Grid:
+    """Return where rows and columns come from, in the fixed-point form (1/32 pixel) that OpenCV works with."""
+    from wsabench.perturb.images.bilinear import Grid
+
+    whole, part = _zoom_maps(height, width, factor)
+    columns, rows = (np.ascontiguousarray(places, np.int32) for places in (whole[0, :, 0], whole[:, 0, 1]))
+    column_parts, row_parts = (np.ascontiguousarray(p, np.int32) for p in (part[0, :] % 32, part[:, 0] // 32))
+    return Grid(rows, row_parts, columns, column_parts)
 
 
 @functools.lru_cache(maxsize=32)

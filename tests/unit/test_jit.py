@@ -1,8 +1,8 @@
-"""The kernel where numba finds no folder to keep machine code in."""
+"""Compiled loops where numba finds no folder to keep machine code in."""
 
 from __future__ import annotations
 
-from wsabench.emulator import kernel
+from wsabench import jit
 
 
 def test_without_a_folder_for_its_cache_it_is_compiled_anew(monkeypatch):
@@ -14,6 +14,6 @@ def test_without_a_folder_for_its_cache_it_is_compiled_anew(monkeypatch):
             raise RuntimeError("cannot cache function 'f': no locator available for file 'kernel.py'")
         return lambda function: function
 
-    monkeypatch.setattr(kernel, "njit", njit)
-    assert kernel._compiled(len)("abc") == 3
+    monkeypatch.setattr(jit, "njit", njit)
+    assert jit.compiled(len)("abc") == 3
     assert asked == [True, False]
