@@ -21,7 +21,7 @@ EXAMPLE = "Example: wsabench record --agent wsa --game breakout --perturbation h
 DEFAULT_OUT = "recordings"
 
 _AGENT = "A name, a checkpoint file or package.module:attribute; NAME=... names it."
-_OUT = "A file (.mp4, .gif, .png, .parquet, .csv), or a folder for one of each; may be repeated."
+_OUT = "A file (.mp4, .gif, .png, .parquet, .csv), or a folder for all but .csv; may be repeated. Default: recordings/."
 _SEED = "Episode seed, as in a result set's tables. Default: that of a run's first episode."
 
 

@@ -255,7 +255,7 @@ def _one_contestant(agent: AgentReference, game: str, train_seed: int, protocol:
     return found[0]
 
 
-def _play(  # noqa: PLR0913 - the parts of one episode
+def _play(
     contestant: Contestant,
     compiled: CompiledPerturbation,
     lanes: FilmedLanes,

@@ -196,12 +196,13 @@ def _improvement_figures(summary: Summary) -> list[NamedFigure]:
 def _attention_figures(summary: Summary) -> list[NamedFigure]:
     drawn: list[NamedFigure] = []
     for (agent, game), table in groups_of(summary.attention, "agent", "game"):
-        figure, ax = new_figure(ONE_COLUMN_IN, 0.55 + 0.21 * table["label"].nunique())
+        figure, ax = new_figure(ONE_COLUMN_IN, 0.65 + 0.29 * table["label"].nunique())
         draw_attention(table, ax)
         seeds = int(table["num_seeds"].max())
         caption = (
             f"Mean weight of each encoder over all steps of {agent} on {game}, mean of {seeds} train seed"
-            f"{'s' if seeds > 1 else ''}; a line sums to 1."
+            f"{'s' if seeds > 1 else ''}; a line sums to 1. Small: least and greatest of the train seeds, where they "
+            "differ by more than 0.1. Shift: share of the weight that stands with other encoders than under clean."
         )
         drawn.append(
             NamedFigure(file_stem(f"attention-{agent}-{game}"), f"Attention of {agent} on {game}", caption, figure)

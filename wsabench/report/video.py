@@ -56,17 +56,17 @@ def write_mp4(path: Path, pictures: Iterable[Picture], fps: int) -> None:
     require_mp4()
     import av
 
-    with atomic_path(path) as temporary:
-        with av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            stream: Any = None
-            for picture in pictures:
-                if stream is None:
-                    stream = container.add_stream("libx264", rate=fps, options={"crf": _QUALITY, "threads": "1"})
-                    stream.height, stream.width = picture.shape[:2]
-                    stream.pix_fmt = "yuv420p"
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            if stream is not None:
-                container.mux(stream.encode())
+    index_first = {"movflags": "+faststart"}
+    with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4", options=index_first) as container:
+        stream: Any = None
+        for picture in pictures:
+            if stream is None:
+                stream = container.add_stream("libx264", rate=fps, options={"crf": _QUALITY, "threads": "1"})
+                stream.height, stream.width = picture.shape[:2]
+                stream.pix_fmt = "yuv420p"
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        if stream is not None:
+            container.mux(stream.encode())
 
 
 def write_gif(path: Path, pictures: Iterable[Picture], fps: int, samples: Sequence[Picture]) -> None:

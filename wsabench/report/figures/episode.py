@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wsabench.evaluation.recording import Recording
+from wsabench.evaluation.recording import SMOOTH_STEPS, Recording
 from wsabench.report.style import GREY, LIGHT_GREY, TWO_COLUMNS_IN, looks
 from wsabench.report.words import end_text, recording_title
 
@@ -65,7 +65,8 @@ def episode_figure(recording: Recording) -> Figure:
     ratio = screens[0].shape[0] / screens[0].shape[1]
     pictures_in = TWO_COLUMNS_IN / NUM_PICTURES * ratio
     figure = Figure(figsize=(TWO_COLUMNS_IN, pictures_in + _PLOT_IN + _HEAD_IN), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[pictures_in, _PLOT_IN])
+    parts: Any = figure.subfigures(2, 1, height_ratios=[pictures_in, _PLOT_IN])
+    top, bottom = parts
     axes: Any = top.subplots(1, NUM_PICTURES, squeeze=False)
     for ax in axes[0]:
         ax.set_xticks([])
@@ -80,6 +81,7 @@ def episode_figure(recording: Recording) -> Figure:
     ax = bottom.subplots()
     if recording.encoders:
         draw_weights(recording.steps.weights, recording.smooth_weights(), recording.encoders, ax)
+        ax.set_xlabel(f"step (thick lines: moving mean over {SMOOTH_STEPS} steps)")
         bottom.legend(*ax.get_legend_handles_labels(), loc="outside right center")
     else:
         draw_rewards(recording.steps.rewards, ax)
