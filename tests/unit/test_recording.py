@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from fake_bench import FakeLanes, PlainPolicy, SamplingPolicy
@@ -14,9 +15,10 @@ from test_store import ENCODERS, JOBS, manifest
 
 from wsabench.errors import ResultSetError, SpecError
 from wsabench.evaluation import load_result
-from wsabench.evaluation.recording import Recording, moving_mean
+from wsabench.evaluation.recording import Recording
 from wsabench.evaluation.records import EpisodeOutcome, EpisodeSteps, attention_sums, steps_table
 from wsabench.evaluation.rollout import play
+from wsabench.evaluation.steps import example_episodes, moving_mean
 from wsabench.evaluation.store import ResultStore
 
 
@@ -127,6 +129,25 @@ def test_the_moving_mean_is_that_of_a_loop() -> None:
     values = np.random.default_rng(0).random((20, 3), dtype=np.float32)
     wanted = [values[max(0, i - 2) : i + 3].mean(axis=0) for i in range(20)]
     np.testing.assert_allclose(moving_mean(values, 5), wanted, rtol=1e-6)
+
+
+def test_examples_are_clean_and_the_cells_that_moved_most(tmp_path: Path) -> None:
+    write(tmp_path / "run", keeps_steps=True)
+    result = load_result(tmp_path / "run")
+    result.manifest["agents"][0]["encoders"] = list(ENCODERS)
+    moved = pd.DataFrame(
+        [
+            {"agent": "wsa", "game": "breakout", "label": label, "shift": shift}
+            for label, shift in [("clean", np.nan), ("hue-rotate@3", 0.4)]
+        ]
+    )
+    clean, shifted = example_episodes(result, moved)
+    assert (clean.label, shifted.label) == ("clean", "hue-rotate@3")
+    assert clean.weights.tolist() == [[0.25, 0.75]]  # the first episode only
+    assert clean.smooth.tolist() == clean.weights.tolist()
+    assert [one.label for one in example_episodes(result, pd.DataFrame())] == ["clean", "hue-rotate@3"]
+    write(tmp_path / "without", keeps_steps=False)
+    assert example_episodes(load_result(tmp_path / "without"), moved) == []
 
 
 def recording(weights: np.ndarray, **changes: Any) -> Recording:

@@ -58,9 +58,11 @@ def record(
         )
         reporter.finish()
         paths = output_paths(outputs, recording.key)
-        reporter.start("Draw", num_drawn(recording, paths), "picture")
+        if total := num_drawn(recording, paths):
+            reporter.start("Draw", total, "picture")
         write_recording(recording, paths, fps, reporter.advance)
-        reporter.finish()
+        if total:
+            reporter.finish()
     if as_json:
         write_json(
             {

@@ -23,6 +23,7 @@ from wsabench.evaluation.records import (
     steps_table,
 )
 from wsabench.evaluation.rollout import EpisodeTask, Handout, play
+from wsabench.evaluation.steps import SMOOTH_STEPS, moving_mean
 from wsabench.evaluation.worker import single_thread
 from wsabench.protocol import Protocol
 from wsabench.seeding import evaluation_seed
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from wsabench.perturb import CompiledPerturbation
 
 Picture = npt.NDArray[np.uint8]
-SMOOTH_STEPS = 15
-"""Window of the moving mean of the weights; one second of play."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,22 +124,6 @@ class Recording:
         changes = np.abs(np.diff(self.steps.weights, axis=0, prepend=self.steps.weights[:1])).sum(axis=1)
         parts = np.array_split(np.arange(self.length), min(count, self.length))
         return [int(part[len(part) - 1 - changes[part][::-1].argmax()]) for part in parts]
-
-
-def moving_mean(values: npt.NDArray[np.float32], width: int) -> npt.NDArray[np.float32]:
-    """Return the mean over a window around each row, shorter at both ends.
-
-    Args:
-        values: Shape (T, E).
-        width: Rows of the window, odd.
-
-    Returns:
-        float32, shape (T, E).
-    """
-    sums = np.concatenate([np.zeros((1, values.shape[1])), values.cumsum(axis=0, dtype=np.float64)])
-    places = np.arange(len(values))
-    first, last = np.maximum(places - width // 2, 0), np.minimum(places + width // 2 + 1, len(values))
-    return ((sums[last] - sums[first]) / (last - first)[:, None]).astype(np.float32)
 
 
 class FilmedLanes(EpisodeLanes):

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wsabench.evaluation.recording import SMOOTH_STEPS, Recording
+from wsabench.evaluation.recording import Recording
+from wsabench.evaluation.steps import SMOOTH_STEPS, ExampleEpisode
 from wsabench.report.style import GREY, LIGHT_GREY, TWO_COLUMNS_IN, looks
 from wsabench.report.words import end_text, recording_title
 
@@ -88,6 +89,24 @@ def episode_figure(recording: Recording) -> Figure:
     _mark(moments, ax)
     total = f"return {recording.episodic_return:g}, {recording.length} steps, {end_text(recording)}"
     figure.suptitle(f"{recording_title(recording)}: {total}", fontsize=8, fontweight="bold")
+    return figure
+
+
+def examples_figure(examples: Sequence[ExampleEpisode]) -> Figure:
+    """Return a figure, two journal columns wide: the weights over one episode a row.
+
+    Args:
+        examples: At least one, all of one agent and game.
+    """
+    figure = Figure(figsize=(TWO_COLUMNS_IN, 1.3 * len(examples) + 0.35), layout="constrained")
+    axes: Any = figure.subplots(len(examples), 1, squeeze=False)
+    for ax, example in zip(axes[:, 0], examples, strict=True):
+        draw_weights(example.weights, example.smooth, example.encoders, ax)
+        ax.set_title(example.label)
+        ax.set_xlabel("")
+        ax.set_ylabel("weight")
+    axes[-1, 0].set_xlabel("step")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center")
     return figure
 
 
