@@ -73,9 +73,19 @@ def test_enough_seeds_are_filled(summary, ax):
 
 def test_attention_shows_every_weight(summary, ax):
     figures.draw_attention(summary.attention, ax)
-    shown = [float(text.get_text()) for text in ax.texts]
-    assert len(shown) == 9 * 4
-    assert sum(shown[:4]) == pytest.approx(1.0, abs=0.02)
+    texts = [text.get_text() for text in ax.texts]
+    means = [float(text) for text in texts[: texts.index("shift")] if "\u2013" not in text]
+    assert len(means) == 9 * 4
+    assert sum(means[:4]) == pytest.approx(1.0, abs=0.02)
+    shifts = summary.attention.drop_duplicates("label")["shift"]
+    assert [float(text) for text in texts[texts.index("shift") + 1 :]] == pytest.approx(list(shifts), abs=0.006)
+
+
+def test_attention_that_differs_between_train_seeds_shows_its_range(summary, ax):
+    table = summary.attention.assign(seed_min=0.01, seed_max=0.02)
+    table.loc[0, "seed_max"] = 0.99
+    figures.draw_attention(table, ax)
+    assert [text.get_text() for text in ax.texts if "\u2013" in text.get_text()] == ["0.01\u20130.99"]
 
 
 def test_agents_differ_in_color_marker_and_dashes():

@@ -10,6 +10,7 @@ from result_fixture import write_result_set
 from wsabench.errors import ResultSetError
 from wsabench.evaluation import load_result
 from wsabench.evaluation.summary import summarise
+from wsabench.evaluation.summary_attention import attention_table
 
 TEN = {"random": 0.0, "human": 10.0}
 
@@ -236,6 +237,29 @@ def test_dead_attention_is_pointed_out(weights, entropy, said):
     summary = summarise(result(two_cells([[5]], [[1]]), attention=pd.DataFrame(rows)))
     assert any(said in note for note in summary.notes)
     assert summary.attention["num_steps"].tolist() == [10, 10]
+
+
+def test_the_shift_of_attention_is_that_of_each_seed_with_itself():
+    cells = [("clean", pd.NA, "clean"), ("hue-rotate", 3, "color")]
+    # Seed 0 moves 0.4 of its weight, seed 1 moves 0.2 the other way; the means over seeds hardly move.
+    weights = {(0, "clean"): 0.5, (0, "hue-rotate"): 0.9, (1, "clean"): 0.5, (1, "hue-rotate"): 0.3}
+    rows = [
+        {
+            **{"agent": "a", "train_seed": seed, "game": "g", "family": family, "perturbation": name},
+            **{"severity": severity, "encoder": encoder, "sd": 0.0, "entropy": 0.5, "num_steps": 10},
+            "mean": weights[seed, name] if encoder == "x" else 1 - weights[seed, name],
+        }
+        for seed in (0, 1)
+        for name, severity, family in cells
+        for encoder in "xy"
+    ]
+    table = attention_table(pd.DataFrame(rows)).set_index(["label", "encoder"])
+    assert table["shift"].to_dict() == pytest.approx(
+        {("clean", "x"): 0, ("clean", "y"): 0, ("hue-rotate@3", "x"): 0.3, ("hue-rotate@3", "y"): 0.3}
+    )
+    assert table.loc[("hue-rotate@3", "x"), ["mean", "seed_min", "seed_max"]].tolist() == pytest.approx([0.6, 0.3, 0.9])
+    without = attention_table(pd.DataFrame([row for row in rows if row["perturbation"] != "clean"]))
+    assert without["shift"].isna().all()
 
 
 def test_the_same_results_give_the_same_numbers_in_any_order(tmp_path):

@@ -57,6 +57,9 @@ class AgentPolicy:
             bank: The frozen encoders it needs.
             action_selection: `sampled` with each lane's generator, or `greedy`.
             batch_size: Rows of every forward pass.
+
+        After each call that evaluates observations, `last_values` holds the value that the network gave each row,
+        float32, shape (N,); a recorder reads it.
         """
         self._model = model.eval().requires_grad_(requires_grad=False)
         self._bank = bank
@@ -64,6 +67,7 @@ class AgentPolicy:
         self.checkpoint_hash = checkpoint_hash
         self.action_selection: ActionSelection = action_selection
         self.batch_size = batch_size
+        self.last_values: npt.NDArray[np.float32] = np.zeros(0, np.float32)
         self._operations = self._prepare_operations()
 
     @property
@@ -150,13 +154,15 @@ class AgentPolicy:
     ) -> tuple[FloatArray, npt.NDArray[np.float32] | None]:
         """Return the probabilities of the actions and the weights of the encoders, one row a lane."""
         _check_observations(observations, len(lanes.ids))
-        probabilities, weights = [], []
+        probabilities, weights, values = [], [], []
         for start in range(0, len(observations), self.batch_size):
             output = self._evaluate(observations, lanes, start)
             count = min(self.batch_size, len(observations) - start)
             probabilities.append(output.logits[:count].double().softmax(dim=1).numpy())
+            values.append(output.value[:count].float().numpy())
             if output.weights is not None:
                 weights.append(output.weights[:count].float().numpy())
+        self.last_values = np.concatenate(values)
         return np.concatenate(probabilities), np.concatenate(weights) if weights else None
 
     def _evaluate(self, observations: Observations, lanes: LaneBatch, start: int = 0) -> Output:

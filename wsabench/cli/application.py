@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from wsabench import __version__
-from wsabench.cli import bench, doctor, gallery, listing, pretrain, probe, report, run, show, train
+from wsabench.cli import bench, doctor, gallery, listing, pretrain, probe, record, report, run, show, train
 from wsabench.cli.console import clean_up_terminal, write_error
 from wsabench.errors import WsabenchError
 
@@ -58,6 +58,7 @@ app.command("pretrain", help=pretrain.HELP, epilog=pretrain.EXAMPLE)(pretrain.pr
 app.command("probe", help=probe.HELP, epilog=probe.EXAMPLE)(probe.probe)
 app.command("train", help=train.HELP, epilog=train.EXAMPLE)(train.train)
 app.command("gallery", help=gallery.HELP, epilog=gallery.EXAMPLE)(gallery.gallery)
+app.command("record", help=record.HELP, epilog=record.EXAMPLE)(record.record)
 app.add_typer(bench.app, name="bench", help=bench.HELP, epilog=bench.EXAMPLE)
 app.command("doctor", help=doctor.HELP, epilog=doctor.EXAMPLE)(doctor.doctor)
 

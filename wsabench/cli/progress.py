@@ -26,7 +26,7 @@ class PlainProgress:
         self._write = write
         self._clock = clock
         self._task = ""
-        self._total = 0
+        self._total: int | None = 0
         self._unit = ""
         self._count = 0
         self._done_before = 0
@@ -34,8 +34,8 @@ class PlainProgress:
         self._shown = 0.0
         self._fields: dict[str, Any] = {}
 
-    def start(self, task: str, total: int, unit: str) -> None:
-        """Begin a task of `total` units."""
+    def start(self, task: str, total: int | None, unit: str) -> None:
+        """Begin a task of `total` units; None where nobody knows how many."""
         self._task, self._total, self._unit = task, total, plural(unit)
         self._count = self._done_before = 0
         self._start = self._shown = self._clock()
@@ -58,13 +58,14 @@ class PlainProgress:
         self._write(f"{self._line()}, done in {duration(self._clock() - self._start)}")
 
     def _line(self) -> str:
-        parts = [f"{self._task}: {self._count}/{self._total} {self._unit}"]
+        of = "" if self._total is None else f"/{self._total}"
+        parts = [f"{self._task}: {self._count}{of} {self._unit}"]
         elapsed = self._clock() - self._start
         new = self._count - self._done_before
         if new and elapsed > 0:
             rate = new / elapsed
             parts.append(rate_text(rate, self._unit))
-            if self._count < self._total:
+            if self._total is not None and self._count < self._total:
                 parts.append(f"{duration((self._total - self._count) / rate)} left")
         return ", ".join([*parts, *field_texts(self._fields)])
 
@@ -81,8 +82,8 @@ class BarProgress:
         self._start = 0.0
         self._fields: dict[str, Any] = {}
 
-    def start(self, task: str, total: int, unit: str) -> None:
-        """Begin a task of `total` units."""
+    def start(self, task: str, total: int | None, unit: str) -> None:
+        """Begin a task of `total` units; None where nobody knows how many."""
         self._fields = {}
         self._count = 0
         self._unit = plural(unit)
@@ -134,7 +135,8 @@ def bar(console: Any = None) -> Any:
 
         def render(self, task: Any) -> Text:
             speed = "" if not task.speed else f"  {rate_text(task.speed, task.fields['unit'])}"
-            return Text(f"{int(task.completed)}/{int(task.total)} {task.fields['unit']}{speed}")
+            of = "" if task.total is None else f"/{int(task.total)}"
+            return Text(f"{int(task.completed)}{of} {task.fields['unit']}{speed}")
 
     return Progress(
         TextColumn("{task.description}"),

@@ -33,6 +33,7 @@ def run(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
     out: Annotated[Path | None, typer.Option(help="Directory of the result set; default: a new one in runs/.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Root seed of the evaluation episodes.")] = 0,
+    record_attention: Annotated[bool, typer.Option(help="Keep the attention weights of every step.")] = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate agents on a suite and print where the result set is."""
@@ -52,6 +53,7 @@ def run(
             workers=workers,
             out=out,
             seed=seed,
+            record_attention=record_attention,
             reporter=reporter,
         )
     rows = mean_returns(result.episodes)

@@ -99,7 +99,8 @@ def _execute_here(plan: Plan, board: TaskBoard, allowed: Sequence[int], reporter
         policy = contestant.load(plan.protocol.action_selection)
         lanes = room.lanes(contestant.game)
         with single_thread():
-            play(policy, lanes, _BoardTasks(board, index), deliver, counter.add)
+            tasks = _BoardTasks(board, index)
+            play(policy, lanes, tasks, deliver, counter.add, keep_steps=board.keeps_steps)
         counter.flush()
 
 
@@ -108,7 +109,7 @@ def _execute_in_workers(
 ) -> None:
     """Play contestants in worker processes until all their jobs are written."""
     board.share_among(num_workers)
-    with _started_workers(num_workers, plan) as workers:
+    with _started_workers(num_workers, plan, board.keeps_steps) as workers:
         by_connection = {worker.connection: worker for worker in workers}
         while by_connection:
             for ready in wait(list(by_connection)):
@@ -159,7 +160,7 @@ def _noticing_death(worker: _Worker, plan: Plan, board: TaskBoard) -> Iterator[N
 
 
 @contextmanager
-def _started_workers(num_workers: int, plan: Plan) -> Iterator[list[_Worker]]:
+def _started_workers(num_workers: int, plan: Plan, keep_steps: bool) -> Iterator[list[_Worker]]:
     """Start worker processes; end them whatever happens."""
     context = multiprocessing.get_context("spawn")
     workers: list[_Worker] = []
@@ -167,7 +168,10 @@ def _started_workers(num_workers: int, plan: Plan) -> Iterator[list[_Worker]]:
         for number in range(num_workers):
             here, there = context.Pipe()
             process = context.Process(
-                target=work, args=(there, plan.protocol), name=f"wsabench-run-{number}", daemon=True
+                target=work,
+                args=(there, plan.protocol, keep_steps),
+                name=f"wsabench-run-{number}",
+                daemon=True,
             )
             with _hidden_main(), _ignored_interrupts():
                 process.start()

@@ -63,8 +63,17 @@ class EpisodeLanes:
 
     def step(self, row: int, action: int) -> Finish | None:
         """Play one step in one lane; return how the episode ended, None while it goes on."""
+        lane = self.lane(row)
+        lane.step(action)
+        return None if lane.end is None else Finish(lane.episode_return, lane.episode_length, lane.end)
+
+    def episode_return(self, row: int) -> float:
+        """Return the unclipped return of a lane's episode so far."""
+        return self.lane(row).episode_return
+
+    def lane(self, row: int) -> Lane:
+        """Return a lane that was started."""
         lane = self._lanes[row]
         if lane is None:
             raise IndexError(f"lane {row} was never started")
-        lane.step(action)
-        return None if lane.end is None else Finish(lane.episode_return, lane.episode_length, lane.end)
+        return lane

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from wsabench.types import EpisodeEnd, FloatArray
@@ -46,6 +47,9 @@ ATTENTION_SCHEMA = pa.schema(
     ]
 )
 """One row a job and encoder. `entropy` is the mean entropy of the weights in nats, the same for all rows of a job."""
+
+WEIGHT_PREFIX = "weight_"
+"""Before an encoder's name in the columns of a table of steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,21 @@ class EpisodeOutcome(NamedTuple):
     length: int
     end: EpisodeEnd
     attention: AttentionSums | None
+    steps: EpisodeSteps | None = None
+    """Every step; None unless they are recorded."""
+
+
+class EpisodeSteps(NamedTuple):
+    """What an agent did in each of the T steps of an episode; E encoders."""
+
+    actions: npt.NDArray[np.int64]
+    """Action index, shape (T,)."""
+    rewards: FloatArray
+    """Unclipped, float64, shape (T,)."""
+    values: npt.NDArray[np.float32]
+    """What the agent expected before the step, in its own training's unit; shape (T,), NaN where it does not say."""
+    weights: npt.NDArray[np.float32]
+    """Attention weights that the action came from, shape (T, E); E is 0 for agents without attention."""
 
 
 class AttentionSums(NamedTuple):
@@ -165,6 +184,55 @@ def attention_table(job: Job, outcomes: Sequence[EpisodeOutcome], encoders: Sequ
         "num_steps": [num_steps] * len(encoders),
     }
     return pa.table(columns, schema=ATTENTION_SCHEMA)
+
+
+def steps_schema(encoders: Sequence[str]) -> pa.Schema:
+    """Return the columns of a table of steps: one weight an encoder, `weight_NAME`; `step` counts from 0."""
+    return pa.schema(
+        [
+            *_JOB_FIELDS,
+            pa.field("episode_seed", pa.int64(), nullable=False),
+            pa.field("episode", pa.int64(), nullable=False),
+            pa.field("step", pa.int64(), nullable=False),
+            pa.field("action", pa.int64(), nullable=False),
+            pa.field("reward", pa.float64(), nullable=False),
+            pa.field("return", pa.float64(), nullable=False),
+            pa.field("value", pa.float32()),
+            *(pa.field(f"{WEIGHT_PREFIX}{name}", pa.float32(), nullable=False) for name in encoders),
+        ]
+    )
+
+
+def steps_table(job: Job, outcomes: Sequence[EpisodeOutcome], encoders: Sequence[str]) -> pa.Table:
+    """Return every recorded step of a job's episodes, in their order.
+
+    Args:
+        job: The job.
+        outcomes: Its episodes; those whose steps were not recorded have no rows.
+        encoders: The encoders' names, in the order of the weights.
+
+    Returns:
+        A table of `steps_schema`; `return` is the return after the step, `value` is null where the agent says none.
+    """
+    schema = steps_schema(encoders)
+    parts: list[pa.Table] = []
+    for row in sorted(outcomes, key=lambda outcome: outcome.episode):
+        if row.steps is None:
+            continue
+        length = len(row.steps.actions)
+        columns = {
+            **_job_columns(job, length),
+            "episode_seed": [job.episode_seeds[row.episode]] * length,
+            "episode": [row.episode] * length,
+            "step": np.arange(length),
+            "action": row.steps.actions,
+            "reward": row.steps.rewards,
+            "return": row.steps.rewards.cumsum(),
+            "value": pa.array(row.steps.values, pa.float32(), from_pandas=True),
+            **{f"{WEIGHT_PREFIX}{name}": row.steps.weights[:, place] for place, name in enumerate(encoders)},
+        }
+        parts.append(pa.table(columns, schema=schema))
+    return pa.concat_tables(parts) if parts else schema.empty_table()
 
 
 def file_stem(*parts: str) -> str:

@@ -20,6 +20,7 @@ MANIFEST_NAME = "manifest.json"
 EPISODES_DIR = "episodes"
 ATTENTION_DIR = "attention"
 FRAMES_DIR = "frames"
+STEPS_DIR = "attention_steps"
 
 _REQUIRED = ("jobs", "agents", "games", "perturbations", "episodes", "suite", "protocol", "seed", "versions")
 _JOB_KEYS = {"agent", "train_seed", "game", "perturbation", "file", "fingerprint"}
@@ -159,7 +160,7 @@ def _check_shard(path: Path, table: pa.Table, job: dict[str, Any], num_episodes:
 def _refuse_strangers(directory: Path, manifest: dict[str, Any]) -> None:
     """Refuse shards that the manifest does not know."""
     known = {job["file"] for job in manifest["jobs"]}
-    for folder in (EPISODES_DIR, ATTENTION_DIR):
+    for folder in (EPISODES_DIR, ATTENTION_DIR, STEPS_DIR):
         for path in sorted((directory / folder).glob("*.parquet")):
             if path.name not in known and not path.name.startswith("."):
                 raise ResultSetError(

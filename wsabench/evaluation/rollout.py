@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from wsabench.errors import ShapeError, SpecError
 from wsabench.evaluation.lanes import Finish
-from wsabench.evaluation.records import EpisodeOutcome, attention_sums
+from wsabench.evaluation.records import EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.seeding import generator
 from wsabench.types import Actions, EncoderOperation, LaneBatch, Observations, Policy
 
@@ -51,6 +52,10 @@ class Lanes(Protocol):
         """Play one step in one lane; return how the episode ended, if it did."""
         ...
 
+    def episode_return(self, row: int) -> float:
+        """Return the unclipped return of a lane's episode so far."""
+        ...
+
 
 class TaskSource(Protocol):
     """Where a rollout takes its episodes from."""
@@ -58,6 +63,15 @@ class TaskSource(Protocol):
     def take(self, count: int) -> Handout:
         """Return up to `count` episodes of one agent; none that is not the last only to a rollout that plays."""
         ...
+
+
+class _Step(NamedTuple):
+    """One recorded step."""
+
+    action: int
+    value: float
+    episode_return: float
+    """After the step."""
 
 
 @dataclass(slots=True)
@@ -69,6 +83,7 @@ class _Lane:
     encoder_generator: np.random.Generator | None
     is_start: bool = True
     weights: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    log: list[_Step] = field(default_factory=list)
 
 
 def play(
@@ -77,6 +92,8 @@ def play(
     source: TaskSource,
     deliver: Callable[[EpisodeOutcome], None],
     count_steps: Callable[[int], None],
+    *,
+    keep_steps: bool = False,
 ) -> None:
     """Play all episodes of a source with one agent.
 
@@ -89,13 +106,14 @@ def play(
         source: Where episodes come from.
         deliver: Gets each outcome as soon as the episode ends.
         count_steps: Gets the number of lanes stepped, after each step.
+        keep_steps: Record every step in the outcomes; it changes nothing else.
 
     Raises:
         ShapeError: Attention weights are not one row a lane and one column an encoder.
         SpecError: The policy returns something other than one action index a lane, or cannot take the encoder
             operations of an episode.
     """
-    rollout = _Rollout(policy, lanes)
+    rollout = _Rollout(policy, lanes, keep_steps)
     is_open = True
     while True:
         free = rollout.free_lanes() if is_open else []
@@ -112,7 +130,8 @@ def play(
 class _Rollout:
     """What is known of the lanes while one agent plays in them."""
 
-    def __init__(self, policy: Policy, lanes: Lanes) -> None:
+    def __init__(self, policy: Policy, lanes: Lanes, keep_steps: bool) -> None:
+        self._keep_steps = keep_steps
         self._policy = policy
         self._games = lanes
         self._lanes: list[_Lane | None] = [None] * lanes.num_lanes
@@ -140,9 +159,13 @@ class _Rollout:
         """Let the agent act once in every playing lane; return how many there are."""
         playing = [(index, lane) for index, lane in enumerate(self._lanes) if lane is not None]
         actions = self._choose([index for index, _ in playing])
+        values = self._values([index for index, _ in playing]) if self._keep_steps else {}
         for index, lane in playing:
             lane.is_start = False
             finish = self._games.step(index, int(actions[index]))
+            if self._keep_steps:
+                total = self._games.episode_return(index) if finish is None else finish.episodic_return
+                lane.log.append(_Step(int(actions[index]), values[index], total))
             if finish is not None:
                 deliver(_outcome(lane, finish))
                 self._lanes[index] = None
@@ -161,6 +184,14 @@ class _Rollout:
         actions = np.zeros(len(self._lanes), dtype=np.int64)
         actions[rows] = checked_actions(chosen, len(rows), self._games.num_actions)
         return actions
+
+    def _values(self, playing: Sequence[int]) -> dict[int, float]:
+        """Return what the policy's last call expected in each playing lane; NaN where it does not say."""
+        rows = list(playing) if self._pads_itself else list(range(len(self._lanes)))
+        values = getattr(self._policy, "last_values", None)
+        if values is None or len(values) != len(rows):
+            return dict.fromkeys(rows, math.nan)
+        return dict(zip(rows, map(float, values), strict=True))
 
     def _keep_weights(self, rows: Sequence[int], weights: Any) -> None:
         """Remember each playing lane's attention weights."""
@@ -217,6 +248,18 @@ def _outcome(lane: _Lane, finish: Finish) -> EpisodeOutcome:
         length=int(finish.length),
         end=finish.end,
         attention=sums,
+        steps=_steps(lane) if lane.log else None,
+    )
+
+
+def _steps(lane: _Lane) -> EpisodeSteps:
+    """Return the recorded steps of a lane's episode."""
+    returns = np.array([step.episode_return for step in lane.log], dtype=np.float64)
+    return EpisodeSteps(
+        actions=np.array([step.action for step in lane.log], dtype=np.int64),
+        rewards=np.diff(returns, prepend=0.0),
+        values=np.array([step.value for step in lane.log], dtype=np.float32),
+        weights=np.stack(lane.weights) if lane.weights else np.zeros((len(lane.log), 0), np.float32),
     )
 
 

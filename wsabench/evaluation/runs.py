@@ -38,6 +38,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     workers: int | None = None,
     out: str | Path | None = None,
     seed: int = 0,
+    record_attention: bool = False,
     reporter: RunReporter | None = None,
 ) -> RunResult:
     """Evaluate agents on a suite; go on where an equal run in the same directory stopped.
@@ -56,6 +57,8 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         workers: Processes; the cores this process may use by default. It changes no result.
         out: The result directory; by default `runs/SUITE-PROFILE-HASH`, the same for the same settings.
         seed: Root of the episode seeds, the same for every agent and perturbation.
+        record_attention: Keep the weights of every step of agents that attend, in `attention_steps/`; jobs that were
+            finished without are played again.
         reporter: Hears of progress; silent by default.
 
     Returns:
@@ -84,14 +87,14 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     )
     plan = make_plan(options)
     path = Path(out) if out is not None else DEFAULT_ROOT / f"{plan.suite.name}-{plan.profile}-{plan.identity()}"
-    _run_plan(plan, path, num_workers, reporter)
+    _run_plan(plan, ResultStore(path, keeps_steps=record_attention), num_workers, reporter)
     reporter.finished(path)
     return load_result(path)
 
 
-def _run_plan(plan: Plan, path: Path, num_workers: int, reporter: RunReporter) -> None:
+def _run_plan(plan: Plan, opened: ResultStore, num_workers: int, reporter: RunReporter) -> None:
     """Play the jobs of a plan that are not finished yet."""
-    with ResultStore(path) as store:
+    with opened as store:
         manifest = store.begin(_manifest(plan))
         finished = _finished_jobs(plan, store, reporter)
         for text in plan.notes():
@@ -113,7 +116,7 @@ def _finished_jobs(plan: Plan, store: ResultStore, reporter: RunReporter) -> lis
     finished: list[Job] = []
     repeated: set[str] = set()
     for job in plan.jobs:
-        if not store.is_finished(job):
+        if not store.is_finished(job, plan.contestant_of(job).encoders):
             continue
         if (job.agent, job.train_seed, job.game) in unhashed:
             repeated.add(job.agent)

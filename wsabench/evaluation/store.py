@@ -19,18 +19,21 @@ from wsabench.evaluation.records import (
     Job,
     attention_table,
     episode_table,
+    steps_table,
 )
 from wsabench.evaluation.result import (
     ATTENTION_DIR,
     EPISODES_DIR,
     FRAMES_DIR,
     MANIFEST_NAME,
+    STEPS_DIR,
     read_manifest,
     read_shard,
     shard_fingerprints,
 )
 from wsabench.resources import atomic_path, make_dir, write_text
 
+_FOLDERS = (EPISODES_DIR, ATTENTION_DIR, STEPS_DIR, FRAMES_DIR)
 _FIXED = (
     "suite",
     "protocol",
@@ -50,16 +53,19 @@ class ResultStore:
     """A result directory open for writing by one run.
 
     Shards are written by one process, under a temporary name that is renamed when complete. A job's attention is
-    written before its episodes: the shard of episodes is what marks a job as finished.
+    written before its episodes: the shard of episodes is what marks a job as finished. Where every step is recorded,
+    the job of an agent that attends is finished only with its shard of steps.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, keeps_steps: bool = False) -> None:
         """Open a directory; nothing is written yet.
 
         Args:
             path: The directory; created on `begin`.
+            keeps_steps: Every step of agents that attend is recorded too.
         """
         self.path = path
+        self.keeps_steps = keeps_steps
         self._open = ExitStack()
 
     def __enter__(self) -> ResultStore:
@@ -93,20 +99,26 @@ class ResultStore:
         previous = None if is_new else read_manifest(self.path)
         if previous is not None:
             check_same_run(previous, manifest, self.path)
-        for folder in (EPISODES_DIR, ATTENTION_DIR, FRAMES_DIR):
+        for folder in (EPISODES_DIR, ATTENTION_DIR, FRAMES_DIR, *([STEPS_DIR] if self.keeps_steps else [])):
             make_dir(self.path / folder)
         self._lock()
         self._sweep()
         return dict(manifest) if previous is None else _continued(previous, manifest)
 
-    def is_finished(self, job: Job) -> bool:
-        """Whether a job's shard is there with the same fingerprint.
+    def is_finished(self, job: Job, encoders: Sequence[str] = ()) -> bool:
+        """Whether a job's shards are there, that of its episodes with the same fingerprint.
+
+        Args:
+            job: The job.
+            encoders: Names of the encoders the agent attends to; empty for agents without attention.
 
         Raises:
             ResultSetError: A shard of that name is damaged.
         """
         path = self.path / EPISODES_DIR / f"{job.key}.parquet"
         if not path.exists():
+            return False
+        if encoders and self.keeps_steps and not (self.path / STEPS_DIR / path.name).exists():
             return False
         table = read_shard(path, EPISODE_SCHEMA)
         return shard_fingerprints(table) == {job.fingerprint} and table.num_rows == job.num_episodes
@@ -122,6 +134,10 @@ class ResultStore:
         Raises:
             StorageError: The disk is full or the directory cannot be written; nothing of this job is left behind.
         """
+        if encoders and self.keeps_steps:
+            self._write(STEPS_DIR, job, steps_table(job, outcomes, encoders))
+        else:  # those of an earlier run are not of these episodes
+            (self.path / STEPS_DIR / f"{job.key}.parquet").unlink(missing_ok=True)
         if encoders:
             self._write(ATTENTION_DIR, job, attention_table(job, outcomes, encoders))
         self._write(EPISODES_DIR, job, episode_table(job, outcomes))
@@ -171,7 +187,7 @@ class ResultStore:
 
     def _sweep(self) -> None:
         """Delete temporary files that a killed run left."""
-        for folder in (self.path, *(self.path / name for name in (EPISODES_DIR, ATTENTION_DIR, FRAMES_DIR))):
+        for folder in (self.path, *(self.path / name for name in _FOLDERS)):
             for leftover in folder.glob(".*.tmp"):
                 leftover.unlink(missing_ok=True)
 
@@ -237,6 +253,5 @@ def _continued(previous: Mapping[str, Any], current: Mapping[str, Any]) -> dict[
 
 def _foreign_entries(path: Path) -> list[str]:
     """Return what stands in a directory besides what a run that was killed at its very start leaves."""
-    own = {EPISODES_DIR, ATTENTION_DIR, FRAMES_DIR}
     names = sorted(entry.name for entry in os.scandir(path))
-    return [name for name in names if name not in own and not (name.startswith(".") and name.endswith(".tmp"))]
+    return [name for name in names if name not in _FOLDERS and not (name.startswith(".") and name.endswith(".tmp"))]

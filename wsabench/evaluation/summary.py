@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
 
 from wsabench.errors import ResultSetError
+from wsabench.evaluation.summary_attention import attention_table
 from wsabench.evaluation.summary_comparisons import (
     aggregate_table,
     improvement_table,
@@ -75,7 +75,7 @@ class Summary:
     """agent, threshold, value, low, high, num_seeds, num_cells, note."""
     attention: pd.DataFrame
     """agent, game, family, perturbation, severity, label, encoder, mean, seed_min, seed_max, sd, entropy, num_steps,
-    num_seeds."""
+    num_seeds, shift."""
     references: pd.DataFrame
     """game, random, human: the scores that stand for 0 and 1."""
     notes: tuple[str, ...]
@@ -111,7 +111,7 @@ def summarise(result: Results) -> Summary:
     square, seed_notes = with_common_seeds(scores)
     bootstrap_seed = _bootstrap_seed(manifest)
     samples = _sample_table(scores, episodes)
-    attention = _attention_table(result.attention)
+    attention = attention_table(result.attention)
     perturbations = perturbation_table(scores, bootstrap_seed)
     planned, finished = (
         len(manifest.get("jobs", [])),
@@ -171,22 +171,3 @@ def _with_ends(cells: pd.DataFrame, episodes: pd.DataFrame) -> pd.DataFrame:
         counts = {key: len(part) for key, part in groups_of(rows_where(episodes, end=end), *keys)}
         table = table.assign(**{f"num_{end}": [counts.get(tuple(row[k] for k in keys), 0) for row in rows_of(table)]})
     return table
-
-
-def _attention_table(attention: pd.DataFrame) -> pd.DataFrame:
-    """Average attention weights over train seeds; `sd` is over steps, `seed_min` and `seed_max` over train seeds."""
-    if attention is None or attention.empty:
-        return pd.DataFrame()
-    labelled = with_labels(attention)
-    keys = ["agent", "game", "family", "perturbation", "severity", "label", "encoder"]
-    groups = labelled.groupby(keys, sort=False, dropna=False)
-    table = groups.agg(
-        mean=("mean", "mean"),
-        seed_min=("mean", "min"),
-        seed_max=("mean", "max"),
-        sd=("sd", lambda sd: float(np.sqrt(np.mean(np.square(sd))))),
-        entropy=("entropy", "mean"),
-        num_steps=("num_steps", "sum"),
-        num_seeds=("train_seed", "nunique"),
-    )
-    return table.reset_index()

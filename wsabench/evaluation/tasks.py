@@ -42,6 +42,11 @@ class TaskBoard:
                 self._pending[plan.contestants.index(plan.contestant_of(job))].extend(self._tasks(index, job))
 
     @property
+    def keeps_steps(self) -> bool:
+        """Whether every step is recorded."""
+        return self._store.keeps_steps
+
+    @property
     def num_pending(self) -> int:
         """Episodes that nobody has taken."""
         return sum(len(tasks) for tasks in self._pending)

@@ -101,23 +101,24 @@ class _RemoteTasks:
         return self._connection.recv()
 
 
-def work(connection: Connection, protocol: Protocol) -> None:
+def work(connection: Connection, protocol: Protocol, keep_steps: bool = False) -> None:
     """Serve until the parent has nothing left or is gone; the entry point of a worker process.
 
     Args:
         connection: To the parent.
         protocol: How lanes are made.
+        keep_steps: Record every step.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
     try:
-        _serve(connection, protocol)
+        _serve(connection, protocol, keep_steps)
     except WsabenchError as error:
         connection.send(Failed(error))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent is gone; what was finished is on disk
 
 
-def _serve(connection: Connection, protocol: Protocol) -> None:
+def _serve(connection: Connection, protocol: Protocol, keep_steps: bool) -> None:
     """Play one contestant after the other."""
     room = LaneRoom(protocol)
     counter = StepCounter(lambda count: connection.send(StepsPlayed(count)))
@@ -130,7 +131,8 @@ def _serve(connection: Connection, protocol: Protocol) -> None:
         policy = contestant.load(protocol.action_selection)
         lanes = room.lanes(contestant.game)
         with single_thread():
-            play(policy, lanes, _RemoteTasks(connection, index), connection.send, counter.add)
+            tasks = _RemoteTasks(connection, index)
+            play(policy, lanes, tasks, connection.send, counter.add, keep_steps=keep_steps)
         counter.flush()
 
 

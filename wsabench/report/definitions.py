@@ -54,7 +54,8 @@ DEFINITIONS = (
     Definition(
         "attention weight",
         "Share that the attention gives an encoder at a step; the weights of a step sum to 1. Entropy in nats: 0 when "
-        "one encoder takes all.",
+        "one encoder takes all. Shift: share of the weight that stands with other encoders than under clean, of the "
+        "same train seed, then the mean over train seeds. 0: as under clean; 1: all of it moved.",
     ),
     Definition("change, grey levels", "Mean absolute change of the 84x84 observation, out of 255, on random play."),
     Definition("stalled", "Ended after too many steps without reward or lost life; the return counts as it stood."),

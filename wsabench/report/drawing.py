@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from wsabench.evaluation.records import file_stem
+from wsabench.evaluation.steps import SMOOTH_STEPS, ExampleEpisode
 from wsabench.evaluation.summary import Summary
 from wsabench.evaluation.summary_scores import CLEAN
 from wsabench.evaluation.summary_tables import groups_of, rows_except, rows_where
@@ -23,6 +25,7 @@ from wsabench.report.figures import (
     interval_height,
     read_picture,
 )
+from wsabench.report.figures.episode import examples_figure
 from wsabench.report.figures.intervals import Bounds
 from wsabench.report.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, new_figure, settle
 from wsabench.stats import MIN_TRAIN_SEEDS
@@ -43,12 +46,15 @@ class NamedFigure:
     """Pixels rather than lines."""
 
 
-def draw_figures(summary: Summary, frames: list[SampleFrame]) -> list[NamedFigure]:
+def draw_figures(
+    summary: Summary, frames: list[SampleFrame], examples: Sequence[ExampleEpisode] = ()
+) -> list[NamedFigure]:
     """Draw every figure that the result set has data for; call it inside `figure_style()`.
 
     Args:
         summary: The numbers.
         frames: Sample pictures, maybe none.
+        examples: Weights over some episodes, maybe none.
     """
     drawn = [
         _measure_figure(summary, "normalised_score"),
@@ -57,6 +63,7 @@ def draw_figures(summary: Summary, frames: list[SampleFrame]) -> list[NamedFigur
         _profile_figure(summary),
         *_improvement_figures(summary),
         *_attention_figures(summary),
+        *_example_figures(examples),
         _frames_figure(frames),
     ]
     finished = [figure for figure in drawn if figure is not None]
@@ -196,16 +203,32 @@ def _improvement_figures(summary: Summary) -> list[NamedFigure]:
 def _attention_figures(summary: Summary) -> list[NamedFigure]:
     drawn: list[NamedFigure] = []
     for (agent, game), table in groups_of(summary.attention, "agent", "game"):
-        figure, ax = new_figure(ONE_COLUMN_IN, 0.55 + 0.21 * table["label"].nunique())
+        figure, ax = new_figure(ONE_COLUMN_IN, 0.65 + 0.29 * table["label"].nunique())
         draw_attention(table, ax)
         seeds = int(table["num_seeds"].max())
         caption = (
             f"Mean weight of each encoder over all steps of {agent} on {game}, mean of {seeds} train seed"
-            f"{'s' if seeds > 1 else ''}; a line sums to 1."
+            f"{'s' if seeds > 1 else ''}; a line sums to 1. Small: least and greatest of the train seeds, where they "
+            "differ by more than 0.1. Shift: share of the weight that stands with other encoders than under clean."
         )
         drawn.append(
             NamedFigure(file_stem(f"attention-{agent}-{game}"), f"Attention of {agent} on {game}", caption, figure)
         )
+    return drawn
+
+
+def _example_figures(examples: Sequence[ExampleEpisode]) -> list[NamedFigure]:
+    drawn: list[NamedFigure] = []
+    for agent, game in dict.fromkeys((one.agent, one.game) for one in examples):
+        shown = [one for one in examples if (one.agent, one.game) == (agent, game)]
+        caption = (
+            f"Attention weights in every step of one episode (thin) and their moving mean over {SMOOTH_STEPS} steps "
+            f"(thick), train seed {shown[0].train_seed}: clean, and the perturbations under which the weights move "
+            "most."
+        )
+        name = file_stem(f"attention-episodes-{agent}-{game}")
+        title = f"Attention of {agent} over episodes of {game}"
+        drawn.append(NamedFigure(name, title, caption, examples_figure(shown), is_wide=True))
     return drawn
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,15 +188,24 @@ def attention_tables(summary: Summary) -> list[Table]:
         rows = []
         for (label,), of_label in groups_of(part, "label"):
             weights = {row["encoder"]: row for row in rows_of(of_label)}
-            shown = [number(weights[name]["mean"]) if name in weights else DASH for name in encoders]
-            rows.append((label, *shown, number(float(of_label["entropy"].mean()))))
+            shown = [_weight(weights[name]) if name in weights else DASH for name in encoders]
+            ends = [number(float(of_label[column].mean())) for column in ("shift", "entropy")]
+            rows.append((label, *shown, *ends))
+        seeds = int(part["num_seeds"].max())
+        spread = f", mean of {seeds} train seeds, in brackets the least and the greatest" if seeds > 1 else ""
         caption = (
-            f"Mean weight over all steps. Entropy in nats; uniform attention has {number(math.log(len(encoders)))}."
+            f"Mean weight over all steps{spread}. Shift: share of the weight that stands with other encoders than "
+            f"under clean. Entropy in nats; uniform attention has {number(math.log(len(encoders)))}."
         )
-        tables.append(
-            Table(f"Attention of {agent} on {game}", caption, ("perturbation", *encoders, "entropy"), tuple(rows), 1)
-        )
+        columns = ("perturbation", *encoders, "shift", "entropy")
+        tables.append(Table(f"Attention of {agent} on {game}", caption, columns, tuple(rows), 1))
     return tables
+
+
+def _weight(row: Mapping[str, Any]) -> str:
+    """Return a mean weight, with its range over train seeds where there are several."""
+    text = number(row["mean"])
+    return text if row["num_seeds"] < 2 else f"{text} [{number(row['seed_min'])}, {number(row['seed_max'])}]"
 
 
 def markdown(table: Table) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from wsabench.errors import unknown_name
 from wsabench.evaluation import load_result
 from wsabench.evaluation.result import FRAMES_DIR
+from wsabench.evaluation.steps import example_episodes
 from wsabench.evaluation.summary import summarise
 from wsabench.report.drawing import NamedFigure, draw_figures, sample_frames
 from wsabench.report.page import content_of, html_page, markdown_text
@@ -56,7 +57,8 @@ def write_report(run_dir: str | Path, out: str | Path | None = None, formats: Se
     figures: list[NamedFigure] = []
     if set(formats) - {"md"}:
         with figure_style():
-            figures = draw_figures(summary, sample_frames(result.path / FRAMES_DIR, summary))
+            frames = sample_frames(result.path / FRAMES_DIR, summary)
+            figures = draw_figures(summary, frames, example_episodes(result, summary.attention))
     directory = make_dir(Path(out) if out is not None else result.path / "report")
     written = _write_figures(directory / FIGURES_DIR, figures, [name for name in ("png", "pdf") if name in formats])
     page = text = None

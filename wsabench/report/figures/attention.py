@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+
+from wsabench.evaluation.summary_tables import rows_of
+from wsabench.report.style import GREY
+
+SHOWN_SPREAD = 0.1
+"""Where train seeds differ by more, their mean alone would mislead, and the figure shows their range."""
+
+_WHITE_FROM = 0.55
+"""Weights from here on stand on dark blue."""
 
 
 def draw_attention(table: pd.DataFrame, ax: Axes) -> None:
     """Draw the mean attention weight of every encoder under every perturbation, as numbers on shades of grey-blue.
 
     Args:
-        table: Columns label, encoder, mean, as `Summary.attention`, of one agent and game. Weights of a line sum to 1.
+        table: Columns label, encoder, mean, seed_min, seed_max, shift, as `Summary.attention`, of one agent and game.
+            Weights of a line sum to 1.
         ax: Where to draw.
     """
     labels, encoders = list(dict.fromkeys(table["label"])), list(dict.fromkeys(table["encoder"]))
@@ -22,14 +34,31 @@ def draw_attention(table: pd.DataFrame, ax: Axes) -> None:
         vmin=0.0,
         vmax=1.0,
         cmap="Blues",  # light to dark, so the order survives grey print
-        annot=True,
-        fmt=".2f",
-        annot_kws={"size": 7},
         linewidths=1.0,
         linecolor="white",
         cbar=False,
     )
+    for row in rows_of(table):
+        x, y = encoders.index(row["encoder"]) + 0.5, labels.index(row["label"]) + 0.5
+        color = "white" if row["mean"] >= _WHITE_FROM else "black"
+        is_split = row["seed_max"] - row["seed_min"] > SHOWN_SPREAD
+        ax.text(x, y - 0.17 * is_split, f"{row['mean']:.2f}", ha="center", va="center", fontsize=7, color=color)
+        if is_split:
+            spread = f"{row['seed_min']:.2f}\u2013{row['seed_max']:.2f}"
+            ax.text(x, y + 0.24, spread, ha="center", va="center", fontsize=5.5, color=color)
+    _write_shifts(table, labels, len(encoders), ax)
     ax.set_xlabel("encoder")
     ax.set_ylabel("")
     ax.tick_params(axis="both", length=0)
     ax.tick_params(axis="y", labelrotation=0)
+
+
+def _write_shifts(table: pd.DataFrame, labels: list[str], right: int, ax: Axes) -> None:
+    """Write how far the weights of each line stand from those under clean, right of the line."""
+    shifts = {row["label"]: float(row["shift"]) for row in rows_of(table)}
+    if all(math.isnan(shift) for shift in shifts.values()):
+        return
+    ax.text(right + 0.1, -0.1, "shift", va="bottom", fontsize=7, color=GREY)
+    for place, label in enumerate(labels):
+        if not math.isnan(shifts[label]):
+            ax.text(right + 0.1, place + 0.5, f"{shifts[label]:.2f}", va="center", fontsize=7, color=GREY)
