@@ -56,9 +56,9 @@ $(VENV)/.run: $(VENV)/.base pyproject.toml
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(INSTALL) '.[test]'
+	$(INSTALL) '.[test,video]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.test
-	$(INSTALL) '.[test,dev,bench]'
+	$(INSTALL) '.[test,video,dev,bench]'
 	touch $@
