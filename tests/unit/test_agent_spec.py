@@ -51,7 +51,7 @@ def test_an_unknown_preset_names_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (('kind = "wsa"', 'kind = "wsx"'), r"kind is 'wsx'. Allowed: e2e, wsa"),
+        (('kind = "wsa"', 'kind = "wsx"'), r"kind is 'wsx'. Allowed: e2e, wsa, dpa, lin, fix, cnn, mix, res"),
         (("width = 32", "width = 0"), r"width is 0. Allowed: integers from 1"),
         (("width = 32", "width = true"), r"width is True. Allowed: integers from 1"),
         (("width = 32", "widht = 32"), r"preset 'compact': unknown key 'widht'. Did you mean 'width'\?"),
