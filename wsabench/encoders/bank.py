@@ -136,6 +136,7 @@ class EncoderBank(nn.Module):
         calibration_frames: torch.Tensor,
         size: str = "compact",
         dtype: torch.dtype | None = None,
+        embeddings: str = "standardised",
     ) -> EncoderBank:
         """Build untrained encoders of the same architecture, the control for every claim about pre-training.
 
@@ -147,6 +148,7 @@ class EncoderBank(nn.Module):
                 set the statistics of batch normalisation and the standardisation.
             size: The architecture's size.
             dtype: As for the constructor.
+            embeddings: As for the constructor.
 
         Raises:
             ShapeError: The frames have another shape or type.
@@ -161,7 +163,9 @@ class EncoderBank(nn.Module):
             set_batch_norm_statistics(encoder, calibration_frames)
             encoders[name] = (encoder, measure_standardisation(encoder, calibration_frames))
         hashes = {name: _weights_hash(*pair) for name, pair in encoders.items()}
-        return cls(encoders, names=names, context=context, hashes=hashes, source="random", dtype=dtype)
+        return cls(
+            encoders, names=names, context=context, hashes=hashes, source="random", dtype=dtype, embeddings=embeddings
+        )
 
     @torch.inference_mode()
     def embed(self, stack: torch.Tensor, only: Sequence[str] | None = None) -> dict[str, torch.Tensor]:
