@@ -70,7 +70,7 @@ def test_every_kind_of_agent_has_its_fusion_and_its_twin() -> None:
     for kind in ("wsa", "dpa", "lin", "fix", "cnn", "mix", "res"):
         assert kind in FUSIONS
     assert FUSIONS.keys() == SLOW.keys()
-    with pytest.raises(UnknownNameError, match="Unknown fusion 'dap'. Did you mean 'dpa'"):
+    with pytest.raises(UnknownNameError, match=r"Unknown fusion 'dap'\. Did you mean 'dpa'"):
         build_fusion("dap", {"v": (3,)})  # pyright: ignore[reportArgumentType]
 
 
@@ -157,7 +157,9 @@ def test_fix_exchanges_what_stands_in_its_places() -> None:
     fusion, embeddings = make("fix", shapes), embed(shapes)
     with torch.no_grad():
         plain = fusion(embeddings).feature.unflatten(1, (4, 8))
-        moved = fusion(embeddings, Lineup(order=torch.tensor([[2, 0, 3, 1], [0, 1, 2, 3]]))).feature.unflatten(1, (4, 8))
+        moved = fusion(embeddings, Lineup(order=torch.tensor([[2, 0, 3, 1], [0, 1, 2, 3]]))).feature.unflatten(
+            1, (4, 8)
+        )
     assert torch.equal(moved[0], plain[0][[2, 0, 3, 1]])
     assert torch.equal(moved[1], plain[1])
 

@@ -129,7 +129,7 @@ FROM_SHAPES = {
 
 def test_the_table_agrees_with_the_published_one() -> None:
     table = parameter_table()
-    print(*table, sep="\n")
+    print(*table, sep="\n")  # noqa: T201 - `pytest -s` shows the table
     for count in table:
         key = count.agent, count.preset
         assert count.trainable == sum(FORMULAS[key].values())

@@ -117,7 +117,13 @@ def test_the_context_may_be_a_fused_encoder(context: str) -> None:
 
 def test_a_large_context_is_shrunk_as_others_in_the_papers_style() -> None:
     fusion: Any = build_fusion(
-        "wsa", {"v": (6,), "m": (3, 12, 12)}, encoders=("v",), context="m", width=8, adapter_style="paper", adapter_cells=4
+        "wsa",
+        {"v": (6,), "m": (3, 12, 12)},
+        encoders=("v",),
+        context="m",
+        width=8,
+        adapter_style="paper",
+        adapter_cells=4,
     )
     assert "context.mix.weight" in fusion.state_dict()
 
@@ -225,7 +231,9 @@ def test_a_tuned_agent_plays_on_its_own_encoders_and_takes_encoder_perturbations
     features = model.prepare(STACK, bank)
     assert set(features) == {"okk", "sr", "ae"}
     untouched = bank.embed(STACK)
-    torch.testing.assert_close(features["ae"].permute(0, 3, 1, 2).float(), untouched["ae"].float(), atol=0.05, rtol=0.05)
+    torch.testing.assert_close(
+        features["ae"].permute(0, 3, 1, 2).float(), untouched["ae"].float(), atol=0.05, rtol=0.05
+    )
     assert not torch.allclose(features["sr"].float(), untouched["sr"].permute(0, 2, 3, 1).float(), atol=0.1)
     dropped = policy.act_with_attention(STACK.numpy(), lanes((DropEncoders(("sr",)),)))  # pyright: ignore
     np.testing.assert_array_equal(dropped.weights, [[1.0, 0.0]] * 6)

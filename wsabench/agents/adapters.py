@@ -94,7 +94,7 @@ def flattened(embedding: Tensor) -> Tensor:
 
 
 def reduction(size: int, cells: int) -> tuple[int, int]:
-    """Return kernel and stride of style `compact`: a side of `size` comes to `cells` or just above, or stays if smaller.
+    """Return kernel and stride of style `compact`: a side of `size` comes to `cells` or just above; smaller stay.
 
     >>> reduction(21, 10), reduction(42, 10), reduction(10, 10)
     ((3, 2), (6, 4), (1, 1))

@@ -94,7 +94,13 @@ def load_bank(meta: AgentMeta, path: Path) -> EncoderBank:
     # Encoders that are trained further start in full precision.
     dtype = torch.float32 if spec.tune_encoders else None
     bank = EncoderBank.load(
-        meta.game, spec.encoders, spec.bank_context, directory, dtype, embeddings=spec.embeddings, size=spec.encoder_size
+        meta.game,
+        spec.encoders,
+        spec.bank_context,
+        directory,
+        dtype,
+        embeddings=spec.embeddings,
+        size=spec.encoder_size,
     )
     for name, wanted in meta.encoder_hashes.items():
         if bank.hashes.get(name) != wanted:

@@ -90,7 +90,7 @@ class Initialiser:
     """Makes layers with orthogonal weights and zero biases from one generator; touches no global state."""
 
     def __init__(self, seed: int | None) -> None:
-        """Start the generator at `seed`; None: leave all weights undefined, for those that are loaded or only counted."""
+        """Start the generator at `seed`; None: leave weights undefined, which are loaded or only counted."""
         self._generator = None if seed is None else torch.Generator().manual_seed(seed)
 
     def linear(self, inputs: int, outputs: int, gain: float = RELU_GAIN) -> nn.Linear:

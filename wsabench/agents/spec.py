@@ -65,8 +65,8 @@ class AgentSpec:
     preset: str
     """Which of the presets in the agent's file this is (`compact`, `paper`)."""
     width: int = 0
-    """Size that embeddings are projected to (`wsa`, `dpa`, `fix`), of the reservoir (`res`), of the feature (`e2e`). Not
-    read by `lin`, `cnn` and `mix`, whose feature has the size that the embeddings give."""
+    """Size that embeddings are projected to (`wsa`, `dpa`, `fix`), of the reservoir (`res`), of the feature (`e2e`).
+    Not read by `lin`, `cnn` and `mix`, whose feature has the size that the embeddings give."""
     heads: HeadKind = "actor_critic"
     """`actor_critic`: a policy and a value, for PPO. `q`: action values, for DQN."""
     head_units: tuple[int, ...] = ()
@@ -74,7 +74,7 @@ class AgentSpec:
     encoders: tuple[str, ...] = ()
     """Frozen encoders whose embeddings are combined."""
     context: str | None = None
-    """The encoder whose embedding the attention compares with; may be one of the fused. Only `wsa` and `dpa` have one."""
+    """The encoder whose embedding the attention compares with, fused or not. Only `wsa` and `dpa` have one."""
     encoder_source: EncoderSource = "pretrained"
     """`random`: the same architectures without pre-training, the control for every claim about it."""
     encoder_size: EncoderSize = "compact"
@@ -140,7 +140,7 @@ class AgentSpec:
             value = getattr(self, field.name)
             if value != field.default and self.kind not in _READ_BY.get(field.name, (self.kind,)):
                 raise SpecError(
-                    f"{where}: {field.name} is {value!r}, but a {self.kind} agent does not read it. Only "
+                    f"{where}: {field.name} is {value!r}, but kind {self.kind!r} does not read it. Only "
                     f"{', '.join(_READ_BY[field.name])} do. Remove it."
                 )
 

@@ -39,7 +39,7 @@ class EncoderBank(nn.Module):
         dtype: In which the encoders compute.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by keyword
         self,
         encoders: Mapping[str, tuple[Encoder, Standardisation]],
         *,
@@ -77,7 +77,7 @@ class EncoderBank(nn.Module):
         }
 
     @classmethod
-    def load(
+    def load(  # noqa: PLR0913 - what a bank consists of
         cls,
         game: str,
         names: Sequence[str] = ("sr", "oke", "okk", "vos"),
@@ -127,7 +127,7 @@ class EncoderBank(nn.Module):
         )
 
     @classmethod
-    def random(
+    def random(  # noqa: PLR0913 - what a bank consists of
         cls,
         names: Sequence[str] = ("sr", "oke", "okk", "vos"),
         context: str = "ae",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,17 +51,23 @@ def prepare_bank(
     if spec.kind == "e2e":
         return None
     folder = directory / "encoders"
-    read = {"embeddings": spec.embeddings, "size": spec.encoder_size}
+    load = functools.partial(
+        EncoderBank.load,
+        game,
+        spec.encoders,
+        spec.bank_context,
+        embeddings=spec.embeddings,
+        size=spec.encoder_size,
+    )
     if not all(encoder_path(game, name, folder).is_file() for name in spec.all_encoders):
         make_dir(folder)
         if spec.encoder_source == "random":
             _make_random(spec, game, train_seed, folder, make_envs)
         else:
-            EncoderBank.load(game, spec.encoders, spec.bank_context, source, **read)
+            load(source)
             _copy(spec, game, source, folder)
     # Encoders that are trained further start in full precision.
-    dtype = torch.float32 if spec.tune_encoders else None
-    return EncoderBank.load(game, spec.encoders, spec.bank_context, folder, dtype, **read)
+    return load(folder, torch.float32 if spec.tune_encoders else None)
 
 
 def _copy(spec: AgentSpec, game: str, source: Path | None, folder: Path) -> None:

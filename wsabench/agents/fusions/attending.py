@@ -39,7 +39,15 @@ class AttendingFusion(AdaptedFusion):
 
     @abc.abstractmethod
     def scores(self, context: Tensor, adapted: Tensor) -> Tensor:
-        """Return scores (N, num_places), float32, of adapted embeddings (N, num_places, width) and context (N, width)."""
+        """Score places.
+
+        Args:
+            context: Adapted, shape (N, width).
+            adapted: What stands in each place, shape (N, num_places, width).
+
+        Returns:
+            Shape (N, num_places), float32.
+        """
 
     def combine(self, adapted: Tensor, embeddings: Mapping[str, Tensor], mask: Tensor | None) -> Fused:
         """Combine; see `AdaptedFusion.combine`. The weights of masked encoders are exactly 0."""

@@ -19,7 +19,7 @@ CHANNELS = 32
 
 
 class Convolution(ShrunkFusion):
-    """The feature is flat(conv(...conv([m_1; ...; m_E]))), 3x3 convolutions of 32 channels with padding, each with ReLU.
+    """The feature is flat(conv(...conv([m_1; ...; m_E]))), 3x3 convolutions to 32 channels, padded, each with ReLU.
 
     m_i is a shrunk map, or a vector reshaped to channels of the same size, the last filled up with zeros.
 
