@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from wsabench.agents import build_fusion
 from wsabench.agents.fusions import FUSIONS
-from wsabench.agents.network import Lineup, Newcomer
+from wsabench.agents.network import Initialiser, Lineup, Newcomer
 from wsabench.agents.spec import AgentSpec
 from wsabench.errors import SpecError, UnknownNameError
 
@@ -187,3 +189,20 @@ def test_the_reservoirs_state_is_of_a_useful_scale() -> None:
         state = fusion(embed({"v": (512,), "w": (300,)}, count=50)).feature
     assert 0.3 < float(state.std()) < 0.9
     assert float((state.abs() > 0.99).float().mean()) < 0.2
+
+
+def test_the_fusion_that_the_documentation_adds_works() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "agents.md").read_text(encoding="utf-8")
+    found = re.search(r"^```python\n(.*?ElementwiseMaximum.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    scope: dict[str, Any] = {}
+    exec(found[1], scope)
+    spec = AgentSpec(name="top", kind="fix", preset="p", encoders=fused_names(SETS["maps"]), **COMPACT)
+    fusion, embeddings = scope["ElementwiseMaximum"](spec, SETS["maps"], Initialiser(0)), embed(SETS["maps"])
+    mask = torch.tensor([[True, False, True, True], [False, False, False, True]])
+    with torch.no_grad():
+        adapted = fusion.adapters(embeddings)
+        feature = fusion(embeddings, Lineup(mask)).feature
+    m, o, p = (adapted[name][0] for name in ("m", "o", "p"))
+    assert torch.equal(feature[0], torch.maximum(torch.maximum(m, o), p))
+    assert torch.equal(feature[1], adapted["p"][1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from wsabench.agents import build_agent, load_spec, parameter_table
@@ -137,3 +139,9 @@ def test_the_table_agrees_with_the_published_one() -> None:
         if key in FROM_SHAPES:
             assert round(count.trainable / 1e6, 3) == FROM_SHAPES[key]
     assert FROM_SHAPES.keys() <= {(count.agent, count.preset) for count in table}
+
+
+def test_the_documentation_shows_the_table() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "agents.md").read_text(encoding="utf-8")
+    for agent, preset, trainable, published in parameter_table():
+        assert f"| {agent}, {preset} | {trainable:,} | {published} |" in page

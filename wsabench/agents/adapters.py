@@ -94,7 +94,9 @@ def flattened(embedding: Tensor) -> Tensor:
 
 
 def reduction(size: int, cells: int) -> tuple[int, int]:
-    """Return kernel and stride of style `compact`: a side of `size` comes to `cells` or just above; smaller stay.
+    """Return kernel and stride of style `compact`: a side of `size` comes to `cells`, a smaller one stays.
+
+    The stride is as large as it can be, the kernel takes in all that is left.
 
     >>> reduction(21, 10), reduction(42, 10), reduction(10, 10)
     ((3, 2), (6, 4), (1, 1))
@@ -105,7 +107,7 @@ def reduction(size: int, cells: int) -> tuple[int, int]:
 
 
 def exact_reduction(size: int, cells: int) -> tuple[int, int]:
-    """Return kernel and stride of style `paper`: a side of `size` comes to exactly `cells`, or stays if smaller.
+    """Return kernel and stride of style `paper`: a side of `size` comes to `cells`, a smaller one stays.
 
     The stride is as large as it can be, the kernel as small as it can be without leaving pixels out.
 

@@ -90,7 +90,7 @@ class AgentSpec:
     """Channels of the convolution that shrinks a map; in style `paper` the fewest, a quarter of the map's up to twice
     this."""
     adapter_cells: int = 10
-    """Height and width that this convolution brings a map to (`compact`: or just above)."""
+    """Height and width that this convolution brings a map to; smaller sides stay."""
     conv_layers: int = 1
     """Number of 3x3 convolutions of `cnn`."""
     attention: Attention = "learned"
