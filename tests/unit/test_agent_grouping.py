@@ -34,8 +34,9 @@ def one_by_one(fusion: Any, embeddings: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @pytest.fixture(params=[0, 10**9], ids=["joined", "apart"])
 def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Both ways to convolve: maps joined whatever their size, and never."""
+    """Both ways to run a group: joined whatever the size, and never."""
     monkeypatch.setattr(grouping_module, "_GROUPED_NUMBERS", 10**9 - request.param)
+    monkeypatch.setattr(grouping_module, "_PRODUCT_NUMBERS", 10**9 - request.param)
     return request.param
 
 

@@ -9,6 +9,7 @@ from wsabench.agents.checkpoint import (
     save_checkpoint,
 )
 from wsabench.agents.foreign import WrappedPolicy, load_policy, wrap_policy
+from wsabench.agents.fusions import FUSIONS
 from wsabench.agents.loading import AGENT_FILE, AgentEntry, list_agents, load_agent, load_bank
 from wsabench.agents.network import ActorCritic, Features, Output, half_precision
 from wsabench.agents.parameters import ParameterCount, parameter_table
@@ -17,6 +18,7 @@ from wsabench.agents.spec import AgentSpec, list_specs, load_spec
 
 __all__ = [
     "AGENT_FILE",
+    "FUSIONS",
     "ActorCritic",
     "AgentCheckpoint",
     "AgentEntry",

@@ -16,6 +16,9 @@ _GROUPED_NUMBERS = 3 * 2**20
 """On a CPU maps are joined for a grouped convolution up to this many numbers. Beyond, each encoder's convolution is
 large enough to be worth its call, and joining the maps only moves memory: measured, one after another is then 1.2 to 2
 times as fast. On a GPU calls are what costs, so there maps are always joined."""
+_PRODUCT_NUMBERS = 2**22
+"""On a CPU matrices are multiplied together up to this many numbers: half precision makes a copy of them first, which
+should stay in the memory that the allocator keeps."""
 
 
 class AdapterGroup(nn.Module):
@@ -58,13 +61,11 @@ class AdapterGroup(nn.Module):
         """Convolve each map with its own kernels, then ReLU: shape (adapters, N, channels, height, width)."""
         kernels = [(self._stacked(f"{n}.weight"), self._stacked(f"{n}.bias"), _stride(layer)) for n, layer in layers]
         if maps[0].device.type == "cpu" and self._size * maps[0].numel() > _GROUPED_NUMBERS:
-            shrunk = []
-            for index, one in enumerate(maps):
-                hidden = one
-                for weight, bias, stride in kernels:
-                    hidden = functional.conv2d(hidden, weight[index], bias[index], stride)
-                shrunk.append(functional.relu(hidden))
-            return torch.stack(shrunk)
+            apart = list(maps)
+            for weights, biases, stride in kernels:
+                each = zip(apart, weights.unbind(0), biases.unbind(0), strict=True)
+                apart = [functional.conv2d(one, weight, bias, stride) for one, weight, bias in each]
+            return functional.relu(torch.stack(apart))
         joined = torch.cat(list(maps), dim=1)
         for weight, bias, stride in kernels:
             joined = functional.conv2d(joined, weight.flatten(0, 1), bias.flatten(), stride, groups=self._size)
@@ -73,7 +74,9 @@ class AdapterGroup(nn.Module):
     def _project(self, name: str, vectors: Tensor) -> Tensor:
         """Multiply each adapter's rows (adapters, N, size) with its own matrix, then ReLU."""
         weight, bias = self._stacked(f"{name}.weight"), self._stacked(f"{name}.bias")
-        products = torch.bmm(vectors, weight.transpose(1, 2))
+        together = self._size if weight.is_cuda else max(1, _PRODUCT_NUMBERS // weight[0].numel())
+        parts = zip(vectors.split(together), weight.split(together), strict=True)
+        products = torch.cat([torch.bmm(rows, matrices.transpose(1, 2)) for rows, matrices in parts])
         return functional.relu(products + bias[:, None].to(products.dtype))
 
     def _stacked(self, name: str) -> Tensor:
