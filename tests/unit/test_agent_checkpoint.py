@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -75,10 +76,10 @@ def save_encoders(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def save_wsa(folder: Path) -> Path:
+def save_wsa(folder: Path, spec: AgentSpec = WSA) -> Path:
     bank = EncoderBank.load("breakout", WSA.encoders, "ae", save_encoders(folder / "encoders"))
     path = folder / AGENT_FILE
-    save_checkpoint(path, build_agent(WSA, 4, bank.shapes).state_dict(), describe(WSA, bank.hashes))
+    save_checkpoint(path, build_agent(spec, 4, bank=bank).state_dict(), describe(spec, bank.hashes))
     return path
 
 
@@ -136,6 +137,58 @@ def test_other_encoders_are_refused(tmp_path: Path) -> None:
     save_encoders(tmp_path / "encoders", seed=5)
     with pytest.raises(CheckpointError, match=r"was trained on another encoder .*Restore that encoder, or train again"):
         load_agent(path)
+
+
+def test_a_missing_context_encoder_is_named(tmp_path: Path) -> None:
+    path = save_wsa(tmp_path)
+    (tmp_path / "encoders" / "ae.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"ae.safetensors is missing. Pre-train encoders with `wsabench pretrain"):
+        load_agent(path)
+
+
+def test_another_encoder_under_the_same_name_is_refused(tmp_path: Path) -> None:
+    path = save_wsa(tmp_path)
+    shutil.copy(tmp_path / "encoders" / "ae.safetensors", tmp_path / "encoders" / "okk.safetensors")
+    with pytest.raises(CheckpointError, match=r"okk.safetensors holds name 'ae', not 'okk'. Choose another file"):
+        load_agent(path)
+
+
+def test_encoders_of_another_size_are_refused(tmp_path: Path) -> None:
+    path = save_wsa(tmp_path, dataclasses.replace(WSA, encoder_size="paper"))
+    message = r"okk.safetensors holds an encoder of size 'compact'; the agent needs 'paper'. Pre-train .* or set"
+    with pytest.raises(CheckpointError, match=message):
+        load_agent(path)
+
+
+def test_a_tuned_agents_file_holds_its_encoders_and_evaluation_uses_them(tmp_path: Path) -> None:
+    spec = dataclasses.replace(WSA, tune_encoders=True)
+    path = save_wsa(tmp_path / "at-first", spec)
+    checkpoint = read_checkpoint(path)
+    weights = {name: value.clone() for name, value in checkpoint.weights.items()}
+    tuned = [name for name in weights if name.startswith("encoders.okk.encoder")]
+    assert tuned
+    assert [name for name in weights if name.startswith("encoders.ae.encoder")]
+    for name in tuned:
+        weights[name] *= 2
+    shutil.copytree(tmp_path / "at-first" / "encoders", tmp_path / "tuned" / "encoders")
+    save_checkpoint(tmp_path / "tuned" / AGENT_FILE, weights, checkpoint.meta)
+    stack = torch.from_numpy(STACKS[:16])
+    before, after = (load_agent(tmp_path / name)._model for name in ("at-first", "tuned"))
+    embeddings = [model.prepare(stack, None)["okk"].float() for model in (before, after)]
+    assert not torch.allclose(*embeddings, atol=0.1)
+    assert torch.equal(after.state_dict()[tuned[0]], weights[tuned[0]])
+
+
+def test_raw_embeddings_are_read_raw(tmp_path: Path) -> None:
+    models = [
+        load_agent(save_wsa(tmp_path / kind, dataclasses.replace(WSA, embeddings=kind)))
+        for kind in ("raw", "standardised")
+    ]
+    stack = torch.from_numpy(STACKS[:16])
+    raw, standardised = (model._model.prepare(stack, model._bank)["okk"].float() for model in models)
+    assert float(standardised.mean().abs()) < 0.2
+    assert float(raw.min()) >= 0
+    assert not torch.allclose(raw, standardised, atol=0.1)
 
 
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Agents: networks, checkpoints, and adapters that make anything a policy."""
 
-from wsabench.agents.building import build_agent
+from wsabench.agents.attention import attention_is_dead
+from wsabench.agents.building import build_agent, build_fusion, count_parameters
 from wsabench.agents.checkpoint import (
     AgentCheckpoint,
     AgentMeta,
@@ -8,13 +9,16 @@ from wsabench.agents.checkpoint import (
     save_checkpoint,
 )
 from wsabench.agents.foreign import WrappedPolicy, load_policy, wrap_policy
+from wsabench.agents.fusions import FUSIONS
 from wsabench.agents.loading import AGENT_FILE, AgentEntry, list_agents, load_agent, load_bank
 from wsabench.agents.network import ActorCritic, Features, Output, half_precision
+from wsabench.agents.parameters import ParameterCount, parameter_table
 from wsabench.agents.policy import AgentPolicy, AttendedActions, AttentionPolicy
 from wsabench.agents.spec import AgentSpec, list_specs, load_spec
 
 __all__ = [
     "AGENT_FILE",
+    "FUSIONS",
     "ActorCritic",
     "AgentCheckpoint",
     "AgentEntry",
@@ -25,8 +29,12 @@ __all__ = [
     "AttentionPolicy",
     "Features",
     "Output",
+    "ParameterCount",
     "WrappedPolicy",
+    "attention_is_dead",
     "build_agent",
+    "build_fusion",
+    "count_parameters",
     "half_precision",
     "list_agents",
     "list_specs",
@@ -34,6 +42,7 @@ __all__ = [
     "load_bank",
     "load_policy",
     "load_spec",
+    "parameter_table",
     "read_checkpoint",
     "save_checkpoint",
     "wrap_policy",

@@ -1,11 +1,18 @@
-"""Trainable adapters: from an embedding of any shape to a vector of the common width."""
+"""Trainable adapters: from an embedding of any shape to a small map, and to a vector of the common width."""
 
 from __future__ import annotations
+
+import math
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from wsabench.agents.network import Initialiser
+from wsabench.agents.spec import AgentSpec
+
+MapShape = tuple[int, int, int]
+"""Channels, height, width."""
 
 
 class LinearAdapter(nn.Module):
@@ -25,25 +32,60 @@ class LinearAdapter(nn.Module):
         return self.linear
 
 
-class MapAdapter(nn.Module):
-    """A convolution that shrinks a map, then flatten, one linear layer, ReLU."""
+class Reduction(NamedTuple):
+    """How a map is shrunk."""
 
-    def __init__(self, shape: tuple[int, int, int], channels: int, cells: int, width: int, make: Initialiser) -> None:
-        """Build for maps (channels, height, width) of `shape`; the convolution leaves `cells` x `cells`."""
+    mixes: bool
+    """Whether a 1x1 convolution to `channels` comes before the one that shrinks, with nothing between them."""
+    channels: int
+    kernel: tuple[int, int]
+    """Height and width of the convolution that shrinks."""
+    stride: tuple[int, int]
+
+
+class MapReducer(nn.Module):
+    """Convolutions that shrink a map, ReLU after the last."""
+
+    def __init__(self, shape: MapShape, how: Reduction, make: Initialiser) -> None:
+        """Build for maps of `shape`."""
         super().__init__()
-        kernel, stride = reduction(shape[1], cells)
-        self.convolution = make.convolution(shape[0], channels, kernel, stride)
-        out = (shape[1] - kernel) // stride + 1
-        self.project = LinearAdapter(channels * out * out, width, make)
+        channels = shape[0]
+        self.mix = None
+        if how.mixes:
+            self.mix, channels = make.convolution(channels, how.channels, 1), how.channels
+        self.convolution = make.convolution(channels, how.channels, how.kernel, how.stride)
+        self.shape: MapShape = reduced_shape(shape, how)
 
     def forward(self, embedding: Tensor) -> Tensor:
-        """Map (N, *shape) to (N, width)."""
-        return self.project(functional.relu(self.convolution(embedding)))
+        """Map (N, channels, height, width) to (N, *self.shape)."""
+        return self.shrink(embedding)
+
+    def shrink(self, embedding: Tensor) -> Tensor:
+        """Return the shrunk map."""
+        mixed = embedding if self.mix is None else self.mix(embedding)
+        return functional.relu(self.convolution(mixed))
+
+
+class MapAdapter(MapReducer):
+    """A reducer, then flatten, one linear layer, ReLU."""
+
+    def __init__(self, shape: MapShape, how: Reduction, width: int, make: Initialiser) -> None:
+        """Build for maps of `shape` and vectors of `width`."""
+        super().__init__(shape, how, make)
+        channels, height, columns = self.shape
+        self.project = LinearAdapter(channels * height * columns, width, make)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Map (N, channels, height, width) to (N, width)."""
+        return self.project(self.shrink(embedding))
 
     @property
     def last(self) -> nn.Linear:
         """The layer that gives the vector."""
         return self.project.linear
+
+
+Adapter = LinearAdapter | MapReducer
 
 
 def flattened(embedding: Tensor) -> Tensor:
@@ -52,7 +94,9 @@ def flattened(embedding: Tensor) -> Tensor:
 
 
 def reduction(size: int, cells: int) -> tuple[int, int]:
-    """Return kernel and stride that bring a side of `size` to `cells`, or leave it if it is smaller already.
+    """Return kernel and stride of style `compact`: a side of `size` comes to `cells`, a smaller one stays.
+
+    The stride is as large as it can be, the kernel takes in all that is left.
 
     >>> reduction(21, 10), reduction(42, 10), reduction(10, 10)
     ((3, 2), (6, 4), (1, 1))
@@ -62,8 +106,61 @@ def reduction(size: int, cells: int) -> tuple[int, int]:
     return kernel, stride
 
 
-def make_adapter(shape: tuple[int, ...], width: int, channels: int, cells: int, make: Initialiser) -> nn.Module:
-    """Return the adapter for an embedding: linear for vectors and for maps that are small already."""
-    if len(shape) == 3:
-        return MapAdapter((shape[0], shape[1], shape[2]), channels, cells, width, make)
-    return LinearAdapter(shape[0], width, make)
+def exact_reduction(size: int, cells: int) -> tuple[int, int]:
+    """Return kernel and stride of style `paper`: a side of `size` comes to `cells`, a smaller one stays.
+
+    The stride is as large as it can be, the kernel as small as it can be without leaving pixels out.
+
+    >>> exact_reduction(21, 16), exact_reduction(84, 16), exact_reduction(16, 16), exact_reduction(2, 16)
+    ((6, 1), (5, 5), (1, 1), (1, 1))
+    """
+    if size <= cells:
+        return 1, 1
+    stride = size // cells
+    return max(stride, size - stride * cells + 1), stride
+
+
+def plan_reduction(shape: tuple[int, ...], spec: AgentSpec) -> Reduction | None:
+    """Return how an agent shrinks embeddings of a shape; None: it takes them as they are.
+
+    Style `paper` gives the adapters of Piccoli et al. 2026 for their maps (`adapter_channels` 16, `adapter_cells` 16):
+    128x21x21 and 4x21x21 through 1x1 and 6x6 convolutions, 20x84x84 through 1x1 and 5x5 with stride 5.
+    """
+    if len(shape) != 3:
+        return None
+    channels, *sides = shape
+    if spec.adapter_style == "paper":
+        if max(sides) <= spec.adapter_cells:
+            return None
+        kept = min(max(channels // 4, spec.adapter_channels), 2 * spec.adapter_channels)
+        (rows, down), (columns, right) = (exact_reduction(side, spec.adapter_cells) for side in sides)
+        return Reduction(mixes=True, channels=kept, kernel=(rows, columns), stride=(down, right))
+    (rows, down), (columns, right) = (reduction(side, spec.adapter_cells) for side in sides)
+    return Reduction(mixes=False, channels=spec.adapter_channels, kernel=(rows, columns), stride=(down, right))
+
+
+def reduced_shape(shape: MapShape, how: Reduction) -> MapShape:
+    """Return the shape of a shrunk map."""
+    rows, columns = (
+        (side - kernel) // stride + 1 for side, kernel, stride in zip(shape[1:], how.kernel, how.stride, strict=True)
+    )
+    return how.channels, rows, columns
+
+
+def make_adapter(shape: tuple[int, ...], spec: AgentSpec, make: Initialiser) -> LinearAdapter | MapAdapter:
+    """Return the adapter from embeddings of a shape to vectors of the agent's width."""
+    how = plan_reduction(shape, spec)
+    if how is not None:
+        return MapAdapter(_map_shape(shape), how, spec.width, make)
+    return LinearAdapter(math.prod(shape), spec.width, make)
+
+
+def make_reducer(shape: tuple[int, ...], spec: AgentSpec, make: Initialiser) -> MapReducer | None:
+    """Return what shrinks maps of a shape; None for vectors and for maps that stay as they are."""
+    how = plan_reduction(shape, spec)
+    return None if how is None else MapReducer(_map_shape(shape), how, make)
+
+
+def _map_shape(shape: tuple[int, ...]) -> MapShape:
+    channels, height, width = shape
+    return channels, height, width

@@ -2,29 +2,79 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
 from wsabench.agents.endtoend import EndToEnd
 from wsabench.agents.fused import FusedAgent
-from wsabench.agents.fusions.base import Shapes
-from wsabench.agents.network import ActorCritic
-from wsabench.agents.spec import AgentSpec
-from wsabench.errors import SpecError
+from wsabench.agents.fusions import FUSIONS, Fusion, Shapes
+from wsabench.agents.network import ActorCritic, Initialiser
+from wsabench.agents.spec import AgentKind, AgentSpec
+from wsabench.agents.tuned import TunedAgent
+from wsabench.errors import SpecError, unknown_name
+
+if TYPE_CHECKING:
+    from wsabench.encoders import EncoderBank
 
 
-def build_agent(spec: AgentSpec, num_actions: int, shapes: Shapes | None = None, seed: int = 0) -> ActorCritic:
+def build_agent(
+    spec: AgentSpec,
+    num_actions: int,
+    shapes: Shapes | None = None,
+    seed: int | None = 0,
+    *,
+    bank: EncoderBank | None = None,
+) -> ActorCritic:
     """Build an agent's network with fresh weights.
 
     Args:
         spec: The architecture.
         num_actions: Size of the action set.
-        shapes: Embedding shape of every encoder, the context included; not needed for `e2e`.
-        seed: Fixes the initial weights.
+        shapes: Embedding shape of every encoder, the context included; not needed for `e2e`; default: the bank's.
+        seed: Fixes the initial weights; None: they stay undefined, for networks that are loaded or only counted.
+        bank: The agent's encoders; needed where they are tuned, which then starts from copies of them.
 
     Raises:
-        SpecError: The shape of an encoder that the agent needs is missing.
+        SpecError: The shape of an encoder that the agent needs is missing, or the bank of an agent that tunes encoders.
     """
     if spec.kind == "e2e":
         return EndToEnd(spec, num_actions, seed)
-    missing = [name for name in spec.all_encoders if name not in (shapes or {})]
-    if missing or shapes is None:
+    known = bank.shapes if shapes is None and bank is not None else shapes or {}
+    if missing := [name for name in spec.all_encoders if name not in known]:
         raise SpecError(f"Agent {spec.name!r} needs the encoders {', '.join(missing)}, which were not given.")
-    return FusedAgent(spec, num_actions, shapes, seed)
+    if not spec.tune_encoders:
+        return FusedAgent(spec, num_actions, known, seed)
+    if bank is None:
+        raise SpecError(f"Agent {spec.name!r} tunes its encoders, which were not given. Pass bank=...")
+    return TunedAgent(spec, num_actions, bank, seed)
+
+
+def build_fusion(
+    kind: AgentKind, shapes: Shapes, context: str | None = None, *, seed: int | None = 0, **options: Any
+) -> Fusion:
+    """Build a fusion alone, over embeddings of any number and shape; for measurements.
+
+    Args:
+        kind: Its name.
+        shapes: Embedding shape by encoder, the context's included.
+        context: Which of them is the context, not fused unless `encoders` says so; fusions without attention ignore it.
+        seed: As for `build_agent`.
+        options: Fields of `AgentSpec`, for example `width=512, adapter_style="paper", adapter_channels=16,
+            adapter_cells=16`; `encoders` to choose and order the fused ones.
+
+    Raises:
+        UnknownNameError: There is no such fusion.
+        SpecError: An option is outside its range, or there are no encoders.
+    """
+    if kind not in FUSIONS:
+        raise unknown_name("fusion", kind, FUSIONS)
+    values: dict[str, Any] = {"width": 512, "encoders": tuple(name for name in shapes if name != context)}
+    values |= {"context": context} if kind in ("wsa", "dpa") else {}
+    spec = AgentSpec(name=kind, kind=kind, preset="measured", **{**values, **options})
+    return FUSIONS[kind](spec, shapes, Initialiser(seed))
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Return how many numbers of a module are trained."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

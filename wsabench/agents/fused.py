@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from wsabench.agents.fusions import FUSIONS
-from wsabench.agents.fusions.base import Shapes
-from wsabench.agents.network import AS_TRAINED, ActorCritic, Features, Heads, Initialiser, Lineup, Output
+from wsabench.agents.fusions import FUSIONS, Shapes
+from wsabench.agents.network import (
+    AS_TRAINED,
+    HEADS,
+    ActorCritic,
+    Features,
+    Initialiser,
+    Lineup,
+    Output,
+    compute_dtype,
+    storage_dtype,
+)
 from wsabench.agents.spec import AgentSpec
-from wsabench.encoders import half_precision_is_fast
 from wsabench.types import Embedding
 
 if TYPE_CHECKING:
@@ -22,23 +30,24 @@ if TYPE_CHECKING:
 class FusedAgent(ActorCritic):
     """A fusion and heads on its feature."""
 
-    def __init__(self, spec: AgentSpec, num_actions: int, shapes: Shapes, seed: int) -> None:
+    def __init__(self, spec: AgentSpec, num_actions: int, shapes: Shapes, seed: int | None) -> None:
         super().__init__()
         make = Initialiser(seed)
         self.encoder_names = spec.encoders
         self.fusion = FUSIONS[spec.kind](spec, shapes, make)
         self.allows = self.fusion.allows
-        self.heads = Heads(make, self.fusion.feature_size, spec.head_units, num_actions)
+        self.has_weights = self.fusion.has_weights
+        self.heads = HEADS[spec.heads](make, self.fusion.feature_size, spec.head_units, num_actions)
 
     def prepare(self, stack: Tensor, bank: EncoderBank | None) -> Features:
-        """Run the frozen encoders: standardised embeddings in half precision by encoder, maps with channels last."""
+        """Run the frozen encoders: embeddings in half precision by encoder, maps with channels last."""
         if bank is None:
             raise ValueError("an agent on frozen encoders needs their bank")
         return {name: self._lay_out(embedding) for name, embedding in bank.embed(stack).items()}
 
     def _lay_out(self, embedding: Tensor) -> Tensor:
         """Store an embedding the way training reads it, so that its epochs convert nothing."""
-        stored = embedding.to(torch.bfloat16 if half_precision_is_fast() else torch.float16)
+        stored = embedding.to(storage_dtype(embedding.device))
         return stored.permute(0, 2, 3, 1).contiguous() if stored.dim() == 4 else stored
 
     @staticmethod
@@ -51,7 +60,7 @@ class FusedAgent(ActorCritic):
     def read_embedding(feature: Tensor, row: int) -> Embedding:
         """Return a copy of one row of a feature as float32, in the encoder's shape."""
         value = feature[row].float()
-        return (value.permute(2, 0, 1) if value.dim() == 3 else value).numpy().copy()
+        return (value.permute(2, 0, 1) if value.dim() == 3 else value).cpu().numpy().copy()
 
     @staticmethod
     def write_embedding(feature: Tensor, row: int, embedding: Embedding) -> None:
@@ -61,11 +70,16 @@ class FusedAgent(ActorCritic):
 
     def forward(self, features: Mapping[str, Tensor], lineup: Lineup = AS_TRAINED) -> Output:
         """Evaluate policy, value and the encoders' weights."""
-        dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
-        embeddings = {
-            name: feature.to(dtype).permute(0, 3, 1, 2) if feature.dim() == 4 else feature.to(dtype)
-            for name, feature in features.items()
-        }
+        return self._decide({name: self._as_embedding(feature) for name, feature in features.items()}, lineup)
+
+    @staticmethod
+    def _as_embedding(feature: Tensor) -> Tensor:
+        """Return a feature in the encoder's shape and in the type that is computed in."""
+        embedding = feature.to(compute_dtype(feature.device))
+        return embedding.permute(0, 3, 1, 2) if embedding.dim() == 4 else embedding
+
+    def _decide(self, embeddings: Mapping[str, Tensor], lineup: Lineup) -> Output:
+        """Fuse embeddings and evaluate the heads."""
         fused = self.fusion(embeddings, lineup)
         logits, value = self.heads(fused.feature)
         return Output(logits, value, fused.weights)

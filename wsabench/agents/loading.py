@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from wsabench.agents.building import build_agent
 from wsabench.agents.checkpoint import AgentMeta, fill_network, read_checkpoint
 from wsabench.agents.policy import BATCH_SIZE, AgentPolicy, AttentionPolicy
@@ -67,9 +69,9 @@ def load_agent(
     if game is not None and meta.game != game:
         raise CheckpointError(f"{path} was trained on {meta.game!r}, not on {game!r}. Give a checkpoint for {game!r}.")
     bank = load_bank(meta, path) if meta.spec.kind != "e2e" else None
-    model = build_agent(meta.spec, meta.num_actions, None if bank is None else bank.shapes)
+    model = build_agent(meta.spec, meta.num_actions, seed=None, bank=bank)
     fill_network(model, checkpoint, path)
-    kind = AttentionPolicy if model.encoder_names else AgentPolicy
+    kind = AttentionPolicy if model.has_weights else AgentPolicy
     return kind(
         model,
         meta,
@@ -88,7 +90,18 @@ def load_bank(meta: AgentMeta, path: Path) -> EncoderBank:
     """
     beside = path.parent / "encoders"
     directory = beside if beside.is_dir() else data_dir("baselines") / meta.game / "encoders"
-    bank = EncoderBank.load(meta.game, meta.spec.encoders, meta.spec.context or "", directory)
+    spec = meta.spec
+    # Encoders that are trained further start in full precision.
+    dtype = torch.float32 if spec.tune_encoders else None
+    bank = EncoderBank.load(
+        meta.game,
+        spec.encoders,
+        spec.bank_context,
+        directory,
+        dtype,
+        embeddings=spec.embeddings,
+        size=spec.encoder_size,
+    )
     for name, wanted in meta.encoder_hashes.items():
         if bank.hashes.get(name) != wanted:
             raise CheckpointError(

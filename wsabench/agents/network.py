@@ -20,6 +20,8 @@ Features = dict[str, Tensor]
 """What the trainable part reads, by name, each with N rows; computed once a step and kept in the rollout."""
 
 RELU_GAIN = math.sqrt(2.0)
+Sides = int | tuple[int, int]
+"""One number for height and width, or one for each."""
 _Layer = TypeVar("_Layer", nn.Linear, nn.Conv2d)
 
 
@@ -27,9 +29,9 @@ class Output(NamedTuple):
     """What a forward pass gives."""
 
     logits: Tensor
-    """Unnormalised log probabilities of the actions, float32, shape (N, num_actions)."""
+    """Unnormalised log probabilities of the actions, float32, shape (N, num_actions); with `q` heads action values."""
     value: Tensor
-    """Estimated discounted return, float32, shape (N,)."""
+    """Estimated discounted return, float32, shape (N,); with `q` heads the greatest action value."""
     weights: Tensor | None
     """Attention weights of the encoders, newcomers last, float32, shape (N, E); None without attention."""
 
@@ -62,6 +64,8 @@ class ActorCritic(nn.Module, abc.ABC):
     """The encoders in the order of the mask's and the weights' columns."""
     allows: frozenset[FusionChange] = frozenset()
     """What of a lineup it can express."""
+    has_weights: bool = False
+    """Whether `Output.weights` are given."""
 
     @abc.abstractmethod
     def prepare(self, stack: Tensor, bank: EncoderBank | None) -> Features:
@@ -85,18 +89,29 @@ class ActorCritic(nn.Module, abc.ABC):
 class Initialiser:
     """Makes layers with orthogonal weights and zero biases from one generator; touches no global state."""
 
-    def __init__(self, seed: int) -> None:
-        """Start the generator at `seed`."""
-        self._generator = torch.Generator().manual_seed(seed)
+    def __init__(self, seed: int | None) -> None:
+        """Start the generator at `seed`; None: leave weights undefined, which are loaded or only counted."""
+        self._generator = None if seed is None else torch.Generator().manual_seed(seed)
 
     def linear(self, inputs: int, outputs: int, gain: float = RELU_GAIN) -> nn.Linear:
         """Return a linear layer, float32."""
         return self._initialise(_without_values(nn.Linear(inputs, outputs, device="meta")), gain)
 
-    def convolution(self, inputs: int, outputs: int, kernel: int, stride: int) -> nn.Conv2d:
-        """Return a 2d convolution without padding, float32."""
-        layer = _without_values(nn.Conv2d(inputs, outputs, kernel, stride=stride, device="meta"))
+    def convolution(
+        self, inputs: int, outputs: int, kernel: Sides, stride: Sides = 1, *, padding: int = 0
+    ) -> nn.Conv2d:
+        """Return a 2d convolution, float32; without padding unless told otherwise."""
+        layer = _without_values(nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, device="meta"))
         return self._initialise(layer, RELU_GAIN).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def orthogonal(self, size: int, gain: float) -> Tensor:
+        """Return a random orthogonal matrix times `gain`, float32, shape (size, size)."""
+        return self._orthogonal(torch.empty(size, size), gain)
+
+    def normal(self, rows: int, columns: int, std: float) -> Tensor:
+        """Return a matrix of independent normal numbers with mean 0, float32, shape (rows, columns)."""
+        matrix = torch.empty(rows, columns)
+        return matrix if self._generator is None else nn.init.normal_(matrix, std=std, generator=self._generator)
 
     def head(self, inputs: int, hidden: Sequence[int], outputs: int, gain: float) -> nn.Sequential:
         """Return hidden ReLU layers followed by a linear layer initialised with `gain`."""
@@ -107,10 +122,13 @@ class Initialiser:
         return nn.Sequential(*layers, self.linear(inputs, outputs, gain))
 
     def _initialise(self, layer: _Layer, gain: float) -> _Layer:
-        nn.init.orthogonal_(layer.weight, gain, generator=self._generator)
+        self._orthogonal(layer.weight, gain)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
         return layer
+
+    def _orthogonal(self, weight: Tensor, gain: float) -> Tensor:
+        return weight if self._generator is None else nn.init.orthogonal_(weight, gain, generator=self._generator)
 
 
 def _without_values(layer: _Layer) -> _Layer:
@@ -131,11 +149,44 @@ class Heads(nn.Module):
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (N, num_actions) and values (N,), float32."""
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(feature.device.type, enabled=False):
             wide = feature.float()
             return self.policy(wide), self.value(wide).squeeze(1)
 
 
-def half_precision() -> torch.autocast:
-    """Return the autocast region that agents run in: bfloat16 where the CPU has it, else float32."""
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=half_precision_is_fast())
+class QHeads(nn.Module):
+    """One head that gives the value of every action, evaluated in float32.
+
+    References:
+        Mnih et al. 2015, "Human-level control through deep reinforcement learning".
+    """
+
+    def __init__(self, make: Initialiser, width: int, hidden: Sequence[int], num_actions: int) -> None:
+        super().__init__()
+        self.q = make.head(width, hidden, num_actions, gain=1.0)
+
+    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """Return action values (N, num_actions) and the greatest of each row (N,), float32."""
+        with torch.autocast(feature.device.type, enabled=False):
+            values = self.q(feature.float())
+            return values, values.max(dim=1).values
+
+
+HEADS: dict[str, type[Heads] | type[QHeads]] = {"actor_critic": Heads, "q": QHeads}
+"""Heads by name, `heads` in an agent's specification."""
+
+
+def half_precision(device: torch.device | str = "cpu") -> torch.autocast:
+    """Return the autocast region that agents run in: bfloat16 on a GPU and where the CPU has it, else float32."""
+    kind = torch.device(device).type
+    return torch.autocast(kind, dtype=torch.bfloat16, enabled=kind != "cpu" or half_precision_is_fast())
+
+
+def compute_dtype(device: torch.device) -> torch.dtype:
+    """Return what products are computed in here: the autocast region's type, float32 outside of any."""
+    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32
+
+
+def storage_dtype(device: torch.device) -> torch.dtype:
+    """Return the half precision in which embeddings are kept: the one that needs no conversion where it is used."""
+    return torch.bfloat16 if device.type != "cpu" or half_precision_is_fast() else torch.float16

@@ -11,14 +11,43 @@ from typing import Any, Literal, Self, get_args
 from wsabench.errors import SpecError, StorageError, nearest_names, unknown_name
 from wsabench.resources import data_dir
 
-AgentKind = Literal["e2e", "wsa"]
+AgentKind = Literal["e2e", "wsa", "dpa", "lin", "fix", "cnn", "mix", "res"]
 EncoderSource = Literal["pretrained", "random"]
+EncoderSize = Literal["compact", "paper"]
+Embeddings = Literal["standardised", "raw"]
+AdapterStyle = Literal["compact", "paper"]
+Attention = Literal["learned", "uniform", "random"]
 ScoreActivation = Literal["relu", "leaky_relu", "none"]
+ScoreLayer = Literal["shared", "per_encoder"]
+HeadKind = Literal["actor_critic", "q"]
 _CHOICES = {
     "kind": get_args(AgentKind),
     "encoder_source": get_args(EncoderSource),
+    "encoder_size": get_args(EncoderSize),
+    "embeddings": get_args(Embeddings),
+    "adapter_style": get_args(AdapterStyle),
+    "attention": get_args(Attention),
     "score_activation": get_args(ScoreActivation),
+    "score_layer": get_args(ScoreLayer),
+    "heads": get_args(HeadKind),
 }
+_FUSIONS = tuple(kind for kind in get_args(AgentKind) if kind != "e2e")
+_ATTENDING = ("wsa", "dpa")
+"""Fusions that compare with a context."""
+_WITHOUT_WIDTH = ("lin", "cnn", "mix")
+"""Fusions whose feature has the size that the embeddings give."""
+_READ_BY: dict[str, tuple[str, ...]] = {
+    "encoder_source": _FUSIONS,
+    "encoder_size": _FUSIONS,
+    "embeddings": _FUSIONS,
+    "tune_encoders": _FUSIONS,
+    "adapter_style": _FUSIONS,
+    "attention": ("wsa",),
+    "score_activation": ("wsa",),
+    "score_layer": ("wsa",),
+    "conv_layers": ("cnn",),
+}
+"""Options that only some kinds read; for all others they must keep their default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,20 +64,39 @@ class AgentSpec:
     """`e2e`: NatureCNN on pixels. Otherwise the name of the fusion of frozen encoders."""
     preset: str
     """Which of the presets in the agent's file this is (`compact`, `paper`)."""
-    width: int
-    """Size of the feature that the heads read."""
+    width: int = 0
+    """Size that embeddings are projected to (`wsa`, `dpa`, `fix`), of the reservoir (`res`), of the feature (`e2e`).
+    Not read by `lin`, `cnn` and `mix`, whose feature has the size that the embeddings give."""
+    heads: HeadKind = "actor_critic"
+    """`actor_critic`: a policy and a value, for PPO. `q`: action values, for DQN."""
     head_units: tuple[int, ...] = ()
-    """Sizes of the hidden ReLU layers of the policy head and of the value head; none: one linear layer each."""
+    """Sizes of the hidden ReLU layers of each head; none: one linear layer each."""
     encoders: tuple[str, ...] = ()
     """Frozen encoders whose embeddings are combined."""
     context: str | None = None
-    """The encoder whose embedding the attention compares with."""
+    """The encoder whose embedding the attention compares with, fused or not. Only `wsa` and `dpa` have one."""
     encoder_source: EncoderSource = "pretrained"
     """`random`: the same architectures without pre-training, the control for every claim about it."""
+    encoder_size: EncoderSize = "compact"
+    """Size of the encoders' architectures."""
+    embeddings: Embeddings = "standardised"
+    """`raw`: as the encoders give them, neither centred nor scaled."""
+    tune_encoders: bool = False
+    """Whether the encoders are trained with the agent; then its checkpoint holds their weights."""
+    adapter_style: AdapterStyle = "compact"
+    """How a map is shrunk. `compact`: one convolution. `paper`: a 1x1 convolution before it, and maps that are small
+    enough already stay as they are."""
     adapter_channels: int = 12
-    """Channels of the trainable convolution that shrinks an embedding that is a map."""
+    """Channels of the convolution that shrinks a map; in style `paper` the fewest, a quarter of the map's up to twice
+    this."""
     adapter_cells: int = 10
-    """Height and width that this convolution brings a map to, or just above."""
+    """Height and width that this convolution brings a map to; smaller sides stay."""
+    conv_layers: int = 1
+    """Number of 3x3 convolutions of `cnn`."""
+    attention: Attention = "learned"
+    """`uniform`: every encoder gets the same weight. `random`: a scoring layer that stays as it was drawn."""
+    score_layer: ScoreLayer = "shared"
+    """`per_encoder`: each encoder has a scoring layer of its own, so none can join later."""
     score_activation: ScoreActivation = "leaky_relu"
     """What the attention's scores pass before the softmax. `relu`: as in the paper; can die. `leaky_relu`: cannot.
     `none`: cannot either, but the context then adds the same number to every score, which the softmax ignores."""
@@ -59,8 +107,13 @@ class AgentSpec:
         for key, allowed in _CHOICES.items():
             if getattr(self, key) not in allowed:
                 raise SpecError(f"{where}: {key} is {getattr(self, key)!r}. Allowed: {', '.join(allowed)}.")
-        for key in ("width", "adapter_channels", "adapter_cells"):
+        self._check_read(where)
+        for key in ("adapter_channels", "adapter_cells", "conv_layers"):
             _require_positive(where, key, getattr(self, key))
+        if self.kind not in _WITHOUT_WIDTH or self.width != 0:
+            _require_positive(where, "width", self.width)
+        if not isinstance(self.tune_encoders, bool):
+            raise SpecError(f"{where}: tune_encoders is {self.tune_encoders!r}. Allowed: true, false.")
         for key in ("head_units", "encoders"):
             if not isinstance(getattr(self, key), tuple):
                 raise SpecError(f"{where}: {key} is {getattr(self, key)!r}. Allowed: a list.")
@@ -73,10 +126,33 @@ class AgentSpec:
             if self.encoders or self.context is not None:
                 raise SpecError(f"{where}: an e2e agent reads pixels. Remove `encoders` and `context`.")
             return
-        if not self.encoders or self.context is None:
-            raise SpecError(f"{where}: a {self.kind} agent needs `encoders` (at least one) and `context`.")
+        needs = "`encoders` (at least one)" + (" and `context`" if self.needs_context else "")
+        if not self.encoders or (self.needs_context and self.context is None):
+            raise SpecError(f"{where}: a {self.kind} agent needs {needs}. Add what is missing.")
+        if self.kind not in _ATTENDING and self.context is not None:
+            raise SpecError(f"{where}: a {self.kind} agent compares with no context. Remove `context`.")
         if len(set(self.encoders)) != len(self.encoders):
             raise SpecError(f"{where}: encoders {list(self.encoders)} name one twice. Name each once.")
+
+    def _check_read(self, where: str) -> None:
+        """Refuse options that the kind does not read: they would look like an ablation and change nothing."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value != field.default and self.kind not in _READ_BY.get(field.name, (self.kind,)):
+                raise SpecError(
+                    f"{where}: {field.name} is {value!r}, but kind {self.kind!r} does not read it. Only "
+                    f"{', '.join(_READ_BY[field.name])} do. Remove it."
+                )
+
+    @property
+    def needs_context(self) -> bool:
+        """Whether the fusion compares with a context."""
+        return self.kind in _ATTENDING and self.attention != "uniform"
+
+    @property
+    def bank_context(self) -> str:
+        """The encoder that the bank is to treat as the context: a fused one where there is no other."""
+        return self.context or self.encoders[0]
 
     @property
     def all_encoders(self) -> tuple[str, ...]:
@@ -97,7 +173,8 @@ class AgentSpec:
                 near = nearest_names(key, names)
                 hint = f"Did you mean {near[0]!r}?" if near else f"Allowed: {', '.join(names)}."
                 raise SpecError(f"{where}: unknown key {key!r}. {hint}")
-        for key in ("name", "kind", "preset", "width"):
+        needed = ["name", "kind", "preset"] + ["width"] * (values.get("kind") not in _WITHOUT_WIDTH)
+        for key in needed:
             if key not in values:
                 raise SpecError(f"{where}: the key {key!r} is missing. Add it.")
         plain: dict[str, Any] = {

@@ -21,7 +21,7 @@ from wsabench.encoders.standardisation import (
     set_batch_norm_statistics,
 )
 from wsabench.encoders.storage import encoder_path, load_encoder
-from wsabench.errors import SpecError
+from wsabench.errors import CheckpointError, SpecError
 
 
 class EncoderBank(nn.Module):
@@ -39,7 +39,7 @@ class EncoderBank(nn.Module):
         dtype: In which the encoders compute.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by keyword
         self,
         encoders: Mapping[str, tuple[Encoder, Standardisation]],
         *,
@@ -48,6 +48,7 @@ class EncoderBank(nn.Module):
         hashes: Mapping[str, str],
         source: str,
         dtype: torch.dtype | None = None,
+        embeddings: str = "standardised",
     ) -> None:
         """Prepare encoders for inference.
 
@@ -58,6 +59,7 @@ class EncoderBank(nn.Module):
             hashes: Hash of every encoder.
             source: `pretrained` or `random`.
             dtype: torch.bfloat16 or torch.float32; None: the faster one on this machine.
+            embeddings: `standardised`, or `raw`: as the encoders give them.
 
         Raises:
             SpecError: No encoder is named, or one twice.
@@ -69,16 +71,22 @@ class EncoderBank(nn.Module):
         self.hashes = dict(hashes)
         self.shapes = {name: encoder.shape for name, (encoder, _) in encoders.items()}
         self._encoders = {name: _inference_copy(encoder, self.dtype) for name, (encoder, _) in encoders.items()}
-        self._affine = {name: _affine(standardisation) for name, (_, standardisation) in encoders.items()}
+        self._affine = {
+            name: _affine(standardisation) if embeddings == "standardised" else (torch.ones(()), torch.zeros(()))
+            for name, (_, standardisation) in encoders.items()
+        }
 
     @classmethod
-    def load(
+    def load(  # noqa: PLR0913 - what a bank consists of
         cls,
         game: str,
         names: Sequence[str] = ("sr", "oke", "okk", "vos"),
         context: str = "ae",
         directory: Path | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        embeddings: str = "standardised",
+        size: str | None = None,
     ) -> EncoderBank:
         """Read pre-trained encoders.
 
@@ -88,9 +96,11 @@ class EncoderBank(nn.Module):
             context: Name of the context encoder.
             directory: Folder with `NAME.safetensors`; None: the shipped baselines.
             dtype: As for the constructor.
+            embeddings: As for the constructor.
+            size: Size that the architectures must have; None: any.
 
         Raises:
-            CheckpointError: A file is missing, damaged or foreign.
+            CheckpointError: A file is missing, damaged, foreign, or of another size.
             SpecError: No encoder is named, or one twice.
         """
         _check_names(names)
@@ -98,12 +108,26 @@ class EncoderBank(nn.Module):
             name: load_encoder(encoder_path(game, name, directory), name=name, game=game)
             for name in dict.fromkeys([*names, context])
         }
+        for name, item in loaded.items():
+            if size is not None and (found := item.metadata.get("size", "compact")) != size:
+                raise CheckpointError(
+                    f"{encoder_path(game, name, directory)} holds an encoder of size {found!r}; the agent needs "
+                    f"{size!r}. Pre-train encoders of that size, or set encoder_size = {found!r}."
+                )
         encoders = {name: (item.encoder, item.standardisation) for name, item in loaded.items()}
         hashes = {name: item.content_hash for name, item in loaded.items()}
-        return cls(encoders, names=names, context=context, hashes=hashes, source="pretrained", dtype=dtype)
+        return cls(
+            encoders,
+            names=names,
+            context=context,
+            hashes=hashes,
+            source="pretrained",
+            dtype=dtype,
+            embeddings=embeddings,
+        )
 
     @classmethod
-    def random(
+    def random(  # noqa: PLR0913 - what a bank consists of
         cls,
         names: Sequence[str] = ("sr", "oke", "okk", "vos"),
         context: str = "ae",
@@ -112,6 +136,7 @@ class EncoderBank(nn.Module):
         calibration_frames: torch.Tensor,
         size: str = "compact",
         dtype: torch.dtype | None = None,
+        embeddings: str = "standardised",
     ) -> EncoderBank:
         """Build untrained encoders of the same architecture, the control for every claim about pre-training.
 
@@ -123,6 +148,7 @@ class EncoderBank(nn.Module):
                 set the statistics of batch normalisation and the standardisation.
             size: The architecture's size.
             dtype: As for the constructor.
+            embeddings: As for the constructor.
 
         Raises:
             ShapeError: The frames have another shape or type.
@@ -137,7 +163,9 @@ class EncoderBank(nn.Module):
             set_batch_norm_statistics(encoder, calibration_frames)
             encoders[name] = (encoder, measure_standardisation(encoder, calibration_frames))
         hashes = {name: _weights_hash(*pair) for name, pair in encoders.items()}
-        return cls(encoders, names=names, context=context, hashes=hashes, source="random", dtype=dtype)
+        return cls(
+            encoders, names=names, context=context, hashes=hashes, source="random", dtype=dtype, embeddings=embeddings
+        )
 
     @torch.inference_mode()
     def embed(self, stack: torch.Tensor, only: Sequence[str] | None = None) -> dict[str, torch.Tensor]:
@@ -162,6 +190,10 @@ class EncoderBank(nn.Module):
                 pixels[encoder.reads] = encoder_input(stack, encoder, self.dtype)
             embeddings[name] = _standardise(encoder(pixels[encoder.reads]), *self._affine[name])
         return embeddings
+
+    def trainable(self, name: str) -> tuple[Encoder, torch.Tensor, torch.Tensor]:
+        """Return a copy of an encoder that can be trained further, float32, with factor and shift of its embedding."""
+        return (copy.deepcopy(self._encoders[name]).float().requires_grad_(), *self._affine[name])
 
     def train(self, mode: bool = True) -> EncoderBank:
         """Stay in evaluation mode."""

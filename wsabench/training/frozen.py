@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,17 +48,26 @@ def prepare_bank(
         CheckpointError: A pre-trained encoder is missing, damaged or of another game.
         StorageError: The folder cannot be written.
     """
-    if spec.kind == "e2e" or spec.context is None:
+    if spec.kind == "e2e":
         return None
     folder = directory / "encoders"
+    load = functools.partial(
+        EncoderBank.load,
+        game,
+        spec.encoders,
+        spec.bank_context,
+        embeddings=spec.embeddings,
+        size=spec.encoder_size,
+    )
     if not all(encoder_path(game, name, folder).is_file() for name in spec.all_encoders):
         make_dir(folder)
         if spec.encoder_source == "random":
             _make_random(spec, game, train_seed, folder, make_envs)
         else:
-            EncoderBank.load(game, spec.encoders, spec.context, source)
+            load(source)
             _copy(spec, game, source, folder)
-    return EncoderBank.load(game, spec.encoders, spec.context, folder)
+    # Encoders that are trained further start in full precision.
+    return load(folder, torch.float32 if spec.tune_encoders else None)
 
 
 def _copy(spec: AgentSpec, game: str, source: Path | None, folder: Path) -> None:
@@ -74,11 +84,11 @@ def _copy(spec: AgentSpec, game: str, source: Path | None, folder: Path) -> None
 def _make_random(spec: AgentSpec, game: str, train_seed: int, folder: Path, make_envs: MakeEnvs) -> None:
     observations = random_play(game, train_seed, make_envs)
     for name in spec.all_encoders:
-        encoder = build_encoder(name, seeding.integer_seed(train_seed, "random-encoder", name))
+        encoder = build_encoder(name, seeding.integer_seed(train_seed, "random-encoder", name), spec.encoder_size)
         set_batch_norm_statistics(encoder, observations)
         standardisation = measure_standardisation(encoder, observations)
         meta = {"game": game, "source": "random", "seed": str(train_seed)}
-        save_encoder(encoder_path(game, name, folder), encoder, standardisation, meta)
+        save_encoder(encoder_path(game, name, folder), encoder, standardisation, meta, size=spec.encoder_size)
 
 
 def random_play(game: str, train_seed: int, make_envs: MakeEnvs) -> torch.Tensor:

@@ -109,8 +109,7 @@ def make_trainer(  # noqa: PLR0913 - what a run consists of
 ) -> Trainer:
     """Build network and trainer for lanes and encoders that exist already."""
     num_actions = int(envs.single_action_space.n)
-    shapes = None if bank is None else bank.shapes
-    model = build_agent(spec, num_actions, shapes, seeding.integer_seed(train_seed, "weights"))
+    model = build_agent(spec, num_actions, seed=seeding.integer_seed(train_seed, "weights"), bank=bank)
     hashes = {} if bank is None else {name: bank.hashes[name] for name in spec.all_encoders}
     job = TrainingJob(
         spec=spec, preset=preset, game=game, train_seed=train_seed, num_actions=num_actions, encoder_hashes=hashes

@@ -1,10 +1,37 @@
-"""Fusions: modules that combine embeddings of frozen encoders into one feature; one file each."""
+"""Fusions: modules that combine embeddings of encoders into one feature; one file each."""
 
 from wsabench.agents.fusions.adapted import AdaptedFusion
-from wsabench.agents.fusions.base import Fused, Fusion
+from wsabench.agents.fusions.base import Fused, Fusion, Shapes
+from wsabench.agents.fusions.cnn import Convolution
+from wsabench.agents.fusions.dpa import DotProductAttention
+from wsabench.agents.fusions.fix import FixedSizeConcatenation
+from wsabench.agents.fusions.lin import Concatenation
+from wsabench.agents.fusions.mix import Mixture
+from wsabench.agents.fusions.res import Reservoir
 from wsabench.agents.fusions.wsa import WeightSharingAttention
 
-FUSIONS: dict[str, type[Fusion]] = {"wsa": WeightSharingAttention}
+FUSIONS: dict[str, type[Fusion]] = {
+    "wsa": WeightSharingAttention,
+    "dpa": DotProductAttention,
+    "lin": Concatenation,
+    "fix": FixedSizeConcatenation,
+    "cnn": Convolution,
+    "mix": Mixture,
+    "res": Reservoir,
+}
 """Fusions by name, the `kind` of an agent's specification."""
 
-__all__ = ["FUSIONS", "AdaptedFusion", "Fused", "Fusion", "WeightSharingAttention"]
+__all__ = [
+    "FUSIONS",
+    "AdaptedFusion",
+    "Concatenation",
+    "Convolution",
+    "DotProductAttention",
+    "FixedSizeConcatenation",
+    "Fused",
+    "Fusion",
+    "Mixture",
+    "Reservoir",
+    "Shapes",
+    "WeightSharingAttention",
+]

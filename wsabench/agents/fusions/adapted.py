@@ -7,12 +7,14 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from wsabench.agents.adapters import LinearAdapter, MapAdapter
-from wsabench.agents.fusions.base import Fused, Fusion
-from wsabench.agents.network import AS_TRAINED, Lineup
+from wsabench.agents.adapters import make_adapter
+from wsabench.agents.fusions.base import Fused, Fusion, Shapes
+from wsabench.agents.grouping import Adapters, make_adapters
+from wsabench.agents.network import AS_TRAINED, Initialiser, Lineup
 from wsabench.agents.newcomer import NewcomerAdapter
+from wsabench.agents.spec import AgentSpec
 
 
 class AdaptedFusion(Fusion):
@@ -24,7 +26,14 @@ class AdaptedFusion(Fusion):
     """
 
     names: tuple[str, ...]
-    adapters: nn.ModuleDict
+    adapters: Adapters
+
+    def __init__(self, spec: AgentSpec, shapes: Shapes, make: Initialiser) -> None:
+        """Build the adapters."""
+        super().__init__(spec, shapes, make)
+        self.names = spec.encoders
+        fused = {name: tuple(shapes[name]) for name in spec.encoders}
+        self.adapters = make_adapters(fused, lambda shape: make_adapter(shape, spec, make))
 
     @abc.abstractmethod
     def combine(self, adapted: Tensor, embeddings: Mapping[str, Tensor], mask: Tensor | None) -> Fused:
@@ -41,7 +50,9 @@ class AdaptedFusion(Fusion):
 
     def forward(self, embeddings: Mapping[str, Tensor], lineup: Lineup = AS_TRAINED) -> Fused:
         """Combine; see `Fusion.forward`."""
-        adapted = torch.stack([self.adapters[name](embeddings[name]) for name in self.names], dim=1)
+        self.check_lineup(lineup)
+        by_name = self.adapters(embeddings)
+        adapted = torch.stack([by_name[name] for name in self.names], dim=1)
         if lineup.newcomers:
             joined = [newcomer.adapter(embeddings[newcomer.name]) for newcomer in lineup.newcomers]
             adapted = torch.cat([adapted, torch.stack(joined, dim=1).to(adapted.dtype)], dim=1)
@@ -56,6 +67,5 @@ class AdaptedFusion(Fusion):
 
     def newcomer_adapter(self, shape: tuple[int, ...]) -> NewcomerAdapter:
         """Return the mean of the trained adapters for embeddings of `shape`."""
-        others = [self.adapters[name] for name in self.names]
-        layers = [other.last for other in others if isinstance(other, LinearAdapter | MapAdapter)]
+        layers = [self.adapters[name].last for name in self.names]
         return NewcomerAdapter(layers, math.prod(shape))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from wsabench.agents.network import AS_TRAINED, Initialiser, Lineup
 from wsabench.agents.spec import AgentSpec
+from wsabench.errors import SpecError
 from wsabench.types import FusionChange
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -26,11 +27,13 @@ class Fused(NamedTuple):
 
 
 class Fusion(nn.Module, abc.ABC):
-    """Combines standardised embeddings; the embeddings' encoders are frozen and not part of it."""
+    """Combines embeddings; the embeddings' encoders are not part of it."""
 
     feature_size: int
     allows: frozenset[FusionChange] = frozenset()
-    """What this fusion can express of a lineup; nothing else is asked of it."""
+    """What this fusion can express of a lineup; anything else is refused."""
+    has_weights: bool = False
+    """Whether it weighs encoders."""
 
     @abc.abstractmethod
     def __init__(self, spec: AgentSpec, shapes: Shapes, make: Initialiser) -> None:
@@ -44,6 +47,9 @@ class Fusion(nn.Module, abc.ABC):
         Args:
             embeddings: By encoder, the context and newcomers included, each (N, *shape).
             lineup: Which encoders take part and where they stand.
+
+        Raises:
+            SpecError: The fusion cannot express the lineup.
         """
 
     def newcomer_adapter(self, shape: tuple[int, ...]) -> nn.Module:
@@ -56,3 +62,24 @@ class Fusion(nn.Module, abc.ABC):
             NotImplementedError: The fusion takes no newcomers.
         """
         raise NotImplementedError(f"{type(self).__name__} takes no newcomers, so none of shape {shape}")
+
+    def scoring_layer(self) -> nn.Parameter | None:
+        """Return the weight of the trainable layer that scores encoders; None without."""
+        return None
+
+    def check_lineup(self, lineup: Lineup) -> None:
+        """Refuse what the fusion cannot express; ignoring it would run the agent as trained.
+
+        Raises:
+            SpecError: There is such a thing.
+        """
+        asked: set[FusionChange] = set()
+        if "mask" not in self.allows and lineup.mask is not None and not bool(lineup.mask.all()):
+            asked.add("mask")
+        asked |= {"order"} if lineup.order is not None else set()
+        asked |= {"newcomers"} if lineup.newcomers else set()
+        if wrong := sorted(asked - self.allows):
+            able = ", ".join(sorted(self.allows)) or "none of mask, order, newcomers"
+            raise SpecError(
+                f"{type(self).__name__} was asked for {', '.join(wrong)}, which it cannot express. Allowed: {able}."
+            )

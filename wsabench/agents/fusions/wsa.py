@@ -2,68 +2,61 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
-from wsabench.agents.adapters import LinearAdapter, make_adapter
-from wsabench.agents.fusions.adapted import AdaptedFusion
-from wsabench.agents.fusions.base import Fused, Shapes
+from wsabench.agents.fusions.attending import AttendingFusion
+from wsabench.agents.fusions.base import Shapes
 from wsabench.agents.network import Initialiser
 from wsabench.agents.spec import AgentSpec
 
 _ACTIVATIONS: dict[str, nn.Module] = {"relu": nn.ReLU(), "leaky_relu": nn.LeakyReLU(0.2), "none": nn.Identity()}
 
 
-class WeightSharingAttention(AdaptedFusion):
+class WeightSharingAttention(AttendingFusion):
     """Scores a_i = f(Linear([c; s_i])) of adapted embeddings s_i and adapted context c; the feature is sum_i w_i s_i.
 
     Because all encoders share the scoring layer, any of them can be left out by masking its score. f is the ReLU in the
     paper; when all its inputs are negative no gradient comes back and the weights stay uniform. Without any f the
     context cancels in the softmax. The leaky ReLU (slope 0.2, as in graph attention) has neither fault.
 
+    Ablations: weights that are always uniform (no scoring layer, no context), a scoring layer that is never trained,
+    and one scoring layer for each place, which no newcomer has.
+
     References:
         Piccoli et al. 2026, "Combining Pre-Trained Models for Enhanced Feature Representation in Reinforcement
         Learning"; Velickovic et al. 2018, "Graph attention networks", eq. 3 (the leaky ReLU).
     """
 
-    allows = frozenset({"mask", "order", "newcomers"})
-
     def __init__(self, spec: AgentSpec, shapes: Shapes, make: Initialiser) -> None:
         super().__init__(spec, shapes, make)
-        if spec.context is None:
-            raise ValueError("wsa needs a context encoder")
-        self.feature_size = spec.width
-        self.names = spec.encoders
-        self._context = spec.context
         self._activation = _ACTIVATIONS[spec.score_activation]
-        self.adapters = nn.ModuleDict(
-            {
-                name: make_adapter(shapes[name], spec.width, spec.adapter_channels, spec.adapter_cells, make)
-                for name in spec.encoders
-            }
-        )
-        self.context = LinearAdapter(math.prod(shapes[spec.context]), spec.width, make)
-        self.score = make.linear(2 * spec.width, 1, gain=1.0)
+        if spec.score_layer == "per_encoder":
+            self.allows = frozenset({"mask", "order"})
+        if spec.attention == "uniform":
+            return
+        rows = len(spec.encoders) if spec.score_layer == "per_encoder" else 1
+        self.score = make.linear(2 * spec.width, rows, gain=1.0)
+        if spec.attention == "random":
+            _freeze(self.score)
 
-    def combine(self, adapted: Tensor, embeddings: Mapping[str, Tensor], mask: Tensor | None) -> Fused:
-        """Combine; see `AdaptedFusion.combine`. The weights of masked encoders are exactly 0."""
-        context = self.context(embeddings[self._context])
-        scores = self._scores(context, adapted)
-        if mask is not None:
-            scores = scores.masked_fill(~mask, -torch.inf)
-        weights = scores.softmax(dim=1)
-        # A plain product and sum: a batched matrix product would round by batch size.
-        feature = (weights[:, :, None] * adapted.float()).sum(dim=1)
-        return Fused(feature, weights)
+    def scoring_layer(self) -> nn.Parameter | None:
+        """Return the scoring layer's weight, if it learns."""
+        weight = self.score.weight if "score" in self._modules else None
+        return weight if isinstance(weight, nn.Parameter) else None
 
-    def _scores(self, context: Tensor, adapted: Tensor) -> Tensor:
-        """Return scores (N, num_encoders), float32; Linear([c; s]) in its two halves, which saves copies of c."""
-        weight_c, weight_s = self.score.weight[0].chunk(2)
-        with torch.autocast("cpu", enabled=False):
-            from_context = (context.float() * weight_c).sum(dim=1, keepdim=True)
+    def scores(self, context: Tensor, adapted: Tensor) -> Tensor:
+        """Return scores; Linear([c; s]) in its two halves, which saves copies of c."""
+        weight_c, weight_s = self.score.weight.chunk(2, dim=1)
+        with torch.autocast(adapted.device.type, enabled=False):
+            from_context = (context.float()[:, None] * weight_c).sum(dim=2)
             from_encoders = (adapted.float() * weight_s).sum(dim=2)
             scores = from_context + from_encoders + self.score.bias
         return self._activation(scores)
+
+
+def _freeze(layer: nn.Linear) -> None:
+    """Turn a layer's parameters into buffers: stored with the agent, but nothing that an optimiser sees."""
+    for name, value in list(layer.named_parameters()):
+        delattr(layer, name)
+        layer.register_buffer(name, value.detach())

@@ -1,0 +1,86 @@
+"""Adapters: what embeddings of any shape become."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsabench.agents.adapters import (
+    LinearAdapter,
+    MapAdapter,
+    exact_reduction,
+    make_adapter,
+    make_reducer,
+    plan_reduction,
+    reduction,
+)
+from wsabench.agents.network import Initialiser
+from wsabench.agents.spec import AgentSpec
+
+
+def spec(style: Any = "paper", cells: int = 16, channels: int = 16) -> AgentSpec:
+    return AgentSpec(
+        name="x", kind="fix", preset="p", width=8, encoders=("e",), adapter_style=style, adapter_cells=cells,
+        adapter_channels=channels,
+    )  # fmt: skip
+
+
+@given(st.integers(1, 200), st.integers(1, 40))
+def test_the_papers_reduction_is_exact_and_sees_every_pixel(size: int, cells: int) -> None:
+    kernel, stride = exact_reduction(size, cells)
+    assert (size - kernel) // stride + 1 == min(size, cells)
+    assert kernel >= stride
+    assert size - (kernel + stride * (min(size, cells) - 1)) < stride
+
+
+@given(st.integers(1, 200), st.integers(1, 40))
+def test_the_compact_reduction_comes_to_the_cells(size: int, cells: int) -> None:
+    kernel, stride = reduction(size, cells)
+    assert (size - kernel) // stride + 1 == min(size, cells)
+
+
+# The first three are the published ones.
+@pytest.mark.parametrize(
+    ("shape", "channels", "kernel", "stride"),
+    [
+        ((128, 21, 21), 32, (6, 6), (1, 1)),
+        ((4, 21, 21), 16, (6, 6), (1, 1)),
+        ((20, 84, 84), 16, (5, 5), (5, 5)),
+        ((80, 42, 42), 20, (11, 11), (2, 2)),
+        ((1280, 40, 17), 32, (9, 2), (2, 1)),
+        ((8, 30, 5), 16, (15, 1), (1, 1)),
+    ],
+)
+def test_the_papers_adapters_follow_one_rule(shape: Any, channels: int, kernel: Any, stride: Any) -> None:
+    assert plan_reduction(shape, spec()) == (True, channels, kernel, stride)
+
+
+@pytest.mark.parametrize("shape", [(512,), (64, 16, 16), (1280, 2, 2), (32, 10, 16)])
+def test_what_is_small_enough_stays_as_it_is(shape: Any) -> None:
+    make = Initialiser(None)
+    assert plan_reduction(shape, spec()) is None
+    assert make_reducer(shape, spec(), make) is None
+    adapter = make_adapter(shape, spec(), make)
+    assert isinstance(adapter, LinearAdapter)
+    assert adapter(torch.zeros(3, *shape)).shape == (3, 8)
+
+
+@pytest.mark.parametrize("style", ["compact", "paper"])
+@pytest.mark.parametrize("shape", [(3, 21, 21), (20, 84, 84), (7, 30, 18), (1, 17, 40), (200, 19, 19)])
+def test_maps_of_any_shape_become_small_maps_and_vectors(style: Any, shape: Any) -> None:
+    reducer = make_reducer(shape, spec(style, cells=8, channels=4), Initialiser(0))
+    assert reducer is not None
+    small = reducer(torch.ones(2, *shape))
+    assert small.shape[1:] == reducer.shape == (reducer.convolution.out_channels, 8, 8)
+    adapter = make_adapter(shape, spec(style, cells=8, channels=4), Initialiser(0))
+    assert isinstance(adapter, MapAdapter)
+    assert adapter(torch.ones(2, *shape)).shape == (2, 8)
+    assert torch.equal(adapter.shrink(torch.ones(2, *shape)), small)
+
+
+def test_compact_adapters_shrink_even_small_maps() -> None:
+    assert plan_reduction((32, 10, 10), spec("compact", cells=10, channels=12)) == (False, 12, (1, 1), (1, 1))

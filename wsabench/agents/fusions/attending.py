@@ -1,0 +1,63 @@
+"""Fusions that weigh adapted embeddings by their scores against an adapted context."""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from wsabench.agents.adapters import LinearAdapter, make_adapter
+from wsabench.agents.fusions.adapted import AdaptedFusion
+from wsabench.agents.fusions.base import Fused, Shapes
+from wsabench.agents.network import Initialiser
+from wsabench.agents.spec import AgentSpec
+
+
+class AttendingFusion(AdaptedFusion):
+    """The softmax of scores weighs the encoders; the feature is the weighted sum. Scoring is the subclass's."""
+
+    allows = frozenset({"mask", "order", "newcomers"})
+    has_weights = True
+
+    def __init__(self, spec: AgentSpec, shapes: Shapes, make: Initialiser) -> None:
+        """Build adapters, that of the context last; none for the context where all weights are the same.
+
+        In adapter style `compact` a context that is a map is flattened as it is, in style `paper` shrunk like others.
+        """
+        super().__init__(spec, shapes, make)
+        self.feature_size = spec.width
+        self._context = spec.context if spec.needs_context else None
+        if self._context is not None:
+            shape = tuple(shapes[self._context])
+            plain = spec.adapter_style == "compact"
+            self.context = (
+                LinearAdapter(math.prod(shape), spec.width, make) if plain else make_adapter(shape, spec, make)
+            )
+
+    @abc.abstractmethod
+    def scores(self, context: Tensor, adapted: Tensor) -> Tensor:
+        """Score places.
+
+        Args:
+            context: Adapted, shape (N, width).
+            adapted: What stands in each place, shape (N, num_places, width).
+
+        Returns:
+            Shape (N, num_places), float32.
+        """
+
+    def combine(self, adapted: Tensor, embeddings: Mapping[str, Tensor], mask: Tensor | None) -> Fused:
+        """Combine; see `AdaptedFusion.combine`. The weights of masked encoders are exactly 0."""
+        if self._context is None:
+            scores = adapted.new_zeros(adapted.shape[:2], dtype=torch.float32)
+        else:
+            scores = self.scores(self.context(embeddings[self._context]), adapted)
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        weights = scores.softmax(dim=1)
+        # A plain product and sum: a batched matrix product would round by batch size.
+        feature = (weights[:, :, None] * adapted.float()).sum(dim=1)
+        return Fused(feature, weights)

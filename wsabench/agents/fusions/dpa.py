@@ -1,0 +1,27 @@
+"""Scaled dot-product attention with the context as the query."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from wsabench.agents.fusions.attending import AttendingFusion
+
+
+class DotProductAttention(AttendingFusion):
+    """Scores a_i = c . s_i / sqrt(d) of adapted embeddings s_i and adapted context c of size d.
+
+    The adapted context is the query, the adapted embeddings are keys and values alike: the number of parameters that is
+    published leaves no room for further projections.
+
+    References:
+        Vaswani et al. 2017, "Attention is all you need", eq. 1; Piccoli et al. 2026 for its use here.
+    """
+
+    def scores(self, context: Tensor, adapted: Tensor) -> Tensor:
+        """Return the scaled products."""
+        with torch.autocast(adapted.device.type, enabled=False):
+            products = (context.float()[:, None] * adapted.float()).sum(dim=2)
+            return products / math.sqrt(adapted.shape[2])
