@@ -63,7 +63,11 @@ def play(lane: Lane, num_steps: int, seed: int = 5):
 def three_lanes():
     """Lanes that supply inputs, that supply none, and that play in colour; reused with other perturbations."""
     clean, protocol = compile_perturbation("clean", "breakout"), Protocol(max_frames=60, noop_max=4)
-    return Lane(clean, protocol, inputs=BOTH), Lane(clean, protocol), Lane(clean, protocol.with_changes(grayscale=False))
+    return (
+        Lane(clean, protocol, inputs=BOTH),
+        Lane(clean, protocol),
+        Lane(clean, protocol.with_changes(grayscale=False)),
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

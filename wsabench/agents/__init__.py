@@ -7,8 +7,8 @@ from wsabench.agents.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from wsabench.agents.foreign import WrappedPolicy, load_policy, wrap_policy
-from wsabench.agents.loading import AGENT_FILE, AgentEntry, list_agents, load_agent, load_bank
+from wsabench.agents.foreign import WrappedPolicy, load_policy, stated_inputs, wrap_policy
+from wsabench.agents.loading import AGENT_FILE, AgentEntry, list_agents, load_agent, load_bank, open_bank
 from wsabench.agents.network import ActorCritic, Features, Output, half_precision
 from wsabench.agents.policy import AgentPolicy, AttendedActions, AttentionPolicy
 from wsabench.agents.spec import AgentSpec, list_specs, load_spec
@@ -34,7 +34,9 @@ __all__ = [
     "load_bank",
     "load_policy",
     "load_spec",
+    "open_bank",
     "read_checkpoint",
     "save_checkpoint",
+    "stated_inputs",
     "wrap_policy",
 ]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from wsabench.agents.building import build_agent
 from wsabench.agents.checkpoint import AgentMeta, fill_network, read_checkpoint
 from wsabench.agents.policy import BATCH_SIZE, AgentPolicy, AttentionPolicy
+from wsabench.agents.spec import AgentSpec
 from wsabench.encoders import EncoderBank
 from wsabench.errors import CheckpointError, SpecError, unknown_name
 from wsabench.protocol import ActionSelection
@@ -88,7 +89,7 @@ def load_bank(meta: AgentMeta, path: Path) -> EncoderBank:
     """
     beside = path.parent / "encoders"
     directory = beside if beside.is_dir() else data_dir("baselines") / meta.game / "encoders"
-    bank = EncoderBank.load(meta.game, meta.spec.encoders, meta.spec.context or "", directory)
+    bank = open_bank(meta.spec, meta.game, directory)
     for name, wanted in meta.encoder_hashes.items():
         if bank.hashes.get(name) != wanted:
             raise CheckpointError(
@@ -96,6 +97,21 @@ def load_bank(meta: AgentMeta, path: Path) -> EncoderBank:
                 f"was used, {str(bank.hashes.get(name))[:12]}... is there. Restore that encoder, or train again."
             )
     return bank
+
+
+def open_bank(spec: AgentSpec, game: str, directory: Path | None = None) -> EncoderBank:
+    """Load the encoders of an agent as it uses them.
+
+    Args:
+        spec: The agent, not end-to-end.
+        game: The game's id.
+        directory: Folder of encoder files; None: the shipped ones.
+
+    Raises:
+        CheckpointError: One is missing or damaged.
+        SpecError: The package of one is missing.
+    """
+    return EncoderBank.load(game, spec.encoders, spec.context or spec.encoders[0], directory)
 
 
 def _find(agent: str | Path, game: str | None, train_seed: int) -> Path:

@@ -124,7 +124,11 @@ def lay_out(num_lanes: int, protocol: Protocol, memory: Any = None, inputs: Sequ
         offset += _padded(dtype, full_shape)
     num_state = len(_STATE_DTYPES)
     actions, observations, rewards, terminated, truncated = arrays[:5]
-    state, last, further = arrays[5 : 5 + num_state], arrays[5 + num_state : 6 + 2 * num_state], arrays[6 + 2 * num_state :]
+    state, last, further = (
+        arrays[5 : 5 + num_state],
+        arrays[5 + num_state : 6 + 2 * num_state],
+        arrays[6 + 2 * num_state :],
+    )
     return LaneArrays(
         actions,
         observations,

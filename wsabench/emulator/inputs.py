@@ -39,8 +39,8 @@ class FurtherInputs:
     `rgb84` is what a lane in colour (`grayscale=False`) of the same seed shows as its newest frame, channels first: the
     maximum of two frames, each through the perturbation's colours, then the image operators on RGB, then the area
     resize. The operators start with the same draws as those of the observation, so what is drawn for a frame as a whole
-    (a delay, a freeze, an offset, a block's place, a line of motion, a fog) is the same in both; noise is drawn for each
-    channel of a pixel and so cannot be. `ram` is the memory after the step: no change of the picture reaches it.
+    (a delay, a freeze, an offset, a block's place, a line of motion, a fog) is the same in both; noise is drawn for
+    each channel of a pixel and so cannot be. `ram` is the memory after the step: no change of the picture reaches it.
 
     Attributes:
         arrays: Live arrays by name, uint8, shapes as in `INPUT_SHAPES`: copy them to keep them.
@@ -58,7 +58,9 @@ class FurtherInputs:
             UnknownNameError: There is no such input.
         """
         wanted = check_inputs(names)
-        self.arrays = {name: np.zeros(INPUT_SHAPES[name], np.uint8) if arrays is None else arrays[name] for name in wanted}
+        self.arrays = {
+            name: np.zeros(INPUT_SHAPES[name], np.uint8) if arrays is None else arrays[name] for name in wanted
+        }
         self._colors = ColorFrames(*screen_dims, SIDE) if "rgb84" in wanted else None
         self._newest = np.zeros((1, SIDE, SIDE, 3), np.uint8)
         self._images: list[ImageState] = []
@@ -72,8 +74,9 @@ class FurtherInputs:
         for placed in perturbation.images if self._colors else ():
             if getattr(placed.stage, "luminance_only", False):
                 raise SpecError(
-                    f"The perturbation {perturbation.name!r} changes luminance frames only ({type(placed.stage).__name__}"
-                    "), and an encoder reads rgb84. Leave the perturbation out, or choose encoders that read luminance."
+                    f"The perturbation {perturbation.name!r} changes luminance frames only "
+                    f"({type(placed.stage).__name__}), and an encoder reads rgb84. Leave the perturbation "
+                    "out, or choose encoders that read luminance."
                 )
 
     def start(self, perturbation: CompiledPerturbation, generator_at: Callable[[int], np.random.Generator]) -> None:

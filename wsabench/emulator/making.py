@@ -12,7 +12,7 @@ from wsabench.perturb import Perturbation
 from wsabench.protocol import Protocol
 
 
-def make(  # noqa: PLR0913  (the public contract)
+def make(
     game: str,
     perturbation: str | Perturbation = "clean",
     seed: int | None = None,

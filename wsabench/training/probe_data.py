@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from wsabench import seeding
 from wsabench.errors import SpecError
+from wsabench.games import decode
 from wsabench.training.frames import FrameStore
 
 FEW_VALUES = 8
@@ -111,25 +112,6 @@ def split_by_episode(episodes: npt.NDArray[np.int32], seed: int) -> dict[str, np
     bounds = np.cumsum([round(share * len(names)) for share in list(SHARES.values())[:-1]])
     chosen = zip(SHARES, np.split(order, bounds), strict=True)
     return {part: np.flatnonzero(np.isin(episodes, group)) for part, group in chosen}
-
-
-def decode(ram_byte: npt.NDArray[np.uint8], encoding: str) -> npt.NDArray[np.float64]:
-    """Return the numbers that bytes stand for, float64, same shape.
-
-    Args:
-        ram_byte: Bytes of one address.
-        encoding: As in the RAM map: `signed`, `bcd`, `bit N`, `bitfield` (its number of set bits), all else as it is.
-    """
-    word = encoding.split(" ")[0].casefold()
-    if word == "signed":
-        return ram_byte.view(np.int8).astype(np.float64)
-    if word == "bcd":
-        return ((ram_byte >> 4) * 10.0 + (ram_byte & 15)).astype(np.float64)
-    if word == "bit":
-        return ((ram_byte >> int(encoding.split(" ")[1])) & 1).astype(np.float64)
-    if word == "bitfield":
-        return np.bitwise_count(ram_byte).astype(np.float64)
-    return ram_byte.astype(np.float64)
 
 
 def probe_targets(variables: Mapping[str, RamVariable], samples: ProbeSamples) -> tuple[list[ProbeTarget], list[str]]:
