@@ -43,7 +43,7 @@ class EncoderBank(nn.Module):
         hashes: SHA-256 of every encoder's file (of its weights, for random ones).
         source: `pretrained` or `random`.
         dtype: In which the encoders compute, but for those that need float32.
-        standardise: Whether embeddings are standardised; otherwise they are as the encoders give them.
+        embeddings: `standardised`, or `raw`: as the encoders give them.
         required_inputs: The further inputs that the encoders read (`rgb84`, `ram`), in the order of `INPUT_SHAPES`.
     """
 
@@ -56,7 +56,7 @@ class EncoderBank(nn.Module):
         hashes: Mapping[str, str],
         source: str,
         dtype: torch.dtype | None = None,
-        standardise: bool = True,
+        embeddings: str = "standardised",
     ) -> None:
         """Prepare encoders for inference.
 
@@ -67,16 +67,18 @@ class EncoderBank(nn.Module):
             hashes: Hash of every encoder.
             source: `pretrained` or `random`.
             dtype: torch.bfloat16 or torch.float32; None: the faster one on this machine.
-            standardise: Whether to standardise embeddings.
+            embeddings: `standardised`, or `raw`: as the encoders give them.
 
         Raises:
-            SpecError: No encoder is named, or one twice.
+            SpecError: No encoder is named, or one twice, or `embeddings` is something else.
         """
         super().__init__()
         _check_names(names)
+        if embeddings not in ("standardised", "raw"):
+            raise SpecError(f"embeddings is {embeddings!r}. Allowed: standardised, raw.")
         self.names, self.context, self.source = tuple(names), context, source
         self.dtype = dtype or (torch.bfloat16 if half_precision_is_fast() else torch.float32)
-        self.standardise = standardise
+        self.embeddings = embeddings
         self.hashes = dict(hashes)
         self.shapes = {name: encoder.shape for name, (encoder, _) in encoders.items()}
         self._encoders = {name: _inference_copy(encoder, self.dtype) for name, (encoder, _) in encoders.items()}
@@ -94,7 +96,7 @@ class EncoderBank(nn.Module):
         dtype: torch.dtype | None = None,
         *,
         size: str | None = None,
-        standardise: bool = True,
+        embeddings: str = "standardised",
         calibration: Calibration | None = None,
     ) -> EncoderBank:
         """Read encoders: pre-trained ones, and those that come with their weights.
@@ -106,7 +108,7 @@ class EncoderBank(nn.Module):
             directory: Folder with `NAME.safetensors`; None: the shipped baselines.
             dtype: As for the constructor.
             size: The size that the pre-trained ones must have; None: any.
-            standardise: As for the constructor.
+            embeddings: As for the constructor.
             calibration: What encoders that come with their weights are measured on where the folder has no
                 standardisation of them; None: they are refused then.
 
@@ -128,7 +130,7 @@ class EncoderBank(nn.Module):
             hashes=hashes,
             source="pretrained",
             dtype=dtype,
-            standardise=standardise,
+            embeddings=embeddings,
         )
 
     @classmethod
@@ -141,7 +143,7 @@ class EncoderBank(nn.Module):
         calibration_frames: torch.Tensor,
         size: str = "compact",
         dtype: torch.dtype | None = None,
-        standardise: bool = True,
+        embeddings: str = "standardised",
         game: str = "",
         calibration_inputs: InputTensors | None = None,
     ) -> EncoderBank:
@@ -155,7 +157,7 @@ class EncoderBank(nn.Module):
                 set the statistics of batch normalisation and the standardisation.
             size: The architecture's size.
             dtype: As for the constructor.
-            standardise: As for the constructor.
+            embeddings: As for the constructor.
             game: The game's id, for encoders that depend on it.
             calibration_inputs: Further inputs of the same steps, for encoders that read them.
 
@@ -179,7 +181,7 @@ class EncoderBank(nn.Module):
             hashes=hashes,
             source="random",
             dtype=dtype,
-            standardise=standardise,
+            embeddings=embeddings,
         )
 
     @torch.inference_mode()
@@ -201,7 +203,7 @@ class EncoderBank(nn.Module):
         """
         check_stack(stack)
         pixels: dict[tuple[str, torch.dtype], torch.Tensor] = {}
-        embeddings = {}
+        found = {}
         for name in only or self._encoders:
             encoder = self._encoders[name]
             dtype = _dtype_of(encoder, self.dtype)
@@ -209,8 +211,10 @@ class EncoderBank(nn.Module):
             if key not in pixels:
                 pixels[key] = encoder_input(stack, encoder, dtype, inputs)
             embedding = encoder(pixels[key])
-            embeddings[name] = _standardised(embedding, *self._affine[name]) if self.standardise else _raw(embedding)
-        return embeddings
+            found[name] = (
+                _standardised(embedding, *self._affine[name]) if self.embeddings == "standardised" else _raw(embedding)
+            )
+        return found
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
         """Move the encoders, which are no submodules because they are no part of the agent's state."""

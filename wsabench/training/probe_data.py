@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
@@ -13,6 +13,8 @@ from wsabench import seeding
 from wsabench.errors import SpecError
 from wsabench.games import decode
 from wsabench.training.frames import FrameStore
+from wsabench.training.probe_inputs import stored_inputs
+from wsabench.types import Inputs
 
 FEW_VALUES = 8
 """Variables with up to this many values are classified (logistic probe), others regressed (ridge probe)."""
@@ -64,20 +66,23 @@ class ProbeSamples:
         stacks: Observations, uint8, shape (N, 4, 84, 84).
         ram: Memory, uint8, shape (N, 128).
         parts: For `train`, `validation` and `test` the rows, int64; no episode is in two of them.
+        inputs: What encoders read beside observations, by name, uint8, N rows each.
     """
 
     stacks: npt.NDArray[np.uint8]
     ram: npt.NDArray[np.uint8]
     parts: Mapping[str, npt.NDArray[np.int64]]
+    inputs: Inputs = field(default_factory=dict)
 
 
-def draw_samples(store: FrameStore, num_samples: int, seed: int) -> ProbeSamples:
+def draw_samples(store: FrameStore, num_samples: int, seed: int, inputs: Sequence[str] = ()) -> ProbeSamples:
     """Take evenly spaced steps of a store and split them by episode.
 
     Args:
         store: Frames that pre-training has not seen.
         num_samples: Number of steps.
         seed: Fixes which episode goes to which part.
+        inputs: What encoders read beside observations: `rgb84`, `ram`.
 
     Raises:
         SpecError: The store has fewer steps, or fewer than ten episodes.
@@ -89,7 +94,7 @@ def draw_samples(store: FrameStore, num_samples: int, seed: int) -> ProbeSamples
         )
     index = positions[np.linspace(0, len(positions) - 1, num_samples).astype(np.int64)]
     parts = split_by_episode(store.episodes[index], seed)
-    return ProbeSamples(store.stacks(index), store.ram[index], parts)
+    return ProbeSamples(store.stacks(index), store.ram[index], parts, stored_inputs(store, index, inputs))
 
 
 def split_by_episode(episodes: npt.NDArray[np.int32], seed: int) -> dict[str, npt.NDArray[np.int64]]:
