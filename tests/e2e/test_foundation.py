@@ -1,4 +1,4 @@
-"""Foundation models through the whole bench: a short training, an evaluation, a probe. Skipped without their packages."""
+"""Foundation models through the whole bench: a short training, an evaluation, a probe; skipped without packages."""
 
 from __future__ import annotations
 

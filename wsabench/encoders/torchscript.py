@@ -53,7 +53,7 @@ def save_torchscript(module: torch.nn.Module, path: Path, *, reads: Reads) -> No
     if reads not in get_args(Reads):
         raise SpecError(f"An encoder reads {reads!r}. Allowed: {', '.join(get_args(Reads))}.")
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch means to replace TorchScript
         traced = torch.jit.trace(module.eval(), _example(reads, 2))
         with atomic_path(path) as temporary:
             torch.jit.save(traced, str(temporary), _extra_files={METADATA: json.dumps({"reads": reads})})
