@@ -14,6 +14,7 @@ from wsabench.encoders import Encoder, EncoderBank, measure_standardisation
 from wsabench.encoders.ram_text import RamText
 from wsabench.errors import ShapeError, SpecError, UnknownNameError
 from wsabench.evaluation.lanes import EpisodeLanes
+from wsabench.evaluation.recording import record_episode
 from wsabench.evaluation.rollout import EpisodeTask, Handout, play
 from wsabench.games import Game, RamVariable, decode, load_game
 from wsabench.protocol import Protocol
@@ -173,6 +174,11 @@ def test_a_foreign_policy_states_what_it_reads_and_evaluation_supplies_it():
     assert len(ends) == 2
     assert all(seen.shape == (3, 128) for seen in policy.seen)
     assert np.array_equal(lanes.inputs["ram"][0], lanes._lanes[0].ram())  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def test_a_recording_supplies_inputs():
+    recording = record_episode(RamReader(), "breakout", max_steps=3)
+    assert recording.length == 3
 
 
 def test_a_foreign_policy_that_asks_for_something_else_is_refused():
