@@ -137,8 +137,10 @@ def test_the_vector_environment_delivers_inputs_of_all_lanes(num_workers):
             assert infos[name].shape == shape
             assert infos[f"_{name}"].all()
             assert np.array_equal(infos[name], np.stack([lane.inputs[name] for lane in lanes])), (step, name)
+        before, copy = infos["ram"], infos["ram"].copy()
         chosen = actions.integers(4, size=3)
         infos = envs.step(chosen)[4]
+        assert np.array_equal(before, copy)  # what was told does not change afterwards
         for row, lane in enumerate(lanes):
             lane.step(int(chosen[row]))
             if lane.terminated or lane.truncated:
