@@ -171,7 +171,7 @@ def test_a_file_called_like_one_of_our_encoders_must_be_it(files):
     with pytest.raises(CheckpointError, match="holds game 'pong', not 'breakout'"):
         find_encoder("breakout", "sr", files)
     assert find_encoder("breakout", "my_sr", files).metadata["game"] == "pong"
-    with pytest.raises(CheckpointError, match="holds size 'compact', not 'paper'"):
+    with pytest.raises(CheckpointError, match=r"holds an encoder of size 'compact'; 'paper' is needed"):
         find_encoder("pong", "sr", files, size="paper")
 
 

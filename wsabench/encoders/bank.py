@@ -84,7 +84,10 @@ class EncoderBank(nn.Module):
         self._encoders = {name: _inference_copy(encoder, self.dtype) for name, (encoder, _) in encoders.items()}
         reads = {encoder.reads for encoder in self._encoders.values()}
         self.required_inputs = tuple(name for name in INPUT_SHAPES if name in reads)
-        self._affine = {name: _affine(standardisation) for name, (_, standardisation) in encoders.items()}
+        self._affine = {
+            name: _affine(standardisation) if embeddings == "standardised" else (torch.ones(()), torch.zeros(()))
+            for name, (_, standardisation) in encoders.items()
+        }
 
     @classmethod
     def load(  # noqa: PLR0913 - the public contract
@@ -233,6 +236,10 @@ class EncoderBank(nn.Module):
         if any(isinstance(value, torch.dtype) for value in (*args, *kwargs.values())):
             raise SpecError("An encoder bank only moves between devices. Pass dtype=... where it is made.")
         return super().to(*args, **kwargs)
+
+    def trainable(self, name: str) -> tuple[Encoder, torch.Tensor, torch.Tensor]:
+        """Return a copy of an encoder that can be trained further, float32, with factor and shift of its embedding."""
+        return (copy.deepcopy(self._encoders[name]).float().requires_grad_(), *self._affine[name])
 
     def train(self, mode: bool = True) -> EncoderBank:
         """Stay in evaluation mode."""

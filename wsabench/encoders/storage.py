@@ -89,9 +89,15 @@ def load_encoder(
         raise CheckpointError(f"The encoder file {path} is missing. Pre-train encoders with `{command}`.")
     tensors, metadata = _read(path)
     _check_known(path, metadata)
-    for key, wanted in (("name", name), ("game", game), ("size", size if metadata["name"] in ENCODERS else None)):
+    for key, wanted in (("name", name), ("game", game)):
         if wanted is not None and metadata.get(key) != wanted:
             raise CheckpointError(f"{path} holds {key} {metadata.get(key)!r}, not {wanted!r}. Choose another file.")
+    found = metadata.get("size", "compact")
+    if size is not None and metadata["name"] in ENCODERS and found != size:
+        raise CheckpointError(
+            f"{path} holds an encoder of size {found!r}; {size!r} is needed. Pre-train encoders of that size, or set "
+            f"encoder_size = {found!r}."
+        )
     encoder = _build(metadata)
     _check_shapes(path, encoder, tensors)
     encoder.load_state_dict(
