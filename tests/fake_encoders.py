@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -15,6 +15,7 @@ class FakeBank:
     """Embeds by fixed random projections of the downsampled stack."""
 
     context = "context"
+    required_inputs: tuple[str, ...] = ()
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]] = SHAPES) -> None:
         """Embed in these shapes; the last is the context."""
@@ -26,11 +27,14 @@ class FakeBank:
             name: torch.randn(4 * 49, torch.Size(shape).numel(), generator=generator) for name, shape in shapes.items()
         }
 
-    def embed(self, stack: torch.Tensor) -> dict[str, torch.Tensor]:
+    def embed(
+        self, stack: torch.Tensor, only: Sequence[str] | None = None, inputs: Mapping[str, torch.Tensor] | None = None
+    ) -> dict[str, torch.Tensor]:
         pixels = stack.float().unflatten(2, (7, 12)).unflatten(4, (7, 12)).mean((3, 5)).flatten(1) / 255
         return {
             name: (pixels @ projection).unflatten(1, self.shapes[name]).half()
             for name, projection in self._projections.items()
+            if only is None or name in only
         }
 
 

@@ -14,9 +14,17 @@ Observations = npt.NDArray[np.uint8]
 Actions = npt.NDArray[np.int64]
 """One action index a lane, int64, shape (N,)."""
 FloatArray = npt.NDArray[np.float64]
+Inputs = Mapping[str, npt.NDArray[np.uint8]]
+"""Further inputs beside the observations, by name, uint8, each (N, *INPUT_SHAPES[name])."""
 BoolArray = npt.NDArray[np.bool_]
 
 EpisodeEnd = Literal["game_over", "time_limit", "stalled"]
+
+INPUT_SHAPES: Mapping[str, tuple[int, ...]] = {"rgb84": (3, 84, 84), "ram": (128,)}
+"""What lanes can supply beside observations, uint8: `rgb84` is the newest frame in colour (RGB, channels first), `ram`
+the console's memory after the step. Lanes supply only what is asked for."""
+PRIVILEGED_INPUTS = frozenset({"ram"})
+"""Inputs that are no pixels: agents that read them are marked in every table and left out of claims about pixels."""
 
 
 Embedding = npt.NDArray[np.float32]

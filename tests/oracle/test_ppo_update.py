@@ -47,7 +47,7 @@ class Table(ActorCritic):
         self.logits = torch.nn.Parameter(torch.randn(rows, num_actions, generator=generator))
         self.values = torch.nn.Parameter(torch.randn(rows, generator=generator))
 
-    def prepare(self, stack, bank):
+    def prepare(self, stack, bank, inputs=None):
         return {"row": stack}
 
     def forward(self, features, mask=None):

@@ -155,7 +155,7 @@ def test_another_encoder_under_the_same_name_is_refused(tmp_path: Path) -> None:
 
 def test_encoders_of_another_size_are_refused(tmp_path: Path) -> None:
     path = save_wsa(tmp_path, dataclasses.replace(WSA, encoder_size="paper"))
-    message = r"okk.safetensors holds an encoder of size 'compact'; the agent needs 'paper'. Pre-train .* or set"
+    message = r"okk.safetensors holds an encoder of size 'compact'; 'paper' is needed. Pre-train .* or set"
     with pytest.raises(CheckpointError, match=message):
         load_agent(path)
 

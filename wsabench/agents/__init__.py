@@ -8,9 +8,9 @@ from wsabench.agents.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from wsabench.agents.foreign import WrappedPolicy, load_policy, wrap_policy
+from wsabench.agents.foreign import WrappedPolicy, load_policy, stated_inputs, wrap_policy
 from wsabench.agents.fusions import FUSIONS
-from wsabench.agents.loading import AGENT_FILE, AgentEntry, list_agents, load_agent, load_bank
+from wsabench.agents.loading import AGENT_FILE, AgentEntry, list_agents, load_agent, load_bank, open_bank
 from wsabench.agents.network import ActorCritic, Features, Output, half_precision
 from wsabench.agents.parameters import ParameterCount, parameter_table
 from wsabench.agents.policy import AgentPolicy, AttendedActions, AttentionPolicy
@@ -42,8 +42,10 @@ __all__ = [
     "load_bank",
     "load_policy",
     "load_spec",
+    "open_bank",
     "parameter_table",
     "read_checkpoint",
     "save_checkpoint",
+    "stated_inputs",
     "wrap_policy",
 ]

@@ -39,7 +39,9 @@ class EndToEnd(ActorCritic):
         self.linear = make.linear(7 * 7 * 64, spec.width)
         self.heads = HEADS[spec.heads](make, spec.width, spec.head_units, num_actions)
 
-    def prepare(self, stack: Tensor, bank: EncoderBank | None = None) -> Features:
+    def prepare(
+        self, stack: Tensor, bank: EncoderBank | None = None, inputs: Mapping[str, Tensor] | None = None
+    ) -> Features:
         """Regroup pixels in blocks: uint8, shape (N, 21, 21, 64); the last axis is (frame, row, column)."""
         # Four neighbouring bytes of a row move together as one 32-bit word.
         words = stack.contiguous().view(torch.int32).view(-1, 4, _CELLS, _BLOCK, _CELLS)

@@ -10,20 +10,30 @@ from typing import Any
 import numpy as np
 
 from wsabench.agents.policy import AgentPolicy
-from wsabench.errors import SpecError, UnknownNameError, nearest_names
-from wsabench.types import Actions, EncoderOperation, LaneBatch, Observations, Policy
+from wsabench.errors import SpecError, UnknownNameError, nearest_names, unknown_name
+from wsabench.types import INPUT_SHAPES, Actions, EncoderOperation, LaneBatch, Observations, Policy
 
 
 class WrappedPolicy:
-    """Someone else's policy, its answers checked."""
+    """Someone else's policy, its answers checked.
+
+    A policy with `act` may state `required_inputs`, names of what it reads beside observations (`rgb84`, `ram`); it
+    finds them in `lanes.inputs`.
+    """
 
     def __init__(self, policy: Any, name: str) -> None:
-        """Wrap an object with `act(observations, lanes)`, or a callable `observations -> actions`."""
+        """Wrap an object with `act(observations, lanes)`, or a callable `observations -> actions`.
+
+        Raises:
+            SpecError: It states inputs but could not see them.
+            UnknownNameError: It states an input that does not exist.
+        """
         self._policy = policy
         self._has_act = hasattr(policy, "act")
         self.name = name
         self.train_seed = 0
         self.encoder_names: tuple[str, ...] = ()
+        self.required_inputs = stated_inputs(policy, name)
 
     def act(self, observations: Observations, lanes: LaneBatch) -> Actions:
         """Return the policy's actions, int64, shape (N,).
@@ -96,6 +106,25 @@ def load_policy(reference: str) -> Any:
             raise UnknownNameError(f"{module_name!r} has no attribute {attribute!r}.{hint}")
         found = getattr(found, part)
     return found() if inspect.isclass(found) else found
+
+
+def stated_inputs(policy: Any, name: str) -> tuple[str, ...]:
+    """Return the inputs that a policy asks for by its attribute `required_inputs`; none without it.
+
+    Raises:
+        SpecError: It asks for some but has no `act`, which would get them.
+        UnknownNameError: There is no such input.
+    """
+    stated = getattr(policy, "required_inputs", ())
+    wanted = (stated,) if isinstance(stated, str) else tuple(stated)
+    for one in wanted:
+        if one not in INPUT_SHAPES:
+            raise unknown_name("input", str(one), INPUT_SHAPES, f"The policy {name!r} states it.")
+    if wanted and not hasattr(policy, "act"):
+        raise SpecError(
+            f"The policy {name!r} asks for {', '.join(wanted)} but has no act(observations, lanes). Add it."
+        )
+    return wanted
 
 
 def _checked(answer: Any, num_lanes: int, name: str) -> Actions:

@@ -39,11 +39,11 @@ class FusedAgent(ActorCritic):
         self.has_weights = self.fusion.has_weights
         self.heads = HEADS[spec.heads](make, self.fusion.feature_size, spec.head_units, num_actions)
 
-    def prepare(self, stack: Tensor, bank: EncoderBank | None) -> Features:
+    def prepare(self, stack: Tensor, bank: EncoderBank | None, inputs: Mapping[str, Tensor] | None = None) -> Features:
         """Run the frozen encoders: embeddings in half precision by encoder, maps with channels last."""
         if bank is None:
             raise ValueError("an agent on frozen encoders needs their bank")
-        return {name: self._lay_out(embedding) for name, embedding in bank.embed(stack).items()}
+        return {name: self._lay_out(embedding) for name, embedding in bank.embed(stack, inputs=inputs).items()}
 
     def _lay_out(self, embedding: Tensor) -> Tensor:
         """Store an embedding the way training reads it, so that its epochs convert nothing."""

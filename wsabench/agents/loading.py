@@ -11,6 +11,7 @@ import torch
 from wsabench.agents.building import build_agent
 from wsabench.agents.checkpoint import AgentMeta, fill_network, read_checkpoint
 from wsabench.agents.policy import BATCH_SIZE, AgentPolicy, AttentionPolicy
+from wsabench.agents.spec import AgentSpec
 from wsabench.encoders import EncoderBank
 from wsabench.errors import CheckpointError, SpecError, unknown_name
 from wsabench.protocol import ActionSelection
@@ -90,18 +91,7 @@ def load_bank(meta: AgentMeta, path: Path) -> EncoderBank:
     """
     beside = path.parent / "encoders"
     directory = beside if beside.is_dir() else data_dir("baselines") / meta.game / "encoders"
-    spec = meta.spec
-    # Encoders that are trained further start in full precision.
-    dtype = torch.float32 if spec.tune_encoders else None
-    bank = EncoderBank.load(
-        meta.game,
-        spec.encoders,
-        spec.bank_context,
-        directory,
-        dtype,
-        embeddings=spec.embeddings,
-        size=spec.encoder_size,
-    )
+    bank = open_bank(meta.spec, meta.game, directory)
     for name, wanted in meta.encoder_hashes.items():
         if bank.hashes.get(name) != wanted:
             raise CheckpointError(
@@ -109,6 +99,31 @@ def load_bank(meta: AgentMeta, path: Path) -> EncoderBank:
                 f"was used, {str(bank.hashes.get(name))[:12]}... is there. Restore that encoder, or train again."
             )
     return bank
+
+
+def open_bank(spec: AgentSpec, game: str, directory: Path | None = None) -> EncoderBank:
+    """Load the encoders of an agent as it uses them.
+
+    Args:
+        spec: The agent, not end-to-end.
+        game: The game's id.
+        directory: Folder of encoder files; None: the shipped ones.
+
+    Raises:
+        CheckpointError: One is missing or damaged.
+        SpecError: The package of one is missing.
+    """
+    # Encoders that are trained further start in full precision.
+    dtype = torch.float32 if spec.tune_encoders else None
+    return EncoderBank.load(
+        game,
+        spec.encoders,
+        spec.bank_context,
+        directory,
+        dtype,
+        embeddings=spec.embeddings,
+        size=spec.encoder_size,
+    )
 
 
 def _find(agent: str | Path, game: str | None, train_seed: int) -> Path:

@@ -68,12 +68,13 @@ class ActorCritic(nn.Module, abc.ABC):
     """Whether `Output.weights` are given."""
 
     @abc.abstractmethod
-    def prepare(self, stack: Tensor, bank: EncoderBank | None) -> Features:
+    def prepare(self, stack: Tensor, bank: EncoderBank | None, inputs: Mapping[str, Tensor] | None = None) -> Features:
         """Turn observations into what `forward` reads, without gradients.
 
         Args:
             stack: Observations, uint8, shape (N, 4, 84, 84), newest last.
             bank: The frozen encoders; None for agents without.
+            inputs: The further inputs of the same rows that the bank requires (`rgb84`, `ram`), uint8.
         """
 
     @abc.abstractmethod

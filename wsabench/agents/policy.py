@@ -16,7 +16,16 @@ from wsabench.agents.operations import EncoderOperations, Pass, check_operations
 from wsabench.agents.spec import AgentSpec
 from wsabench.errors import ShapeError, SpecError
 from wsabench.protocol import ActionSelection
-from wsabench.types import Actions, EncoderOperation, EncoderRoster, FloatArray, LaneBatch, Observations
+from wsabench.types import (
+    INPUT_SHAPES,
+    Actions,
+    EncoderOperation,
+    EncoderRoster,
+    FloatArray,
+    Inputs,
+    LaneBatch,
+    Observations,
+)
 
 if TYPE_CHECKING:
     from wsabench.encoders import EncoderBank
@@ -95,6 +104,11 @@ class AgentPolicy:
         """The fused encoders, in the order of attention weights; empty without."""
         return self._model.encoder_names
 
+    @property
+    def required_inputs(self) -> tuple[str, ...]:
+        """What its encoders read beside observations (`rgb84`, `ram`); it has to be in `LaneBatch.inputs`."""
+        return () if self._bank is None else self._bank.required_inputs
+
     def act(self, observations: Observations, lanes: LaneBatch) -> Actions:
         """Choose one action a lane.
 
@@ -106,7 +120,8 @@ class AgentPolicy:
             Action indices, int64, shape (N,).
 
         Raises:
-            ShapeError: Observations have another shape or type, or N differs from the number of lanes.
+            ShapeError: Observations have another shape or type, N differs from the number of lanes, or a required
+                input is missing.
             SpecError: A lane's encoder operations do not fit this agent.
         """
         return self._decide(observations, lanes)[0]
@@ -154,6 +169,7 @@ class AgentPolicy:
     ) -> tuple[FloatArray, npt.NDArray[np.float32] | None]:
         """Return the probabilities of the actions and the weights of the encoders, one row a lane."""
         _check_observations(observations, len(lanes.ids))
+        self._check_inputs(lanes.inputs, len(lanes.ids))
         probabilities, weights, values = [], [], []
         for start in range(0, len(observations), self.batch_size):
             output = self._evaluate(observations, lanes, start)
@@ -168,15 +184,28 @@ class AgentPolicy:
     def _evaluate(self, observations: Observations, lanes: LaneBatch, start: int = 0) -> Output:
         """Run one padded batch, its first row the lane `start`."""
         rows = observations[start : start + self.batch_size]
-        padded = np.zeros((self.batch_size, *observations.shape[1:]), np.uint8)
-        padded[: len(rows)] = rows
+        padded = _padded(rows, self.batch_size)
+        inputs = {
+            name: _padded(lanes.inputs[name][start : start + self.batch_size], self.batch_size)
+            for name in self.required_inputs
+        }
         with torch.no_grad(), half_precision():
-            features = self._model.prepare(torch.from_numpy(padded), self._bank)
+            features = self._model.prepare(padded, self._bank, inputs)
             passes = self._passes(features, lanes, start, len(rows))
             if len(passes) == 1 and not passes[0].lineup.newcomers:
                 return self._model(features, passes[0].lineup)
             outputs = [self._model(take_rows(features, one.rows), one.lineup) for one in passes]
         return _joined(outputs, passes, self.batch_size, len(self.encoder_names))
+
+    def _check_inputs(self, inputs: Inputs, num_lanes: int) -> None:
+        for name in self.required_inputs:
+            wanted, value = (num_lanes, *INPUT_SHAPES[name]), inputs.get(name)
+            if value is None or value.shape != wanted or value.dtype != np.uint8:
+                found = "missing" if value is None else f"{value.dtype} of shape {value.shape}"
+                raise ShapeError(
+                    f"An encoder of {self.name!r} reads {name}, which is {found} in LaneBatch.inputs. Allowed: uint8 "
+                    f"of shape {wanted}; make_vec(..., inputs=[{name!r}]) supplies it."
+                )
 
     def _passes(self, features: Features, lanes: LaneBatch, start: int, count: int) -> list[Pass]:
         """Apply the lanes' encoder operations to the features; return the passes through the network they need."""
@@ -202,6 +231,13 @@ class AttentionPolicy(AgentPolicy):
         if weights is None:
             raise SpecError(f"The fusion of {self.name!r} gives no attention weights. Use `act`.")
         return AttendedActions(actions, weights)
+
+
+def _padded(rows: npt.NDArray[np.uint8], size: int) -> torch.Tensor:
+    """Return rows with zeros behind them, `size` in all."""
+    padded = np.zeros((size, *rows.shape[1:]), np.uint8)
+    padded[: len(rows)] = rows
+    return torch.from_numpy(padded)
 
 
 def _joined(outputs: Sequence[Output], passes: Sequence[Pass], size: int, num_encoders: int) -> Output:

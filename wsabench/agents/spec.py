@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
+from wsabench.encoders import ENCODER_NAME, FILE_SUFFIXES
 from wsabench.errors import SpecError, StorageError, nearest_names, unknown_name
 from wsabench.resources import data_dir
 
@@ -72,9 +73,10 @@ class AgentSpec:
     head_units: tuple[int, ...] = ()
     """Sizes of the hidden ReLU layers of each head; none: one linear layer each."""
     encoders: tuple[str, ...] = ()
-    """Frozen encoders whose embeddings are combined."""
+    """Frozen encoders whose embeddings are combined: names, or paths of encoder files, which are called by the file's
+    stem."""
     context: str | None = None
-    """The encoder whose embedding the attention compares with, fused or not. Only `wsa` and `dpa` have one."""
+    """The encoder whose embedding the attention compares with, fused or not; a name or a path. For `wsa`, `dpa`."""
     encoder_source: EncoderSource = "pretrained"
     """`random`: the same architectures without pre-training, the control for every claim about it."""
     encoder_size: EncoderSize = "compact"
@@ -100,6 +102,8 @@ class AgentSpec:
     score_activation: ScoreActivation = "leaky_relu"
     """What the attention's scores pass before the softmax. `relu`: as in the paper; can die. `leaky_relu`: cannot.
     `none`: cannot either, but the context then adds the same number to every score, which the softmax ignores."""
+    encoder_files: tuple[str, ...] = field(default=(), compare=False)
+    """Where the encoders given by path were found. A run copies them, so this is no part of what an agent is."""
 
     def __post_init__(self) -> None:
         """Check every value, so that a mistake in a file is found before any training."""
@@ -119,6 +123,7 @@ class AgentSpec:
                 raise SpecError(f"{where}: {key} is {getattr(self, key)!r}. Allowed: a list.")
         for units in self.head_units:
             _require_positive(where, "head_units", units)
+        self._name_files(where)
         self._check_encoders(where)
 
     def _check_encoders(self, where: str) -> None:
@@ -136,12 +141,12 @@ class AgentSpec:
 
     def _check_read(self, where: str) -> None:
         """Refuse options that the kind does not read: they would look like an ablation and change nothing."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value != field.default and self.kind not in _READ_BY.get(field.name, (self.kind,)):
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if value != one.default and self.kind not in _READ_BY.get(one.name, (self.kind,)):
                 raise SpecError(
-                    f"{where}: {field.name} is {value!r}, but kind {self.kind!r} does not read it. Only "
-                    f"{', '.join(_READ_BY[field.name])} do. Remove it."
+                    f"{where}: {one.name} is {value!r}, but kind {self.kind!r} does not read it. Only "
+                    f"{', '.join(_READ_BY[one.name])} do. Remove it."
                 )
 
     @property
@@ -153,6 +158,26 @@ class AgentSpec:
     def bank_context(self) -> str:
         """The encoder that the bank is to treat as the context: a fused one where there is no other."""
         return self.context or self.encoders[0]
+
+    def _name_files(self, where: str) -> None:
+        """Call encoders that are given by path by the stem of their file."""
+        given = [*self.encoders, *([] if self.context is None else [self.context])]
+        paths = tuple(dict.fromkeys(text for text in given if str(text).endswith(FILE_SUFFIXES)))
+        for path in paths:
+            if ENCODER_NAME.fullmatch(Path(path).stem) is None:
+                raise SpecError(
+                    f"{where}: the encoder file {path} would be called {Path(path).stem!r}. Allowed: letters, digits, "
+                    "_ and -, a letter first. Rename the file."
+                )
+        files = {Path(path).stem: path for path in (*self.encoder_files, *paths)}
+        object.__setattr__(self, "encoders", tuple(_name_of(text) for text in self.encoders))
+        object.__setattr__(self, "context", None if self.context is None else _name_of(self.context))
+        object.__setattr__(self, "encoder_files", tuple(files.values()))
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files of encoders that were given by path, by name."""
+        return {Path(path).stem: Path(path) for path in self.encoder_files}
 
     @property
     def all_encoders(self) -> tuple[str, ...]:
@@ -183,8 +208,29 @@ class AgentSpec:
         return cls(**plain)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        """Return the fields as JSON values, but for where files were found."""
+        told = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        del told["encoder_files"]
+        return told
+
+
+def _name_of(text: str) -> str:
+    """Return the name of an encoder: of a file its stem."""
+    return Path(text).stem if text.endswith(FILE_SUFFIXES) else text
+
+
+def _beside(path: Path, table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table of a TOML file with the paths of encoder files counted from that file's folder."""
+
+    def found(text: Any) -> Any:
+        return str(path.parent / text) if isinstance(text, str) and text.endswith(FILE_SUFFIXES) else text
+
+    changed = dict(table)
+    if isinstance(table.get("encoders"), list):
+        changed["encoders"] = [found(text) for text in table["encoders"]]
+    if "context" in table:
+        changed["context"] = found(table["context"])
+    return changed
 
 
 def _require_positive(where: str, key: str, value: object) -> None:
@@ -222,7 +268,8 @@ def load_spec(agent: str, preset: str = "compact") -> AgentSpec:
     if preset not in presets:
         raise unknown_name("preset", preset, presets, f"Presets are tables in {path.name}.")
     table.pop("summary", None)
-    return AgentSpec.from_dict({**table, **presets[preset], "preset": preset}, where=f"{path}, preset {preset!r}")
+    values = _beside(path, {**table, **presets[preset], "preset": preset})
+    return AgentSpec.from_dict(values, where=f"{path}, preset {preset!r}")
 
 
 def _find_spec(agent: str) -> Path:

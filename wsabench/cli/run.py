@@ -19,6 +19,7 @@ EXAMPLE = "Example: wsabench run --suite color-shift --profile quick --agents ws
 _AGENTS = "Names, checkpoint files or package.module:attribute; NAME=... names one. Default: wsa,e2e."
 _GAMES = "Games. Default: those of the profile."
 _PERTURBATIONS = "Perturbations, as in clean,hue-rotate@3. Default: those of the profile."
+_NOTE = "Intervals and comparisons are in the report."
 _TRAIN_SEEDS = "Train seeds of the baselines. Default: those of the profile."
 
 
@@ -61,11 +62,17 @@ def run(
         write_json({"path": result.path, "episodes": len(result.episodes), "mean_returns": rows})
         return
     write_line()
+    from wsabench.report.privileged import MARK, privileged_agents
+
+    privileged = privileged_agents(result.manifest)
     write_table(
         f"Mean return, {len(result.episodes)} episodes",
         ["agent", "game", "perturbation", "train seeds", "episodes", "mean return"],
-        [list(row.values()) for row in rows],
-        "Intervals and comparisons are in the report.",
+        [
+            [f"{name} {MARK}" if name in privileged else name, *values]
+            for name, *values in (row.values() for row in rows)
+        ],
+        _NOTE + f" {MARK}: reads the emulator's memory, not only pixels." * bool(privileged),
     )
     write_line(f"\nResult set: {result.path}\nMake the page: wsabench report {result.path}")
 

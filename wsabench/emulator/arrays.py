@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from wsabench.emulator.lane import Lane, observation_shape
 from wsabench.protocol import Protocol
+from wsabench.types import INPUT_SHAPES
 
 Array = npt.NDArray[Any]
 
@@ -64,7 +66,7 @@ class StateArrays:
         return infos
 
 
-_INFO_KEYS = tuple((field.name, f"_{field.name}") for field in fields(StateArrays))
+_INFO_KEYS = tuple((part.name, f"_{part.name}") for part in fields(StateArrays))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,45 +89,64 @@ class LaneArrays:
     """Last observations of episodes that ended in the last step (same-step autoreset), as `observations`."""
     final_state: StateArrays
     """Their state."""
+    inputs: dict[str, Array] = field(default_factory=dict)
+    """What lanes were asked for beside observations, by name, uint8, (N, *INPUT_SHAPES[name])."""
+    final_inputs: dict[str, Array] = field(default_factory=dict)
+    """The inputs of the last observations of episodes that ended, as `inputs`."""
 
     def rows(self, start: int, stop: int) -> LaneArrays:
         """Return views of the rows of some lanes."""
         views: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, StateArrays):
-                views[field.name] = StateArrays(*(getattr(value, f.name)[start:stop] for f in fields(value)))
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if isinstance(value, dict):
+                views[part.name] = {name: array[start:stop] for name, array in value.items()}
+            elif isinstance(value, StateArrays):
+                views[part.name] = StateArrays(*(getattr(value, f.name)[start:stop] for f in fields(value)))
             else:
-                views[field.name] = value[start:stop]
+                views[part.name] = value[start:stop]
         return LaneArrays(**views)
 
 
-def num_bytes(num_lanes: int, protocol: Protocol) -> int:
+def num_bytes(num_lanes: int, protocol: Protocol, inputs: Sequence[str] = ()) -> int:
     """Return how much memory `lay_out` needs."""
-    return sum(_padded(dtype, (num_lanes, *shape)) for dtype, shape in _layout(protocol))
+    return sum(_padded(dtype, (num_lanes, *shape)) for dtype, shape in _layout(protocol, inputs))
 
 
-def lay_out(num_lanes: int, protocol: Protocol, memory: Any = None) -> LaneArrays:
+def lay_out(num_lanes: int, protocol: Protocol, memory: Any = None, inputs: Sequence[str] = ()) -> LaneArrays:
     """Return arrays for `num_lanes` lanes, in `memory` (a writable buffer of `num_bytes`) or in fresh zeros."""
     if memory is None:
-        memory = np.zeros(num_bytes(num_lanes, protocol), np.uint8)
+        memory = np.zeros(num_bytes(num_lanes, protocol, inputs), np.uint8)
     offset, arrays = 0, []
-    for dtype, shape in _layout(protocol):
+    for dtype, shape in _layout(protocol, inputs):
         full_shape = (num_lanes, *shape)
         arrays.append(np.ndarray(full_shape, dtype, buffer=memory, offset=offset))
         offset += _padded(dtype, full_shape)
     num_state = len(_STATE_DTYPES)
     actions, observations, rewards, terminated, truncated = arrays[:5]
-    state, last = arrays[5 : 5 + num_state], arrays[5 + num_state :]
+    state, last, further = (
+        arrays[5 : 5 + num_state],
+        arrays[5 + num_state : 6 + 2 * num_state],
+        arrays[6 + 2 * num_state :],
+    )
     return LaneArrays(
-        actions, observations, rewards, terminated, truncated, StateArrays(*state), last[0], StateArrays(*last[1:])
+        actions,
+        observations,
+        rewards,
+        terminated,
+        truncated,
+        StateArrays(*state),
+        last[0],
+        StateArrays(*last[1:]),
+        dict(zip(inputs, further[: len(inputs)], strict=True)),
+        dict(zip(inputs, further[len(inputs) :], strict=True)),
     )
 
 
 _STATE_DTYPES = (np.int64, np.float64, np.int64, np.bool_, np.bool_, np.int8)
 
 
-def _layout(protocol: Protocol) -> list[tuple[type[np.generic], tuple[int, ...]]]:
+def _layout(protocol: Protocol, inputs: Sequence[str]) -> list[tuple[type[np.generic], tuple[int, ...]]]:
     """Return dtype and shape of one lane's row of every array, in the order of the fields."""
     shape = observation_shape(protocol)
     state = [(dtype, ()) for dtype in _STATE_DTYPES]
@@ -136,7 +157,8 @@ def _layout(protocol: Protocol) -> list[tuple[type[np.generic], tuple[int, ...]]
         (np.bool_, ()),
         (np.bool_, ()),
     ]
-    return [*plain, *state, (np.uint8, shape), *state]
+    further: list[tuple[type[np.generic], tuple[int, ...]]] = [(np.uint8, INPUT_SHAPES[name]) for name in inputs]
+    return [*plain, *state, (np.uint8, shape), *state, *further, *further]
 
 
 def _padded(dtype: type[np.generic], shape: tuple[int, ...]) -> int:

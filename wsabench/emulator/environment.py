@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Box, Discrete
 
+from wsabench.emulator.inputs import check_inputs
 from wsabench.emulator.lane import Lane, observation_shape
 from wsabench.errors import SpecError, unknown_name
 from wsabench.perturb import Perturbation, compile_perturbation
@@ -37,6 +39,7 @@ class LaneEnv(gymnasium.Env[Observation, np.int64]):
         seed: int | None = None,
         protocol: Protocol | None = None,
         render_mode: str | None = None,
+        inputs: Sequence[str] = (),
     ) -> None:
         """Load the game; the arguments are those of `make`."""
         if render_mode is not None and render_mode not in RENDER_MODES:
@@ -44,7 +47,8 @@ class LaneEnv(gymnasium.Env[Observation, np.int64]):
         self.game = game
         self.protocol = protocol or Protocol()
         self.render_mode = render_mode
-        self.lane = Lane(compile_perturbation(perturbation, game), self.protocol, check_seed(seed))
+        compiled = compile_perturbation(perturbation, game)
+        self.lane = Lane(compiled, self.protocol, check_seed(seed), inputs=check_inputs(inputs))
         self.observation_space = observation_space(self.protocol)  # pyright: ignore[reportAttributeAccessIssue]
         self.action_space = Discrete(self.lane.num_actions)
         self._is_running = False
@@ -106,6 +110,7 @@ def lane_info(lane: Lane) -> dict[str, Any]:
         "life_lost": lane.life_lost,
         "game_over": lane.game_over,
         "end": lane.end or "",
+        **{name: array.copy() for name, array in lane.inputs.items()},
     }
 
 

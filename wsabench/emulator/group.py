@@ -29,11 +29,18 @@ class LaneGroup:
             perturbations: One a lane; they say the game.
             protocol: Preprocessing and episode rules of all.
             seeds: First episode seed of each lane; None takes one from the operating system.
-            arrays: Where results go, one row a lane.
+            arrays: Where results go, one row a lane; they say which inputs the lanes supply.
             autoreset_mode: What happens after an episode's end, as in gymnasium.
         """
         self.lanes = [
-            Lane(perturbation, protocol, seed, arrays.observations[row])
+            Lane(
+                perturbation,
+                protocol,
+                seed,
+                arrays.observations[row],
+                tuple(arrays.inputs),
+                {name: array[row] for name, array in arrays.inputs.items()},
+            )
             for row, (perturbation, seed) in enumerate(zip(perturbations, seeds, strict=True))
         ]
         self.num_actions = self.lanes[0].num_actions
@@ -64,6 +71,8 @@ class LaneGroup:
             if mode is AutoresetMode.SAME_STEP and (lane.terminated or lane.truncated):
                 arrays.final_observations[row] = lane.observation
                 arrays.final_state.write(row, lane)
+                for name, array in arrays.final_inputs.items():
+                    array[row] = lane.inputs[name]
                 lane.reset()
                 arrays.state.write(row, lane)
 
@@ -72,7 +81,7 @@ class LaneGroup:
         self.lanes.clear()
 
     def _write(self, row: int, lane: Lane) -> None:
-        """Copy the lane's results to its row (its observation is there already)."""
+        """Copy the lane's results to its row (its observation and inputs are there already)."""
         arrays = self._arrays
         arrays.rewards[row] = lane.reward
         arrays.terminated[row] = lane.terminated

@@ -7,6 +7,7 @@ no-ops, the stack starts with zeros, and when a game ends inside a step the fram
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping, Sequence
 
 import ale_py
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from wsabench.emulator.console import FIRE, NOOP, Console
 from wsabench.emulator.frames import BEFORE, NEWEST, make_frames
+from wsabench.emulator.inputs import FurtherInputs
 from wsabench.errors import SpecError
 from wsabench.perturb import CompiledPerturbation, ControlState, DrawnColors, ImageState, RamState
 from wsabench.protocol import Protocol
@@ -27,6 +29,7 @@ class Lane:
     """One game being played; the state after the last `reset` or `step` is in its attributes.
 
     `observation` is the live stack, uint8, shape (stack, size, size[, 3]), newest last: copy it to keep it.
+    `inputs` holds what was asked for beside it, by name (see `FurtherInputs`), live as well.
     """
 
     def __init__(
@@ -35,6 +38,8 @@ class Lane:
         protocol: Protocol,
         seed: int | None = None,
         observation: Frame | None = None,
+        inputs: Sequence[str] = (),
+        input_arrays: Mapping[str, Frame] | None = None,
     ) -> None:
         """Load the game that `perturbation` was compiled for.
 
@@ -43,6 +48,12 @@ class Lane:
             protocol: Preprocessing and episode rules.
             seed: Episode seed of the first episode, from 0; None takes one from the operating system.
             observation: Where to write observations (say, shared memory), uint8 of `observation_shape(protocol)`.
+            inputs: What to supply beside observations: `rgb84`, `ram`; nothing costs nothing.
+            input_arrays: Where to write these, by name, uint8 of `INPUT_SHAPES`.
+
+        Raises:
+            SpecError: The perturbation cannot be shown in an input.
+            UnknownNameError: There is no such input.
         """
         self.protocol = protocol
         self.console = Console(perturbation.game, protocol)
@@ -52,6 +63,8 @@ class Lane:
         self._frames = make_frames(*self.console.screen_dims, protocol.screen_size, protocol.grayscale)
         shape = observation_shape(protocol)
         self.observation = np.zeros(shape, np.uint8) if observation is None else observation
+        self._further = FurtherInputs(inputs, self.console.screen_dims, input_arrays) if inputs else None
+        self.inputs: dict[str, Frame] = self._further.arrays if self._further else {}
         self._first_seed = seed
         self._was_reset = False
         self._game_number = 0
@@ -62,7 +75,7 @@ class Lane:
         """Change the perturbation; call `reset` before the next step.
 
         Raises:
-            SpecError: It was compiled for another game.
+            SpecError: It was compiled for another game, or cannot be shown in an input.
         """
         current = getattr(self, "perturbation", perturbation)
         if perturbation.game != current.game:
@@ -70,6 +83,8 @@ class Lane:
                 f"The perturbation {perturbation.name!r} was compiled for {perturbation.game!r}, this lane plays "
                 f"{current.game!r}. Compile it for {current.game!r}."
             )
+        if self._further:
+            self._further.check(perturbation)
         self.perturbation = perturbation
         self._table = perturbation.luminance if self.protocol.grayscale else perturbation.rgb
         self._drawn_colors: DrawnColors | None = None
@@ -110,7 +125,7 @@ class Lane:
         else:
             buttons = self._buttons(action)
         raw_reward, is_over, lives = self._play_frames(buttons)
-        self._frames.push(self.observation, self._images)
+        self._push()
         self.life_lost = 0 < lives < self.lives
         self.lives = lives
         self._settle(raw_reward, is_over)
@@ -150,7 +165,7 @@ class Lane:
         raw_reward, is_over, remaining = 0, False, len(buttons)
         self.console.picture = ale
         if remaining == 1:
-            self._frames.clear_before()
+            self._clear_before()
         for button in buttons:
             for state in rules:
                 state.apply(ale)
@@ -203,9 +218,9 @@ class Lane:
         self._start_counters()
         self.observation.fill(0)
         self._frames.restart()
-        self._frames.clear_before()
+        self._clear_before()
         self._capture(NEWEST)
-        self._frames.push(self.observation, self._images)
+        self._push()
         self.lives = self._ale.lives()
 
     def _play_start_frame(self, button: ale_py.Action) -> None:
@@ -221,6 +236,8 @@ class Lane:
             self._drawn_colors = DrawnColors(compiled.colors, compiled.game, self._generator_at)
         shape = self._frames.image_shape
         self._images = [p.stage.start_image(self._generator_at(p.place), shape) for p in compiled.images]
+        if self._further:
+            self._further.start(compiled, self._generator_at)
         self._controls = [
             p.stage.start_control(self._generator_at(p.place), self.num_actions) for p in compiled.controls
         ]
@@ -257,13 +274,29 @@ class Lane:
         self._fire_is_due = False
         self._can_go_on = False
 
+    def _clear_before(self) -> None:
+        """Make the place before the newest screen black."""
+        self._frames.clear_before()
+        if self._further:
+            self._further.clear_before()
+
+    def _push(self) -> None:
+        """Bring observation and inputs up to date after the captures of a step."""
+        self._frames.push(self.observation, self._images)
+        if self._further:
+            self._further.push(self._ale)
+
     def _capture(self, place: int) -> None:
         """Take the screen, through the palette table of the moment."""
         table = self._table
         if self._drawn_colors is not None:
             self._drawn_colors.move_to(self.num_frames)
             table = self._drawn_colors.luminance if self.protocol.grayscale else self._drawn_colors.rgb
-        self._frames.capture(place, self.console.picture, table)
+        picture = self.console.picture
+        self._frames.capture(place, picture, table)
+        if self._further:
+            colors = self.perturbation if self._drawn_colors is None else self._drawn_colors
+            self._further.capture(place, picture, colors.rgb)
 
 
 def observation_shape(protocol: Protocol) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from gymnasium.vector.utils import batch_space
 from wsabench.emulator.arrays import lay_out
 from wsabench.emulator.environment import check_seed, observation_space
 from wsabench.emulator.group import LaneGroup
+from wsabench.emulator.inputs import check_inputs
 from wsabench.emulator.lane import Lane
 from wsabench.emulator.workers import WorkerPool
 from wsabench.errors import ShapeError, SpecError, unknown_name
@@ -34,6 +35,8 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
 
     `infos` has for each lane `lives`, `episode_return` (unclipped, of the game so far), `episode_length` (steps),
     `life_lost`, `game_over` and `end` (`game_over`, `time_limit`, `stalled`, or empty while the game goes on).
+    Inputs that were asked for are there by their names (`rgb84`, `ram`), uint8, one row a lane; like observations they
+    are those of all lanes, also after a reset of some.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
         seeds: Sequence[int | None],
         num_workers: int,
         autoreset_mode: AutoresetMode,
+        inputs: Sequence[str] = (),
     ) -> None:
         """Load the games; `make_vec` checks the arguments."""
         self.game = perturbations[0].game
@@ -56,10 +60,10 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
         self._was_reset = np.zeros(self.num_envs, np.bool_)
         self._lanes: LaneGroup | WorkerPool
         if num_workers:
-            self._lanes = WorkerPool(perturbations, protocol, seeds, num_workers, autoreset_mode)
+            self._lanes = WorkerPool(perturbations, protocol, seeds, num_workers, autoreset_mode, inputs)
             self._arrays = self._lanes.arrays
         else:
-            self._arrays = lay_out(self.num_envs, protocol)
+            self._arrays = lay_out(self.num_envs, protocol, inputs=inputs)
             self._lanes = LaneGroup(perturbations, protocol, seeds, self._arrays, autoreset_mode)
         self._num_actions = self._lanes.num_actions
         self.single_action_space = Discrete(self._num_actions)
@@ -99,7 +103,9 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
         for row, perturbation in zip(rows, compiled, strict=True):
             if perturbation is not None:
                 self.perturbation_names[row] = perturbation.name
-        return self._arrays.observations.copy(), self._arrays.state.infos(mask)
+        infos = self._arrays.state.infos(mask)
+        self._add_inputs(infos)
+        return self._arrays.observations.copy(), infos
 
     def step(
         self, actions: npt.ArrayLike
@@ -122,6 +128,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
         arrays.actions[:] = self._checked_actions(actions)
         self._lanes.step()
         infos = arrays.state.infos(self._everyone)
+        self._add_inputs(infos)
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             self._add_final(infos)
         return (
@@ -147,6 +154,11 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
         """Stop the workers and let go of the emulators."""
         self._lanes.close()
 
+    def _add_inputs(self, infos: dict[str, Any]) -> None:
+        """Add the inputs that were asked for, those of every lane."""
+        for name, array in self._arrays.inputs.items():
+            infos[name], infos[f"_{name}"] = array.copy(), self._everyone.copy()
+
     def _add_final(self, infos: dict[str, Any]) -> None:
         """Add the last observation and info of episodes that ended in this step, as gymnasium does."""
         ended = self._arrays.terminated | self._arrays.truncated
@@ -156,7 +168,10 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
         for row in np.flatnonzero(ended):
             final[row] = self._arrays.final_observations[row].copy()
         infos["final_obs"], infos["_final_obs"] = final, ended
-        infos["final_info"], infos["_final_info"] = self._arrays.final_state.infos(ended), ended.copy()
+        final_info = self._arrays.final_state.infos(ended)
+        for name, array in self._arrays.final_inputs.items():
+            final_info[name], final_info[f"_{name}"] = array.copy(), ended.copy()
+        infos["final_info"], infos["_final_info"] = final_info, ended.copy()
 
     def _check_running(self) -> None:
         """Refuse to step lanes that have no running episode."""
@@ -206,6 +221,7 @@ def make_lanes(  # noqa: PLR0913  (the signature is the public contract of `make
     num_workers: int = 0,
     protocol: Protocol | None = None,
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+    inputs: Sequence[str] = (),
 ) -> LaneVectorEnv:
     """Check the arguments of `make_vec` and build the environment."""
     for name, value, lowest in (("num_envs", num_envs, 1), ("num_workers", num_workers, 0)):
@@ -221,7 +237,8 @@ def make_lanes(  # noqa: PLR0913  (the signature is the public contract of `make
     chosen = lane_perturbations(perturbations, num_envs)
     compiled = [compile_perturbation("clean" if p is None else p, game) for p in chosen]
     seeds = lane_seeds(seed, num_envs)
-    return LaneVectorEnv(compiled, protocol or Protocol(), seeds, min(num_workers, num_envs), autoreset_mode)
+    wanted = check_inputs(inputs)
+    return LaneVectorEnv(compiled, protocol or Protocol(), seeds, min(num_workers, num_envs), autoreset_mode, wanted)
 
 
 def lane_seed(seed: int, lane: int) -> int:

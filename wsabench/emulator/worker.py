@@ -62,7 +62,7 @@ def _start(order: dict[str, Any], memory_fd: int) -> LaneGroup:
     """Load the games of this worker's lanes."""
     protocol = Protocol.from_dict(order["protocol"])
     memory = mmap.mmap(memory_fd, 0)
-    arrays = lay_out(order["num_lanes"], protocol, memory).rows(order["first"], order["stop"])
+    arrays = lay_out(order["num_lanes"], protocol, memory, order["inputs"]).rows(order["first"], order["stop"])
     perturbations = [_compiled(*item) for item in order["perturbations"]]
     return LaneGroup(perturbations, protocol, order["seeds"], arrays, AutoresetMode(order["autoreset_mode"]))
 

@@ -124,6 +124,7 @@ class WorkerPool:
         seeds: Sequence[int | None],
         num_workers: int,
         autoreset_mode: AutoresetMode,
+        inputs: Sequence[str] = (),
     ) -> None:
         """Start the workers and load the games.
 
@@ -137,8 +138,8 @@ class WorkerPool:
         bounds = np.linspace(0, num_lanes, num_workers + 1).astype(int).tolist()
         self._workers: list[_Worker] = []
         self._finalizer = weakref.finalize(self, _end, self._workers, os.getpid())  # also when dropped, or at exit
-        with _anonymous_file(num_bytes(num_lanes, protocol)) as memory_fd:
-            self.arrays: LaneArrays = lay_out(num_lanes, protocol, mmap.mmap(memory_fd, 0))
+        with _anonymous_file(num_bytes(num_lanes, protocol, inputs)) as memory_fd:
+            self.arrays: LaneArrays = lay_out(num_lanes, protocol, mmap.mmap(memory_fd, 0), inputs)
             try:
                 for number in range(num_workers):
                     self._workers.append(_Worker(number, bounds[number], bounds[number + 1], memory_fd))
@@ -153,6 +154,7 @@ class WorkerPool:
                                 "perturbations": [_named(p) for p in perturbations[worker.first : worker.stop]],
                                 "seeds": list(seeds[worker.first : worker.stop]),
                                 "autoreset_mode": autoreset_mode.value,
+                                "inputs": list(inputs),
                             }
                         }
                         for worker in self._workers

@@ -2,28 +2,62 @@
 
 from wsabench.encoders.bank import EncoderBank, half_precision_is_fast
 from wsabench.encoders.catalogue import ENCODERS, PRETEXTS, SIZES, build_encoder, build_pretext, check_size
-from wsabench.encoders.encoder import Encoder, Pretext, PretextBatch, fold_batch_norm
-from wsabench.encoders.standardisation import Standardisation, measure_standardisation, set_batch_norm_statistics
+from wsabench.encoders.encoder import Encoder, Pretext, PretextBatch, Reads, fold_batch_norm
+from wsabench.encoders.extensions import ENCODER_NAME
+from wsabench.encoders.finding import (
+    FILE_SUFFIXES,
+    encoder_reads,
+    find_encoder,
+    find_ready,
+    required_inputs,
+    torchscript_encoder,
+)
+from wsabench.encoders.measured import MeasuredEncoder, measure
+from wsabench.encoders.ready import ReadyEncoder, ready_encoders
+from wsabench.encoders.standardisation import (
+    Calibration,
+    InputTensors,
+    Standardisation,
+    measure_standardisation,
+    set_batch_norm_statistics,
+)
 from wsabench.encoders.storage import LoadedEncoder, encoder_path, load_encoder, save_encoder
+from wsabench.encoders.torchscript import load_torchscript, save_torchscript
 
 __all__ = [
     "ENCODERS",
+    "ENCODER_NAME",
+    "FILE_SUFFIXES",
     "PRETEXTS",
     "SIZES",
+    "Calibration",
     "Encoder",
     "EncoderBank",
+    "InputTensors",
     "LoadedEncoder",
+    "MeasuredEncoder",
     "Pretext",
     "PretextBatch",
+    "Reads",
+    "ReadyEncoder",
     "Standardisation",
     "build_encoder",
     "build_pretext",
     "check_size",
     "encoder_path",
+    "encoder_reads",
+    "find_encoder",
+    "find_ready",
     "fold_batch_norm",
     "half_precision_is_fast",
     "load_encoder",
+    "load_torchscript",
+    "measure",
     "measure_standardisation",
+    "ready_encoders",
+    "required_inputs",
     "save_encoder",
+    "save_torchscript",
     "set_batch_norm_statistics",
+    "torchscript_encoder",
 ]

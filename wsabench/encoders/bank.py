@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import nn
 
 from wsabench import seeding
-from wsabench.encoders.catalogue import build_encoder
+from wsabench.encoders.catalogue import ENCODERS, build_encoder
 from wsabench.encoders.encoder import Encoder, fold_batch_norm
+from wsabench.encoders.finding import find_encoder, find_ready
+from wsabench.encoders.ready import redraw, weights_hash
 from wsabench.encoders.standardisation import (
+    Calibration,
+    InputTensors,
     Standardisation,
     check_stack,
     encoder_input,
     measure_standardisation,
     set_batch_norm_statistics,
 )
-from wsabench.encoders.storage import encoder_path, load_encoder
-from wsabench.errors import CheckpointError, SpecError
+from wsabench.errors import SpecError
+from wsabench.types import INPUT_SHAPES
+
+_LARGEST_HALF = torch.finfo(torch.float16).max
 
 
 class EncoderBank(nn.Module):
@@ -36,10 +42,12 @@ class EncoderBank(nn.Module):
         shapes: Shape of one embedding of every encoder, the context included.
         hashes: SHA-256 of every encoder's file (of its weights, for random ones).
         source: `pretrained` or `random`.
-        dtype: In which the encoders compute.
+        dtype: In which the encoders compute, but for those that need float32.
+        embeddings: `standardised`, or `raw`: as the encoders give them.
+        required_inputs: The further inputs that the encoders read (`rgb84`, `ram`), in the order of `INPUT_SHAPES`.
     """
 
-    def __init__(  # noqa: PLR0913 - all by keyword
+    def __init__(  # noqa: PLR0913 - what a bank is made of
         self,
         encoders: Mapping[str, tuple[Encoder, Standardisation]],
         *,
@@ -62,22 +70,27 @@ class EncoderBank(nn.Module):
             embeddings: `standardised`, or `raw`: as the encoders give them.
 
         Raises:
-            SpecError: No encoder is named, or one twice.
+            SpecError: No encoder is named, or one twice, or `embeddings` is something else.
         """
         super().__init__()
         _check_names(names)
+        if embeddings not in ("standardised", "raw"):
+            raise SpecError(f"embeddings is {embeddings!r}. Allowed: standardised, raw.")
         self.names, self.context, self.source = tuple(names), context, source
         self.dtype = dtype or (torch.bfloat16 if half_precision_is_fast() else torch.float32)
+        self.embeddings = embeddings
         self.hashes = dict(hashes)
         self.shapes = {name: encoder.shape for name, (encoder, _) in encoders.items()}
         self._encoders = {name: _inference_copy(encoder, self.dtype) for name, (encoder, _) in encoders.items()}
+        reads = {encoder.reads for encoder in self._encoders.values()}
+        self.required_inputs = tuple(name for name in INPUT_SHAPES if name in reads)
         self._affine = {
             name: _affine(standardisation) if embeddings == "standardised" else (torch.ones(()), torch.zeros(()))
             for name, (_, standardisation) in encoders.items()
         }
 
     @classmethod
-    def load(  # noqa: PLR0913 - what a bank consists of
+    def load(  # noqa: PLR0913 - the public contract
         cls,
         game: str,
         names: Sequence[str] = ("sr", "oke", "okk", "vos"),
@@ -85,10 +98,11 @@ class EncoderBank(nn.Module):
         directory: Path | None = None,
         dtype: torch.dtype | None = None,
         *,
-        embeddings: str = "standardised",
         size: str | None = None,
+        embeddings: str = "standardised",
+        calibration: Calibration | None = None,
     ) -> EncoderBank:
-        """Read pre-trained encoders.
+        """Read encoders: pre-trained ones, and those that come with their weights.
 
         Args:
             game: The game they were pre-trained on.
@@ -96,24 +110,20 @@ class EncoderBank(nn.Module):
             context: Name of the context encoder.
             directory: Folder with `NAME.safetensors`; None: the shipped baselines.
             dtype: As for the constructor.
+            size: The size that the pre-trained ones must have; None: any.
             embeddings: As for the constructor.
-            size: Size that the architectures must have; None: any.
+            calibration: What encoders that come with their weights are measured on where the folder has no
+                standardisation of them; None: they are refused then.
 
         Raises:
-            CheckpointError: A file is missing, damaged, foreign, or of another size.
-            SpecError: No encoder is named, or one twice.
+            CheckpointError: A file is missing, damaged or foreign.
+            SpecError: No encoder is named, or one twice, or the package of one is missing.
         """
         _check_names(names)
         loaded = {
-            name: load_encoder(encoder_path(game, name, directory), name=name, game=game)
+            name: find_encoder(game, name, directory, size=size, calibration=calibration)
             for name in dict.fromkeys([*names, context])
         }
-        for name, item in loaded.items():
-            if size is not None and (found := item.metadata.get("size", "compact")) != size:
-                raise CheckpointError(
-                    f"{encoder_path(game, name, directory)} holds an encoder of size {found!r}; the agent needs "
-                    f"{size!r}. Pre-train encoders of that size, or set encoder_size = {found!r}."
-                )
         encoders = {name: (item.encoder, item.standardisation) for name, item in loaded.items()}
         hashes = {name: item.content_hash for name, item in loaded.items()}
         return cls(
@@ -127,7 +137,7 @@ class EncoderBank(nn.Module):
         )
 
     @classmethod
-    def random(  # noqa: PLR0913 - what a bank consists of
+    def random(  # noqa: PLR0913 - the public contract
         cls,
         names: Sequence[str] = ("sr", "oke", "okk", "vos"),
         context: str = "ae",
@@ -137,6 +147,8 @@ class EncoderBank(nn.Module):
         size: str = "compact",
         dtype: torch.dtype | None = None,
         embeddings: str = "standardised",
+        game: str = "",
+        calibration_inputs: InputTensors | None = None,
     ) -> EncoderBank:
         """Build untrained encoders of the same architecture, the control for every claim about pre-training.
 
@@ -149,47 +161,81 @@ class EncoderBank(nn.Module):
             size: The architecture's size.
             dtype: As for the constructor.
             embeddings: As for the constructor.
+            game: The game's id, for encoders that depend on it.
+            calibration_inputs: Further inputs of the same steps, for encoders that read them.
 
         Raises:
-            ShapeError: The frames have another shape or type.
-            SpecError: No encoder is named, or one twice.
+            ShapeError: The frames have another shape or type, or an input is missing.
+            SpecError: No encoder is named, or one twice, or one has no random twin.
             UnknownNameError: No such encoder or size.
         """
         _check_names(names)
         check_stack(calibration_frames)
         encoders: dict[str, tuple[Encoder, Standardisation]] = {}
         for name in dict.fromkeys([*names, context]):
-            encoder = build_encoder(name, seeding.integer_seed(seed, "random-encoder", name), size)
-            set_batch_norm_statistics(encoder, calibration_frames)
-            encoders[name] = (encoder, measure_standardisation(encoder, calibration_frames))
-        hashes = {name: _weights_hash(*pair) for name, pair in encoders.items()}
+            encoder = _untrained(name, seeding.integer_seed(seed, "random-encoder", name), size, game)
+            set_batch_norm_statistics(encoder, calibration_frames, calibration_inputs)
+            encoders[name] = (encoder, measure_standardisation(encoder, calibration_frames, calibration_inputs))
+        hashes = {name: weights_hash(encoder, *measured) for name, (encoder, measured) in encoders.items()}
         return cls(
-            encoders, names=names, context=context, hashes=hashes, source="random", dtype=dtype, embeddings=embeddings
+            encoders,
+            names=names,
+            context=context,
+            hashes=hashes,
+            source="random",
+            dtype=dtype,
+            embeddings=embeddings,
         )
 
     @torch.inference_mode()
-    def embed(self, stack: torch.Tensor, only: Sequence[str] | None = None) -> dict[str, torch.Tensor]:
-        """Return the standardised embeddings of observations.
+    def embed(
+        self, stack: torch.Tensor, only: Sequence[str] | None = None, inputs: InputTensors | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Return the embeddings of observations, standardised unless told otherwise.
 
         Args:
             stack: Observations, uint8, shape (N, 4, 84, 84), newest frame last.
             only: The encoders to run; None: `names` and the context.
+            inputs: The further inputs of the same rows, on the same device: `required_inputs`, if all encoders run.
 
         Returns:
-            For each encoder: float16, shape (N, *shape), contiguous.
+            For each encoder: float16, shape (N, *shape), contiguous. Raw ones are clipped to what float16 holds.
 
         Raises:
-            ShapeError: The stack has another shape or type.
+            ShapeError: The stack has another shape or type, or an input is missing.
         """
         check_stack(stack)
-        pixels: dict[str, torch.Tensor] = {}
-        embeddings = {}
+        pixels: dict[tuple[str, torch.dtype], torch.Tensor] = {}
+        found = {}
         for name in only or self._encoders:
             encoder = self._encoders[name]
-            if encoder.reads not in pixels:
-                pixels[encoder.reads] = encoder_input(stack, encoder, self.dtype)
-            embeddings[name] = _standardise(encoder(pixels[encoder.reads]), *self._affine[name])
-        return embeddings
+            dtype = _dtype_of(encoder, self.dtype)
+            key = (encoder.reads, dtype)
+            if key not in pixels:
+                pixels[key] = encoder_input(stack, encoder, dtype, inputs)
+            embedding = encoder(pixels[key])
+            found[name] = (
+                _standardised(embedding, *self._affine[name]) if self.embeddings == "standardised" else _raw(embedding)
+            )
+        return found
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """Move the encoders, which are no submodules because they are no part of the agent's state."""
+        super()._apply(fn, recurse)
+        for encoder in self._encoders.values():
+            encoder._apply(fn)
+        self._affine = {name: (fn(factor), fn(shift)) for name, (factor, shift) in self._affine.items()}
+        return self
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Move to a device, `to("cuda")`; the type in which encoders compute is chosen when a bank is made.
+
+        Raises:
+            SpecError: Another type is asked for.
+        """
+        if any(isinstance(value, torch.dtype) for value in (*args, *kwargs.values())):
+            raise SpecError("An encoder bank only moves between devices. Pass dtype=... where it is made.")
+        return super().to(*args, **kwargs)
 
     def trainable(self, name: str) -> tuple[Encoder, torch.Tensor, torch.Tensor]:
         """Return a copy of an encoder that can be trained further, float32, with factor and shift of its embedding."""
@@ -213,7 +259,18 @@ def _check_names(names: Sequence[str]) -> None:
 def _inference_copy(encoder: Encoder, dtype: torch.dtype) -> Encoder:
     clone = copy.deepcopy(encoder).eval().requires_grad_(requires_grad=False)
     fold_batch_norm(clone)
-    return clone.to(dtype).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return clone.to(_dtype_of(encoder, dtype)).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def _dtype_of(encoder: Encoder, dtype: torch.dtype) -> torch.dtype:
+    """Return in which type an encoder computes."""
+    return torch.float32 if encoder.needs_single else dtype
+
+
+def _untrained(name: str, seed: int, size: str, game: str) -> Encoder:
+    """Return an encoder with random weights."""
+    ready = None if name in ENCODERS else find_ready(name)
+    return build_encoder(name, seed, size) if ready is None else redraw(ready.build(game), seed)
 
 
 def _affine(standardisation: Standardisation) -> tuple[torch.Tensor, torch.Tensor]:
@@ -221,12 +278,9 @@ def _affine(standardisation: Standardisation) -> tuple[torch.Tensor, torch.Tenso
     return factor, -standardisation.mean.float() * factor
 
 
-def _standardise(embedding: torch.Tensor, factor: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+def _standardised(embedding: torch.Tensor, factor: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     return torch.addcmul(shift, embedding.float(), factor).to(torch.float16).contiguous()
 
 
-def _weights_hash(encoder: Encoder, standardisation: Standardisation) -> str:
-    digest = hashlib.sha256()
-    for tensor in (*encoder.state_dict().values(), *standardisation):
-        digest.update(tensor.detach().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def _raw(embedding: torch.Tensor) -> torch.Tensor:
+    return embedding.float().clamp(-_LARGEST_HALF, _LARGEST_HALF).to(torch.float16).contiguous()

@@ -12,7 +12,7 @@ from torch import nn
 
 SCREEN = 84
 STACK = 4
-Reads = Literal["stack", "newest"]
+Reads = Literal["stack", "newest", "rgb84", "ram"]
 
 
 class Encoder(nn.Module, ABC):
@@ -20,20 +20,24 @@ class Encoder(nn.Module, ABC):
 
     Attributes:
         name: Short name, also the file's.
-        reads: `stack` (N, 4, 84, 84) or `newest` (N, 1, 84, 84).
+        reads: `stack` (N, 4, 84, 84), `newest` (N, 1, 84, 84), `rgb84` (N, 3, 84, 84) or `ram` (N, 128). `ram` is
+            privileged: agents with such an encoder are marked in every table and left out of claims about pixels.
         shape: Shape of one embedding: (C, H, W), or (D,) for a vector.
+        needs_single: Whether it must compute in float32, also where bfloat16 is faster.
     """
 
     name: str
     reads: Reads
     shape: tuple[int, ...]
+    needs_single: bool = False
 
     @abstractmethod
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed observations.
 
         Args:
-            pixels: Luminance in [0, 1], oldest frame first, shape (N, 4, 84, 84) or (N, 1, 84, 84) as `reads` says.
+            pixels: As `reads` says: luminance in [0, 1], oldest frame first, shape (N, 4, 84, 84) or (N, 1, 84, 84);
+                RGB in [0, 1], shape (N, 3, 84, 84); or memory, uint8, shape (N, 128).
 
         Returns:
             Embeddings, shape (N, *shape), not yet standardised.

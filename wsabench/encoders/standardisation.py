@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -10,10 +10,27 @@ from torch import nn
 
 from wsabench.encoders.encoder import Encoder
 from wsabench.errors import ShapeError
+from wsabench.types import INPUT_SHAPES
 
 SMALLEST_RELATIVE_SCALE = 0.05
 """Smallest scale relative to the median one: a nearly silent channel must not explode under a perturbation."""
 BATCH = 64
+
+
+InputTensors = Mapping[str, torch.Tensor]
+"""Further inputs by name, uint8, each (N, *INPUT_SHAPES[name])."""
+
+
+class Calibration(NamedTuple):
+    """Observations of random play, on which encoders are measured once.
+
+    Attributes:
+        stack: uint8, shape (M, 4, 84, 84).
+        inputs: Further inputs of the same steps, for encoders that read them.
+    """
+
+    stack: torch.Tensor
+    inputs: InputTensors = {}  # noqa: RUF012 - never changed
 
 
 class Standardisation(NamedTuple):
@@ -28,20 +45,36 @@ class Standardisation(NamedTuple):
     scale: torch.Tensor
 
 
-def encoder_input(stack: torch.Tensor, encoder: Encoder, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Return what `encoder` reads: the stack or its newest frame, luminance in [0, 1].
+def encoder_input(
+    stack: torch.Tensor,
+    encoder: Encoder,
+    dtype: torch.dtype = torch.float32,
+    inputs: InputTensors | None = None,
+) -> torch.Tensor:
+    """Return what `encoder` reads: the stack, its newest frame or the frame in colour in [0, 1], or the memory's bytes.
 
     Args:
         stack: Observations, uint8, shape (N, 4, 84, 84), newest last.
         encoder: The encoder.
-        dtype: Of the result.
+        dtype: Of the result, but for memory, which stays uint8.
+        inputs: Further inputs of the same rows.
+
+    Raises:
+        ShapeError: An input that the encoder reads is missing, or has another shape or type.
     """
-    pixels = stack if encoder.reads == "stack" else stack[:, -1:]
+    if encoder.reads in INPUT_SHAPES:
+        pixels = _checked_input(encoder, inputs or {}, len(stack))
+        if encoder.reads == "ram":
+            return pixels
+    else:
+        pixels = stack if encoder.reads == "stack" else stack[:, -1:]
     return pixels.to(dtype).div_(255).contiguous(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
-def measure_standardisation(encoder: Encoder, frames: torch.Tensor) -> Standardisation:
+def measure_standardisation(
+    encoder: Encoder, frames: torch.Tensor, inputs: InputTensors | None = None
+) -> Standardisation:
     """Measure mean and scale of an encoder's embeddings.
 
     The scale is the root mean square of the deviations from the mean, over samples and positions of a channel.
@@ -49,13 +82,16 @@ def measure_standardisation(encoder: Encoder, frames: torch.Tensor) -> Standardi
     Args:
         encoder: The encoder, float32; used in evaluation mode.
         frames: Observations of random play, uint8, shape (M, 4, 84, 84).
+        inputs: Further inputs of the same steps, for encoders that read them.
 
     Raises:
-        ShapeError: The frames have another shape.
+        ShapeError: The frames have another shape, an input is missing, or the embeddings are not what the encoder
+            declares, or not finite.
     """
     check_stack(frames)
     encoder.eval()
-    embeddings = [encoder(encoder_input(batch, encoder)).double() for batch in frames.split(BATCH)]
+    embeddings = [encoder(batch).double() for batch in _batches(encoder, frames, inputs)]
+    _check_embedding(encoder, embeddings[0])
     count = len(frames)
     mean = sum((e.sum(0) for e in embeddings), torch.zeros(encoder.shape, dtype=torch.float64)) / count
     inner = tuple(range(2, 1 + len(encoder.shape)))
@@ -69,12 +105,13 @@ def measure_standardisation(encoder: Encoder, frames: torch.Tensor) -> Standardi
 
 
 @torch.no_grad()
-def set_batch_norm_statistics(encoder: Encoder, frames: torch.Tensor) -> None:
+def set_batch_norm_statistics(encoder: Encoder, frames: torch.Tensor, inputs: InputTensors | None = None) -> None:
     """Set the running statistics of an encoder's batch normalisations to those of `frames`.
 
     Args:
         encoder: Changed in place and left in evaluation mode.
         frames: Observations, uint8, shape (M, 4, 84, 84).
+        inputs: Further inputs of the same steps, for encoders that read them.
     """
     norms = [layer for layer in encoder.modules() if isinstance(layer, nn.BatchNorm2d)]
     momenta = [layer.momentum for layer in norms]
@@ -83,7 +120,7 @@ def set_batch_norm_statistics(encoder: Encoder, frames: torch.Tensor) -> None:
         layer.momentum = None
     if norms:
         encoder.train()
-        _consume(encoder(encoder_input(batch, encoder)) for batch in frames.split(BATCH))
+        _consume(encoder(batch) for batch in _batches(encoder, frames, inputs))
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
     encoder.eval()
@@ -98,6 +135,40 @@ def check_stack(stack: torch.Tensor) -> None:
     if stack.dtype != torch.uint8 or stack.ndim != 4 or tuple(stack.shape[1:]) != (4, 84, 84):
         found = f"{stack.dtype} of shape {tuple(stack.shape)}"
         raise ShapeError(f"Encoders got {found}. Allowed: torch.uint8 of shape (N, 4, 84, 84), newest frame last.")
+
+
+def _check_embedding(encoder: Encoder, embedding: torch.Tensor) -> None:
+    """Refuse embeddings that are not what an encoder declares."""
+    if tuple(embedding.shape[1:]) != tuple(encoder.shape):
+        raise ShapeError(
+            f"The encoder {encoder.name!r} gave embeddings of shape {tuple(embedding.shape[1:])}. It declares "
+            f"{tuple(encoder.shape)}: correct its `shape`."
+        )
+    if not bool(embedding.isfinite().all()):
+        raise ShapeError(f"The encoder {encoder.name!r} gave numbers that are not finite. Correct its `forward`.")
+
+
+def _batches(encoder: Encoder, frames: torch.Tensor, inputs: InputTensors | None) -> Iterator[torch.Tensor]:
+    """Yield what the encoder reads of the frames, a batch at a time."""
+    for start in range(0, len(frames), BATCH):
+        rows = slice(start, start + BATCH)
+        further = {name: value[rows] for name, value in (inputs or {}).items()}
+        yield encoder_input(frames[rows], encoder, inputs=further)
+
+
+def _checked_input(encoder: Encoder, inputs: InputTensors, num_rows: int) -> torch.Tensor:
+    """Return the input that an encoder reads."""
+    name = encoder.reads
+    if name not in inputs:
+        raise ShapeError(
+            f"The encoder {encoder.name!r} reads {name}, which was not supplied. Ask lanes for it: "
+            f"make_vec(..., inputs=[{name!r}])."
+        )
+    value, wanted = inputs[name], (num_rows, *INPUT_SHAPES[name])
+    if value.dtype != torch.uint8 or tuple(value.shape) != wanted:
+        found = f"{value.dtype} of shape {tuple(value.shape)}"
+        raise ShapeError(f"The encoder {encoder.name!r} got {name} as {found}. Allowed: torch.uint8 of shape {wanted}.")
+    return value
 
 
 def _consume(items: Iterable[object]) -> None:

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from wsabench.encoders.catalogue import ENCODERS, build_encoder
 from wsabench.encoders.encoder import Encoder
+from wsabench.encoders.ready import ready_encoders
 from wsabench.encoders.standardisation import Standardisation
 from wsabench.errors import CheckpointError
 from wsabench.resources import atomic_path, data_dir
@@ -69,13 +70,16 @@ def save_encoder(
         save_file(halves, temporary, header)
 
 
-def load_encoder(path: Path, *, name: str | None = None, game: str | None = None) -> LoadedEncoder:
+def load_encoder(
+    path: Path, *, name: str | None = None, game: str | None = None, size: str | None = None
+) -> LoadedEncoder:
     """Read an encoder file.
 
     Args:
         path: The file.
         name: The encoder it must hold; None: any.
         game: The game it must be pre-trained for; None: any.
+        size: The size its architecture must have; None: any.
 
     Raises:
         CheckpointError: It is missing, damaged, or holds something else.
@@ -84,12 +88,17 @@ def load_encoder(path: Path, *, name: str | None = None, game: str | None = None
         command = f"wsabench pretrain --game {game or 'GAME'}"
         raise CheckpointError(f"The encoder file {path} is missing. Pre-train encoders with `{command}`.")
     tensors, metadata = _read(path)
-    if metadata.get("format") != FORMAT or metadata.get("name") not in ENCODERS:
-        raise CheckpointError(f"{path} is not an encoder file of this version ({FORMAT}). Choose another file.")
+    _check_known(path, metadata)
     for key, wanted in (("name", name), ("game", game)):
         if wanted is not None and metadata.get(key) != wanted:
             raise CheckpointError(f"{path} holds {key} {metadata.get(key)!r}, not {wanted!r}. Choose another file.")
-    encoder = build_encoder(metadata["name"], seed=0, size=metadata.get("size", "compact"))
+    found = metadata.get("size", "compact")
+    if size is not None and metadata["name"] in ENCODERS and found != size:
+        raise CheckpointError(
+            f"{path} holds an encoder of size {found!r}; {size!r} is needed. Pre-train encoders of that size, or set "
+            f"encoder_size = {found!r}."
+        )
+    encoder = _build(metadata)
     _check_shapes(path, encoder, tensors)
     encoder.load_state_dict(
         {k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")}, strict=False
@@ -97,6 +106,33 @@ def load_encoder(path: Path, *, name: str | None = None, game: str | None = None
     encoder.eval().requires_grad_(requires_grad=False)
     standardisation = Standardisation(tensors["mean"], tensors["scale"])
     return LoadedEncoder(encoder, standardisation, metadata, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def read_architecture(path: Path) -> str:
+    """Return the name of the architecture in an encoder file.
+
+    Raises:
+        CheckpointError: It is missing, damaged, or holds something else.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"The encoder file {path} is missing. Correct its path, or restore it.")
+    _, metadata = _read(path)
+    _check_known(path, metadata)
+    return metadata["name"]
+
+
+def _check_known(path: Path, metadata: Mapping[str, str]) -> None:
+    name = metadata.get("name")
+    if metadata.get("format") != FORMAT or (name not in ENCODERS and name not in ready_encoders()):
+        raise CheckpointError(f"{path} is not an encoder file of this version ({FORMAT}). Choose another file.")
+
+
+def _build(metadata: Mapping[str, str]) -> Encoder:
+    """Build the architecture: one of ours, or one of another package."""
+    name = metadata["name"]
+    if name in ENCODERS:
+        return build_encoder(name, seed=0, size=metadata.get("size", "compact"))
+    return ready_encoders()[name].build(metadata.get("game", ""))
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -13,7 +13,7 @@ from typing import Any
 from wsabench.errors import SpecError
 from wsabench.evaluation.fingerprint import UNHASHED
 from wsabench.protocol import ActionSelection, Protocol
-from wsabench.types import Policy
+from wsabench.types import PRIVILEGED_INPUTS, Policy
 
 AgentReference = str | Path | Policy | Any
 """A baseline's name, a checkpoint's path, `package.module:attribute`, a policy or a callable."""
@@ -36,11 +36,18 @@ class Contestant:
     """What `load` starts from: a text, or for `object` the policy itself."""
     encoders: tuple[str, ...]
     """Names of the encoders it attends to; empty for none."""
+    inputs: tuple[str, ...] = ()
+    """What it reads beside observations (`rgb84`, `ram`)."""
 
     @property
     def can_travel(self) -> bool:
         """Whether a worker process can load it."""
         return self.kind != "object"
+
+    @property
+    def is_privileged(self) -> bool:
+        """Whether it reads what is no pixel."""
+        return not PRIVILEGED_INPUTS.isdisjoint(self.inputs)
 
     @property
     def is_hashed(self) -> bool:
@@ -67,6 +74,8 @@ class Contestant:
             "kind": self.kind,
             "source": source,
             "encoders": list(self.encoders),
+            "inputs": list(self.inputs),
+            "privileged": self.is_privileged,
         }
 
 
@@ -153,6 +162,7 @@ def _trained(named: _Named, reference: str, game: str, train_seed: int | None, p
         kind="agent",
         reference=reference,
         encoders=_encoders(policy),
+        inputs=policy.required_inputs,
     )
 
 
@@ -171,7 +181,7 @@ def _check_actions(name: str, num_actions: int, game: str, protocol: Protocol) -
 
 def _own(named: _Named, kind: str, reference: Any, game: str, protocol: Protocol) -> Contestant:
     """Return the contestant of a user's own policy; it counts as train seed 0."""
-    from wsabench.agents import load_policy
+    from wsabench.agents import load_policy, stated_inputs
 
     policy = _load(kind, reference, game, 0, protocol.action_selection)
     stated = load_policy(reference) if kind == "import" else reference
@@ -184,6 +194,7 @@ def _own(named: _Named, kind: str, reference: Any, game: str, protocol: Protocol
         kind=kind,
         reference=reference,
         encoders=_encoders(policy),
+        inputs=stated_inputs(policy, origin),
     )
 
 

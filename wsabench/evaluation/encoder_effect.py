@@ -12,7 +12,7 @@ import numpy.typing as npt
 from wsabench.errors import SpecError
 from wsabench.protocol import Protocol
 from wsabench.seeding import evaluation_seed, generator
-from wsabench.types import EncoderOperation, LaneBatch, Observations
+from wsabench.types import EncoderOperation, Inputs, LaneBatch, Observations
 
 if TYPE_CHECKING:
     from wsabench.agents import AgentPolicy
@@ -52,7 +52,7 @@ def measure_encoder_effects(
     if not fitting:
         return {}
     clean = _clean_play(agent, game, train_seed)
-    changed = _distributions(policy, clean.observations, list(fitting.values()))
+    changed = _distributions(policy, clean, list(fitting.values()))
     distances = np.abs(changed - clean.distributions[:, None]).sum(axis=2).mean(axis=0) / 2
     return dict(zip(fitting, distances.tolist(), strict=True))
 
@@ -81,6 +81,8 @@ class _Play(NamedTuple):
     """uint8, shape (200, 4, 84, 84)."""
     distributions: npt.NDArray[np.float64]
     """Probabilities of the actions, shape (200, num_actions)."""
+    inputs: Sequence[Inputs] = ()
+    """The further inputs of each step, one row each."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -90,36 +92,46 @@ def _clean_play(agent: str, game: str, train_seed: int) -> _Play:
     from wsabench.perturb import compile_perturbation
 
     policy = _policy(agent, game, train_seed)
-    lane = Lane(compile_perturbation("clean", game), Protocol.evaluation())
+    lane = Lane(compile_perturbation("clean", game), Protocol.evaluation(), inputs=policy.required_inputs)
     lane.reset(evaluation_seed(game, 0))
     draws = generator(evaluation_seed(game, 0), "policy")
-    observations, distributions = [], []
+    observations, inputs, distributions = [], [], []
     for step in range(NUM_STEPS):
         observations.append(lane.observation.copy())
-        distributions.append(policy.action_probabilities(observations[-1][None], _batch([()], step, [draws]))[0])
+        inputs.append({name: value[None].copy() for name, value in lane.inputs.items()})
+        told = _batch([()], step, [draws], inputs[-1])
+        distributions.append(policy.action_probabilities(observations[-1][None], told)[0])
         lane.step(int(draws.choice(len(distributions[-1]), p=distributions[-1])))
         if lane.end is not None:
             lane.reset()
-    return _Play(np.stack(observations), np.stack(distributions))
+    return _Play(np.stack(observations), np.stack(distributions), inputs)
 
 
 def _distributions(
-    policy: AgentPolicy, observations: Observations, operations: Sequence[tuple[EncoderOperation, ...]]
+    policy: AgentPolicy, clean: _Play, operations: Sequence[tuple[EncoderOperation, ...]]
 ) -> npt.NDArray[np.float64]:
     """Return the action distributions, one lane for each of `operations`: shape (steps, lanes, actions)."""
     generators = [generator(0, "encoder effect") for _ in operations]
     return np.stack(
         [
             policy.action_probabilities(
-                np.repeat(observation[None], len(operations), axis=0), _batch(operations, step, generators)
+                np.repeat(observation[None], len(operations), axis=0),
+                _batch(operations, step, generators, _repeated(inputs, len(operations))),
             )
-            for step, observation in enumerate(observations)
+            for step, (observation, inputs) in enumerate(zip(clean.observations, clean.inputs, strict=True))
         ]
     )
 
 
+def _repeated(inputs: Inputs, count: int) -> Inputs:
+    return {name: np.repeat(value, count, axis=0) for name, value in inputs.items()}
+
+
 def _batch(
-    operations: Sequence[tuple[EncoderOperation, ...]], step: int, generators: Sequence[np.random.Generator]
+    operations: Sequence[tuple[EncoderOperation, ...]],
+    step: int,
+    generators: Sequence[np.random.Generator],
+    inputs: Inputs,
 ) -> LaneBatch:
     """Return one lane for each of `operations`, in one episode that starts at step 0."""
     return LaneBatch(
@@ -127,5 +139,6 @@ def _batch(
         generators=tuple(generators),
         episode_starts=np.full(len(operations), step == 0),
         encoder_operations=tuple(operations),
+        inputs=inputs,
         encoder_generators=tuple(generators),
     )

@@ -97,7 +97,7 @@ def _execute_here(plan: Plan, board: TaskBoard, allowed: Sequence[int], reporter
     while (index := board.choose(0, allowed)) is not None:
         contestant = plan.contestants[index]
         policy = contestant.load(plan.protocol.action_selection)
-        lanes = room.lanes(contestant.game)
+        lanes = room.lanes(contestant.game, policy)
         with single_thread():
             tasks = _BoardTasks(board, index)
             play(policy, lanes, tasks, deliver, counter.add, keep_steps=board.keeps_steps)

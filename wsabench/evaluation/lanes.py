@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from wsabench.protocol import Protocol
-from wsabench.types import EpisodeEnd, Observations
+from wsabench.types import INPUT_SHAPES, EpisodeEnd, Observations
 
 if TYPE_CHECKING:
     from wsabench.emulator import Lane
@@ -28,13 +30,14 @@ class Finish(NamedTuple):
 class EpisodeLanes:
     """Lanes of one game. The vector environment steps all its lanes together; here the last long games play alone."""
 
-    def __init__(self, game: str, protocol: Protocol, num_lanes: int = NUM_LANES) -> None:
+    def __init__(self, game: str, protocol: Protocol, num_lanes: int = NUM_LANES, inputs: Sequence[str] = ()) -> None:
         """Prepare; an emulator is loaded when its lane is first started.
 
         Args:
             game: The game's id.
             protocol: How lanes are made.
             num_lanes: How many there are.
+            inputs: What lanes supply beside observations: `rgb84`, `ram`.
         """
         from wsabench.emulator import action_meanings, observation_shape
 
@@ -42,6 +45,9 @@ class EpisodeLanes:
         self.num_lanes = num_lanes
         self.num_actions = len(action_meanings(game, protocol))
         self.observations: Observations = np.zeros((num_lanes, *observation_shape(protocol)), dtype=np.uint8)
+        self.inputs: dict[str, npt.NDArray[np.uint8]] = {
+            name: np.zeros((num_lanes, *INPUT_SHAPES[name]), np.uint8) for name in inputs
+        }
         self._protocol = protocol
         self._lanes: list[Lane | None] = [None] * num_lanes
         self._compiled: dict[str, CompiledPerturbation] = {}
@@ -56,7 +62,10 @@ class EpisodeLanes:
         compiled = self._compiled[perturbation]
         lane = self._lanes[row]
         if lane is None:
-            lane = self._lanes[row] = Lane(compiled, self._protocol, observation=self.observations[row])
+            arrays = {name: array[row] for name, array in self.inputs.items()}
+            lane = self._lanes[row] = Lane(
+                compiled, self._protocol, None, self.observations[row], tuple(arrays), arrays
+            )
         else:
             lane.set_perturbation(compiled)
         lane.reset(episode_seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -129,9 +129,9 @@ class Recording:
 class FilmedLanes(EpisodeLanes):
     """Lanes of which the first plays one episode and is filmed."""
 
-    def __init__(self, game: str, protocol: Protocol, max_steps: int | None) -> None:
-        """Prepare; `max_steps` cuts the episode."""
-        super().__init__(game, protocol)
+    def __init__(self, game: str, protocol: Protocol, max_steps: int | None, inputs: Sequence[str] = ()) -> None:
+        """Prepare; `max_steps` cuts the episode, `inputs` are what lanes supply beside observations."""
+        super().__init__(game, protocol, inputs=inputs)
         self.pictures: list[tuple[bytes, bytes]] = []
         self.end: EpisodeEnd | None = None
         self._max_steps = max_steps
@@ -208,7 +208,7 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
         raise SpecError(f"The most steps to play are {max_steps}. Allowed: integers from 1.")
     seed = evaluation_seed(game, 0) if episode_seed is None else episode_seed
     contestant = _one_contestant(agent, game, train_seed, protocol)
-    lanes = FilmedLanes(game, protocol, max_steps)
+    lanes = FilmedLanes(game, protocol, max_steps, contestant.inputs)
     outcome = _play(contestant, compiled, lanes, seed, protocol, advance or (lambda _: None))
     assert outcome.steps is not None  # noqa: S101  (asked for)
     return Recording(

@@ -14,7 +14,7 @@ from wsabench.errors import ShapeError, SpecError
 from wsabench.evaluation.lanes import Finish
 from wsabench.evaluation.records import EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.seeding import generator
-from wsabench.types import Actions, EncoderOperation, LaneBatch, Observations, Policy
+from wsabench.types import Actions, EncoderOperation, Inputs, LaneBatch, Observations, Policy
 
 
 class EpisodeTask(NamedTuple):
@@ -43,6 +43,11 @@ class Lanes(Protocol):
     num_actions: int
     observations: Observations
     """The newest observation of each lane, uint8, shape (num_lanes, 4, 84, 84)."""
+
+    @property
+    def inputs(self) -> Inputs:
+        """The further inputs that lanes supply, with one row a lane; read only for policies that require some."""
+        ...
 
     def start(self, row: int, episode_seed: int, perturbation: str) -> None:
         """Start an episode in one lane."""
@@ -136,6 +141,7 @@ class _Rollout:
         self._games = lanes
         self._lanes: list[_Lane | None] = [None] * lanes.num_lanes
         self._idle = generator(0, "idle")
+        self._inputs = tuple(getattr(policy, "required_inputs", ()))
         self._pads_itself = getattr(policy, "batch_size", None) is not None
 
     @property
@@ -213,6 +219,7 @@ class _Rollout:
             ids=np.array(rows, dtype=np.int64),
             generators=tuple(lane.generator if lane else self._idle for lane in lanes),
             episode_starts=np.array([lane is None or lane.is_start for lane in lanes]),
+            inputs={name: self._games.inputs[name][list(rows)] for name in self._inputs},
             encoder_operations=tuple(lane.task.encoder_operations if lane else () for lane in lanes),
             encoder_generators=tuple(lane.encoder_generator if lane else None for lane in lanes),
         )

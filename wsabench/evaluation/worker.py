@@ -16,6 +16,7 @@ from wsabench.evaluation.lanes import EpisodeLanes
 from wsabench.evaluation.records import EpisodeOutcome
 from wsabench.evaluation.rollout import Handout, play
 from wsabench.protocol import Protocol
+from wsabench.types import Policy
 
 _REPORT_SECONDS = 0.25
 
@@ -58,10 +59,11 @@ class LaneRoom:
         self._protocol = protocol
         self._lanes: EpisodeLanes | None = None
 
-    def lanes(self, game: str) -> EpisodeLanes:
-        """Return lanes of a game."""
-        if self._lanes is None or self._lanes.game != game:
-            self._lanes = EpisodeLanes(game, self._protocol)
+    def lanes(self, game: str, policy: Policy) -> EpisodeLanes:
+        """Return lanes of a game that supply what a policy reads."""
+        inputs = tuple(getattr(policy, "required_inputs", ()))
+        if self._lanes is None or self._lanes.game != game or tuple(self._lanes.inputs) != inputs:
+            self._lanes = EpisodeLanes(game, self._protocol, inputs=inputs)
         return self._lanes
 
 
@@ -129,7 +131,7 @@ def _serve(connection: Connection, protocol: Protocol, keep_steps: bool) -> None
             return
         index, contestant = order
         policy = contestant.load(protocol.action_selection)
-        lanes = room.lanes(contestant.game)
+        lanes = room.lanes(contestant.game, policy)
         with single_thread():
             tasks = _RemoteTasks(connection, index)
             play(policy, lanes, tasks, connection.send, counter.add, keep_steps=keep_steps)

@@ -74,6 +74,8 @@ class ImageStage(Protocol):
 
     A stage that shows frames of steps before (a delay, a freeze) says so by the class attribute `shows_old_frames`,
     True: its effect is not measured in grey levels, because a game with few moving pixels would make it look idle.
+    One that cannot change RGB says so by the class attribute `luminance_only`, True: lanes that supply `rgb84` refuse
+    it.
     """
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> ImageState:

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from wsabench.evaluation.summary import Summary
 from wsabench.report.definitions import DEFINITIONS
 from wsabench.report.drawing import NamedFigure
+from wsabench.report.privileged import marked, privileged_agents
 from wsabench.report.provenance import provenance_tables, title_of
 from wsabench.report.style import figure_bytes
 from wsabench.report.tables import (
@@ -49,15 +50,16 @@ def content_of(summary: Summary, manifest: Mapping[str, Any]) -> Content:
     """
     results = [average_table(summary), *result_tables(summary, manifest.get("effects", {}))]
     comparisons = [aggregate_summary_table(summary), *improvement_summary_tables(summary)]
+    privileged = privileged_agents(manifest)
     return Content(
         title=title_of(manifest),
-        samples=sample_size_table(summary),
+        samples=marked(sample_size_table(summary), privileged),
         notes=summary.notes,
         headline=tuple(headline(summary)),
-        results=tuple(table for table in results if table is not None),
-        comparisons=tuple(table for table in comparisons if table is not None),
-        attention=tuple(attention_tables(summary)),
-        provenance=tuple(provenance_tables(summary, manifest)),
+        results=tuple(marked(table, privileged) for table in results if table is not None),
+        comparisons=tuple(marked(table, privileged) for table in comparisons if table is not None),
+        attention=tuple(marked(table, privileged) for table in attention_tables(summary)),
+        provenance=tuple(marked(table, privileged) for table in provenance_tables(summary, manifest)),
     )
 
 

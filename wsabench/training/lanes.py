@@ -11,10 +11,11 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from wsabench import seeding
 from wsabench.errors import CheckpointError
-from wsabench.types import Actions, BoolArray, FloatArray, Observations
+from wsabench.types import INPUT_SHAPES, Actions, BoolArray, FloatArray, Inputs, Observations
 
 RECENT_GAMES = 50
 """Finished games over which the learning curve averages."""
@@ -24,7 +25,8 @@ class LaneEnvs(Protocol):
     """The vector environment that training plays; autoreset is DISABLED.
 
     A reset with seeds starts new games; one without goes on with the game after a lost life. `infos` of a step has
-    `end` (a text a lane, empty while the game goes on) and `episode_return` (unclipped, of the game so far).
+    `end` (a text a lane, empty while the game goes on) and `episode_return` (unclipped, of the game so far). `infos` of
+    steps and resets have the inputs that were asked for (`rgb84`, `ram`), those of every lane.
     """
 
     num_envs: int
@@ -57,6 +59,8 @@ class LaneStep(NamedTuple):
     """Where it was cut, not lost: the value after the step still counts, shape (N,)."""
     final_observations: Observations
     """The last observations of the cut episodes, one row for each True in `cut`."""
+    final_inputs: Inputs = {}  # noqa: RUF012 - never changed
+    """The further inputs of these observations."""
 
 
 class FinishedGame(NamedTuple):
@@ -80,6 +84,8 @@ class TrainingLanes:
         self.recent: deque[FinishedGame] = deque(maxlen=RECENT_GAMES)
         self.num_games = 0
         self.observations: Observations = np.empty(0, np.uint8)
+        self.inputs: Inputs = {}
+        """The further inputs of `observations`, by name, one row a lane; empty unless the lanes were asked for any."""
 
     @property
     def num_envs(self) -> int:
@@ -88,7 +94,7 @@ class TrainingLanes:
 
     def start(self) -> None:
         """Begin the first game in every lane."""
-        self.observations, _ = self._envs.reset(seed=self._seeds())
+        self._receive(*self._envs.reset(seed=self._seeds()))
 
     def step(self, actions: Actions) -> LaneStep:
         """Play one step in every lane; lanes that ended are reset."""
@@ -99,13 +105,19 @@ class TrainingLanes:
         ended = terminated | truncated
         cut = truncated & ~terminated
         finals = observations[cut].copy()
+        self._receive(observations, infos)
+        final_inputs = {name: value[cut] for name, value in self.inputs.items()}
         over = _game_over(infos)
         for lane in np.flatnonzero(over).tolist():
             self._finish_game(lane, float(infos["episode_return"][lane]))
         if ended.any():
-            observations = self._reset(ended, over)
+            self._reset(ended, over)
+        return LaneStep(rewards, ended, cut, finals, final_inputs)
+
+    def _receive(self, observations: Observations, infos: dict[str, Any]) -> None:
+        """Keep what the agent sees next."""
         self.observations = observations
-        return LaneStep(rewards, ended, cut, finals)
+        self.inputs = {name: infos[name] for name in INPUT_SHAPES if name in infos}
 
     def _finish_game(self, lane: int, unclipped: float) -> None:
         self.recent.append(FinishedGame(unclipped, float(self._clipped[lane]), float(len(self._actions[lane]))))
@@ -155,7 +167,7 @@ class TrainingLanes:
         """Play all histories so that they end together; a lane with a shorter one idles before it starts."""
         longest = max(len(history) for history in histories)
         starts = np.array([longest - len(history) for history in histories])
-        observations, _ = self._envs.reset(seed=self._seeds())
+        self._receive(*self._envs.reset(seed=self._seeds()))
         for time in range(longest):
             if time and (starts == time).any():
                 self._new_games(starts == time)
@@ -163,25 +175,22 @@ class TrainingLanes:
                 history[time - start] if start <= time else 0 for history, start in zip(histories, starts, strict=True)
             ]
             observations, rewards, terminated, truncated, infos = self._envs.step(np.array(row, np.int64))
+            self._receive(observations, infos)
             self._clipped = np.where(starts <= time, self._clipped + rewards, 0.0)
             if (terminated | truncated).any():
-                observations = self._reset(terminated | truncated, _game_over(infos))
+                self._reset(terminated | truncated, _game_over(infos))
         if longest and (starts == longest).any():
-            observations = self._new_games(starts == longest)
-        self.observations = observations
+            self._new_games(starts == longest)
 
-    def _reset(self, ended: BoolArray, over: BoolArray) -> Observations:
+    def _reset(self, ended: BoolArray, over: BoolArray) -> None:
         """Reset the lanes in `ended`: new games where the game is `over`, the same game after a lost life."""
-        observations = self.observations
         if (ended & ~over).any():
-            observations, _ = self._envs.reset(options={"reset_mask": ended & ~over})
+            self._receive(*self._envs.reset(options={"reset_mask": ended & ~over}))
         if over.any():
-            observations = self._new_games(over)
-        return observations
+            self._new_games(over)
 
-    def _new_games(self, lanes: BoolArray) -> Observations:
-        observations, _ = self._envs.reset(seed=self._seeds(), options={"reset_mask": lanes})
-        return observations
+    def _new_games(self, lanes: BoolArray) -> None:
+        self._receive(*self._envs.reset(seed=self._seeds(), options={"reset_mask": lanes}))
 
     def _seeds(self) -> npt.NDArray[np.int64]:
         seeds = [
@@ -189,6 +198,11 @@ class TrainingLanes:
             for lane, game in enumerate(self._games)
         ]
         return np.array(seeds, np.int64)
+
+
+def as_tensors(inputs: Inputs) -> dict[str, torch.Tensor]:
+    """Return further inputs as tensors, which share their memory."""
+    return {name: torch.from_numpy(value) for name, value in inputs.items()}
 
 
 def _game_over(infos: dict[str, Any]) -> BoolArray:

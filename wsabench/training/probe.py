@@ -16,7 +16,7 @@ import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
 from wsabench import seeding
-from wsabench.encoders import ENCODERS, EncoderBank
+from wsabench.encoders import ENCODERS, Calibration, EncoderBank, find_ready, ready_encoders, required_inputs
 from wsabench.errors import SpecError, unknown_name
 from wsabench.games import load_game
 from wsabench.resources import state_dir
@@ -60,7 +60,7 @@ def probe(  # noqa: PLR0913 - the public contract
 
     Args:
         game: The game's id.
-        encoders: Names; None: all five.
+        encoders: Names; None: all five that are pre-trained.
         directory: Folder of the encoder files; None: the shipped baselines.
         frames: Steps of random play to collect.
         samples: Steps, evenly spaced among them, to probe on.
@@ -82,27 +82,33 @@ def probe(  # noqa: PLR0913 - the public contract
     """
     names = list(encoders or ENCODERS)
     for name in names:
-        if name not in ENCODERS:
-            raise unknown_name("encoder", name, ENCODERS)
+        if name not in ENCODERS and find_ready(name, directory) is None:
+            raise unknown_name("encoder", name, [*ENCODERS, *ready_encoders()])
     known: Mapping[str, RamVariable] = load_game(game).ram if variables is None else variables
     reporter = reporter or SilentReporter()
-    bank = EncoderBank.load(game, names, context=names[0], directory=directory)
     path = state_dir() / "probing" / f"{game}-frames{frames}-seed{seed}"
     store_seed = seeding.integer_seed(seed, "probe-frames")
     store = collect_frames(
         source or LaneSource(game), path, game=game, num_frames=frames, seed=store_seed, reporter=reporter
     )
-    data = draw_samples(store, samples, seed)
+    data = draw_samples(store, samples, seed, required_inputs(names))
     targets, constant = probe_targets(known, data)
     if not targets:
         raise SpecError(
             f"No verified RAM variable of {game!r} changes in {frames} steps of random play. Use more frames."
         )
+    calibration = _calibration(data, data.parts["train"][:1_024])
+    bank = EncoderBank.load(game, names, context=names[0], directory=directory, calibration=calibration)
     banks: dict[int | None, EncoderBank] = {None: bank}
-    calibration = torch.from_numpy(data.stacks[data.parts["train"][:1_024]])
     for twin in range(twins):
-        twin_seed = seeding.integer_seed(seed, "probe-twin", twin)
-        banks[twin] = EncoderBank.random(names, names[0], seed=twin_seed, calibration_frames=calibration)
+        banks[twin] = EncoderBank.random(
+            names,
+            names[0],
+            seed=seeding.integer_seed(seed, "probe-twin", twin),
+            calibration_frames=calibration.stack,
+            calibration_inputs=calibration.inputs,
+            game=game,
+        )
     table = _score_all(banks, data, targets, reporter)
     table.attrs |= {"constant": constant, "samples": {part: len(rows) for part, rows in data.parts.items()}}
     table.attrs["hashes"] = bank.hashes
@@ -147,11 +153,25 @@ def _score_all(
     reporter.advance(1)
     for name in names:
         for twin, bank in banks.items():
-            embedding = torch.cat([_pooled(bank.embed(part, [name])[name].float()) for part in stacks.split(BATCH)])
+            embedding = _embedding(bank, name, data)
             rows += _rows(name, twin, _scores(embedding.numpy(), data, targets), targets)
             reporter.advance(1, mean=float(str(rows[-1]["score"])))
     reporter.finish()
     return pd.DataFrame(rows).astype({"twin": "Int64"})
+
+
+def _calibration(data: ProbeSamples, rows: npt.NDArray[np.int64]) -> Calibration:
+    inputs = {name: torch.from_numpy(values[rows]) for name, values in data.inputs.items()}
+    return Calibration(torch.from_numpy(data.stacks[rows]), inputs)
+
+
+def _embedding(bank: EncoderBank, name: str, data: ProbeSamples) -> torch.Tensor:
+    """Return an encoder's embeddings of all samples, maps averaged down, float32, shape (N, size)."""
+    parts = []
+    for start in range(0, len(data.stacks), BATCH):
+        part = _calibration(data, np.arange(start, min(start + BATCH, len(data.stacks))))
+        parts.append(_pooled(bank.embed(part.stack, [name], part.inputs)[name].float()))
+    return torch.cat(parts)
 
 
 def _pooled(embedding: torch.Tensor) -> torch.Tensor:

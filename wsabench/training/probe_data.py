@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
@@ -11,7 +11,10 @@ import numpy.typing as npt
 
 from wsabench import seeding
 from wsabench.errors import SpecError
+from wsabench.games import decode
 from wsabench.training.frames import FrameStore
+from wsabench.training.probe_inputs import stored_inputs
+from wsabench.types import Inputs
 
 FEW_VALUES = 8
 """Variables with up to this many values are classified (logistic probe), others regressed (ridge probe)."""
@@ -63,20 +66,23 @@ class ProbeSamples:
         stacks: Observations, uint8, shape (N, 4, 84, 84).
         ram: Memory, uint8, shape (N, 128).
         parts: For `train`, `validation` and `test` the rows, int64; no episode is in two of them.
+        inputs: What encoders read beside observations, by name, uint8, N rows each.
     """
 
     stacks: npt.NDArray[np.uint8]
     ram: npt.NDArray[np.uint8]
     parts: Mapping[str, npt.NDArray[np.int64]]
+    inputs: Inputs = field(default_factory=dict)
 
 
-def draw_samples(store: FrameStore, num_samples: int, seed: int) -> ProbeSamples:
+def draw_samples(store: FrameStore, num_samples: int, seed: int, inputs: Sequence[str] = ()) -> ProbeSamples:
     """Take evenly spaced steps of a store and split them by episode.
 
     Args:
         store: Frames that pre-training has not seen.
         num_samples: Number of steps.
         seed: Fixes which episode goes to which part.
+        inputs: What encoders read beside observations: `rgb84`, `ram`.
 
     Raises:
         SpecError: The store has fewer steps, or fewer than ten episodes.
@@ -88,7 +94,7 @@ def draw_samples(store: FrameStore, num_samples: int, seed: int) -> ProbeSamples
         )
     index = positions[np.linspace(0, len(positions) - 1, num_samples).astype(np.int64)]
     parts = split_by_episode(store.episodes[index], seed)
-    return ProbeSamples(store.stacks(index), store.ram[index], parts)
+    return ProbeSamples(store.stacks(index), store.ram[index], parts, stored_inputs(store, index, inputs))
 
 
 def split_by_episode(episodes: npt.NDArray[np.int32], seed: int) -> dict[str, npt.NDArray[np.int64]]:
@@ -111,25 +117,6 @@ def split_by_episode(episodes: npt.NDArray[np.int32], seed: int) -> dict[str, np
     bounds = np.cumsum([round(share * len(names)) for share in list(SHARES.values())[:-1]])
     chosen = zip(SHARES, np.split(order, bounds), strict=True)
     return {part: np.flatnonzero(np.isin(episodes, group)) for part, group in chosen}
-
-
-def decode(ram_byte: npt.NDArray[np.uint8], encoding: str) -> npt.NDArray[np.float64]:
-    """Return the numbers that bytes stand for, float64, same shape.
-
-    Args:
-        ram_byte: Bytes of one address.
-        encoding: As in the RAM map: `signed`, `bcd`, `bit N`, `bitfield` (its number of set bits), all else as it is.
-    """
-    word = encoding.split(" ")[0].casefold()
-    if word == "signed":
-        return ram_byte.view(np.int8).astype(np.float64)
-    if word == "bcd":
-        return ((ram_byte >> 4) * 10.0 + (ram_byte & 15)).astype(np.float64)
-    if word == "bit":
-        return ((ram_byte >> int(encoding.split(" ")[1])) & 1).astype(np.float64)
-    if word == "bitfield":
-        return np.bitwise_count(ram_byte).astype(np.float64)
-    return ram_byte.astype(np.float64)
 
 
 def probe_targets(variables: Mapping[str, RamVariable], samples: ProbeSamples) -> tuple[list[ProbeTarget], list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from wsabench.agents import AGENT_FILE, AgentSpec, build_agent, load_spec
 from wsabench.errors import StorageError
 from wsabench.protocol import Protocol
 from wsabench.resources import make_dir, state_dir
-from wsabench.training.frozen import MakeEnvs, prepare_bank
+from wsabench.training.frozen import MakeEnvs, make_lanes, prepare_bank, read_inputs
 from wsabench.training.lanes import LaneEnvs
 from wsabench.training.presets import PPOPreset, load_preset
 from wsabench.training.progress import Reporter, SilentReporter
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from wsabench.encoders import EncoderBank
 
 
-def make_training_envs(game: str, num_envs: int) -> LaneEnvs:
-    """Make lanes of this process under the training protocol."""
+def make_training_envs(game: str, num_envs: int, inputs: Sequence[str] = ()) -> LaneEnvs:
+    """Make lanes of this process under the training protocol, which supply `inputs` beside observations."""
     from wsabench.emulator import make_vec
 
     return make_vec(
@@ -36,6 +36,7 @@ def make_training_envs(game: str, num_envs: int) -> LaneEnvs:
         protocol=Protocol.training(),
         num_workers=0,
         autoreset_mode="disabled",
+        inputs=inputs,
     )
 
 
@@ -84,7 +85,8 @@ def train(  # noqa: PLR0913 - the options of `wsabench train`
     if steps is not None:
         hyper = dataclasses.replace(hyper, total_steps=steps)
     directory = make_dir(out or training_dir(spec.name, game, preset, train_seed))
-    with locked(directory), one_thread(), contextlib.closing(make_envs(game, hyper.num_envs)) as envs:
+    lanes = make_lanes(make_envs, game, hyper.num_envs, read_inputs(spec))
+    with locked(directory), one_thread(), contextlib.closing(lanes) as envs:
         goes_on = resume and (directory / CHECKPOINT_NAME).is_file()
         if not goes_on:
             set_aside(directory)

@@ -14,7 +14,7 @@ from wsabench import seeding
 from wsabench.agents import AGENT_FILE, ActorCritic, AgentMeta, AgentSpec, Output, half_precision, save_checkpoint
 from wsabench.errors import CheckpointError
 from wsabench.training.curve import Curve, Row
-from wsabench.training.lanes import LaneEnvs, LaneStep, TrainingLanes
+from wsabench.training.lanes import LaneEnvs, LaneStep, TrainingLanes, as_tensors
 from wsabench.training.ppo import PPO, Losses
 from wsabench.training.presets import PPOPreset
 from wsabench.training.progress import Reporter
@@ -173,15 +173,19 @@ class Trainer:
             # Padded to the number of lanes: one batch size, one way of rounding.
             padded = self._lanes.observations.copy()
             padded[: len(played.final_observations)] = played.final_observations
+            inputs = {name: value.copy() for name, value in self._lanes.inputs.items()}
+            for name, value in played.final_inputs.items():
+                inputs[name][: len(value)] = value
             with torch.no_grad():
-                features = self.ppo.model.prepare(torch.from_numpy(padded), self._bank)
+                features = self.ppo.model.prepare(torch.from_numpy(padded), self._bank, as_tensors(inputs))
             values = self._evaluate(features).value[: len(played.final_observations)]
             rewards[torch.from_numpy(played.cut)] += self.job.preset.discount * values
         return rewards
 
     def _prepare(self) -> dict[str, Tensor]:
         with torch.no_grad():
-            return self.ppo.model.prepare(torch.from_numpy(self._lanes.observations), self._bank)
+            observations, inputs = torch.from_numpy(self._lanes.observations), as_tensors(self._lanes.inputs)
+            return self.ppo.model.prepare(observations, self._bank, inputs)
 
     def _evaluate(self, features: dict[str, Tensor]) -> Output:
         with torch.no_grad(), half_precision():
