@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wsabench.agents.network import AS_TRAINED, ActorCritic, Features, Heads, Initialiser, Lineup, Output
+from wsabench.agents.network import AS_TRAINED, ActorCritic, Features, Heads, Initialiser, Lineup, Output, QHeads
 from wsabench.agents.spec import AgentSpec
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class EndToEnd(ActorCritic):
         self.conv2 = make.convolution(32, 64, 4, 2)
         self.conv3 = make.convolution(64, 64, 3, 1)
         self.linear = make.linear(7 * 7 * 64, spec.width)
-        self.heads = Heads(make, spec.width, spec.head_units, num_actions)
+        heads = QHeads if spec.heads == "q" else Heads
+        self.heads = heads(make, spec.width, spec.head_units, num_actions)
 
     def prepare(self, stack: Tensor, bank: EncoderBank | None = None) -> Features:
         """Regroup pixels in blocks: uint8, shape (N, 21, 21, 64); the last axis is (frame, row, column)."""
@@ -50,7 +51,7 @@ class EndToEnd(ActorCritic):
         """Evaluate policy and value; `lineup` is ignored, there are no encoders."""
         blocks = features["blocks"]
         # Bytes are exact in bfloat16; their scale goes into the weights.
-        pixels = blocks.to(torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32).permute(0, 3, 1, 2)
+        pixels = blocks.to(torch.bfloat16 if torch.is_autocast_enabled(blocks.device.type) else torch.float32).permute(0, 3, 1, 2)
         kernel = self.conv1.weight.view(32, 4, 2, _BLOCK, 2, _BLOCK).permute(0, 1, 3, 5, 2, 4)
         kernel = kernel.reshape(32, 4 * _BLOCK * _BLOCK, 2, 2) / 255.0
         hidden = functional.relu(functional.conv2d(pixels, kernel, self.conv1.bias))

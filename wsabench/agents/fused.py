@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wsabench.agents.fusions import FUSIONS
 from wsabench.agents.fusions.base import Shapes
-from wsabench.agents.network import AS_TRAINED, ActorCritic, Features, Heads, Initialiser, Lineup, Output
+from wsabench.agents.network import AS_TRAINED, ActorCritic, Features, Heads, Initialiser, Lineup, Output, QHeads
 from wsabench.agents.spec import AgentSpec
 from wsabench.encoders import half_precision_is_fast
 from wsabench.types import Embedding
@@ -28,7 +28,8 @@ class FusedAgent(ActorCritic):
         self.encoder_names = spec.encoders
         self.fusion = FUSIONS[spec.kind](spec, shapes, make)
         self.allows = self.fusion.allows
-        self.heads = Heads(make, self.fusion.feature_size, spec.head_units, num_actions)
+        heads = QHeads if spec.heads == "q" else Heads
+        self.heads = heads(make, self.fusion.feature_size, spec.head_units, num_actions)
 
     def prepare(self, stack: Tensor, bank: EncoderBank | None) -> Features:
         """Run the frozen encoders: standardised embeddings in half precision by encoder, maps with channels last."""
@@ -38,7 +39,7 @@ class FusedAgent(ActorCritic):
 
     def _lay_out(self, embedding: Tensor) -> Tensor:
         """Store an embedding the way training reads it, so that its epochs convert nothing."""
-        stored = embedding.to(torch.bfloat16 if half_precision_is_fast() else torch.float16)
+        stored = embedding.to(torch.bfloat16 if embedding.is_cuda or half_precision_is_fast() else torch.float16)
         return stored.permute(0, 2, 3, 1).contiguous() if stored.dim() == 4 else stored
 
     @staticmethod
@@ -61,7 +62,8 @@ class FusedAgent(ActorCritic):
 
     def forward(self, features: Mapping[str, Tensor], lineup: Lineup = AS_TRAINED) -> Output:
         """Evaluate policy, value and the encoders' weights."""
-        dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
+        device = next(iter(features.values())).device.type
+        dtype = torch.bfloat16 if torch.is_autocast_enabled(device) else torch.float32
         embeddings = {
             name: feature.to(dtype).permute(0, 3, 1, 2) if feature.dim() == 4 else feature.to(dtype)
             for name, feature in features.items()

@@ -131,11 +131,26 @@ class Heads(nn.Module):
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (N, num_actions) and values (N,), float32."""
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(feature.device.type, enabled=False):
             wide = feature.float()
             return self.policy(wide), self.value(wide).squeeze(1)
 
 
-def half_precision() -> torch.autocast:
-    """Return the autocast region that agents run in: bfloat16 where the CPU has it, else float32."""
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=half_precision_is_fast())
+class QHeads(nn.Module):
+    """One head of action values on one feature, evaluated in float32."""
+
+    def __init__(self, make: Initialiser, width: int, hidden: Sequence[int], num_actions: int) -> None:
+        super().__init__()
+        self.q = make.head(width, hidden, num_actions, gain=1.0)
+
+    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """Return action values (N, num_actions) and their maximum (N,), float32."""
+        with torch.autocast(feature.device.type, enabled=False):
+            values = self.q(feature.float())
+            return values, values.amax(dim=1)
+
+
+def half_precision(device: torch.device | str = "cpu") -> torch.autocast:
+    """Return the autocast region that agents run in: bfloat16 on a GPU and where the CPU has it, else float32."""
+    kind = torch.device(device).type
+    return torch.autocast(kind, dtype=torch.bfloat16, enabled=kind != "cpu" or half_precision_is_fast())

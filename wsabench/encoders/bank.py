@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -162,6 +162,13 @@ class EncoderBank(nn.Module):
                 pixels[encoder.reads] = encoder_input(stack, encoder, self.dtype)
             embeddings[name] = _standardise(encoder(pixels[encoder.reads]), *self._affine[name])
         return embeddings
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> EncoderBank:
+        """Move with `to(device)`, although the encoders are not registered as parts."""
+        for encoder in self._encoders.values():
+            encoder._apply(fn, recurse)
+        self._affine = {name: (fn(factor), fn(shift)) for name, (factor, shift) in self._affine.items()}
+        return super()._apply(fn, recurse)
 
     def train(self, mode: bool = True) -> EncoderBank:
         """Stay in evaluation mode."""

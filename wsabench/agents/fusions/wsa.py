@@ -62,7 +62,7 @@ class WeightSharingAttention(AdaptedFusion):
     def _scores(self, context: Tensor, adapted: Tensor) -> Tensor:
         """Return scores (N, num_encoders), float32; Linear([c; s]) in its two halves, which saves copies of c."""
         weight_c, weight_s = self.score.weight[0].chunk(2)
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(adapted.device.type, enabled=False):
             from_context = (context.float() * weight_c).sum(dim=1, keepdim=True)
             from_encoders = (adapted.float() * weight_s).sum(dim=2)
             scores = from_context + from_encoders + self.score.bias
