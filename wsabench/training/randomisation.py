@@ -52,7 +52,8 @@ class Randomisation:
         """Return what a checkpoint says of it, JSON values."""
         return {
             "suite": self.suite,
-            "perturbations": dict(zip(self.perturbations, self.hashes, strict=True)),
+            # A list: their order decides what is drawn.
+            "perturbations": [list(pair) for pair in zip(self.perturbations, self.hashes, strict=True)],
             "clean_share": self.clean_share,
             "left_out": dict(self.left_out),
         }
