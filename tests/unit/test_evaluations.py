@@ -236,9 +236,10 @@ def test_q_agents_explore_a_little_in_evaluation_and_not_when_greedy(tmp_path: P
     assert (chosen != best).mean() == pytest.approx(Q_EPSILON * 2 / 3, abs=0.003)
     # One number is drawn from each lane's own generator, so that clean and perturbed episodes stay paired.
     lanes = batch(4, 5)
-    assert sampled.act(observations, lanes).tolist() == choose_actions(
-        expected, batch(4, 5).generators, "sampled"
-    ).tolist()
+    assert (
+        sampled.act(observations, lanes).tolist()
+        == choose_actions(expected, batch(4, 5).generators, "sampled").tolist()
+    )
     for lane, generator in enumerate(batch(4, 5).generators):
         generator.random()
         assert lanes.generators[lane].random() == generator.random()

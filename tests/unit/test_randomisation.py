@@ -131,5 +131,9 @@ def test_workers_and_interruptions_do_not_change_a_randomised_curve(num_workers:
     pd.testing.assert_frame_equal(curve(tmp_path / "twice", 0, stop=1), alone, check_exact=True)
     training = read_checkpoint(tmp_path / "alone" / "agent.safetensors").meta.training
     assert training["algorithm"] == "ppo"
-    assert [name for name, _ in training["randomisation"]["perturbations"]] == ["hue-rotate@2", "gaussian-noise@2", "sticky-actions@3"]
+    assert [name for name, _ in training["randomisation"]["perturbations"]] == [
+        "hue-rotate@2",
+        "gaussian-noise@2",
+        "sticky-actions@3",
+    ]
     assert training["randomisation"]["clean_share"] == 0.2

@@ -108,10 +108,7 @@ def run(replay: Replay, naive: Naive, games: Games, kinds: list[list[str]]) -> N
 def everything(replay: Replay) -> set[tuple]:
     """Draw so often that every step comes up."""
     drawn = replay.sample(60 * len(replay), torch.Generator().manual_seed(0))
-    return {
-        (o.tobytes(), int(a), float(r), None if t else f.tobytes())
-        for o, a, r, f, t in zip(*drawn, strict=True)
-    }
+    return {(o.tobytes(), int(a), float(r), None if t else f.tobytes()) for o, a, r, f, t in zip(*drawn, strict=True)}
 
 
 KINDS = st.sampled_from(["on"] * 6 + ["lost", "over", "cut"])

@@ -36,9 +36,7 @@ class MetaBank:
         return self
 
     def embed(self, stack: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {
-            name: torch.zeros(len(stack), *shape, device=stack.device).half() for name, shape in SHAPES.items()
-        }
+        return {name: torch.zeros(len(stack), *shape, device=stack.device).half() for name, shape in SHAPES.items()}
 
 
 @pytest.fixture
@@ -111,7 +109,7 @@ def test_the_bank_moves_with_its_encoders() -> None:
 def test_half_precision_follows_the_device() -> None:
     region = half_precision("cpu")
     assert (region.device, region.fast_dtype) == ("cpu", torch.bfloat16)
-    with pytest.warns(UserWarning) if not torch.cuda.is_available() else contextlib.nullcontext():
+    with pytest.warns(UserWarning, match="CUDA") if not torch.cuda.is_available() else contextlib.nullcontext():
         assert half_precision(torch.device("cuda:0")).device == "cuda"
 
 

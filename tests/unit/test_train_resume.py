@@ -156,9 +156,7 @@ def _train_to_the_end(directory: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ppo", "dqn-randomised"])
-def test_killing_at_random_moments_changes_nothing(
-    kind: str, undisturbed: dict[str, Path], tmp_path: Path
-) -> None:
+def test_killing_at_random_moments_changes_nothing(kind: str, undisturbed: dict[str, Path], tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     generator = np.random.default_rng(0)
     for _ in range(4):

@@ -14,10 +14,10 @@ from wsabench.agents import half_precision, load_spec
 from wsabench.seeding import training_seed
 from wsabench.training import PPOPreset
 from wsabench.training.benchmark import benchmark_encode
-from wsabench.training.run import make_trainer, one_thread
 from wsabench.training.on_policy import PPOLearner
 from wsabench.training.progress import SilentReporter
 from wsabench.training.rollout import Rollout
+from wsabench.training.run import make_trainer, one_thread
 from wsabench.training.trainer import DEAD_ATTENTION, Trainer, attention_figures
 
 PRESET = PPOPreset(name="tiny", total_steps=640, num_envs=4, rollout_steps=8, minibatch_size=16, epochs=1)

@@ -35,7 +35,7 @@ class AgentMeta:
     steps: int
     """Steps it was trained for, over all lanes."""
     training: dict[str, Any]
-    """The trainer's hyper-parameters, its `algorithm`, and its `randomisation`: the perturbations it was trained under."""
+    """The trainer's hyper-parameters, its `algorithm`, and the `randomisation` of its games (None: all were clean)."""
     encoder_hashes: dict[str, str]
     """SHA-256 of each frozen encoder it was trained on; empty for agents without."""
     versions: dict[str, str]

@@ -51,7 +51,9 @@ class EndToEnd(ActorCritic):
         """Evaluate policy and value; `lineup` is ignored, there are no encoders."""
         blocks = features["blocks"]
         # Bytes are exact in bfloat16; their scale goes into the weights.
-        pixels = blocks.to(torch.bfloat16 if torch.is_autocast_enabled(blocks.device.type) else torch.float32).permute(0, 3, 1, 2)
+        pixels = blocks.to(torch.bfloat16 if torch.is_autocast_enabled(blocks.device.type) else torch.float32).permute(
+            0, 3, 1, 2
+        )
         kernel = self.conv1.weight.view(32, 4, 2, _BLOCK, 2, _BLOCK).permute(0, 1, 3, 5, 2, 4)
         kernel = kernel.reshape(32, 4 * _BLOCK * _BLOCK, 2, 2) / 255.0
         hidden = functional.relu(functional.conv2d(pixels, kernel, self.conv1.bias))

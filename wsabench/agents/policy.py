@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wsabench.encoders import EncoderBank
 
 Q_EPSILON = 0.01
-"""Share of uniformly random actions of an agent with action values when it is `sampled`: what DQN's training ends with."""
+"""Share of uniformly random actions of an agent with action values under `sampled`: what DQN's training ends with."""
 BATCH_SIZE = 16
 """Rows of every forward pass; smaller batches are padded, so that no row's result depends on how many there are."""
 

@@ -99,4 +99,3 @@ def train(
             f"Checkpoint and learning curve: {path}\n"
             f"Evaluate it: wsabench run --games {plan.game} --agents mine={path}/"
         )
-

@@ -75,7 +75,7 @@ class TrainingLanes:
     """A vector environment, played game after game with seeds of this training run."""
 
     def __init__(self, envs: LaneEnvs, train_seed: int, draw: DrawPerturbation | None = None) -> None:
-        """Take over `envs`, whose autoreset mode has to be DISABLED; without `draw` all games are as `envs` has them."""
+        """Take over `envs`, whose autoreset mode has to be DISABLED; without `draw` games are as `envs` has them."""
         self._envs = envs
         self._draw = draw
         self._train_seed = train_seed

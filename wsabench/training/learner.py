@@ -53,14 +53,14 @@ class Learner(abc.ABC):
             update: Number of this update, from 0.
         """
 
-    def start(self) -> None:
+    def start(self) -> None:  # noqa: B027 - nothing to do for most
         """Take notice of the first observations of a new run."""
 
     def state(self) -> LearnerState:
         """Return what a checkpoint holds besides network, optimiser, generator and lanes."""
         return {}
 
-    def restore(self, state: LearnerState) -> None:
+    def restore(self, state: LearnerState) -> None:  # noqa: B027 - nothing to do for most
         """Take over a saved state; the lanes are restored already."""
 
     @property
@@ -68,8 +68,8 @@ class Learner(abc.ABC):
         """Whether the next update could overwrite files that the last checkpoint needs."""
         return False
 
-    def saved(self) -> None:
+    def saved(self) -> None:  # noqa: B027 - nothing to do for most
         """Note that the last `state()` is in a checkpoint."""
 
-    def finish(self) -> None:
+    def finish(self) -> None:  # noqa: B027 - nothing to do for most
         """Remove files that a finished run does not need."""

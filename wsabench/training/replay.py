@@ -68,7 +68,9 @@ class Replay:
         self._slack = slack
         shape = (num_lanes, self._ring, *_FRAME)
         self._file = None if path is None else _map(path, shape)
-        self._frames: npt.NDArray[np.uint8] = np.zeros(shape, np.uint8) if self._file is None else np.asarray(self._file)
+        self._frames: npt.NDArray[np.uint8] = (
+            np.zeros(shape, np.uint8) if self._file is None else np.asarray(self._file)
+        )
         self._pushed = np.zeros(num_lanes, np.int64)
         self._saved = self._pushed.copy()
         self._count = np.zeros(num_lanes, np.int64)
@@ -204,5 +206,5 @@ def _map(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8
         return np.memmap(path, np.uint8, "r+", shape=shape)
     except OSError as error:
         raise StorageError(
-            f"Cannot make {path} of {size / 1e9:.2f} GB: {error.strerror}. Free space, or choose another place with --out."
+            f"Cannot make {path} of {size / 1e9:.2f} GB: {error.strerror}. Free space, or choose another place."
         ) from error

@@ -37,9 +37,7 @@ EVALUATION_LANES = 16
 CPU = torch.device("cpu")
 
 
-def make_training_envs(
-    game: str, num_envs: int, num_workers: int = 0, protocol: Protocol | None = None
-) -> LaneEnvs:
+def make_training_envs(game: str, num_envs: int, num_workers: int = 0, protocol: Protocol | None = None) -> LaneEnvs:
     """Make lanes under the training protocol, or another; the same games whatever the number of workers."""
     from wsabench.emulator import make_vec
 
@@ -129,7 +127,9 @@ def train(  # noqa: PLR0913 - the options of `wsabench train`
     directory = make_dir(out or plan.default_dir)
     workers = chosen.workers
     make = make_envs or (lambda name, number: make_training_envs(name, number, workers))
-    make_evaluation = make_envs or (lambda name, number: make_training_envs(name, number, workers, Protocol.evaluation()))
+    make_evaluation = make_envs or (
+        lambda name, number: make_training_envs(name, number, workers, Protocol.evaluation())
+    )
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(directory))
         stack.enter_context(one_thread())
@@ -178,7 +178,7 @@ class TrainingPlan:
         return training_dir(f"{self.spec.name}{algorithm}{under}", self.game, self.preset.name, self.train_seed)
 
 
-def plan_training(  # noqa: PLR0913 - what a run is named by
+def plan_training(
     agent: str, game: str, train_seed: int, preset: str, steps: int | None, options: TrainingOptions
 ) -> TrainingPlan:
     """Check names and options, so that a mistake is found before anything is played.

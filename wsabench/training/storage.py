@@ -100,7 +100,7 @@ def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise CheckpointError(f"{path} is damaged: {error}. Start again without resume.") from error
     if header.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path} has format {header.get('format')!r}; {FORMAT!r} is expected. Go on with the version that wrote it, "
-            "or start again without resume."
+            f"{path} has format {header.get('format')!r}; {FORMAT!r} is expected. Go on with the version that wrote "
+            "it, or start again without resume."
         )
     return header, tensors

@@ -165,7 +165,9 @@ class Trainer:
     def run(self, reporter: Reporter) -> None:
         """Train until the preset's number of updates is reached, or the evaluations say to stop."""
         preset = self.job.preset
-        reporter.start(f"train {self.job.spec.name} on {self.job.game}", preset.num_updates * preset.update_steps, "step")
+        reporter.start(
+            f"train {self.job.spec.name} on {self.job.game}", preset.num_updates * preset.update_steps, "step"
+        )
         reporter.advance(self.steps)
         while not self.is_finished:
             row = self.run_and_record(reporter)
@@ -281,7 +283,7 @@ def attention_figures(weights: Tensor, names: tuple[str, ...]) -> Row:
 
 
 def curve_columns(figures: tuple[str, ...], attention: tuple[str, ...]) -> list[str]:
-    """Return the columns of a learning curve: the common ones, the algorithm's, those of attention where there is one."""
+    """Return the columns of a learning curve: the common ones, the algorithm's, those of an attention."""
     columns = ["steps", "wall_s", "steps_per_s", "games", "return_unclipped_mean_50", "return_clipped_mean_50"]
     columns += ["game_steps_mean_50", *figures]
     if attention:
