@@ -21,7 +21,7 @@ wsabench train --agent e2e --game breakout,pong --algorithm dqn
 
 wsabench train -a wsa -g breakout --suite color-shift --clean-share 0.5
 
-wsabench train -a wsa -g pong --preset paper --device auto --workers 4 --patience 20
+wsabench train -a wsa -g pong --preset paper --device auto --workers 4
 """
 
 _GAMES = "Game, or several, trained one after another; see `wsabench list games`."
