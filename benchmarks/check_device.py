@@ -1,8 +1,9 @@
-"""Train a little on a GPU and on the CPU, and compare: `python benchmarks/check_device.py [--device cuda] [--game breakout]`.
+"""Train a little on a GPU and on the CPU, and compare: `python benchmarks/check_device.py`.
 
 For e2e and wsa, PPO and DQN: three updates on each device from the same weights and random numbers. The first update
 plays nearly the same steps, so its losses agree up to rounding in bfloat16; then the runs may drift apart. A second run
-on the GPU must give the same curve as the first. Exits with 1 where something differs. `--game catch` needs no emulator.
+on the GPU must give the same curve as the first. Exits with 1 where something differs. `--game catch` needs no
+emulator, `--device` names another device than `cuda`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ TOLERANCE = 0.1
 another way because of them is one other step among 512."""
 
 
-def make_envs(game: str, num_envs: int):  # noqa: ANN201
+def make_envs(game: str, num_envs: int):
     """Make lanes; Catch stands in where there is no emulator."""
     if game != "catch":
         return make_training_envs(game, num_envs)

@@ -11,8 +11,9 @@ from catch import CatchVector
 from fake_encoders import FakeBank, wsa_spec
 
 from wsabench.agents import half_precision, load_spec
+from wsabench.errors import SpecError
 from wsabench.seeding import training_seed
-from wsabench.training import PPOPreset
+from wsabench.training import DQNPreset, PPOPreset
 from wsabench.training.benchmark import benchmark_encode
 from wsabench.training.on_policy import PPOLearner
 from wsabench.training.progress import SilentReporter
@@ -117,6 +118,37 @@ def test_attention_that_is_uniform_by_chance_or_alone_is_not_dead(tmp_path: Path
     trainer.start()
     row = trainer.run_and_record()
     assert (row["attention_map"], row["attention_dead"]) == (1, 0)
+
+
+def test_dqn_warns_of_dead_attention_too(tmp_path: Path) -> None:
+    preset = DQNPreset(name="tiny", num_envs=4, row_steps=16, replay_frames=400, batch_size=8, learning_starts=16)
+    bank = FakeBank()
+    trainer = make_trainer(
+        wsa_spec(score_activation="relu"),
+        preset,
+        "catch",
+        0,
+        CatchVector(4),
+        bank,  # pyright: ignore[reportArgumentType]
+        tmp_path,
+    )
+    trainer.start()
+    reporter = Listener()
+    rows = [trainer.run_and_record(reporter) for _ in range(2)]
+    assert [row["gradients"] for row in rows] == [1, 4]
+    assert [row["attention_dead"] for row in rows] == [0, 0]
+    with torch.no_grad():
+        trainer.learner.model.fusion.score.bias.fill_(-1000.0)  # pyright: ignore
+    assert trainer.run_and_record(reporter)["attention_dead"] == 1
+    assert reporter.warnings == [DEAD_ATTENTION]
+
+
+def test_dqn_refuses_encoders_that_read_what_its_replay_does_not_hold(tmp_path: Path) -> None:
+    bank = FakeBank()
+    bank.required_inputs = ("ram",)  # pyright: ignore[reportAttributeAccessIssue]
+    preset = DQNPreset(name="tiny", num_envs=4, row_steps=16, replay_frames=400)
+    with pytest.raises(SpecError, match="its encoders read ram, and the replay holds luminance frames only"):
+        make_trainer(wsa_spec(), preset, "catch", 0, CatchVector(4), bank, tmp_path)  # pyright: ignore
 
 
 @pytest.mark.slow

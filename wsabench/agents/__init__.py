@@ -1,5 +1,6 @@
 """Agents: networks, checkpoints, and adapters that make anything a policy."""
 
+from wsabench.agents.attention import attention_is_dead
 from wsabench.agents.building import build_agent
 from wsabench.agents.checkpoint import (
     AgentCheckpoint,
@@ -26,6 +27,7 @@ __all__ = [
     "Features",
     "Output",
     "WrappedPolicy",
+    "attention_is_dead",
     "build_agent",
     "half_precision",
     "list_agents",

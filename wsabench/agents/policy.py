@@ -13,7 +13,7 @@ from wsabench.agents.checkpoint import AgentMeta
 from wsabench.agents.fused import FusedAgent
 from wsabench.agents.network import ActorCritic, Features, Lineup, Output, half_precision
 from wsabench.agents.operations import EncoderOperations, Pass, check_operations, take_rows
-from wsabench.agents.spec import AgentSpec, HeadsKind
+from wsabench.agents.spec import AgentSpec, HeadKind
 from wsabench.errors import ShapeError, SpecError
 from wsabench.protocol import ActionSelection
 from wsabench.types import Actions, EncoderOperation, EncoderRoster, FloatArray, LaneBatch, Observations
@@ -213,7 +213,7 @@ def _joined(outputs: Sequence[Output], passes: Sequence[Pass], size: int, num_en
     return Output(logits, value, weights)
 
 
-def action_distribution(logits: torch.Tensor, heads: HeadsKind) -> FloatArray:
+def action_distribution(logits: torch.Tensor, heads: HeadKind) -> FloatArray:
     """Return how probable each action is under `sampled`.
 
     Args:

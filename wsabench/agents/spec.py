@@ -14,12 +14,12 @@ from wsabench.resources import data_dir
 AgentKind = Literal["e2e", "wsa"]
 EncoderSource = Literal["pretrained", "random"]
 ScoreActivation = Literal["relu", "leaky_relu", "none"]
-HeadsKind = Literal["actor_critic", "q"]
+HeadKind = Literal["actor_critic", "q"]
 _CHOICES = {
     "kind": get_args(AgentKind),
     "encoder_source": get_args(EncoderSource),
     "score_activation": get_args(ScoreActivation),
-    "heads": get_args(HeadsKind),
+    "heads": get_args(HeadKind),
 }
 
 
@@ -54,7 +54,7 @@ class AgentSpec:
     score_activation: ScoreActivation = "leaky_relu"
     """What the attention's scores pass before the softmax. `relu`: as in the paper; can die. `leaky_relu`: cannot.
     `none`: cannot either, but the context then adds the same number to every score, which the softmax ignores."""
-    heads: HeadsKind = "actor_critic"
+    heads: HeadKind = "actor_critic"
     """`q`: one head of action values instead of policy and value; the training algorithm sets it."""
 
     def __post_init__(self) -> None:

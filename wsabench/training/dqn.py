@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wsabench.agents import ActorCritic, Features, half_precision
-from wsabench.training.player import scoring_gradient
+from wsabench.agents import ActorCritic, Features, attention_is_dead, half_precision
 from wsabench.training.presets import DQNPreset
 
 
@@ -55,15 +54,15 @@ class DQN:
         self.preset = preset
         self.target = copy.deepcopy(model).requires_grad_(requires_grad=False)
         self.optimiser = torch.optim.Adam(model.parameters(), lr=preset.learning_rate, fused=True)
-        self.scoring_gradients: list[Tensor] = []
+        self.attention_is_dead = True
+        """Whether no gradient has reached the attention's scoring layer since this was set."""
 
     def learn(self, batch: Batch) -> Tensor:
         """Take one step down the gradient; return the figures of `DQNLosses`, float32, shape (4,)."""
         loss, figures = self.loss(batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        if (gradient := scoring_gradient(self.model)) is not None:
-            self.scoring_gradients.append(gradient)
+        self.attention_is_dead = self.attention_is_dead and attention_is_dead(self.model)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.preset.max_gradient_norm)
         self.optimiser.step()
         return torch.stack([*figures, norm.detach()])

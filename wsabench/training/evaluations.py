@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from wsabench import seeding
 from wsabench.agents.policy import BATCH_SIZE, action_distribution, choose_actions
-from wsabench.agents.spec import HeadsKind
+from wsabench.agents.spec import HeadKind
 from wsabench.errors import SpecError
 from wsabench.protocol import ActionSelection
 from wsabench.training.curve import Row
@@ -134,7 +134,7 @@ def play_episodes(
     player: Player,
     envs: LaneEnvs,
     seeds: Sequence[int],
-    heads: HeadsKind = "actor_critic",
+    heads: HeadKind = "actor_critic",
     action_selection: ActionSelection = "sampled",
 ) -> Episodes:
     """Play full games with the network as it is; it acts as the agent file does under `wsabench run`.
@@ -185,7 +185,7 @@ def play_episodes(
 
 
 def _actor(
-    player: Player, heads: HeadsKind, action_selection: ActionSelection
+    player: Player, heads: HeadKind, action_selection: ActionSelection
 ) -> Callable[[Observations, Sequence[np.random.Generator]], Actions]:
     """Return the function that chooses actions, in passes of the batch size that agent files are evaluated with."""
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wsabench.errors import SpecError
 from wsabench.training.dqn import DQN, Batch, DQNLosses, mean_losses
 from wsabench.training.learner import Learner, LearnerState, Update
 from wsabench.training.player import Player, to_device
@@ -25,7 +26,17 @@ class DQNLearner(Learner):
     figures: ClassVar[tuple[str, ...]] = (*DQNLosses._fields, "gradients", "exploration", "replay_steps")
 
     def __init__(self, player: Player, preset: DQNPreset, train_seed: int, num_actions: int, directory: Path) -> None:
+        """Prepare; the replay's file is made when it is first needed.
+
+        Raises:
+            SpecError: The encoders read more than the replay holds.
+        """
         super().__init__(player, train_seed, "dqn")
+        if inputs := getattr(player.bank, "required_inputs", ()):
+            raise SpecError(
+                f"DQN cannot train this agent: its encoders read {', '.join(inputs)}, and the replay holds luminance "
+                "frames only. Train it with PPO, or leave out the encoders that read more than observations."
+            )
         self.preset = preset
         self.dqn = DQN(player.model, preset)
         self.optimiser = self.dqn.optimiser
@@ -56,7 +67,7 @@ class DQNLearner(Learner):
         """Play the steps of one row and learn whenever a gradient is due."""
         preset, lanes = self.preset, self.player.lanes
         figures, attention = [], []
-        self.dqn.scoring_gradients.clear()
+        self.dqn.attention_is_dead = True
         exploration = preset.exploration(update * preset.row_steps)
         for turn in range(self._steps_a_lane):
             before = update * preset.row_steps + turn * preset.num_envs
@@ -68,8 +79,7 @@ class DQNLearner(Learner):
                     figures.append(self.dqn.learn(self._draw()))
             if after // preset.target_every != before // preset.target_every:
                 self.dqn.update_target()
-        seen = self.dqn.scoring_gradients
-        is_dead = bool(seen) and not bool(torch.stack(seen).any())
+        is_dead = bool(figures) and self.dqn.attention_is_dead
         own = {"gradients": len(figures), "exploration": exploration, "replay_steps": len(self.replay)}
         return Update({**mean_losses(figures)._asdict(), **own}, attention, is_dead)
 

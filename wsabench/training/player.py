@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from wsabench.agents import ActorCritic, Features, Output, half_precision
 from wsabench.training.lanes import TrainingLanes
@@ -52,15 +52,3 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor if device.type == "cpu" else tensor.to(device)
-
-
-def scoring_gradient(model: ActorCritic) -> Tensor | None:
-    """Return the largest gradient in the attention's scoring layer after a backward pass; None where none is trained.
-
-    A single encoder has the weight 1 whatever its score, so there is nothing to train.
-    """
-    score = getattr(getattr(model, "fusion", None), "score", None)
-    if not isinstance(score, nn.Module) or len(model.encoder_names) < 2:
-        return None
-    gradients = [parameter.grad.abs().max() for parameter in score.parameters() if parameter.grad is not None]
-    return torch.stack(gradients).max() if gradients else None

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wsabench.agents import ActorCritic, half_precision
-from wsabench.training.player import scoring_gradient
+from wsabench.agents import ActorCritic, attention_is_dead, half_precision
 from wsabench.training.presets import PPOPreset
 from wsabench.training.rollout import Minibatch, Rollout
 
@@ -52,18 +51,17 @@ class PPO:
         preset = self.preset
         self.optimiser.param_groups[0]["lr"] = preset.learning_rate * fraction_left
         clip = preset.clip * (fraction_left if preset.anneal_clip else 1.0)
-        seen, scoring = [], []
+        seen = []
+        self.attention_is_dead = True
         for _ in range(preset.epochs):
             for batch in rollout.minibatches(preset.minibatch_size, generator):
                 loss, figures = self._loss(batch, clip)
                 self.optimiser.zero_grad(set_to_none=True)
                 loss.backward()
-                if (gradient := scoring_gradient(self.model)) is not None:
-                    scoring.append(gradient)
+                self.attention_is_dead = self.attention_is_dead and attention_is_dead(self.model)
                 norm = nn.utils.clip_grad_norm_(self.model.parameters(), preset.max_gradient_norm)
                 self.optimiser.step()
                 seen.append(torch.stack([*figures, norm.detach()]))
-        self.attention_is_dead = bool(scoring) and not bool(torch.stack(scoring).any())
         return Losses(*torch.stack(seen).mean(0).tolist())
 
     def _loss(self, batch: Minibatch, clip: float) -> tuple[Tensor, list[Tensor]]:
