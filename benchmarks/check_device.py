@@ -31,7 +31,13 @@ from wsabench.training.trainer import Outlets
 PRESETS = {
     "ppo": PPOPreset(name="check", total_steps=3 * 512, num_envs=8, rollout_steps=64, minibatch_size=128, epochs=2),
     "dqn": DQNPreset(
-        name="check", total_steps=3 * 512, num_envs=8, row_steps=512, replay_frames=4096, learning_starts=256
+        name="check",
+        total_steps=3 * 512,
+        num_envs=8,
+        row_steps=512,
+        replay_frames=4096,
+        learning_starts=256,
+        train_every=16,  # the CPU computes every embedding of every batch too
     ),
 }
 COMPARED = {"ppo": ("value_loss", "entropy", "gradient_norm"), "dqn": ("loss", "q_mean", "target_mean")}
