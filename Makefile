@@ -6,6 +6,8 @@ TORCH_INDEX ?=
 AGENT ?= wsa
 GAME ?= breakout
 SEED ?= 0
+ALGORITHM ?= ppo
+PRESET ?= compact
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,7 +40,8 @@ pretrain: $(VENV)/.run
 	$(BIN)/wsabench pretrain --game $(GAME)
 
 train: $(VENV)/.run
-	$(BIN)/wsabench train --agent $(AGENT) --game $(GAME) --seed $(SEED) --preset compact
+	$(BIN)/wsabench train --agent $(AGENT) --game $(GAME) --seed $(SEED) --algorithm $(ALGORITHM) \
+		--preset $(PRESET)
 
 clean:
 	rm -rf $(VENV) runs build dist

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from wsabench.cli import main
+from wsabench.training import TrainingOptions
 from wsabench.types import BenchRow
 
 
@@ -59,10 +60,65 @@ def test_train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     assert called.args == ("wsa", "pong")
     assert called.options is not None
     called.options.pop("reporter")
+    assert called.options.pop("options") == TrainingOptions()
     assert called.options == {"train_seed": 3, "preset": "paper", "steps": 99, "out": None, "resume": False}
     captured = capsys.readouterr()
     assert "Checkpoint and learning curve: state/run\n" in captured.out
     assert captured.err.startswith("work: 0/2 steps\n")
+
+
+def test_train_several_games_each_in_its_own_folder(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = []
+    monkeypatch.setattr("wsabench.training.train", lambda *args, **options: calls.append((args, options)) or Path("r"))
+    words = ["train", "-a", "e2e", "-g", "pong,breakout", "-g", "pong", "--out", "here", "--algorithm", "dqn"]
+    words += ["--suite", "full", "--clean-share", "0.5", "--evaluate-every", "1000", "--patience", "3"]
+    assert main(words) == 0
+    assert [(args, options["out"]) for args, options in calls] == [
+        (("e2e", "pong"), Path("here/pong")),
+        (("e2e", "breakout"), Path("here/breakout")),
+    ]
+    chosen = calls[0][1]["options"]
+    assert (chosen.algorithm, chosen.suite, chosen.clean_share) == ("dqn", "full", 0.5)
+    assert (chosen.evaluate_every, chosen.patience) == (1000, 3)
+    captured = capsys.readouterr()
+    assert "Left out on pong, which cannot be trained under them: " in captured.out
+    assert captured.out.count("Checkpoint and learning curve: r") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--algorithm", "a2c"], "Unknown training algorithm 'a2c'. Allowed: dqn, ppo."),
+        (["--preset", "papr"], "Unknown training preset 'papr'. Did you mean 'paper'?"),
+        (["--suite", "colour-shift"], "Unknown suite 'colour-shift'. Did you mean 'color-shift'"),
+        (["--perturbations", "value@9"], "severity is 9. Allowed: integers 1 to 5"),
+        (["--perturbations", "value@2", "--clean-share", "1.5"], "clean_share is 1.5. Allowed: from 0 to below 1"),
+        (["--device", "tpu"], "The device is 'tpu'. Allowed: cpu, cuda, cuda:N, auto."),
+        (["--patience", "3"], "patience needs evaluations during training"),
+        (["--game", "pogn"], "Unknown game 'pogn'. Did you mean 'pong'"),
+        (["--game", ","], "--game names no game"),
+        (["--workers", "-1"], "Invalid value for '--workers'"),
+    ],
+)
+def test_train_explains_bad_options_before_the_first_game(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    called = stand_in(monkeypatch, "wsabench.training.train", Path("r"))
+    game = [] if "," in words else ["--game", "breakout"]
+    assert main(["train", "--agent", "e2e", *game, *words]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err.replace("\n", " ")
+    assert "Traceback" not in captured.err
+    assert called.options is None
+
+
+def test_train_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.count("wsabench train -") >= 4
+    assert max(len(line) for line in text.splitlines()) <= 80
 
 
 def test_pretrain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

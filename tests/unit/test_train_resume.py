@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,24 +19,81 @@ from catch import CatchVector
 from wsabench.agents import load_spec
 from wsabench.errors import CheckpointError
 from wsabench.training.curve import WALL_COLUMNS
-from wsabench.training.presets import PPOPreset
-from wsabench.training.run import make_trainer, one_thread
-from wsabench.training.trainer import Trainer
+from wsabench.training.evaluations import EvaluationPlan
+from wsabench.training.presets import DQNPreset, PPOPreset
+from wsabench.training.randomisation import Randomisation
+from wsabench.training.run import TrainingPlan, build_trainer, make_trainer, one_thread
+from wsabench.training.trainer import Outlets, Trainer
 
 PRESET = PPOPreset(
     name="tiny", total_steps=1280, num_envs=8, rollout_steps=16, minibatch_size=64, epochs=1, checkpoint_updates=3
 )
+# The replay wraps around twice: 48 frames a lane, 160 steps of 7/6 frames or more.
+DQN = DQNPreset(
+    name="tiny",
+    total_steps=1280,
+    num_envs=8,
+    row_steps=128,
+    replay_frames=48 * 8,
+    batch_size=8,
+    learning_starts=100,
+    train_every=24,
+    target_every=200,
+    exploration_share=0.5,
+    checkpoint_updates=3,
+)
+INVERTED = Randomisation(
+    game="catch", suite=None, perturbations=("inverted", "clean"), hashes=("0", "1"), clean_share=0.2
+)
+EVALUATED = EvaluationPlan(every=300, episodes=5)
 
 
-def make(directory: Path, preset: PPOPreset = PRESET) -> Trainer:
+class InvertedCatch(CatchVector):
+    """Catch that can be drawn in black on white, lane by lane."""
+
+    def __init__(self, num_envs: int) -> None:
+        super().__init__(num_envs, rounds=3)
+        self._names = ["clean"] * num_envs
+        self.played: list[str] = []
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> Any:
+        for lane, name in enumerate((options or {}).get("perturbations", [])):
+            if name is not None:
+                self._names[lane] = name
+                self.played.append(name)
+        return self._seen(super().reset(seed=seed, options=options))
+
+    def step(self, actions: np.ndarray) -> Any:
+        return self._seen(super().step(actions))
+
+    def _seen(self, result: Any) -> Any:
+        inverted = np.array([name == "inverted" for name in self._names])
+        result[0][inverted] = 255 - result[0][inverted]
+        return result
+
+
+PLANS = {
+    "ppo": (PRESET, None, EvaluationPlan()),
+    "dqn": (DQN, None, EvaluationPlan()),
+    "ppo-randomised": (PRESET, INVERTED, EVALUATED),
+    "dqn-randomised": (DQN, INVERTED, EVALUATED),
+}
+
+
+def make(directory: Path, kind: str) -> Trainer:
     # Games of one to three balls: lost lives inside a game, and lanes whose games began at different steps.
-    envs = CatchVector(preset.num_envs, rounds=3)
-    return make_trainer(load_spec("e2e"), preset, "catch", 0, envs, None, directory)
+    preset, randomisation, evaluations = PLANS[kind]
+    spec = dataclasses.replace(load_spec("e2e"), heads="q" if kind.startswith("dqn") else "actor_critic")
+    plan = TrainingPlan(
+        spec=spec, preset=preset, game="catch", train_seed=0, randomisation=randomisation, evaluations=evaluations
+    )
+    envs = InvertedCatch(preset.num_envs)
+    return build_trainer(plan, envs, None, directory, Outlets(evaluation_envs=CatchVector(3, rounds=2)))
 
 
-def run(directory: Path, updates: int) -> Trainer:
+def run(directory: Path, updates: int, kind: str = "ppo") -> Trainer:
     with one_thread():  # as `train` does: sums of several threads are rounded in another order
-        trainer = make(directory)
+        trainer = make(directory, kind)
         if trainer.checkpoint_path.is_file():
             trainer.resume()
         else:
@@ -45,62 +103,112 @@ def run(directory: Path, updates: int) -> Trainer:
     return trainer
 
 
-def curve(directory: Path) -> pd.DataFrame:
-    return pd.read_csv(directory / "curve.csv").drop(columns=list(WALL_COLUMNS))
+def table(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path).drop(columns=list(WALL_COLUMNS), errors="ignore")
 
 
 def assert_same(one: Path, two: Path) -> None:
-    pd.testing.assert_frame_equal(curve(one), curve(two), check_exact=True)
+    for path in one.glob("*.csv"):
+        pd.testing.assert_frame_equal(table(path), table(two / path.name), check_exact=True)
+    assert (one / "evaluations.csv").exists() == (two / "evaluations.csv").exists()
     tensors = [safetensors.torch.load_file(directory / "training.safetensors") for directory in (one, two)]
     assert tensors[0].keys() == tensors[1].keys()
     for name in tensors[0]:
         assert np.array_equal(tensors[0][name].numpy(), tensors[1][name].numpy()), name
+    for path in one.glob("best.safetensors"):
+        best = [safetensors.torch.load_file(directory / path.name) for directory in (one, two)]
+        assert all(np.array_equal(best[0][name].numpy(), best[1][name].numpy()) for name in best[0])
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("undisturbed")
-    run(directory, PRESET.num_updates)
-    return directory
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    directories = {kind: tmp_path_factory.mktemp(kind) for kind in PLANS}
+    for kind, directory in directories.items():
+        run(directory, PRESET.num_updates, kind)
+    return directories
 
 
-@pytest.mark.parametrize("stop", [1, 3, 5])
-def test_stopping_after_any_update_changes_nothing(stop: int, undisturbed: Path, tmp_path: Path) -> None:
-    run(tmp_path, stop)
-    run(tmp_path, PRESET.num_updates)
-    assert_same(tmp_path, undisturbed)
+@pytest.mark.parametrize(
+    ("kind", "stop"),
+    [("ppo", 1), ("ppo", 3), ("ppo", 5), ("dqn", 6), ("dqn", 8), ("ppo-randomised", 5), ("dqn-randomised", 5)],
+)
+def test_stopping_after_any_update_changes_nothing(
+    kind: str, stop: int, undisturbed: dict[str, Path], tmp_path: Path
+) -> None:
+    run(tmp_path, stop, kind)
+    run(tmp_path, PRESET.num_updates, kind)
+    assert_same(tmp_path, undisturbed[kind])
 
 
-def _train_to_the_end(directory: Path) -> None:
-    run(directory, PRESET.num_updates)
+def test_the_runs_compared_here_learn_and_differ(undisturbed: dict[str, Path]) -> None:
+    curves = {kind: table(directory / "curve.csv") for kind, directory in undisturbed.items()}
+    assert all(len(curve) == PRESET.num_updates for curve in curves.values())
+    assert curves["dqn"]["gradients"].sum() == (1280 // 24) - (100 // 24)
+    # Wrapped around: fewer steps than were played.
+    assert curves["dqn"]["replay_steps"].iloc[-1] < 48 * 8
+    for one, two in (("ppo", "ppo-randomised"), ("dqn", "dqn-randomised")):
+        assert not curves[one].equals(curves[two])
+    assert len(table(undisturbed["ppo-randomised"] / "evaluations.csv")) == 4
 
 
-def test_killing_at_random_moments_changes_nothing(undisturbed: Path, tmp_path: Path) -> None:
+def _train_to_the_end(directory: Path, kind: str) -> None:
+    run(directory, PRESET.num_updates, kind)
+
+
+@pytest.mark.parametrize("kind", ["ppo", "dqn-randomised"])
+def test_killing_at_random_moments_changes_nothing(kind: str, undisturbed: dict[str, Path], tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     generator = np.random.default_rng(0)
     for _ in range(4):
-        child = context.Process(target=_train_to_the_end, args=(tmp_path,))
+        child = context.Process(target=_train_to_the_end, args=(tmp_path, kind))
         child.start()
         time.sleep(generator.uniform(0.05, 0.8))
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
         child.join()
-    run(tmp_path, PRESET.num_updates)
-    assert_same(tmp_path, undisturbed)
+    run(tmp_path, PRESET.num_updates, kind)
+    assert_same(tmp_path, undisturbed[kind])
+
+
+@pytest.mark.parametrize("kind", ["dqn", pytest.param("ppo-randomised", marks=pytest.mark.slow)])
+def test_the_same_seed_gives_the_same_curve(kind: str, undisturbed: dict[str, Path], tmp_path: Path) -> None:
+    run(tmp_path, PRESET.num_updates, kind)
+    assert_same(tmp_path, undisturbed[kind])
 
 
 def test_another_job_is_refused(tmp_path: Path) -> None:
     run(tmp_path, 1)
-    other = make(tmp_path, dataclasses.replace(PRESET, total_steps=2560))
+    other = make_trainer(
+        load_spec("e2e"),
+        dataclasses.replace(PRESET, total_steps=2560),
+        "catch",
+        0,
+        InvertedCatch(8),
+        None,
+        tmp_path,
+    )
     with pytest.raises(CheckpointError, match=r"belongs to another run: preset is .*start again without resume"):
         other.resume()
+
+
+def test_another_algorithm_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, 1)
+    with pytest.raises(CheckpointError, match=r"belongs to another run: algorithm is 'ppo' there, 'dqn' was asked for"):
+        make(tmp_path, "dqn").resume()
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     trainer = run(tmp_path, 3)
     trainer.checkpoint_path.write_bytes(trainer.checkpoint_path.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="is damaged"):
-        make(tmp_path).resume()
+        make(tmp_path, "ppo").resume()
+
+
+def test_a_replay_without_its_frames_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, 3, "dqn")
+    (tmp_path / "replay.frames").unlink()
+    with pytest.raises(CheckpointError, match="frames do not belong to the checkpoint"):
+        make(tmp_path, "dqn").resume()
 
 
 def test_lanes_of_another_emulator_are_refused(tmp_path: Path) -> None:

@@ -11,13 +11,30 @@ from catch import CatchVector
 from fake_encoders import FakeBank, wsa_spec
 
 from wsabench.agents import half_precision, load_spec
+from wsabench.errors import SpecError
 from wsabench.seeding import training_seed
-from wsabench.training import PPOPreset
+from wsabench.training import DQNPreset, PPOPreset
 from wsabench.training.benchmark import benchmark_encode
+from wsabench.training.on_policy import PPOLearner
+from wsabench.training.progress import SilentReporter
+from wsabench.training.rollout import Rollout
 from wsabench.training.run import make_trainer, one_thread
-from wsabench.training.trainer import _shown, attention_figures
+from wsabench.training.trainer import DEAD_ATTENTION, Trainer, attention_figures
 
 PRESET = PPOPreset(name="tiny", total_steps=640, num_envs=4, rollout_steps=8, minibatch_size=16, epochs=1)
+
+
+class Listener(SilentReporter):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def played(trainer: Trainer) -> Rollout:
+    assert isinstance(trainer.learner, PPOLearner)
+    return trainer.learner.play()[0]
 
 
 def test_a_cut_episode_is_credited_with_the_value_of_its_last_observation(tmp_path: Path) -> None:
@@ -25,12 +42,12 @@ def test_a_cut_episode_is_credited_with_the_value_of_its_last_observation(tmp_pa
     trainer = make_trainer(load_spec("e2e"), PRESET, "catch", 0, CatchVector(4, max_steps=4), None, tmp_path)
     trainer.start()
     with one_thread():
-        rollout, _ = trainer._play()
+        rollout = played(trainer)
     envs = CatchVector(4, max_steps=4)
     envs.reset(seed=[training_seed(0, "lane", lane, "game", 0) for lane in range(4)])
     for step in range(4):
         final = envs.step(rollout.actions[step].numpy())[0]
-    model = trainer.ppo.model
+    model = trainer.learner.model
     with one_thread(), torch.no_grad(), half_precision():
         values = model(model.prepare(torch.from_numpy(final), None)).value
     assert rollout.ended[[3, 7]].all()
@@ -42,7 +59,7 @@ def test_a_cut_episode_is_credited_with_the_value_of_its_last_observation(tmp_pa
 def test_rewards_of_lost_and_won_episodes_stay_as_they_are(tmp_path: Path) -> None:
     trainer = make_trainer(load_spec("e2e"), PRESET, "catch", 0, CatchVector(4), None, tmp_path)
     trainer.start()
-    rollout, _ = trainer._play()
+    rollout = played(trainer)
     assert set(rollout.rewards[5].tolist()) <= {-1.0, 1.0}
     assert rollout.ended[5].all()
 
@@ -58,15 +75,17 @@ def test_the_curve_shows_each_encoders_attention_and_warns_when_it_is_dead(tmp_p
         tmp_path,
     )
     trainer.start()
-    row = trainer.run_and_record()
+    reporter = Listener()
+    row = trainer.run_and_record(reporter)
     assert row["attention_vector"] + row["attention_map"] == pytest.approx(1, abs=1e-5)
     assert row["attention_dead"] == 0
-    assert "warning" not in _shown(row)
+    assert reporter.warnings == []
     with torch.no_grad():
-        trainer.ppo.model.fusion.score.bias.fill_(-1000.0)  # pyright: ignore
-    row = trainer.run_and_record()
-    assert row["attention_dead"] == 1
-    assert _shown(row)["warning"] == "attention is dead: weights are exactly uniform"
+        trainer.learner.model.fusion.score.bias.fill_(-1000.0)  # pyright: ignore
+    for _ in range(2):
+        row = trainer.run_and_record(reporter)
+        assert row["attention_dead"] == 1
+    assert reporter.warnings == [DEAD_ATTENTION], "it is told once"
     header = (tmp_path / "curve.csv").read_text().splitlines()[0]
     assert header.endswith("attention_vector,attention_map,attention_entropy,attention_dead")
 
@@ -76,9 +95,6 @@ def test_attention_entropy_is_that_of_the_weights() -> None:
     figures = attention_figures(weights, ("a", "b"))
     assert figures["attention_a"] == 0.75
     assert figures["attention_entropy"] == pytest.approx(np.log(2) / 2)
-    assert figures["attention_dead"] == 0
-    assert attention_figures(torch.full((3, 2), 0.5), ("a", "b"))["attention_dead"] == 1
-    assert attention_figures(torch.ones(3, 1), ("a",))["attention_dead"] == 0
 
 
 def test_the_encoder_benchmark_gives_rows_of_the_bench() -> None:
@@ -86,6 +102,53 @@ def test_the_encoder_benchmark_gives_rows_of_the_bench() -> None:
     assert [row["name"] for row in rows] == ["okk"]
     assert rows[0].keys() == {"name", "peer", "value", "unit", "ratio"}
     assert rows[0]["value"] > 0
+
+
+def test_attention_that_is_uniform_by_chance_or_alone_is_not_dead(tmp_path: Path) -> None:
+    # A single encoder has the weight 1 whatever its score: nothing is wrong.
+    trainer = make_trainer(
+        wsa_spec(encoders=("map",)),
+        PRESET,
+        "catch",
+        0,
+        CatchVector(4),
+        FakeBank(),  # pyright: ignore[reportArgumentType]
+        tmp_path,
+    )
+    trainer.start()
+    row = trainer.run_and_record()
+    assert (row["attention_map"], row["attention_dead"]) == (1, 0)
+
+
+def test_dqn_warns_of_dead_attention_too(tmp_path: Path) -> None:
+    preset = DQNPreset(name="tiny", num_envs=4, row_steps=16, replay_frames=400, batch_size=8, learning_starts=16)
+    bank = FakeBank()
+    trainer = make_trainer(
+        wsa_spec(score_activation="relu"),
+        preset,
+        "catch",
+        0,
+        CatchVector(4),
+        bank,  # pyright: ignore[reportArgumentType]
+        tmp_path,
+    )
+    trainer.start()
+    reporter = Listener()
+    rows = [trainer.run_and_record(reporter) for _ in range(2)]
+    assert [row["gradients"] for row in rows] == [1, 4]
+    assert [row["attention_dead"] for row in rows] == [0, 0]
+    with torch.no_grad():
+        trainer.learner.model.fusion.score.bias.fill_(-1000.0)  # pyright: ignore
+    assert trainer.run_and_record(reporter)["attention_dead"] == 1
+    assert reporter.warnings == [DEAD_ATTENTION]
+
+
+def test_dqn_refuses_encoders_that_read_what_its_replay_does_not_hold(tmp_path: Path) -> None:
+    bank = FakeBank()
+    bank.required_inputs = ("ram",)  # pyright: ignore[reportAttributeAccessIssue]
+    preset = DQNPreset(name="tiny", num_envs=4, row_steps=16, replay_frames=400)
+    with pytest.raises(SpecError, match="its encoders read ram, and the replay holds luminance frames only"):
+        make_trainer(wsa_spec(), preset, "catch", 0, CatchVector(4), bank, tmp_path)  # pyright: ignore
 
 
 @pytest.mark.slow

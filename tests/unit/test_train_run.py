@@ -30,6 +30,7 @@ def tiny_preset(monkeypatch: pytest.MonkeyPatch) -> None:
 class Recorder:
     def __init__(self) -> None:
         self.total, self.count, self.fields, self.finished = 0, 0, {}, False
+        self.warnings: list[str] = []
 
     def start(self, task: str, total: int, unit: str) -> None:
         self.total, self.task, self.unit = total, task, unit
@@ -37,6 +38,9 @@ class Recorder:
     def advance(self, n: int, **fields: float | str) -> None:
         self.count += n
         self.fields = fields
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
 
     def finish(self) -> None:
         self.finished = True

@@ -35,7 +35,7 @@ class AgentMeta:
     steps: int
     """Steps it was trained for, over all lanes."""
     training: dict[str, Any]
-    """The trainer's hyper-parameters."""
+    """The trainer's hyper-parameters, its `algorithm`, and the `randomisation` of its games (None: all were clean)."""
     encoder_hashes: dict[str, str]
     """SHA-256 of each frozen encoder it was trained on; empty for agents without."""
     versions: dict[str, str]
@@ -50,7 +50,7 @@ class AgentMeta:
             train_seed=job["train_seed"],
             num_actions=job["num_actions"],
             steps=steps,
-            training=job["preset"],
+            training={**job["preset"], **{key: job.get(key) for key in ("algorithm", "randomisation")}},
             encoder_hashes=job["encoder_hashes"],
             versions=package_versions(_PACKAGES),
         )

@@ -13,7 +13,7 @@ from wsabench.agents.checkpoint import AgentMeta
 from wsabench.agents.fused import FusedAgent
 from wsabench.agents.network import ActorCritic, Features, Lineup, Output, half_precision
 from wsabench.agents.operations import EncoderOperations, Pass, check_operations, take_rows
-from wsabench.agents.spec import AgentSpec
+from wsabench.agents.spec import AgentSpec, HeadKind
 from wsabench.errors import ShapeError, SpecError
 from wsabench.protocol import ActionSelection
 from wsabench.types import (
@@ -30,6 +30,8 @@ from wsabench.types import (
 if TYPE_CHECKING:
     from wsabench.encoders import EncoderBank
 
+Q_EPSILON = 0.01
+"""Share of uniformly random actions of an agent with action values under `sampled`: what DQN's training ends with."""
 BATCH_SIZE = 16
 """Rows of every forward pass; smaller batches are padded, so that no row's result depends on how many there are."""
 
@@ -174,7 +176,7 @@ class AgentPolicy:
         for start in range(0, len(observations), self.batch_size):
             output = self._evaluate(observations, lanes, start)
             count = min(self.batch_size, len(observations) - start)
-            probabilities.append(output.logits[:count].double().softmax(dim=1).numpy())
+            probabilities.append(action_distribution(output.logits[:count], self.spec.heads))
             values.append(output.value[:count].float().numpy())
             if output.weights is not None:
                 weights.append(output.weights[:count].float().numpy())
@@ -251,6 +253,25 @@ def _joined(outputs: Sequence[Output], passes: Sequence[Pass], size: int, num_en
         if weights is not None and output.weights is not None:
             weights[rows] = output.weights[:count, :num_encoders]
     return Output(logits, value, weights)
+
+
+def action_distribution(logits: torch.Tensor, heads: HeadKind) -> FloatArray:
+    """Return how probable each action is under `sampled`.
+
+    Args:
+        logits: Of the network, shape (N, num_actions): log probabilities, or action values where `heads` is `q`.
+        heads: The kind of heads. `q`: the best action (the first of equals) has probability 1 - `Q_EPSILON`, and
+            `Q_EPSILON` is shared out evenly among all actions, the best included.
+
+    Returns:
+        float64, shape (N, num_actions), rows sum to 1; `greedy` takes the most probable, so the best action value.
+    """
+    if heads == "actor_critic":
+        return logits.double().softmax(dim=1).cpu().numpy()
+    best = logits.argmax(dim=1).cpu().numpy()
+    probabilities = np.full(tuple(logits.shape), Q_EPSILON / logits.shape[1])
+    probabilities[np.arange(len(best)), best] += 1.0 - Q_EPSILON
+    return probabilities
 
 
 def choose_actions(

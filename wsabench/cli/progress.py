@@ -53,6 +53,10 @@ class PlainProgress:
             self._shown = now
             self._write(self._line())
 
+    def warn(self, text: str) -> None:
+        """Write a line of its own."""
+        self._write(f"warning: {text}")
+
     def finish(self) -> None:
         """End the task with a last line."""
         self._write(f"{self._line()}, done in {duration(self._clock() - self._start)}")
@@ -99,6 +103,10 @@ class BarProgress:
             self._progress.reset(self._task, completed=self._count, unit=self._unit, info=info)
         else:
             self._progress.update(self._task, advance=n, info=info)
+
+    def warn(self, text: str) -> None:
+        """Write a line above the bar."""
+        self._progress.console.print(f"warning: {text}", markup=False, highlight=False)
 
     def finish(self) -> None:
         """Stop the bar where it is."""

@@ -1,4 +1,4 @@
-"""`wsabench train`: train one agent on one game."""
+"""`wsabench train`: train one agent on one or several games."""
 
 from __future__ import annotations
 
@@ -7,28 +7,95 @@ from typing import Annotated
 
 import typer
 
-from wsabench.cli.console import write_line
-from wsabench.cli.options import Game, Resume
+from wsabench.cli.console import split_names, write_line
+from wsabench.cli.options import Resume
 from wsabench.cli.progress import progress_reporter
+from wsabench.errors import SpecError
 
-HELP = "Train one agent on one game with PPO. Resumes to the same learning curve after an interruption."
-EXAMPLE = "Example: wsabench train --agent wsa --game breakout --seed 0 --preset compact"
+HELP = "Train one agent with PPO or DQN. Resumes to the same learning curve after an interruption."
+EXAMPLE = """Examples:
+
+wsabench train --agent wsa --game breakout --seed 0
+
+wsabench train --agent e2e --game breakout,pong --algorithm dqn
+
+wsabench train -a wsa -g breakout --suite color-shift --clean-share 0.5
+
+wsabench train -a wsa -g pong --preset paper --device auto --workers 4
+"""
+
+_GAMES = "Game, or several, trained one after another; see `wsabench list games`."
+_PERTURBATIONS = "Train under these, as in hue-rotate@2,value@3, one drawn a game."
+_SUITE = "Train under the perturbations of a suite, one drawn for each game."
+_CLEAN_SHARE = "Share of games without any of them; default: 0.2."
+_EVALUATE_EVERY = "Steps between evaluations; 0: none. Default: the preset's (paper: 40000)."
+_PATIENCE = "Stop after so many evaluations without a new best."
+_TARGET = "Stop when the mean return of an evaluation reaches this."
+_WORKERS = "Processes that play; 0: this one. The curve is the same."
+_OUT = "Where checkpoints go; of several games each in a folder below. Default: outside the source tree."
 
 
 def train(
     agent: Annotated[str, typer.Option("--agent", "-a", help="Agent; see `wsabench list agents`.")],
-    game: Game,
+    game: Annotated[list[str], typer.Option("--game", "-g", metavar="NAME,...", help=_GAMES)],
     seed: Annotated[int, typer.Option(min=0, help="Train seed: identifies the training run.")] = 0,
+    algorithm: Annotated[str, typer.Option(help="ppo or dqn.")] = "ppo",
     preset: Annotated[str, typer.Option(help="compact (2 cores) or paper (the paper's hyper-parameters).")] = "compact",
     steps: Annotated[int | None, typer.Option(min=1, help="Agent steps; default: the preset's.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where checkpoints go; default: outside the source tree.")] = None,
+    suite: Annotated[str | None, typer.Option(help=_SUITE)] = None,
+    perturbations: Annotated[list[str] | None, typer.Option(metavar="NAME,...", help=_PERTURBATIONS)] = None,
+    clean_share: Annotated[float | None, typer.Option(metavar="SHARE", help=_CLEAN_SHARE)] = None,
+    evaluate_every: Annotated[int | None, typer.Option(min=0, help=_EVALUATE_EVERY)] = None,
+    evaluation_episodes: Annotated[int | None, typer.Option(min=1, help="Games an evaluation; default: 100.")] = None,
+    patience: Annotated[int | None, typer.Option(min=1, help=_PATIENCE)] = None,
+    target_return: Annotated[float | None, typer.Option(help=_TARGET)] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard logs too.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU where there is one.")] = "cpu",
+    workers: Annotated[int, typer.Option(min=0, help=_WORKERS)] = 0,
+    out: Annotated[Path | None, typer.Option(help=_OUT)] = None,
     resume: Resume = True,
 ) -> None:
     """Train an agent and print where its checkpoint and learning curve are."""
+    from wsabench.games import check_rom_id
+    from wsabench.training import TrainingOptions, plan_training
     from wsabench.training import train as train_agent
 
-    with progress_reporter() as reporter:
-        path = train_agent(
-            agent, game, train_seed=seed, preset=preset, steps=steps, out=out, resume=resume, reporter=reporter
+    games = [check_rom_id(name) for name in dict.fromkeys(split_names(game) or ())]
+    if not games:
+        raise SpecError("--game names no game. Allowed: games of `wsabench list games`, separated by commas.")
+    options = TrainingOptions(
+        algorithm=algorithm,
+        suite=suite,
+        perturbations=split_names(perturbations),
+        clean_share=clean_share,
+        evaluate_every=evaluate_every,
+        evaluation_episodes=evaluation_episodes,
+        patience=patience,
+        target_return=target_return,
+        tensorboard=tensorboard,
+        device=device,
+        workers=workers,
+    )
+    # All games before the first: a mistake in the last one is not found after a day of training.
+    plans = [plan_training(agent, name, seed, preset, steps, options) for name in games]
+    for plan in plans:
+        if plan.randomisation is not None and plan.randomisation.left_out:
+            names = ", ".join(name for name, _ in plan.randomisation.left_out)
+            write_line(f"Left out on {plan.game}, which cannot be trained under them: {names}")
+        folder = out / plan.game if out is not None and len(plans) > 1 else out
+        with progress_reporter() as reporter:
+            path = train_agent(
+                agent,
+                plan.game,
+                train_seed=seed,
+                preset=preset,
+                steps=steps,
+                out=folder,
+                resume=resume,
+                reporter=reporter,
+                options=options,
+            )
+        write_line(
+            f"Checkpoint and learning curve: {path}\n"
+            f"Evaluate it: wsabench run --games {plan.game} --agents mine={path}/"
         )
-    write_line(f"Checkpoint and learning curve: {path}\nEvaluate it: wsabench run --games {game} --agents mine={path}/")

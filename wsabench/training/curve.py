@@ -1,4 +1,4 @@
-"""The learning curve: one row an update, readable while training goes on."""
+"""Tables that grow while training goes on: the learning curve, and the evaluations; readable at any time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Row = dict[str, float | int]
 
 
 class Curve:
-    """A CSV file with one row an update."""
+    """A CSV file to which rows are added: one an update for the learning curve, one each for evaluations."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         """Bind to `path`; nothing is written yet."""
@@ -55,10 +55,10 @@ class Curve:
         try:
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
         except OSError as error:
-            raise CheckpointError(f"The learning curve {self.path} cannot be read: {error.strerror}.") from error
+            raise CheckpointError(f"The table {self.path} cannot be read: {error.strerror}.") from error
         if len(lines) < num_rows + 1 or lines[0].rstrip("\n") != ",".join(self._columns):
             raise CheckpointError(
-                f"The learning curve {self.path} does not belong to the checkpoint beside it: {num_rows} rows with "
+                f"The table {self.path} does not belong to the checkpoint beside it: {num_rows} rows with "
                 f"columns {', '.join(self._columns[:3])}, ... were expected. Start again without resume."
             )
         write_text(self.path, "".join(lines[: num_rows + 1]))

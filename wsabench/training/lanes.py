@@ -7,6 +7,7 @@ same place, whatever emulator it is.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -47,6 +48,9 @@ class LaneEnvs(Protocol):
 
 LaneState = dict[str, npt.NDArray[Any]]
 
+DrawPerturbation = Callable[[int, int], str]
+"""From a lane and the number of its game to the perturbation that this game is played under."""
+
 
 class LaneStep(NamedTuple):
     """What one step of all lanes gave the learner."""
@@ -74,9 +78,10 @@ class FinishedGame(NamedTuple):
 class TrainingLanes:
     """A vector environment, played game after game with seeds of this training run."""
 
-    def __init__(self, envs: LaneEnvs, train_seed: int) -> None:
-        """Take over `envs`, whose autoreset mode has to be DISABLED."""
+    def __init__(self, envs: LaneEnvs, train_seed: int, draw: DrawPerturbation | None = None) -> None:
+        """Take over `envs`, whose autoreset mode has to be DISABLED; without `draw` games are as `envs` has them."""
         self._envs = envs
+        self._draw = draw
         self._train_seed = train_seed
         self._actions: list[list[int]] = [[] for _ in range(envs.num_envs)]
         self._games = np.zeros(envs.num_envs, np.int64)
@@ -94,7 +99,7 @@ class TrainingLanes:
 
     def start(self) -> None:
         """Begin the first game in every lane."""
-        self._receive(*self._envs.reset(seed=self._seeds()))
+        self._new_games(np.ones(self.num_envs, np.bool_))
 
     def step(self, actions: Actions) -> LaneStep:
         """Play one step in every lane; lanes that ended are reset."""
@@ -117,7 +122,7 @@ class TrainingLanes:
     def _receive(self, observations: Observations, infos: dict[str, Any]) -> None:
         """Keep what the agent sees next."""
         self.observations = observations
-        self.inputs = {name: infos[name] for name in INPUT_SHAPES if name in infos}
+        self.inputs = supplied_inputs(infos)
 
     def _finish_game(self, lane: int, unclipped: float) -> None:
         self.recent.append(FinishedGame(unclipped, float(self._clipped[lane]), float(len(self._actions[lane]))))
@@ -167,7 +172,7 @@ class TrainingLanes:
         """Play all histories so that they end together; a lane with a shorter one idles before it starts."""
         longest = max(len(history) for history in histories)
         starts = np.array([longest - len(history) for history in histories])
-        self._receive(*self._envs.reset(seed=self._seeds()))
+        self._new_games(np.ones(self.num_envs, np.bool_))
         for time in range(longest):
             if time and (starts == time).any():
                 self._new_games(starts == time)
@@ -190,7 +195,12 @@ class TrainingLanes:
             self._new_games(over)
 
     def _new_games(self, lanes: BoolArray) -> None:
-        self._receive(*self._envs.reset(seed=self._seeds(), options={"reset_mask": lanes}))
+        options: dict[str, Any] = {"reset_mask": lanes}
+        if self._draw is not None:
+            options["perturbations"] = [
+                self._draw(lane, int(game)) if lanes[lane] else None for lane, game in enumerate(self._games)
+            ]
+        self._receive(*self._envs.reset(seed=self._seeds(), options=options))
 
     def _seeds(self) -> npt.NDArray[np.int64]:
         seeds = [
@@ -207,3 +217,8 @@ def as_tensors(inputs: Inputs) -> dict[str, torch.Tensor]:
 
 def _game_over(infos: dict[str, Any]) -> BoolArray:
     return np.array([bool(end) for end in infos["end"]])
+
+
+def supplied_inputs(infos: dict[str, Any]) -> Inputs:
+    """Return the further inputs that lanes supplied with their observations."""
+    return {name: infos[name] for name in INPUT_SHAPES if name in infos}

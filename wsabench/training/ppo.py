@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wsabench.agents import ActorCritic, half_precision
+from wsabench.agents import ActorCritic, attention_is_dead, half_precision
 from wsabench.training.presets import PPOPreset
 from wsabench.training.rollout import Minibatch, Rollout
 
@@ -37,6 +37,8 @@ class PPO:
         self.model = model
         self.preset = preset
         self.optimiser = torch.optim.Adam(model.parameters(), lr=preset.learning_rate, eps=1e-5, fused=True)
+        self.attention_is_dead = False
+        """Whether no gradient reached the attention's scoring layer in the last update."""
 
     def learn(self, rollout: Rollout, fraction_left: float, generator: torch.Generator) -> Losses:
         """Update the network.
@@ -50,18 +52,20 @@ class PPO:
         self.optimiser.param_groups[0]["lr"] = preset.learning_rate * fraction_left
         clip = preset.clip * (fraction_left if preset.anneal_clip else 1.0)
         seen = []
+        self.attention_is_dead = True
         for _ in range(preset.epochs):
             for batch in rollout.minibatches(preset.minibatch_size, generator):
                 loss, figures = self._loss(batch, clip)
                 self.optimiser.zero_grad(set_to_none=True)
                 loss.backward()
+                self.attention_is_dead = self.attention_is_dead and attention_is_dead(self.model)
                 norm = nn.utils.clip_grad_norm_(self.model.parameters(), preset.max_gradient_norm)
                 self.optimiser.step()
                 seen.append(torch.stack([*figures, norm.detach()]))
         return Losses(*torch.stack(seen).mean(0).tolist())
 
     def _loss(self, batch: Minibatch, clip: float) -> tuple[Tensor, list[Tensor]]:
-        with half_precision():
+        with half_precision(batch.actions.device):
             output = self.model(batch.features)
         log_all = functional.log_softmax(output.logits, dim=1)
         log_probabilities = log_all.gather(1, batch.actions[:, None]).squeeze(1)

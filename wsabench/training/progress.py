@@ -16,6 +16,10 @@ class Reporter(Protocol):
         """Tell that `n` more units are finished; `fields` are figures worth showing."""
         ...
 
+    def warn(self, text: str) -> None:
+        """Tell something that the user should know at once."""
+        ...
+
     def finish(self) -> None:
         """End the task."""
         ...
@@ -28,6 +32,9 @@ class SilentReporter:
         """Ignore it."""
 
     def advance(self, n: int, **fields: float | str) -> None:
+        """Ignore it."""
+
+    def warn(self, text: str) -> None:
         """Ignore it."""
 
     def finish(self) -> None:

@@ -30,17 +30,18 @@ class Rollout:
         Args:
             num_steps: Steps a lane.
             num_envs: Lanes.
-            example: Features of one step, `num_envs` rows; gives shapes and dtypes.
+            example: Features of one step, `num_envs` rows; gives shapes, dtypes and the device.
         """
         size = (num_steps, num_envs)
-        self.features = {n: torch.zeros(size + f.shape[1:], dtype=f.dtype) for n, f in example.items()}
-        self.actions = torch.zeros(size, dtype=torch.int64)
-        self.log_probabilities = torch.zeros(size)
-        self.values = torch.zeros(size)
-        self.rewards = torch.zeros(size)
-        self.ended = torch.zeros(size, dtype=torch.bool)
-        self.advantages = torch.zeros(size)
-        self.returns = torch.zeros(size)
+        self.features = {n: f.new_zeros(size + f.shape[1:]) for n, f in example.items()}
+        self._device = next(iter(example.values())).device
+        self.actions = torch.zeros(size, dtype=torch.int64, device=self._device)
+        self.log_probabilities = torch.zeros(size, device=self._device)
+        self.values = torch.zeros(size, device=self._device)
+        self.rewards = torch.zeros(size, device=self._device)
+        self.ended = torch.zeros(size, dtype=torch.bool, device=self._device)
+        self.advantages = torch.zeros(size, device=self._device)
+        self.returns = torch.zeros(size, device=self._device)
         self._buffers: Features = {}
 
     def compute_advantages(self, last_values: Tensor, discount: float, gae_lambda: float) -> None:
@@ -62,7 +63,7 @@ class Rollout:
         if not self._buffers or next(iter(self._buffers.values())).shape[0] != size:
             self._buffers = {name: feature.new_empty(size, *feature.shape[1:]) for name, feature in flat.items()}
         columns = (self.actions, self.log_probabilities, self.advantages, self.returns)
-        order = torch.randperm(self.actions.numel(), generator=generator)
+        order = torch.randperm(self.actions.numel(), generator=generator).to(self._device)
         for rows in order.split(size):
             features = {n: torch.index_select(f, 0, rows, out=self._buffers[n]) for n, f in flat.items()}
             yield Minibatch(features, *(column.flatten().index_select(0, rows) for column in columns))

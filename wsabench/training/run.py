@@ -4,40 +4,90 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
-from collections.abc import Iterator, Sequence
+import functools
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from wsabench import seeding
-from wsabench.agents import AGENT_FILE, AgentSpec, build_agent, load_spec
-from wsabench.errors import StorageError
+from wsabench.agents import AgentSpec, build_agent, load_spec
+from wsabench.errors import SpecError
 from wsabench.protocol import Protocol
 from wsabench.resources import make_dir, state_dir
+from wsabench.training.device import choose_device, one_thread
+from wsabench.training.evaluations import EvaluationPlan
+from wsabench.training.folder import locked, set_aside
 from wsabench.training.frozen import MakeEnvs, make_lanes, prepare_bank, read_inputs
-from wsabench.training.lanes import LaneEnvs
-from wsabench.training.presets import PPOPreset, load_preset
+from wsabench.training.lanes import LaneEnvs, TrainingLanes
+from wsabench.training.off_policy import DQNLearner
+from wsabench.training.on_policy import PPOLearner
+from wsabench.training.player import Player
+from wsabench.training.presets import DQNPreset, PPOPreset, load_preset
 from wsabench.training.progress import Reporter, SilentReporter
-from wsabench.training.trainer import CHECKPOINT_NAME, CURVE_NAME, Trainer, TrainingJob
+from wsabench.training.randomisation import Randomisation, make_randomisation
+from wsabench.training.tensorboard import require_tensorboard
+from wsabench.training.trainer import CHECKPOINT_NAME, Outlets, Trainer, TrainingJob
 
 if TYPE_CHECKING:
     from wsabench.encoders import EncoderBank
 
+EVALUATION_LANES = 16
+CPU = torch.device("cpu")
 
-def make_training_envs(game: str, num_envs: int, inputs: Sequence[str] = ()) -> LaneEnvs:
-    """Make lanes of this process under the training protocol, which supply `inputs` beside observations."""
+
+def make_training_envs(
+    game: str,
+    num_envs: int,
+    inputs: Sequence[str] = (),
+    *,
+    num_workers: int = 0,
+    protocol: Protocol | None = None,
+) -> LaneEnvs:
+    """Make lanes under the training protocol, or another, that supply `inputs` beside observations.
+
+    The same games whatever the number of workers.
+    """
     from wsabench.emulator import make_vec
 
     return make_vec(
         game,
         num_envs,
-        protocol=Protocol.training(),
-        num_workers=0,
+        protocol=protocol or Protocol.training(),
+        num_workers=num_workers,
         autoreset_mode="disabled",
         inputs=inputs,
     )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOptions:
+    """The options of a run that have nothing to do with what is trained."""
+
+    algorithm: str = "ppo"
+    """`ppo` or `dqn`."""
+    suite: str | None = None
+    """Train under the perturbations of this suite."""
+    perturbations: Sequence[str] | None = None
+    """Or under these."""
+    clean_share: float | None = None
+    """Probability of an unchanged game; default: 0.2 where there are perturbations."""
+    evaluate_every: int | None = None
+    """Steps between evaluations; default: the preset's; 0: none."""
+    evaluation_episodes: int | None = None
+    """Full games an evaluation; default: the preset's."""
+    patience: int | None = None
+    """Stop after so many evaluations without a new best."""
+    target_return: float | None = None
+    """Stop when an evaluation's mean return reaches this."""
+    tensorboard: bool = False
+    """Write TensorBoard logs too."""
+    device: str = "cpu"
+    """`cpu`, `cuda`, `cuda:N` or `auto`."""
+    workers: int = 0
+    """Processes that step the lanes; 0: this one. The curve is the same."""
 
 
 def training_dir(agent: str, game: str, preset: str, train_seed: int) -> Path:
@@ -56,9 +106,10 @@ def train(  # noqa: PLR0913 - the options of `wsabench train`
     encoders: Path | None = None,
     resume: bool = True,
     reporter: Reporter | None = None,
-    make_envs: MakeEnvs = make_training_envs,
+    options: TrainingOptions | None = None,
+    make_envs: MakeEnvs | None = None,
 ) -> Path:
-    """Train an agent with PPO, on one thread; a run that was stopped goes on where its last checkpoint is.
+    """Train an agent, torch on one thread; a run that was stopped goes on where its last checkpoint is.
 
     Args:
         agent: Name of an agent with a specification in `baselines/`, or the path of a TOML file.
@@ -70,28 +121,42 @@ def train(  # noqa: PLR0913 - the options of `wsabench train`
         encoders: Folder of pre-trained encoders; default: the shipped ones. They are copied into the run's folder.
         resume: Whether to go on from a checkpoint in that folder; otherwise what is there is set aside.
         reporter: Is told the progress.
-        make_envs: Makes the lanes.
+        options: Algorithm, domain randomisation, evaluations, device.
+        make_envs: Makes the lanes, of training and of evaluations; default: the emulator's, each under its protocol.
 
     Returns:
-        The run's folder, with `agent.safetensors`, which `load_agent` takes, `curve.csv` and the training checkpoint.
+        The run's folder, with `agent.safetensors`, which `load_agent` takes, `curve.csv` and the training checkpoint;
+        where it was evaluated also `evaluations.csv` and `best.safetensors`.
 
     Raises:
-        UnknownNameError: No such agent, preset or game.
+        UnknownNameError: No such agent, preset, algorithm, suite, perturbation or game.
+        SpecError: An option is out of range or does not fit the game, or the device is not available.
         CheckpointError: The folder holds another run or a damaged checkpoint, or encoders are missing.
         StorageError: The folder cannot be written, or another process trains there.
     """
-    spec = load_spec(agent, preset)
-    hyper = load_preset(preset)
-    if steps is not None:
-        hyper = dataclasses.replace(hyper, total_steps=steps)
-    directory = make_dir(out or training_dir(spec.name, game, preset, train_seed))
-    lanes = make_lanes(make_envs, game, hyper.num_envs, read_inputs(spec))
-    with locked(directory), one_thread(), contextlib.closing(lanes) as envs:
+    chosen = options or TrainingOptions()
+    plan = plan_training(agent, game, train_seed, preset, steps, chosen)
+    directory = make_dir(out or plan.default_dir)
+    make = make_envs or functools.partial(make_training_envs, num_workers=chosen.workers)
+    make_evaluation = make_envs or functools.partial(make, protocol=Protocol.evaluation())
+    inputs = read_inputs(plan.spec)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(locked(directory))
+        stack.enter_context(one_thread())
+        envs = stack.enter_context(contextlib.closing(make_lanes(make, game, plan.preset.num_envs, inputs)))
+        outlets = Outlets(uses_tensorboard=chosen.tensorboard)
+        if plan.evaluations.every:
+            number = min(EVALUATION_LANES, plan.evaluations.episodes)
+            outlets = outlets._replace(
+                evaluation_envs=stack.enter_context(
+                    contextlib.closing(make_lanes(make_evaluation, game, number, inputs))
+                )
+            )
         goes_on = resume and (directory / CHECKPOINT_NAME).is_file()
         if not goes_on:
             set_aside(directory)
-        bank = prepare_bank(spec, game, train_seed, directory, make_envs, encoders)
-        trainer = make_trainer(spec, hyper, game, train_seed, envs, bank, directory)
+        bank = prepare_bank(plan.spec, game, train_seed, directory, make, encoders)
+        trainer = build_trainer(plan, envs, bank, directory, outlets)
         if goes_on:
             trainer.resume()
         else:
@@ -100,54 +165,101 @@ def train(  # noqa: PLR0913 - the options of `wsabench train`
     return directory
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPlan:
+    """A run, checked: everything but lanes, encoders and folder."""
+
+    spec: AgentSpec
+    preset: PPOPreset | DQNPreset
+    game: str
+    train_seed: int
+    evaluations: EvaluationPlan = dataclasses.field(default_factory=EvaluationPlan)
+    randomisation: Randomisation | None = None
+    device: torch.device = CPU
+
+    @property
+    def default_dir(self) -> Path:
+        """Where the run keeps its files unless told otherwise; runs that differ in kind have different folders."""
+        algorithm = "" if self.preset.algorithm == "ppo" else f"-{self.preset.algorithm}"
+        under = ""
+        if self.randomisation is not None:
+            names = self.randomisation.perturbations
+            digest = hashlib.sha256(" ".join(names).encode()).hexdigest()[:8]
+            suite = self.randomisation.suite
+            under = f"-{Path(suite).stem}" if suite else f"-perturbed-{digest}"
+        return training_dir(f"{self.spec.name}{algorithm}{under}", self.game, self.preset.name, self.train_seed)
+
+
+def plan_training(
+    agent: str, game: str, train_seed: int, preset: str, steps: int | None, options: TrainingOptions
+) -> TrainingPlan:
+    """Check names and options, so that a mistake is found before anything is played.
+
+    Raises:
+        UnknownNameError: As `train`.
+        SpecError: As `train`.
+    """
+    hyper = load_preset(preset, options.algorithm)
+    if steps is not None:
+        hyper = dataclasses.replace(hyper, total_steps=steps)
+    spec = dataclasses.replace(load_spec(agent, preset), heads="q" if options.algorithm == "dqn" else "actor_critic")
+    every, episodes = options.evaluate_every, options.evaluation_episodes
+    if options.workers < 0:
+        raise SpecError(f"workers is {options.workers}. Allowed: integers from 0.")
+    if options.tensorboard:
+        require_tensorboard()
+    return TrainingPlan(
+        spec=spec,
+        preset=hyper,
+        game=game,
+        train_seed=train_seed,
+        evaluations=EvaluationPlan(
+            every=hyper.evaluate_every if every is None else every,
+            episodes=hyper.evaluation_episodes if episodes is None else episodes,
+            patience=options.patience,
+            target_return=options.target_return,
+        ),
+        randomisation=make_randomisation(game, options.suite, options.perturbations, options.clean_share),
+        device=choose_device(options.device),
+    )
+
+
+def build_trainer(
+    plan: TrainingPlan, envs: LaneEnvs, bank: EncoderBank | None, directory: Path, outlets: Outlets | None = None
+) -> Trainer:
+    """Build network, learner and trainer for lanes and encoders that exist already."""
+    num_actions = int(envs.single_action_space.n)
+    model = build_agent(plan.spec, num_actions, seed=seeding.integer_seed(plan.train_seed, "weights"), bank=bank)
+    draw = None if plan.randomisation is None else plan.randomisation.draw(plan.train_seed)
+    player = Player(model, bank, TrainingLanes(envs, plan.train_seed, draw), plan.device)
+    if isinstance(plan.preset, DQNPreset):
+        learner = DQNLearner(player, plan.preset, plan.train_seed, num_actions, directory)
+    else:
+        learner = PPOLearner(player, plan.preset, plan.train_seed)
+    job = TrainingJob(
+        spec=plan.spec,
+        preset=plan.preset,
+        game=plan.game,
+        train_seed=plan.train_seed,
+        num_actions=num_actions,
+        encoder_hashes={} if bank is None else {name: bank.hashes[name] for name in plan.spec.all_encoders},
+        evaluations=plan.evaluations,
+        randomisation=plan.randomisation,
+        device=plan.device.type,
+    )
+    return Trainer(job, learner, directory, outlets)
+
+
 def make_trainer(  # noqa: PLR0913 - what a run consists of
     spec: AgentSpec,
-    preset: PPOPreset,
+    preset: PPOPreset | DQNPreset,
     game: str,
     train_seed: int,
     envs: LaneEnvs,
     bank: EncoderBank | None,
     directory: Path,
 ) -> Trainer:
-    """Build network and trainer for lanes and encoders that exist already."""
-    num_actions = int(envs.single_action_space.n)
-    model = build_agent(spec, num_actions, seed=seeding.integer_seed(train_seed, "weights"), bank=bank)
-    hashes = {} if bank is None else {name: bank.hashes[name] for name in spec.all_encoders}
-    job = TrainingJob(
-        spec=spec, preset=preset, game=game, train_seed=train_seed, num_actions=num_actions, encoder_hashes=hashes
-    )
-    return Trainer(job, model, bank, envs, directory)
-
-
-@contextlib.contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Hold the folder, so that two processes never write one run."""
-    try:
-        with (directory / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError as error:
-        raise StorageError(
-            f"Another process is training in {directory}. Wait for it, or choose another folder."
-        ) from error
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread: sums are added in one order, and runs beside each other share the cores best."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def set_aside(directory: Path) -> None:
-    """Rename what an earlier run left, so that starting again loses nothing; files that are not ours stay."""
-    number = 1
-    while any(directory.glob(f"abandoned-{number}-*")):
-        number += 1
-    for name in (CHECKPOINT_NAME, CURVE_NAME, AGENT_FILE, "encoders"):
-        if (directory / name).exists():
-            (directory / name).rename(directory / f"abandoned-{number}-{name}")
+    """Build a trainer without evaluations and randomisation, on the CPU."""
+    heads = "q" if isinstance(preset, DQNPreset) else "actor_critic"
+    plan = TrainingPlan(spec=dataclasses.replace(spec, heads=heads), preset=preset, game=game, train_seed=train_seed)
+    return build_trainer(plan, envs, bank, directory)

@@ -1,4 +1,7 @@
-"""The training checkpoint: everything that an undisturbed run would have, in one file that is replaced atomically."""
+"""The training checkpoint: everything that an undisturbed run would have, in one file that is replaced atomically.
+
+The frames of DQN's replay alone lie in a file of their own, see `wsabench.training.replay`.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ from torch import Tensor
 from wsabench.errors import CheckpointError
 from wsabench.resources import atomic_path
 from wsabench.training.lanes import LaneState
-from wsabench.training.ppo import PPO
+from wsabench.training.learner import Learner, LearnerState
 
-FORMAT = "wsabench-training-1"
+FORMAT = "wsabench-training-2"
 
 
 class TrainingState(NamedTuple):
@@ -25,22 +28,25 @@ class TrainingState(NamedTuple):
     meta: dict[str, Any]
     """What was trained and how far, JSON values."""
     lanes: LaneState
+    learner: LearnerState
+    """What the algorithm adds."""
 
 
-def save_training(path: Path, ppo: PPO, generator: torch.Generator, state: TrainingState) -> None:
+def save_training(path: Path, learner: Learner, state: TrainingState) -> None:
     """Write a checkpoint.
 
     Raises:
         StorageError: The file cannot be written; the previous one is kept.
     """
-    tensors = {f"model.{name}": value for name, value in ppo.model.state_dict().items()}
-    for name, parameter in ppo.model.named_parameters():
-        for key, value in ppo.optimiser.state[parameter].items():
+    tensors = {f"model.{name}": value for name, value in learner.model.state_dict().items()}
+    for name, parameter in learner.model.named_parameters():
+        for key, value in learner.optimiser.state[parameter].items():
             tensors[f"optimiser.{key}.{name}"] = value
-    tensors["generator"] = generator.get_state()
+    tensors["generator"] = learner.generator.get_state()
     tensors |= {f"lanes.{name}": torch.from_numpy(value) for name, value in state.lanes.items()}
+    tensors |= {f"learner.{name}": value for name, value in state.learner.items()}
     header = {"format": FORMAT, "training": json.dumps(state.meta)}
-    contiguous = {name: value.detach().contiguous() for name, value in tensors.items()}
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with atomic_path(path) as temporary:
         safetensors.torch.save_file(contiguous, temporary, metadata=header)
 
@@ -54,33 +60,35 @@ def read_meta(path: Path) -> dict[str, Any]:
     return json.loads(_open(path)[0]["training"])
 
 
-def load_training(path: Path, ppo: PPO, generator: torch.Generator) -> TrainingState:
+def load_training(path: Path, learner: Learner) -> TrainingState:
     """Read a checkpoint into the network, its optimiser and the generator.
 
     Raises:
         CheckpointError: It is damaged or belongs to another network.
     """
     header, tensors = _open(path)
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "lanes": {}}
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "lanes": {}, "learner": {}}
     for name, value in tensors.items():
         part, _, rest = name.partition(".")
         if part in parts:
             parts[part][rest] = value
     try:
-        ppo.model.load_state_dict(parts["model"])
-        # Before the first update the optimiser has no state.
-        for name, parameter in ppo.model.named_parameters() if parts["optimiser"] else ():
+        learner.model.load_state_dict(parts["model"])
+        for name, parameter in learner.model.named_parameters():
+            if f"step.{name}" not in parts["optimiser"]:
+                continue  # no gradient has reached it yet, so the optimiser knows nothing of it
             saved = {key: parts["optimiser"][f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-            # The fused optimiser wants the moments in the parameter's own memory order.
+            # The fused optimiser wants the moments in the parameter's own memory order, and the step on its device.
             moments = {key: torch.empty_like(parameter).copy_(saved[key]) for key in ("exp_avg", "exp_avg_sq")}
-            ppo.optimiser.state[parameter] = {"step": saved["step"].clone(), **moments}
-        generator.set_state(tensors["generator"])
+            step = saved["step"].clone().to(parameter.device)
+            learner.optimiser.state[parameter] = {"step": step, **moments}
+        learner.generator.set_state(tensors["generator"])
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} does not fit the network: {error}. Train into another folder, or start again without resume."
         ) from error
     lanes = {name: value.numpy() for name, value in parts["lanes"].items()}
-    return TrainingState(json.loads(header["training"]), lanes)
+    return TrainingState(json.loads(header["training"]), lanes, parts["learner"])
 
 
 def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -91,5 +99,8 @@ def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path} is damaged: {error}. Start again without resume.") from error
     if header.get("format") != FORMAT:
-        raise CheckpointError(f"{path} has format {header.get('format')!r}; {FORMAT!r} is expected.")
+        raise CheckpointError(
+            f"{path} has format {header.get('format')!r}; {FORMAT!r} is expected. Go on with the version that wrote "
+            "it, or start again without resume."
+        )
     return header, tensors

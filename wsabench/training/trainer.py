@@ -1,31 +1,45 @@
-"""The training loop: rollouts, updates, learning curve, checkpoints."""
+"""The training loop, whatever the algorithm: updates, learning curve, evaluations, checkpoints."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from wsabench import seeding
-from wsabench.agents import AGENT_FILE, ActorCritic, AgentMeta, AgentSpec, Output, half_precision, save_checkpoint
+from wsabench.agents import AGENT_FILE, AgentMeta, AgentSpec, save_checkpoint
 from wsabench.errors import CheckpointError
 from wsabench.training.curve import Curve, Row
-from wsabench.training.lanes import LaneEnvs, LaneStep, TrainingLanes, as_tensors
-from wsabench.training.ppo import PPO, Losses
-from wsabench.training.presets import PPOPreset
-from wsabench.training.progress import Reporter
-from wsabench.training.rollout import Rollout
+from wsabench.training.evaluations import (
+    EVALUATION_COLUMNS,
+    EvaluationPlan,
+    Standing,
+    play_episodes,
+    validation_seeds,
+)
+from wsabench.training.lanes import LaneEnvs
+from wsabench.training.learner import Learner, Update
+from wsabench.training.presets import DQNPreset, PPOPreset
+from wsabench.training.progress import Reporter, SilentReporter
+from wsabench.training.randomisation import Randomisation
 from wsabench.training.storage import TrainingState, load_training, read_meta, save_training
-
-if TYPE_CHECKING:
-    from wsabench.encoders import EncoderBank
+from wsabench.training.tensorboard import TensorBoard
 
 CHECKPOINT_NAME = "training.safetensors"
 CURVE_NAME = "curve.csv"
+EVALUATIONS_NAME = "evaluations.csv"
+BEST_NAME = "best.safetensors"
+TENSORBOARD_NAME = "tensorboard"
+
+DEAD_ATTENTION = (
+    "The attention is dead: no gradient reaches its scoring layer, so the encoders' weights stay as they are. Train "
+    "again with another seed, or set score_activation to 'leaky_relu' in the agent's file (the column attention_dead "
+    "of the learning curve shows where it began)."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,57 +47,80 @@ class TrainingJob:
     """One training run: what is trained on what, with which seed."""
 
     spec: AgentSpec
-    preset: PPOPreset
+    preset: PPOPreset | DQNPreset
     game: str
     train_seed: int
     num_actions: int
     encoder_hashes: dict[str, str]
     """Hash of each frozen encoder; empty for agents without."""
+    evaluations: EvaluationPlan = field(default_factory=EvaluationPlan)
+    randomisation: Randomisation | None = None
+    """What the games are played under; None: all are clean."""
+    device: str = "cpu"
+    """Kind of device; another rounds otherwise, and with it the curve is another."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
         return {
+            "algorithm": self.preset.algorithm,
             "spec": self.spec.to_dict(),
             "preset": self.preset.to_dict(),
             "game": self.game,
             "train_seed": self.train_seed,
             "num_actions": self.num_actions,
             "encoder_hashes": dict(self.encoder_hashes),
+            "evaluations": self.evaluations.to_dict(),
+            "randomisation": None if self.randomisation is None else self.randomisation.to_dict(),
+            "device": self.device,
         }
+
+
+class Outlets(NamedTuple):
+    """Where a run's results go besides its folder."""
+
+    evaluation_envs: LaneEnvs | None = None
+    """Lanes of evaluations; needed where the job has any."""
+    uses_tensorboard: bool = False
 
 
 class Trainer:
     """A training run under way."""
 
-    def __init__(
-        self,
-        job: TrainingJob,
-        model: ActorCritic,
-        bank: EncoderBank | None,
-        envs: LaneEnvs,
-        directory: Path,
-    ) -> None:
+    def __init__(self, job: TrainingJob, learner: Learner, directory: Path, outlets: Outlets | None = None) -> None:
         """Prepare; nothing is played or written yet."""
         self.job = job
-        self.ppo = PPO(model, job.preset)
-        self._bank = bank
-        self._lanes = TrainingLanes(envs, job.train_seed)
-        self._generator = torch.Generator().manual_seed(seeding.integer_seed(job.train_seed, "ppo"))
+        self.learner = learner
         self.checkpoint_path = directory / CHECKPOINT_NAME
-        self.curve = Curve(directory / CURVE_NAME, curve_columns(model))
         self.update = 0
+        self.standing = Standing()
+        self._directory = directory
+        self._outlets = outlets or Outlets()
+        self._lanes = learner.player.lanes
+        self._evaluations = Curve(directory / EVALUATIONS_NAME, EVALUATION_COLUMNS)
+        self._curve: Curve | None = None
+        self._attention: tuple[str, ...] = ()
+        self._tensorboard: TensorBoard | None = None
+        self._has_warned = False
         self._wall_s = 0.0
-        self._rollout: Rollout | None = None
 
     @property
     def steps(self) -> int:
         """Steps played so far, over all lanes."""
-        return self.update * self.job.preset.batch_size
+        return self.update * self.job.preset.update_steps
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.update >= self.job.preset.num_updates or bool(self.standing.stopped)
 
     def start(self) -> None:
         """Begin a new run."""
-        self.curve.start()
         self._lanes.start()
+        self.learner.start()
+        self._open_curve().start()
+        if self.job.evaluations.every:
+            self._evaluations.start()
+        self._open_tensorboard()
         self.save()
 
     def resume(self) -> None:
@@ -94,11 +131,18 @@ class Trainer:
         """
         meta = read_meta(self.checkpoint_path)
         self._require_same_job(meta["job"])
-        state = load_training(self.checkpoint_path, self.ppo, self._generator)
+        state = load_training(self.checkpoint_path, self.learner)
         self.update = int(meta["update"])
+        self.standing = Standing(**meta["standing"])
         self._wall_s = float(meta["wall_s"])
-        self.curve.cut(self.update)
+        if self.is_finished:
+            return
         self._lanes.restore(state.lanes)
+        self.learner.restore(state.learner)
+        self._open_curve().cut(self.update)
+        if self.job.evaluations.every:
+            self._evaluations.cut(self.standing.evaluations)
+        self._open_tensorboard()
 
     def save(self) -> None:
         """Write the checkpoint.
@@ -106,108 +150,120 @@ class Trainer:
         Raises:
             StorageError: It cannot be written; the previous one is kept.
         """
-        meta = {"job": self.job.to_dict(), "update": self.update, "steps": self.steps, "wall_s": self._wall_s}
-        state = TrainingState(meta, self._lanes.state())
-        save_training(self.checkpoint_path, self.ppo, self._generator, state)
-        agent = AgentMeta.from_job(meta["job"], self.steps)
-        save_checkpoint(self.checkpoint_path.with_name(AGENT_FILE), self.ppo.model.state_dict(), agent)
+        meta = {
+            "job": self.job.to_dict(),
+            "update": self.update,
+            "steps": self.steps,
+            "wall_s": self._wall_s,
+            "standing": asdict(self.standing),
+        }
+        state = TrainingState(meta, self._lanes.state(), self.learner.state())
+        save_training(self.checkpoint_path, self.learner, state)
+        self.learner.saved()
+        self._save_agent(AGENT_FILE)
 
     def run(self, reporter: Reporter) -> None:
-        """Train until the preset's number of updates is reached."""
+        """Train until the preset's number of updates is reached, or the evaluations say to stop."""
         preset = self.job.preset
-        reporter.start(f"train {self.job.spec.name} on {self.job.game}", preset.num_updates * preset.batch_size, "step")
+        reporter.start(
+            f"train {self.job.spec.name} on {self.job.game}", preset.num_updates * preset.update_steps, "step"
+        )
         reporter.advance(self.steps)
-        while self.update < preset.num_updates:
-            reporter.advance(preset.batch_size, **_shown(self.run_and_record()))
+        while not self.is_finished:
+            row = self.run_and_record(reporter)
+            reporter.advance(preset.update_steps, **self._shown(row))
+        if self.standing.stopped:
+            reporter.warn(f"Stopped early after {self.steps} steps: {self.standing.stopped}.")
+        self.learner.finish()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
         reporter.finish()
 
-    def run_and_record(self) -> Row:
-        """Run one update, write its row, and a checkpoint when one is due."""
+    def run_and_record(self, reporter: Reporter | None = None) -> Row:
+        """Run one update, write its row, evaluate and write a checkpoint when they are due."""
         row = self.run_update()
-        self.curve.append(row)
-        if self.update % self.job.preset.checkpoint_updates == 0 or self.update == self.job.preset.num_updates:
+        self._open_curve().append(row)
+        if self._tensorboard is not None:
+            self._tensorboard.write("train", row)
+        if row.get("attention_dead") and not self._has_warned:
+            self._has_warned = True
+            (reporter or SilentReporter()).warn(DEAD_ATTENTION)
+        evaluated = self._evaluate_if_due()
+        is_due = self.update % self.job.preset.checkpoint_updates == 0 or evaluated or self.is_finished
+        if is_due or self.learner.needs_saving:
             self.save()
         return row
 
     def run_update(self) -> Row:
-        """Play one rollout, learn from it and return its row of the learning curve."""
+        """Run one update and return its row of the learning curve."""
         started = time.perf_counter()
-        rollout, attention = self._play()
-        fraction_left = 1.0 - self.update / self.job.preset.num_updates
-        losses = self.ppo.learn(rollout, fraction_left, self._generator)
+        update = self.learner.run_update(self.update)
         self.update += 1
         seconds = time.perf_counter() - started
         self._wall_s += seconds
-        return self._row(seconds, losses, attention, fraction_left)
+        return self._row(seconds, update)
 
-    def _play(self) -> tuple[Rollout, list[Tensor]]:
-        """Play a rollout; also return the attention weights of every step, if there are any."""
-        preset = self.job.preset
-        features = self._prepare()
-        if self._rollout is None:
-            self._rollout = Rollout(preset.rollout_steps, preset.num_envs, features)
-        rollout = self._rollout
-        attention = []
-        for step in range(preset.rollout_steps):
-            output = self._evaluate(features)
-            log_all = torch.log_softmax(output.logits, dim=1)
-            actions = torch.multinomial(log_all.exp(), 1, generator=self._generator)
-            for name, feature in features.items():
-                rollout.features[name][step] = feature
-            rollout.actions[step] = actions.squeeze(1)
-            rollout.log_probabilities[step] = log_all.gather(1, actions).squeeze(1)
-            rollout.values[step] = output.value
-            if output.weights is not None:
-                attention.append(output.weights)
-            played = self._lanes.step(actions.squeeze(1).numpy())
-            rollout.rewards[step] = self._rewards(played)
-            rollout.ended[step] = torch.from_numpy(played.ended)
-            features = self._prepare()
-        rollout.compute_advantages(self._evaluate(features).value, preset.discount, preset.gae_lambda)
-        return rollout, attention
+    def _evaluate_if_due(self) -> bool:
+        """Evaluate if as many steps have passed, or at the end; return whether that was so."""
+        plan, envs = self.job.evaluations, self._outlets.evaluation_envs
+        if not plan.every:
+            return False
+        is_last = self.update == self.job.preset.num_updates
+        before = self.steps - self.job.preset.update_steps
+        if not is_last and self.steps // plan.every == before // plan.every:
+            return False
+        if envs is None:
+            raise ValueError("a job with evaluations needs lanes for them")
+        started = time.perf_counter()
+        seeds = validation_seeds(self.job.game, plan.episodes)
+        episodes = play_episodes(self.learner.player, envs, seeds, self.job.spec.heads)
+        self._wall_s += time.perf_counter() - started
+        is_best = self.standing.add(float(episodes.returns.mean()), plan)
+        row = episodes.row(self.steps, self._wall_s, is_best)
+        self._evaluations.append(row)
+        if self._tensorboard is not None:
+            self._tensorboard.write("evaluation", row)
+        if is_best:
+            self._save_agent(BEST_NAME)
+        return True
 
-    def _rewards(self, played: LaneStep) -> Tensor:
-        """Return rewards, with the discounted value of what follows added where an episode was cut."""
-        rewards = torch.from_numpy(played.rewards).float()
-        if played.cut.any():
-            # Padded to the number of lanes: one batch size, one way of rounding.
-            padded = self._lanes.observations.copy()
-            padded[: len(played.final_observations)] = played.final_observations
-            inputs = {name: value.copy() for name, value in self._lanes.inputs.items()}
-            for name, value in played.final_inputs.items():
-                inputs[name][: len(value)] = value
-            with torch.no_grad():
-                features = self.ppo.model.prepare(torch.from_numpy(padded), self._bank, as_tensors(inputs))
-            values = self._evaluate(features).value[: len(played.final_observations)]
-            rewards[torch.from_numpy(played.cut)] += self.job.preset.discount * values
-        return rewards
+    def _save_agent(self, name: str) -> None:
+        weights = {key: value.cpu() for key, value in self.learner.model.state_dict().items()}
+        save_checkpoint(self._directory / name, weights, AgentMeta.from_job(self.job.to_dict(), self.steps))
 
-    def _prepare(self) -> dict[str, Tensor]:
-        with torch.no_grad():
-            observations, inputs = torch.from_numpy(self._lanes.observations), as_tensors(self._lanes.inputs)
-            return self.ppo.model.prepare(observations, self._bank, inputs)
-
-    def _evaluate(self, features: dict[str, Tensor]) -> Output:
-        with torch.no_grad(), half_precision():
-            return self.ppo.model(features)
-
-    def _row(self, seconds: float, losses: Losses, attention: list[Tensor], fraction_left: float) -> Row:
+    def _row(self, seconds: float, update: Update) -> Row:
         games = self._lanes.mean_recent()
-        batch = self.job.preset.batch_size
         row: Row = {
             "steps": self.steps,
             "wall_s": round(self._wall_s, 3),
-            "steps_per_s": round(batch / seconds, 1),
+            "steps_per_s": round(self.job.preset.update_steps / seconds, 1),
             "games": self._lanes.num_games,
             "return_unclipped_mean_50": games.unclipped,
             "return_clipped_mean_50": games.clipped,
             "game_steps_mean_50": games.steps,
-            **losses._asdict(),
-            "learning_rate": self.job.preset.learning_rate * fraction_left,
+            **update.figures,
         }
-        if attention:
-            row |= attention_figures(torch.cat(attention), self.ppo.model.encoder_names)
-        return row
+        if update.attention:
+            row |= attention_figures(torch.cat(update.attention), self.learner.model.encoder_names)
+        return row | ({"attention_dead": int(update.attention_is_dead)} if self._attention else {})
+
+    def _shown(self, row: Row) -> Mapping[str, float | str]:
+        shown: dict[str, float | str] = {"steps/s": row["steps_per_s"], "return": row["return_unclipped_mean_50"]}
+        if self.standing.best is not None and self.standing.newest is not None:
+            shown |= {"evaluation": self.standing.newest, "best": self.standing.best}
+        return shown
+
+    def _open_curve(self) -> Curve:
+        """Return the learning curve; its columns depend on whether the network has attention, so on its first pass."""
+        if self._curve is None:
+            self._attention = self.learner.player.attention_names()
+            columns = curve_columns(self.learner.figures, self._attention)
+            self._curve = Curve(self._directory / CURVE_NAME, columns)
+        return self._curve
+
+    def _open_tensorboard(self) -> None:
+        if self._outlets.uses_tensorboard:
+            self._tensorboard = TensorBoard(self._directory / TENSORBOARD_NAME, self.steps)
 
     def _require_same_job(self, saved: dict[str, Any]) -> None:
         wanted = self.job.to_dict()
@@ -220,28 +276,16 @@ class Trainer:
 
 
 def attention_figures(weights: Tensor, names: tuple[str, ...]) -> Row:
-    """Summarise attention weights (num_steps, num_encoders) for the learning curve.
-
-    `attention_dead` is 1 if every step had exactly uniform weights: no gradient reaches the scoring layer.
-    """
+    """Summarise attention weights (num_steps, num_encoders) for the learning curve: means and mean entropy in nats."""
     entropy = -(weights * weights.clamp_min(1e-12).log()).sum(1).mean()
-    spread = (weights.max(dim=1).values - weights.min(dim=1).values).max()
-    dead = len(names) > 1 and bool(spread == 0)
     means = {f"attention_{name}": mean for name, mean in zip(names, weights.mean(0).tolist(), strict=True)}
-    return {**means, "attention_entropy": entropy.item(), "attention_dead": int(dead)}
+    return {**means, "attention_entropy": entropy.item()}
 
 
-def curve_columns(model: ActorCritic) -> list[str]:
-    """Return the columns of a learning curve; those of attention only where there is one."""
+def curve_columns(figures: tuple[str, ...], attention: tuple[str, ...]) -> list[str]:
+    """Return the columns of a learning curve: the common ones, the algorithm's, those of an attention."""
     columns = ["steps", "wall_s", "steps_per_s", "games", "return_unclipped_mean_50", "return_clipped_mean_50"]
-    columns += ["game_steps_mean_50", *Losses._fields, "learning_rate"]
-    if model.encoder_names:
-        columns += [f"attention_{name}" for name in model.encoder_names] + ["attention_entropy", "attention_dead"]
+    columns += ["game_steps_mean_50", *figures]
+    if attention:
+        columns += [f"attention_{name}" for name in attention] + ["attention_entropy", "attention_dead"]
     return columns
-
-
-def _shown(row: Row) -> dict[str, float | str]:
-    shown: dict[str, float | str] = {"steps/s": row["steps_per_s"], "return": row["return_unclipped_mean_50"]}
-    if row.get("attention_dead"):
-        shown["warning"] = "attention is dead: weights are exactly uniform"
-    return shown

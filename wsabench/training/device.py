@@ -1,0 +1,49 @@
+"""The device that a network is trained on."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+import torch
+
+from wsabench.errors import SpecError
+
+
+def choose_device(name: str = "cpu") -> torch.device:
+    """Return a device.
+
+    Args:
+        name: `cpu`, `cuda` or `cuda:N`, or `auto` for a CUDA GPU where there is one.
+
+    Raises:
+        SpecError: There is no such device, or torch cannot use it.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    match = re.fullmatch(r"cpu|cuda(?::(?P<index>\d+))?", name)
+    if match is None:
+        raise SpecError(f"The device is {name!r}. Allowed: cpu, cuda, cuda:N, auto.")
+    if name != "cpu":
+        number = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(match["index"] or 0) >= number:
+            found = f"torch {torch.__version__} sees {number or 'no'} CUDA GPU{'' if number == 1 else 's'}"
+            raise SpecError(f"The device {name!r} is not available: {found}. Allowed here: cpu, auto.")
+    return torch.device(name)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread and in one order: sums are added alike every time, on a GPU as well.
+
+    One thread is also what runs beside each other share the cores best with.
+    """
+    before = torch.get_num_threads(), torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    torch.set_num_threads(1)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[1:]

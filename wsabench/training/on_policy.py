@@ -1,0 +1,77 @@
+"""PPO's part of the training loop: play a rollout, learn from it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from wsabench.training.lanes import LaneStep
+from wsabench.training.learner import Learner, Update
+from wsabench.training.player import Player
+from wsabench.training.ppo import PPO, Losses
+from wsabench.training.presets import PPOPreset
+from wsabench.training.rollout import Rollout
+
+
+class PPOLearner(Learner):
+    """Proximal policy optimisation; embeddings of frozen encoders are computed once a step and kept for the epochs."""
+
+    figures: ClassVar[tuple[str, ...]] = (*Losses._fields, "learning_rate")
+
+    def __init__(self, player: Player, preset: PPOPreset, train_seed: int) -> None:
+        super().__init__(player, train_seed, "ppo")
+        self.preset = preset
+        self.ppo = PPO(player.model, preset)
+        self.optimiser = self.ppo.optimiser
+        self._rollout: Rollout | None = None
+
+    def run_update(self, update: int) -> Update:
+        """Play one rollout and learn from it."""
+        rollout, attention = self.play()
+        fraction_left = 1.0 - update / self.preset.num_updates
+        losses = self.ppo.learn(rollout, fraction_left, self.generator)
+        figures = {**losses._asdict(), "learning_rate": self.preset.learning_rate * fraction_left}
+        return Update(figures, attention, self.ppo.attention_is_dead)
+
+    def play(self) -> tuple[Rollout, list[Tensor]]:
+        """Play a rollout; also return the attention weights of every step, if there are any."""
+        preset, player = self.preset, self.player
+        features = player.observe()
+        if self._rollout is None:
+            self._rollout = Rollout(preset.rollout_steps, preset.num_envs, features)
+        rollout = self._rollout
+        attention = []
+        for step in range(preset.rollout_steps):
+            output = player.evaluate(features)
+            log_all = torch.log_softmax(output.logits, dim=1)
+            actions = torch.multinomial(log_all.exp().cpu(), 1, generator=self.generator)
+            chosen = actions.to(player.device)
+            for name, feature in features.items():
+                rollout.features[name][step] = feature
+            rollout.actions[step] = chosen.squeeze(1)
+            rollout.log_probabilities[step] = log_all.gather(1, chosen).squeeze(1)
+            rollout.values[step] = output.value
+            if output.weights is not None:
+                attention.append(output.weights)
+            played = player.lanes.step(actions.squeeze(1).numpy())
+            rollout.rewards[step] = self._rewards(played)
+            rollout.ended[step] = torch.from_numpy(played.ended)
+            features = player.observe()
+        rollout.compute_advantages(player.evaluate(features).value, preset.discount, preset.gae_lambda)
+        return rollout, attention
+
+    def _rewards(self, played: LaneStep) -> Tensor:
+        """Return rewards, with the discounted value of what follows added where an episode was cut."""
+        rewards = torch.from_numpy(played.rewards).float()
+        if played.cut.any():
+            # Padded to the number of lanes: one batch size, one way of rounding.
+            padded = self.player.lanes.observations.copy()
+            padded[: len(played.final_observations)] = played.final_observations
+            inputs = {name: value.copy() for name, value in self.player.lanes.inputs.items()}
+            for name, value in played.final_inputs.items():
+                inputs[name][: len(value)] = value
+            values = self.player.evaluate(self.player.prepare(padded, inputs)).value[: len(played.final_observations)]
+            rewards[torch.from_numpy(played.cut)] += self.preset.discount * values.cpu()
+        return rewards
