@@ -96,7 +96,7 @@ def test_probe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     assert main(["probe", "--game", "pong", "--encoders", "ae"]) == 0
     text = capsys.readouterr().out
     assert max(len(line) for line in text.splitlines()) <= 80
-    assert "Left out, hardly changing in random play: lives" in text
+    assert "Left out, hardly changing in these frames: lives" in text
     assert main(["probe", "--game", "pong", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     expected = {

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from sprites import SpriteSource
+from sprites import make_sprites
 
 from wsabench.encoders import PRETEXTS, EncoderBank, build_pretext, load_encoder
 from wsabench.encoders.vos import NUM_MOVING, change_maps, frame_pair
 from wsabench.errors import CheckpointError, SpecError, UnknownNameError
 from wsabench.training import pretrain_loop
-from wsabench.training.frames import collect_frames
+from wsabench.training.collection import Collection, collect_frames
 from wsabench.training.pretrain import pretrain
 from wsabench.training.pretrain_loop import draw_batch, load_stage, mean_frame, save_stage, start_stage, train_stage
 from wsabench.training.progress import SilentReporter
@@ -23,7 +23,7 @@ STEPS = {"ae": 60, "sr": 10, "transporter": 12, "vos": 8}
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     path = tmp_path_factory.mktemp("frames") / "store"
-    return collect_frames(SpriteSource(), path, game="sprites", num_frames=1_200, seed=0)
+    return collect_frames(Collection("sprites", 1_200), path, make_source=make_sprites)
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +129,7 @@ def test_foreign_and_damaged_checkpoints_are_named(store, tmp_path):
 
 
 def test_pretrain_writes_every_encoder_and_curve(tmp_path):
-    result = pretrain("breakout", tmp_path / "out", frames=300, steps=STEPS, source=SpriteSource())
+    result = pretrain("breakout", tmp_path / "out", frames=300, steps=STEPS, make_source=make_sprites)
     assert set(result.encoders) == {"ae", "sr", "oke", "okk", "vos"}
     assert set(result.curves) == set(STEPS)
     bank = EncoderBank.load("breakout", directory=tmp_path / "out")
@@ -143,7 +143,7 @@ def test_pretrain_writes_every_encoder_and_curve(tmp_path):
 
 def test_a_second_run_continues_and_a_fresh_one_agrees(tmp_path):
     def go(out, steps, **options):
-        result = pretrain("breakout", tmp_path / out, frames=200, steps=steps, source=SpriteSource(), **options)
+        result = pretrain("breakout", tmp_path / out, frames=200, steps=steps, make_source=make_sprites, **options)
         return load_file(result.encoders["ae"])
 
     whole = go("a", {"ae": 60})
@@ -163,7 +163,7 @@ def test_a_second_run_continues_and_a_fresh_one_agrees(tmp_path):
 )
 def test_bad_input_stops_before_the_first_frame(options, error, message):
     with pytest.raises(error, match=message):
-        pretrain("breakout", source=SpriteSource(), **options)
+        pretrain("breakout", make_source=make_sprites, **options)
 
 
 def test_an_unknown_game_is_named():

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from sprites import VARIABLES, SpriteSource
+from sprites import VARIABLES, make_sprites
 
 from wsabench.errors import SpecError, UnknownNameError
-from wsabench.training.frames import collect_frames
+from wsabench.training.collection import Collection, collect_frames
 from wsabench.training.pretrain import pretrain
 from wsabench.training.probe import compare_with_twins, probe
 from wsabench.training.probe_data import decode, draw_samples, probe_targets, split_by_episode
@@ -132,14 +132,14 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("probe")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WSABENCH_HOME", str(folder / "home"))
-        pretrain("breakout", folder / "out", frames=300, steps={"ae": 5, "transporter": 2}, source=SpriteSource())
-        options = {"directory": folder / "out", "source": SpriteSource(), "variables": VARIABLES, "frames": 1_500}
+        pretrain("breakout", folder / "out", frames=300, steps={"ae": 5, "transporter": 2}, make_source=make_sprites)
+        options = {"directory": folder / "out", "make_source": make_sprites, "variables": VARIABLES, "frames": 1_500}
         table = probe("breakout", ["ae", "okk"], samples=700, twins=2, **options)
         yield table, lambda *names, **more: probe("breakout", names, **(options | more))
 
 
 def test_targets_are_the_verified_variables_that_change(tmp_path):
-    store = collect_frames(SpriteSource(), tmp_path / "store", game="sprites", num_frames=1_000)
+    store = collect_frames(Collection("sprites", 1_000), tmp_path / "store", make_source=make_sprites)
     targets, constant = probe_targets(VARIABLES, draw_samples(store, 400, seed=0))
     kinds = {target.name: target.kind for target in targets}
     assert kinds == {"x": "number", "y": "number", "noise": "number", "side": "classes"}

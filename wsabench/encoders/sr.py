@@ -74,7 +74,7 @@ class StatePretext(Pretext):
         later = self.encoder(batch.second).float()
         now_places = now.flatten(2).permute(2, 0, 1)
         later_places = later.flatten(2).permute(2, 1, 0)
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(now.device.type, enabled=False):
             query = self.global_score(self.summary(now.flatten(1)))
             global_local = info_nce(query @ later_places)
             local_local = info_nce(self.local_score(now_places) @ later_places)
