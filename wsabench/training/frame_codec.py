@@ -130,7 +130,7 @@ def decode_runs(
     Args:
         data: All coded frames, uint8.
         blocks: Where each block starts in `data`, and where the last one ends, int64. Each shard begins a block.
-        references: First frame of every shard, flat, uint8, shape (num_shards, 7056).
+        references: Reference frame of every shard, flat, uint8, shape (num_shards, 7056).
         layout: Frames of a shard, and of a block.
         starts: Row of each run's first frame, int64, shape (N,).
         out: Written: uint8, shape (N, length, 7056).

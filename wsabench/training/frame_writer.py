@@ -31,34 +31,40 @@ class ShardEncoder:
 
     def __init__(self, num_frames: int) -> None:
         """Prepare for `num_frames` steps."""
-        self._encode = frame_codec.encode_frame
         self._buffer = np.empty(frame_codec.LONGEST_CODE, np.uint8)
-        self._code = bytearray()
         self._before = np.zeros(SCREEN * SCREEN, np.uint8)
-        self._reference = self._before
         self._row = 0
-        self._block_bytes = np.zeros(-(-num_frames // BLOCK_FRAMES), np.int64)
+        self._keys: list[npt.NDArray[np.uint8]] = []
+        self._rest: list[bytearray] = []
         self._ram = np.zeros((num_frames, RAM_BYTES), np.uint8)
         self._actions = np.zeros(num_frames, np.uint8)
         self._episodes = np.zeros(num_frames, np.int32)
 
     def append(self, frame: npt.NDArray[np.uint8], ram: npt.NDArray[np.uint8], action: int, episode: int) -> None:
         """Take one step: its newest frame, memory after it, the action that led there and the episode's number."""
-        row = self._row
-        flat = frame.reshape(-1).copy()
-        if row == 0:
-            self._reference = flat
-        before = self._reference if row % BLOCK_FRAMES == 0 else self._before
-        size = self._encode(flat, before, self._buffer)
-        self._code += self._buffer[:size].tobytes()
-        self._block_bytes[row // BLOCK_FRAMES] += size
+        row, flat = self._row, frame.reshape(-1).copy()
+        if row % BLOCK_FRAMES == 0:
+            self._keys.append(flat)
+            self._rest.append(bytearray())
+        else:
+            self._rest[-1] += self._code(flat, self._before)
         self._ram[row], self._actions[row], self._episodes[row] = ram, action, episode
         self._before, self._row = flat, row + 1
 
     def finish(self) -> Shard:
-        """Return the shard, once all steps were taken."""
-        reference = self._reference.reshape(SCREEN, SCREEN)
-        return Shard(bytes(self._code), self._block_bytes, reference, self._ram, self._actions, self._episodes)
+        """Return the shard, once all steps were taken.
+
+        Its reference is the median of the blocks' first frames: the first frame of all may be of a start screen.
+        """
+        keys = np.stack(self._keys)
+        reference = np.sort(keys, axis=0)[len(keys) // 2]
+        blocks = [self._code(key, reference) + rest for key, rest in zip(keys, self._rest, strict=True)]
+        sizes = np.array([len(block) for block in blocks], np.int64)
+        image = reference.reshape(SCREEN, SCREEN)
+        return Shard(b"".join(blocks), sizes, image, self._ram, self._actions, self._episodes)
+
+    def _code(self, frame: npt.NDArray[np.uint8], before: npt.NDArray[np.uint8]) -> bytes:
+        return self._buffer[: frame_codec.encode_frame(frame, before, self._buffer)].tobytes()
 
 
 class StoreWriter:

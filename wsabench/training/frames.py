@@ -1,7 +1,7 @@
 """Stores of played frames on disk: compact, memory-mapped, read in any order by pre-training and probing.
 
 A store is a folder. `frames.bin` holds the frames as `frame_codec` codes them, one block after another; `blocks.npy`
-says where each block starts, `references.npy` holds each shard's first frame; `ram.npy`, `actions.npy` and
+says where each block starts, `references.npy` holds the frame that each shard's blocks start from; `ram.npy`, `actions.npy` and
 `episodes.npy` have a row for each step; `store.json` says what the store is made of, and the checksum of each finished
 shard. It is filled shard by shard, so that a collection that was killed goes on with the first shard that is missing
 and ends with the same bytes.
@@ -160,7 +160,7 @@ class Shard:
     Attributes:
         code: Coded frames.
         block_bytes: Length of each block, int64.
-        reference: First frame, uint8, shape (84, 84).
+        reference: What the first frame of each block is coded against, uint8, shape (84, 84).
         ram: uint8, shape (shard_frames, 128).
         actions: uint8, shape (shard_frames,).
         episodes: int32, shape (shard_frames,).
