@@ -37,11 +37,10 @@ def run(store, checkpoint, name, num_steps, state=None):
     return state
 
 
-@pytest.mark.parametrize(("name", "part", "num_steps"), [("ae", "loss", 100), ("sr", "local_local", 100)])
-def test_the_loss_falls_on_moving_sprites(store, tmp_path, name, part, num_steps):
-    curve = run(store, tmp_path / "checkpoint", name, num_steps).curve
-    assert curve[-1][part] < 0.92 * curve[0][part]
-    assert [row["step"] for row in curve] == [*range(50, num_steps, 50), num_steps]
+def test_the_curve_averages_fifty_steps_and_falls(store, tmp_path):
+    curve = run(store, tmp_path / "checkpoint", "ae", 60).curve
+    assert [row["step"] for row in curve] == [50, 60]
+    assert curve[1]["loss"] < 0.6 * curve[0]["loss"]
 
 
 @pytest.mark.slow
