@@ -189,7 +189,12 @@ def load_stage(path: Path, state: StageState) -> None:
         state.pretext.load_state_dict(
             {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         )
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path} holds networks of another shape than the stage {state.pretext.name} of this size. Delete it to "
+            "start this stage anew."
+        ) from error
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} is damaged: {error}. Delete it to start this stage anew.") from error
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
