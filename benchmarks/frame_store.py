@@ -30,9 +30,9 @@ def measure(game: str, num_frames: int, folder: Path) -> str:
     for index in batches:
         store.stacks(index)
     rate = BATCH * NUM_BATCHES / (time.perf_counter() - started)
-    frame_bytes, step_bytes = store.frames.num_bytes / len(store), on_disk / len(store)
-    gigabytes = step_bytes * 1e6 / 1e9
-    return f"| {game} | {frame_bytes:.0f} | {step_bytes:.0f} | {gigabytes:.2f} GB | {rate:,.0f} | {len(store) / seconds:,.0f} |"
+    step_bytes = on_disk / len(store)
+    cells = [game, f"{store.frames.num_bytes / len(store):.0f}", f"{step_bytes:.0f}", f"{step_bytes / 1e3:.2f} GB"]
+    return f"| {' | '.join(cells)} | {rate:,.0f} | {len(store) / seconds:,.0f} |"
 
 
 def main() -> None:

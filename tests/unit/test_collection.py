@@ -39,14 +39,17 @@ class WrongPolicy(RightPolicy):
 
 
 @pytest.fixture(autouse=True)
-def small_shards(monkeypatch):
-    monkeypatch.setattr(collection, "SHARD_FRAMES", 100)
+def few_lanes(monkeypatch):
     monkeypatch.setattr(collection, "EXPERT_LANES", 3)
 
 
 def collect(path, data, policy=None, **options):
     expert = None if data == "random" else find_expert("breakout", policy or RightPolicy())
-    return collect_frames(Collection("breakout", NUM_FRAMES, data, expert), path, make_source=make_sprites, **options)
+    return collect_frames(make_collection(NUM_FRAMES, data, expert), path, make_source=make_sprites, **options)
+
+
+def make_collection(num_frames, data, expert, shard_frames=100):
+    return Collection("breakout", num_frames, data, expert, longest_shard=shard_frames)
 
 
 def test_the_expert_plays_all_shards_or_every_second(tmp_path):
@@ -68,7 +71,7 @@ def test_mixed_data_holds_actions_in_half_of_the_random_shards(tmp_path):
 
 def test_half_of_an_odd_number_of_frames_is_rounded_up():
     expert = find_expert("breakout", RightPolicy())
-    few, many = (Collection("breakout", number, "mixed", expert) for number in (151, 420))
+    few, many = (make_collection(number, "mixed", expert) for number in (151, 420))
     assert (few.shard_frames, few.num_shards) == (76, 2)
     assert (many.shard_frames, many.num_shards) == (100, 6)
 
@@ -88,7 +91,7 @@ def test_a_killed_mixed_collection_goes_on_to_the_same_bytes(tmp_path):
             return super().step(action)
 
     expert = find_expert("breakout", DrawingPolicy())
-    wanted = Collection("breakout", NUM_FRAMES, "mixed", expert)
+    wanted = make_collection(NUM_FRAMES, "mixed", expert)
     with pytest.raises(Interrupted):
         collect_frames(wanted, tmp_path / "killed", make_source=lambda _game: FailingSource())
     killed, whole = (collect(tmp_path / name, "mixed", DrawingPolicy()) for name in ("killed", "whole"))
@@ -106,18 +109,17 @@ def test_the_lanes_beside_a_shard_do_not_matter(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_processes_change_nothing(tmp_path):
     expert = find_expert("breakout", "e2e")
-    wanted = Collection("breakout", 400, "mixed", expert)
+    wanted = make_collection(900, "mixed", expert)  # two groups of shards
     one = collect_frames(wanted, tmp_path / "one")
     two = collect_frames(wanted, tmp_path / "two", workers=2)
     assert one.content_hash == two.content_hash
 
 
-def test_the_shipped_expert_plays_better_than_random(tmp_path, monkeypatch):
-    monkeypatch.setattr(collection, "SHARD_FRAMES", 300)
+def test_the_shipped_expert_plays_better_than_random(tmp_path):
     expert = find_expert("breakout", "e2e")
     assert expert.name == "e2e-seed0"
     assert len(expert.hash) == 64
-    store = collect_frames(Collection("breakout", 600, "mixed", expert), tmp_path / "store")
+    store = collect_frames(make_collection(600, "mixed", expert, shard_frames=300), tmp_path / "store")
     assert (store.settings["expert"], store.settings["expert_hash"]) == ("e2e-seed0", expert.hash)
     games = [len(set(part.tolist())) for part in np.split(store.episodes, 2)]
     assert games[0] > games[1] == 1  # random play loses its five lives within 300 steps
@@ -136,13 +138,13 @@ def test_another_expert_is_another_store(tmp_path):
 
 
 def test_bad_experts_are_named(tmp_path):
-    with pytest.raises(SpecError, match="The policy chose action 4. Allowed: 0 to 3"):
+    with pytest.raises(SpecError, match=r"The policy chose action 4. Allowed: 0 to 3"):
         collect(tmp_path / "store", "expert", WrongPolicy())
-    with pytest.raises(SpecError, match="2 experts were given. Allowed: one agent"):
+    with pytest.raises(SpecError, match=r"2 experts were given. Allowed: one agent"):
         find_expert("breakout", ["e2e", "wsa"])
     with pytest.raises(CheckpointError, match="No trained agents are shipped for 'pong'"):
         find_expert("pong")
-    with pytest.raises(SpecError, match="number of workers is 0. Allowed: integers from 1"):
+    with pytest.raises(SpecError, match=r"number of workers is 0. Allowed: integers from 1"):
         collect(tmp_path / "other", "random", workers=0)
     with pytest.raises(SpecError, match="data 'random' has no expert"):
         Collection("breakout", 200, "random", Expert("x", "y", find_expert("breakout", "e2e").contestant))

@@ -119,7 +119,7 @@ def test_reconstructions_have_the_frames_size():
 
 
 def test_unknown_sizes_are_named():
-    with pytest.raises(UnknownNameError, match="Unknown encoder size 'papr'. Did you mean 'paper'"):
+    with pytest.raises(UnknownNameError, match=r"Unknown encoder size 'papr'. Did you mean 'paper'"):
         build_encoder("sr", 0, "papr")
-    with pytest.raises(UnknownNameError, match="Unknown encoder 'srr'. Did you mean 'sr'"):
+    with pytest.raises(UnknownNameError, match=r"Unknown encoder 'srr'. Did you mean 'sr'"):
         build_encoder("srr", 0, "paper")

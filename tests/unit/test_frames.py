@@ -7,14 +7,14 @@ import pytest
 from sprites import NUM_STEPS, SpriteSource, make_sprites
 
 from wsabench.errors import SpecError, StorageError, UnknownNameError
-from wsabench.training import collection
 from wsabench.training.collection import Collection, collect_frames
 from wsabench.training.frames import open_frames
 
 
-def collect(path, num_frames=300, seed=0, source=None, **options):
+def collect(path, num_frames=300, seed=0, source=None, shard_frames=4_000):
     make_source = make_sprites if source is None else lambda game: source
-    return collect_frames(Collection("sprites", num_frames, seed=seed), path, make_source=make_source, **options)
+    collection = Collection("sprites", num_frames, seed=seed, longest_shard=shard_frames)
+    return collect_frames(collection, path, make_source=make_source)
 
 
 class Interrupted(Exception):
@@ -33,11 +33,6 @@ class FailingSource(SpriteSource):
         if self.left < 0:
             raise Interrupted
         return super().step(action)
-
-
-@pytest.fixture
-def small_shards(monkeypatch):
-    monkeypatch.setattr(collection, "SHARD_FRAMES", 100)
 
 
 def content(store):
@@ -77,19 +72,20 @@ def test_stacks_have_the_newest_frame_last(tmp_path):
     assert np.array_equal(stacks[1], store.frames[index[1] - 3 : index[1] + 1])
 
 
-@pytest.mark.usefixtures("small_shards")
 def test_a_killed_collection_goes_on_to_the_same_bytes(tmp_path):
-    whole = content(collect(tmp_path / "whole", 400))
+    whole = content(collect(tmp_path / "whole", 400, shard_frames=100))
     with pytest.raises(Interrupted):
-        collect(tmp_path / "killed", 400, source=FailingSource(230))
+        collect(tmp_path / "killed", 400, source=FailingSource(230), shard_frames=100)
     with pytest.raises(StorageError, match=r"2 of 4 shards.*finish"):
         open_frames(tmp_path / "killed")
-    assert all(np.array_equal(a, b) for a, b in zip(whole, content(collect(tmp_path / "killed", 400)), strict=True))
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(whole, content(collect(tmp_path / "killed", 400, shard_frames=100)), strict=True)
+    )
 
 
-@pytest.mark.usefixtures("small_shards")
 def test_every_second_shard_holds_its_actions_longer(tmp_path):
-    store = collect(tmp_path / "store", 2_000)
+    store = collect(tmp_path / "store", 2_000, shard_frames=100)
     changes = np.diff(store.actions.astype(int)) != 0
     shard = np.arange(1, 2_000) // 100
     assert changes[shard % 2 == 0].mean() > 2 * changes[shard % 2 == 1].mean()
@@ -117,14 +113,13 @@ def test_a_bad_kind_of_data_is_named():
         Collection("sprites", 300, "expert")
 
 
-@pytest.mark.usefixtures("small_shards")
 def test_what_a_killed_writer_left_behind_is_overwritten(tmp_path):
-    whole = collect(tmp_path / "whole", 400)
+    whole = collect(tmp_path / "whole", 400, shard_frames=100)
     with pytest.raises(Interrupted):
-        collect(tmp_path / "killed", 400, source=FailingSource(230))
+        collect(tmp_path / "killed", 400, source=FailingSource(230), shard_frames=100)
     with (tmp_path / "killed" / "frames.bin").open("ab") as file:
         file.write(b"half a shard")
-    killed = collect(tmp_path / "killed", 400)
+    killed = collect(tmp_path / "killed", 400, shard_frames=100)
     assert killed.content_hash == whole.content_hash
     for name in ("frames.bin", "blocks.npy", "references.npy", "ram.npy", "actions.npy", "episodes.npy", "store.json"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
@@ -175,7 +170,7 @@ def test_damage_after_opening_is_named(tmp_path):
     store = collect(tmp_path / "store")
     with (store.path / "frames.bin").open("r+b") as file:
         file.write(b"\xff" * store.frames.num_bytes)
-    with pytest.raises(StorageError, match="is damaged at frame 0. Delete the folder"):
+    with pytest.raises(StorageError, match=r"is damaged at frame 0. Delete the folder"):
         store.stacks(store.positions()[:1])
 
 

@@ -210,7 +210,7 @@ def test_sizes_are_not_mixed(trained):
     _, go = trained
     with pytest.raises(CheckpointError, match=r"ae\.safetensors holds size 'compact', not 'paper'"):
         go("ae", size="paper", samples=700)
-    with pytest.raises(UnknownNameError, match="Unknown encoder size 'papr'. Did you mean 'paper'"):
+    with pytest.raises(UnknownNameError, match=r"Unknown encoder size 'papr'. Did you mean 'paper'"):
         go("ae", size="papr", samples=700)
 
 

@@ -43,6 +43,7 @@ class Collection:
         data: `random`; `expert`; or `mixed`: shards of both, alternating.
         expert: Who plays the expert's shards; needed unless `data` is `random`.
         seed: Fixes every game and every action.
+        longest_shard: Steps of a shard, fewer where that is more than there are.
     """
 
     game: str
@@ -50,6 +51,7 @@ class Collection:
     data: str = "random"
     expert: Expert | None = None
     seed: int = 0
+    longest_shard: int = SHARD_FRAMES
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -70,7 +72,7 @@ class Collection:
     def shard_frames(self) -> int:
         """Steps of a shard."""
         num_kinds = 2 if self.data == "mixed" else 1
-        return min(SHARD_FRAMES, -(-self.num_frames // num_kinds))
+        return min(self.longest_shard, -(-self.num_frames // num_kinds))
 
     @property
     def num_shards(self) -> int:

@@ -1,10 +1,10 @@
 """Stores of played frames on disk: compact, memory-mapped, read in any order by pre-training and probing.
 
 A store is a folder. `frames.bin` holds the frames as `frame_codec` codes them, one block after another; `blocks.npy`
-says where each block starts, `references.npy` holds the frame that each shard's blocks start from; `ram.npy`, `actions.npy` and
-`episodes.npy` have a row for each step; `store.json` says what the store is made of, and the checksum of each finished
-shard. It is filled shard by shard, so that a collection that was killed goes on with the first shard that is missing
-and ends with the same bytes.
+says where each block starts, `references.npy` holds the frame that each shard's blocks start from; `ram.npy`,
+`actions.npy` and `episodes.npy` have a row for each step; `store.json` says what the store is made of, and the checksum
+of each finished shard. It is filled shard by shard, so that a collection that was killed goes on with the first shard
+that is missing and ends with the same bytes.
 """
 
 from __future__ import annotations
