@@ -1,5 +1,10 @@
 """Expert and mixed data: who plays which shard, with which observations, and that processes change nothing."""
 
+import fcntl
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from sprites import SpriteSource, make_sprites
@@ -107,6 +112,7 @@ def test_the_lanes_beside_a_shard_do_not_matter(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_processes_change_nothing(tmp_path):
     expert = find_expert("breakout", "e2e")
     wanted = make_collection(900, "mixed", expert)  # two groups of shards
@@ -123,6 +129,20 @@ def test_the_shipped_expert_plays_better_than_random(tmp_path):
     assert (store.settings["expert"], store.settings["expert_hash"]) == ("e2e-seed0", expert.hash)
     games = [len(set(part.tolist())) for part in np.split(store.episodes, 2)]
     assert games[0] > games[1] == 1  # random play loses its five lives within 300 steps
+
+
+def test_a_store_that_is_being_filled_is_waited_for(tmp_path):
+    path = tmp_path / "store"
+    path.mkdir()
+    handle = os.open(path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(collect, path, "random")
+        time.sleep(0.3)
+        assert not waiting.done()
+        assert not any(path.iterdir())
+        os.close(handle)
+        assert len(waiting.result(60)) == NUM_FRAMES
 
 
 def test_another_expert_is_another_store(tmp_path):

@@ -102,6 +102,7 @@ def test_moving_masks_cover_squares(videos):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_paper_size_state_scores_name_the_true_pair(videos):
     pretext = build_pretext("sr", seed=1, size="paper")
     assert true_pairs_found(pretext.eval(), make_videos(seed=9)) < 0.2
@@ -110,6 +111,7 @@ def test_paper_size_state_scores_name_the_true_pair(videos):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_paper_size_keypoints_land_on_squares(videos):
     pretext = build_pretext("transporter", seed=1, size="paper")
     stack, centres = unseen(make_videos(seed=9))
@@ -118,6 +120,7 @@ def test_paper_size_keypoints_land_on_squares(videos):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_paper_size_masks_cover_squares():
     """All squares move alike: to tell apart different motions takes many thousands of steps at this size."""
     videos, other = (make_videos(length=8, seed=seed, speeds=(4,)) for seed in (0, 9))

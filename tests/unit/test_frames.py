@@ -118,7 +118,7 @@ def test_what_a_killed_writer_left_behind_is_overwritten(tmp_path):
     with pytest.raises(Interrupted):
         collect(tmp_path / "killed", 400, source=FailingSource(230), shard_frames=100)
     with (tmp_path / "killed" / "frames.bin").open("ab") as file:
-        file.write(b"half a shard")
+        file.write(b"half a shard" * 100_000)
     killed = collect(tmp_path / "killed", 400, shard_frames=100)
     assert killed.content_hash == whole.content_hash
     for name in ("frames.bin", "blocks.npy", "references.npy", "ram.npy", "actions.npy", "episodes.npy", "store.json"):

@@ -64,6 +64,7 @@ def test_the_curve_averages_some_steps_and_falls(store, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_keypoints_land_on_the_sprites(store, tmp_path):
     state = run(store, tmp_path / "checkpoint", "transporter", 600)
     assert state.curve[-1]["loss"] < 0.5 * state.curve[0]["loss"]
@@ -80,6 +81,7 @@ def test_keypoints_land_on_the_sprites(store, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_segmentation_explains_motion_by_masks_of_what_moves(store, tmp_path):
     state = run(store, tmp_path / "checkpoint", "vos", 400)
     assert state.curve[-1]["loss"] < 0.9 * state.curve[0]["loss"]
@@ -230,6 +232,7 @@ def test_sizes_and_data_have_places_of_their_own_and_share_frames(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_paper_size_pretrains_every_encoder(tmp_path):
     steps = dict.fromkeys(PRETEXTS, 2)
     result = pretrain("breakout", tmp_path / "out", frames=300, size="paper", steps=steps, make_source=make_sprites)

@@ -6,7 +6,10 @@ of processes.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -18,6 +21,7 @@ import numpy as np
 
 from wsabench import seeding
 from wsabench.errors import SpecError, unknown_name
+from wsabench.resources import make_dir
 from wsabench.training.experts import Expert, sampled_actions
 from wsabench.training.frame_writer import ShardEncoder, StoreWriter
 from wsabench.training.frames import FrameStore, Shard, open_frames
@@ -124,6 +128,8 @@ def collect_frames(
     Half of the random shards draw a uniform action each step; the others hold each drawn action for 1 to 8 steps, which
     moves a paddle or a ship further than a random walk does. The expert samples its actions.
 
+    Another process that fills the same store is waited for.
+
     Args:
         collection: What to play.
         path: The store's folder.
@@ -140,18 +146,30 @@ def collect_frames(
     """
     if workers < 1:
         raise SpecError(f"The number of workers is {workers}. Allowed: integers from 1.")
-    writer = StoreWriter(path, collection.settings())
     reporter = reporter or SilentReporter()
-    reporter.start("collect frames", collection.num_shards * collection.shard_frames, "steps")
-    reporter.advance(writer.finished * collection.shard_frames)
-    bounds = range(writer.finished, collection.num_shards, collection.group)
-    groups = [range(first, min(first + collection.group, collection.num_shards)) for first in bounds]
-    play = _play_in_turn if workers == 1 else _play_in_processes(workers)
-    for shards in play(collection, groups, make_source, reporter):
-        for shard in shards:
-            writer.append(shard)
-    reporter.finish()
+    with _alone(make_dir(path)):
+        writer = StoreWriter(path, collection.settings())
+        reporter.start("collect frames", collection.num_shards * collection.shard_frames, "steps")
+        reporter.advance(writer.finished * collection.shard_frames)
+        bounds = range(writer.finished, collection.num_shards, collection.group)
+        groups = [range(first, min(first + collection.group, collection.num_shards)) for first in bounds]
+        play = _play_in_turn if workers == 1 else _play_in_processes(workers)
+        for shards in play(collection, groups, make_source, reporter):
+            for shard in shards:
+                writer.append(shard)
+        reporter.finish()
     return open_frames(path)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process writes to a folder; the system frees it when the process ends in any way."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def play_shards(
