@@ -48,6 +48,9 @@ class SpriteSource:
         self._step += 1
         return self._step == NUM_STEPS
 
+    def stack(self) -> npt.NDArray[np.uint8]:
+        return np.stack([self.newest()] * 4)
+
     def newest(self) -> npt.NDArray[np.uint8]:
         frame = self._background.copy()
         for (y, x), size, level in zip(self._place, (6, 4), (250, 170), strict=True):
@@ -59,3 +62,8 @@ class SpriteSource:
         y, x = self._place[0]
         ram[:5] = x, y, self._noise, 7, 255 if x > 38 else 3
         return ram
+
+
+def make_sprites(game: str) -> SpriteSource:
+    """Make the scripted game, whatever it is called."""
+    return SpriteSource()

@@ -133,8 +133,26 @@ def test_pretrain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     assert called.options["frames"] == 500
     assert capsys.readouterr().out == "encoder ae: e/ae.safetensors\nloss curve ae: e/ae.csv\n"
     assert main(["pretrain", "--game", "pong", "--json"]) == 0
-    assert "frames" not in called.options
+    assert not {"frames", "steps", "expert"} & set(called.options)
     assert json.loads(capsys.readouterr().out)["curves"] == {"ae": "e/ae.csv"}
+
+
+def test_pretrain_hands_on_what_was_asked_for(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    import wsabench.training.pretrain  # noqa: F401 - the stand-in replaces its function
+    from wsabench.training.pretrain import PretrainResult
+
+    called = stand_in(monkeypatch, "wsabench.training.pretrain.pretrain", PretrainResult({}, {}))
+    words = ["--data", "mixed", "--expert", "wsa", "--size", "paper", "--device", "cuda", "--workers", "3"]
+    assert main(["pretrain", "--game", "pong", *words, "--steps", "ae=30,vos=7"]) == 0
+    assert called.options is not None
+    called.options.pop("reporter")
+    chosen = {"data": "mixed", "expert": "wsa", "size": "paper", "device": "cuda", "workers": 3}
+    assert called.options == {**chosen, "steps": {"ae": 30, "vos": 7}, "out": None, "seed": 0, "resume": True}
+    assert main(["pretrain", "--game", "pong", "--steps", "50"]) == 0
+    assert called.options["steps"] == {"ae": 50, "sr": 50, "transporter": 50, "vos": 50}
+    for wrong in ("ae=x", "ae", "ae=3,4"):
+        assert main(["pretrain", "--game", "pong", "--steps", wrong]) == 2
+        assert f"--steps is '{wrong}'. Allowed: a number, or STAGE=N" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_probe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,7 +170,7 @@ def test_probe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     assert main(["probe", "--game", "pong", "--encoders", "ae"]) == 0
     text = capsys.readouterr().out
     assert max(len(line) for line in text.splitlines()) <= 80
-    assert "Left out, hardly changing in random play: lives" in text
+    assert "Left out, hardly changing in these frames: lives" in text
     assert main(["probe", "--game", "pong", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     expected = {

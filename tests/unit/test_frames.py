@@ -4,15 +4,17 @@ import json
 
 import numpy as np
 import pytest
-from sprites import NUM_STEPS, SpriteSource
+from sprites import NUM_STEPS, SpriteSource, make_sprites
 
-from wsabench.errors import SpecError, StorageError
-from wsabench.training import frames
-from wsabench.training.frames import collect_frames, open_frames
+from wsabench.errors import SpecError, StorageError, UnknownNameError
+from wsabench.training.collection import Collection, collect_frames
+from wsabench.training.frames import open_frames
 
 
-def collect(path, num_frames=300, seed=0, source=None):
-    return collect_frames(source or SpriteSource(), path, game="sprites", num_frames=num_frames, seed=seed)
+def collect(path, num_frames=300, seed=0, source=None, shard_frames=4_000):
+    make_source = make_sprites if source is None else lambda game: source
+    collection = Collection("sprites", num_frames, seed=seed, longest_shard=shard_frames)
+    return collect_frames(collection, path, make_source=make_source)
 
 
 class Interrupted(Exception):
@@ -33,11 +35,6 @@ class FailingSource(SpriteSource):
         return super().step(action)
 
 
-@pytest.fixture
-def small_shards(monkeypatch):
-    monkeypatch.setattr(frames, "SHARD_FRAMES", 100)
-
-
 def content(store):
     return [np.array(getattr(store, name)) for name in ("frames", "ram", "actions", "episodes")]
 
@@ -46,7 +43,8 @@ def test_rows_belong_to_the_same_step(tmp_path):
     store = collect(tmp_path / "store")
     x, y = store.ram[:, 0].astype(int), store.ram[:, 1].astype(int)
     assert len(store) == 300
-    assert all(store.frames[i, y[i] + 1, x[i] + 1] in (250, 170) for i in range(300))
+    frames = np.array(store.frames)
+    assert all(frames[i, y[i] + 1, x[i] + 1] in (250, 170) for i in range(300))
     assert np.unique(store.episodes, return_counts=True)[1][:3].tolist() == [NUM_STEPS + 1] * 3
 
 
@@ -74,19 +72,20 @@ def test_stacks_have_the_newest_frame_last(tmp_path):
     assert np.array_equal(stacks[1], store.frames[index[1] - 3 : index[1] + 1])
 
 
-@pytest.mark.usefixtures("small_shards")
 def test_a_killed_collection_goes_on_to_the_same_bytes(tmp_path):
-    whole = content(collect(tmp_path / "whole", 400))
+    whole = content(collect(tmp_path / "whole", 400, shard_frames=100))
     with pytest.raises(Interrupted):
-        collect(tmp_path / "killed", 400, source=FailingSource(230))
+        collect(tmp_path / "killed", 400, source=FailingSource(230), shard_frames=100)
     with pytest.raises(StorageError, match=r"2 of 4 shards.*finish"):
         open_frames(tmp_path / "killed")
-    assert all(np.array_equal(a, b) for a, b in zip(whole, content(collect(tmp_path / "killed", 400)), strict=True))
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(whole, content(collect(tmp_path / "killed", 400, shard_frames=100)), strict=True)
+    )
 
 
-@pytest.mark.usefixtures("small_shards")
 def test_every_second_shard_holds_its_actions_longer(tmp_path):
-    store = collect(tmp_path / "store", 2_000)
+    store = collect(tmp_path / "store", 2_000, shard_frames=100)
     changes = np.diff(store.actions.astype(int)) != 0
     shard = np.arange(1, 2_000) // 100
     assert changes[shard % 2 == 0].mean() > 2 * changes[shard % 2 == 1].mean()
@@ -107,21 +106,83 @@ def test_smallest_number_of_frames(tmp_path, num_frames, fine):
         collect(tmp_path / "store", num_frames)
 
 
-def test_damaged_stores_are_named(tmp_path):
+def test_a_bad_kind_of_data_is_named():
+    with pytest.raises(UnknownNameError, match=r"Unknown kind of pre-training data 'mixd'. Did you mean 'mixed'"):
+        Collection("sprites", 300, "mixd")
+    with pytest.raises(SpecError, match=r"data 'expert' needs an expert"):
+        Collection("sprites", 300, "expert")
+
+
+def test_what_a_killed_writer_left_behind_is_overwritten(tmp_path):
+    whole = collect(tmp_path / "whole", 400, shard_frames=100)
+    with pytest.raises(Interrupted):
+        collect(tmp_path / "killed", 400, source=FailingSource(230), shard_frames=100)
+    with (tmp_path / "killed" / "frames.bin").open("ab") as file:
+        file.write(b"half a shard" * 100_000)
+    killed = collect(tmp_path / "killed", 400, shard_frames=100)
+    assert killed.content_hash == whole.content_hash
+    for name in ("frames.bin", "blocks.npy", "references.npy", "ram.npy", "actions.npy", "episodes.npy", "store.json"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_frames_are_indexed_like_an_array(tmp_path):
+    coded = collect(tmp_path / "store").frames
+    whole = np.array(coded)
+    assert whole.shape == coded.shape == (300, 84, 84)
+    assert np.array_equal(coded[7], whole[7])
+    assert np.array_equal(coded[-1], whole[299])
+    assert np.array_equal(coded[90:110], whole[90:110])
+    assert coded[20:20].shape == (0, 84, 84)
+    rows = np.array([[299, 0, 16], [15, 17, 16]])
+    assert np.array_equal(coded[rows], whole[rows])
+    for bad in (300, -301):
+        with pytest.raises(IndexError, match="of a store of 300"):
+            coded[bad]
+    with pytest.raises(IndexError, match="step 1"):
+        coded[::2]
+
+
+def damage(path, name, change):
+    content = bytearray((path / name).read_bytes())
+    change(content)
+    (path / name).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("frames.bin", lambda content: content.pop(), r"frames\.bin is damaged: \d+ bytes instead of \d+"),
+        ("frames.bin", lambda content: content.__setitem__(500, content[500] ^ 1), "shard 0 is not what was written"),
+        ("ram.npy", lambda content: content.__setitem__(-1, content[-1] ^ 1), "shard 0 is not what was written"),
+        ("blocks.npy", lambda content: content.__setitem__(150, content[150] ^ 1), "is not what was written"),
+        ("ram.npy", lambda content: content.clear(), r"ram\.npy cannot be read"),
+        ("store.json", lambda content: content.pop(), "not a frame store: store.json is missing or damaged"),
+    ],
+)
+def test_damaged_stores_are_named(tmp_path, name, change, message):
     path = collect(tmp_path / "store").path
-    (path / "ram.npy").write_bytes(b"nonsense")
-    with pytest.raises(StorageError, match=r"ram\.npy cannot be read"):
+    damage(path, name, change)
+    with pytest.raises(StorageError, match=message):
         open_frames(path)
-    (path / "store.json").write_text("{")
-    with pytest.raises(StorageError, match="not a frame store"):
-        open_frames(path)
+
+
+def test_damage_after_opening_is_named(tmp_path):
+    store = collect(tmp_path / "store")
+    with (store.path / "frames.bin").open("r+b") as file:
+        file.write(b"\xff" * store.frames.num_bytes)
+    with pytest.raises(StorageError, match=r"is damaged at frame 0. Delete the folder"):
+        store.stacks(store.positions()[:1])
+
+
+def test_stores_of_other_versions_are_named(tmp_path):
+    path = collect(tmp_path / "store").path
     (path / "store.json").write_text(json.dumps({"format": "else"}))
     with pytest.raises(StorageError, match="not a frame store of this version"):
         open_frames(path)
 
 
-def test_arrays_of_different_length_are_damage(tmp_path):
+def test_arrays_of_another_length_are_damage(tmp_path):
     path = collect(tmp_path / "store").path
     np.save(path / "actions.npy", np.zeros(7, np.uint8))
-    with pytest.raises(StorageError, match="differ in length"):
+    with pytest.raises(StorageError, match=r"actions\.npy is damaged: it has shape \(7,\), not \(300,\)"):
         open_frames(path)

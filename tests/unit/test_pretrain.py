@@ -1,29 +1,31 @@
 """Pre-training: losses fall, a killed run continues to the same weights, files are written."""
 
+import contextlib
 import csv
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from sprites import SpriteSource
+from sprites import make_sprites
 
-from wsabench.encoders import PRETEXTS, EncoderBank, build_pretext, load_encoder
+from wsabench.encoders import ENCODERS, PRETEXTS, SIZES, EncoderBank, build_pretext, load_encoder
+from wsabench.encoders.ae import AutoencoderPretext
 from wsabench.encoders.vos import NUM_MOVING, change_maps, frame_pair
 from wsabench.errors import CheckpointError, SpecError, UnknownNameError
 from wsabench.training import pretrain_loop
-from wsabench.training.frames import collect_frames
+from wsabench.training.collection import Collection, collect_frames
 from wsabench.training.pretrain import pretrain
 from wsabench.training.pretrain_loop import draw_batch, load_stage, mean_frame, save_stage, start_stage, train_stage
 from wsabench.training.progress import SilentReporter
 
-STEPS = {"ae": 60, "sr": 10, "transporter": 12, "vos": 8}
+STEPS = {"ae": 12, "sr": 3, "transporter": 4, "vos": 3}
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     path = tmp_path_factory.mktemp("frames") / "store"
-    return collect_frames(SpriteSource(), path, game="sprites", num_frames=1_200, seed=0)
+    return collect_frames(Collection("sprites", 1_200), path, make_source=make_sprites)
 
 
 @pytest.fixture(autouse=True)
@@ -37,14 +39,32 @@ def run(store, checkpoint, name, num_steps, state=None):
     return state
 
 
-@pytest.mark.parametrize(("name", "part", "num_steps"), [("ae", "loss", 100), ("sr", "local_local", 100)])
-def test_the_loss_falls_on_moving_sprites(store, tmp_path, name, part, num_steps):
-    curve = run(store, tmp_path / "checkpoint", name, num_steps).curve
-    assert curve[-1][part] < 0.92 * curve[0][part]
-    assert [row["step"] for row in curve] == [*range(50, num_steps, 50), num_steps]
+@pytest.fixture
+def short_rows(monkeypatch):
+    monkeypatch.setattr(pretrain_loop, "LOG_STEPS", 5)
+
+
+@pytest.mark.usefixtures("short_rows")
+def test_the_curve_averages_some_steps_and_falls(store, tmp_path, monkeypatch):
+    losses = []
+    original = AutoencoderPretext.loss
+
+    def loss(self, batch, step):
+        parts = original(self, batch, step)
+        losses.append((step, parts["loss"].detach().item()))
+        return parts
+
+    monkeypatch.setattr(AutoencoderPretext, "loss", loss)
+    curve = run(store, tmp_path / "checkpoint", "ae", 12).curve
+    assert [row["step"] for row in curve] == [5, 10, 12]
+    assert [step for step, _ in losses] == list(range(12))
+    means = [np.mean([value for _, value in losses[part]]) for part in (slice(0, 5), slice(5, 10), slice(10, 12))]
+    assert [row["loss"] for row in curve] == pytest.approx(means, rel=1e-6)
+    assert means[2] < means[1] < means[0]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_keypoints_land_on_the_sprites(store, tmp_path):
     state = run(store, tmp_path / "checkpoint", "transporter", 600)
     assert state.curve[-1]["loss"] < 0.5 * state.curve[0]["loss"]
@@ -61,6 +81,7 @@ def test_keypoints_land_on_the_sprites(store, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_segmentation_explains_motion_by_masks_of_what_moves(store, tmp_path):
     state = run(store, tmp_path / "checkpoint", "vos", 400)
     assert state.curve[-1]["loss"] < 0.9 * state.curve[0]["loss"]
@@ -128,27 +149,31 @@ def test_foreign_and_damaged_checkpoints_are_named(store, tmp_path):
         load_stage(path, start_stage(build_pretext("ae", seed=0)))
 
 
+@pytest.mark.usefixtures("short_rows")
 def test_pretrain_writes_every_encoder_and_curve(tmp_path):
-    result = pretrain("breakout", tmp_path / "out", frames=300, steps=STEPS, source=SpriteSource())
+    result = pretrain("breakout", tmp_path / "out", frames=300, steps=STEPS, make_source=make_sprites)
     assert set(result.encoders) == {"ae", "sr", "oke", "okk", "vos"}
     assert set(result.curves) == set(STEPS)
     bank = EncoderBank.load("breakout", directory=tmp_path / "out")
     assert bank.source == "pretrained"
     metadata = load_encoder(result.encoders["okk"]).metadata
-    assert (metadata["steps"], metadata["frames"], metadata["seed"], metadata["game"]) == ("12", "300", "0", "breakout")
+    assert (metadata["steps"], metadata["frames"], metadata["seed"], metadata["game"]) == ("4", "300", "0", "breakout")
+    assert (metadata["size"], metadata["data"], metadata["device"]) == ("compact", "random", "cpu")
+    assert not {"expert", "expert_hash"} & set(metadata)
     rows = list(csv.DictReader(result.curves["ae"].open()))
-    assert [row["step"] for row in rows] == ["50", "60"]
+    assert [row["step"] for row in rows] == ["5", "10", "12"]
     assert sum(path.stat().st_size for path in result.encoders.values()) < 4 * 2**20
 
 
+@pytest.mark.usefixtures("short_rows")
 def test_a_second_run_continues_and_a_fresh_one_agrees(tmp_path):
     def go(out, steps, **options):
-        result = pretrain("breakout", tmp_path / out, frames=200, steps=steps, source=SpriteSource(), **options)
+        result = pretrain("breakout", tmp_path / out, frames=200, steps=steps, make_source=make_sprites, **options)
         return load_file(result.encoders["ae"])
 
-    whole = go("a", {"ae": 60})
-    go("b", {"ae": 50}, resume=False)
-    continued = go("b", {"ae": 60})
+    whole = go("a", {"ae": 7})
+    go("b", {"ae": 5}, resume=False)
+    continued = go("b", {"ae": 7})
     assert all(torch.equal(whole[name], continued[name]) for name in whole)
 
 
@@ -159,13 +184,96 @@ def test_a_second_run_continues_and_a_fresh_one_agrees(tmp_path):
         ({"steps": {"ae": 0}}, SpecError, "steps of the stage ae are 0. Allowed: integers from 1"),
         ({"size": "compct"}, UnknownNameError, "Unknown encoder size 'compct'. Did you mean 'compact'"),
         ({"frames": 3}, SpecError, "number of frames is 3"),
+        ({"device": "gpu"}, UnknownNameError, "Unknown device 'gpu'. Did you mean 'cpu'"),
+        ({"data": "expret"}, UnknownNameError, "Unknown kind of pre-training data 'expret'. Did you mean 'expert'"),
+        ({"data": "mixed", "expert": "e3e"}, UnknownNameError, "Unknown agent 'e3e'. Did you mean 'e2e'"),
     ],
 )
 def test_bad_input_stops_before_the_first_frame(options, error, message):
     with pytest.raises(error, match=message):
-        pretrain("breakout", source=SpriteSource(), **options)
+        pretrain("breakout", make_source=make_sprites, **options)
 
 
 def test_an_unknown_game_is_named():
     with pytest.raises(UnknownNameError, match=r"Did you mean 'breakout'"):
         pretrain("brekout", frames=100)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_missing_cuda_device_is_named():
+    with pytest.raises(SpecError, match=r"device is 'cuda', but torch .* sees no CUDA device. Use device 'cpu'"):
+        pretrain("breakout", frames=100, device="cuda", make_source=make_sprites)
+
+
+def headers(result):
+    return {name: load_encoder(path).metadata for name, path in result.encoders.items()}
+
+
+def test_sizes_and_data_have_places_of_their_own_and_share_frames(tmp_path):
+    options = {"frames": 200, "steps": {"ae": 1}, "make_source": make_sprites}
+    results = {
+        (size, data): pretrain("breakout", size=size, data=data, **options)
+        for size in ("compact", "paper")
+        for data in ("random", "mixed")
+    }
+    home = tmp_path / "home"
+    folders = [result.encoders["ae"].parent.relative_to(home).as_posix() for result in results.values()]
+    assert folders == [f"encoders/breakout{end}" for end in ("", "-mixed", "-paper", "-paper-mixed")]
+    assert len(list((home / "pretraining").glob("*/ae.safetensors"))) == 4
+    assert len(list((home / "frames").iterdir())) == 2
+    for (size, data), result in results.items():
+        header = headers(result)["ae"]
+        assert (header["size"], header["data"], header["steps"]) == (size, data, "1")
+        assert header.get("expert") == (None if data == "random" else "e2e-seed0")
+        assert len(header.get("expert_hash", "")) == (0 if data == "random" else 64)
+        assert load_encoder(result.encoders["ae"]).encoder.shape[0] == (16 if size == "compact" else 64)
+    hashes = [headers(result)["ae"]["frames_hash"] for result in results.values()]
+    assert hashes[0] == hashes[2] != hashes[1] == hashes[3]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_paper_size_pretrains_every_encoder(tmp_path):
+    steps = dict.fromkeys(PRETEXTS, 2)
+    result = pretrain("breakout", tmp_path / "out", frames=300, size="paper", steps=steps, make_source=make_sprites)
+    assert {name: header["size"] for name, header in headers(result).items()} == dict.fromkeys(ENCODERS, "paper")
+    bank = EncoderBank.load("breakout", directory=tmp_path / "out")
+    embeddings = bank.embed(torch.zeros(2, 4, 84, 84, dtype=torch.uint8))
+    assert {name: tuple(value.shape[1:]) for name, value in embeddings.items()} == bank.shapes
+    assert bank.shapes["vos"] == (20, 84, 84)
+
+
+def test_a_stage_of_another_size_is_not_continued(store, tmp_path):
+    path = tmp_path / "ae.safetensors"
+    save_stage(path, start_stage(build_pretext("ae", seed=0)))
+    with pytest.raises(CheckpointError, match=r"another shape than the stage ae of this size. Delete it"):
+        load_stage(path, start_stage(build_pretext("ae", seed=0, size="paper")))
+
+
+def test_the_step_size_follows_the_stage_s_schedule(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(AutoencoderPretext, "learning_rate_at", lambda _self, step: 1e-3 / (1 + step))
+    rates = []
+    original = torch.optim.Adam.step
+
+    def step(self, *args, **options):
+        rates.append(self.param_groups[0]["lr"])
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    state = run(store, tmp_path / "checkpoint", "ae", 2)
+    run(store, tmp_path / "checkpoint", "ae", 3, state)
+    assert rates == pytest.approx([1e-3, 1e-3 / 2, 1e-3 / 3])
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", list(PRETEXTS))
+def test_losses_stay_on_the_device_of_their_batch(store, monkeypatch, name, size):
+    # Operations refuse to mix a tensor of the CPU with one of the device `meta`, which stands in for a GPU here.
+    monkeypatch.setattr(torch, "autocast", lambda *_args, **_options: contextlib.nullcontext())
+    device = torch.device("meta")
+    pretext = build_pretext(name, seed=0, size=size).to(device)
+    batch = draw_batch(store, store.positions(20), pretext, np.random.default_rng(0), device)
+    losses = pretext.loss(batch, 3)
+    losses["loss"].backward()
+    assert {value.device for value in losses.values()} == {device}
+    assert {p.grad.device for p in pretext.parameters() if p.grad is not None} == {device}

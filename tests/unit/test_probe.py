@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from sprites import VARIABLES, SpriteSource
+from sprites import VARIABLES, make_sprites
 
-from wsabench.errors import SpecError, UnknownNameError
-from wsabench.training.frames import collect_frames
+from wsabench.encoders import EncoderBank
+from wsabench.errors import CheckpointError, SpecError, UnknownNameError
+from wsabench.training.collection import Collection, collect_frames
 from wsabench.training.pretrain import pretrain
 from wsabench.training.probe import compare_with_twins, probe
 from wsabench.training.probe_data import decode, draw_samples, probe_targets, split_by_episode
@@ -132,14 +133,14 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("probe")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WSABENCH_HOME", str(folder / "home"))
-        pretrain("breakout", folder / "out", frames=300, steps={"ae": 5, "transporter": 2}, source=SpriteSource())
-        options = {"directory": folder / "out", "source": SpriteSource(), "variables": VARIABLES, "frames": 1_500}
+        pretrain("breakout", folder / "out", frames=300, steps={"ae": 5, "transporter": 2}, make_source=make_sprites)
+        options = {"directory": folder / "out", "make_source": make_sprites, "variables": VARIABLES, "frames": 1_500}
         table = probe("breakout", ["ae", "okk"], samples=700, twins=2, **options)
         yield table, lambda *names, **more: probe("breakout", names, **(options | more))
 
 
 def test_targets_are_the_verified_variables_that_change(tmp_path):
-    store = collect_frames(SpriteSource(), tmp_path / "store", game="sprites", num_frames=1_000)
+    store = collect_frames(Collection("sprites", 1_000), tmp_path / "store", make_source=make_sprites)
     targets, constant = probe_targets(VARIABLES, draw_samples(store, 400, seed=0))
     kinds = {target.name: target.kind for target in targets}
     assert kinds == {"x": "number", "y": "number", "noise": "number", "side": "classes"}
@@ -182,3 +183,50 @@ def test_probe_refuses_bad_input(trained):
         go("ae", samples=9_000)
     with pytest.raises(SpecError, match="No verified RAM variable of 'breakout' changes"):
         go("ae", samples=700, variables={"constant": VARIABLES["constant"]})
+
+
+def test_what_was_scored_once_is_read_again(trained, monkeypatch):
+    table, go = trained
+
+    def refuse(*_args):
+        raise AssertionError("scored again")
+
+    monkeypatch.setattr("wsabench.training.probe._scores", refuse)
+    again = go("ae", "okk", samples=700, twins=2)
+    assert again.equals(table)
+    assert again.attrs == table.attrs
+    with pytest.raises(AssertionError, match="scored again"):
+        go("ae", samples=701, twins=2)
+    with pytest.raises(AssertionError, match="scored again"):
+        go("ae", samples=700, twins=3)
+
+
+def test_all_encoders_of_the_folder_are_probed_unless_named(trained):
+    _, go = trained
+    assert set(go(samples=700, twins=0).contestant) == {"pixels", "ae", "oke", "okk"}
+
+
+def test_sizes_are_not_mixed(trained):
+    _, go = trained
+    with pytest.raises(CheckpointError, match=r"ae\.safetensors holds size 'compact', not 'paper'"):
+        go("ae", size="paper", samples=700)
+    with pytest.raises(UnknownNameError, match=r"Unknown encoder size 'papr'. Did you mean 'paper'"):
+        go("ae", size="papr", samples=700)
+
+
+def test_twins_have_the_size_of_the_encoders(trained, tmp_path):
+    _, go = trained
+    pretrain("breakout", tmp_path, frames=300, steps={"ae": 1}, size="paper", make_source=make_sprites)
+    shapes = []
+    with pytest.MonkeyPatch.context() as patch:
+        original = EncoderBank.embed
+
+        def embed(self, stack, only=None):
+            shapes.append(self.shapes["ae"])
+            return original(self, stack, only)
+
+        patch.setattr(EncoderBank, "embed", embed)
+        table = go("ae", directory=tmp_path, size="paper", samples=700, twins=1)
+    assert set(shapes) == {(64, 16, 16)}
+    assert table.attrs["size"] == "paper"
+    assert table.groupby(["contestant", "twin"], dropna=False).ngroups == 3

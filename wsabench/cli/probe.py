@@ -14,14 +14,20 @@ from wsabench.cli.progress import progress_reporter
 HELP = "Predict the game's RAM variables from each embedding. Beside it stand random twins of the encoders, and pixels."
 EXAMPLE = "Example: wsabench probe --game breakout --json"
 
-_ENCODERS = "Encoders, separated by commas. Default: all."
+_ENCODERS = "Encoders, separated by commas. Default: all that are in the folder."
+_SIZE = "Size the encoders must have, compact or paper; default: any."
+_DATA = "Who plays: random, expert, or mixed."
+_EXPERT = "The expert: an agent's name or a checkpoint's path; default: e2e."
 
 
 def probe(
     game: Game,
     encoders: Annotated[list[str] | None, typer.Option(metavar="NAME,...", help=_ENCODERS)] = None,
     directory: Annotated[Path | None, typer.Option(help="Folder of the encoders; default: the shipped ones.")] = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="Steps of random play; default: the full number.")] = None,
+    size: Annotated[str | None, typer.Option(help=_SIZE)] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Steps that are played; default: 60,000.")] = None,
+    data: Annotated[str, typer.Option(help=_DATA)] = "random",
+    expert: Annotated[str | None, typer.Option(metavar="AGENT", help=_EXPERT)] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the frames, the split and the random twins.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -29,9 +35,10 @@ def probe(
     from wsabench.training.probe import compare_with_twins
     from wsabench.training.probe import probe as probe_encoders
 
-    number: dict[str, Any] = {} if frames is None else {"frames": frames}
+    options: dict[str, Any] = {"size": size, "directory": directory, "data": data, "seed": seed}
+    options |= {name: value for name, value in (("frames", frames), ("expert", expert)) if value is not None}
     with progress_reporter() as reporter:
-        table = probe_encoders(game, split_names(encoders), directory=directory, seed=seed, reporter=reporter, **number)
+        table = probe_encoders(game, split_names(encoders), reporter=reporter, **options)
     summary = compare_with_twins(table)
     if as_json:
         rows = table.astype({"twin": object}).where(table.notna(), None).to_dict(orient="records")
@@ -46,7 +53,7 @@ def probe(
     rows = [[variable, *wide.loc[variable, names]] for variable in dict.fromkeys(table.variable)]
     write_table("Each variable", ["variable", *names], rows)
     if constant := table.attrs.get("constant"):
-        write_line(f"Left out, hardly changing in random play: {', '.join(constant)}")
+        write_line(f"Left out, hardly changing in these frames: {', '.join(constant)}")
 
 
 _NOTE = "1: perfect, 0: a constant guess. Numbers by ridge regression (R^2), classes by logistic regression."

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 from wsabench.encoders.ae import AutoencoderEncoder, AutoencoderPretext
+from wsabench.encoders.ae_paper import PaperAutoencoderEncoder, PaperAutoencoderPretext
 from wsabench.encoders.encoder import Encoder, Pretext, initialise, preserved_global_generator
 from wsabench.encoders.sr import StateEncoder, StatePretext
+from wsabench.encoders.sr_paper import PaperStateEncoder, PaperStatePretext
 from wsabench.encoders.transporter import FeatureEncoder, KeypointEncoder, TransporterPretext
+from wsabench.encoders.transporter_paper import PaperFeatureEncoder, PaperKeypointEncoder, PaperTransporterPretext
 from wsabench.encoders.vos import SegmentationEncoder, SegmentationPretext
+from wsabench.encoders.vos_paper import PaperSegmentationEncoder, PaperSegmentationPretext
 from wsabench.errors import unknown_name
 from wsabench.registry import Registry
 
-SIZES = ("compact",)
+SIZES = ("compact", "paper")
 
 ENCODERS: Registry[type[Encoder]] = Registry("encoder")
-"""Encoders, by name."""
+"""Encoders in the size `compact`, by name."""
+PAPER_ENCODERS: Registry[type[Encoder]] = Registry("encoder")
+"""The same in the size `paper`."""
 PRETEXTS: Registry[type[Pretext]] = Registry("pre-training stage")
-"""Self-supervised stages, by name; `transporter` trains two encoders."""
+"""Self-supervised stages of the size `compact`, by name; `transporter` trains two encoders."""
+PAPER_PRETEXTS: Registry[type[Pretext]] = Registry("pre-training stage")
+"""The same in the size `paper`, with the losses of their papers."""
 
 for _encoder in (StateEncoder, FeatureEncoder, KeypointEncoder, SegmentationEncoder, AutoencoderEncoder):
     ENCODERS.add(_encoder.name, _encoder)
 for _pretext in (AutoencoderPretext, StatePretext, TransporterPretext, SegmentationPretext):
     PRETEXTS.add(_pretext.name, _pretext)
+for _encoder in (
+    PaperStateEncoder,
+    PaperFeatureEncoder,
+    PaperKeypointEncoder,
+    PaperSegmentationEncoder,
+    PaperAutoencoderEncoder,
+):
+    PAPER_ENCODERS.add(_encoder.name, _encoder)
+for _pretext in (PaperAutoencoderPretext, PaperStatePretext, PaperTransporterPretext, PaperSegmentationPretext):
+    PAPER_PRETEXTS.add(_pretext.name, _pretext)
 
 
 def check_size(size: str) -> None:
@@ -41,7 +59,7 @@ def build_encoder(name: str, seed: int, size: str = "compact") -> Encoder:
     """
     check_size(size)
     with preserved_global_generator():
-        encoder = ENCODERS[name]()
+        encoder = (PAPER_ENCODERS if size == "paper" else ENCODERS)[name]()
     initialise(encoder, seed)
     return encoder
 
@@ -54,7 +72,7 @@ def build_pretext(name: str, seed: int, size: str = "compact") -> Pretext:
     """
     check_size(size)
     with preserved_global_generator():
-        pretext = PRETEXTS[name]()
+        pretext = (PAPER_PRETEXTS if size == "paper" else PRETEXTS)[name]()
     initialise(pretext, seed)
     pretext.initialise_heads()
     return pretext

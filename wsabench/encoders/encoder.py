@@ -63,7 +63,7 @@ class Pretext(nn.Module, ABC):
 
     Attributes:
         name: Name of the pre-training stage.
-        learning_rate: Of Adam.
+        learning_rate: Of Adam, at the start.
         batch_size: Observations a step.
         max_gradient_norm: Gradients are clipped to this norm; None: not clipped.
         offsets: Smallest and largest number of steps between `first` and `second`.
@@ -74,6 +74,10 @@ class Pretext(nn.Module, ABC):
     batch_size: int
     max_gradient_norm: float | None = None
     offsets: tuple[int, int] = (1, 1)
+
+    def learning_rate_at(self, step: int) -> float:
+        """Return Adam's step size after `step` optimiser steps; constant unless a stage has a schedule."""
+        return self.learning_rate
 
     def initialise_heads(self) -> None:
         """Set the weights that do not start at random; called after all were drawn."""

@@ -68,14 +68,21 @@ class StatePretext(Pretext):
         """Return the encoder."""
         return (self.encoder,)
 
-    def loss(self, batch: PretextBatch, step: int) -> dict[str, torch.Tensor]:
-        """Return `loss` = `global_local` + `local_local`."""
+    def scores(self, batch: PretextBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return how well each sample at t fits each sample at t+1, at every place.
+
+        Returns:
+            Global-local and local-local scores, float32, shape (100, N, N): place, sample at t, sample at t+1.
+        """
         now = self.encoder(batch.first).float()
         later = self.encoder(batch.second).float()
         now_places = now.flatten(2).permute(2, 0, 1)
         later_places = later.flatten(2).permute(2, 1, 0)
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(now.device.type, enabled=False):
             query = self.global_score(self.summary(now.flatten(1)))
-            global_local = info_nce(query @ later_places)
-            local_local = info_nce(self.local_score(now_places) @ later_places)
+            return query @ later_places, self.local_score(now_places) @ later_places
+
+    def loss(self, batch: PretextBatch, step: int) -> dict[str, torch.Tensor]:
+        """Return `loss` = `global_local` + `local_local`."""
+        global_local, local_local = (info_nce(scores) for scores in self.scores(batch))
         return {"loss": global_local + local_local, "global_local": global_local, "local_local": local_local}

@@ -197,7 +197,7 @@ class SegmentationPretext(Pretext):
         moves = 0.1 * self.translations(self.motion(features)).float().reshape(-1, NUM_MOVING + 1, 2)
         masks = self.encoder.masks(features).float()
         moving = masks[:, :NUM_MOVING]
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(masks.device.type, enabled=False):
             flow = torch.einsum("nkhw,nkc->nchw", moving, moves[:, :-1]) + moves[:, -1, :, None, None]
             flow = interpolate(flow, size=(SCREEN, SCREEN), mode="bilinear")
             warped = warp(older, flow)

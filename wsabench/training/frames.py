@@ -1,60 +1,116 @@
-"""Frames of random play: collected once, kept on disk, read by pre-training and probing.
+"""Stores of played frames on disk: compact, memory-mapped, read in any order by pre-training and probing.
 
-A store is a folder with one memory-mapped array for each quantity and `store.json`. It is filled shard by shard; a
-shard is one lane with its own seed, so a collection that was killed goes on with the first shard that is not finished
-and ends with the same bytes.
+A store is a folder. `frames.bin` holds the frames as `frame_codec` codes them, one block after another; `blocks.npy`
+says where each block starts, `references.npy` holds the frame that each shard's blocks start from; `ram.npy`,
+`actions.npy` and `episodes.npy` have a row for each step; `store.json` says what the store is made of, and the checksum
+of each finished shard. It is filled shard by shard, so that a collection that was killed goes on with the first shard
+that is missing and ends with the same bytes.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from typing import Protocol as TypingProtocol
 
 import numpy as np
 import numpy.typing as npt
 
-from wsabench import seeding
-from wsabench.errors import SpecError, StorageError
-from wsabench.resources import make_dir, write_text
-from wsabench.training.progress import Reporter, SilentReporter
+from wsabench.errors import StorageError
 
-FORMAT = "wsabench-frames-1"
+FORMAT = "wsabench-frames-2"
 SCREEN = 84
 RAM_BYTES = 128
 STACK = 4
-SHARD_FRAMES = 4_000
-SMALLEST_STORE = 100
-_ARRAYS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
-    "frames": (np.uint8, (SCREEN, SCREEN)),
-    "ram": (np.uint8, (RAM_BYTES,)),
-    "actions": (np.uint8, ()),
-    "episodes": (np.int32, ()),
-}
+BLOCK_FRAMES = 16
+"""Frames of a block: longer ones are smaller and slower to read."""
+AGAIN = "Delete the folder and collect again."
+_Column = npt.NDArray[Any]
 
 
-class StepSource(TypingProtocol):
-    """One game that is stepped: a lane, or a scripted stand-in in tests."""
+class CodedFrames:
+    """The frames of a store; indexed like an array of shape (num_frames, 84, 84), every access decodes.
 
-    num_actions: int
+    Attributes:
+        shape: (num_frames, 84, 84).
+        num_bytes: What the coded frames take on disk.
+    """
 
-    def reset(self, seed: int) -> None:
-        """Start a new game whose randomness is fixed by `seed`."""
-        ...
+    def __init__(self, path: Path, blocks: _Column, references: _Column, shard_frames: int) -> None:
+        """Map the file.
 
-    def step(self, action: int) -> bool:
-        """Play one step and return whether the game ended."""
-        ...
+        Args:
+            path: The store's folder.
+            blocks: Content of `blocks.npy`.
+            references: Content of `references.npy`.
+            shard_frames: Frames of a shard.
 
-    def newest(self) -> npt.NDArray[np.uint8]:
-        """Return the newest luminance frame, uint8, shape (84, 84)."""
-        ...
+        Raises:
+            StorageError: The file is missing or too short.
+        """
+        self._path = path
+        self._blocks = np.ascontiguousarray(blocks, np.int64)
+        self._references = np.ascontiguousarray(references, np.uint8).reshape(len(references), -1)
+        self._layout = (shard_frames, BLOCK_FRAMES)
+        self.shape = (shard_frames * len(references), SCREEN, SCREEN)
+        self.num_bytes = int(self._blocks[-1])
+        try:
+            self._data = np.memmap(path / "frames.bin", np.uint8, "r").view(np.ndarray)
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{path / 'frames.bin'} cannot be read: {error}. {AGAIN}") from error
+        if len(self._data) != self.num_bytes:
+            raise StorageError(
+                f"{path / 'frames.bin'} is damaged: {len(self._data)} bytes instead of {self.num_bytes}. {AGAIN}"
+            )
 
-    def ram(self) -> npt.NDArray[np.uint8]:
-        """Return the emulator's memory, uint8, shape (128,)."""
-        ...
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return self.shape[0]
+
+    def runs(self, starts: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.uint8]:
+        """Return runs of consecutive frames.
+
+        Args:
+            starts: Row of the first frame of each, int64, shape (N,).
+            length: Frames of a run.
+
+        Returns:
+            uint8, shape (N, length, 84, 84).
+
+        Raises:
+            IndexError: A run reaches beyond the store.
+            StorageError: The file is damaged there.
+        """
+        from wsabench.training.frame_codec import decode_runs
+
+        starts = np.ascontiguousarray(starts, np.int64)
+        if len(starts) and (starts.min() < 0 or starts.max() + length > len(self)):
+            raise IndexError(f"frames {starts.min()} to {starts.max() + length - 1} of a store of {len(self)}")
+        out = np.empty((len(starts), length, SCREEN * SCREEN), np.uint8)
+        damaged = decode_runs(self._data, self._blocks, self._references, self._layout, starts, out)
+        if damaged >= 0:
+            raise StorageError(f"{self._path / 'frames.bin'} is damaged at frame {damaged}. {AGAIN}")
+        return out.reshape(len(starts), length, SCREEN, SCREEN)
+
+    def __getitem__(self, index: int | slice | npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """Return one frame, a slice with step 1, or the frames at rows of any shape."""
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step != 1:
+                raise IndexError("slices of a store have step 1")
+            return self.runs(np.array([start]), max(0, stop - start))[0]
+        if isinstance(index, tuple):
+            raise IndexError("frames take one index; the pixels of `frames[row]` take more")
+        rows = np.asarray(index, np.int64)
+        rows = np.where(rows < 0, rows + len(self), rows)
+        return self.runs(rows.ravel(), 1).reshape(*rows.shape, SCREEN, SCREEN)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> _Column:
+        """Return all frames as one array."""
+        return self[:].astype(dtype or np.uint8, copy=False)
 
 
 @dataclass(frozen=True)
@@ -65,7 +121,9 @@ class FrameStore:
         path: The folder.
         game: The game's id.
         seed: The seed of the collection.
-        frames: Newest frame after each step, uint8, shape (num_steps, 84, 84), memory-mapped.
+        settings: What the store is made of, as in `store.json`: `data`, `expert` and its hash among it.
+        content_hash: Hash of what is in the finished shards, 8 hexadecimal digits.
+        frames: Newest frame after each step, uint8, shape (num_steps, 84, 84), decoded when indexed.
         ram: Emulator memory after each step, uint8, shape (num_steps, 128).
         actions: Index of the action that led here, uint8, shape (num_steps,); 0 at a reset.
         episodes: Number of the episode, unique in the store, int32, shape (num_steps,).
@@ -74,7 +132,9 @@ class FrameStore:
     path: Path
     game: str
     seed: int
-    frames: npt.NDArray[np.uint8]
+    settings: Mapping[str, Any]
+    content_hash: str
+    frames: CodedFrames
     ram: npt.NDArray[np.uint8]
     actions: npt.NDArray[np.uint8]
     episodes: npt.NDArray[np.int32]
@@ -90,117 +150,93 @@ class FrameStore:
 
     def stacks(self, index: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         """Return the observations at steps `index` (from `positions`), uint8, shape (N, 4, 84, 84), newest last."""
-        return self.frames[index[:, None] + np.arange(1 - STACK, 1)]
+        return self.frames.runs(index - (STACK - 1), STACK)
 
 
-def collect_frames(
-    source: StepSource,
-    path: Path,
-    *,
-    game: str,
-    num_frames: int,
-    seed: int = 0,
-    reporter: Reporter | None = None,
-) -> FrameStore:
-    """Play randomly and store what was seen; an unfinished store at `path` is continued.
+@dataclass(frozen=True)
+class Shard:
+    """One finished shard, coded.
 
-    Half of the shards draw a uniform action each step; the others hold each drawn action for 1 to 8 steps, which moves
-    a paddle or a ship further than a random walk does.
-
-    Args:
-        source: The game.
-        path: The store's folder.
-        game: The game's id, written into the store.
-        num_frames: Number of steps to store; rounded up to whole shards.
-        seed: Fixes every game and every action.
-        reporter: Gets the progress; None: silent.
-
-    Returns:
-        The finished store, opened for reading.
-
-    Raises:
-        SpecError: `num_frames` is too small.
-        StorageError: The folder cannot be written, or holds a store made with other settings.
+    Attributes:
+        code: Coded frames.
+        block_bytes: Length of each block, int64.
+        reference: What the first frame of each block is coded against, uint8, shape (84, 84).
+        ram: uint8, shape (shard_frames, 128).
+        actions: uint8, shape (shard_frames,).
+        episodes: int32, shape (shard_frames,).
     """
-    if num_frames < SMALLEST_STORE:
-        raise SpecError(f"The number of frames is {num_frames}. Allowed: integers from {SMALLEST_STORE}.")
-    shard_frames = min(SHARD_FRAMES, num_frames)
-    num_shards = -(-num_frames // shard_frames)
-    wanted = {"format": FORMAT, "game": game, "seed": seed, "num_shards": num_shards, "shard_frames": shard_frames}
-    finished = _open_or_create(path, wanted)
-    arrays = _load_arrays(path, "r+")
-    reporter = reporter or SilentReporter()
-    reporter.start("collect frames", num_shards * shard_frames, "steps")
-    reporter.advance(finished * shard_frames)
-    for shard in range(finished, num_shards):
-        rows = slice(shard * shard_frames, (shard + 1) * shard_frames)
-        _play_shard(source, {name: array[rows] for name, array in arrays.items()}, shard, seed, game)
-        for array in arrays.values():
-            array.flush()
-        write_text(path / "store.json", json.dumps(wanted | {"finished_shards": shard + 1}))
-        reporter.advance(shard_frames)
-    reporter.finish()
-    return open_frames(path)
+
+    code: bytes
+    block_bytes: npt.NDArray[np.int64]
+    reference: npt.NDArray[np.uint8]
+    ram: npt.NDArray[np.uint8]
+    actions: npt.NDArray[np.uint8]
+    episodes: npt.NDArray[np.int32]
+
+    def checksum(self) -> int:
+        """Return a CRC-32 of everything in it."""
+        value = zlib.crc32(self.code)
+        for column in (self.block_bytes, self.reference, self.ram, self.actions, self.episodes):
+            value = zlib.crc32(column.tobytes(), value)
+        return value
 
 
 def open_frames(path: Path) -> FrameStore:
-    """Open a finished store for reading.
+    """Open a finished store for reading; everything in it is checked against its checksums.
 
     Raises:
         StorageError: It is missing, unfinished or damaged.
     """
-    meta = _read_meta(path)
-    if meta["finished_shards"] != meta["num_shards"]:
-        raise StorageError(
-            f"{path} holds {meta['finished_shards']} of {meta['num_shards']} shards. Collect again to finish the store."
-        )
-    arrays = _load_arrays(path, "r")
-    if len({len(array) for array in arrays.values()} | {meta["num_shards"] * meta["shard_frames"]}) != 1:
-        raise StorageError(f"{path} is damaged: its arrays differ in length. Delete the folder and collect again.")
-    return FrameStore(path=path, game=meta["game"], seed=meta["seed"], **arrays)
+    meta = read_settings(path)
+    checksums, num_shards, size = meta["checksums"], meta["num_shards"], meta["shard_frames"]
+    if len(checksums) != num_shards:
+        raise StorageError(f"{path} holds {len(checksums)} of {num_shards} shards. Collect again to finish the store.")
+    columns = load_columns(path, "r")
+    wanted = {name: shape for name, (_, shape) in column_layout(num_shards, size).items()}
+    for name, column in columns.items():
+        if column.shape != wanted[name]:
+            raise StorageError(
+                f"{path / name}.npy is damaged: it has shape {column.shape}, not {wanted[name]}. {AGAIN}"
+            )
+    frames = CodedFrames(path, columns["blocks"], columns["references"], size)
+    for number, checksum in enumerate(checksums):
+        if _stored_shard(path, columns, number, size).checksum() != checksum:
+            raise StorageError(f"{path} is damaged: shard {number} is not what was written. {AGAIN}")
+    content = f"{zlib.crc32(json.dumps(checksums).encode()):08x}"
+    settings = {key: value for key, value in meta.items() if key not in ("format", "checksums")}
+    rows = {name: columns[name] for name in ("ram", "actions", "episodes")}
+    return FrameStore(path, meta["game"], meta["seed"], settings, content, frames, **rows)
 
 
-def _play_shard(source: StepSource, rows: dict[str, npt.NDArray[Any]], shard: int, seed: int, game: str) -> None:
-    rng = seeding.generator(seed, "frames", game, shard)
-    episode = (shard << 12) - 1
-    ended, hold, action = True, 0, 0
-    for row in range(len(rows["episodes"])):
-        if ended:
-            episode, hold, ended = episode + 1, 0, False
-            source.reset(seeding.training_seed(seed, "frames", game, episode))
-            action_taken = 0
-        else:
-            if hold == 0:
-                action = int(rng.integers(source.num_actions))
-                hold = int(rng.integers(1, 9)) if shard % 2 else 1
-            hold -= 1
-            ended, action_taken = source.step(action), action
-        rows["frames"][row] = source.newest()
-        rows["ram"][row] = source.ram()
-        rows["actions"][row] = action_taken
-        rows["episodes"][row] = episode
+def _stored_shard(path: Path, columns: Mapping[str, _Column], number: int, size: int) -> Shard:
+    num_blocks = -(-size // BLOCK_FRAMES)
+    blocks = columns["blocks"][number * num_blocks : (number + 1) * num_blocks + 1]
+    rows = slice(number * size, (number + 1) * size)
+    with (path / "frames.bin").open("rb") as file:
+        file.seek(max(0, int(blocks[0])))
+        code = file.read(max(0, int(blocks[-1] - blocks[0])))
+    parts = (columns[name][rows] for name in ("ram", "actions", "episodes"))
+    return Shard(code, np.diff(blocks), columns["references"][number], *parts)
 
 
-def _open_or_create(path: Path, wanted: dict[str, Any]) -> int:
-    if (path / "store.json").exists():
-        found = _read_meta(path)
-        different = [key for key in wanted if found.get(key) != wanted[key]]
-        if different:
-            facts = ", ".join(f"{key} {found.get(key)!r} instead of {wanted[key]!r}" for key in different)
-            raise StorageError(f"{path} holds other frames: {facts}. Delete the folder or choose another place.")
-        return int(found["finished_shards"])
-    make_dir(path)
-    num_rows = wanted["num_shards"] * wanted["shard_frames"]
-    try:
-        for name, (dtype, shape) in _ARRAYS.items():
-            np.lib.format.open_memmap(path / f"{name}.npy", mode="w+", dtype=dtype, shape=(num_rows, *shape)).flush()
-    except OSError as error:
-        raise StorageError(f"Cannot write {path}: {error.strerror or error}. Free space.") from error
-    write_text(path / "store.json", json.dumps(wanted | {"finished_shards": 0}))
-    return 0
+def column_layout(num_shards: int, shard_frames: int) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
+    """Return type and shape of every array file."""
+    rows, blocks = num_shards * shard_frames, num_shards * -(-shard_frames // BLOCK_FRAMES)
+    return {
+        "blocks": (np.int64, (blocks + 1,)),
+        "references": (np.uint8, (num_shards, SCREEN, SCREEN)),
+        "ram": (np.uint8, (rows, RAM_BYTES)),
+        "actions": (np.uint8, (rows,)),
+        "episodes": (np.int32, (rows,)),
+    }
 
 
-def _read_meta(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read `store.json`.
+
+    Raises:
+        StorageError: It is missing, damaged or of another version.
+    """
     try:
         meta = json.loads((path / "store.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -210,12 +246,16 @@ def _read_meta(path: Path) -> dict[str, Any]:
     return meta
 
 
-def _load_arrays(path: Path, mode: str) -> dict[str, np.memmap[Any, Any]]:
-    arrays = {}
-    for name in _ARRAYS:
+def load_columns(path: Path, mode: str) -> dict[str, np.memmap[Any, Any]]:
+    """Map every array file, for reading (`r`) or writing (`r+`).
+
+    Raises:
+        StorageError: One is missing or damaged.
+    """
+    columns = {}
+    for name in column_layout(1, 1):
         try:
-            arrays[name] = np.lib.format.open_memmap(path / f"{name}.npy", mode=mode)
+            columns[name] = np.lib.format.open_memmap(path / f"{name}.npy", mode=mode)
         except (OSError, ValueError) as error:
-            message = f"{path / name}.npy cannot be read: {error}. Delete the folder and collect again."
-            raise StorageError(message) from error
-    return arrays
+            raise StorageError(f"{path / name}.npy cannot be read: {error}. {AGAIN}") from error
+    return columns

@@ -1,17 +1,15 @@
-"""Pre-training of all encoders of one game: collect frames of random play, train the stages, write encoder files."""
+"""Pre-training of all encoders of one game: collect frames, train the stages, write encoder files."""
 
 from __future__ import annotations
 
 import copy
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 import wsabench
@@ -27,16 +25,26 @@ from wsabench.encoders import (
     set_batch_norm_statistics,
 )
 from wsabench.errors import SpecError, unknown_name
+from wsabench.evaluation.contestants import AgentReference
 from wsabench.games import load_game
 from wsabench.resources import make_dir, state_dir, write_text
-from wsabench.training.frames import FrameStore, StepSource, collect_frames
-from wsabench.training.pretrain_loop import Curve, StageState, load_stage, start_stage, train_stage
+from wsabench.training.collection import Collection, collect_frames
+from wsabench.training.experts import DEFAULT_EXPERT, find_expert
+from wsabench.training.frames import FrameStore
+from wsabench.training.pretrain_loop import Curve, StageState, find_device, load_stage, start_stage, train_stage
 from wsabench.training.progress import Reporter, SilentReporter
+from wsabench.training.sources import LaneSource, StepSource
 
-NUM_FRAMES = 120_000
-STAGE_STEPS: Mapping[str, int] = {"ae": 6_000, "sr": 6_000, "transporter": 4_000, "vos": 6_000}
-"""Optimiser steps of every stage, in the order of training."""
-CALIBRATION_FRAMES = 2_048
+NUM_FRAMES: Mapping[str, int] = {"compact": 120_000, "paper": 1_000_000}
+"""Steps to play, by size."""
+STAGE_STEPS: Mapping[str, Mapping[str, int]] = {
+    "compact": {"ae": 6_000, "sr": 6_000, "transporter": 4_000, "vos": 6_000},
+    "paper": {"ae": 30_000, "sr": 30_000, "transporter": 100_000, "vos": 100_000},
+}
+"""Optimiser steps of every stage, in the order of training, by size. The paper's are not known: ours are about one pass
+over the frames for `ae`, two for `sr`, and for the others as many as the first step of their schedules takes."""
+CALIBRATION_FRAMES: Mapping[str, int] = {"compact": 2_048, "paper": 1_024}
+"""Observations that set standardisation and batch normalisation; fewer where embeddings are large."""
 
 
 @dataclass(frozen=True)
@@ -56,102 +64,101 @@ def pretrain(  # noqa: PLR0913 - the public contract
     game: str,
     out: Path | None = None,
     *,
-    frames: int = NUM_FRAMES,
+    frames: int | None = None,
+    data: str = "random",
+    expert: AgentReference = DEFAULT_EXPERT,
     size: str = "compact",
     seed: int = 0,
     steps: Mapping[str, int] | None = None,
+    device: str = "cpu",
+    workers: int = 1,
     resume: bool = True,
     reporter: Reporter | None = None,
-    source: StepSource | None = None,
+    make_source: Callable[[str], StepSource] = LaneSource,
 ) -> PretrainResult:
-    """Pre-train the encoders of a game on frames of random play.
+    """Pre-train the encoders of a game on frames of the game.
 
     Unfinished work is kept below `resources.state_dir()`: frames shard by shard, every stage's weights twice a minute.
+    Both sizes share the frames.
 
     Args:
         game: The game's id.
-        out: Folder for the encoder files and loss curves; None: `encoders/GAME` in the state folder.
-        frames: Number of steps of random play.
-        size: The architecture's size.
+        out: Folder for the encoder files and loss curves; None: `encoders/GAME`, with size and data appended where they
+            are not `compact` and `random`, in the state folder.
+        frames: Number of steps to play; None: `NUM_FRAMES`.
+        data: Who plays: `random`, `expert` or `mixed` (half of the frames each).
+        expert: The expert, as agents are named for evaluation (a shipped one's name, a path, an own policy).
+        size: The architecture's size, `compact` or `paper`.
         seed: Fixes the frames, the initial weights and the order of the data.
         steps: Optimiser steps of the stages to train; None: `STAGE_STEPS`.
+        device: Where the networks train: `cpu` or `cuda`.
+        workers: Processes that play; they change nothing but the time.
         resume: Continue an earlier run with the same settings instead of starting anew.
         reporter: Gets the progress; None: silent.
-        source: What is played; None: a clean lane of the game under the evaluation protocol.
+        make_source: Makes what is played; by default a clean lane of the game under the evaluation protocol.
 
     Returns:
         The files.
 
     Raises:
-        CheckpointError: An earlier run's checkpoint is damaged.
-        SpecError: A number is out of range.
+        CheckpointError: An earlier run's checkpoint, or the expert's, is missing or damaged.
+        SpecError: A number is out of range, or there is no such device.
         StorageError: A file cannot be written.
-        UnknownNameError: No such game, size or stage.
+        UnknownNameError: No such game, kind of data, size, stage, device or expert.
     """
-    steps = dict(steps or STAGE_STEPS)
     check_size(size)
+    steps = dict(steps or STAGE_STEPS[size])
+    frames = NUM_FRAMES[size] if frames is None else frames
     _check_steps(steps)
+    place = find_device(device)
+    load_game(game)
+    collection = Collection(game, frames, data, None if data == "random" else find_expert(game, expert), seed)
     reporter = reporter or SilentReporter()
-    source = source or LaneSource(game)
-    work = make_dir(state_dir() / "pretraining" / f"{game}-{size}-frames{frames}-seed{seed}")
-    out = make_dir(out or state_dir() / "encoders" / game)
-    store = collect_frames(source, work / "frames", game=game, num_frames=frames, seed=seed, reporter=reporter)
+    work = make_dir(state_dir() / "pretraining" / f"{collection.folder_name()}-{size}")
+    store = collect_frames(
+        collection,
+        state_dir() / "frames" / collection.folder_name(),
+        make_source=make_source,
+        workers=workers,
+        reporter=reporter,
+    )
+    out = make_dir(out or state_dir() / "encoders" / _folder_name(game, size, data))
+    facts = _facts(collection, store, device)
     encoders, curves = {}, {}
     for name, num_steps in steps.items():
         checkpoint = work / f"{name}.safetensors"
-        state = start_stage(build_pretext(name, seeding.integer_seed(seed, "pretrain-weights", name), size))
+        weights = seeding.integer_seed(seed, "pretrain-weights", name)
+        state = start_stage(build_pretext(name, weights, size).to(place))
         if resume and checkpoint.exists():
             load_stage(checkpoint, state)
         train_stage(state, store, num_steps, seed=seed, checkpoint=checkpoint, reporter=reporter)
         curves[name] = out / f"{name}.csv"
         write_text(curves[name], _curve_text(state.curve))
-        facts = {"game": game, "seed": str(seed), "frames": str(len(store)), "data": "random play"}
-        encoders |= _export(state, store, out, facts | _versions(), size)
+        encoders |= _export(state, store, out, facts, size)
     return PretrainResult(encoders, curves)
 
 
-class LaneSource:
-    """A clean lane of a game under the evaluation protocol, as a source of frames."""
-
-    def __init__(self, game: str) -> None:
-        """Load the game.
-
-        Raises:
-            UnknownNameError: There is no such game.
-        """
-        from wsabench.emulator import Lane
-        from wsabench.perturb import compile_perturbation, parse_perturbation
-
-        self.game = load_game(game)
-        self._lane = Lane(compile_perturbation(parse_perturbation("clean"), game), wsabench.Protocol.evaluation())
-        self.num_actions = self._lane.num_actions
-
-    def reset(self, seed: int) -> None:
-        """Start a new game."""
-        self._lane.reset(seed)
-
-    def step(self, action: int) -> bool:
-        """Play one step and return whether the game ended."""
-        self._lane.step(action)
-        return self._lane.terminated or self._lane.truncated
-
-    def newest(self) -> npt.NDArray[np.uint8]:
-        """Return the newest frame, uint8, shape (84, 84)."""
-        return self._lane.observation[-1]
-
-    def ram(self) -> npt.NDArray[np.uint8]:
-        """Return the console's memory, uint8, shape (128,)."""
-        return self._lane.ram()
+def _folder_name(game: str, size: str, data: str) -> str:
+    return "-".join([game, *([] if size == "compact" else [size]), *([] if data == "random" else [data])])
 
 
-def calibration_frames(store: FrameStore, count: int = CALIBRATION_FRAMES) -> torch.Tensor:
+def _facts(collection: Collection, store: FrameStore, device: str) -> dict[str, str]:
+    """Return what the files' headers say of where the weights came from, besides size and steps."""
+    facts = {"game": collection.game, "seed": str(collection.seed), "frames": str(len(store)), "data": collection.data}
+    if collection.expert is not None:
+        facts |= {"expert": collection.expert.name, "expert_hash": collection.expert.hash}
+    facts |= {"frames_hash": store.content_hash, "device": device}
+    return facts | _versions()
+
+
+def calibration_frames(store: FrameStore, count: int) -> torch.Tensor:
     """Return evenly spaced observations of a store, uint8, shape (count or fewer, 4, 84, 84)."""
     positions = store.positions()
     return torch.from_numpy(store.stacks(positions[:: max(1, len(positions) // count)][:count]))
 
 
 def _export(state: StageState, store: FrameStore, out: Path, facts: Mapping[str, str], size: str) -> dict[str, Path]:
-    frames = calibration_frames(store)
+    frames = calibration_frames(store, CALIBRATION_FRAMES[size])
     files = {}
     for encoder in state.pretext.encoders():
         final = _rounded(encoder)
@@ -164,7 +171,7 @@ def _export(state: StageState, store: FrameStore, out: Path, facts: Mapping[str,
 
 def _rounded(encoder: Encoder) -> Encoder:
     # Files hold half precision: the standardisation is measured with the weights that users get.
-    return copy.deepcopy(encoder).half().float()
+    return copy.deepcopy(encoder).cpu().half().float()
 
 
 def _curve_text(curve: Curve) -> str:

@@ -1,0 +1,83 @@
+"""SR in the paper's size: ST-DIM as published, on the stack resized to the emulator's 210 x 160.
+
+References:
+    Anand et al. 2019, Unsupervised State Representation Learning in Atari, section 4 (objectives) and appendix A
+    (architecture: the local features are the map after the third convolution).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.functional import interpolate
+
+from wsabench.encoders.encoder import Encoder, Pretext, PretextBatch, Reads, conv
+from wsabench.encoders.sr import info_nce
+
+HEIGHT, WIDTH = 210, 160
+LOCAL_CHANNELS = 128
+VECTOR = 512
+
+
+class PaperStateEncoder(Encoder):
+    """A vector of 512 from four convolutions without padding and a linear layer; nothing follows the linear layer."""
+
+    name = "sr"
+    reads: Reads = "stack"
+    shape = (VECTOR,)
+
+    def __init__(self) -> None:
+        """Build the layers."""
+        super().__init__()
+        self.trunk = nn.Sequential(
+            conv(4, 32, 8, 4, padding=0), conv(32, 64, 4, 2, padding=0), conv(64, LOCAL_CHANNELS, 4, 2, padding=0)
+        )
+        self.head = nn.Sequential(conv(LOCAL_CHANNELS, 64, 3, padding=0), nn.Flatten(), nn.Linear(64 * 9 * 6, VECTOR))
+
+    def local_features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the map after the third convolution, shape (N, 128, 11, 8), not negative."""
+        return self.trunk(interpolate(pixels, size=(HEIGHT, WIDTH), mode="bilinear"))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return vectors, shape (N, 512)."""
+        return self.head(self.local_features(pixels))
+
+
+class PaperStatePretext(Pretext):
+    """Spatiotemporal deep infomax: the vector at t against the local features at t+1, and these at t against t+1.
+
+    The scores are bilinear; negatives are the other samples of the batch. The batch size is Anand et al.'s.
+    """
+
+    name = "sr"
+    learning_rate = 3e-4
+    batch_size = 64
+
+    def __init__(self) -> None:
+        """Build the encoder and the two bilinear scores."""
+        super().__init__()
+        self.encoder = PaperStateEncoder()
+        self.global_score = nn.Linear(VECTOR, LOCAL_CHANNELS, bias=False)
+        self.local_score = nn.Linear(LOCAL_CHANNELS, LOCAL_CHANNELS, bias=False)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Return the encoder."""
+        return (self.encoder,)
+
+    def scores(self, batch: PretextBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return how well each sample at t fits each sample at t+1, at every place.
+
+        Returns:
+            Global-local and local-local scores, float32, shape (88, N, N): place, sample at t, sample at t+1.
+        """
+        now = self.encoder.local_features(batch.first)
+        later = self.encoder.local_features(batch.second).float().flatten(2).permute(2, 1, 0)
+        vector = self.encoder.head(now).float()
+        places = now.float().flatten(2).permute(2, 0, 1)
+        with torch.autocast(now.device.type, enabled=False):
+            return self.global_score(vector) @ later, self.local_score(places) @ later
+
+    def loss(self, batch: PretextBatch, step: int) -> dict[str, torch.Tensor]:
+        """Return `loss` = `global_local` + `local_local`, in nats a place."""
+        global_local, local_local = (info_nce(scores) for scores in self.scores(batch))
+        return {"loss": global_local + local_local, "global_local": global_local, "local_local": local_local}
