@@ -60,8 +60,8 @@ def measure_table(scores: Sequence[GameScores], bootstrap_seed: int, baseline: s
                 "num_seeds": min(len(games[game].train_seeds) for game, _, _ in used),
             }
             row |= _columns(QUANTITIES, found, place) | _columns(ERRORS, errors, place)
-            row |= {"baseline": chosen, "note": _note(row, found.note, error_note)}
-            rows.append(row)
+            row["baseline"] = chosen
+            rows.append({**row, "note": _note(row, found.note, error_note)})
     return pd.DataFrame(rows)
 
 
@@ -185,10 +185,9 @@ def _errors(
     rng = generator(bootstrap_seed, "bootstrap", "corruption error", agent, baseline)
     found = stats.seed_interval(statistic, samples, rng)
     rows = [*(list(layout).index(name) for name in names), len(layout)]
-    spread = [full.copy() for _ in range(3)]
-    for array, part in zip(spread, found[:3], strict=True):
-        array[rows] = part
-    return Estimate(*spread, found.num_seeds, ""), ""
+    value, low, high = (full.copy() for _ in range(3))
+    value[rows], low[rows], high[rows] = found.value, found.low, found.high
+    return Estimate(value, low, high, found.num_seeds, ""), ""
 
 
 def _error_pair(samples: tuple[Blocks, Blocks], layouts: list[Layout], name: str) -> FloatArray:

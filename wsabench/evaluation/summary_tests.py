@@ -48,9 +48,9 @@ def comparison_table(
 
     Returns:
         Columns agent_x, agent_y, scope (`all perturbations`, a family of one test, or `each perturbation`),
-        perturbation, measure, effect (above 0: x is more robust), low, high, p, adjusted_p (Holm, within pair and scope), smallest_p
-        (adjusted, that so many seeds can give at all), num_tests, num_seeds_x, num_seeds_y, num_games, paired, decided,
-        sentence.
+        perturbation, measure, effect (above 0: x is more robust), low, high, p, adjusted_p (Holm, within pair and
+        scope), smallest_p (adjusted, that so many seeds can give at all), num_tests, num_seeds_x, num_seeds_y,
+        num_games, paired, decided, sentence.
     """
     agents = list(by_agent(scores).items())
     rows: list[dict[str, Any]] = []

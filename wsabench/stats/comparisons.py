@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from wsabench.errors import ShapeError, SpecError
 from wsabench.stats.resampling import Blocks
@@ -66,7 +65,7 @@ def two_sample_test(x: Blocks, y: Blocks, rng: np.random.Generator) -> Test:
         raise ShapeError("X and Y have different games or tests. Compare the two on the same ones, in the same order.")
     sizes = [(len(a), len(b)) for a, b in zip(x, y, strict=True)]
     pooled = [np.concatenate(pair) for pair in zip(x, y, strict=True)]
-    count = math.prod(int(special.comb(first + second, first, exact=True)) for first, second in sizes)
+    count = math.prod(math.comb(first + second, first) for first, second in sizes)
     exact = count <= MAX_ENUMERATED
     # +1/n for a seed that is labelled x, -1/m for one that is labelled y: a relabelling is a row of weights.
     if exact:
@@ -141,7 +140,7 @@ def seeds_to_decide(num_tests: int, alpha: float = 0.05, *, paired: bool = False
         paired: Whether seeds are compared with themselves.
     """
     count = 2
-    while smallest_adjusted_p(2.0 / (2.0**count if paired else special.comb(2 * count, count)), num_tests) > alpha:
+    while smallest_adjusted_p(2.0 / (2**count if paired else math.comb(2 * count, count)), num_tests) > alpha:
         count += 1
     return count
 

@@ -13,6 +13,8 @@ from wsabench.stats.comparisons import seeds_to_decide
 from wsabench.types import FloatArray
 
 MAX_SEEDS = 1_000
+_CERTAIN = 8.0
+"""So many standard errors beyond the critical value, the power is 1 to all digits."""
 
 
 class Variation(NamedTuple):
@@ -74,7 +76,10 @@ def power_of(design: Design, variation: Variation, num_seeds: int, num_episodes:
     freedom = samples * (num_seeds - 1)
     shift = abs(design.effect) / np.sqrt(samples * variance / num_seeds)
     critical = scipy_stats.t.ppf(1.0 - design.alpha / design.num_tests / 2.0, freedom)
-    return float(scipy_stats.nct.sf(critical, freedom, shift) + scipy_stats.nct.cdf(-critical, freedom, shift))
+    # The other tail would be a find in the wrong direction. For large shifts scipy's function gives NaN or worse.
+    if shift - critical > _CERTAIN:
+        return 1.0
+    return float(scipy_stats.nct.sf(critical, freedom, shift))
 
 
 def plans(design: Design, variation: Variation, episodes: Sequence[int]) -> list[Plan | None]:
