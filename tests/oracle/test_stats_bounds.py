@@ -211,7 +211,7 @@ def test_intervals_of_a_few_data_sets_are_rliables(shape, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize(("shape", "kind"), DATA_SETS)
 def test_intervals_of_fifty_data_sets_are_rliables(shape, kind):
-    check_parity(shape, kind, 4_000)
+    check_parity(shape, kind, 2_000)
 
 
 def coverage(num_seeds, num_games, seed_sd, data_sets):

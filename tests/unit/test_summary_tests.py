@@ -192,6 +192,14 @@ def test_a_baseline_without_error_leaves_the_error_undefined():
     assert "e2e loses no score" in measured["note"]
 
 
+def test_published_scores_stand_beside_with_their_source():
+    published = summarise(run({"a": 6.0}, games=("breakout",))).published
+    wsa = row(published, agent="WSA larger heads")
+    assert (wsa["mean"], wsa["sd"], wsa["normalised_score"]) == pytest.approx((387.2, 0.4, 38.72))  # random 0, human 10
+    assert published["source"].str.len().min() > 10
+    assert summarise(run({"a": 6.0})).published.empty
+
+
 def test_ranks_change_against_clean():
     cells = {}
     for agent, clean, shifted in (("a", 9.0, 2.0), ("b", 7.0, 5.0), ("c", 5.0, 5.0)):

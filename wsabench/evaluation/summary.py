@@ -18,6 +18,7 @@ from wsabench.evaluation.summary_comparisons import (
 )
 from wsabench.evaluation.summary_measures import cell_table, perturbation_table, seed_table, severity_table
 from wsabench.evaluation.summary_notes import notes_of
+from wsabench.evaluation.summary_published import published_table
 from wsabench.evaluation.summary_scores import (
     GameScores,
     agent_order,
@@ -95,6 +96,8 @@ class Summary:
     """Robustness over severities, one row an agent and perturbation; columns as `measure_table` gives them."""
     ranks: pd.DataFrame
     """Ranks of agents clean and under each perturbation; columns as `rank_table` gives them, maybe none."""
+    published: pd.DataFrame
+    """Scores from the literature for these games; columns as `published_table` gives them, maybe no row."""
     sentences: tuple[str, ...]
     """What the comparisons say, in plain sentences; what they cannot decide is said too."""
 
@@ -153,6 +156,7 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         clean_comparisons=clean_comparisons,
         measures=measure_table(scores, bootstrap_seed),
         ranks=rank_table(square, bootstrap_seed),
+        published=published_table(references),
         sentences=sentences_of(comparisons, clean_comparisons),
     )
 
