@@ -88,8 +88,8 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.D
 
     Returns:
         Columns agent_x, agent_y, measure, label (a cell's, or `all perturbations`), value, low, high, num_seeds (the
-        fewer of the two), num_cells, note. Averaged over games and cells; ties count half. With fewer than five train
-        seeds there is no interval where all of them fall the same way.
+        fewer of the two), num_cells, note. Averaged over games and cells; ties count half. There is no
+        interval where all train seeds fall the same way.
     """
     cells = common_cells(scores)
     agents = list(by_agent(scores).items())
@@ -110,7 +110,7 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.D
                 first = {"agent_x": agent_x, "agent_y": agent_y, "measure": measure, "label": scope}
                 num_cells = sum(block.shape[1] for block in pair[0])
                 rows.append({**first, **_estimate(found), "num_cells": num_cells, "note": _note(found)})
-                if found.num_seeds < stats.MIN_TRAIN_SEEDS and found.value in (0.0, 1.0):
+                if found.value in (0.0, 1.0):
                     # Every resample agrees too, so the bounds would read as certainty.
                     rows[-1] |= {"low": np.nan, "high": np.nan}
     return pd.DataFrame(rows)
