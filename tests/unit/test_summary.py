@@ -13,6 +13,8 @@ from wsabench.evaluation.summary import summarise
 from wsabench.evaluation.summary_attention import attention_table
 
 TEN = {"random": 0.0, "human": 10.0}
+WIDER = np.sqrt(2.0 / 1.0) * 12.7062047 / 1.9599640
+"""sqrt(n / (n - 1)) times t with one degree of freedom over z, of tables: what two seeds hide."""
 
 
 def result(returns, *, attention=None, **manifest):
@@ -55,6 +57,11 @@ def two_cells(clean, perturbed, agent="a", game="g"):
     return cells
 
 
+def around(value, half):
+    """Return the corrected bounds of two train seeds at `value` - `half` and `value` + `half`."""
+    return pytest.approx((value - half * WIDER, value + half * WIDER))
+
+
 def row(table, **values):
     """Return the only row with these values."""
     for column, value in values.items():
@@ -70,10 +77,11 @@ def test_measures_worked_out_by_hand():
     cell = row(summary.cells, label="hue-rotate@3")
     assert cell["mean_return"] == 3.0
     assert (cell["normalised_score"], cell["retention"], cell["robustness_gap"]) == pytest.approx((0.3, 0.45, 0.35))
-    # Two seeds have four resamples: both ends have probability 1/4, so the bounds are the two seeds themselves.
-    assert (cell["normalised_score_low"], cell["normalised_score_high"]) == pytest.approx((0.2, 0.4))
-    assert (cell["retention_low"], cell["retention_high"]) == pytest.approx((0.4, 0.5))
-    assert (cell["robustness_gap_low"], cell["robustness_gap_high"]) == pytest.approx((0.3, 0.4))
+    # Two seeds have four resamples: both ends have probability 1/4, so the percentiles are the two seeds themselves,
+    # and the correction for n = 2 moves them to WIDER times their distance from the estimate.
+    assert (cell["normalised_score_low"], cell["normalised_score_high"]) == around(0.3, 0.1)
+    assert (cell["retention_low"], cell["retention_high"]) == around(0.45, 0.05)
+    assert (cell["robustness_gap_low"], cell["robustness_gap_high"]) == around(0.35, 0.05)
     assert cell["note"] == "too few train seeds (2)"
     assert (cell["num_seeds"], cell["num_episodes"], cell["num_distinct_episodes"]) == (2, 4, 4)
     clean = row(summary.cells, label="clean")
@@ -87,7 +95,7 @@ def test_episode_intervals_are_within_checkpoints():
     summary = summarise(result(two_cells([[5, 5], [9, 9]], [[1, 1], [3, 3]])))
     cell = row(summary.cells, label="hue-rotate@3")
     assert cell["normalised_score_episode_low"] == pytest.approx(0.2) == cell["normalised_score_episode_high"]
-    assert (cell["normalised_score_low"], cell["normalised_score_high"]) == pytest.approx((0.1, 0.3))
+    assert (cell["normalised_score_low"], cell["normalised_score_high"]) == around(0.2, 0.1)
 
 
 def test_one_train_seed_has_no_interval_over_seeds():
@@ -270,7 +278,8 @@ def test_the_same_results_give_the_same_numbers_in_any_order(tmp_path):
         manifest=loaded.manifest,
     )
     first, second = summarise(loaded), summarise(shuffled)
-    for name in ("cells", "perturbations", "aggregates", "improvement", "profiles", "severities", "seeds"):
+    names = ("cells", "perturbations", "aggregates", "improvement", "profiles", "severities", "seeds")
+    for name in (*names, "comparisons", "clean_comparisons", "measures", "ranks"):
         pd.testing.assert_frame_equal(getattr(first, name), getattr(second, name))
     assert first.cells["label"].tolist()[:2] == ["clean", "hue-rotate@1"]
 

@@ -75,6 +75,20 @@ def train(
     _show(f"Training, {game}, preset {preset}", benchmark_train(game, names, preset, rounds), as_json)
 
 
+@app.command("stats", epilog="Example: wsabench bench stats --json")
+def stats(
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant; the median counts.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Microseconds a bootstrap repetition takes, beside rliable where it is installed, and a report's seconds.
+
+    Processor time, of all threads together.
+    """
+    from wsabench.evaluation.summary_benchmark import benchmark_stats
+
+    _show("Interval estimates, 2 agents x 5 seeds x 60 cells", benchmark_stats(rounds), as_json)
+
+
 def _show(title: str, rows: list[BenchRow], as_json: bool) -> None:
     if as_json:
         write_json({"machine": machine_facts(), "rows": rows})

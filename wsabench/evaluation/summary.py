@@ -18,6 +18,7 @@ from wsabench.evaluation.summary_comparisons import (
 )
 from wsabench.evaluation.summary_measures import cell_table, perturbation_table, seed_table, severity_table
 from wsabench.evaluation.summary_notes import notes_of
+from wsabench.evaluation.summary_published import published_table
 from wsabench.evaluation.summary_scores import (
     GameScores,
     agent_order,
@@ -25,7 +26,10 @@ from wsabench.evaluation.summary_scores import (
     reference_scores,
     with_labels,
 )
+from wsabench.evaluation.summary_sentences import sentences_of
+from wsabench.evaluation.summary_severity import measure_table, rank_table
 from wsabench.evaluation.summary_tables import groups_of, rows_of, rows_where
+from wsabench.evaluation.summary_tests import clean_comparison_table, comparison_table
 from wsabench.seeding import integer_seed
 
 
@@ -84,13 +88,27 @@ class Summary:
     """The agents, in the order they were named."""
     bootstrap_seed: int
     """Fixes every interval; from the run's seed and the suite's hash."""
+    comparisons: pd.DataFrame
+    """Tests of the first agent against each other one; columns as `comparison_table` gives them, maybe none."""
+    clean_comparisons: pd.DataFrame
+    """Tests of clean against perturbed play; columns as `clean_comparison_table` gives them, maybe none."""
+    measures: pd.DataFrame
+    """Robustness over severities, one row an agent and perturbation; columns as `measure_table` gives them."""
+    ranks: pd.DataFrame
+    """Ranks of agents clean and under each perturbation; columns as `rank_table` gives them, maybe none."""
+    published: pd.DataFrame
+    """Scores from the literature for these games; columns as `published_table` gives them, maybe no row."""
+    sentences: tuple[str, ...]
+    """What the comparisons say, in plain sentences; what they cannot decide is said too."""
 
 
-def summarise(result: Results) -> Summary:
+def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
     """Compute every number of a report.
 
     Args:
         result: A result set, complete or not; only its three tables are read.
+        family: Perturbations, without severity, that claims are made about: one test each, corrected over all of them.
+            None: every perturbation of the run. A smaller family decides with fewer train seeds.
 
     Returns:
         The summary. The same result set gives the same numbers, whatever the machine or the time.
@@ -117,6 +135,8 @@ def summarise(result: Results) -> Summary:
         len(manifest.get("jobs", [])),
         len(episodes.drop_duplicates(["agent", "train_seed", "game", "label"])),
     )
+    comparisons = comparison_table(scores, bootstrap_seed, manifest, family)
+    clean_comparisons = clean_comparison_table(scores, bootstrap_seed, family)
     unfinished = [f"The run is not complete: {finished} of {planned} jobs are finished."] if finished < planned else []
     return Summary(
         samples=samples,
@@ -132,6 +152,12 @@ def summarise(result: Results) -> Summary:
         notes=(*unfinished, *notes_of(scores, samples, attention, manifest), *notes, *seed_notes),
         agents=tuple(agent_order(episodes, manifest)),
         bootstrap_seed=bootstrap_seed,
+        comparisons=comparisons,
+        clean_comparisons=clean_comparisons,
+        measures=measure_table(scores, bootstrap_seed),
+        ranks=rank_table(square, bootstrap_seed),
+        published=published_table(references),
+        sentences=sentences_of(comparisons, clean_comparisons),
     )
 
 

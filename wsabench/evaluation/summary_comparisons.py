@@ -33,7 +33,7 @@ def aggregate_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.Dat
     """
     cells = common_cells(scores)
     rows: list[dict[str, Any]] = []
-    for agent, games in _by_agent(scores).items():
+    for agent, games in by_agent(scores).items():
         for scope, measure in _scopes(cells):
             blocks = [block for game in games if (block := _block(game, cells[game.game], scope, measure)).size]
             if not blocks:
@@ -59,20 +59,20 @@ def profile_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.DataF
         num_seeds, num_cells, note.
     """
     cells = common_cells(scores)
-    by_agent = {
+    blocks_by_agent = {
         agent: [b for game in games if (b := _block(game, cells[game.game], ALL_PERTURBATIONS, MEASURE)).size]
-        for agent, games in _by_agent(scores).items()
+        for agent, games in by_agent(scores).items()
     }
-    everything = [block.ravel() for blocks in by_agent.values() for block in blocks]
+    everything = [block.ravel() for blocks in blocks_by_agent.values() for block in blocks]
     if not everything or np.isnan(np.concatenate(everything)).any():
         return pd.DataFrame()
     pooled = np.concatenate(everything)
     thresholds = np.linspace(min(0.0, pooled.min()), max(0.1, pooled.max()), NUM_THRESHOLDS)
     tables: list[pd.DataFrame] = []
-    for agent, blocks in by_agent.items():
+    for agent, blocks in blocks_by_agent.items():
         rng = generator(bootstrap_seed, "bootstrap", "profile", agent)
         profile = stats.over_matrix(lambda matrix: stats.performance_profile(matrix, thresholds))
-        found = stats.seed_interval(profile, [blocks], rng)
+        found = stats.seed_interval(profile, [blocks], rng).within(0.0, 1.0)
         columns = {"agent": agent, "threshold": thresholds, "value": found.value, "low": found.low, "high": found.high}
         columns |= {"num_seeds": found.num_seeds, "num_cells": sum(block.shape[1] for block in blocks)}
         tables.append(pd.DataFrame({**columns, "note": _note(found)}))
@@ -88,11 +88,11 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.D
 
     Returns:
         Columns agent_x, agent_y, measure, label (a cell's, or `all perturbations`), value, low, high, num_seeds (the
-        fewer of the two), num_cells, note. Averaged over games and cells; ties count half. With fewer than five train
-        seeds there is no interval where all of them fall the same way.
+        fewer of the two), num_cells, note. Averaged over games and cells; ties count half. There is no
+        interval where all train seeds fall the same way.
     """
     cells = common_cells(scores)
-    agents = list(_by_agent(scores).items())
+    agents = list(by_agent(scores).items())
     labels = list(dict.fromkeys(label for game_labels in cells.values() for label in game_labels))
     scopes = [*labels, *([ALL_PERTURBATIONS] if any(label != CLEAN for label in labels) else [])]
     rows: list[dict[str, Any]] = []
@@ -104,11 +104,13 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.D
                 if not pair[0]:
                     continue
                 rng = generator(bootstrap_seed, "bootstrap", "improvement", agent_x, agent_y, scope, measure)
-                found = stats.seed_interval(stats.over_matrix(stats.probability_of_improvement), pair, rng)
+                found = stats.seed_interval(stats.over_matrix(stats.probability_of_improvement), pair, rng).within(
+                    0.0, 1.0
+                )
                 first = {"agent_x": agent_x, "agent_y": agent_y, "measure": measure, "label": scope}
                 num_cells = sum(block.shape[1] for block in pair[0])
                 rows.append({**first, **_estimate(found), "num_cells": num_cells, "note": _note(found)})
-                if found.num_seeds < stats.MIN_TRAIN_SEEDS and found.value in (0.0, 1.0):
+                if found.value in (0.0, 1.0):
                     # Every resample agrees too, so the bounds would read as certainty.
                     rows[-1] |= {"low": np.nan, "high": np.nan}
     return pd.DataFrame(rows)
@@ -120,7 +122,7 @@ def common_cells(scores: Sequence[GameScores]) -> dict[str, list[str]]:
     Args:
         scores: Every agent and game. A game that an agent did not play has no common cells.
     """
-    agents = _by_agent(scores)
+    agents = by_agent(scores)
     common: dict[str, list[str]] = {}
     for game in scores:
         kept = common.get(game.game, game.labels)
@@ -142,7 +144,7 @@ def with_common_seeds(scores: Sequence[GameScores]) -> tuple[list[GameScores], l
     """
     kept: list[GameScores] = []
     notes: list[str] = []
-    for agent, games in _by_agent(scores).items():
+    for agent, games in by_agent(scores).items():
         seeds = sorted(set.intersection(*(set(game.train_seeds) for game in games)))
         if any(len(game.train_seeds) != len(seeds) for game in games):
             notes.append(
@@ -157,11 +159,16 @@ def _all_metrics(matrix: FloatArray) -> FloatArray:
     return np.stack([getattr(stats, metric)(matrix) for metric in METRICS], axis=-1)
 
 
-def _by_agent(scores: Iterable[GameScores]) -> dict[str, list[GameScores]]:
-    by_agent: dict[str, list[GameScores]] = {}
+def by_agent(scores: Iterable[GameScores]) -> dict[str, list[GameScores]]:
+    """Return the games of each agent, in the order of their first entries.
+
+    Args:
+        scores: Every agent and game.
+    """
+    games: dict[str, list[GameScores]] = {}
     for game in scores:
-        by_agent.setdefault(game.agent, []).append(game)
-    return by_agent
+        games.setdefault(game.agent, []).append(game)
+    return games
 
 
 def _scopes(cells: dict[str, list[str]]) -> list[tuple[str, str]]:

@@ -61,7 +61,7 @@ def _seed_notes(scores: Sequence[GameScores]) -> list[str]:
         "training, and no difference between agents can be claimed."
     )
     if any(count >= 2 for count in few.values()):
-        text += " Intervals over two to four train seeds are shown, but they are too narrow."
+        text += " Intervals over two to four train seeds are shown with a mark: they rest on very little."
     if any(count < 2 for count in few.values()):
         text += " With one train seed there is no interval over train seeds."
     return [text]

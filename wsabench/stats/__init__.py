@@ -1,43 +1,85 @@
-"""Statistics of scores, NumPy and SciPy only: normalisation, aggregates, robustness, interval estimates."""
+"""Statistics of scores, NumPy and SciPy only: normalisation, aggregates, robustness, intervals, comparisons, power."""
 
 from wsabench.stats.aggregates import iqm, mean, median, optimality_gap, performance_profile, probability_of_improvement
+from wsabench.stats.bounds import METHODS
+from wsabench.stats.comparisons import (
+    holm,
+    seeds_to_decide,
+    sign_flip_test,
+    smallest_adjusted_p,
+    two_sample_test,
+)
 from wsabench.stats.intervals import (
     CHECKPOINTS_ONLY,
+    DEFAULT_METHOD,
     DEFAULT_REPETITIONS,
-    METHODS,
     MIN_TRAIN_SEEDS,
     Estimate,
-    cell_means,
+    Statistic,
     episode_interval,
-    over_matrix,
+    game_interval,
+    hierarchical_interval,
     seed_interval,
     seed_note,
 )
 from wsabench.stats.normalisation import normalised_score
+from wsabench.stats.power import Design, Plan, Variation, plans, power_of, variation_of
 from wsabench.stats.resampling import Blocks, resample_seeds
 from wsabench.stats.robustness import retention, retention_is_defined, robustness_gap
+from wsabench.stats.severity import (
+    corruption_error,
+    mean_over_severities,
+    ranks,
+    relative_corruption_error,
+    severity_area,
+    worst_case,
+)
+from wsabench.stats.statistics import cell_means, over_matrix, per_task, sample_efficiency
 
 __all__ = [
     "CHECKPOINTS_ONLY",
+    "DEFAULT_METHOD",
     "DEFAULT_REPETITIONS",
     "METHODS",
     "MIN_TRAIN_SEEDS",
     "Blocks",
+    "Design",
     "Estimate",
+    "Plan",
+    "Statistic",
+    "Variation",
     "cell_means",
+    "corruption_error",
     "episode_interval",
+    "game_interval",
+    "hierarchical_interval",
+    "holm",
     "iqm",
     "mean",
+    "mean_over_severities",
     "median",
     "normalised_score",
     "optimality_gap",
     "over_matrix",
+    "per_task",
     "performance_profile",
+    "plans",
+    "power_of",
     "probability_of_improvement",
+    "ranks",
+    "relative_corruption_error",
     "resample_seeds",
     "retention",
     "retention_is_defined",
     "robustness_gap",
+    "sample_efficiency",
     "seed_interval",
     "seed_note",
+    "seeds_to_decide",
+    "severity_area",
+    "sign_flip_test",
+    "smallest_adjusted_p",
+    "two_sample_test",
+    "variation_of",
+    "worst_case",
 ]

@@ -9,12 +9,23 @@ import numpy as np
 import numpy.typing as npt
 
 from wsabench.errors import ShapeError, SpecError, unknown_name
-from wsabench.stats.resampling import Blocks, checked_blocks, draw_episode_weights, draw_seeds, weighted_means
+from wsabench.stats.bounds import METHODS, Replicates, Stratum
+from wsabench.stats.resampling import (
+    Blocks,
+    checked_blocks,
+    count_draws,
+    draw_episode_weights,
+    draw_seeds,
+    episodes_of_seeds,
+    weighted_means,
+)
 from wsabench.types import FloatArray
 
 MIN_TRAIN_SEEDS = 5
 """With fewer train seeds an interval is shown but flagged: it says nothing reliable about training."""
 DEFAULT_REPETITIONS = 10_000
+DEFAULT_METHOD = "corrected"
+"""Percentiles corrected for few seeds: see `wsabench.stats.bounds`."""
 CHECKPOINTS_ONLY = "these checkpoints only"
 """Label of every interval over episodes: it says nothing about another training run."""
 
@@ -41,6 +52,10 @@ class Estimate(NamedTuple):
     note: str
     """Why there is no interval, or how little it says; empty when nothing is to be said."""
 
+    def within(self, lowest: float, highest: float) -> Estimate:
+        """Return the same with bounds cut to the range that the statistic can have, 0 to 1 for a probability."""
+        return self._replace(low=np.clip(self.low, lowest, highest), high=np.clip(self.high, lowest, highest))
+
 
 def seed_note(num_seeds: int) -> str:
     """Return what an interval over `num_seeds` train seeds cannot say; empty from five seeds on."""
@@ -51,37 +66,12 @@ def seed_note(num_seeds: int) -> str:
     return ""
 
 
-def percentile_bounds(replicates: FloatArray, value: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
-    """Return the percentiles of the replicates that hold `confidence` between them.
-
-    Args:
-        replicates: Shape (repetitions, ...), the statistic on each resample.
-        value: Shape (...), the statistic on the data; not used by this method.
-        confidence: Between 0 and 1.
-
-    Returns:
-        Lower and upper bound, each of shape (...); NaN where any replicate is NaN.
-
-    References:
-        Efron & Tibshirani 1993, "An introduction to the bootstrap", chapter 13.
-    """
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(replicates, [tail, 1.0 - tail], axis=0)
-    return np.asarray(low), np.asarray(high)
-
-
-METHODS: dict[str, Callable[[FloatArray, FloatArray, float], tuple[FloatArray, FloatArray]]] = {
-    "percentile": percentile_bounds
-}
-"""How replicates become bounds, by name."""
-
-
 def seed_interval(
     statistic: Statistic,
     samples: Sequence[Blocks],
     rng: np.random.Generator,
     *,
-    method: str = "percentile",
+    method: str = DEFAULT_METHOD,
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> Estimate:
@@ -92,7 +82,7 @@ def seed_interval(
             (repetitions, ...). Not called once a repetition: it works on many at a time.
         samples: One list of blocks an agent; agents and games are resampled independently.
         rng: Where the draws come from. The same generator state gives the same interval.
-        method: A name in `METHODS`.
+        method: A name in `METHODS`: `corrected` for few seeds, `percentile` as rliable, `bca`.
         repetitions: Bootstrap repetitions.
         confidence: Share of repetitions between the bounds.
 
@@ -108,7 +98,7 @@ def seed_interval(
     arrays = [checked_blocks(blocks) for blocks in samples]
     rows = [[draw_seeds(block.shape[0], rng, repetitions) for block in blocks] for blocks in arrays]
     num_seeds = min(block.shape[0] for blocks in arrays for block in blocks)
-    value = statistic(*([block[None] for block in blocks] for blocks in arrays))[0]
+    value = _on_data(statistic, arrays)
 
     def resampled(part: slice) -> list[Blocks]:
         return [
@@ -116,11 +106,11 @@ def seed_interval(
         ]
 
     if num_seeds < 2:
-        low = high = np.full(np.shape(value), np.nan)
-    else:
-        replicates = _replicates(statistic, resampled, repetitions, sum(b.size for blocks in arrays for b in blocks))
-        low, high = METHODS[method](replicates, value, confidence)
-    return Estimate(np.asarray(value), low, high, num_seeds, seed_note(num_seeds))
+        return _without_interval(value, num_seeds, seed_note(num_seeds))
+    values = _replicates(statistic, resampled, repetitions, sum(b.size for blocks in arrays for b in blocks))
+    strata = [Stratum(count_draws(index, index.shape[1]), index.shape[1]) for sample in rows for index in sample]
+    low, high = METHODS[method](Replicates(values, strata), value, confidence)
+    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
 
 
 def episode_interval(
@@ -128,7 +118,7 @@ def episode_interval(
     samples: Sequence[Sequence[tuple[FloatArray, IntArray]]],
     rng: np.random.Generator,
     *,
-    method: str = "percentile",
+    method: str = DEFAULT_METHOD,
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> Estimate:
@@ -158,23 +148,136 @@ def episode_interval(
         for games in samples
     ]
     num_seeds = min(scores.shape[0] for games in arrays for scores in games)
-    value = statistic(*([scores.mean(axis=2)[None] for scores in games] for games in arrays))[0]
+    value = _on_data(statistic, [[scores.mean(axis=2) for scores in games] for games in arrays])
 
     def resampled(part: slice) -> list[Blocks]:
         pairs = zip(arrays, weights, strict=True)
         return [[weighted_means(s, w[:, part]) for s, w in zip(*pair, strict=True)] for pair in pairs]
 
-    if min(int(np.min(distinct)) for games in samples for _, distinct in games) < 2:
-        low = high = np.full(np.shape(value), np.nan)
-        return Estimate(
-            np.asarray(value), low, high, num_seeds, f"{CHECKPOINTS_ONLY}: one distinct episode, no interval"
+    draws = [int(count) for games in samples for _, distinct in games for count in distinct]
+    if min(draws) < 2:
+        return _without_interval(value, num_seeds, f"{CHECKPOINTS_ONLY}: one distinct episode, no interval")
+    values = _replicates(statistic, resampled, repetitions, sum(s[..., 0].size for games in arrays for s in games))
+    drawn = [of_checkpoint for games in weights for game in games for of_checkpoint in game]
+    strata = [Stratum(weight * count, count) for weight, count in zip(drawn, draws, strict=True)]
+    low, high = METHODS[method](Replicates(values, strata), value, confidence)
+    return Estimate(value, low, high, num_seeds, CHECKPOINTS_ONLY)
+
+
+def hierarchical_interval(
+    statistic: Statistic,
+    samples: Sequence[Sequence[FloatArray]],
+    rng: np.random.Generator,
+    *,
+    method: str = DEFAULT_METHOD,
+    repetitions: int = DEFAULT_REPETITIONS,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Interval over train seeds and, within each drawn seed, over its episodes.
+
+    The spread of the seeds' means already holds the noise of their episodes, so this counts that noise twice: it is on
+    the safe side, and wide where a cell has few episodes. `seed_interval` is the default for that reason.
+
+    Args:
+        statistic: As for `seed_interval`, on the mean scores of drawn seeds.
+        samples: One list an agent; an entry a game: scores (num_seeds, num_cells, num_episodes), paired over cells by
+            episode seed.
+        rng: Where the draws come from.
+        method: A name in `METHODS`.
+        repetitions: Bootstrap repetitions.
+        confidence: Share of repetitions between the bounds.
+
+    Returns:
+        The estimate, with notes as `seed_interval` gives them.
+
+    Raises:
+        ShapeError: An array has not three axes.
+        SpecError: `confidence` or `repetitions` is out of range.
+        UnknownNameError: There is no such method.
+    """
+    _check_options(method, repetitions, confidence)
+    arrays = [[_checked_episodes(scores, np.ones(len(scores))) for scores in games] for games in samples]
+    value = _on_data(statistic, [[scores.mean(axis=2) for scores in games] for games in arrays])
+    num_seeds = min(scores.shape[0] for games in arrays for scores in games)
+    if num_seeds < 2:
+        return _without_interval(value, num_seeds, seed_note(num_seeds))
+    rows = [[draw_seeds(scores.shape[0], rng, repetitions) for scores in games] for games in arrays]
+
+    def resampled(part: slice) -> list[Blocks]:
+        pairs = zip(arrays, rows, strict=True)
+        return [[episodes_of_seeds(s, index[part], rng) for s, index in zip(*pair, strict=True)] for pair in pairs]
+
+    values = _replicates(statistic, resampled, repetitions, sum(s.size for games in arrays for s in games))
+    strata = [Stratum(count_draws(index, index.shape[1]), index.shape[1]) for sample in rows for index in sample]
+    low, high = METHODS[method](Replicates(values, strata), value, confidence)
+    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
+
+
+def game_interval(
+    statistic: Statistic,
+    samples: Sequence[Blocks],
+    rng: np.random.Generator,
+    *,
+    method: str = DEFAULT_METHOD,
+    repetitions: int = DEFAULT_REPETITIONS,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Interval over games and, within each drawn game, over train seeds: what other games of their kind would give.
+
+    Args:
+        statistic: As for `seed_interval`.
+        samples: One list of blocks an agent, all of one shape and the games in one order: all agents get the same
+            drawn games, and train seeds of their own.
+        rng: Where the draws come from.
+        method: A name in `METHODS`.
+        repetitions: Bootstrap repetitions.
+        confidence: Share of repetitions between the bounds.
+
+    Returns:
+        The estimate. NaN bounds for one game or one train seed, with the reason.
+
+    Raises:
+        ShapeError: The blocks of a sample differ in shape, or the samples in their number of games.
+        SpecError: `confidence` or `repetitions` is out of range.
+        UnknownNameError: There is no such method.
+    """
+    _check_options(method, repetitions, confidence)
+    arrays = [checked_blocks(blocks) for blocks in samples]
+    num_games, num_seeds = len(arrays[0]), min(block.shape[0] for blocks in arrays for block in blocks)
+    if any(len({block.shape for block in blocks}) > 1 or len(blocks) != num_games for blocks in arrays):
+        shapes = [[block.shape for block in blocks] for blocks in arrays]
+        raise ShapeError(
+            f"The games have shapes {shapes}. Resampling games needs the same games for every agent, with the same "
+            "cells and as many train seeds in each; leave out what not all have."
         )
-    means = sum(scores[..., 0].size for games in arrays for scores in games)
-    low, high = METHODS[method](_replicates(statistic, resampled, repetitions, means), value, confidence)
-    return Estimate(np.asarray(value), low, high, num_seeds, CHECKPOINTS_ONLY)
+    value = _on_data(statistic, arrays)
+    if num_games < 2 or num_seeds < 2:
+        return _without_interval(value, num_seeds, "one game: no interval" if num_games < 2 else seed_note(num_seeds))
+    stacks = [np.stack(blocks) for blocks in arrays]
+    games = draw_seeds(num_games, rng, repetitions)
+    rows = [[draw_seeds(stack.shape[1], rng, repetitions) for _ in range(num_games)] for stack in stacks]
+
+    def resampled(part: slice) -> list[Blocks]:
+        drawn = range(num_games)
+        pairs = zip(stacks, rows, strict=True)
+        return [[stack[games[part, place, None], index[place][part]] for place in drawn] for stack, index in pairs]
+
+    values = _replicates(statistic, resampled, repetitions, sum(stack.size for stack in stacks))
+    strata = [Stratum(count_draws(games, num_games), num_games)]
+    low, high = METHODS[method](Replicates(values, strata), value, confidence)
+    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
 
 
-def _checked_episodes(scores: FloatArray, num_distinct: IntArray) -> FloatArray:
+def _on_data(statistic: Statistic, arrays: Sequence[Blocks]) -> FloatArray:
+    return np.asarray(statistic(*([block[None] for block in blocks] for blocks in arrays))[0])
+
+
+def _without_interval(value: FloatArray, num_seeds: int, reason: str) -> Estimate:
+    nothing = np.full(np.shape(value), np.nan)
+    return Estimate(value, nothing, nothing, num_seeds, reason)
+
+
+def _checked_episodes(scores: FloatArray, num_distinct: npt.ArrayLike) -> FloatArray:
     values, counts = np.asarray(scores, dtype=np.float64), np.asarray(num_distinct)
     if values.ndim != 3 or 0 in values.shape or counts.shape != values.shape[:1]:
         raise ShapeError(
@@ -199,41 +302,3 @@ def _replicates(
     chunk = max(1, _CHUNK_ELEMENTS // max(1, elements))
     parts = [statistic(*resampled(slice(start, start + chunk))) for start in range(0, repetitions, chunk)]
     return np.concatenate(parts)
-
-
-def over_matrix(aggregate: Callable[..., FloatArray]) -> Statistic:
-    """Turn an aggregate of score matrices into a statistic of blocks, by joining the cells of all games.
-
-    Args:
-        aggregate: A function of matrices (..., num_runs, num_tasks), for example `iqm`; one argument a sample.
-
-    Returns:
-        The statistic. It raises ShapeError where games have different numbers of train seeds: a matrix has none.
-    """
-
-    def statistic(*samples: Blocks) -> FloatArray:
-        return aggregate(*(_joined(blocks) for blocks in samples))
-
-    return statistic
-
-
-def cell_means(blocks: Blocks) -> FloatArray:
-    """Statistic: the mean over train seeds of every cell, the games one after another.
-
-    Args:
-        blocks: One array a game, shape (repetitions, num_seeds, num_cells).
-
-    Returns:
-        Shape (repetitions, number of cells of all games), float64.
-    """
-    return np.concatenate([block.mean(axis=-2) for block in blocks], axis=-1)
-
-
-def _joined(blocks: Blocks) -> FloatArray:
-    counts = {block.shape[-2] for block in blocks}
-    if len(counts) != 1:
-        raise ShapeError(
-            f"The games have different numbers of train seeds: {sorted(counts)}. "
-            "An aggregate over games needs the same number in each; leave seeds out or train the missing ones."
-        )
-    return np.concatenate(list(blocks), axis=-1)

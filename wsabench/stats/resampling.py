@@ -107,3 +107,39 @@ def weighted_means(episodes: FloatArray, weights: FloatArray) -> FloatArray:
         Shape (repetitions, num_seeds, num_cells), float64.
     """
     return np.matmul(weights, np.swapaxes(episodes, 1, 2)).swapaxes(0, 1)
+
+
+def episodes_of_seeds(episodes: FloatArray, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> FloatArray:
+    """Resample the episodes of drawn train seeds, the same episodes in all cells of a seed.
+
+    Args:
+        episodes: Shape (num_seeds, num_cells, num_episodes), float64.
+        rows: Drawn train seeds, shape (repetitions, num_draws); a seed that is drawn twice draws episodes twice.
+        rng: Where the draws come from.
+
+    Returns:
+        Mean scores, shape (repetitions, num_draws, num_cells), float64.
+    """
+    num_episodes = episodes.shape[2]
+    means = np.empty((*rows.shape, episodes.shape[1]))
+    even = np.full(num_episodes, 1.0 / num_episodes)
+    for seed, of_seed in enumerate(episodes):
+        places = rows == seed
+        weights = rng.multinomial(num_episodes, even, size=int(places.sum()))
+        means[places] = weights @ of_seed.T / num_episodes
+    return means
+
+
+def count_draws(rows: npt.NDArray[np.int64], num_units: int) -> FloatArray:
+    """Count how often each unit was drawn.
+
+    Args:
+        rows: Drawn units, shape (repetitions, num_draws).
+        num_units: Units to draw from.
+
+    Returns:
+        Shape (repetitions, num_units), float64.
+    """
+    offsets = np.arange(len(rows))[:, None] * num_units
+    counts = np.bincount((rows + offsets).ravel(), minlength=len(rows) * num_units)
+    return counts.reshape(len(rows), num_units).astype(np.float64)

@@ -1,0 +1,214 @@
+"""Claims of a summary: families, what can be decided, and the sentences that say it."""
+
+import numpy as np
+import pytest
+from test_summary import result, row
+
+from wsabench import stats
+from wsabench.evaluation.summary import summarise
+
+
+@pytest.fixture(autouse=True)
+def _few_repetitions(monkeypatch):
+    """Claims rest on permutations; intervals need not be precise here."""
+    for interval in (stats.seed_interval, stats.episode_interval):
+        monkeypatch.setitem(interval.__kwdefaults__, "repetitions", 300)
+
+
+def run(levels, *, num_seeds=5, games=("g",), perturbed=("hue-rotate", "value"), seed=0, **manifest):
+    """Build a result set: clean returns near 8, perturbed ones near `levels[agent]`, a little noise a train seed."""
+    rng = np.random.default_rng(seed)
+    cells = {}
+    for agent, level in levels.items():
+        for train_seed in range(num_seeds):
+            for game in games:
+                cells[agent, train_seed, game, "clean", None] = [8.0 + 0.1 * rng.normal()] * 2
+                for name in perturbed:
+                    for severity in (1, 3):
+                        cells[agent, train_seed, game, name, severity] = [level + 0.1 * rng.normal()] * 2
+    return result(cells, agents=[{"name": agent} for agent in levels], **manifest)
+
+
+def test_a_large_difference_is_claimed_with_effect_interval_and_seeds():
+    summary = summarise(run({"wsa": 6.0, "e2e": 4.0}))
+    whole = row(summary.comparisons, scope="all perturbations")
+    # Retention 6 / 8 against 4 / 8, and seeds that do not overlap: p is the smallest there is, 2 / 252.
+    assert whole["effect"] == pytest.approx(0.25, abs=0.02)
+    assert whole["low"] < 0.25 < whole["high"]
+    assert (whole["p"], whole["adjusted_p"], whole["smallest_p"]) == pytest.approx((2 / 252,) * 3)
+    assert (whole["num_seeds_x"], whole["num_seeds_y"], whole["num_tests"], whole["measure"]) == (5, 5, 1, "retention")
+    one = row(summary.comparisons, scope="each perturbation", perturbation="value")
+    assert one["adjusted_p"] == one["smallest_p"] == pytest.approx(4 / 252)  # Holm over two perturbations
+    assert one["decided"]
+    bounds = f"[{one['low']:.2f}, {one['high']:.2f}]"
+    expected = (
+        f"wsa keeps more of its score under value than e2e: +{one['effect']:.2f} {bounds}, adjusted p 0.016, 5 seeds."
+    )
+    assert one["sentence"] == expected
+    assert expected in summary.sentences
+
+
+def test_the_better_agent_is_named_whatever_the_order():
+    summary = summarise(run({"e2e": 4.0, "wsa": 6.0}))
+    assert summary.sentences[0].startswith("wsa keeps more of its score under all perturbations than e2e: -0.2")
+    assert " for e2e, adjusted p " in summary.sentences[0]
+
+
+@pytest.mark.parametrize("num_seeds", [1, 2, 3, 4])
+def test_few_seeds_decide_nothing_however_large_the_difference(num_seeds):
+    summary = summarise(run({"wsa": 7.0, "e2e": 1.0}, num_seeds=num_seeds))
+    seeds = "1 seed" if num_seeds == 1 else f"{num_seeds} seeds"
+    assert not summary.comparisons["decided"].any()
+    assert f"wsa against e2e, all perturbations: cannot be decided with {seeds}." in summary.sentences
+    assert f"wsa against e2e, hue-rotate and value: cannot be decided with {seeds}." in summary.sentences
+    assert summary.comparisons["sentence"].str.contains(f"cannot be decided with {seeds}").all()
+    assert not any("no difference" in text for text in (*summary.sentences, *summary.comparisons["sentence"]))
+
+
+def test_a_family_too_large_for_its_seeds_is_said_with_the_smallest_p():
+    names = [f"p{number}" for number in range(7)]
+    summary = summarise(run({"wsa": 7.0, "e2e": 1.0}, perturbed=names))
+    one = row(summary.comparisons, perturbation="p3")
+    # 7 x 2 / 252 = 0.056 is above alpha, though the seeds do not overlap.
+    assert one["smallest_p"] == pytest.approx(14 / 252)
+    assert not one["decided"]
+    assert "cannot be decided with 5 seeds" in one["sentence"]
+    assert "the smallest possible adjusted p is 0.056" in one["sentence"]
+    declared = summarise(run({"wsa": 7.0, "e2e": 1.0}, perturbed=names), family=["p3", "p4"])
+    assert row(declared.comparisons, perturbation="p3")["decided"]
+    assert set(declared.comparisons["perturbation"]) == {"all perturbations", "p3", "p4"}
+
+
+def test_a_small_difference_is_not_decided_rather_than_absent():
+    summary = summarise(run({"wsa": 6.0, "e2e": 6.0}))
+    assert not summary.comparisons["decided"].any()
+    assert summary.sentences[0].startswith("wsa against e2e under all perturbations: not decided, ")
+
+
+def test_clean_against_perturbed_is_paired_within_train_seeds():
+    # Train seeds differ by far more than the perturbation costs, 1 point in each: only pairing sees it.
+    cells = {}
+    for seed in range(6):
+        cells["a", seed, "g", "clean", None] = [2.0 + seed]
+        cells["a", seed, "g", "hue-rotate", 3] = [1.0 + seed]
+    summary = summarise(result(cells))
+    gap = row(summary.clean_comparisons, perturbation="hue-rotate")
+    assert (gap["effect"], gap["p"], gap["num_seeds"]) == pytest.approx((0.1, 2 / 64, 6))
+    assert gap["decided"]
+    assert (
+        gap["sentence"]
+        == "a loses score under hue-rotate: robustness gap +0.10 [0.10, 0.10], adjusted p 0.031, 6 seeds."
+    )
+    few = summarise(result({key: value for key, value in cells.items() if key[1] < 5}))
+    assert few.sentences == ("a against clean, hue-rotate: cannot be decided with 5 seeds.",)  # 2 / 32 is above 0.05
+
+
+def test_whole_seeds_are_moved_over_games_and_games_apart():
+    summary = summarise(run({"wsa": 6.0, "e2e": 4.0}, games=("g", "h")))
+    one = row(summary.comparisons, scope="all perturbations")
+    assert one["smallest_p"] == pytest.approx(2 / 10_000)  # 252 x 252 relabellings, 9,999 drawn
+    assert "5 seeds in each of 2 games" in one["sentence"]
+
+
+def test_agents_that_fail_clean_are_compared_by_what_is_defined():
+    cells = {}
+    for seed in range(5):
+        for agent, loss in (("a", 1.0), ("b", 3.0)):
+            clean = -0.5 if (agent, seed) == ("a", 0) else 6.0
+            cells[agent, seed, "g", "clean", None] = [clean + 0.01 * seed]
+            cells[agent, seed, "g", "hue-rotate", 3] = [clean - loss]
+    summary = summarise(result(cells))
+    one = row(summary.comparisons, scope="all perturbations")
+    assert one["measure"] == "robustness_gap"
+    assert one["effect"] == pytest.approx(0.2)  # a loses 0.1, b loses 0.3
+    assert summary.sentences[0].startswith("a loses less score under all perturbations than b: +0.20")
+    measured = row(summary.measures, agent="a", perturbation="hue-rotate")
+    assert np.isnan(measured["retention"])
+    assert "retention undefined for some train seed" in measured["note"]
+
+
+def test_one_checkpoint_in_two_runs_is_paired():
+    rng = np.random.default_rng(0)
+    cells, entries = {}, []
+    for seed in range(6):
+        level = 1.0 + seed
+        for agent, cost in (("old", 0.0), ("new", 0.3)):
+            cells[agent, seed, "g", "clean", None] = [9.0]
+            cells[agent, seed, "g", "hue-rotate", 3] = [level - cost + 0.01 * rng.normal()]
+            entries.append({"name": agent, "game": "g", "train_seed": seed, "checkpoint_hash": f"h{seed}"})
+    paired = row(summarise(result(cells, agents=entries)).comparisons, scope="all perturbations")
+    assert paired["paired"]
+    assert paired["p"] == pytest.approx(2 / 64)
+    others = [{**entry, "checkpoint_hash": entry["name"] + entry["checkpoint_hash"]} for entry in entries]
+    apart = row(summarise(result(cells, agents=others)).comparisons, scope="all perturbations")
+    assert not apart["paired"]
+    assert apart["p"] > 0.3  # seeds of 1 to 6 points hide 0.3
+
+
+def test_without_reference_scores_nothing_is_compared():
+    summary = summarise(run({"a": 6.0, "b": 4.0}, reference_scores={"g": {"random": None, "human": None}}))
+    assert summary.comparisons.empty
+    assert summary.clean_comparisons.empty
+    assert summary.ranks.empty
+    assert summary.sentences == ()
+    assert summary.measures["note"].str.contains("no normalised scores").all()
+
+
+def test_measures_over_severities_worked_out():
+    cells = {}
+    for agent, first, second in (("wsa", 6.0, 2.0), ("e2e", 4.0, 0.0)):
+        for seed in range(5):
+            cells[agent, seed, "g", "clean", None] = [8.0]
+            cells[agent, seed, "g", "hue-rotate", 1] = [first]
+            cells[agent, seed, "g", "hue-rotate", 3] = [second]
+            cells[agent, seed, "g", "invert", None] = [first]
+    summary = summarise(result(cells))
+    hue = row(summary.measures, agent="wsa", perturbation="hue-rotate")
+    assert (hue["mean_score"], hue["worst_score"], hue["retention"]) == pytest.approx((0.4, 0.2, 0.5))
+    assert hue["robustness_gap"] == pytest.approx(0.4)
+    # From 0.8 over 0.6 at 1 to 0.2 at 3: (0.7 + 2 x 0.4) / 3.
+    assert hue["severity_area"] == pytest.approx(0.5)
+    # Errors 0.4 + 0.8 against 0.6 + 1; lost 0.2 + 0.6 against 0.4 + 0.8.
+    assert (hue["corruption_error"], hue["relative_corruption_error"]) == pytest.approx((1.2 / 1.6, 0.8 / 1.2))
+    invert = row(summary.measures, agent="wsa", perturbation="invert")
+    assert np.isnan(invert["severity_area"])
+    whole = row(summary.measures, agent="wsa", perturbation="all perturbations")
+    # Perturbations count the same: (0.4 + 0.6) / 2; the worst of all cells; the only area; mCE (0.75 + 0.4 / 0.6) / 2.
+    assert (whole["mean_score"], whole["worst_score"], whole["severity_area"]) == pytest.approx((0.5, 0.2, 0.5))
+    assert whole["corruption_error"] == pytest.approx((0.75 + 0.4 / 0.6) / 2)
+    baseline = row(summary.measures, agent="e2e", perturbation="all perturbations")
+    assert (baseline["corruption_error"], baseline["baseline"]) == (1.0, "e2e")
+
+
+def test_a_baseline_without_error_leaves_the_error_undefined():
+    cells = {}
+    for agent, level in (("wsa", 6.0), ("e2e", 12.0)):
+        for seed in range(5):
+            cells[agent, seed, "g", "clean", None] = [12.0]
+            cells[agent, seed, "g", "hue-rotate", 1] = [level]
+    measured = row(summarise(result(cells)).measures, agent="wsa", perturbation="hue-rotate")
+    assert np.isnan([measured["corruption_error"], measured["relative_corruption_error"]]).all()
+    assert "e2e makes no error" in measured["note"]
+    assert "e2e loses no score" in measured["note"]
+
+
+def test_published_scores_stand_beside_with_their_source():
+    published = summarise(run({"a": 6.0}, games=("breakout",))).published
+    wsa = row(published, agent="WSA larger heads")
+    assert (wsa["mean"], wsa["sd"], wsa["normalised_score"]) == pytest.approx((387.2, 0.4, 38.72))  # random 0, human 10
+    assert published["source"].str.len().min() > 10
+    assert summarise(run({"a": 6.0})).published.empty
+
+
+def test_ranks_change_against_clean():
+    cells = {}
+    for agent, clean, shifted in (("a", 9.0, 2.0), ("b", 7.0, 5.0), ("c", 5.0, 5.0)):
+        for seed in range(5):
+            cells[agent, seed, "g", "clean", None] = [clean]
+            cells[agent, seed, "g", "hue-rotate", 3] = [shifted]
+    ranks = summarise(result(cells)).ranks
+    shifted = ranks[ranks["perturbation"] == "hue-rotate"].set_index("agent")
+    assert shifted["rank"].to_dict() == {"a": 3.0, "b": 1.5, "c": 1.5}
+    assert shifted["change"].to_dict() == {"a": 2.0, "b": -0.5, "c": -1.5}
+    assert row(ranks, agent="a", perturbation="clean")["rank"] == 1.0
+    assert ((ranks["low"] >= 1) & (ranks["high"] <= 3)).all()

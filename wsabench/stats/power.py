@@ -1,0 +1,148 @@
+"""How many train seeds and episodes a planned comparison needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats as scipy_stats
+
+from wsabench.errors import ShapeError, SpecError
+from wsabench.stats.comparisons import seeds_to_decide
+from wsabench.types import FloatArray
+
+MAX_SEEDS = 1_000
+_CERTAIN = 8.0
+"""So many standard errors beyond the critical value, the power is 1 to all digits."""
+
+
+class Variation(NamedTuple):
+    """What makes the value of a train seed vary; both in the unit of the effect."""
+
+    seed_sd: float
+    """Standard deviation between train seeds, apart from the noise of their episodes."""
+    episode_sd: float
+    """Standard deviation between episodes of one train seed."""
+
+
+class Design(NamedTuple):
+    """What a planned comparison should be able to find."""
+
+    effect: float
+    """Difference of means that should be found, for example 0.1 of retention."""
+    paired: bool = False
+    """Whether every train seed is compared with itself (clean against perturbed)."""
+    num_tests: int = 1
+    """Size of the declared family, over which alpha is divided (Holm's first step)."""
+    alpha: float = 0.05
+    """Share of false claims, two-sided."""
+    power: float = 0.8
+    """Probability with which the effect should be found."""
+
+
+class Plan(NamedTuple):
+    """One way to reach the power that is asked for."""
+
+    num_episodes: int
+    """Episodes a cell of each train seed."""
+    num_seeds: int
+    """Train seeds, of each agent unless paired."""
+    power: float
+    """What they reach."""
+
+
+def power_of(design: Design, variation: Variation, num_seeds: int, num_episodes: int) -> float:
+    """Return the probability with which a design finds its effect, by the t test that a permutation test matches.
+
+    Args:
+        design: The comparison.
+        variation: Noise between train seeds and between episodes.
+        num_seeds: Train seeds, of each agent unless paired; at least 2.
+        num_episodes: Episodes a cell of each train seed.
+
+    Returns:
+        0 to 1; 0 where so few seeds cannot get the adjusted p to alpha, whatever the scores.
+
+    References:
+        Cohen 1988, "Statistical power analysis for the behavioral sciences", chapter 2: noncentral t.
+    """
+    if num_seeds < seeds_to_decide(design.num_tests, design.alpha, paired=design.paired):
+        return 0.0
+    variance = variation.seed_sd**2 + variation.episode_sd**2 / num_episodes
+    if variance == 0:
+        return 1.0
+    samples = 1 if design.paired else 2
+    freedom = samples * (num_seeds - 1)
+    shift = abs(design.effect) / np.sqrt(samples * variance / num_seeds)
+    critical = scipy_stats.t.ppf(1.0 - design.alpha / design.num_tests / 2.0, freedom)
+    # The other tail would be a find in the wrong direction. For large shifts scipy's function gives NaN or worse.
+    if shift - critical > _CERTAIN:
+        return 1.0
+    return float(scipy_stats.nct.sf(critical, freedom, shift))
+
+
+def plans(design: Design, variation: Variation, episodes: Sequence[int]) -> list[Plan | None]:
+    """Return, for each number of episodes, the fewest train seeds that reach the power; None above 1,000 seeds.
+
+    Args:
+        design: The comparison.
+        variation: Noise between train seeds and between episodes.
+        episodes: Numbers of episodes a cell to plan for.
+
+    Raises:
+        SpecError: An option is out of range.
+    """
+    _check(design, variation)
+    found: list[Plan | None] = []
+    for num_episodes in episodes:
+        low, high = seeds_to_decide(design.num_tests, design.alpha, paired=design.paired), MAX_SEEDS
+        if power_of(design, variation, high, num_episodes) < design.power:
+            found.append(None)
+            continue
+        while low < high:
+            middle = (low + high) // 2
+            enough = power_of(design, variation, middle, num_episodes) >= design.power
+            low, high = (low, middle) if enough else (middle + 1, high)
+        found.append(Plan(num_episodes, low, power_of(design, variation, low, num_episodes)))
+    return found
+
+
+def variation_of(blocks: Sequence[FloatArray]) -> Variation:
+    """Estimate the noise between train seeds and between episodes from cells that were played.
+
+    Args:
+        blocks: One array a cell, shape (num_seeds, num_episodes), float64, at least 2 of each.
+
+    Returns:
+        Root mean square over cells. The variance between seeds is that of their means without the episodes' share, 0 at
+        least.
+
+    Raises:
+        ShapeError: A cell has fewer than two train seeds or episodes.
+
+    References:
+        The method of moments for one random effect: Searle, Casella & McCulloch 1992, "Variance components", chapter 3.
+    """
+    if not blocks or any(min(block.shape) < 2 for block in blocks):
+        raise ShapeError("Too little to estimate from. Allowed: cells with at least two train seeds and two episodes.")
+    within = np.array([block.var(axis=1, ddof=1).mean() for block in blocks])
+    means = np.array([block.mean(axis=1).var(ddof=1) for block in blocks])
+    share = np.array([block.shape[1] for block in blocks])
+    between = float(np.mean(means - within / share))
+    return Variation(float(np.sqrt(max(0.0, between))), float(np.sqrt(within.mean())))
+
+
+def _check(design: Design, variation: Variation) -> None:
+    if not (np.isfinite(design.effect) and design.effect != 0):
+        raise SpecError(f"The effect is {design.effect:g}. Allowed: numbers other than 0, for example 0.1.")
+    if not (np.isfinite(variation).all() and min(variation) >= 0):
+        raise SpecError(
+            f"Standard deviations are {variation.seed_sd:g} between train seeds, {variation.episode_sd:g} between "
+            "episodes. Allowed: numbers from 0."
+        )
+    if not (0 < design.alpha < 1 and design.alpha < design.power < 1 and design.num_tests >= 1):
+        raise SpecError(
+            f"alpha is {design.alpha:g}, the power {design.power:g}, the number of tests {design.num_tests}. "
+            "Allowed: 0 < alpha < power < 1 and at least one test, for example 0.05, 0.8 and 1."
+        )

@@ -1,0 +1,147 @@
+"""Robustness over the severities of a perturbation, against a baseline, and ranks of agents."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+from wsabench.errors import ShapeError
+from wsabench.types import FloatArray
+
+
+def mean_over_severities(scores: npt.ArrayLike) -> FloatArray:
+    """Return the mean over severities, each counting the same.
+
+    Args:
+        scores: Shape (..., num_severities), float64.
+
+    Returns:
+        Shape (...), float64.
+
+    References:
+        Hendrycks & Dietterich 2019, "Benchmarking neural network robustness to common corruptions and perturbations",
+        section 4.1, who average over five severities.
+    """
+    return _checked(scores).mean(axis=-1)
+
+
+def worst_case(scores: npt.ArrayLike) -> FloatArray:
+    """Return the lowest score over severities, or over all cells given.
+
+    Args:
+        scores: Shape (..., num_severities), float64: means over episodes and train seeds. The minimum of noisy numbers
+            is too low on average, the more so the more there are.
+
+    Returns:
+        Shape (...), float64; NaN where a score is NaN.
+    """
+    return _checked(scores).min(axis=-1)
+
+
+def severity_area(clean: npt.ArrayLike, scores: npt.ArrayLike, severities: npt.ArrayLike) -> FloatArray:
+    """Return the area under the severity curve, from clean (severity 0) to the last severity, over its width.
+
+    Args:
+        clean: Shape (...), float64, the score without perturbation.
+        scores: Shape (..., num_severities), float64.
+        severities: Shape (num_severities,), rising, from 1 on.
+
+    Returns:
+        Shape (...), float64, in the unit of the scores: the clean score where nothing is lost. By the trapezoidal rule;
+        severities that were not played are bridged by a straight line.
+
+    Raises:
+        ShapeError: The numbers of scores and severities differ, or severities do not rise.
+    """
+    values, levels = _checked(scores), np.asarray(severities, dtype=np.float64)
+    if levels.shape != values.shape[-1:] or np.any(np.diff(levels, prepend=0.0) <= 0):
+        raise ShapeError(
+            f"Severities are {levels.tolist()} for scores of shape {values.shape}. Allowed: one rising severity above "
+            "0 for each score on the last axis."
+        )
+    start = np.broadcast_to(np.asarray(clean, dtype=np.float64)[..., None], (*values.shape[:-1], 1))
+    curve = np.concatenate([start, values], axis=-1)
+    return np.trapezoid(curve, np.concatenate([[0.0], levels]), axis=-1) / levels[-1]
+
+
+def corruption_error(scores: npt.ArrayLike, baseline: npt.ArrayLike) -> FloatArray:
+    """Return the error over severities relative to a baseline's; the mean over perturbations is the mCE.
+
+    The error of a score is its shortfall from the reference, max(0, 1 - score), which stands for the classification
+    error of ImageNet-C.
+
+    Args:
+        scores: Normalised scores, shape (..., num_severities), float64.
+        baseline: The baseline's, same shape.
+
+    Returns:
+        Shape (...), float64: sum of errors / sum of the baseline's errors. Below 1: better than the baseline. NaN where
+        the baseline has no error.
+
+    Raises:
+        ShapeError: The shapes do not match.
+
+    References:
+        Hendrycks & Dietterich 2019, section 4.1: CE, and mCE as its mean over corruptions (there in per cent).
+    """
+    ours, theirs = _pair(scores, baseline)
+    return _ratio(np.maximum(0.0, 1.0 - ours).sum(axis=-1), np.maximum(0.0, 1.0 - theirs).sum(axis=-1))
+
+
+def relative_corruption_error(
+    clean: npt.ArrayLike, scores: npt.ArrayLike, clean_baseline: npt.ArrayLike, baseline: npt.ArrayLike
+) -> FloatArray:
+    """Return the score lost over severities relative to what a baseline loses.
+
+    Args:
+        clean: Normalised clean score, shape (...), float64.
+        scores: Shape (..., num_severities).
+        clean_baseline: The baseline's clean score, shape of `clean`.
+        baseline: The baseline's scores, shape of `scores`.
+
+    Returns:
+        Shape (...), float64: sum of robustness gaps / sum of the baseline's. Below 1: loses less. NaN where the
+        baseline loses nothing.
+
+    Raises:
+        ShapeError: The shapes do not match.
+
+    References:
+        Hendrycks & Dietterich 2019, section 4.1, relative CE.
+    """
+    ours, theirs = _pair(scores, baseline)
+    gaps = (np.asarray(clean)[..., None] - ours).sum(axis=-1)
+    return _ratio(gaps, (np.asarray(clean_baseline)[..., None] - theirs).sum(axis=-1))
+
+
+def ranks(scores: npt.ArrayLike) -> FloatArray:
+    """Return the rank of each agent, 1 the best; equal scores share the mean of their ranks.
+
+    Args:
+        scores: Shape (..., num_agents), float64.
+
+    Returns:
+        Same shape, float64; NaN everywhere on an axis that holds a NaN.
+    """
+    return rankdata(-np.asarray(scores, dtype=np.float64), axis=-1)
+
+
+def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Return the quotient; NaN where the denominator is not above 0, which is said and not divided by."""
+    undefined = np.full(np.shape(numerator), np.nan)
+    return np.divide(numerator, denominator, out=undefined, where=np.asarray(denominator) > 0)
+
+
+def _pair(scores: npt.ArrayLike, baseline: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    ours, theirs = _checked(scores), _checked(baseline)
+    if ours.shape != theirs.shape:
+        raise ShapeError(f"The scores have shape {ours.shape}, the baseline's {theirs.shape}. They must be equal.")
+    return ours, theirs
+
+
+def _checked(scores: npt.ArrayLike) -> FloatArray:
+    values = np.asarray(scores, dtype=np.float64)
+    if values.ndim < 1 or values.shape[-1] == 0:
+        raise ShapeError(f"Scores have shape {values.shape}. Allowed: (..., num_severities), at least one severity.")
+    return values

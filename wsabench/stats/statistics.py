@@ -1,0 +1,104 @@
+"""Statistics of blocks: what an interval is made for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from wsabench.errors import ShapeError
+from wsabench.stats.intervals import Statistic
+from wsabench.stats.resampling import Blocks
+from wsabench.types import FloatArray
+
+
+def over_matrix(aggregate: Callable[..., FloatArray]) -> Statistic:
+    """Turn an aggregate of score matrices into a statistic of blocks, by joining the cells of all games.
+
+    Args:
+        aggregate: A function of matrices (..., num_runs, num_tasks), for example `iqm`; one argument a sample.
+
+    Returns:
+        The statistic. It raises ShapeError where games have different numbers of train seeds: a matrix has none.
+    """
+
+    def statistic(*samples: Blocks) -> FloatArray:
+        return aggregate(*(_joined(blocks) for blocks in samples))
+
+    return statistic
+
+
+def cell_means(blocks: Blocks) -> FloatArray:
+    """Statistic: the mean over train seeds of every cell, the games one after another.
+
+    Args:
+        blocks: One array a game, shape (repetitions, num_seeds, num_cells).
+
+    Returns:
+        Shape (repetitions, number of cells of all games), float64.
+    """
+    return np.concatenate([block.mean(axis=-2) for block in blocks], axis=-1)
+
+
+def per_task(scores: npt.ArrayLike) -> list[FloatArray]:
+    """Split a score matrix into one block a task: rliable's resampling, every task on its own.
+
+    Right where each task has networks of its own (one cell a game). Where one network plays several tasks, its good and
+    bad luck shows in all of them, and intervals made this way are far too narrow.
+
+    Args:
+        scores: Shape (num_runs, num_tasks), float64.
+
+    Returns:
+        `num_tasks` blocks of shape (num_runs, 1), for `seed_interval`; with `method="percentile"` its bounds are
+        rliable's within Monte-Carlo error.
+
+    Raises:
+        ShapeError: There are not two axes.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if values.ndim != 2:
+        raise ShapeError(f"Scores have shape {values.shape}. Allowed: (num_runs, num_tasks).")
+    return list(values.T[:, :, None])
+
+
+def sample_efficiency(aggregate: Callable[..., FloatArray]) -> Statistic:
+    """Turn an aggregate of score matrices into a curve over training time.
+
+    Args:
+        aggregate: A function of matrices (..., num_runs, num_tasks), for example `iqm`.
+
+    Returns:
+        The statistic of blocks whose columns are points in time, one block a game, (repetitions, num_seeds,
+        num_points): a train seed is drawn with its whole curve. It returns (repetitions, num_points), the aggregate
+        over train seeds and games at each point.
+
+    References:
+        Agarwal et al. 2021, section 4.3, "sample efficiency curves".
+    """
+
+    def statistic(*samples: Blocks) -> FloatArray:
+        matrices = [np.stack([np.moveaxis(block, -1, -2) for block in _alike(blocks)], axis=-1) for blocks in samples]
+        return aggregate(*matrices)
+
+    return statistic
+
+
+def _alike(blocks: Blocks) -> Blocks:
+    shapes = {block.shape[-2:] for block in blocks}
+    if len(shapes) != 1:
+        raise ShapeError(
+            f"The games' curves have shapes {sorted(shapes)}. Allowed: the same train seeds and points in time in each."
+        )
+    return blocks
+
+
+def _joined(blocks: Blocks) -> FloatArray:
+    counts = {block.shape[-2] for block in blocks}
+    if len(counts) != 1:
+        raise ShapeError(
+            f"The games have different numbers of train seeds: {sorted(counts)}. "
+            "An aggregate over games needs the same number in each; leave seeds out or train the missing ones."
+        )
+    return np.concatenate(list(blocks), axis=-1)
