@@ -12,6 +12,7 @@ from torch import nn
 from wsabench.encoders.encoder import Encoder, Pretext, PretextBatch, Reads, conv, pixel_weights
 
 MAP = 21
+NUM_FEATURES = 8
 NUM_KEYPOINTS = 4
 GAUSSIAN_STD = 0.1
 """Of a keypoint's heat map, in coordinates from -1 to 1 across the frame."""
@@ -27,19 +28,22 @@ def _trunk() -> nn.Sequential:
 
 
 class FeatureEncoder(Encoder):
-    """Feature maps 32 x 21 x 21 of the newest frame (the paper's: 128 x 21 x 21, six convolutions)."""
+    """Feature maps 8 x 21 x 21 of the newest frame, six convolutions (the paper's: 128 x 21 x 21, six as well).
+
+    Eight maps are few enough for pre-training to matter: 32 random ones keep all that a linear probe can use.
+    """
 
     name = "oke"
     reads: Reads = "newest"
-    shape = (32, MAP, MAP)
+    shape = (NUM_FEATURES, MAP, MAP)
 
     def __init__(self) -> None:
         """Build the layers."""
         super().__init__()
-        self.trunk = _trunk()
+        self.trunk = nn.Sequential(*_trunk(), conv(32, 32, 3, norm=True), conv(32, NUM_FEATURES, 3, norm=True))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return feature maps, shape (N, 32, 21, 21), not negative."""
+        """Return feature maps, shape (N, 8, 21, 21), not negative."""
         return self.trunk(pixels)
 
 
@@ -121,6 +125,9 @@ class TransporterPretext(Pretext):
 
     No gradient flows through the source frame. The error's pixels are weighted by how far they are from the mean frame
     (`strength` 0: the paper's plain mean squared error), so that small moving things are worth a keypoint.
+
+    Besides, one linear layer reconstructs the target frame from its own features (`own_weight` 0, as in the paper: no).
+    Transport alone lets features learn only what keypoints move; bricks, lives and score come from the source frame.
     """
 
     name = "transporter"
@@ -128,30 +135,33 @@ class TransporterPretext(Pretext):
     batch_size = 32
     offsets = (1, 20)
 
-    def __init__(self, strength: float = 100.0) -> None:
-        """Build both encoders and the refining decoder."""
+    def __init__(self, strength: float = 100.0, own_weight: float = 1.0) -> None:
+        """Build both encoders, the refining decoder and the linear one of the features."""
         super().__init__()
-        self.strength = strength
+        self.strength, self.own_weight = strength, own_weight
         self.features = FeatureEncoder()
         self.keynet = KeypointEncoder()
         self.decoder = nn.Sequential(
-            conv(32, 32, 3, norm=True),
+            conv(NUM_FEATURES, 32, 3, norm=True),
             nn.Upsample(scale_factor=2, mode="bilinear"),
             conv(32, 16, 3, norm=True),
             nn.Upsample(scale_factor=2, mode="bilinear"),
             nn.Conv2d(16, 1, 3, padding=1),
         )
+        self.own = nn.Sequential(nn.Conv2d(NUM_FEATURES, 16, 5, padding=2), nn.PixelShuffle(4))
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Return the feature encoder and the keypoint encoder."""
         return (self.features, self.keynet)
 
     def loss(self, batch: PretextBatch, step: int) -> dict[str, torch.Tensor]:
-        """Return the weighted mean squared error `loss` and the plain one `mse` of the target frame."""
+        """Return `loss` = weighted mean squared error + weight x `own`, and the plain error `mse` of the target frame."""
         source, target = batch.first[:, -1:], batch.second[:, -1:]
         with torch.no_grad():
             source_features, source_maps = self.features(source), self.keynet(source)
-        moved = transport(source_features, self.features(target), source_maps, self.keynet(target))
+        features = self.features(target)
+        moved = transport(source_features, features, source_maps, self.keynet(target))
         error = (self.decoder(moved).float() - target).square()
         weights = pixel_weights(target, batch.background, self.strength)
-        return {"loss": (weights * error).mean(), "mse": error.mean()}
+        own = (weights * (self.own(features).float() - target).square()).mean()
+        return {"loss": (weights * error).mean() + self.own_weight * own, "own": own, "mse": error.mean()}
