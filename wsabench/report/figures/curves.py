@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from wsabench.evaluation.summary_tables import rows_where
 from wsabench.report.style import GREY, looks
+from wsabench.report.tooltips import add_tooltip
 
 _LABELS = {"normalised_score": "normalised score", "retention": "retention", "robustness_gap": "robustness gap"}
 
@@ -27,7 +28,11 @@ def draw_severity_curve(table: pd.DataFrame, ax: Axes, measure: str = "normalise
         at = curve["severity"].to_numpy(dtype=np.float64) + 0.06 * (i - (len(agents) - 1) / 2)
         value, low, high = (curve[f"{measure}{end}"].to_numpy(dtype=np.float64) for end in ("", "_low", "_high"))
         ax.vlines(at, low, high, color=look.color, linewidth=1.0)
-        ax.plot(at, value, color=look.color, marker=look.marker, linestyle=look.dashes, label=agent)
+        ax.plot(at, value, color=look.color, linestyle=look.dashes)
+        for x, y, severity in zip(at, value, curve["severity"], strict=True):
+            (dot,) = ax.plot(x, y, color=look.color, marker=look.marker, linestyle="")
+            add_tooltip(dot, f"{agent}, {f'severity {severity}' if severity else 'clean'}: {y:.2f}")
+        ax.plot([], [], color=look.color, marker=look.marker, linestyle=look.dashes, label=agent)
     ax.set_xticks(places, ["clean" if place == 0 else str(place) for place in places])
     ax.set_xlabel("severity")
     ax.set_ylabel(_LABELS[measure])

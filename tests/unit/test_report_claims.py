@@ -1,0 +1,150 @@
+"""Bold only where a claim holds: in tables of every format."""
+
+import pandas as pd
+import pytest
+from result_fixture import write_result_set
+
+from wsabench.evaluation import load_result
+from wsabench.evaluation.summary import summarise
+from wsabench.report import comparisons as claims
+from wsabench.report.latex import escape, latex
+from wsabench.report.page import content_of, html_page, markdown_text
+from wsabench.report.tables import Table, markdown
+
+CELLS = (("clean", None), ("hue-rotate", 3), ("invert", None))
+
+
+class Compared:
+    """A summary with comparisons, whatever the summary's own version."""
+
+    def __init__(self, summary, rows, sentences=()):
+        self._summary = summary
+        self.comparisons = pd.DataFrame(rows)
+        self.sentences = sentences
+
+    def __getattr__(self, name):
+        return getattr(self._summary, name)
+
+
+def comparison(perturbation, effect, decided, pair=("wsa", "e2e"), measure="retention"):
+    """Return one row of the table of comparisons."""
+    return {
+        **{"agent_x": pair[0], "agent_y": pair[1], "perturbation": perturbation, "measure": measure},
+        **{"effect": effect, "low": effect - 0.1, "high": effect + 0.1, "p": 0.01, "adjusted_p": 0.0004},
+        **{"smallest_p": 0.0002, "num_seeds_x": 5, "num_seeds_y": 6, "decided": decided, "sentence": "s"},
+    }
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    result = load_result(write_result_set(tmp_path_factory.mktemp("claims") / "run", cells=CELLS))
+    return summarise(result), result.manifest
+
+
+def test_the_winner_of_a_decided_comparison_is_best(loaded):
+    rows = [comparison("hue-rotate@3", 0.2, True), comparison("invert", -0.2, True)]
+    assert claims.claimed_best(Compared(loaded[0], rows), "retention") == {("hue-rotate@3", "wsa"), ("invert", "e2e")}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        comparison("hue-rotate@3", 0.2, False),
+        comparison("hue-rotate@3", 0.0, True),
+        comparison("hue-rotate@3", float("nan"), True),
+        comparison("hue-rotate@3", 0.2, True, measure="normalised_score"),
+    ],
+    ids=["undecided", "no effect", "undefined", "another measure"],
+)
+def test_nothing_else_is(loaded, row):
+    assert claims.claimed_best(Compared(loaded[0], [row]), "retention") == set()
+
+
+def test_of_the_gap_less_is_better(loaded):
+    rows = [comparison("invert", -0.2, True, measure="robustness_gap")]
+    assert claims.claimed_best(Compared(loaded[0], rows), "robustness_gap") == {("invert", "wsa")}
+
+
+def test_the_best_of_three_beats_both_others(loaded):
+    three = Compared(loaded[0], [comparison("invert", 0.2, True), comparison("invert", 0.1, False, ("wsa", "own"))])
+    three.agents = ("wsa", "e2e", "own")
+    assert claims.claimed_best(three, "retention") == set()
+    three.comparisons.loc[1, "decided"] = True
+    assert claims.claimed_best(three, "retention") == {("invert", "wsa")}
+
+
+def test_without_comparisons_nothing_is_bold(loaded):
+    content = content_of(*loaded)
+    assert (
+        not any(table.bold for table in content.tables if "Compar" not in table.title)
+        or claims.comparisons_of(loaded[0]).to_dict()
+    )
+
+
+def test_bold_stands_in_every_format(loaded):
+    summary = Compared(loaded[0], [comparison("hue-rotate@3", 0.2, True)], ("wsa keeps more: +0.20.",))
+    content = content_of(summary, loaded[1])
+    page, text = html_page(content, []), markdown_text(content, [])
+    table = next(table for table in content.results if table.title == "Retention by agent")
+    ((row, column),) = table.bold
+    cell = table.rows[row][column]
+    assert (table.rows[row][0], table.columns[column]) == ("hue-rotate@3", "wsa")
+    assert page.count(f"<b>{cell}</b>") == 2  # side by side, and in the table with everything
+    assert text.count(f"**{cell}**") == 2
+    value, bounds = cell.split(" ", 1)
+    assert rf"hue-rotate@3 & \textbf{{{value}}} {escape(bounds)} &" in latex(table)
+    assert page.count("<b>") == 2 + page.count("<figcaption><b>")
+    assert "wsa keeps more: +0.20." in page
+    assert "wsa keeps more: +0.20." in text
+
+
+def test_comparisons_are_told_with_their_p_values(loaded):
+    rows = [comparison("invert", -0.2, True), comparison("hue-rotate@3", 0.05, False)]
+    (table,) = claims.comparison_tables(Compared(loaded[0], rows))
+    assert table.rows[0][2:] == (
+        "\u22120.20 [\u22120.30, \u22120.10]",
+        "0.010",
+        "<0.001",
+        "<0.001",
+        "5 and 6",
+        "decided",
+    )
+    assert table.rows[1][-1] == "cannot be decided with 5 seeds"
+
+
+def test_any_table_of_numbers_can_be_shown():
+    frame = pd.DataFrame(
+        {"agent": ["a"], "value": [0.5], "value_low": [0.25], "value_high": [0.75], "num_cells": [3], "p": [0.0001]}
+    )
+    table = claims.frame_table("T", frame)
+    assert table.columns == ("agent", "value", "num cells", "p")
+    assert table.rows == (("a", "0.50 [0.25, 0.75]", "3", "<0.001"),)
+
+
+def test_latex_is_whole_and_escaped():
+    table = Table("A_b", "50%", ("x", "y"), (("a&b", "\u22121"), ("[c", "2")), 1, frozenset({(1, 1)}))
+    text = latex(table)
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 1
+    assert r"\caption{A\_b. 50\%}\label{tab:a_b}" in text
+    lines = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert lines == [r"x & y \\", r"a\&b & $-$1 \\", r"{}[c & \textbf{2} \\"]
+    assert text.count("{") == text.count("}")
+
+
+def test_long_tables_go_over_pages():
+    text = latex(Table("t", "", ("x",), tuple((str(i),) for i in range(41)), 1))
+    assert r"\begin{longtable}{l}" in text
+    assert r"\end{longtable}" in text
+
+
+def test_latex_knows_every_special_character():
+    assert escape("\\{}~^#$") == (r"\textbackslash{}\{\}\textasciitilde{}\textasciicircum{}\#\$")
+
+
+def test_a_repeated_name_is_left_blank():
+    table = Table("t", "", ("perturbation", "agent", "n"), (("invert", "a", "1"), ("invert", "b", "2")), 2)
+    assert r" & b & 2 \\" in latex(table).splitlines()
+
+
+def test_markdown_marks_claims():
+    assert "| x | **1** |" in markdown(Table("t", "", ("a", "b"), (("x", "1"),), 1, frozenset({(0, 1)})))
