@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -114,19 +115,20 @@ def job_columns(agent: str, seed: int, game: str, name: str, severity: int | Non
         "agent": [agent] * count,
         "train_seed": np.full(count, seed, dtype=np.int64),
         "game": [game] * count,
-        "family": [family_of(name)] * count,
+        "family": [family_of(name, severity)] * count,
         "perturbation": [name] * count,
         "severity": pd.array([pd.NA if severity is None else severity] * count, dtype="Int64"),
     }
 
 
-def family_of(name: str) -> str:
+@functools.cache
+def family_of(name: str, severity: int | None) -> str:
     """Return the family of a perturbation, which the tests' own cells need not look up."""
     if name == "clean" or name in dict(CELLS):
         return "clean" if name == "clean" else "color"
     from wsabench.perturb import parse_perturbation
 
-    return parse_perturbation(name).family
+    return parse_perturbation(label(name, severity)).family
 
 
 def full_suite_cells() -> tuple[tuple[str, int | None], ...]:

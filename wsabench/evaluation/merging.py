@@ -78,8 +78,9 @@ def _episodes_once(results: Sequence[RunResult], jobs: Sequence[Mapping[str, Any
     taken: dict[tuple[Any, ...], pd.DataFrame] = {}
     differing: list[str] = []
     for result in results:
-        for key, part in with_labels(result.episodes).groupby(_CELL, sort=False):
-            first = taken.setdefault(_hashable(key), part)
+        for group, part in with_labels(result.episodes).groupby(_CELL, sort=False):
+            key = _hashable(group)
+            first = taken.setdefault(key, part)
             if first is not part and not _same_outcomes(first, part):
                 differing.append(f"{key[0]} (train seed {key[1]}) on {key[2]}, {key[3]}")
     notes = []

@@ -30,7 +30,7 @@ from wsabench.report.figures.episode import examples_figure
 from wsabench.report.figures.intervals import Bounds
 from wsabench.report.named_figure import NamedFigure
 from wsabench.report.overview import overview_figures
-from wsabench.report.selection import MOST_LINES, Part, parts_of, strongest_labels
+from wsabench.report.selection import MOST_LINES, Part, parts_of, rows_in, strongest_labels
 from wsabench.report.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, new_figure, settle
 from wsabench.stats import MIN_TRAIN_SEEDS
 
@@ -88,7 +88,7 @@ def sample_frames(directories: Sequence[Path], summary: Summary) -> list[SampleF
     """
     cells = summary.cells.drop_duplicates(["game", "label"])
     if cells["label"].nunique() > MOST_LINES:
-        cells = cells[cells["label"].isin(strongest_labels(summary))]
+        cells = rows_in(cells, "label", strongest_labels(summary))
     many = cells["game"].nunique() > 1
     frames: list[SampleFrame] = []
     for game, label in zip(cells["game"], cells["label"], strict=True):

@@ -13,8 +13,8 @@ import pandas as pd
 
 from wsabench.evaluation.result import RunResult
 from wsabench.evaluation.summary import Summary
-from wsabench.evaluation.summary_scores import with_labels
-from wsabench.evaluation.summary_tables import rows_where
+from wsabench.evaluation.summary_scores import CLEAN, with_labels
+from wsabench.evaluation.summary_tables import groups_of, rows_except, rows_of, rows_where
 from wsabench.resources import atomic_path, make_dir, write_text
 from wsabench.types import FloatArray
 
@@ -48,14 +48,13 @@ def score_matrices(summary: Summary, measure: str = "normalised_score") -> Score
     """
     table = summary.seeds.assign(task=summary.seeds["game"] + "/" + summary.seeds["label"])
     if measure == "retention":
-        table = table[table["label"] != "clean"]
-    wide = {
-        agent: rows_where(table, agent=agent).pivot(index="train_seed", columns="task", values=measure)
-        for agent in summary.agents
-    }
-    for agent, matrix in wide.items():
-        played = rows_where(table, agent=agent).groupby("train_seed")["game"].nunique()
-        wide[agent] = matrix[matrix.index.isin(played.index[played == played.max()])]
+        table = rows_except(table, label=CLEAN)
+    wide: dict[str, pd.DataFrame] = {}
+    for agent in summary.agents:
+        played = rows_where(table, agent=agent)
+        games = {int(seed): part["game"].nunique() for (seed,), part in groups_of(played, "train_seed")}
+        matrix = played.pivot(index="train_seed", columns="task", values=measure)
+        wide[agent] = matrix.loc[[seed for seed, count in sorted(games.items()) if count == max(games.values())]]
     whole = [set(matrix.columns[matrix.notna().to_numpy().all(axis=0)]) for matrix in wide.values()]
     tasks = tuple(task for task in dict.fromkeys(table["task"]) if all(task in of_agent for of_agent in whole))
     return ScoreMatrices(
@@ -129,12 +128,14 @@ def tidy_episodes(result: RunResult, summary: Summary) -> pd.DataFrame:
         summary: Its numbers, for the reference scores.
     """
     table = with_labels(result.episodes)
-    references = summary.references.set_index("game")
-    random, human = (table["game"].map(references[name]).to_numpy(dtype=np.float64) for name in ("random", "human"))
+    known = {row["game"]: row for row in rows_of(summary.references)}
+    random, human = (
+        np.array([known[game][name] for game in table["game"]], dtype=np.float64) for name in ("random", "human")
+    )
     returns = table["return"].to_numpy(dtype=np.float64)
     table = table.assign(normalised_score=(returns - random) / (human - random))
     first = ["agent", "train_seed", "game", "family", "label"]
-    return table[[*first, *(name for name in table.columns if name not in first)]]
+    return table.reindex(columns=[*first, *(name for name in table.columns if name not in first)])
 
 
 def _npz(arrays: dict[str, FloatArray]) -> bytes:

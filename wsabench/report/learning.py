@@ -44,9 +44,9 @@ def learning_curves(manifest: Mapping[str, Any], baselines: Path | None = None) 
         table = _read(curve)
         if _RETURN in table and "steps" in table:
             names = {"agent": entry["name"], "game": entry["game"], "train_seed": entry["train_seed"]}
-            table = table[["steps", _RETURN]].rename(columns={_RETURN: "return_mean"}).dropna()
-            tables.append(table.assign(**names)[_COLUMNS])
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_COLUMNS)
+            curve_of = pd.DataFrame({"steps": table["steps"], "return_mean": table[_RETURN]}).dropna()
+            tables.append(curve_of.assign(**names).reindex(columns=_COLUMNS))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({name: [] for name in _COLUMNS})
 
 
 def _read(path: Path) -> pd.DataFrame:

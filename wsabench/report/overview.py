@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -52,11 +53,14 @@ def rank_table(summary: Summary) -> pd.DataFrame:
     Args:
         summary: The numbers. Only perturbations that every agent played have ranks.
     """
-    table = summary.perturbations[["agent", "label", "normalised_score"]].dropna()
-    counts = table.groupby("label")["agent"].transform("nunique")
-    table = table[counts == len(summary.agents)]
-    ranks = table.groupby("label")["normalised_score"].rank(ascending=False)
-    return table.assign(rank=ranks)[["agent", "label", "rank"]]
+    rows: list[dict[str, Any]] = []
+    for (label,), part in groups_of(summary.perturbations, "label"):
+        scores = part["normalised_score"].to_numpy(dtype=np.float64)
+        if len(scores) == len(summary.agents) and not np.isnan(scores).any():
+            ranks = (scores > scores[:, None]).sum(axis=1) + ((scores == scores[:, None]).sum(axis=1) + 1) / 2
+            pairs = zip(part["agent"], ranks, strict=True)
+            rows += [{"agent": agent, "label": label, "rank": float(rank)} for agent, rank in pairs]
+    return pd.DataFrame(rows)
 
 
 def _aggregate_figures(summary: Summary) -> list[NamedFigure]:
@@ -67,7 +71,7 @@ def _aggregate_figures(summary: Summary) -> list[NamedFigure]:
         if table["value"].isna().to_numpy().all() or len(set(table["agent"])) < 2:
             continue
         metrics = [name for name in METRIC_NAMES if name in set(table["metric"])]
-        height = interval_height(table["agent"].nunique()) + 0.1
+        height = interval_height(len(set(table["agent"]))) + 0.1
         figure = Figure(figsize=(TWO_COLUMNS_IN, height), layout=ConstrainedLayoutEngine(wspace=0.06))
         axes: Any = figure.subplots(1, len(metrics), sharey=True, squeeze=False)
         for ax, metric in zip(axes.flat, metrics, strict=True):
@@ -109,7 +113,7 @@ def _rank_figure(summary: Summary, part: Part) -> NamedFigure | None:
     table = part.rows(rank_table(summary))
     if rows_except(table, label=CLEAN).empty:
         return None
-    figure, ax = new_figure(ONE_COLUMN_IN, interval_height(table["label"].nunique()))
+    figure, ax = new_figure(ONE_COLUMN_IN, interval_height(len(set(table["label"]))))
     draw_ranks(table, ax)
     caption = (
         "Order of the agents by normalised score. A line that turns is a change of order; whether it is more than "

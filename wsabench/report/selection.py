@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Collection
+from typing import NamedTuple, cast
 
+import numpy as np
 import pandas as pd
 
 from wsabench.evaluation.summary import Summary
@@ -37,8 +39,20 @@ class Part(NamedTuple):
         """Return a table's rows about these perturbations, in the order of this part."""
         if table.empty:
             return table
-        kept = table[table["label"].isin(self.labels)]
-        return kept.sort_values("label", key=lambda column: column.map(self.labels.index), kind="stable")
+        kept = rows_in(table, "label", self.labels)
+        places = [self.labels.index(label) for label in kept["label"]]
+        return kept.iloc[np.argsort(places, kind="stable")]
+
+
+def rows_in(table: pd.DataFrame, column: str, values: Collection[str]) -> pd.DataFrame:
+    """Return the rows whose column has one of the values.
+
+    Args:
+        table: Any table with that column.
+        column: Its name.
+        values: Wanted values.
+    """
+    return cast("pd.DataFrame", table[[value in values for value in table[column]]])
 
 
 def parts_of(summary: Summary, most: int = MOST_LINES) -> list[Part]:

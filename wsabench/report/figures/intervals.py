@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -18,10 +19,12 @@ from wsabench.stats import MIN_TRAIN_SEEDS
 Bounds = Literal["seeds", "episodes"]
 
 _AXIS_LABELS = {
-    "normalised_score": "normalised score (0 random play, 1 human)",
-    "retention": "retention (share of the clean score)",
-    "robustness_gap": "robustness gap (clean minus perturbed)",
+    "normalised_score": "normalised score",
+    "retention": "retention",
+    "robustness_gap": "robustness gap",
 }
+_LABEL_WIDTH = 34
+"""Characters that stand under the narrowest axes."""
 _REFERENCE_LINES = {"normalised_score": (0.0, 1.0), "retention": (0.0, 1.0), "robustness_gap": (0.0,)}
 
 
@@ -77,7 +80,8 @@ def draw_improvement(table: pd.DataFrame, ax: Axes) -> None:
         draw_interval(ax, place, (row["value"], row["low"], row["high"]), look, row["label"], is_hollow=is_flagged)
     finish_lines(ax, [row["label"] for row in rows], (0.5,))
     ax.set_xlim(-0.04, 1.04)
-    ax.set_xlabel(f"probability that {rows[0]['agent_x']} beats {rows[0]['agent_y']}")
+    words = f"probability that {rows[0]['agent_x']} beats {rows[0]['agent_y']}"
+    ax.set_xlabel(textwrap.fill(words, _LABEL_WIDTH, break_long_words=False))
 
 
 def interval_height(num_lines: int, num_agents: int = 1) -> float:

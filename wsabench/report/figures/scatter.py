@@ -10,6 +10,8 @@ from wsabench.report.style import GREY, looks
 from wsabench.report.tooltips import add_tooltip
 
 CLEAN = "clean"
+_MANY = 300
+"""More marks than this are drawn small and pale."""
 
 
 def draw_clean_scatter(table: pd.DataFrame, ax: Axes) -> None:
@@ -36,6 +38,8 @@ def draw_clean_scatter(table: pd.DataFrame, ax: Axes) -> None:
                 marker=look.marker,
                 markerfacecolor="none",
                 markeredgewidth=0.9,
+                markersize=4.5 if len(table) <= _MANY else 3.0,
+                alpha=1.0 if len(table) <= _MANY else 0.6,
                 linestyle="",
             )
             about = f"{agent}, train seed {row['train_seed']}, {row['game']}, {row['label']}"
