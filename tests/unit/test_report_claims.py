@@ -42,17 +42,17 @@ def loaded(tmp_path_factory):
 
 
 def test_the_winner_of_a_decided_comparison_is_best(loaded):
-    rows = [comparison("hue-rotate@3", 0.2, True), comparison("invert", -0.2, True)]
-    assert claims.claimed_best(Compared(loaded[0], rows), "retention") == {("hue-rotate@3", "wsa"), ("invert", "e2e")}
+    rows = [comparison("hue-rotate", 0.2, True), comparison("invert", -0.2, True)]
+    assert claims.claimed_best(Compared(loaded[0], rows), "retention") == {("hue-rotate", "wsa"), ("invert", "e2e")}
 
 
 @pytest.mark.parametrize(
     "row",
     [
-        comparison("hue-rotate@3", 0.2, False),
-        comparison("hue-rotate@3", 0.0, True),
-        comparison("hue-rotate@3", float("nan"), True),
-        comparison("hue-rotate@3", 0.2, True, measure="normalised_score"),
+        comparison("hue-rotate", 0.2, False),
+        comparison("hue-rotate", 0.0, True),
+        comparison("hue-rotate", float("nan"), True),
+        comparison("hue-rotate", 0.2, True, measure="normalised_score"),
     ],
     ids=["undecided", "no effect", "undefined", "another measure"],
 )
@@ -60,9 +60,49 @@ def test_nothing_else_is(loaded, row):
     assert claims.claimed_best(Compared(loaded[0], [row]), "retention") == set()
 
 
-def test_of_the_gap_less_is_better(loaded):
-    rows = [comparison("invert", -0.2, True, measure="robustness_gap")]
+def test_an_effect_above_0_speaks_for_the_first_agent_whatever_the_measure(loaded):
+    rows = [comparison("invert", 0.2, True, measure="robustness_gap")]
     assert claims.claimed_best(Compared(loaded[0], rows), "robustness_gap") == {("invert", "wsa")}
+
+
+def test_a_claim_about_several_severities_is_no_claim_about_one(loaded):
+    rows = [comparison("hue-rotate", 0.2, True)]
+    compared = Compared(loaded[0], rows)
+    assert claims.claimed_labels(compared, "retention") == {("hue-rotate@3", "wsa")}
+    again = loaded[0].perturbations.replace({"label": {"hue-rotate@3": "hue-rotate@5"}})
+    compared.perturbations = pd.concat([loaded[0].perturbations, again], ignore_index=True)
+    assert claims.claimed_labels(compared, "retention") == set()
+
+
+def test_measures_and_ranks_have_their_tables(loaded):
+    measures = pd.DataFrame(
+        {
+            "agent": ["wsa", "e2e"],
+            "perturbation": "all perturbations",
+            "num_severities": 1,
+            "num_seeds": 5,
+            "retention": [0.5, 0.25],
+            "retention_low": [0.4, 0.2],
+            "retention_high": [0.6, 0.3],
+            "mean_score": [1.0, 2.0],
+            "mean_score_low": 0.5,
+            "mean_score_high": 2.5,
+            "baseline": "e2e",
+            "note": "",
+        }
+    )
+    ranks = pd.DataFrame(
+        {"agent": ["wsa"], "perturbation": "invert", "rank": 1.5, "low": 1, "high": 2, "clean_rank": 1.0, "change": 0.5}
+    )
+    compared = Compared(loaded[0], [comparison("all perturbations", 0.25, True)])
+    compared.measures, compared.ranks = measures, ranks
+    over, ranked = claims.measure_tables(compared)
+    assert over.rows[0] == ("all perturbations", "wsa", "1", "1.00 [0.50, 2.50]", "0.50 [0.40, 0.60]")
+    assert over.bold == {(0, 4)}
+    assert ranked.rows == (("invert", "wsa", "1.5 [1, 2]", "1", "+0.5"),)
+    retention = claims.side_by_side_tables(compared)[1]
+    assert retention.rows[-1] == ("all perturbations", "0.50 [0.40, 0.60]", "0.25 [0.20, 0.30]")
+    assert retention.bold == {(len(retention.rows) - 1, 1)}
 
 
 def test_the_best_of_three_beats_both_others(loaded):
@@ -82,7 +122,7 @@ def test_without_comparisons_nothing_is_bold(loaded):
 
 
 def test_bold_stands_in_every_format(loaded):
-    summary = Compared(loaded[0], [comparison("hue-rotate@3", 0.2, True)], ("wsa keeps more: +0.20.",))
+    summary = Compared(loaded[0], [comparison("hue-rotate", 0.2, True)], ("wsa keeps more: +0.20.",))
     content = content_of(summary, loaded[1])
     page, text = html_page(content, []), markdown_text(content, [])
     table = next(table for table in content.results if table.title == "Retention by agent")
@@ -99,7 +139,7 @@ def test_bold_stands_in_every_format(loaded):
 
 
 def test_comparisons_are_told_with_their_p_values(loaded):
-    rows = [comparison("invert", -0.2, True), comparison("hue-rotate@3", 0.05, False)]
+    rows = [comparison("invert", -0.2, True), comparison("hue-rotate", 0.05, False)]
     (table,) = claims.comparison_tables(Compared(loaded[0], rows))
     assert table.rows[0][2:] == (
         "\u22120.20 [\u22120.30, \u22120.10]",

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from wsabench.evaluation.summary import Summary
-from wsabench.evaluation.summary_tables import groups_of, rows_of
+from wsabench.evaluation.summary_comparisons import ALL_PERTURBATIONS
+from wsabench.evaluation.summary_scores import CLEAN
+from wsabench.evaluation.summary_tables import groups_of, rows_except, rows_of, rows_where
 from wsabench.report.tables import DASH, Table, estimate, number
 
 BOLD_MEANS = "Bold: better than every other agent by a decided comparison; nothing bold, nothing decided."
 
+_WHOLE_COLUMNS = {"normalised_score": "mean_score", "retention": "retention", "robustness_gap": "robustness_gap"}
+"""How `Summary.measures` names the measures."""
+_MEASURE_NAMES = {
+    "mean_score": "mean score",
+    "worst_score": "worst score",
+    "severity_area": "area",
+    "retention": "retention",
+    "robustness_gap": "robustness gap",
+    "corruption_error": "corruption error",
+    "relative_corruption_error": "relative corruption error",
+}
+_LEFT_OUT = ("scope", "measure", "num_tests", "num_games")
 _TITLES = {"normalised_score": "Normalised score by agent", "retention": "Retention by agent"}
-_LOWER_IS_BETTER = ("robustness_gap",)
 _ENDS = ("_low", "_high")
 
 
@@ -30,22 +44,22 @@ def sentences_of(summary: Summary) -> tuple[str, ...]:
 
 
 def claimed_best(summary: Summary, measure: str) -> set[tuple[str, str]]:
-    """Return the (label, agent) pairs of which it may be said that the agent is the best under the perturbation.
+    """Return the (perturbation, agent) pairs of which it may be said that the agent is the most robust.
 
     Args:
         summary: The numbers.
         measure: `normalised_score`, `retention` or `robustness_gap`.
 
     Returns:
-        Those where a decided comparison puts the agent before every other agent.
+        Those where a decided comparison puts the agent before every other agent. Comparisons are about a perturbation
+        as a whole (its name without severity, or `all perturbations`); an effect above 0 speaks for their first agent.
     """
     table = comparisons_of(summary)
     if table.empty or len(summary.agents) < 2:
         return set()
-    sign = -1.0 if measure in _LOWER_IS_BETTER else 1.0
     beaten: dict[tuple[str, str], set[str]] = {}
     for row in rows_of(table):
-        effect = sign * float(row["effect"])
+        effect = float(row["effect"])
         if row["measure"] != measure or not bool(row["decided"]) or not math.isfinite(effect) or effect == 0:
             continue
         winner, loser = (row["agent_x"], row["agent_y"]) if effect > 0 else (row["agent_y"], row["agent_x"])
@@ -53,23 +67,41 @@ def claimed_best(summary: Summary, measure: str) -> set[tuple[str, str]]:
     return {place for place, losers in beaten.items() if losers >= set(summary.agents) - {place[1]}}
 
 
+def claimed_labels(summary: Summary, measure: str) -> set[tuple[str, str]]:
+    """Return the claims as (label, agent) pairs: where one severity was played, the claim is about that cell.
+
+    Args:
+        summary: The numbers.
+        measure: As in `claimed_best`.
+    """
+    best = claimed_best(summary, measure)
+    cells = rows_of(summary.perturbations.drop_duplicates("label"))
+    names = [row["perturbation"] for row in cells]
+    alone = {row["perturbation"]: row["label"] for row in cells if names.count(row["perturbation"]) == 1}
+    return {(alone[name], agent) for name, agent in best if name in alone}
+
+
 def side_by_side_tables(summary: Summary) -> list[Table]:
     """Return one table a measure with a column for each agent, bold where a claim holds."""
     tables: list[Table] = []
     for measure, title in _TITLES.items():
-        best = claimed_best(summary, measure)
+        if summary.perturbations[measure].isna().to_numpy().all():
+            continue
+        best = claimed_labels(summary, measure) | claimed_best(summary, measure)
         rows: list[tuple[str, ...]] = []
         bold: set[tuple[int, int]] = set()
-        for (label,), part in groups_of(summary.perturbations, "label"):
+        table = summary.perturbations
+        parts = groups_of(rows_except(table, label=CLEAN) if measure == "retention" else table, "label")
+        whole = rows_where(comparisons_of(summary, "measures"), perturbation=ALL_PERTURBATIONS)
+        for (label,), part in [*parts, *groups_of(whole, "perturbation")]:
+            column = _WHOLE_COLUMNS[measure] if label == ALL_PERTURBATIONS else measure
             by_agent = {row["agent"]: row for row in rows_of(part)}
-            if measure == "retention" and label == "clean":
-                continue
             bold |= {(len(rows), i + 1) for i, agent in enumerate(summary.agents) if (label, agent) in best}
-            rows.append((label, *(estimate(by_agent[a], measure) if a in by_agent else DASH for a in summary.agents)))
-        if rows and not summary.perturbations[measure].isna().to_numpy().all():
+            rows.append((label, *(estimate(by_agent[a], column) if a in by_agent else DASH for a in summary.agents)))
+        if rows:
             games = summary.cells["game"].nunique()
             over = "" if games == 1 else f" Mean over {games} games."
-            caption = f"Brackets: 95% interval over train seeds; †: too few of them.{over}"
+            caption = f"Brackets: 95% interval over train seeds; \u2020: too few of them.{over}"
             if len(summary.agents) > 1:
                 caption += f" {BOLD_MEANS}"
             tables.append(Table(title, caption, ("perturbation", *summary.agents), tuple(rows), 1, frozenset(bold)))
@@ -77,7 +109,7 @@ def side_by_side_tables(summary: Summary) -> list[Table]:
 
 
 def with_claims(table: Table, summary: Summary, measures: dict[str, int]) -> Table:
-    """Return a table whose rows begin with label and agent, its claims in bold.
+    """Return a table whose rows begin with label (or perturbation) and agent, its claims in bold.
 
     Args:
         table: The table.
@@ -86,10 +118,43 @@ def with_claims(table: Table, summary: Summary, measures: dict[str, int]) -> Tab
     """
     bold: set[tuple[int, int]] = set()
     for measure, column in measures.items():
-        best = claimed_best(summary, measure)
+        best = claimed_labels(summary, measure) | claimed_best(summary, measure)
         bold |= {(place, column) for place, row in enumerate(table.rows) if (row[0], row[1]) in best}
     caption = f"{table.caption} {BOLD_MEANS}" if bold else table.caption
-    return Table(table.title, caption, table.columns, table.rows, table.num_text_columns, frozenset(bold))
+    return replace(table, caption=caption, bold=frozenset(bold))
+
+
+def measure_tables(summary: Summary) -> list[Table]:
+    """Return the measures over severities and the ranks, one table each, where the summary has them."""
+    tables: list[Table] = []
+    measures = comparisons_of(summary, "measures")
+    if not measures.empty:
+        columns = [name for name in _MEASURE_NAMES if name in measures]
+        rows = [
+            (name, row["agent"], str(int(row["num_severities"])), *(estimate(row, column) for column in columns))
+            for (name,), part in groups_of(measures, "perturbation")
+            for row in rows_of(part)
+        ]
+        baseline = str(measures["baseline"].iloc[0])
+        caption = (
+            "Over the severities of each perturbation. Area: under the severity curve, clean to the strongest. "
+            f"Corruption error: error relative to {baseline} under the same perturbation, below 1 is better."
+        )
+        heads = ("perturbation", "agent", "severities", *(_MEASURE_NAMES[column] for column in columns))
+        places = {measure: 3 + columns.index(column) for measure, column in _WHOLE_COLUMNS.items() if column in columns}
+        tables.append(with_claims(Table("Robustness over severities", caption, heads, tuple(rows), 2), summary, places))
+    ranks = comparisons_of(summary, "ranks")
+    if not ranks.empty:
+        rows = [
+            (row["perturbation"], row["agent"], _rank(row), f"{row['clean_rank']:g}", f"{row['change']:+g}")
+            for (_,), part in groups_of(ranks, "perturbation")
+            for row in rows_of(part)
+        ]
+        caption = "By mean normalised score, 1 is best; brackets: 95% interval. Change above 0: falls behind clean."
+        tables.append(
+            Table("Ranks", caption, ("perturbation", "agent", "rank", "clean rank", "change"), tuple(rows), 2)
+        )
+    return tables
 
 
 def comparison_tables(summary: Summary) -> list[Table]:
@@ -114,10 +179,15 @@ def comparison_tables(summary: Summary) -> list[Table]:
             "nothing can be decided."
         )
         tables.append(Table(f"Comparison of {agent_x} with {agent_y}", caption, columns, rows, 2))
-    for name, title in (("clean_comparisons", "Clean against perturbed"), ("measures", "Measures over severities")):
-        frame = comparisons_of(summary, name)
-        if not frame.empty:
-            tables.append(frame_table(title, frame))
+    clean = comparisons_of(summary, "clean_comparisons")
+    if not clean.empty:
+        shown = clean.drop(columns=[name for name in _LEFT_OUT if name in clean])
+        caption = "Effect: clean minus perturbed normalised score, paired within train seeds; adjusted p after Holm."
+        tables.append(frame_table("Clean against perturbed", shown, caption))
+    published = comparisons_of(summary, "published")
+    if not published.empty:
+        caption = "Other protocols and training budgets: for orientation."
+        tables.append(frame_table("Scores from the literature", published, caption))
     return tables
 
 
@@ -163,6 +233,13 @@ def _comparison_row(row: dict[str, Any]) -> tuple[str, ...]:
         seeds,
         conclusion,
     )
+
+
+def _rank(row: dict[str, Any]) -> str:
+    """Return a rank with its interval of whole ranks."""
+    if pd.isna(row["low"]) or pd.isna(row["high"]):
+        return f"{row['rank']:g}"
+    return f"{row['rank']:g} [{row['low']:g}, {row['high']:g}]"
 
 
 def _with_bounds(row: dict[str, Any], name: str, names: list[str]) -> str:

@@ -19,7 +19,7 @@ from wsabench.resources import atomic_path, make_dir, write_text
 from wsabench.types import FloatArray
 
 TABLES = ("samples", "cells", "perturbations", "seeds", "severities", "aggregates", "improvement", "profiles")
-LATER_TABLES = ("attention", "references", "comparisons", "clean_comparisons", "measures", "ranks")
+LATER_TABLES = ("attention", "references", "comparisons", "clean_comparisons", "measures", "ranks", "published")
 """Tables that not every summary has."""
 SCORE_MEASURES = ("normalised_score", "retention")
 

@@ -51,9 +51,13 @@ def rank_table(summary: Summary) -> pd.DataFrame:
     """Return the agents' ranks by normalised score: agent, label, rank (1 is best, ties share the mean rank).
 
     Args:
-        summary: The numbers. Only perturbations that every agent played have ranks.
+        summary: The numbers. Where it has ranks, they are taken (perturbations without severity). Only perturbations
+            that every agent played have ranks.
     """
     rows: list[dict[str, Any]] = []
+    found = getattr(summary, "ranks", None)
+    if isinstance(found, pd.DataFrame) and not found.empty:
+        return found.rename(columns={"perturbation": "label"}).reindex(columns=["agent", "label", "rank"])
     for (label,), part in groups_of(summary.perturbations, "label"):
         scores = part["normalised_score"].to_numpy(dtype=np.float64)
         if len(scores) == len(summary.agents) and not np.isnan(scores).any():
@@ -110,7 +114,7 @@ def _heat_map_figure(summary: Summary, part: Part) -> NamedFigure | None:
 def _rank_figure(summary: Summary, part: Part) -> NamedFigure | None:
     if len(summary.agents) < 2:
         return None
-    table = part.rows(rank_table(summary))
+    table = part.by_perturbation(summary).rows(rank_table(summary))
     if rows_except(table, label=CLEAN).empty:
         return None
     figure, ax = new_figure(ONE_COLUMN_IN, interval_height(len(set(table["label"]))))

@@ -12,7 +12,13 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wsabench.evaluation.summary import Summary
-from wsabench.report.comparisons import comparison_tables, sentences_of, side_by_side_tables, with_claims
+from wsabench.report.comparisons import (
+    comparison_tables,
+    measure_tables,
+    sentences_of,
+    side_by_side_tables,
+    with_claims,
+)
 from wsabench.report.definitions import DEFINITIONS
 from wsabench.report.figures import SampleFrame
 from wsabench.report.named_figure import NamedFigure
@@ -67,7 +73,8 @@ def content_of(summary: Summary, manifest: Mapping[str, Any], run_dirs: Sequence
         manifest: The result set's manifest.
         run_dirs: Where the result sets are, for the command that makes this report; only their names are shown.
     """
-    results = [*side_by_side_tables(summary), *_detailed_tables(summary, manifest.get("effects", {}))]
+    results = [*side_by_side_tables(summary), *measure_tables(summary)]
+    results += _detailed_tables(summary, manifest.get("effects", {}))
     comparisons = [*comparison_tables(summary), aggregate_summary_table(summary), *improvement_summary_tables(summary)]
     is_large = summary.perturbations["label"].nunique() > MOST_LINES
     privileged = privileged_agents(manifest)

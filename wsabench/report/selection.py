@@ -35,6 +35,12 @@ class Part(NamedTuple):
         """Return the name of this part's file."""
         return f"{stem}-{self.name}" if self.name else stem
 
+    def by_perturbation(self, summary: Summary) -> Part:
+        """Return the same part so that it finds perturbations by their names without severity too."""
+        names = {row["label"]: row["perturbation"] for row in rows_of(summary.perturbations.drop_duplicates("label"))}
+        both = (name for label in self.labels for name in (names[label], label))
+        return self._replace(labels=tuple(dict.fromkeys(both)))
+
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return a table's rows about these perturbations, in the order of this part."""
         if table.empty:
