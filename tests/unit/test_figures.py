@@ -64,6 +64,12 @@ def test_profiles_are_steps_from_one_down(summary, ax):
     heights = ax.get_lines()[0].get_ydata()
     assert heights[0] == 1.0
     assert np.all(np.diff(heights) <= 0)
+    assert not ax.collections  # two train seeds: no bands
+
+
+def test_profiles_of_enough_train_seeds_have_bands(summary, ax):
+    figures.draw_profile(summary.profiles.assign(num_seeds=5), ax)
+    assert len(ax.collections) == 2
 
 
 def test_too_few_seeds_are_hollow(summary, ax):

@@ -146,7 +146,7 @@ def measure_tables(summary: Summary) -> list[Table]:
     ranks = comparisons_of(summary, "ranks")
     if not ranks.empty:
         rows = [
-            (row["perturbation"], row["agent"], _rank(row), f"{row['clean_rank']:g}", f"{row['change']:+g}")
+            (row["perturbation"], row["agent"], _rank(row), f"{row['clean_rank']:g}", _change(row["change"]))
             for (_,), part in groups_of(ranks, "perturbation")
             for row in rows_of(part)
         ]
@@ -240,6 +240,11 @@ def _rank(row: dict[str, Any]) -> str:
     if pd.isna(row["low"]) or pd.isna(row["high"]):
         return f"{row['rank']:g}"
     return f"{row['rank']:g} [{row['low']:g}, {row['high']:g}]"
+
+
+def _change(value: float) -> str:
+    """Return a change of rank with its sign; 0 has none."""
+    return "0" if value == 0 else f"{value:+g}".replace("-", "\u2212")
 
 
 def _with_bounds(row: dict[str, Any], name: str, names: list[str]) -> str:

@@ -109,7 +109,7 @@ def _interval_caption(summary: Summary) -> str:
         return (
             "Lines: 95% interval over episodes of these checkpoints only; one train seed says nothing about training."
         )
-    text = "Lines: 95% bootstrap interval over train seeds; small hollow dots: single train seeds."
+    text = "Lines: 95% interval over train seeds; small hollow dots: single train seeds."
     return text + (f" Only {fewest} train seeds: too few." if fewest < MIN_TRAIN_SEEDS else "")
 
 
@@ -183,10 +183,11 @@ def _profile_figure(summary: Summary) -> NamedFigure | None:
     figure, ax = new_figure(ONE_COLUMN_IN, 2.5)
     draw_profile(summary.profiles, ax)
     fewest = int(summary.profiles["num_seeds"].min())
-    flag = f" {_seed_count(fewest)}: too few." if fewest < MIN_TRAIN_SEEDS else ""
+    bands = "Bands: 95% interval over train seeds."
+    if fewest < MIN_TRAIN_SEEDS:
+        bands = f"{_seed_count(fewest)}: too few for bands."
     caption = (
-        "Fraction of all train seeds and perturbed cells with a normalised score above τ; higher is better. "
-        f"Bands: 95% bootstrap interval over train seeds.{flag}"
+        f"Fraction of all train seeds and perturbed cells with a normalised score above τ; higher is better. {bands}"
     )
     return NamedFigure("performance-profile", "Performance profile over all perturbations", caption, figure)
 
@@ -209,7 +210,7 @@ def _improvement_figures(summary: Summary, part: Part) -> list[NamedFigure]:
         )
         caption = (
             f"How often a train seed of {agent_x} scores above one of {agent_y}; 0.5: no difference, ties count half. "
-            f"It says nothing about how much. Lines: 95% bootstrap interval over train seeds.{flag}"
+            f"It says nothing about how much. Lines: 95% interval over train seeds.{flag}"
         )
         name = file_stem(part.file_name(f"improvement-{agent_x}-{agent_y}"))
         title = f"Probability of improvement, {agent_x} over {agent_y}{part.title_end}"

@@ -129,7 +129,7 @@ def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> lis
             for row in rows_of(of_label)
         ]
         caption = (
-            "Brackets: 95% bootstrap interval over train seeds; 'these checkpoints only': 95% interval of the "
+            "Brackets: 95% interval over train seeds; 'these checkpoints only': 95% interval of the "
             f"normalised score over their episodes. {FEW}: too few train seeds. Change: mean absolute change of the "
             "84x84 observation, of 255."
         )

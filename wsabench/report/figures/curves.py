@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from wsabench.evaluation.summary_tables import rows_where
 from wsabench.report.style import GREY, looks
 from wsabench.report.tooltips import add_tooltip
+from wsabench.stats import MIN_TRAIN_SEEDS
 
 _LABELS = {"normalised_score": "normalised score", "retention": "retention", "robustness_gap": "robustness gap"}
 
@@ -42,7 +43,8 @@ def draw_profile(table: pd.DataFrame, ax: Axes) -> None:
     """Draw the fraction of train seeds and cells above each normalised score.
 
     Args:
-        table: Columns agent, threshold, value, low, high, as `Summary.profiles`.
+        table: Columns agent, threshold, value, low, high, num_seeds, as `Summary.profiles`. With too few train seeds
+            there are no bands: where all of them agree they would have no width, and elsewhere span everything.
         ax: Where to draw.
     """
     for agent, look in looks(list(table["agent"])).items():
@@ -50,7 +52,8 @@ def draw_profile(table: pd.DataFrame, ax: Axes) -> None:
         at, value, low, high = (
             curve[name].to_numpy(dtype=np.float64) for name in ("threshold", "value", "low", "high")
         )
-        ax.fill_between(at, low, high, step="post", color=look.color, alpha=0.2, linewidth=0)
+        if int(curve["num_seeds"].min()) >= MIN_TRAIN_SEEDS:
+            ax.fill_between(at, low, high, step="post", color=look.color, alpha=0.2, linewidth=0)
         ax.step(at, value, where="post", color=look.color, linestyle=look.dashes, label=agent)
     ax.axhline(0.5, color=GREY, linewidth=0.5, linestyle=(0, (3, 2)), zorder=0)
     ax.set_ylim(-0.02, 1.02)
