@@ -15,12 +15,13 @@ CELLS = (("clean", None), ("hue-rotate", 3), ("invert", None))
 
 
 class Compared:
-    """A summary with comparisons, whatever the summary's own version."""
+    """A summary with comparisons of our own, and no other table about claims."""
 
     def __init__(self, summary, rows, sentences=()):
         self._summary = summary
         self.comparisons = pd.DataFrame(rows)
         self.sentences = sentences
+        self.measures = self.ranks = self.clean_comparisons = self.published = pd.DataFrame()
 
     def __getattr__(self, name):
         return getattr(self._summary, name)
