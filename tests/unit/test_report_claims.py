@@ -8,7 +8,7 @@ from wsabench.evaluation import load_result
 from wsabench.evaluation.summary import summarise
 from wsabench.report import comparisons as claims
 from wsabench.report.latex import escape, latex
-from wsabench.report.page import content_of, html_page, markdown_text
+from wsabench.report.page import brief, content_of, html_page, markdown_text
 from wsabench.report.tables import Table, markdown
 
 CELLS = (("clean", None), ("hue-rotate", 3), ("invert", None))
@@ -189,3 +189,19 @@ def test_a_repeated_name_is_left_blank():
 
 def test_markdown_marks_claims():
     assert "| x | **1** |" in markdown(Table("t", "", ("a", "b"), (("x", "1"),), 1, frozenset({(0, 1)})))
+
+
+def test_sentences_about_very_many_perturbations_are_shortened():
+    names = [f"name-{i}" for i in range(100)]
+    sentence = f"wsa against e2e, {', '.join(names[:-1])} and {names[-1]}: cannot be decided with 4 seeds."
+    text = brief(sentence)
+    assert len(text) < 200
+    shown = sum(f"{name}," in text or f"{name} and" in text for name in names)
+    assert text.endswith(f" and {100 - shown} more: cannot be decided with 4 seeds.")
+    assert brief("wsa against e2e, invert: decided.") == "wsa against e2e, invert: decided."
+
+
+def test_what_is_shortened_can_be_unfolded(loaded):
+    sentence = f"wsa against e2e, {', '.join(f'name-{i}' for i in range(100))}: undecided."
+    page = html_page(content_of(Compared(loaded[0], [], (sentence,)), loaded[1]), [])
+    assert f"</summary>{sentence}</details>" in page

@@ -41,6 +41,7 @@ from wsabench.report.tables import (
 )
 
 _MOST_SENTENCES = 14
+_LONGEST_SENTENCE = 260
 _RESULT_COLUMNS = {"normalised_score": 4, "retention": 6, "robustness_gap": 7}
 _AVERAGE_COLUMNS = {"normalised_score": 3, "retention": 4, "robustness_gap": 5}
 
@@ -116,6 +117,7 @@ def html_page(content: Content, figures: Sequence[NamedFigure], frames: Sequence
         script=script,
         script_hash=f"sha256-{digest}",
         most_sentences=_MOST_SENTENCES,
+        brief=brief,
         next_number=lambda: next(numbers),
     )
 
@@ -139,6 +141,21 @@ def markdown_text(content: Content, figure_files: Sequence[tuple[NamedFigure, st
         commands = "\n".join(("```sh", *step.commands, "```\n")) if step.commands else ""
         parts.append(f"{step.words}\n\n{commands}")
     return "\n".join(parts)
+
+
+def brief(sentence: str, longest: int = _LONGEST_SENTENCE) -> str:
+    """Return a sentence that lists very many names with the first of them only; others as they are.
+
+    Args:
+        sentence: A sentence; what it concludes stands behind its last colon.
+        longest: Characters that need no shortening.
+    """
+    names, colon, conclusion = sentence.rpartition(":")
+    if len(sentence) <= longest or not colon:
+        return sentence
+    kept = names[: longest // 2].rpartition(",")[0] or names[: longest // 2]
+    left_out = names[len(kept) :].count(",") + names[len(kept) :].count(" and ")
+    return f"{kept} and {left_out} more:{conclusion}"
 
 
 def _detailed_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> list[Table]:
