@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -114,10 +115,28 @@ def job_columns(agent: str, seed: int, game: str, name: str, severity: int | Non
         "agent": [agent] * count,
         "train_seed": np.full(count, seed, dtype=np.int64),
         "game": [game] * count,
-        "family": ["clean" if name == "clean" else "color"] * count,
+        "family": [family_of(name, severity)] * count,
         "perturbation": [name] * count,
         "severity": pd.array([pd.NA if severity is None else severity] * count, dtype="Int64"),
     }
+
+
+@functools.cache
+def family_of(name: str, severity: int | None) -> str:
+    """Return the family of a perturbation, which the tests' own cells need not look up."""
+    if name == "clean" or name in dict(CELLS):
+        return "clean" if name == "clean" else "color"
+    from wsabench.perturb import parse_perturbation
+
+    return parse_perturbation(label(name, severity)).family
+
+
+def full_suite_cells() -> tuple[tuple[str, int | None], ...]:
+    """Return every cell of the suite `full` on its own game."""
+    from wsabench.perturb import load_suite
+
+    parts = [name.partition("@") for name in load_suite("full").perturbations]
+    return tuple((name, int(severity) if severity else None) for name, _, severity in parts)
 
 
 def write_shard(path: Path, table: pd.DataFrame) -> None:
@@ -143,6 +162,8 @@ def write_frame(folder: Path, game: str, cell: tuple[str, int | None]) -> None:
     screen[189:193, 70:86] = (72, 72, 200)
     grey = cv2.cvtColor(cv2.resize(screen, (84, 84), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     seen = cv2.cvtColor(cv2.resize(grey, (210, 210), interpolation=cv2.INTER_NEAREST), cv2.COLOR_GRAY2BGR)
+    if "noise" in cell[0]:  # incompressible, as the real ones
+        screen = np.random.default_rng(0).integers(0, 256, screen.shape, np.uint8)
     picture = np.concatenate([screen, np.full((210, 8, 3), 255, np.uint8), seen], axis=1)
     cv2.imwrite(str(folder / f"{game}--{label(*cell)}.png"), picture)
 

@@ -88,7 +88,7 @@ def test_a_fault_of_the_program_is_not_hidden(failing: Callable[[BaseException],
         (["lst"], "No such command 'lst'. Did you mean 'list'? See `wsabench --help`."),
         (["run", "--epsodes", "3"], "No such option: --epsodes"),
         (["run", "--episodes", "0"], "Invalid value for '--episodes': "),
-        (["report"], "Missing argument 'RUN_DIR'. See `wsabench report --help`."),
+        (["report"], "Missing argument 'RUN_DIR...'. See `wsabench report --help`."),
         (["bench"], "Missing command. See `wsabench bench --help`."),
     ],
 )

@@ -1,15 +1,23 @@
 """Figures: each takes a data frame and an Axes, and shows what the frame holds."""
 
+import hashlib
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from result_fixture import write_result_set
 
+from wsabench.errors import UnknownNameError
 from wsabench.evaluation import load_result
 from wsabench.evaluation.summary import summarise
 from wsabench.report import figures
 from wsabench.report.drawing import draw_figures
-from wsabench.report.style import figure_bytes, figure_style, looks, new_figure
+from wsabench.report.learning import learning_curves
+from wsabench.report.overview import rank_table
+from wsabench.report.selection import MOST_LINES, parts_of
+from wsabench.report.style import figure_bytes, figure_style, looks, new_figure, save_figure
+from wsabench.report.tooltips import add_tooltip
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +64,12 @@ def test_profiles_are_steps_from_one_down(summary, ax):
     heights = ax.get_lines()[0].get_ydata()
     assert heights[0] == 1.0
     assert np.all(np.diff(heights) <= 0)
+    assert not ax.collections  # two train seeds: no bands
+
+
+def test_profiles_of_enough_train_seeds_have_bands(summary, ax):
+    figures.draw_profile(summary.profiles.assign(num_seeds=5), ax)
+    assert len(ax.collections) == 2
 
 
 def test_too_few_seeds_are_hollow(summary, ax):
@@ -118,7 +132,123 @@ def test_a_frame_grid_has_a_place_for_every_picture():
     with figure_style():
         figure = figures.frame_grid([figures.SampleFrame(str(i), picture) for i in range(7)], columns=3, title="game")
     assert [ax.get_title() for ax in figure.axes][:7] == [str(i) for i in range(7)]
-    assert figure.get_size_inches()[0] == 7.0
+    assert figure.get_size_inches()[0] == 6.8
+
+
+def test_every_agent_has_its_aggregates(summary, ax):
+    table = summary.aggregates[
+        (summary.aggregates["scope"] == "clean") & (summary.aggregates["measure"] == "normalised_score")
+    ]
+    figures.draw_aggregate(table, ax, "iqm")
+    assert dots(ax) == pytest.approx(sorted(table[table["metric"] == "iqm"]["value"]))
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["wsa", "e2e"]
+
+
+def test_heat_maps_show_numbers_and_hatch_what_is_undefined(ax):
+    table = pd.DataFrame(
+        {
+            "label": ["invert", "invert", "value@3", "value@3"],
+            "agent": ["wsa", "e2e"] * 2,
+            "retention": [1.25, np.nan, -0.5, 0.25],
+        }
+    )
+    figures.draw_heat_map(table, ax)
+    assert [text.get_text() for text in ax.texts] == ["1.25", "\u22120.50", "0.25"]
+    assert [text.get_color() for text in ax.texts] == ["white", "black", "black"]
+    (hatched,) = ax.patches
+    assert hatched.get_hatch()
+    assert hatched.get_xy() == (1, 0)
+
+
+def test_ranks_share_ties_and_need_every_agent():
+    table = pd.DataFrame(
+        {
+            "agent": ["a", "b", "c", "a", "b", "c", "a"],
+            "label": ["clean"] * 3 + ["invert"] * 3 + ["strobe@1"],
+            "normalised_score": [0.9, 0.5, 0.5, 0.1, 0.3, 0.2, 0.4],
+        }
+    )
+    ranks = rank_table(SimpleNamespace(perturbations=table, agents=("a", "b", "c")))
+    assert ranks["rank"].tolist() == [1.0, 2.5, 2.5, 3.0, 1.0, 2.0]
+
+
+def test_ranks_are_drawn_at_their_place(ax):
+    table = pd.DataFrame({"agent": ["a", "b"] * 2, "label": ["clean"] * 2 + ["invert"] * 2, "rank": [1, 2, 2, 1]})
+    figures.draw_ranks(table, ax)
+    assert dots(ax) == [1.0, 1.0, 2.0, 2.0]
+    assert ax.yaxis.get_inverted()
+
+
+def test_learning_curves_have_a_line_a_train_seed(ax):
+    table = pd.DataFrame(
+        {
+            "agent": ["a"] * 4 + ["b"] * 2,
+            "train_seed": [0, 0, 1, 1, 0, 0],
+            "steps": [1000, 2000] * 3,
+            "return_mean": 1.0,
+        }
+    )
+    figures.draw_learning_curves(table, ax)
+    drawn = [line for line in ax.get_lines() if len(line.get_xdata())]
+    assert [line.get_gid() for line in drawn] == ["tip:a, train seed 0", "tip:a, train seed 1", "tip:b, train seed 0"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+
+
+def test_learning_curves_belong_to_the_checkpoints_that_were_evaluated(tmp_path):
+    folder = tmp_path / "breakout"
+    folder.mkdir()
+    (folder / "wsa-seed0.safetensors").write_bytes(b"weights")
+    (folder / "wsa-seed0-curve.csv").write_text("steps,return_unclipped_mean_50\n100,1.5\n200,2.5\n")
+    agent = {"name": "ours", "source": "wsa", "train_seed": 0, "game": "breakout"}
+    same = {**agent, "checkpoint_hash": hashlib.sha256(b"weights").hexdigest()}
+    table = learning_curves({"agents": [same]}, tmp_path)
+    assert table["return_mean"].tolist() == [1.5, 2.5]
+    assert set(table["agent"]) == {"ours"}
+    assert learning_curves({"agents": [{**agent, "checkpoint_hash": "other"}]}, tmp_path).empty
+
+
+def test_the_scatter_pairs_clean_and_perturbed_of_a_train_seed(ax):
+    table = pd.DataFrame(
+        {
+            "agent": "a",
+            "game": "g",
+            "train_seed": [0, 0, 1, 1],
+            "label": ["clean", "invert"] * 2,
+            "normalised_score": [1.0, 0.25, 0.5, np.nan],
+        }
+    )
+    figures.draw_clean_scatter(table, ax)
+    drawn = [line for line in ax.get_lines() if line.get_marker() == "o" and len(line.get_xdata())]
+    assert [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in drawn] == [(1.0, 0.25)]
+
+
+def test_one_call_writes_three_formats_with_embedded_fonts(ax, tmp_path):
+    add_tooltip(ax.plot([0, 1], [0, 1])[0], 'a "b" <c>')
+    ax.set_xlabel("words")
+    files = save_figure(ax.figure, tmp_path / "figure", dpi=50)
+    assert [file.name for file in files] == ["figure.pdf", "figure.png", "figure.svg"]
+    pdf = files[0].read_bytes()
+    assert b"/FontFile2" in pdf
+    assert b"/Type3" not in pdf
+    assert '<title>a "b" &lt;c&gt;</title>' in files[2].read_text()
+    with pytest.raises(UnknownNameError, match="Unknown figure format 'jpg'"):
+        save_figure(ax.figure, tmp_path / "figure", formats=("jpg",))
+
+
+def test_many_perturbations_are_divided_by_family():
+    rows = [("clean", "clean", None), *(("color", f"c{i}", s) for i in range(20) for s in (1, 5))]
+    rows += [("corruption", f"n{i}", None) for i in range(40)]
+    table = pd.DataFrame(rows, columns=["family", "perturbation", "severity"]).astype({"severity": "Int64"})
+    table["label"] = [
+        name if pd.isna(s) else f"{name}@{s}" for name, s in zip(table.iloc[:, 1], table.iloc[:, 2], strict=True)
+    ]
+    parts = parts_of(SimpleNamespace(perturbations=table))
+    assert [part.name for part in parts] == ["color", "corruption-1", "corruption-2"]
+    assert parts[0].labels == ("clean", *(f"c{i}@5" for i in range(20)))
+    assert all(len(part.labels) <= MOST_LINES for part in parts)
+    shown = {label for part in parts for label in part.labels}
+    assert shown == {"clean", *(f"c{i}@5" for i in range(20)), *(f"n{i}" for i in range(40))}
+    assert parts_of(SimpleNamespace(perturbations=table.head(30)))[0].note == ""
 
 
 def test_one_severity_alone_is_drawn(summary, ax):

@@ -1,5 +1,8 @@
 """The report's files: what is in them, what is not, and what happens with parts missing."""
 
+import base64
+import hashlib
+import html
 import re
 import shutil
 import subprocess
@@ -21,7 +24,7 @@ def report(tmp_path_factory):
     """One full report, made in a fresh process; its output says whether torch or the emulator were loaded."""
     run = write_result_set(tmp_path_factory.mktemp("report") / "run", agents=("wsa", "e2e<script>"))
     code = (
-        "import sys; from wsabench.report import write_report; files = write_report(sys.argv[1]);"
+        "import sys; from wsabench.report import write_report; files = write_report(sys.argv[1], dpi=60);"
         "print(sorted({'torch', 'ale_py'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code, str(run)], capture_output=True, text=True)
@@ -37,8 +40,14 @@ def test_the_page_is_self_contained(report):
     page = (report[0] / "report.html").read_text()
     links = re.findall(r"""(?:src|href|srcset|action)=["']([^"']*)""", page)
     assert all(link.startswith(("data:", "#")) for link in links)
-    assert not re.search(r"@import|url\(|<script|<iframe|<link[^>]+stylesheet", page)
-    assert page.count("<figure") == 7
+    assert not re.search(r"@import|url\((?!#)|<script[^>]+src|<iframe|<link[^>]+stylesheet", page)
+    assert page.count("<script") == 1
+    assert page.count("<svg") == 12
+    assert page.count("<figure") == 12 + 9  # and a picture of each perturbation
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(ids)
+    assert set(re.findall(r'xlink:href="#([^"]+)"', page)) <= set(ids)
     for anchor in re.findall(r'href="#([^"]+)"', page):
         assert f'id="{anchor}"' in page
 
@@ -46,13 +55,49 @@ def test_the_page_is_self_contained(report):
 def test_names_are_escaped(report):
     page = (report[0] / "report.html").read_text()
     assert "e2e&lt;script&gt;" in page
+    assert "e2e<script>" not in page
 
 
-def test_sample_sizes_and_caveats_come_before_results(report):
+def test_the_only_script_is_the_one_the_page_allows(report):
+    page = (report[0] / "report.html").read_text()
+    script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
+    assert "default-src 'none'" in page
+
+
+def test_data_points_have_tooltips(report):
+    page = (report[0] / "report.html").read_text()
+    assert re.search(r'<g class="tip"><title>wsa, hue-rotate@3: 0\.\d\d \[', page)
+    assert '"tip:' not in page
+    assert "<title>wsa, hue-rotate@3: " in (report[0] / "figures" / "retention.svg").read_text()
+
+
+def test_drawings_take_the_pages_colors_and_heat_maps_keep_theirs(report):
+    page = (report[0] / "report.html").read_text()
+    parts = dict(re.findall(r'id="figure-([^"]+)">(.*?)</figure>', page, re.DOTALL))
+    assert "var(--f-0072b2, #0072b2)" in parts["retention"]
+    assert "var(--" not in parts["retention-heat-map"]
+    assert "--f-ffffff: #15181c;" in page
+
+
+def test_the_page_says_how_to_reproduce_it(report):
+    page = html.unescape((report[0] / "report.html").read_text().partition('id="reproduce"')[2])
+    for words in (
+        "pip install wsabench==0.1.0 ale-py==0.12.1",
+        "wsabench run --suite color-shift",
+        "wsabench report run",
+    ):
+        assert words in page
+
+
+def test_words_caveats_and_sample_sizes_come_before_results(report):
     page, text = ((report[0] / name).read_text() for name in ("report.html", "report.md"))
     for content in (page, text):
-        order = ["Sample sizes", "names no winner", "nothing can be concluded about training", "Results on breakout"]
-        places = [content.index(words) for words in order]
+        order = ["In words", "clean normalised score", "names no winner", "nothing can be concluded about training"]
+        order += ["Sample sizes", "Results on breakout"]
+        start = content.index('id="words"') if "<html" in content else 0
+        places = [content.index(words, start) for words in order]
         assert places == sorted(places)
 
 
@@ -70,12 +115,12 @@ def test_every_number_is_defined(report):
 
 def test_markdown_tables_are_whole(report):
     lines = (report[0] / "report.md").read_text().splitlines()
-    header = next(i for i, line in enumerate(lines) if line.startswith("| perturbation | agent |"))
+    header = lines.index("### Results on breakout") + 2
     assert {line.count("|") for line in lines[header : header + 20]} == {lines[header].count("|")}
     assert "![Normalised score under each perturbation](figures/normalised-score.png)" in "\n".join(lines)
 
 
-def test_figures_are_png_and_pdf_with_embedded_fonts(report):
+def test_figures_are_png_svg_and_pdf_with_embedded_fonts(report):
     figures = report[0] / "figures"
     names = {path.stem for path in figures.iterdir()}
     assert {"normalised-score", "retention", "severity-curves", "performance-profile", "frames"} <= names
@@ -83,6 +128,7 @@ def test_figures_are_png_and_pdf_with_embedded_fonts(report):
     for name in names:
         assert (figures / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         pdf = (figures / f"{name}.pdf").read_bytes()
+        assert (figures / f"{name}.svg").read_text().count("<svg") == 1
         assert b"/FontFile2" in pdf
         assert b"/Type3" not in pdf
 
@@ -103,7 +149,7 @@ def test_one_agent_one_seed_one_cell_no_attention_no_frames(tmp_path):
     files = write_report(run, formats=("html", "md"))
     page = files.html.read_text()
     assert "With one train seed there is no interval" in page
-    assert page.count("<figure") == 1  # the scores; there is nothing to compare
+    assert page.count("<svg") == 1  # the scores; there is nothing to compare
     assert files.figures == ()
 
 

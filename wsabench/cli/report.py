@@ -1,4 +1,4 @@
-"""`wsabench report`: a finished run as a page, figures and a table."""
+"""`wsabench report`: finished runs as a page, figures, tables and numbers for other programs."""
 
 from __future__ import annotations
 
@@ -11,27 +11,32 @@ from wsabench.cli.console import split_names, write_json, write_line
 from wsabench.cli.options import Json
 from wsabench.errors import unknown_name
 
-HELP = "Make the page, figures and table of a run."
-EXAMPLE = "Example: wsabench report runs/quick --format html,pdf"
+HELP = "Make the page, figures and tables of a run, or of several combined."
+EXAMPLE = "Example: wsabench report runs/quick --format html,pdf,latex"
 
-FORMATS = ("html", "png", "pdf", "md")
-_FORMATS = "html, png, pdf, md; default: all."
+FORMATS = ("html", "png", "pdf", "svg", "latex", "markdown", "csv", "rliable")
+_ALIASES = ("md", "tex")
+_FORMATS = f"{', '.join(FORMATS)}; default: all."
+_OUT = "Where the files go; default: RUN_DIR/report, for several runs RUN_DIR/report-combined below the first."
 
 
 def report(
-    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory that `wsabench run` wrote.")],
-    out: Annotated[Path | None, typer.Option(help="Where the files go; default: RUN_DIR/report.")] = None,
+    run_dirs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN_DIR...", help="Directories that `wsabench run` wrote; several are merged."),
+    ],
+    out: Annotated[Path | None, typer.Option(help=_OUT)] = None,
     formats: Annotated[list[str] | None, typer.Option("--format", "-f", metavar="NAME,...", help=_FORMATS)] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the report of a result set; needs neither the emulator nor torch."""
+    """Write the report of result sets; needs neither the emulator nor torch."""
     wanted = tuple(split_names(formats) or FORMATS)
     for name in wanted:
-        if name not in FORMATS:
-            raise unknown_name("format", name, FORMATS)
+        if name not in (*FORMATS, *_ALIASES):
+            raise unknown_name("format", name, (*FORMATS, *_ALIASES))
     from wsabench.report import write_report
 
-    files = write_report(run_dir, out=out, formats=wanted)
+    files = write_report(run_dirs, out=out, formats=wanted)
     if as_json:
         write_json(files)
         return
@@ -39,5 +44,11 @@ def report(
         write_line(f"Page, opens in a browser without a network: {files.html}")
     if files.markdown:
         write_line(f"Tables as Markdown: {files.markdown}")
-    if files.figures:
-        write_line(f"Figures, {len(files.figures)} files: {files.figures[0].parent}")
+    for words, paths in (
+        ("Figures", files.figures),
+        ("Tables as LaTeX", files.latex),
+        ("Numbers as CSV", files.csv),
+        ("Score matrices for rliable", files.rliable),
+    ):
+        if paths:
+            write_line(f"{words}, {len(paths)} files: {paths[0].parent}")

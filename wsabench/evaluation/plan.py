@@ -85,6 +85,14 @@ class Plan:
             "effects": {
                 game: {name: round(value, 4) for name, value in values.items()} for game, values in self.effects.items()
             },
+            "perturbation_hashes": {
+                game: {
+                    name: self.compiled[game, name].content_hash
+                    for name in self.perturbations
+                    if (game, name) in self.compiled
+                }
+                for game in self.games
+            },
             "refused": {game: list(names) for game, names in self.refused.items()},
             "misfits": {game: dict(reasons) for game, reasons in self.misfits.items()},
             "skipped": [one.to_dict() for one in self.skipped],

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wsabench.report.gallery import draw_gallery
-    from wsabench.report.style import figure_style
+    from wsabench.report.style import figure_style, save_figure
     from wsabench.report.writer import ReportFiles, write_report
 
-__all__ = ["ReportFiles", "draw_gallery", "figure_style", "write_report"]
+__all__ = ["ReportFiles", "draw_gallery", "figure_style", "save_figure", "write_report"]
 
-_HOME = {"ReportFiles": "writer", "draw_gallery": "gallery", "figure_style": "style", "write_report": "writer"}
+_HOME = {
+    "ReportFiles": "writer",
+    "draw_gallery": "gallery",
+    "figure_style": "style",
+    "save_figure": "style",
+    "write_report": "writer",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -31,9 +31,9 @@ DEFINITIONS = (
     Definition("cell", "One game, perturbation and severity."),
     Definition(
         "interval over train seeds",
-        "95% percentile bootstrap. Whole train seeds are drawn with replacement, jointly over all cells of a game and "
-        "independently between games and agents. It covers what another training run could give. With one train seed "
-        "there is none; with two to four (†) it is too narrow.",
+        "95% interval from a bootstrap. Whole train seeds are drawn with replacement, jointly over all cells of a game "
+        "and independently between games and agents. It covers what another training run could give. With one train "
+        "seed there is none; with two to four (†) they are too few.",
     ),
     Definition(
         "these checkpoints only",

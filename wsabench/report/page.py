@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wsabench.evaluation.summary import Summary
+from wsabench.report.comparisons import (
+    comparison_tables,
+    measure_tables,
+    sentences_of,
+    side_by_side_tables,
+    with_claims,
+)
 from wsabench.report.definitions import DEFINITIONS
-from wsabench.report.drawing import NamedFigure
+from wsabench.report.figures import SampleFrame
+from wsabench.report.named_figure import NamedFigure
+from wsabench.report.pictures import page_pictures
 from wsabench.report.privileged import marked, privileged_agents
-from wsabench.report.provenance import provenance_tables, title_of
+from wsabench.report.provenance import Step, provenance_tables, steps_to_reproduce, title_of
+from wsabench.report.selection import MOST_LINES
 from wsabench.report.style import figure_bytes
+from wsabench.report.svg import dark_colors, inline_svg
 from wsabench.report.tables import (
     Table,
     aggregate_summary_table,
@@ -26,6 +39,11 @@ from wsabench.report.tables import (
     result_tables,
     sample_size_table,
 )
+
+_MOST_SENTENCES = 14
+_LONGEST_SENTENCE = 260
+_RESULT_COLUMNS = {"normalised_score": 4, "retention": 6, "robustness_gap": 7}
+_AVERAGE_COLUMNS = {"normalised_score": 3, "retention": 4, "robustness_gap": 5}
 
 
 class Content(NamedTuple):
@@ -39,44 +57,69 @@ class Content(NamedTuple):
     comparisons: tuple[Table, ...]
     attention: tuple[Table, ...]
     provenance: tuple[Table, ...]
+    reproduce: tuple[Step, ...]
+    frames_note: str
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """All tables of numbers, in order."""
+        return (self.samples, *self.results, *self.comparisons, *self.attention)
 
 
-def content_of(summary: Summary, manifest: Mapping[str, Any]) -> Content:
+def content_of(summary: Summary, manifest: Mapping[str, Any], run_dirs: Sequence[Path] = ()) -> Content:
     """Put a summary into words and tables.
 
     Args:
         summary: The numbers.
         manifest: The result set's manifest.
+        run_dirs: Where the result sets are, for the command that makes this report; only their names are shown.
     """
-    results = [average_table(summary), *result_tables(summary, manifest.get("effects", {}))]
-    comparisons = [aggregate_summary_table(summary), *improvement_summary_tables(summary)]
+    results = [*side_by_side_tables(summary), *measure_tables(summary)]
+    results += _detailed_tables(summary, manifest.get("effects", {}))
+    comparisons = [*comparison_tables(summary), aggregate_summary_table(summary), *improvement_summary_tables(summary)]
+    is_large = summary.perturbations["label"].nunique() > MOST_LINES
     privileged = privileged_agents(manifest)
     return Content(
         title=title_of(manifest),
         samples=marked(sample_size_table(summary), privileged),
-        notes=summary.notes,
-        headline=tuple(headline(summary)),
-        results=tuple(marked(table, privileged) for table in results if table is not None),
+        notes=(*summary.notes, *manifest.get("combined_notes", ())),
+        headline=(*headline(summary), *sentences_of(summary)),
+        results=tuple(marked(table, privileged) for table in results),
         comparisons=tuple(marked(table, privileged) for table in comparisons if table is not None),
         attention=tuple(marked(table, privileged) for table in attention_tables(summary)),
         provenance=tuple(marked(table, privileged) for table in provenance_tables(summary, manifest)),
+        reproduce=tuple(steps_to_reproduce(manifest, run_dirs)),
+        frames_note="Each perturbation at its strongest severity." if is_large else "",
     )
 
 
-def html_page(content: Content, figures: Sequence[NamedFigure]) -> str:
-    """Return the page: no network, no scripts, figures inside as SVG (pictures as PNG).
+def html_page(content: Content, figures: Sequence[NamedFigure], frames: Sequence[SampleFrame] = ()) -> str:
+    """Return the page: no network, one small script that sorts tables, figures inside as SVG, pictures as PNG or WebP.
 
     Args:
         content: Words and tables.
-        figures: Drawn by `draw_figures`.
+        figures: Drawn by `draw_figures`; those of pictures are left out.
+        frames: Sample pictures.
     """
-    environment = Environment(
-        loader=PackageLoader("wsabench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    template = environment.get_template("page.html")
-    shown = [{"figure": figure, "source": _data_uri(figure)} for figure in figures]
+    loader = PackageLoader("wsabench.report")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    script = loader.get_source(environment, "sort.js")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    pictures, left_out = page_pictures(frames)
     numbers = itertools.count(1)
-    return template.render(content=content, figures=shown, definitions=DEFINITIONS, next_number=lambda: next(numbers))
+    return environment.get_template("page.html").render(
+        content=content,
+        figures=[{"figure": figure, "svg": _svg(figure)} for figure in figures if not figure.is_picture],
+        pictures=pictures,
+        pictures_left_out=left_out,
+        definitions=DEFINITIONS,
+        dark_colors=dark_colors(),
+        script=script,
+        script_hash=f"sha256-{digest}",
+        most_sentences=_MOST_SENTENCES,
+        brief=brief,
+        next_number=lambda: next(numbers),
+    )
 
 
 def markdown_text(content: Content, figure_files: Sequence[tuple[NamedFigure, str]]) -> str:
@@ -86,18 +129,46 @@ def markdown_text(content: Content, figure_files: Sequence[tuple[NamedFigure, st
         content: Words and tables.
         figure_files: Figures with their file names relative to the text; empty for none.
     """
-    parts = [f"# wsabench: {content.title}\n", markdown(content.samples)]
-    parts.append("### Caveats\n\n" + "".join(f"- {note}\n" for note in content.notes or ("None known.",)))
+    parts = [f"# wsabench: {content.title}\n"]
     parts.append("### In words\n\n" + "".join(f"- {sentence}\n" for sentence in content.headline))
-    parts += [markdown(table) for table in (*content.results, *content.comparisons, *content.attention)]
+    parts.append("### Caveats\n\n" + "".join(f"- {note}\n" for note in content.notes or ("None known.",)))
+    parts += [markdown(table) for table in content.tables]
     parts += [f"### {figure.title}\n\n![{figure.title}]({file})\n\n{figure.caption}\n" for figure, file in figure_files]
     parts.append("### Definitions\n\n" + "".join(f"- **{word}**: {meaning}\n" for word, meaning in DEFINITIONS))
     parts += [markdown(table) for table in content.provenance]
+    parts.append("### How to reproduce\n")
+    for step in content.reproduce:
+        commands = "\n".join(("```sh", *step.commands, "```\n")) if step.commands else ""
+        parts.append(f"{step.words}\n\n{commands}")
     return "\n".join(parts)
 
 
-def _data_uri(figure: NamedFigure) -> str:
-    """Return a figure as a data URI; pixel pictures as PNG, drawings as SVG."""
-    kind, image_format = ("png", "png") if figure.is_picture else ("svg+xml", "svg")
-    content = base64.b64encode(figure_bytes(figure.figure, image_format)).decode("ascii")
-    return f"data:image/{kind};base64,{content}"
+def brief(sentence: str, longest: int = _LONGEST_SENTENCE) -> str:
+    """Return a sentence that lists very many names with the first of them only; others as they are.
+
+    Args:
+        sentence: A sentence; what it concludes stands behind its last colon.
+        longest: Characters that need no shortening.
+    """
+    names, colon, conclusion = sentence.rpartition(":")
+    if len(sentence) <= longest or not colon:
+        return sentence
+    kept = names[: longest // 2].rpartition(",")[0] or names[: longest // 2]
+    left_out = names[len(kept) :].count(",") + names[len(kept) :].count(" and ")
+    return f"{kept} and {left_out} more:{conclusion}"
+
+
+def _detailed_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> list[Table]:
+    """Return the mean over games and one table a game; a claim is about all games, so with several it stands there."""
+    tables = result_tables(summary, effects)
+    average = average_table(summary)
+    if average is None:
+        return [with_claims(table, summary, _RESULT_COLUMNS) for table in tables]
+    return [with_claims(average, summary, _AVERAGE_COLUMNS), *tables]
+
+
+def _svg(named: NamedFigure) -> str:
+    """Return a figure as an element of the page."""
+    label = f"{named.title}. {named.caption}"
+    text = figure_bytes(named.figure, "svg").decode("utf-8")
+    return inline_svg(text, named.name, label, is_themed=not named.keeps_colors)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from wsabench.evaluation.summary import Summary
 from wsabench.evaluation.summary_tables import rows_of
 from wsabench.report.tables import Table, number
 
 _HASH_LENGTH = 12
+
+
+class Step(NamedTuple):
+    """One step of how to make a report again."""
+
+    words: str
+    commands: tuple[str, ...]
+    """As typed into a shell, maybe none."""
 
 
 def provenance_tables(summary: Summary, manifest: Mapping[str, Any]) -> list[Table]:
@@ -22,6 +31,8 @@ def provenance_tables(summary: Summary, manifest: Mapping[str, Any]) -> list[Tab
     """
     caption = "Repeat the command with these versions on the same kind of processor to get the same episodes."
     tables = [Table("How this run was made", caption, ("what", "value"), tuple(_facts(summary, manifest)), 2)]
+    if manifest.get("combined"):
+        tables = [_combined_table(manifest["combined"]), *tables]
     agents = tuple(
         (
             str(entry.get("name", "")),
@@ -48,6 +59,48 @@ def title_of(manifest: Mapping[str, Any]) -> str:
     suite = manifest.get("suite", {})
     name = suite.get("name", "own suite") if isinstance(suite, Mapping) else str(suite)
     return f"{name}, profile {manifest['profile']}" if manifest.get("profile") else name
+
+
+def steps_to_reproduce(manifest: Mapping[str, Any], run_dirs: Sequence[Path] = ()) -> list[Step]:
+    """Return how to make the episodes and the report again.
+
+    Args:
+        manifest: The result set's manifest.
+        run_dirs: Where the result sets are; only the names of the folders are shown.
+    """
+    versions = manifest.get("versions", {})
+    pinned = [f"{name}=={versions[name]}" for name in ("ale-py", "gymnasium", "numpy", "torch") if name in versions]
+    packages = " ".join(["wsabench" + (f"=={versions['wsabench']}" if "wsabench" in versions else ""), *pinned])
+    commit = (manifest.get("git") or {}).get("commit")
+    made = f" The run was made from commit {commit[:_HASH_LENGTH]}." if commit else ""
+    runs = manifest.get("combined") or [manifest]
+    commands = tuple(dict.fromkeys(str(one["command_line"]) for one in runs if one.get("command_line")))
+    names = " ".join(path.resolve().name for path in run_dirs) or "RUN_DIR"
+    steps = [Step(f"Install the same versions.{made}", (f"pip install {packages}",))]
+    if commands:
+        words = "Play the episodes: the same seeds give the same table, whatever the number of workers."
+        steps.append(Step(words, commands))
+    words = f"Make this report; its intervals come from the bootstrap seed under Provenance ({len(runs)} result set"
+    steps.append(Step(f"{words}{'s' if len(runs) > 1 else ''}).", (f"wsabench report {names}",)))
+    return steps
+
+
+def _combined_table(runs: Sequence[Mapping[str, Any]]) -> Table:
+    """Return where each of several combined runs comes from."""
+    rows = tuple(
+        (
+            str(one.get("name", "")),
+            ", ".join(one.get("agents", ())),
+            str(one.get("command_line") or ""),
+            _short((one.get("git") or {}).get("commit")),
+            str((one.get("host") or {}).get("processor") or ""),
+            str(one.get("start") or ""),
+            str(one.get("num_jobs", "")),
+        )
+        for one in runs
+    )
+    columns = ("run", "agents", "command", "commit", "processor", "start", "jobs")
+    return Table("Combined runs", "What follows is from the first of them.", columns, rows, 6)
 
 
 def _facts(summary: Summary, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
-ONE_COLUMN_IN = 3.5
+from wsabench.errors import unknown_name
+from wsabench.report.tooltips import with_titles
+from wsabench.resources import atomic_path
+
+FIGURE_FORMATS = ("pdf", "png", "svg")
+ONE_COLUMN_IN = 3.3
 """Width of a figure in one journal column, inches."""
-TWO_COLUMNS_IN = 7.0
+TWO_COLUMNS_IN = 6.8
 """Width of a figure over two columns, inches."""
 PNG_DPI = 300
 
@@ -103,8 +110,9 @@ def settle(figure: Figure) -> Figure:
     Args:
         figure: Drawn completely.
     """
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    if not isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine | None):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     return figure
 
 
@@ -120,4 +128,38 @@ def figure_bytes(figure: Figure, image_format: str, dpi: int = PNG_DPI) -> bytes
     undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}[image_format]
     with figure_style():
         figure.savefig(buffer, format=image_format, dpi=dpi, metadata=undated)
-    return buffer.getvalue()
+    content = buffer.getvalue()
+    return with_titles(content.decode("utf-8")).encode("utf-8") if image_format == "svg" else content
+
+
+def save_figure(
+    figure: Figure, path: str | Path, formats: Sequence[str] = FIGURE_FORMATS, dpi: int = PNG_DPI
+) -> tuple[Path, ...]:
+    """Write a figure in several formats with one call, all laid out alike.
+
+    Args:
+        figure: Drawn completely, inside `figure_style()`.
+        path: The files' path without ending; its folder exists.
+        formats: Any of `pdf`, `png`, `svg`.
+        dpi: Dots an inch of what is made of pixels.
+
+    Returns:
+        The files, in the order of `formats`.
+
+    Raises:
+        StorageError: A file cannot be written.
+        UnknownNameError: There is no such format.
+    """
+    for name in formats:
+        if name not in FIGURE_FORMATS:
+            raise unknown_name("figure format", name, FIGURE_FORMATS)
+    with figure_style():
+        settle(figure)
+    written: list[Path] = []
+    for ending in formats:
+        file = Path(f"{path}.{ending}")
+        content = figure_bytes(figure, ending, dpi)
+        with atomic_path(file) as temporary:
+            temporary.write_bytes(content)
+        written.append(file)
+    return tuple(written)

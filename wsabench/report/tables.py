@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wsabench.evaluation.records import file_stem
 from wsabench.evaluation.summary import Summary
 from wsabench.evaluation.summary_measures import MEASURES
 from wsabench.evaluation.summary_scores import CLEAN
@@ -31,6 +32,13 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     num_text_columns: int
     """How many columns from the left hold names; the others hold numbers."""
+    bold: frozenset[tuple[int, int]] = frozenset()
+    """Row and column of each cell that a decided comparison claims to be the best."""
+
+    @property
+    def name(self) -> str:
+        """The title as a file name."""
+        return file_stem(self.title.lower().replace(" ", "-").replace(",", ""))
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -121,7 +129,7 @@ def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> lis
             for row in rows_of(of_label)
         ]
         caption = (
-            "Brackets: 95% bootstrap interval over train seeds; 'these checkpoints only': 95% interval of the "
+            "Brackets: 95% interval over train seeds; 'these checkpoints only': 95% interval of the "
             f"normalised score over their episodes. {FEW}: too few train seeds. Change: mean absolute change of the "
             "84x84 observation, of 255."
         )
@@ -211,7 +219,11 @@ def _weight(row: Mapping[str, Any]) -> str:
 def markdown(table: Table) -> str:
     """Return a table in GitHub's Markdown, with its title and caption."""
     align = ["---"] * table.num_text_columns + ["---:"] * (len(table.columns) - table.num_text_columns)
-    lines = [table.columns, align, *table.rows]
+    rows = [
+        [f"**{cell}**" if (row, column) in table.bold else cell for column, cell in enumerate(cells)]
+        for row, cells in enumerate(table.rows)
+    ]
+    lines = [table.columns, align, *rows]
     body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
     return f"### {table.title}\n\n{body}\n\n{table.caption}\n"
 

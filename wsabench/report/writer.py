@@ -1,4 +1,4 @@
-"""From a result directory to the files of a report."""
+"""From result directories to the files of a report."""
 
 from __future__ import annotations
 
@@ -7,81 +7,132 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsabench.errors import unknown_name
-from wsabench.evaluation import load_result
+from wsabench.evaluation.merging import load_results
 from wsabench.evaluation.result import FRAMES_DIR
 from wsabench.evaluation.steps import example_episodes
 from wsabench.evaluation.summary import summarise
-from wsabench.report.drawing import NamedFigure, draw_figures, sample_frames
-from wsabench.report.page import content_of, html_page, markdown_text
-from wsabench.report.style import figure_bytes, figure_style
-from wsabench.resources import atomic_path, make_dir, write_text
+from wsabench.report.drawing import draw_figures, sample_frames
+from wsabench.report.export import write_csv, write_rliable
+from wsabench.report.figures import SampleFrame
+from wsabench.report.latex import latex
+from wsabench.report.learning import learning_curves
+from wsabench.report.named_figure import NamedFigure
+from wsabench.report.page import Content, content_of, html_page, markdown_text
+from wsabench.report.style import FIGURE_FORMATS, PNG_DPI, figure_style, save_figure
+from wsabench.resources import make_dir, write_text
 
-FORMATS = ("html", "png", "pdf", "md")
-FIGURES_DIR = "figures"
+FORMATS = ("html", "png", "pdf", "svg", "latex", "markdown", "csv", "rliable")
+ALIASES = {"md": "markdown", "tex": "latex"}
+"""Other names of formats."""
+FIGURES_DIR, TABLES_DIR, CSV_DIR, RLIABLE_DIR = "figures", "tables", "csv", "rliable"
 
 
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
-    """What was written."""
+    """What was written; None or nothing where it was not asked for."""
 
     html: Path | None
-    """The page; None where it was not asked for."""
+    """The page."""
     markdown: Path | None
-    """The Markdown text; None where it was not asked for."""
+    """The Markdown text."""
     figures: tuple[Path, ...]
-    """PNG and PDF files."""
+    """PNG, PDF and SVG files."""
+    latex: tuple[Path, ...] = ()
+    """One file a table."""
+    csv: tuple[Path, ...] = ()
+    """Episodes, and one file for each table of numbers."""
+    rliable: tuple[Path, ...] = ()
+    """Score matrices, NPZ and JSON."""
 
 
-def write_report(run_dir: str | Path, out: str | Path | None = None, formats: Sequence[str] = FORMATS) -> ReportFiles:
-    """Write the report of a result set; needs neither the emulator nor torch.
-
-    Args:
-        run_dir: The directory that a run wrote, complete or not.
-        out: Where the files go; `report` below the run's directory by default.
-        formats: Any of `html`, `png`, `pdf`, `md`.
-
-    Returns:
-        The files: `report.html`, `report.md`, and `figures/NAME.png`, `figures/NAME.pdf`.
+def checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
+    """Return formats by their first names.
 
     Raises:
-        ResultSetError: The directory is no result set, is damaged, or has no finished episode.
+        UnknownNameError: There is no such format.
+    """
+    names = [ALIASES.get(name, name) for name in formats]
+    for name in names:
+        if name not in FORMATS:
+            raise unknown_name("report format", name, (*FORMATS, *ALIASES))
+    return tuple(dict.fromkeys(names))
+
+
+def write_report(
+    run_dirs: str | Path | Sequence[str | Path],
+    out: str | Path | None = None,
+    formats: Sequence[str] = FORMATS,
+    dpi: int = PNG_DPI,
+) -> ReportFiles:
+    """Write the report of one result set, or of several put together; needs neither the emulator nor torch.
+
+    Args:
+        run_dirs: The directory that a run wrote, complete or not, or several whose runs fit together.
+        out: Where the files go; by default `report` below the run's directory, `report-combined` below the first of
+            several.
+        formats: Any of `html`, `png`, `pdf`, `svg`, `latex`, `markdown` (also `md`), `csv`, `rliable`.
+        dpi: Dots an inch of PNG files.
+
+    Returns:
+        The files: `report.html`, `report.md`, `figures/NAME.ENDING`, `tables/NAME.tex`, `csv/NAME.csv`,
+        `rliable/MEASURE.npz` and `.json`.
+
+    Raises:
+        ResultSetError: A directory is no result set, is damaged, or has no finished episode, or the runs differ in
+            something that decides results.
         StorageError: A file cannot be written.
         UnknownNameError: There is no such format.
     """
-    for name in formats:
-        if name not in FORMATS:
-            raise unknown_name("report format", name, FORMATS)
-    result = load_result(run_dir)
+    wanted = checked_formats(formats)
+    paths = [Path(path) for path in ([run_dirs] if isinstance(run_dirs, str | Path) else run_dirs)]
+    result = load_results(paths)
     summary = summarise(result)
-    content = content_of(summary, result.manifest)
+    content = content_of(summary, result.manifest, paths)
     figures: list[NamedFigure] = []
-    if set(formats) - {"md"}:
+    frames: list[SampleFrame] = []
+    if {"html", *FIGURE_FORMATS} & set(wanted):
+        frames = sample_frames([path / FRAMES_DIR for path in paths], summary)
         with figure_style():
-            frames = sample_frames(result.path / FRAMES_DIR, summary)
-            figures = draw_figures(summary, frames, example_episodes(result, summary.attention))
-    directory = make_dir(Path(out) if out is not None else result.path / "report")
-    written = _write_figures(directory / FIGURES_DIR, figures, [name for name in ("png", "pdf") if name in formats])
+            in_files = frames if set(FIGURE_FORMATS) & set(wanted) else []
+            examples = example_episodes(result, summary.attention)
+            figures = draw_figures(summary, in_files, examples, learning_curves(result.manifest))
+    folder = "report" if len(paths) == 1 else "report-combined"
+    directory = make_dir(Path(out) if out is not None else paths[0] / folder)
+    endings = [name for name in FIGURE_FORMATS if name in wanted]
     page = text = None
-    if "html" in formats:
+    if "html" in wanted:
         page = directory / "report.html"
-        write_text(page, html_page(content, figures))
-    if "md" in formats:
+        write_text(page, html_page(content, figures, frames))
+    if "markdown" in wanted:
         text = directory / "report.md"
-        pictures = [(figure, f"{FIGURES_DIR}/{figure.name}.png") for figure in figures] if "png" in formats else []
+        pictures = [(figure, f"{FIGURES_DIR}/{figure.name}.png") for figure in figures] if "png" in wanted else []
         write_text(text, markdown_text(content, pictures))
-    return ReportFiles(html=page, markdown=text, figures=tuple(written))
+    return ReportFiles(
+        html=page,
+        markdown=text,
+        figures=_write_figures(directory / FIGURES_DIR, figures, endings, dpi),
+        latex=_write_latex(directory / TABLES_DIR, content) if "latex" in wanted else (),
+        csv=write_csv(result, summary, directory / CSV_DIR) if "csv" in wanted else (),
+        rliable=write_rliable(summary, directory / RLIABLE_DIR) if "rliable" in wanted else (),
+    )
 
 
-def _write_figures(directory: Path, figures: Sequence[NamedFigure], endings: Sequence[str]) -> list[Path]:
+def _write_figures(
+    directory: Path, figures: Sequence[NamedFigure], endings: Sequence[str], dpi: int
+) -> tuple[Path, ...]:
     """Write every figure in every format."""
+    if not endings:
+        return ()
+    make_dir(directory)
+    return tuple(path for named in figures for path in save_figure(named.figure, directory / named.name, endings, dpi))
+
+
+def _write_latex(directory: Path, content: Content) -> tuple[Path, ...]:
+    """Write every table as LaTeX."""
+    make_dir(directory)
     written: list[Path] = []
-    if endings:
-        make_dir(directory)
-    for figure in figures:
-        for ending in endings:
-            path = directory / f"{figure.name}.{ending}"
-            content = figure_bytes(figure.figure, ending)
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(content)
-            written.append(path)
-    return written
+    for table in content.tables:
+        path = directory / f"{table.name}.tex"
+        write_text(path, latex(table))
+        written.append(path)
+    return tuple(written)

@@ -1,17 +1,27 @@
 """Figures, each a function that takes a data frame and an Axes."""
 
+from wsabench.report.figures.aggregates import draw_aggregate
 from wsabench.report.figures.attention import draw_attention
 from wsabench.report.figures.curves import draw_profile, draw_severity_curve
 from wsabench.report.figures.frames import SampleFrame, draw_picture, frame_grid, read_picture
+from wsabench.report.figures.heatmap import draw_heat_map
 from wsabench.report.figures.intervals import draw_improvement, draw_measure, interval_height
+from wsabench.report.figures.learning import draw_learning_curves
+from wsabench.report.figures.ranks import draw_ranks
+from wsabench.report.figures.scatter import draw_clean_scatter
 
 __all__ = [
     "SampleFrame",
+    "draw_aggregate",
     "draw_attention",
+    "draw_clean_scatter",
+    "draw_heat_map",
     "draw_improvement",
+    "draw_learning_curves",
     "draw_measure",
     "draw_picture",
     "draw_profile",
+    "draw_ranks",
     "draw_severity_curve",
     "frame_grid",
     "interval_height",

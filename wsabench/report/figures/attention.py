@@ -14,8 +14,8 @@ from wsabench.report.style import GREY
 SHOWN_SPREAD = 0.1
 """Where train seeds differ by more, their mean alone would mislead, and the figure shows their range."""
 
-_WHITE_FROM = 0.55
-"""Weights from here on stand on dark blue."""
+_WHITE_FROM = 0.68
+"""From here on white text has more contrast with the blue below it than black text."""
 
 
 def draw_attention(table: pd.DataFrame, ax: Axes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,15 +13,18 @@ from matplotlib.axes import Axes
 
 from wsabench.evaluation.summary_tables import rows_of, rows_where
 from wsabench.report.style import GREY, LIGHT_GREY, Look, looks
+from wsabench.report.tooltips import add_tooltip
 from wsabench.stats import MIN_TRAIN_SEEDS
 
 Bounds = Literal["seeds", "episodes"]
 
 _AXIS_LABELS = {
-    "normalised_score": "normalised score (0 random play, 1 human)",
-    "retention": "retention (share of the clean score)",
-    "robustness_gap": "robustness gap (clean minus perturbed)",
+    "normalised_score": "normalised score",
+    "retention": "retention",
+    "robustness_gap": "robustness gap",
 }
+_LABEL_WIDTH = 34
+"""Characters that stand under the narrowest axes."""
 _REFERENCE_LINES = {"normalised_score": (0.0, 1.0), "retention": (0.0, 1.0), "robustness_gap": (0.0,)}
 
 
@@ -51,11 +55,12 @@ def draw_measure(
             if label in rows:
                 row = rows[label]
                 low, high = row[f"{measure}{suffix}_low"], row[f"{measure}{suffix}_high"]
-                _draw_interval(ax, place + shift, (row[measure], low, high), look)
+                about = f"{agent}, {label}"
+                draw_interval(ax, place + shift, (row[measure], low, high), look, about)
         if seeds is not None:
             _draw_seeds(ax, labels, rows_where(seeds, agent=agent), (measure, shift), look)
         ax.plot([], [], color=look.color, marker=look.marker, linestyle="", label=agent)
-    _finish(ax, labels, _REFERENCE_LINES[measure])
+    finish_lines(ax, labels, _REFERENCE_LINES[measure])
     ax.set_xlabel(_AXIS_LABELS[measure])
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(4, len(agents)), borderaxespad=0.3)
 
@@ -72,10 +77,11 @@ def draw_improvement(table: pd.DataFrame, ax: Axes) -> None:
     look = looks(["first"])["first"]
     for place, row in enumerate(rows):
         is_flagged = row["num_seeds"] < MIN_TRAIN_SEEDS
-        _draw_interval(ax, place, (row["value"], row["low"], row["high"]), look, is_hollow=is_flagged)
-    _finish(ax, [row["label"] for row in rows], (0.5,))
+        draw_interval(ax, place, (row["value"], row["low"], row["high"]), look, row["label"], is_hollow=is_flagged)
+    finish_lines(ax, [row["label"] for row in rows], (0.5,))
     ax.set_xlim(-0.04, 1.04)
-    ax.set_xlabel(f"probability that {rows[0]['agent_x']} beats {rows[0]['agent_y']}")
+    words = f"probability that {rows[0]['agent_x']} beats {rows[0]['agent_y']}"
+    ax.set_xlabel(textwrap.fill(words, _LABEL_WIDTH, break_long_words=False))
 
 
 def interval_height(num_lines: int, num_agents: int = 1) -> float:
@@ -91,20 +97,37 @@ def interval_height(num_lines: int, num_agents: int = 1) -> float:
 def _dodged(agents: dict[str, Look]) -> list[tuple[str, Look, float]]:
     """Return the agents with their vertical shift within a line."""
     count = len(agents)
-    step = 0.0 if count == 1 else min(0.26, 0.7 / (count - 1))
+    step = 0.0 if count == 1 else min(0.34, 0.7 / (count - 1))
     return [(agent, look, step * (i - (count - 1) / 2)) for i, (agent, look) in enumerate(agents.items())]
 
 
-def _draw_interval(
-    ax: Axes, height: float, estimate: tuple[float, float, float], look: Look, is_hollow: bool = False
+def draw_interval(
+    ax: Axes,
+    height: float,
+    estimate: tuple[float, float, float],
+    look: Look,
+    about: str = "",
+    is_hollow: bool = False,
 ) -> None:
+    """Draw one estimate as a marker on the line of its interval; nothing where it is not a number.
+
+    Args:
+        ax: Where to draw.
+        height: Place on the vertical axis.
+        estimate: Value, lower and upper bound; bounds that are NaN leave the marker alone.
+        look: The agent's.
+        about: What the tooltip says before the numbers.
+        is_hollow: Whether the marker is open, for estimates that are too uncertain to conclude from.
+    """
     value, low, high = estimate
     if not math.isfinite(value):
         return
     if math.isfinite(low) and math.isfinite(high):
         ax.plot([low, high], [height, height], color=look.color, linewidth=1.3, solid_capstyle="butt", zorder=3)
     fill = "white" if is_hollow else look.color
-    ax.plot(value, height, color=look.color, marker=look.marker, markerfacecolor=fill, linestyle="", zorder=4)
+    (dot,) = ax.plot(value, height, color=look.color, marker=look.marker, markerfacecolor=fill, linestyle="", zorder=4)
+    bounds = f" [{low:.2f}, {high:.2f}]" if math.isfinite(low) and math.isfinite(high) else ""
+    add_tooltip(dot, f"{about}: {value:.2f}{bounds}")
 
 
 def _draw_seeds(
@@ -119,7 +142,7 @@ def _draw_seeds(
     ax.scatter(values, heights, s=7, facecolors="white", edgecolors=look.color, linewidths=0.6, zorder=3.5)
 
 
-def _finish(ax: Axes, labels: Sequence[str], reference_lines: Sequence[float]) -> None:
+def finish_lines(ax: Axes, labels: Sequence[str], reference_lines: Sequence[float]) -> None:
     """Name the lines, first on top, and draw reference lines where they lie near the data."""
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)

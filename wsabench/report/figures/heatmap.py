@@ -1,0 +1,53 @@
+"""Perturbations against agents as a heat map."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from wsabench.report.style import GREY
+
+_NAMES = {"retention": "retention", "normalised_score": "normalised score"}
+_WHITE_FROM = 0.68
+"""From here on white text has more contrast with the blue below it than black text."""
+
+
+def draw_heat_map(table: pd.DataFrame, ax: Axes, measure: str = "retention") -> None:
+    """Draw a measure of every perturbation and agent as numbers on shades of blue, white 0 and dark 1 or more.
+
+    Args:
+        table: Columns label, agent and the measure, as `Summary.perturbations`. A cell without a value is hatched.
+        ax: Where to draw.
+        measure: `retention` or `normalised_score`.
+    """
+    labels, agents = list(dict.fromkeys(table["label"])), list(dict.fromkeys(table["agent"]))
+    values = table.pivot_table(index="label", columns="agent", values=measure, dropna=False)
+    values = values.reindex(index=labels, columns=agents)
+    sns.heatmap(
+        values.clip(0.0, 1.0),
+        ax=ax,
+        vmin=0.0,
+        vmax=1.0,
+        cmap="Blues",  # light to dark, so the order survives grey print
+        linewidths=1.0,
+        linecolor="white",
+        cbar=False,
+    )
+    for (row, column), value in np.ndenumerate(values.to_numpy(dtype=np.float64)):
+        if math.isnan(value):
+            box = Rectangle((column, row), 1, 1, fill=False, hatch="////", edgecolor=GREY, linewidth=0)
+            ax.add_patch(box)
+            continue
+        text = f"{value:.2f}".replace("-", "\u2212")
+        color = "white" if value >= _WHITE_FROM else "black"
+        ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7, color=color)
+    ax.set_xlabel(_NAMES[measure])
+    ax.set_ylabel("")
+    ax.tick_params(axis="both", length=0)
+    ax.tick_params(axis="y", labelrotation=0)
+    ax.tick_params(axis="x", labelrotation=0 if max(map(len, agents)) * len(agents) < 30 else 30)

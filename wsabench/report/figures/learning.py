@@ -1,0 +1,52 @@
+"""How the agents learned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+
+from wsabench.evaluation.summary_tables import groups_of, rows_where
+from wsabench.report.style import looks
+from wsabench.report.tooltips import add_tooltip
+
+_MARKERS_A_CURVE = 6
+
+
+def draw_learning_curves(table: pd.DataFrame, ax: Axes) -> None:
+    """Draw the return during training, one line a train seed, in the look of its agent.
+
+    Args:
+        table: Columns agent, train_seed, steps, return_mean (mean return of the last games at that step), of one game.
+        ax: Where to draw.
+    """
+    agents = looks(list(table["agent"]))
+    for agent, look in agents.items():
+        for place, ((train_seed,), curve) in enumerate(groups_of(rows_where(table, agent=agent), "train_seed")):
+            steps = curve["steps"].to_numpy(dtype=np.float64)
+            every = max(1, len(steps) // _MARKERS_A_CURVE)
+            (line,) = ax.plot(
+                steps,
+                curve["return_mean"].to_numpy(dtype=np.float64),
+                color=look.color,
+                linestyle=look.dashes,
+                linewidth=1.0,
+                marker=look.marker,
+                markersize=3.5,
+                markevery=(every // 2 + place * every // 3, every),
+            )
+            add_tooltip(line, f"{agent}, train seed {train_seed}")
+        ax.plot([], [], color=look.color, marker=look.marker, linestyle=look.dashes, label=agent)
+    ax.set_xlim(left=0)
+    ax.xaxis.set_major_formatter(FuncFormatter(_short_steps))
+    ax.set_xlabel("steps of training")
+    ax.set_ylabel("mean return of the last games")
+    ax.legend(loc="best")
+
+
+def _short_steps(steps: float, _: int) -> str:
+    """Return a number of steps in thousands or millions."""
+    if steps >= 1e6:
+        return f"{steps / 1e6:g}M"
+    return f"{steps / 1e3:g}k" if steps else "0"

@@ -1,0 +1,38 @@
+"""Who comes first under each perturbation, and whether that changes against clean."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from wsabench.evaluation.summary_tables import rows_of, rows_where
+from wsabench.report.figures.intervals import finish_lines
+from wsabench.report.style import looks
+from wsabench.report.tooltips import add_tooltip
+
+CLEAN = "clean"
+
+
+def draw_ranks(table: pd.DataFrame, ax: Axes) -> None:
+    """Draw the rank of every agent under every perturbation; a line that stays vertical keeps its rank.
+
+    Args:
+        table: Columns agent, label, rank (1 is best; ties share the mean rank); clean first.
+        ax: Where to draw.
+    """
+    labels = list(dict.fromkeys(table["label"]))
+    agents = looks(list(table["agent"]))
+    for agent, look in agents.items():
+        rows = [row for row in rows_of(rows_where(table, agent=agent)) if not pd.isna(row["rank"])]
+        heights = [labels.index(row["label"]) for row in rows]
+        ranks = [float(row["rank"]) for row in rows]
+        ax.plot(ranks, heights, color=look.color, linestyle=look.dashes, linewidth=1.0, zorder=2)
+        for row, rank, height in zip(rows, ranks, heights, strict=True):
+            (dot,) = ax.plot(rank, height, color=look.color, marker=look.marker, linestyle="", zorder=3)
+            add_tooltip(dot, f"{agent}, {row['label']}: rank {rank:g}")
+        ax.plot([], [], color=look.color, marker=look.marker, linestyle=look.dashes, label=agent)
+    finish_lines(ax, labels, ())
+    ax.set_xticks(range(1, len(agents) + 1))
+    ax.set_xlim(0.6, len(agents) + 0.4)
+    ax.set_xlabel("rank (1 is best)")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(4, len(agents)), borderaxespad=0.3)

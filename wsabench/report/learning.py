@@ -1,0 +1,61 @@
+"""Learning curves of the agents of a run, where they are shipped baselines."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from wsabench.errors import StorageError
+from wsabench.resources import data_dir
+
+_RETURN = "return_unclipped_mean_50"
+_COLUMNS = ["agent", "game", "train_seed", "steps", "return_mean"]
+
+
+def learning_curves(manifest: Mapping[str, Any], baselines: Path | None = None) -> pd.DataFrame:
+    """Read the learning curves that belong to the checkpoints of a result set.
+
+    Args:
+        manifest: The result set's manifest.
+        baselines: The folder of the baselines; the shipped one by default.
+
+    Returns:
+        Columns agent, game, train_seed, steps (agent steps), return_mean (unclipped return, mean of the last 50 games).
+        A curve is taken only where the checkpoint beside it is the one that was evaluated, to the byte; no rows
+        where none is.
+
+    Raises:
+        StorageError: A curve cannot be read.
+    """
+    folder = baselines or data_dir("baselines")
+    tables: list[pd.DataFrame] = []
+    for entry in manifest.get("agents", []):
+        stem = folder / str(entry.get("game")) / f"{entry.get('source')}-seed{entry.get('train_seed')}"
+        curve, weights = Path(f"{stem}-curve.csv"), Path(f"{stem}.safetensors")
+        if not (curve.is_file() and weights.is_file()):
+            continue
+        if _file_hash(weights, weights.stat().st_mtime_ns) != entry.get("checkpoint_hash"):
+            continue
+        table = _read(curve)
+        if _RETURN in table and "steps" in table:
+            names = {"agent": entry["name"], "game": entry["game"], "train_seed": entry["train_seed"]}
+            curve_of = pd.DataFrame({"steps": table["steps"], "return_mean": table[_RETURN]}).dropna()
+            tables.append(curve_of.assign(**names).reindex(columns=_COLUMNS))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({name: [] for name in _COLUMNS})
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"The learning curve {path} cannot be read ({error}). Restore it, or delete it.") from error
+
+
+@lru_cache(maxsize=256)
+def _file_hash(path: Path, _: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
