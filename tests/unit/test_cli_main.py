@@ -13,7 +13,20 @@ from wsabench import __version__
 from wsabench.cli import app, main
 from wsabench.errors import SpecError
 
-COMMANDS = ("list", "show", "run", "record", "report", "pretrain", "probe", "train", "gallery", "bench", "doctor")
+COMMANDS = (
+    "list",
+    "show",
+    "run",
+    "record",
+    "report",
+    "check",
+    "pretrain",
+    "probe",
+    "train",
+    "gallery",
+    "bench",
+    "doctor",
+)
 
 
 @pytest.fixture
