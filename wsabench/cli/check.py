@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wsabench.cli.console import plain, write_json, write_line, write_table
+from wsabench.cli.console import WIDTH, plain, split_names, write_json, write_line, write_table
 from wsabench.cli.options import Json
 
 if TYPE_CHECKING:
@@ -17,12 +18,14 @@ HELP = "Fail when an agent got less robust than in a reference run."
 EXAMPLE = "Example: wsabench check runs/new --against results/smoke --junit gate.xml"
 
 _EXIT_REGRESSION = 1
+_AGENTS = "Agents of the reference that are judged. Default: all."
 _MARGIN = "Share of the reference's normalised score that may be lost."
 
 
 def check(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="Result set that is judged.")],
     against: Annotated[Path, typer.Option(metavar="REFERENCE", help="Result set it is held against.")],
+    agents: Annotated[list[str] | None, typer.Option("--agents", "-a", metavar="NAME,...", help=_AGENTS)] = None,
     margin: Annotated[float, typer.Option(help=_MARGIN)] = 0.2,
     alpha: Annotated[float, typer.Option(help="Probability of any false alarm, at most.")] = 0.05,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where a larger drop is not ruled out, too.")] = False,
@@ -36,7 +39,8 @@ def check(
     from wsabench.evaluation.check_formats import junit_xml, markdown_summary
     from wsabench.resources import write_text
 
-    result = check_runs(run_dir, against, margin=margin, alpha=alpha, strict=strict, seed=seed)
+    options = {"margin": margin, "alpha": alpha, "strict": strict, "seed": seed}
+    result = check_runs(run_dir, against, agents=split_names(agents), **options)
     if junit is not None:
         write_text(junit, junit_xml(result))
     if markdown is not None:
@@ -57,9 +61,9 @@ def _write_result(result: CheckResult) -> None:
         columns = ["cell", "ref.", "run", "drop", "margin", "p", "verdict"]
         write_table(f"{agent} on {game}", columns, [_row(row) for row in rows])
         write_line()
-    write_line(f"Normalised scores. p: of a drop no larger than the margin, corrected over {len(result.rows)} tests.")
-    for note in result.notes:
-        write_line(f"Note: {note}")
+    meaning = f"Normalised scores. p: of a drop no larger than the margin, corrected over {len(result.rows)} tests."
+    for text in (meaning, *(f"Note: {note}" for note in result.notes)):
+        write_line(textwrap.fill(text, WIDTH))
     write_line(result.conclusion)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from wsabench.errors import SpecError
-from wsabench.evaluation.check_comparability import require_comparable
+from wsabench.evaluation.check_comparability import require_comparable, with_agents
 from wsabench.evaluation.check_scores import Block, collect_blocks
 from wsabench.evaluation.result import load_result
 from wsabench.seeding import generator
@@ -104,10 +105,11 @@ class CheckResult:
         return row.verdict == "regressed" or (self.strict and row.verdict == "undecided")
 
 
-def check_runs(
+def check_runs(  # noqa: PLR0913 - the public entry point: one keyword an option of the command line
     run: str | Path,
     reference: str | Path,
     *,
+    agents: Sequence[str] | None = None,
     margin: float = DEFAULT_MARGIN,
     alpha: float = DEFAULT_ALPHA,
     strict: bool = False,
@@ -118,6 +120,7 @@ def check_runs(
     Args:
         run: Directory of the result set that is judged.
         reference: Directory of the one it is held against; the run must hold all its agents, train seeds and cells.
+        agents: Agents of the reference that are judged; all by default.
         margin: Share of the reference's normalised score that may be lost; below a score of 0.1, share of 0.1.
         alpha: Probability of any false alarm in the whole check, at most.
         strict: Fail also where a drop larger than the margin cannot be ruled out, at `alpha` each.
@@ -129,10 +132,11 @@ def check_runs(
     Raises:
         ResultSetError: A result set is missing or damaged, or they cannot be compared.
         SpecError: Margin or alpha is out of range, or there are too few episodes.
+        UnknownNameError: The reference has no such agent.
     """
     if not 0 < alpha < 1:
         raise SpecError(f"Alpha is {alpha:g}. Allowed: numbers above 0 and below 1, as in 0.05.")
-    judged, held = load_result(run), load_result(reference)
+    judged, held = load_result(run), with_agents(load_result(reference), agents)
     notes = require_comparable(judged, held)
     tests: list[_Test] = []
     for agent, blocks in collect_blocks(judged, held).items():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from wsabench.errors import ResultSetError
+from wsabench.errors import ResultSetError, unknown_name
 from wsabench.evaluation.result import RunResult
 
 _NOTED_VERSIONS = ("wsabench", "ale-py", "torch", "numpy")
@@ -43,6 +44,30 @@ def require_comparable(run: RunResult, reference: RunResult) -> list[str]:
             "profile and agents again with this version, or make a new reference."
         )
     return list(_notes(run.manifest, reference.manifest))
+
+
+def with_agents(result: RunResult, agents: Sequence[str] | None) -> RunResult:
+    """Return a result set without its other agents.
+
+    Args:
+        result: The result set.
+        agents: Names of those to keep; None keeps all.
+
+    Raises:
+        UnknownNameError: It has no agent of that name.
+    """
+    if agents is None:
+        return result
+    known = {job["agent"] for job in result.manifest["jobs"]}
+    for agent in agents:
+        if agent not in known:
+            raise unknown_name(f"agent of {result.path}", agent, known)
+    missing = len(result.manifest["jobs"]) - result.num_finished
+    jobs = [job for job in result.manifest["jobs"] if job["agent"] in agents]
+    episodes = result.episodes.loc[result.episodes["agent"].isin(list(agents))]
+    return replace(
+        result, episodes=episodes, manifest={**result.manifest, "jobs": jobs}, num_finished=len(jobs) - missing
+    )
 
 
 def train_seeds(manifest: Mapping[str, Any]) -> dict[tuple[str, str], tuple[int, ...]]:
