@@ -2,7 +2,7 @@
 
     python benchmarks/gate_simulation.py --pool runs/gate-pool > tables.md
 
-plays the pool first if it is not there (500 episodes a cell, about 15 minutes of one core; it goes on where it
+plays the pool first if it is not there (500 episodes a cell, about 18 minutes of one core; it goes on where it
 stopped). Both sides of every simulated check are drawn from the pool, whole episode seeds jointly over all cells, with
 replacement: the pool is the population, so true drops are exact. A drop is imposed in two ways:
 

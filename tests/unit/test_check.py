@@ -164,8 +164,12 @@ def test_agents_are_judged_together_or_chosen(tmp_path: Path) -> None:
     only = write(tmp_path / "only", agents=("e2e",))
     assert [row.agent for row in check_runs(both, both).overall] == ["wsa", "e2e"]
     assert {row.agent for row in check_runs(only, both, agents=["e2e"]).rows} == {"e2e"}
+    next((both / "episodes").glob("wsa-*.parquet")).unlink()
+    assert check_runs(only, both, agents=["e2e"]).passed
+    with pytest.raises(ResultSetError, match=r"both is not finished \(2 of 3 jobs"):
+        check_runs(both, both, agents=["wsa"])
     with pytest.raises(UnknownNameError, match=r"Unknown agent of .*only 'wsb'\. Allowed: e2e"):
-        check_runs(both, only, agents=["wsb"])
+        check_runs(both, only, agents=["wsb"])  # the agents are those of the reference
     with pytest.raises(ResultSetError, match=r"the run has no agent 'wsa' \(it has e2e; `wsabench run --agents wsa="):
         check_runs(only, both)
 

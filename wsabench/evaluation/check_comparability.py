@@ -11,6 +11,7 @@ from wsabench.errors import ResultSetError, unknown_name
 from wsabench.evaluation.result import RunResult
 
 _NOTED_VERSIONS = ("wsabench", "ale-py", "torch", "numpy")
+_JOB = ["agent", "train_seed", "game", "perturbation", "severity"]
 _SHOWN = 6
 
 
@@ -62,12 +63,10 @@ def with_agents(result: RunResult, agents: Sequence[str] | None) -> RunResult:
     for agent in agents:
         if agent not in known:
             raise unknown_name(f"agent of {result.path}", agent, known)
-    missing = len(result.manifest["jobs"]) - result.num_finished
     jobs = [job for job in result.manifest["jobs"] if job["agent"] in agents]
     episodes = result.episodes.loc[result.episodes["agent"].isin(list(agents))]
-    return replace(
-        result, episodes=episodes, manifest={**result.manifest, "jobs": jobs}, num_finished=len(jobs) - missing
-    )
+    num_finished = len(episodes.drop_duplicates(_JOB))
+    return replace(result, episodes=episodes, manifest={**result.manifest, "jobs": jobs}, num_finished=num_finished)
 
 
 def train_seeds(manifest: Mapping[str, Any]) -> dict[tuple[str, str], tuple[int, ...]]:

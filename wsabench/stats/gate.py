@@ -213,7 +213,7 @@ def _draws(sample: _Rows, permutations: int, rng: np.random.Generator) -> FloatA
     num_run, num_all = len(sample.run), len(sample.run) + len(sample.reference)
     if sample.is_paired:
         signs = 1.0 - 2.0 * rng.integers(0, 2, (permutations, num_run))
-        return np.concatenate([np.ones((1, num_run)), signs])
+        return np.asarray(np.concatenate([np.ones((1, num_run)), signs]), np.float64)
     labels = np.zeros((1 + permutations, num_all))
     labels[0, :num_run] = 1.0
     chosen = rng.random((permutations, num_all)).argpartition(num_run - 1, axis=1)[:, :num_run]
