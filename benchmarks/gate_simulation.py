@@ -43,14 +43,14 @@ from wsabench.types import FloatArray
 CELLS = ("clean", "hue-rotate@3", "gaussian-noise@3", "sticky-actions@2")
 WEAK = "gaussian-noise@3"
 POOL_EPISODES = 500
-CHUNK = 50
-"""Simulated checks that share their permutations."""
+CHUNK = 5
+"""Simulated checks that share their permutations: few, so that they are almost independent."""
 SEED_SD = 0.15
 SEED_CELL_SD = 0.10
 
 
 class Case(NamedTuple):
-    """What is simulated: 2,000 checks of one kind."""
+    """What is simulated: checks of one kind."""
 
     num_seeds: int
     num_run: int
@@ -187,7 +187,7 @@ def print_tables(pool: Pool, rate: Callable[[Case], str]) -> None:
     print("\nAlarms against true drops, % of checks:\n")
     print("| train seeds | episodes | 10% | 20% | 40% | 40%, mixed | 40% in `clean` only |")
     print("| --- | ---: | --- | --- | --- | --- | --- |")
-    for seeds, retrained in ((1, False), (3, False), (5, False), (3, True), (5, True)):
+    for seeds, retrained in ((1, True), (3, False), (5, False), (3, True), (5, True)):
         for n in (5, 20, 50):
             base = Case(seeds, n, n, is_retrained=retrained)
             cases = [base._replace(drop=drop) for drop in (0.1, 0.2, 0.4)]
@@ -199,7 +199,7 @@ def print_tables(pool: Pool, rate: Callable[[Case], str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pool", type=Path, required=True, help="Result set of the pool; played if missing.")
-    parser.add_argument("--simulations", type=int, default=2000)
+    parser.add_argument("--simulations", type=int, default=6000)
     parser.add_argument("--permutations", type=int, default=999)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
