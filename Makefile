@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 INSTALL := $(PIP) --no-build-isolation --editable
 
-.PHONY: run test test-slow lint format pretrain train clean
+.PHONY: run test test-slow check lint format pretrain train clean
 
 run: $(VENV)/.run
 	$(BIN)/wsabench run --suite color-shift --profile quick --out runs/quick
@@ -25,6 +25,12 @@ test: $(VENV)/.test
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow
+
+# Plays the shipped baselines anew and holds them against the reference; exit code 1: an agent got less robust.
+check: $(VENV)/.run
+	rm -rf runs/gate
+	$(BIN)/wsabench run --suite smoke --agents wsa,e2e --episodes 20 --out runs/gate
+	$(BIN)/wsabench check runs/gate --against results/smoke
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

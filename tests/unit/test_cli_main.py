@@ -19,6 +19,7 @@ COMMANDS = (
     "run",
     "record",
     "report",
+    "check",
     "pretrain",
     "probe",
     "train",

@@ -13,7 +13,21 @@ from typing import Annotated
 import typer
 
 from wsabench import __version__
-from wsabench.cli import bench, doctor, gallery, listing, power, pretrain, probe, record, report, run, show, train
+from wsabench.cli import (
+    bench,
+    check,
+    doctor,
+    gallery,
+    listing,
+    power,
+    pretrain,
+    probe,
+    record,
+    report,
+    run,
+    show,
+    train,
+)
 from wsabench.cli.console import clean_up_terminal, write_error
 from wsabench.errors import WsabenchError
 
@@ -55,6 +69,7 @@ app.command("show", help=show.HELP, epilog=show.EXAMPLE)(show.show)
 app.command("run", help=run.HELP, epilog=run.EXAMPLE)(run.run)
 app.command("report", help=report.HELP, epilog=report.EXAMPLE)(report.report)
 app.command("power", help=power.HELP, epilog=power.EXAMPLE)(power.power)
+app.command("check", help=check.HELP, epilog=check.EXAMPLE)(check.check)
 app.command("pretrain", help=pretrain.HELP, epilog=pretrain.EXAMPLE)(pretrain.pretrain)
 app.command("probe", help=probe.HELP, epilog=probe.EXAMPLE)(probe.probe)
 app.command("train", help=train.HELP, epilog=train.EXAMPLE)(train.train)

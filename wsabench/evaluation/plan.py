@@ -82,16 +82,9 @@ class Plan:
             "episodes": self.num_episodes,
             "games": list(self.games),
             "perturbations": list(self.perturbations),
+            "perturbation_hashes": self._perturbation_hashes(),
             "effects": {
                 game: {name: round(value, 4) for name, value in values.items()} for game, values in self.effects.items()
-            },
-            "perturbation_hashes": {
-                game: {
-                    name: self.compiled[game, name].content_hash
-                    for name in self.perturbations
-                    if (game, name) in self.compiled
-                }
-                for game in self.games
             },
             "refused": {game: list(names) for game, names in self.refused.items()},
             "misfits": {game: dict(reasons) for game, reasons in self.misfits.items()},
@@ -120,6 +113,17 @@ class Plan:
                 for one in self.skipped
             ),
         ]
+
+    def _perturbation_hashes(self) -> dict[str, dict[str, str]]:
+        """Return what is really played under each name, by game and name: the same name may change its meaning."""
+        return {
+            game: {
+                name: self.compiled[game, name].content_hash
+                for name in self.perturbations
+                if (game, name) in self.compiled
+            }
+            for game in self.games
+        }
 
     def identity(self) -> str:
         """Return a short hash of what decides the results, for the default directory's name."""

@@ -1,0 +1,333 @@
+"""The gate over made-up result sets: what may be compared, verdicts, exit codes, formats."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import typer
+from result_fixture import CELLS, REFERENCES, base_manifest, label, write_result_set, write_shard
+
+from wsabench.cli import app, main
+from wsabench.errors import ResultSetError, SpecError, UnknownNameError
+from wsabench.evaluation.check import CheckResult, check_runs
+
+ROOT = Path(__file__).resolve().parents[2]
+FEW = (("clean", None), ("hue-rotate", 3), ("palette-pal", None))
+HASHES = {game: {label(*cell): f"{game} {label(*cell)}" for cell in CELLS} for game in ("breakout", "pong")}
+ONE = {"agents": ("wsa",), "train_seeds": (0,), "cells": FEW, "episodes": 20}
+
+
+def write(path: Path, **options: Any) -> Path:
+    """A result set of one checkpoint, three cells and 20 episodes, unless told otherwise."""
+    return write_result_set(path, **{**ONE, "perturbation_hashes": HASHES, **options})
+
+
+def change_episodes(path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], part: str = "") -> Path:
+    """Change the episodes of the shards whose name contains `part`."""
+    for shard in (path / "episodes").glob(f"*{part}.parquet"):
+        write_shard(shard, change(pq.ParquetFile(shard).read().to_pandas().astype({"severity": "Int64"})))
+    return path
+
+
+def keep(share: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Lose the rest of what lies above the random score."""
+    low = REFERENCES["breakout"]["random"]
+    return lambda table: table.assign(**{"return": low + share * (table["return"] - low)})
+
+
+def change_manifest(path: Path, **changes: Any) -> Path:
+    content = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps(content | changes))
+    return path
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> Path:
+    return write(tmp_path / "reference")
+
+
+def verdicts(result: CheckResult) -> dict[str, str]:
+    return {row.perturbation: row.verdict for row in result.rows}
+
+
+def test_the_same_episodes_are_within_the_margin(reference: Path) -> None:
+    result = check_runs(reference, reference)
+    assert result.passed
+    assert verdicts(result) == dict.fromkeys(["all cells", "clean", "hue-rotate@3", "palette-pal"], "within margin")
+    assert result.conclusion == "Passed: no drop larger than the margin was shown; all tests rule out one."
+    assert {row.unit for row in result.rows} == {"episodes"}
+    assert all(row.is_paired and row.num_run == row.num_reference == 20 for row in result.rows)
+
+
+def test_a_loss_in_one_cell_is_found_there(reference: Path, tmp_path: Path) -> None:
+    run = change_episodes(write(tmp_path / "run"), keep(0.5), "palette-pal")
+    result = check_runs(run, reference)
+    assert not result.passed
+    assert verdicts(result) == {
+        "all cells": "within margin",
+        "clean": "within margin",
+        "hue-rotate@3": "within margin",
+        "palette-pal": "regressed",
+    }
+    row = result.cells[2]
+    assert row.run == pytest.approx(0.5 * row.reference)
+    assert row.margin == pytest.approx(0.2 * row.reference)
+    assert result.conclusion == "Regression: 1 of 4 tests show a drop larger than the margin."
+
+
+def test_the_margin_decides(reference: Path, tmp_path: Path) -> None:
+    run = change_episodes(write(tmp_path / "run", seed=1), keep(0.7))
+    assert not check_runs(run, reference, margin=0.1).passed
+    assert check_runs(run, reference, margin=0.5).passed
+
+
+def test_a_better_agent_passes(reference: Path, tmp_path: Path) -> None:
+    run = change_episodes(write(tmp_path / "run"), keep(1.5))
+    assert set(verdicts(check_runs(run, reference)).values()) == {"within margin"}
+
+
+def test_strict_fails_what_is_not_ruled_out(reference: Path, tmp_path: Path) -> None:
+    run = change_episodes(write(tmp_path / "run", episodes=3), keep(0.8))
+    assert check_runs(run, reference).passed
+    strict = check_runs(run, reference, strict=True)
+    assert not strict.passed
+    assert strict.conclusion.startswith("Failed: no drop larger than the margin was shown; ")
+
+
+def test_other_episodes_are_not_paired_and_may_be_fewer(reference: Path, tmp_path: Path) -> None:
+    run = change_episodes(write(tmp_path / "run", episodes=12), lambda t: t.assign(episode_seed=t["episode_seed"] + 2))
+    result = check_runs(run, reference)
+    assert result.passed
+    assert {(row.is_paired, row.num_run, row.num_reference) for row in result.rows} == {(False, 12, 20)}
+    assert "not paired" in result.notes[-1]
+
+
+def test_too_few_pairs_are_compared_without_pairing(tmp_path: Path) -> None:
+    short = write(tmp_path / "short", episodes=11)
+    assert not check_runs(short, short).cells[0].is_paired
+
+
+def test_equal_episodes_of_greedy_play_count_once(tmp_path: Path) -> None:
+    protocol = {"action_selection": "greedy", "sticky_probability": 0.0}
+    path = write(tmp_path / "run", protocol=protocol)
+    change_episodes(path, lambda t: t.assign(**{"return": t["episode"] % 5 * 1.0, "length": t["episode"] % 5}))
+    result = check_runs(path, path)
+    assert {(row.is_paired, row.num_run, row.num_reference) for row in result.rows} == {(False, 5, 5)}
+
+
+def test_several_train_seeds_are_the_unit(tmp_path: Path) -> None:
+    seeds = (0, 1, 2, 3, 4)
+    reference, run = write(tmp_path / "a", train_seeds=seeds), write(tmp_path / "b", train_seeds=seeds)
+    result = check_runs(change_episodes(run, keep(0.4)), reference)
+    assert not result.passed
+    assert {(row.unit, row.is_paired, row.num_run) for row in result.rows} == {("train seeds", True, 5)}
+    fewer = write(tmp_path / "c", train_seeds=seeds[:3])
+    one = check_runs(run, fewer)
+    assert one.cells[0].num_run == 3
+    assert "wsa on breakout: train seeds 3, 4 are not in the reference." in one.notes
+
+
+def test_other_train_seeds_are_not_paired(tmp_path: Path) -> None:
+    reference, run = write(tmp_path / "a", train_seeds=(0, 1)), write(tmp_path / "b", train_seeds=(2, 3, 4))
+    result = check_runs(run, reference)
+    assert {(row.is_paired, row.num_run, row.num_reference) for row in result.rows} == {(False, 3, 2)}
+    assert "so they are not paired" in result.notes[0]
+    with pytest.raises(ResultSetError, match=r"1 train seed\(s\) in the run and 2 in the reference, none in common"):
+        check_runs(write(tmp_path / "c", train_seeds=(7,)), reference)
+
+
+def test_games_are_averaged(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", games=("breakout", "pong"))
+    result = check_runs(path, path)
+    assert [row.game for row in result.overall] == ["breakout, pong"]
+    assert len(result.cells) == 6
+    both = [[row.reference for row in result.cells if row.game == game] for game in ("breakout", "pong")]
+    assert result.overall[0].reference == pytest.approx(sum(sum(one) / 3 for one in both) / 2)
+
+
+def test_one_cell_has_no_average(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", cells=FEW[:1])
+    assert check_runs(path, path).overall == ()
+
+
+def test_agents_are_judged_together_or_chosen(tmp_path: Path) -> None:
+    both = write(tmp_path / "both", agents=("wsa", "e2e"))
+    only = write(tmp_path / "only", agents=("e2e",))
+    assert [row.agent for row in check_runs(both, both).overall] == ["wsa", "e2e"]
+    assert {row.agent for row in check_runs(only, both, agents=["e2e"]).rows} == {"e2e"}
+    next((both / "episodes").glob("wsa-*.parquet")).unlink()
+    assert check_runs(only, both, agents=["e2e"]).passed
+    with pytest.raises(ResultSetError, match=r"both is not finished \(2 of 3 jobs"):
+        check_runs(both, both, agents=["wsa"])
+    with pytest.raises(UnknownNameError, match=r"Unknown agent of .*only 'wsb'\. Allowed: e2e"):
+        check_runs(both, only, agents=["wsb"])  # the agents are those of the reference
+    with pytest.raises(ResultSetError, match=r"the run has no agent 'wsa' \(it has e2e; `wsabench run --agents wsa="):
+        check_runs(only, both)
+
+
+def test_what_the_reference_lacks_is_not_judged(tmp_path: Path) -> None:
+    reference = write(tmp_path / "a", cells=FEW[:2], versions={"torch": "1"})
+    run = write(tmp_path / "b", agents=("wsa", "e2e"), versions={"torch": "2"})
+    result = check_runs(run, reference)
+    assert len(result.cells) == 2
+    assert "torch is 2 in the run and 1 in the reference." in result.notes
+    assert "Not in the reference, so not judged: e2e on breakout, palette-pal (wsa on breakout)." in result.notes
+
+
+PLAIN = base_manifest(("wsa",), (0,), FEW, ("breakout",), 20)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (
+            {"suite": {"name": "smoke", "content_hash": "1" * 64}},
+            "suite is smoke 1111111111111111 in the run and color-",
+        ),
+        (
+            {"protocol": PLAIN["protocol"] | {"noop_max": 0}},
+            "protocol noop_max is 0 in the run and 30 in the reference",
+        ),
+        ({"engine_version": 2}, "engine version is 2 in the run and 1 in the reference"),
+        ({"roms": {"breakout": "b" * 64}}, "ROM of breakout is bbbbbbbbbbbbbbbb... in the run and aaaaaaaaaaaaaaaa..."),
+        (
+            {"reference_scores": {"breakout": {"random": 1.7, "human": 31.0}}},
+            "human score of breakout is 31.0 in the run and 30.5 in the reference",
+        ),
+        (
+            {"perturbation_hashes": {"breakout": HASHES["breakout"] | {"hue-rotate@3": "other"}}},
+            "the perturbations are defined otherwise: hue-rotate@3 on breakout",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_named(
+    reference: Path, tmp_path: Path, changes: dict[str, Any], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write(tmp_path / "run", **changes)
+    assert main(["check", str(run), "--against", str(reference)]) == 2
+    message = capsys.readouterr().err
+    assert text in message
+    assert message.count("\n") == 1
+    assert message.startswith(f"wsabench: error: {run} cannot be compared with {reference}: ")
+
+
+def test_all_differences_are_named_at_once(reference: Path, tmp_path: Path) -> None:
+    run = write(tmp_path / "run", engine_version=2, roms={"breakout": "b" * 64})
+    with pytest.raises(ResultSetError, match=r"engine version is 2 .*; ROM of breakout is b"):
+        check_runs(run, reference)
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    reference = write(tmp_path / "a", games=("breakout", "pong"), train_seeds=(0, 1))
+    run = write(tmp_path / "b", cells=FEW[:2])
+    pattern = r"lacks the train seeds 1; .*lacks the cells palette-pal; the run has no game 'pong' for wsa"
+    with pytest.raises(ResultSetError, match=pattern):
+        check_runs(run, reference)
+
+
+def test_an_unfinished_run_is_refused(reference: Path, tmp_path: Path) -> None:
+    run = write(tmp_path / "run")
+    next((run / "episodes").glob("*.parquet")).unlink()
+    with pytest.raises(ResultSetError, match=r"run is not finished \(2 of 3 jobs; the command that began it goes on"):
+        check_runs(run, reference)
+
+
+def test_manifests_without_hashes_or_scores_are_refused(reference: Path, tmp_path: Path) -> None:
+    old = write(tmp_path / "old")
+    content = json.loads((old / "manifest.json").read_text())
+    del content["perturbation_hashes"]
+    (old / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(ResultSetError, match=r"the run's manifest has no perturbation hashes"):
+        check_runs(old, reference)
+    with pytest.raises(ResultSetError, match=r"the reference's manifest has no perturbation hashes"):
+        check_runs(reference, old)
+    unscored = change_manifest(
+        write(tmp_path / "unscored"), reference_scores={"breakout": {"random": 1.7, "human": None}}
+    )
+    with pytest.raises(ResultSetError, match=r"breakout has no random and human score, so no normalised score"):
+        check_runs(unscored, unscored)
+
+
+def test_mixed_units_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", games=("breakout", "pong"), train_seeds=(0, 1))
+    content = json.loads((path / "manifest.json").read_text())
+    gone = [job for job in content["jobs"] if (job["game"], job["train_seed"]) == ("pong", 1)]
+    for job in gone:
+        for folder in ("episodes", "attention"):
+            (path / folder / job["file"]).unlink()
+    change_manifest(path, jobs=[job for job in content["jobs"] if job not in gone])
+    with pytest.raises(ResultSetError, match=r"wsa has one train seed in some games and several in others"):
+        check_runs(path, path)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_alpha_has_bounds(reference: Path, alpha: float) -> None:
+    with pytest.raises(SpecError, match=rf"Alpha is {alpha:g}\. Allowed: numbers above 0 and below 1"):
+        check_runs(reference, reference, alpha=alpha)
+
+
+def test_a_single_episode_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", episodes=1)
+    with pytest.raises(SpecError, match="Play more episodes"):
+        check_runs(path, path)
+
+
+def test_the_command_passes_and_fails_with_its_files(
+    reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = change_episodes(write(tmp_path / "run"), keep(0.5), "palette-pal")
+    files = ["--junit", str(tmp_path / "gate.xml"), "--markdown", str(tmp_path / "gate.md")]
+    assert main(["check", str(reference), "--against", str(reference), *files]) == 0
+    assert "Passed: no drop larger" in capsys.readouterr().out
+    assert "## Robustness gate: passed" in (tmp_path / "gate.md").read_text()
+    assert main(["check", str(run), "--against", str(reference), *files]) == 1
+    printed = capsys.readouterr().out
+    assert max(len(line) for line in printed.splitlines()) <= 80
+    assert re.search(r"palette-pal +0\.\d{3} .* regressed", printed)
+    suites = ElementTree.parse(tmp_path / "gate.xml").getroot()
+    assert suites.attrib == {"tests": "4", "failures": "1", "errors": "0"}
+    cases = {case.attrib["name"]: case for case in suites.iter("testcase")}
+    assert list(cases) == ["all cells", "clean", "hue-rotate@3", "palette-pal"]
+    assert [name for name, case in cases.items() if case.find("failure") is not None] == ["palette-pal"]
+    assert cases["clean"].attrib["classname"] == "wsa.breakout"
+    summary = (tmp_path / "gate.md").read_text()
+    assert summary.startswith("## Robustness gate: failed\n\nRegression: 1 of 4 tests show")
+    assert re.search(r"^\| wsa \| breakout \| palette-pal \| .* \| \*\*regressed\*\* \|$", summary, re.MULTILINE)
+
+
+def test_json_holds_everything(reference: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(reference), "--against", str(reference), "--json", "--agents", "wsa"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["passed"] is True
+    assert found["margin"] == 0.2
+    assert [cell["perturbation"] for cell in found["cells"]] == ["clean", "hue-rotate@3", "palette-pal"]
+    assert found["cells"][0]["verdict"] == "within margin"
+    assert found["overall"][0]["perturbation"] == "all cells"
+
+
+def test_bad_options_are_refused(reference: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(reference), "--against", str(reference), "--margin", "1.5"]) == 2
+    assert "The margin is 1.5. Allowed" in capsys.readouterr().err
+    assert main(["check", str(reference)]) == 2
+    assert "Missing option '--against'" in capsys.readouterr().err
+
+
+def test_the_example_workflow_names_real_options_and_the_reference() -> None:
+    text = (ROOT / "examples" / "github-actions-robustness.yml").read_text(encoding="utf-8")
+    root = typer.main.get_command(app)
+    lines = [shlex.split(line) for line in re.findall(r"(?:#|run:)\s+wsabench (.*)", text)]
+    assert [words[0] for words in lines] == ["run", "run", "check"]
+    for command, *words in lines:
+        known = {name for parameter in root.commands[command].params for name in parameter.opts}  # type: ignore[attr-defined]
+        assert {word for word in words if word.startswith("--")} <= known
+    assert "check runs/smoke --against results/smoke" in text
+    assert (ROOT / "results" / "smoke" / "manifest.json").exists()
