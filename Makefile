@@ -21,7 +21,7 @@ run: $(VENV)/.run
 	$(BIN)/wsabench report runs/quick
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow

@@ -59,6 +59,7 @@ def short(monkeypatch, tmp_path):
     monkeypatch.setattr("wsabench.training.frozen.CALIBRATION_OBSERVATIONS", 32)
 
 
+@pytest.mark.slow
 def test_training_evaluation_and_probe(encoder, tmp_path, capsys):
     spec, out = tmp_path / "agent.toml", tmp_path / "run"
     spec.write_text(SPEC.format(name=f"wsa-{encoder}", encoder=encoder))

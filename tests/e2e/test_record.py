@@ -94,6 +94,7 @@ def test_mean_attention_is_that_of_the_run(tmp_path: Path, monkeypatch: pytest.M
     assert_same_episode(recording, again)
 
 
+@pytest.mark.slow
 def test_a_shipped_agent_plays_the_same_too(tmp_path: Path) -> None:
     # Two episodes share the forward passes of the run; the recording plays one of them alone.
     name, protocol = "hue-rotate@3+noise-encoders@3", Protocol(max_frames=80)
@@ -104,6 +105,7 @@ def test_a_shipped_agent_plays_the_same_too(tmp_path: Path) -> None:
     assert np.isfinite(recording.steps.values).all()
 
 
+@pytest.mark.slow
 def test_steps_are_the_same_for_any_number_of_workers(
     result: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ protocol = { max_frames = 200 }
 """
 
 
+@pytest.mark.slow
 def test_the_worked_example_is_trained_with_and_evaluated(tmp_path, monkeypatch):
     project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
     site = tmp_path / "site"

@@ -81,6 +81,7 @@ def test_state_scores_name_the_true_pair(videos):
     assert true_pairs_found(pretext, other) > 0.4
 
 
+@pytest.mark.slow
 def test_keypoints_land_on_squares(videos):
     pretext = build_pretext("transporter", seed=1)
     stack, centres = unseen(make_videos(seed=9))
@@ -90,6 +91,7 @@ def test_keypoints_land_on_squares(videos):
     assert float(after[0]) < SIZES[0] / 2 + 2 < 0.5 * float(before[0])
 
 
+@pytest.mark.slow
 def test_moving_masks_cover_squares(videos):
     pretext = build_pretext("vos", seed=1)
     curve = train(pretext, videos, 120, batch_size=8)
