@@ -71,7 +71,9 @@ def test_the_gallery_is_drawn(folder: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_an_interrupted_run_keeps_what_was_finished_and_goes_on(folder: Path) -> None:
     words = ["run", "--suite", "color-shift", "--agents", "still=policies:still", "--workers", "2", "--out", "runs/b"]
-    code = "import sys; from wsabench.cli import main; sys.exit(main())"
+    # Whoever runs the tests in the background may have them ignore interrupts, which a child inherits.
+    heed = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code = heed + "from wsabench.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", code, *words, "--episodes", "20"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     errors = folder / "stderr.txt"

@@ -16,7 +16,7 @@ def test_the_sheet_is_a_picture_of_clean_and_the_perturbations(tmp_path):
     drawn = draw_gallery("color-shift", "breakout", tmp_path / "new" / "sheet.png", ["hue-rotate@3", "invert"])
     assert drawn == Gallery((tmp_path / "new" / "sheet.png",), {})
     picture = cv2.imread(str(drawn.paths[0]))
-    assert picture.shape[1] == 2100  # 7 inches at 300 dots an inch
+    assert picture.shape[1] == 2040  # 6.8 inches at 300 dots an inch
 
 
 def test_titles_hold_the_measured_change(monkeypatch, tmp_path):
@@ -81,7 +81,7 @@ def test_many_perturbations_take_several_pages_and_changes_of_the_game_are_films
     ]
     assert [path.name for path in drawn.paths] == ["sheet.png", "sheet-2.png", "sheet-3.png"]
     assert drawn.left_out == {"zero-all": "acts on the agent's encoders: nothing to draw"}
-    assert cv2.imread(str(drawn.paths[2])).shape[1] == 280
+    assert cv2.imread(str(drawn.paths[2])).shape[1] == 272
 
 
 def test_a_strip_shows_when_films_differ_most_from_the_first():
