@@ -57,7 +57,7 @@ def test_embeddings_have_declared_shapes_and_half_precision(bank, frames):
     assert (bank.names, bank.context, bank.shapes, bank.source) == (NAMES, "ae", SHAPES, "random")
     embeddings = bank.embed(frames[:5])
     assert {name: tuple(e.shape) for name, e in embeddings.items()} == {n: (5, *s) for n, s in SHAPES.items()}
-    assert all(e.dtype == torch.float16 and e.is_contiguous() for e in embeddings.values())
+    assert all(e.dtype == torch.float16 for e in embeddings.values())
     assert set(bank.embed(frames[:2], only=["sr"])) == {"sr"}
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from wsabench import seeding
 from wsabench.encoders.catalogue import ENCODERS, build_encoder
-from wsabench.encoders.encoder import Encoder, fold_batch_norm
+from wsabench.encoders.encoder import Encoder, fold_batch_norm, rectify_in_place
 from wsabench.encoders.finding import find_encoder, find_ready
 from wsabench.encoders.ready import redraw, weights_hash
 from wsabench.encoders.standardisation import (
@@ -199,7 +199,8 @@ class EncoderBank(nn.Module):
             inputs: The further inputs of the same rows, on the same device: `required_inputs`, if all encoders run.
 
         Returns:
-            For each encoder: float16, shape (N, *shape), contiguous. Raw ones are clipped to what float16 holds.
+            For each encoder: float16, shape (N, *shape); maps lie in memory as their encoder leaves them, most of them
+            with channels last. Raw ones are clipped to what float16 holds.
 
         Raises:
             ShapeError: The stack has another shape or type, or an input is missing.
@@ -258,7 +259,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 def _inference_copy(encoder: Encoder, dtype: torch.dtype) -> Encoder:
     clone = copy.deepcopy(encoder).eval().requires_grad_(requires_grad=False)
-    fold_batch_norm(clone)
+    rectify_in_place(fold_batch_norm(clone))
     return clone.to(_dtype_of(encoder, dtype)).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
@@ -275,12 +276,14 @@ def _untrained(name: str, seed: int, size: str, game: str) -> Encoder:
 
 def _affine(standardisation: Standardisation) -> tuple[torch.Tensor, torch.Tensor]:
     factor = (1 / standardisation.scale).float()
-    return factor, -standardisation.mean.float() * factor
+    shift = -standardisation.mean.float() * factor
+    # As embeddings lie in memory.
+    return factor, shift.permute(1, 2, 0).contiguous().permute(2, 0, 1) if shift.dim() == 3 else shift
 
 
 def _standardised(embedding: torch.Tensor, factor: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    return torch.addcmul(shift, embedding.float(), factor).to(torch.float16).contiguous()
+    return torch.addcmul(shift, embedding.float(), factor).to(torch.float16)
 
 
 def _raw(embedding: torch.Tensor) -> torch.Tensor:
-    return embedding.float().clamp(-_LARGEST_HALF, _LARGEST_HALF).to(torch.float16).contiguous()
+    return embedding.float().clamp(-_LARGEST_HALF, _LARGEST_HALF).to(torch.float16)
