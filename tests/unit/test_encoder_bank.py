@@ -24,7 +24,7 @@ from wsabench.encoders.standardisation import encoder_input
 from wsabench.errors import CheckpointError, ShapeError, SpecError, UnknownNameError
 
 NAMES = ("sr", "oke", "okk", "vos")
-SHAPES = {"sr": (32, 10, 10), "oke": (32, 21, 21), "okk": (4, 21, 21), "vos": (8, 42, 42), "ae": (16, 16, 16)}
+SHAPES = {"sr": (32, 10, 10), "oke": (8, 21, 21), "okk": (4, 21, 21), "vos": (8, 42, 42), "ae": (16, 16, 16)}
 
 
 def observations(count, seed=0):

@@ -32,6 +32,7 @@ COMPACT_TRANSPORTER = (
     + layer(3, 32, 32, bias=False)
     + norm(16, 16, 32, 32)
 )
+COMPACT_FEATURES = COMPACT_TRANSPORTER + layer(3, 32, 32, bias=False) + layer(3, 32, 8, bias=False) + norm(32, 8)
 SR = layer(8, 4, 32) + layer(4, 32, 64) + layer(4, 64, 128) + layer(3, 128, 64) + layer(1, 64 * 9 * 6, 512)
 NATURE = layer(8, 2, 32) + layer(4, 32, 64) + layer(3, 64, 64) + layer(1, 64 * 7 * 7, 512)
 VOS = NATURE + layer(1, 512, 24 * 21 * 21) + 2 * layer(3, 24, 24) + layer(1, 24, 20)
@@ -43,7 +44,7 @@ EXPECTED = {
     ("paper", "vos"): ((20, 84, 84), VOS, 7_120_540),
     ("paper", "ae"): ((64, 16, 16), layer(8, 1, 32) + layer(3, 32, 64) + layer(3, 64, 64), 57_504),
     ("compact", "sr"): ((32, 10, 10), layer(8, 4, 32) + layer(4, 32, 32) + layer(3, 32, 32), 33_888),
-    ("compact", "oke"): ((32, 21, 21), COMPACT_TRANSPORTER, 16_720),
+    ("compact", "oke"): ((8, 21, 21), COMPACT_FEATURES, 28_320),
     ("compact", "okk"): ((4, 21, 21), COMPACT_TRANSPORTER + layer(1, 32, 4), 16_852),
     ("compact", "vos"): ((8, 42, 42), layer(5, 2, 16) + layer(3, 16, 32) + layer(3, 32, 32) + layer(3, 32, 32), 23_952),
     ("compact", "ae"): ((16, 16, 16), layer(8, 1, 16) + layer(3, 16, 32) + layer(3, 32, 16), 10_304),

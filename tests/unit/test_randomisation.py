@@ -112,7 +112,7 @@ def curve(directory: Path, num_workers: int, stop: int | None = None) -> pd.Data
     directory.mkdir()
     with one_thread():
         for last in [stop, preset.num_updates] if stop else [preset.num_updates]:
-            envs = make_training_envs("breakout", 3, num_workers)
+            envs = make_training_envs("breakout", 3, num_workers=num_workers)
             trainer = build_trainer(plan, envs, None, directory)
             if trainer.checkpoint_path.is_file():
                 trainer.resume()

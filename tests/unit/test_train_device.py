@@ -35,7 +35,7 @@ class MetaBank:
         self.device = device
         return self
 
-    def embed(self, stack: torch.Tensor) -> dict[str, torch.Tensor]:
+    def embed(self, stack: torch.Tensor, only: object = None, inputs: object = None) -> dict[str, torch.Tensor]:
         return {name: torch.zeros(len(stack), *shape, device=stack.device).half() for name, shape in SHAPES.items()}
 
 

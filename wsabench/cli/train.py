@@ -13,9 +13,7 @@ from wsabench.cli.progress import progress_reporter
 from wsabench.errors import SpecError
 
 HELP = "Train one agent with PPO or DQN. Resumes to the same learning curve after an interruption."
-EXAMPLE = """Examples:
-
-wsabench train --agent wsa --game breakout --seed 0
+EXAMPLE = """Example: wsabench train --agent wsa --game breakout --seed 0
 
 wsabench train --agent e2e --game breakout,pong --algorithm dqn
 

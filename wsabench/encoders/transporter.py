@@ -155,7 +155,7 @@ class TransporterPretext(Pretext):
         return (self.features, self.keynet)
 
     def loss(self, batch: PretextBatch, step: int) -> dict[str, torch.Tensor]:
-        """Return `loss` = weighted mean squared error + weight x `own`, and the plain error `mse` of the target frame."""
+        """Return `loss` = weighted mean squared error + weight x `own`; `mse` is the target frame's plain error."""
         source, target = batch.first[:, -1:], batch.second[:, -1:]
         with torch.no_grad():
             source_features, source_maps = self.features(source), self.keynet(source)

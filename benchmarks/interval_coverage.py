@@ -1,6 +1,6 @@
 """How often intervals over train seeds hold the truth, by simulation: the table of docs/statistics.md.
 
-Run: python benchmarks/coverage.py (one core, some minutes), or with --data-sets 200 for a first look.
+Run: python benchmarks/interval_coverage.py (one core, some minutes), or with --data-sets 200 for a first look.
 
 A data set has 3, 5 or 10 train seeds in each of 1, 3 or 12 games with 5 cells. Cells differ in their means; a score is
 the cell's mean + seed_sd times a normal draw of the train seed (the same in all its cells) + a normal draw of the cell.
