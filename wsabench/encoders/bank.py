@@ -206,9 +206,14 @@ class EncoderBank(nn.Module):
             ShapeError: The stack has another shape or type, or an input is missing.
         """
         check_stack(stack)
+        # Encoders compute in their own type, whatever region the caller computes in.
+        with torch.autocast(stack.device.type, dtype=torch.bfloat16, enabled=False):
+            return self._embed(stack, only or tuple(self._encoders), inputs)
+
+    def _embed(self, stack: torch.Tensor, names: Sequence[str], inputs: InputTensors | None) -> dict[str, torch.Tensor]:
         pixels: dict[tuple[str, torch.dtype], torch.Tensor] = {}
         found = {}
-        for name in only or self._encoders:
+        for name in names:
             encoder = self._encoders[name]
             dtype = _dtype_of(encoder, self.dtype)
             key = (encoder.reads, dtype)

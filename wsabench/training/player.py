@@ -35,8 +35,7 @@ class Player:
             inputs: The further inputs that the encoders read, of the same rows.
         """
         moved = {name: to_device(value, self.device) for name, value in as_tensors(inputs or {}).items()}
-        # Encoders compute in their own type, also inside of a longer region.
-        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+        with torch.no_grad():
             return self.model.prepare(to_device(torch.from_numpy(observations), self.device), self.bank, moved)
 
     def observe(self) -> Features:
