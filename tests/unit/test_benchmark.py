@@ -140,7 +140,7 @@ def test_parameters_over_many_encoders_are_those_of_the_formula() -> None:
 
 
 def test_a_cost_over_no_encoders_or_of_no_fusion_is_refused() -> None:
-    with pytest.raises(SpecError, match="The number of encoders is 0. Allowed: integers from 1."):
+    with pytest.raises(SpecError, match=r"The number of encoders is 0\. Allowed: integers from 1\."):
         benchmark_fusions((0,))
     with pytest.raises(UnknownNameError, match="fusion 'wsb'"):
         benchmark_fusions((1,), ("wsb",))

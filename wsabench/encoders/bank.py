@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -206,8 +207,7 @@ class EncoderBank(nn.Module):
             ShapeError: The stack has another shape or type, or an input is missing.
         """
         check_stack(stack)
-        # Encoders compute in their own type, whatever region the caller computes in.
-        with torch.autocast(stack.device.type, dtype=torch.bfloat16, enabled=False):
+        with _own_types(stack.device):
             return self._embed(stack, only or tuple(self._encoders), inputs)
 
     def _embed(self, stack: torch.Tensor, names: Sequence[str], inputs: InputTensors | None) -> dict[str, torch.Tensor]:
@@ -250,6 +250,13 @@ class EncoderBank(nn.Module):
     def train(self, mode: bool = True) -> EncoderBank:
         """Stay in evaluation mode."""
         return super().train(mode=False)
+
+
+def _own_types(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Let encoders compute in their own types, whatever autocast region the caller computes in."""
+    if not torch.amp.is_autocast_available(device.type):
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def half_precision_is_fast() -> bool:
