@@ -72,8 +72,9 @@ def benchmark_train(
             bench.add(name)
         profiles = {name: Profile(trainer) for name, trainer in bench.trainers.items()} if profile else {}
         rows = bench_rows(bench.contestants, take_turns(bench.contestants, num_rounds, seconds))
-        rows += bench_rows(bench.passes, take_turns(bench.passes, num_rounds, 0.0, warm_up_rounds=1))
-        return rows + [row for name, one in profiles.items() for row in one.rows(name)]
+        # Before the forward passes, which are no part of an update.
+        shares = [row for name, one in profiles.items() for row in one.rows(name)]
+        return rows + bench_rows(bench.passes, take_turns(bench.passes, num_rounds, warm_up_rounds=1)) + shares
 
 
 class _Bench:
