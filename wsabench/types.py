@@ -166,6 +166,6 @@ class BenchRow(TypedDict):
     value: float
     """Its speed or time."""
     unit: str
-    """`steps/s`, `ms/observation`, `us/repetition` or `s`."""
+    """`steps/s`, `us/step`, `ms/observation`, `parameters`, `us/repetition` or `s`."""
     ratio: float | None
     """Above 1: better than the peer. None without a peer."""

@@ -84,3 +84,27 @@ def test_maps_of_any_shape_become_small_maps_and_vectors(style: Any, shape: Any)
 
 def test_compact_adapters_shrink_even_small_maps() -> None:
     assert plan_reduction((32, 10, 10), spec("compact", cells=10, channels=12)) == (False, 12, (1, 1), (1, 1))
+
+
+@pytest.mark.parametrize(("shape", "is_joined"), [((20, 84, 84), True), ((4, 21, 21), True), ((128, 21, 21), False)])
+def test_two_convolutions_run_as_one_where_that_saves_and_learn_the_same(
+    shape: tuple[int, int, int], is_joined: bool
+) -> None:
+    adapter = make_reducer(shape, spec(), Initialiser(0))
+    assert adapter is not None
+    assert adapter.mix is not None
+    assert adapter.is_joined == is_joined
+    for bias in (adapter.mix.bias, adapter.convolution.bias):
+        assert bias is not None
+        torch.nn.init.normal_(bias, generator=torch.Generator().manual_seed(1))
+    maps = torch.randn(3, *shape, generator=torch.Generator().manual_seed(2))
+    gradients = []
+    apart = torch.relu(adapter.convolution(adapter.mix(maps)))
+    for result in (apart, adapter(maps)):
+        torch.testing.assert_close(result, apart, rtol=1e-4, atol=1e-4)
+        result.square().mean().backward()
+        gradients.append([parameter.grad.clone() for parameter in adapter.parameters() if parameter.grad is not None])
+        adapter.zero_grad()
+    assert len(gradients[0]) == 4
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)

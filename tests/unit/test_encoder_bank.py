@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from wsabench.encoders import (
     ENCODERS,
@@ -20,6 +21,7 @@ from wsabench.encoders import (
     save_encoder,
     set_batch_norm_statistics,
 )
+from wsabench.encoders.encoder import rectify_in_place
 from wsabench.encoders.standardisation import encoder_input
 from wsabench.errors import CheckpointError, ShapeError, SpecError, UnknownNameError
 
@@ -57,7 +59,7 @@ def test_embeddings_have_declared_shapes_and_half_precision(bank, frames):
     assert (bank.names, bank.context, bank.shapes, bank.source) == (NAMES, "ae", SHAPES, "random")
     embeddings = bank.embed(frames[:5])
     assert {name: tuple(e.shape) for name, e in embeddings.items()} == {n: (5, *s) for n, s in SHAPES.items()}
-    assert all(e.dtype == torch.float16 and e.is_contiguous() for e in embeddings.values())
+    assert all(e.dtype == torch.float16 for e in embeddings.values())
     assert set(bank.embed(frames[:2], only=["sr"])) == {"sr"}
 
 
@@ -251,3 +253,31 @@ def test_a_standardisation_of_vectors_has_one_scale_a_number(frames):
     assert isinstance(standardisation, Standardisation)
     assert standardisation.scale.shape == standardisation.mean.shape == (3,)
     assert float(standardisation.scale[2] / standardisation.scale[0]) == pytest.approx(4.0, rel=1e-3)
+
+
+def test_the_callers_autocast_region_changes_no_embedding(frames: torch.Tensor) -> None:
+    bank = EncoderBank.random(NAMES, "ae", seed=0, calibration_frames=frames, dtype=torch.float32)
+    outside = bank.embed(frames[:4])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = bank.embed(frames[:4])
+    assert all(torch.equal(value, inside[name]) for name, value in outside.items())
+
+
+def test_only_rectifiers_after_a_layer_overwrite_their_input_and_the_outputs_stay() -> None:
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(4, 4, 3, padding=1)
+            self.relu = nn.ReLU()
+
+        def forward(self, maps: torch.Tensor) -> torch.Tensor:
+            return maps + self.relu(self.conv(maps))
+
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Identity(), nn.ReLU(), Residual(), nn.ReLU()).eval()
+    maps = torch.randn(2, 4, 9, 9)
+    before, kept = module(maps), maps.clone()
+    assert torch.equal(rectify_in_place(module)(maps), before)
+    assert torch.equal(maps, kept)
+    flags = [layer.inplace for layer in module.modules() if isinstance(layer, nn.ReLU)]
+    assert flags == [False, True, False, False]

@@ -14,7 +14,6 @@ from wsabench.agents import half_precision, load_spec
 from wsabench.errors import SpecError
 from wsabench.seeding import training_seed
 from wsabench.training import DQNPreset, PPOPreset
-from wsabench.training.benchmark import benchmark_encode
 from wsabench.training.on_policy import PPOLearner
 from wsabench.training.progress import SilentReporter
 from wsabench.training.rollout import Rollout
@@ -97,13 +96,6 @@ def test_attention_entropy_is_that_of_the_weights() -> None:
     assert figures["attention_entropy"] == pytest.approx(np.log(2) / 2)
 
 
-def test_the_encoder_benchmark_gives_rows_of_the_bench() -> None:
-    rows = benchmark_encode(("okk",), num_rounds=1)
-    assert [row["name"] for row in rows] == ["okk"]
-    assert rows[0].keys() == {"name", "peer", "value", "unit", "ratio"}
-    assert rows[0]["value"] > 0
-
-
 def test_attention_that_is_uniform_by_chance_or_alone_is_not_dead(tmp_path: Path) -> None:
     # A single encoder has the weight 1 whatever its score: nothing is wrong.
     trainer = make_trainer(
@@ -149,11 +141,3 @@ def test_dqn_refuses_encoders_that_read_what_its_replay_does_not_hold(tmp_path: 
     preset = DQNPreset(name="tiny", num_envs=4, row_steps=16, replay_frames=400)
     with pytest.raises(SpecError, match="its encoders read ram, and the replay holds luminance frames only"):
         make_trainer(wsa_spec(), preset, "catch", 0, CatchVector(4), bank, tmp_path)  # pyright: ignore
-
-
-@pytest.mark.slow
-def test_the_training_benchmark_compares_with_its_peer() -> None:
-    from wsabench.training.benchmark import PEER, benchmark_train
-
-    rows = benchmark_train(num_rounds=1)
-    assert [(row["name"], row["peer"]) for row in rows] == [("e2e", PEER), ("wsa", PEER)]

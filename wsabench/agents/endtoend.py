@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wsabench.agents.network import AS_TRAINED, HEADS, ActorCritic, Features, Initialiser, Lineup, Output, compute_dtype
+from wsabench.agents.network import (
+    AS_TRAINED,
+    HEADS,
+    ActorCritic,
+    Features,
+    Initialiser,
+    Lineup,
+    Output,
+    compute_dtype,
+    storage_dtype,
+)
 from wsabench.agents.spec import AgentSpec
 
 if TYPE_CHECKING:
@@ -42,16 +52,20 @@ class EndToEnd(ActorCritic):
     def prepare(
         self, stack: Tensor, bank: EncoderBank | None = None, inputs: Mapping[str, Tensor] | None = None
     ) -> Features:
-        """Regroup pixels in blocks: uint8, shape (N, 21, 21, 64); the last axis is (frame, row, column)."""
+        """Regroup pixels in blocks: shape (N, 21, 21, 64), values 0 to 255; the last axis is (frame, row, column).
+
+        Bfloat16, in which bytes are exact, where the network computes in it, so epochs convert nothing; else uint8.
+        """
         # Four neighbouring bytes of a row move together as one 32-bit word.
         words = stack.contiguous().view(torch.int32).view(-1, 4, _CELLS, _BLOCK, _CELLS)
         blocks = words.permute(0, 2, 4, 1, 3).contiguous().view(torch.uint8)
-        return {"blocks": blocks.view(-1, _CELLS, _CELLS, 4 * _BLOCK * _BLOCK)}
+        kept = torch.bfloat16 if storage_dtype(stack.device) == torch.bfloat16 else torch.uint8
+        return {"blocks": blocks.view(-1, _CELLS, _CELLS, 4 * _BLOCK * _BLOCK).to(kept)}
 
     def forward(self, features: Mapping[str, Tensor], lineup: Lineup = AS_TRAINED) -> Output:
         """Evaluate policy and value; `lineup` is ignored, there are no encoders."""
         blocks = features["blocks"]
-        # Bytes are exact in bfloat16; their scale goes into the weights.
+        # The pixels' scale goes into the weights.
         pixels = blocks.to(compute_dtype(blocks.device)).permute(0, 3, 1, 2)
         kernel = self.conv1.weight.view(32, 4, 2, _BLOCK, 2, _BLOCK).permute(0, 1, 3, 5, 2, 4)
         kernel = kernel.reshape(32, 4 * _BLOCK * _BLOCK, 2, 2) / 255.0

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wsabench.agents.adapters import Adapter, LinearAdapter, MapAdapter, flattened
+from wsabench.agents.adapters import Adapter, LinearAdapter, MapAdapter, MapReducer, flattened, joined_kernels
 
 _GROUPED_NUMBERS = 3 * 2**20
 """On a CPU maps are joined for a grouped convolution up to this many numbers. Beyond, each encoder's convolution is
@@ -30,6 +30,7 @@ class AdapterGroup(nn.Module):
         self._size = len(members)
         # In a tuple it is no submodule: its own weights are none of the network's.
         self._templates = (copy.deepcopy(members[0]).to("meta"),)
+        self._is_joined = isinstance(members[0], MapReducer) and members[0].is_joined
         for name, _ in members[0].named_parameters():
             stacked = torch.stack([member.get_parameter(name).detach() for member in members])
             self.register_parameter(_flat(name), nn.Parameter(stacked))
@@ -60,6 +61,9 @@ class AdapterGroup(nn.Module):
     def _shrink(self, layers: Sequence[tuple[str, nn.Conv2d]], maps: Sequence[Tensor]) -> Tensor:
         """Convolve each map with its own kernels, then ReLU: shape (adapters, N, channels, height, width)."""
         kernels = [(self._stacked(f"{n}.weight"), self._stacked(f"{n}.bias"), _stride(layer)) for n, layer in layers]
+        if self._is_joined:
+            (mix, mix_bias, _), (kernel, bias, stride) = kernels
+            kernels = [(*joined_kernels(mix, mix_bias, kernel, bias), stride)]
         if maps[0].device.type == "cpu" and self._size * maps[0].numel() > _GROUPED_NUMBERS:
             apart = list(maps)
             for weights, biases, stride in kernels:

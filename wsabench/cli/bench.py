@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wsabench.cli.console import split_names, write_json, write_table
+from wsabench.cli.console import split_names, write_error, write_json, write_table
 from wsabench.cli.options import Game, Json
+from wsabench.errors import SpecError
 from wsabench.machine import machine_facts
 from wsabench.types import BenchRow
 
@@ -48,31 +50,82 @@ def _without(prefix: str, row: BenchRow) -> BenchRow:
     return {**row, "name": name, "peer": peer}
 
 
-@app.command("encode", epilog="Example: wsabench bench encode --batch 64")
+@app.command("encode", epilog="Example: wsabench bench encode --encoders 1,4,10,50,100 --figure cost.png")
 def encode(
+    encoders: Annotated[
+        str | None,
+        typer.Option(help="Numbers, separated by commas: what each fusion costs over so many encoders, instead."),
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Also draw that (.png, .pdf, .svg); needs --encoders.")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Observations in a batch.")] = 16,
-    rounds: Annotated[int, typer.Option(min=1, help="Passes of each contestant; the median counts.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="Passes of each contestant; the median counts.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Milliseconds an observation takes in each encoder on one thread, beside the same encoder in float32."""
-    from wsabench.training.benchmark import benchmark_encode
+    """Milliseconds an observation takes in each encoder on one thread, beside the same encoder in float32.
 
-    _show(f"Encoders, batch {batch}, one thread", benchmark_encode(batch_size=batch, num_rounds=rounds), as_json)
+    Both sizes. With --encoders: in the trainable part of each fusion's agent, and how many parameters that has.
+    Processor time.
+    """
+    from wsabench.report.encoder_costs import check_figure, save_encoder_costs
+    from wsabench.training.benchmark_encode import benchmark_encode, benchmark_fusions
+
+    if encoders is None:
+        if figure is not None:
+            raise SpecError("--figure draws costs over the number of encoders. Add --encoders 1,4,10,50,100.")
+        _show(f"Encoders, batch {batch}, one thread", benchmark_encode(batch_size=batch, num_rounds=rounds), as_json)
+        return
+    numbers = _numbers(encoders)
+    if figure is not None:
+        check_figure(figure)
+    rows = benchmark_fusions(numbers, batch_size=batch, num_rounds=rounds)
+    if figure is not None:
+        save_encoder_costs(rows, figure)
+    if as_json:
+        _show("", rows, as_json)
+        return
+    for unit, title in (("ms/observation", f"ms/observation, batch {batch}, one thread"), ("parameters", "Parameters")):
+        _show_by_number(title, numbers, [row for row in rows if row["unit"] == unit])
 
 
-@app.command("train", epilog="Example: wsabench bench train --agents wsa")
+def _numbers(text: str) -> list[int]:
+    """Return the numbers of encoders that were asked for, in ascending order."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise SpecError(f"--encoders is {text!r}. Allowed: integers from 1, separated by commas, as in 1,4,10.")
+    return sorted({int(part) for part in parts})
+
+
+def _show_by_number(title: str, numbers: list[int], rows: list[BenchRow]) -> None:
+    """Print one line a fusion, one column a number of encoders."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        values.setdefault(row["name"].partition(",")[0], []).append(row["value"])
+    write_table(title, ["fusion", *map(str, numbers)], [[kind, *found] for kind, found in values.items()])
+
+
+@app.command("train", epilog="Example: wsabench bench train --agents wsa,e2e --profile")
 def train(
     game: Game = "breakout",
-    agents: Annotated[str, typer.Option(help="Agents, separated by commas.")] = "e2e,wsa",
-    preset: Annotated[str, typer.Option(help="Training preset.")] = "compact",
-    rounds: Annotated[int, typer.Option(min=1, help="Updates of each contestant; the median counts.")] = 3,
+    agents: Annotated[
+        str, typer.Option(help="Agents, separated by commas, NAME or NAME:PRESET.")
+    ] = "e2e,wsa,wsa:paper",
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant; the median counts.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Processor time of a turn, at least.")] = 2.0,
+    profile: Annotated[bool, typer.Option("--profile", help="Also show where the agents' time goes.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Training steps a second of each agent on one thread, beside Stable-Baselines3's PPO where it is installed."""
-    from wsabench.training.benchmark import benchmark_train
+    """Training steps a second of each agent on one thread, beside Stable-Baselines3's PPO where it is installed.
 
-    names = [name.strip() for name in agents.split(",")]
-    _show(f"Training, {game}, preset {preset}", benchmark_train(game, names, preset, rounds), as_json)
+    The paper's agent (wsa:paper) is compared with the same PPO over a plain features extractor of the same
+    architecture, which needs a checkout; other agents with e2e. Processor time; minutes, nearly all the peers'.
+    """
+    from wsabench.training.benchmark_train import benchmark_train
+
+    names = split_names([agents]) or []
+    rows = benchmark_train(game, names, rounds, seconds, profile=profile, warn=write_error)
+    _show(f"Training, {game}, one thread", rows, as_json)
 
 
 @app.command("stats", epilog="Example: wsabench bench stats --json")

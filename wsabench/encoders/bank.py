@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import nn
 
 from wsabench import seeding
 from wsabench.encoders.catalogue import ENCODERS, build_encoder
-from wsabench.encoders.encoder import Encoder, fold_batch_norm
+from wsabench.encoders.encoder import Encoder, fold_batch_norm, rectify_in_place
 from wsabench.encoders.finding import find_encoder, find_ready
 from wsabench.encoders.ready import redraw, weights_hash
 from wsabench.encoders.standardisation import (
@@ -199,15 +200,20 @@ class EncoderBank(nn.Module):
             inputs: The further inputs of the same rows, on the same device: `required_inputs`, if all encoders run.
 
         Returns:
-            For each encoder: float16, shape (N, *shape), contiguous. Raw ones are clipped to what float16 holds.
+            For each encoder: float16, shape (N, *shape); maps lie in memory as their encoder leaves them, most of them
+            with channels last. Raw ones are clipped to what float16 holds.
 
         Raises:
             ShapeError: The stack has another shape or type, or an input is missing.
         """
         check_stack(stack)
+        with _own_types(stack.device):
+            return self._embed(stack, only or tuple(self._encoders), inputs)
+
+    def _embed(self, stack: torch.Tensor, names: Sequence[str], inputs: InputTensors | None) -> dict[str, torch.Tensor]:
         pixels: dict[tuple[str, torch.dtype], torch.Tensor] = {}
         found = {}
-        for name in only or self._encoders:
+        for name in names:
             encoder = self._encoders[name]
             dtype = _dtype_of(encoder, self.dtype)
             key = (encoder.reads, dtype)
@@ -246,6 +252,13 @@ class EncoderBank(nn.Module):
         return super().train(mode=False)
 
 
+def _own_types(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Let encoders compute in their own types, whatever autocast region the caller computes in."""
+    if not torch.amp.is_autocast_available(device.type):
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
 def half_precision_is_fast() -> bool:
     """Whether this CPU computes bfloat16 natively."""
     return bool(torch.cpu._is_avx512_bf16_supported())
@@ -258,7 +271,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 def _inference_copy(encoder: Encoder, dtype: torch.dtype) -> Encoder:
     clone = copy.deepcopy(encoder).eval().requires_grad_(requires_grad=False)
-    fold_batch_norm(clone)
+    rectify_in_place(fold_batch_norm(clone))
     return clone.to(_dtype_of(encoder, dtype)).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
@@ -275,12 +288,14 @@ def _untrained(name: str, seed: int, size: str, game: str) -> Encoder:
 
 def _affine(standardisation: Standardisation) -> tuple[torch.Tensor, torch.Tensor]:
     factor = (1 / standardisation.scale).float()
-    return factor, -standardisation.mean.float() * factor
+    shift = -standardisation.mean.float() * factor
+    # As embeddings lie in memory.
+    return factor, shift.permute(1, 2, 0).contiguous().permute(2, 0, 1) if shift.dim() == 3 else shift
 
 
 def _standardised(embedding: torch.Tensor, factor: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    return torch.addcmul(shift, embedding.float(), factor).to(torch.float16).contiguous()
+    return torch.addcmul(shift, embedding.float(), factor).to(torch.float16)
 
 
 def _raw(embedding: torch.Tensor) -> torch.Tensor:
-    return embedding.float().clamp(-_LARGEST_HALF, _LARGEST_HALF).to(torch.float16).contiguous()
+    return embedding.float().clamp(-_LARGEST_HALF, _LARGEST_HALF).to(torch.float16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
@@ -148,6 +149,25 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                 child[index] = nn.utils.fuse_conv_bn_eval(first.eval(), second.eval())
                 child[index + 1] = nn.Identity()
+    return module
+
+
+def rectify_in_place(module: nn.Module) -> nn.Module:
+    """Let each ReLU of `nn.Sequential` that follows a convolution or a linear layer overwrite its input.
+
+    Args:
+        module: Any module, batch normalisation folded. Changed in place.
+
+    Returns:
+        `module`, with the same outputs.
+    """
+    for child in module.modules():
+        if not isinstance(child, nn.Sequential):
+            continue
+        layers = [layer for layer in child if not isinstance(layer, nn.Identity)]
+        for before, layer in pairwise(layers):
+            if isinstance(layer, nn.ReLU) and isinstance(before, nn.Conv2d | nn.Linear):
+                layer.inplace = True
     return module
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from wsabench.agents import half_precision
 from wsabench.training.lanes import LaneStep
 from wsabench.training.learner import Learner, Update
 from wsabench.training.player import Player
@@ -37,6 +38,11 @@ class PPOLearner(Learner):
 
     def play(self) -> tuple[Rollout, list[Tensor]]:
         """Play a rollout; also return the attention weights of every step, if there are any."""
+        # One region around all steps: the weights, which do not change, are brought to half precision once.
+        with half_precision(self.player.device):
+            return self._play()
+
+    def _play(self) -> tuple[Rollout, list[Tensor]]:
         preset, player = self.preset, self.player
         features = player.observe()
         if self._rollout is None:
