@@ -10,7 +10,7 @@ import pytest
 from wsabench.cli import main
 from wsabench.errors import SpecError, UnknownNameError
 from wsabench.training import benchmark
-from wsabench.training.benchmark import OBSERVATIONS, Contestant, bench_rows, take_turns
+from wsabench.training.benchmark import OBSERVATIONS, Contestant, bench_rows, repeated, take_turns
 from wsabench.training.benchmark_encode import benchmark_encode, benchmark_fusions
 from wsabench.training.benchmark_peers import CNN_PEER, WSA_PEER
 from wsabench.training.benchmark_train import benchmark_train, one_minibatch
@@ -38,7 +38,7 @@ class Clock:
             self.now += left.pop(0) if len(left) > 1 else left[0]
             return 10
 
-        return Contestant(run)
+        return Contestant(repeated(run))
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def test_warm_up_rounds_do_not_count(clock: Clock) -> None:
 
 def test_a_row_has_the_median_and_the_median_of_the_rounds_ratios() -> None:
     contestants = {
-        "peer": Contestant(int),
-        "own": Contestant(int, "peer"),
-        "pass": Contestant(int, "peer", OBSERVATIONS),
+        "peer": Contestant(float),
+        "own": Contestant(float, "peer"),
+        "pass": Contestant(float, "peer", OBSERVATIONS),
     }
     # The ratios of own are 2, 10, 3: their median is 3, that of the medians would be 20 / 5 = 4.
     speeds = {"peer": [5.0, 2.0, 10.0], "own": [10.0, 20.0, 30.0], "pass": [10.0, 4.0, 20.0]}

@@ -21,7 +21,8 @@ from wsabench.encoders import (
     save_encoder,
     set_batch_norm_statistics,
 )
-from wsabench.encoders.encoder import rectify_in_place
+from wsabench.encoders.inference import PackedLinear, RectifiedConvolution, has_joined_operation, join_layers
+from wsabench.encoders.sr_paper import resized
 from wsabench.encoders.standardisation import encoder_input
 from wsabench.errors import CheckpointError, ShapeError, SpecError, UnknownNameError
 
@@ -263,7 +264,11 @@ def test_the_callers_autocast_region_changes_no_embedding(frames: torch.Tensor) 
     assert all(torch.equal(value, inside[name]) for name, value in outside.items())
 
 
-def test_only_rectifiers_after_a_layer_overwrite_their_input_and_the_outputs_stay() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("has_joined", [True, False])
+def test_joined_layers_give_the_same_to_the_bit(
+    dtype: torch.dtype, has_joined: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Residual(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -273,11 +278,55 @@ def test_only_rectifiers_after_a_layer_overwrite_their_input_and_the_outputs_sta
         def forward(self, maps: torch.Tensor) -> torch.Tensor:
             return maps + self.relu(self.conv(maps))
 
+    if not has_joined:
+        monkeypatch.setattr("wsabench.encoders.inference.has_joined_operation", lambda: False)
     torch.manual_seed(0)
-    module = nn.Sequential(nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Identity(), nn.ReLU(), Residual(), nn.ReLU()).eval()
-    maps = torch.randn(2, 4, 9, 9)
-    before, kept = module(maps), maps.clone()
-    assert torch.equal(rectify_in_place(module)(maps), before)
+    layers = [nn.ReLU(), nn.Conv2d(4, 4, 3, 2), nn.Identity(), nn.ReLU(), Residual(), nn.ReLU(), nn.Conv2d(4, 2, 3)]
+    grouped = [nn.Conv2d(2, 2, 2, groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3), nn.ReLU()]
+    module = nn.Sequential(*layers, *grouped).eval().to(dtype)
+    maps = torch.randn(2, 4, 12, 12).to(dtype)
+    with torch.no_grad():
+        before, kept = module(maps), maps.clone()
+        assert torch.equal(join_layers(module)(maps), before)
+        assert torch.equal(copy.deepcopy(module)(maps), before)
     assert torch.equal(maps, kept)
-    flags = [layer.inplace for layer in module.modules() if isinstance(layer, nn.ReLU)]
-    assert flags == [False, True, False, False]
+    assert sum(isinstance(layer, PackedLinear) for layer in module.modules()) == 1
+    assert sum(isinstance(layer, RectifiedConvolution) for layer in module.modules()) == 1
+    assert [layer.inplace for layer in module.modules() if isinstance(layer, nn.ReLU)] == [*[False] * 4, True]
+    # Encoders that are trained further are made of the joined ones.
+    module.float()(maps.float()).sum().backward()
+    assert module[1].convolution.weight.grad is not None
+
+
+def test_a_packed_layer_follows_its_weight() -> None:
+    layer = PackedLinear(nn.Linear(64, 16).bfloat16())
+    rows = torch.randn(4, 64).bfloat16()
+    with torch.no_grad():
+        assert torch.equal(layer(rows), layer.linear(rows))
+        single = layer.float()(rows.float())
+        layer.linear.weight.mul_(2)
+        layer.bfloat16()
+        assert torch.equal(layer(rows), layer.linear(rows))
+    assert single.dtype == torch.float32
+
+
+def test_joined_convolutions_exist_in_the_builds_that_speed_is_claimed_for() -> None:
+    assert has_joined_operation() == torch.backends.mkldnn.is_available()
+
+
+def test_bytes_are_resized_as_closely_as_half_precision_resizes() -> None:
+    frames = observations(8)
+    pixels = frames / 255
+    exact = resized(pixels)
+    with torch.no_grad():
+        found = resized(pixels.bfloat16())
+        plain = torch.nn.functional.interpolate(pixels.bfloat16(), size=(210, 160), mode="bilinear")
+    assert found.dtype == torch.bfloat16
+    assert (found - exact).abs().max() < 1.5 / 255
+    assert (found - exact).square().mean() < 1.5 * (plain - exact).square().mean()
+
+
+def test_half_precision_gives_every_byte_back() -> None:
+    every = torch.arange(256)
+    assert torch.equal(((every / 255).bfloat16() * 255).round(), every.bfloat16().round())
+    assert torch.equal(((every / 255).bfloat16() * 255).round().to(torch.uint8), every.to(torch.uint8))

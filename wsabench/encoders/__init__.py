@@ -2,7 +2,7 @@
 
 from wsabench.encoders.bank import EncoderBank, half_precision_is_fast
 from wsabench.encoders.catalogue import ENCODERS, PRETEXTS, SIZES, build_encoder, build_pretext, check_size
-from wsabench.encoders.encoder import Encoder, Pretext, PretextBatch, Reads, fold_batch_norm
+from wsabench.encoders.encoder import Encoder, Pretext, PretextBatch, Reads
 from wsabench.encoders.extensions import ENCODER_NAME
 from wsabench.encoders.finding import (
     FILE_SUFFIXES,
@@ -12,6 +12,7 @@ from wsabench.encoders.finding import (
     required_inputs,
     torchscript_encoder,
 )
+from wsabench.encoders.inference import fold_batch_norm
 from wsabench.encoders.measured import MeasuredEncoder, measure
 from wsabench.encoders.ready import ReadyEncoder, ready_encoders
 from wsabench.encoders.standardisation import (

@@ -13,8 +13,9 @@ from torch import nn
 
 from wsabench import seeding
 from wsabench.encoders.catalogue import ENCODERS, build_encoder
-from wsabench.encoders.encoder import Encoder, fold_batch_norm, rectify_in_place
+from wsabench.encoders.encoder import Encoder
 from wsabench.encoders.finding import find_encoder, find_ready
+from wsabench.encoders.inference import fold_batch_norm, join_layers
 from wsabench.encoders.ready import redraw, weights_hash
 from wsabench.encoders.standardisation import (
     Calibration,
@@ -271,7 +272,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 def _inference_copy(encoder: Encoder, dtype: torch.dtype) -> Encoder:
     clone = copy.deepcopy(encoder).eval().requires_grad_(requires_grad=False)
-    rectify_in_place(fold_batch_norm(clone))
+    join_layers(fold_batch_norm(clone))
     return clone.to(_dtype_of(encoder, dtype)).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 

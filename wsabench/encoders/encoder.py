@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
@@ -130,45 +129,6 @@ def preserved_global_generator() -> Iterator[None]:
     """Leave torch's global generator as it was: layers draw from it when they are built."""
     with torch.random.fork_rng(devices=[]):
         yield
-
-
-def fold_batch_norm(module: nn.Module) -> nn.Module:
-    """Merge each batch normalisation into the convolution before it; for inference only.
-
-    Args:
-        module: Any module; inside `nn.Sequential` a `BatchNorm2d` must directly follow its `Conv2d`. Changed in place.
-
-    Returns:
-        `module`, with the same outputs as it had in evaluation mode.
-    """
-    for child in module.modules():
-        if not isinstance(child, nn.Sequential):
-            continue
-        for index in range(len(child) - 1):
-            first, second = child[index], child[index + 1]
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-                child[index] = nn.utils.fuse_conv_bn_eval(first.eval(), second.eval())
-                child[index + 1] = nn.Identity()
-    return module
-
-
-def rectify_in_place(module: nn.Module) -> nn.Module:
-    """Let each ReLU of `nn.Sequential` that follows a convolution or a linear layer overwrite its input.
-
-    Args:
-        module: Any module, batch normalisation folded. Changed in place.
-
-    Returns:
-        `module`, with the same outputs.
-    """
-    for child in module.modules():
-        if not isinstance(child, nn.Sequential):
-            continue
-        layers = [layer for layer in child if not isinstance(layer, nn.Identity)]
-        for before, layer in pairwise(layers):
-            if isinstance(layer, nn.ReLU) and isinstance(before, nn.Conv2d | nn.Linear):
-                layer.inplace = True
-    return module
 
 
 def pixel_weights(frames: torch.Tensor, background: torch.Tensor, strength: float) -> torch.Tensor:

@@ -36,11 +36,24 @@ class PaperStateEncoder(Encoder):
 
     def local_features(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the map after the third convolution, shape (N, 128, 11, 8), not negative."""
-        return self.trunk(interpolate(pixels, size=(HEIGHT, WIDTH), mode="bilinear"))
+        return self.trunk(resized(pixels))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return vectors, shape (N, 512)."""
         return self.head(self.local_features(pixels))
+
+
+def resized(pixels: torch.Tensor) -> torch.Tensor:
+    """Return pixels in [0, 1], shape (N, 4, 84, 84), at 210 x 160, bilinearly.
+
+    Frozen, in bfloat16 on a CPU, bytes are resized: they round no coarser than bfloat16, in a twentieth of the time.
+    """
+    is_half = pixels.dtype == torch.bfloat16 and pixels.is_cpu and not torch.is_grad_enabled()
+    if not is_half:
+        return interpolate(pixels, size=(HEIGHT, WIDTH), mode="bilinear")
+    # Bfloat16 holds k / 255 closely enough to give every byte k back.
+    frames = (pixels * 255).round_().to(torch.uint8).contiguous(memory_format=torch.channels_last)
+    return interpolate(frames, size=(HEIGHT, WIDTH), mode="bilinear").to(pixels.dtype).div_(255)
 
 
 class PaperStatePretext(Pretext):

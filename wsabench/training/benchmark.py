@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +16,8 @@ STEPS, OBSERVATIONS = "steps/s", "ms/observation"
 class Contestant(NamedTuple):
     """Who takes turns."""
 
-    work: Callable[[], int]
-    """Does a piece of work and returns how many steps or observations it was."""
+    measure: Callable[[float], float]
+    """Works for so many seconds of processor time, at least; returns steps or observations a second of it."""
     peer: str = ""
     """The contestant it is compared with; empty for none."""
     unit: str = STEPS
@@ -41,13 +42,19 @@ def take_turns(
     speeds: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(-warm_up_rounds, num_rounds):
         for name, contestant in contestants.items():
-            speed = _speed(contestant.work, seconds)
+            found = contestant.measure(seconds)
             if turn >= 0:
-                speeds[name].append(speed)
+                speeds[name].append(found)
     return speeds
 
 
-def _speed(work: Callable[[], int], seconds: float) -> float:
+def repeated(work: Callable[[], int]) -> Callable[[float], float]:
+    """Return what measures a piece of work, which returns how many steps or observations it was."""
+    return functools.partial(speed, work)
+
+
+def speed(work: Callable[[], int], seconds: float) -> float:
+    """Repeat a piece of work until so much processor time has passed; return steps or observations a second of it."""
     started, count = time.process_time(), 0
     while True:
         count += work()

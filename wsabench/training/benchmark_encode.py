@@ -11,7 +11,7 @@ from wsabench.agents import FUSIONS, ActorCritic, build_agent, count_parameters,
 from wsabench.encoders import ENCODERS, EncoderBank
 from wsabench.errors import SpecError, unknown_name
 from wsabench.seeding import generator, integer_seed
-from wsabench.training.benchmark import OBSERVATIONS, Contestant, bench_rows, take_turns
+from wsabench.training.benchmark import OBSERVATIONS, Contestant, bench_rows, repeated, take_turns
 from wsabench.training.device import one_thread
 from wsabench.types import BenchRow
 
@@ -62,7 +62,7 @@ def _encoders(
             bank.embed(stacks[:batch_size])
             return batch_size
 
-        contestants[name] = Contestant(embed, peer, OBSERVATIONS)
+        contestants[name] = Contestant(repeated(embed), peer, OBSERVATIONS)
     return contestants
 
 
@@ -104,7 +104,8 @@ def benchmark_fusions(
             # Built once a number and dropped: a hundred encoders' heads fill a gigabyte.
             agents = {f"{kind}, {_counted(number)}": _agent(kind, shapes) for kind in kinds}
             contestants = {
-                name: Contestant(_passes(agent, embeddings), unit=OBSERVATIONS) for name, agent in agents.items()
+                name: Contestant(repeated(_passes(agent, embeddings)), unit=OBSERVATIONS)
+                for name, agent in agents.items()
             }
             speeds = take_turns(contestants, num_rounds, warm_up_rounds=WARM_UP_ROUNDS)
             rows += bench_rows(contestants, speeds)

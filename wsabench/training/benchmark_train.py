@@ -7,28 +7,26 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from wsabench.agents import AgentSpec, load_spec
 from wsabench.encoders import EncoderBank
+from wsabench.games import load_game
 from wsabench.seeding import generator
 from wsabench.training.benchmark import OBSERVATIONS, Contestant, bench_rows, take_turns
 from wsabench.training.benchmark_peers import WSA_PEER, make_peer, peer_of, update_of, why_missing
 from wsabench.training.benchmark_profile import Profile
-from wsabench.training.device import one_thread
+from wsabench.training.benchmark_seat import Occupant, Seat
+from wsabench.training.memory import keep_freed_memory
 from wsabench.training.presets import PPOPreset, load_preset
 from wsabench.training.run import make_trainer, make_training_envs
 from wsabench.types import BenchRow
 
-if TYPE_CHECKING:
-    from stable_baselines3 import PPO
-
-    from wsabench.training.trainer import Trainer
-
 AGENTS = ("e2e", "wsa", "wsa:paper")
 CALIBRATION_FRAMES = 32
+UPDATE, FORWARD = "update", "forward"
 Warn = Callable[[str], None]
 
 
@@ -43,10 +41,10 @@ def benchmark_train(
 ) -> list[BenchRow]:
     """Measure training steps a second of processor time on one thread: lanes, encoders, updates, everything.
 
-    Agents and peers take turns. A rollout is shortened to one minibatch, with the preset's lanes, epochs and minibatch
-    size, of an agent and its peer alike: a step still costs one evaluation among `num_envs` and `epochs` places in a
-    minibatch, so the ratio of playing and learning is that of the full rollout. Encoders are untrained, which changes
-    nothing about their cost.
+    Agents and peers take turns, each in a process of its own, as they would be used. A rollout is shortened to one
+    minibatch, with the preset's lanes, epochs and minibatch size, of an agent and its peer alike: a step still costs
+    one evaluation among `num_envs` and `epochs` places in a minibatch, so the ratio of playing and learning is that of
+    the full rollout. Encoders are untrained, which changes nothing about their cost.
 
     Args:
         game: The game that is played.
@@ -64,74 +62,73 @@ def benchmark_train(
     Raises:
         UnknownNameError: There is no such agent, preset or game.
     """
+    load_game(game)
+    chosen = {name: _chosen(name) for name in agents}
     with ExitStack() as stack:
-        stack.enter_context(one_thread())
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        bench = _Bench(game, folder, stack, warn)
-        for name in agents:
-            bench.add(name)
-        profiles = {name: Profile(trainer) for name, trainer in bench.trainers.items()} if profile else {}
-        rows = bench_rows(bench.contestants, take_turns(bench.contestants, num_rounds, seconds))
+        contestants, passes, seats = {}, {}, {}
+        for name, (spec, preset) in chosen.items():
+            seat = stack.enter_context(closing(Seat(_seat_agent, game, spec, preset, profile=name if profile else "")))
+            peer = peer_of(spec)
+            if not peer:
+                peer = "e2e" if preset.name == "compact" else f"e2e:{preset.name}"
+            elif reason := why_missing(peer):
+                warn(reason)
+            elif peer not in contestants:
+                other = stack.enter_context(closing(Seat(_seat_peer, game, spec, preset, peer)))
+                contestants[peer] = Contestant(other.measure(UPDATE))
+                if peer == WSA_PEER:
+                    label = f"{peer}: forward"
+                    passes[label] = Contestant(other.measure(FORWARD), unit=OBSERVATIONS)
+                    passes[f"{name}: forward"] = Contestant(seat.measure(FORWARD), label, OBSERVATIONS)
+            seats[name] = seat
+            contestants[name] = Contestant(seat.measure(UPDATE), peer if peer != name else "")
+        rows = bench_rows(contestants, take_turns(contestants, num_rounds, seconds))
         # Before the forward passes, which are no part of an update.
-        shares = [row for name, one in profiles.items() for row in one.rows(name)]
-        return rows + bench_rows(bench.passes, take_turns(bench.passes, num_rounds, warm_up_rounds=1)) + shares
+        shares = [row for seat in seats.values() for row in seat.rows()]
+        return rows + bench_rows(passes, take_turns(passes, num_rounds, warm_up_rounds=1)) + shares
 
 
-class _Bench:
-    """The contestants of a run."""
+def _chosen(name: str) -> tuple[AgentSpec, PPOPreset]:
+    """Return an agent and its shortened preset."""
+    base, _, chosen = name.partition(":")
+    preset_name = chosen or "compact"
+    return load_spec(base, preset_name), one_minibatch(load_preset(preset_name))
 
-    def __init__(self, game: str, folder: Path, stack: ExitStack, warn: Warn) -> None:
-        self._game, self._folder, self._stack, self._warn = game, folder, stack, warn
-        self.trainers: dict[str, Trainer] = {}
-        self.contestants: dict[str, Contestant] = {}
-        self.passes: dict[str, Contestant] = {}
-        """Forward passes, compared apart."""
 
-    def add(self, name: str) -> None:
-        """Add an agent, and its peer if that is not there yet."""
-        base, _, chosen = name.partition(":")
-        preset_name = chosen or "compact"
-        spec, preset = load_spec(base, preset_name), one_minibatch(load_preset(preset_name))
-        trainer = self._trainer(name, spec, preset)
-        peer = peer_of(spec)
-        if not peer:
-            peer = "e2e" if preset_name == "compact" else f"e2e:{preset_name}"
-        elif reason := why_missing(peer):
-            self._warn(reason)
-        elif peer not in self.contestants:
-            model = make_peer(peer, spec, self._game, preset, self._stack)
-            self.contestants[peer] = Contestant(update_of(model, preset))
-            if peer == WSA_PEER:
-                self._add_passes(name, trainer, model)
-        self.trainers[name] = trainer
-        self.contestants[name] = Contestant(update_of_trainer(trainer, preset), peer if peer != name else "")
+def _seat_agent(stack: ExitStack, game: str, spec: AgentSpec, preset: PPOPreset, *, profile: str) -> Occupant:
+    """Build our trainer as `train` does; `profile`: under this name it says where its time goes."""
+    keep_freed_memory()
+    directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    envs = stack.enter_context(closing(make_training_envs(game, preset.num_envs)))
+    trainer = make_trainer(spec, preset, game, 0, envs, random_bank(spec), directory)
+    trainer.start()
+    watch = Profile(trainer) if profile else None
+    player = trainer.learner.player
+    observations = player.lanes.observations.copy()
 
-    def _trainer(self, name: str, spec: AgentSpec, preset: PPOPreset) -> Trainer:
-        directory = self._folder / name.replace(":", "-")
-        directory.mkdir()
-        envs = self._stack.enter_context(closing(make_training_envs(self._game, preset.num_envs)))
-        trainer = make_trainer(spec, preset, self._game, 0, envs, random_bank(spec), directory)
-        trainer.start()
-        return trainer
+    def update() -> int:
+        trainer.run_update()
+        return preset.batch_size
 
-    def _add_passes(self, name: str, trainer: Trainer, model: PPO) -> None:
-        """Compare what both do to choose a step's actions: from uint8 stacks to the feature."""
-        player = trainer.learner.player
-        observations = player.lanes.observations.copy()
-        stacks = torch.from_numpy(observations)
+    def forward() -> int:
+        player.evaluate(player.prepare(observations))
+        return len(observations)
 
-        def ours() -> int:
-            player.evaluate(player.prepare(observations))
-            return len(observations)
+    return Occupant({UPDATE: update, FORWARD: forward}, lambda: [] if watch is None else watch.rows(profile))
 
-        def theirs() -> int:
-            with torch.no_grad():
-                model.policy.extract_features(stacks, model.policy.features_extractor)
-            return len(observations)
 
-        label = f"{WSA_PEER}: forward"
-        self.passes[label] = Contestant(theirs, unit=OBSERVATIONS)
-        self.passes[f"{name}: forward"] = Contestant(ours, label, OBSERVATIONS)
+def _seat_peer(stack: ExitStack, game: str, spec: AgentSpec, preset: PPOPreset, peer: str) -> Occupant:
+    """Build the peer's learner; forward passes are those that choose a step's actions, from stacks to the feature."""
+    model = make_peer(peer, spec, game, preset, stack)
+    frames = model.get_env().reset()  # pyright: ignore[reportOptionalMemberAccess] - it was made with one
+    stacks = torch.from_numpy(np.ascontiguousarray(frames))
+
+    def forward() -> int:
+        with torch.no_grad():
+            model.policy.extract_features(stacks, model.policy.features_extractor)
+        return len(stacks)
+
+    return Occupant({UPDATE: update_of(model, preset), FORWARD: forward})
 
 
 def one_minibatch(preset: PPOPreset) -> PPOPreset:
@@ -152,13 +149,3 @@ def random_bank(spec: AgentSpec) -> EncoderBank | None:
         size=spec.encoder_size,
         embeddings=spec.embeddings,
     )
-
-
-def update_of_trainer(trainer: Trainer, preset: PPOPreset) -> Callable[[], int]:
-    """Return a call that plays one rollout and learns from it."""
-
-    def update() -> int:
-        trainer.run_update()
-        return preset.batch_size
-
-    return update

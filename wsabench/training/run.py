@@ -22,6 +22,7 @@ from wsabench.training.evaluations import EvaluationPlan
 from wsabench.training.folder import locked, set_aside
 from wsabench.training.frozen import MakeEnvs, make_lanes, prepare_bank, read_inputs
 from wsabench.training.lanes import LaneEnvs, TrainingLanes
+from wsabench.training.memory import keep_freed_memory
 from wsabench.training.off_policy import DQNLearner
 from wsabench.training.on_policy import PPOLearner
 from wsabench.training.player import Player
@@ -111,6 +112,8 @@ def train(  # noqa: PLR0913 - the options of `wsabench train`
 ) -> Path:
     """Train an agent, torch on one thread; a run that was stopped goes on where its last checkpoint is.
 
+    The process keeps freed memory from then on (`memory.keep_freed_memory`).
+
     Args:
         agent: Name of an agent with a specification in `baselines/`, or the path of a TOML file.
         game: The game's id.
@@ -140,6 +143,7 @@ def train(  # noqa: PLR0913 - the options of `wsabench train`
     make = make_envs or functools.partial(make_training_envs, num_workers=chosen.workers)
     make_evaluation = make_envs or functools.partial(make, protocol=Protocol.evaluation())
     inputs = read_inputs(plan.spec)
+    keep_freed_memory()
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(directory))
         stack.enter_context(one_thread())
