@@ -54,6 +54,8 @@ def test_train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         "paper",
         "--steps",
         "99",
+        "--encoders",
+        "mine",
         "--no-resume",
     ]
     assert main(words) == 0
@@ -61,7 +63,14 @@ def test_train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     assert called.options is not None
     called.options.pop("reporter")
     assert called.options.pop("options") == TrainingOptions()
-    assert called.options == {"train_seed": 3, "preset": "paper", "steps": 99, "out": None, "resume": False}
+    assert called.options == {
+        "train_seed": 3,
+        "preset": "paper",
+        "steps": 99,
+        "out": None,
+        "encoders": Path("mine"),
+        "resume": False,
+    }
     captured = capsys.readouterr()
     assert "Checkpoint and learning curve: state/run\n" in captured.out
     assert captured.err.startswith("work: 0/2 steps\n")
@@ -74,10 +83,11 @@ def test_train_several_games_each_in_its_own_folder(
     monkeypatch.setattr("wsabench.training.train", lambda *args, **options: calls.append((args, options)) or Path("r"))
     words = ["train", "-a", "e2e", "-g", "pong,breakout", "-g", "pong", "--out", "here", "--algorithm", "dqn"]
     words += ["--suite", "full", "--clean-share", "0.5", "--evaluate-every", "1000", "--patience", "3"]
+    words += ["--encoders", "mine"]
     assert main(words) == 0
-    assert [(args, options["out"]) for args, options in calls] == [
-        (("e2e", "pong"), Path("here/pong")),
-        (("e2e", "breakout"), Path("here/breakout")),
+    assert [(args, options["out"], options["encoders"]) for args, options in calls] == [
+        (("e2e", "pong"), Path("here/pong"), Path("mine/pong")),
+        (("e2e", "breakout"), Path("here/breakout"), Path("mine/breakout")),
     ]
     chosen = calls[0][1]["options"]
     assert (chosen.algorithm, chosen.suite, chosen.clean_share) == ("dqn", "full", 0.5)

@@ -19,7 +19,7 @@ wsabench train --agent e2e --game breakout,pong --algorithm dqn
 
 wsabench train -a wsa -g breakout --suite color-shift --clean-share 0.5
 
-wsabench train -a wsa -g pong --preset paper --device auto --workers 4
+wsabench train -a wsa -g pong --preset paper --encoders FOLDER --device auto
 """
 
 _GAMES = "Game, or several, trained one after another; see `wsabench list games`."
@@ -30,6 +30,7 @@ _EVALUATE_EVERY = "Steps between evaluations; 0: none. Default: the preset's (pa
 _PATIENCE = "Stop after so many evaluations without a new best."
 _TARGET = "Stop when the mean return of an evaluation reaches this."
 _WORKERS = "Processes that play; 0: this one. The curve is the same."
+_ENCODERS = "Folder of pre-trained encoders (`wsabench pretrain --out`); of several games each in a folder below."
 _OUT = "Where checkpoints go; of several games each in a folder below. Default: outside the source tree."
 
 
@@ -50,6 +51,7 @@ def train(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard logs too.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU where there is one.")] = "cpu",
     workers: Annotated[int, typer.Option(min=0, help=_WORKERS)] = 0,
+    encoders: Annotated[Path | None, typer.Option(help=_ENCODERS, metavar="FOLDER")] = None,
     out: Annotated[Path | None, typer.Option(help=_OUT)] = None,
     resume: Resume = True,
 ) -> None:
@@ -89,6 +91,7 @@ def train(
                 preset=preset,
                 steps=steps,
                 out=folder,
+                encoders=encoders / plan.game if encoders is not None and len(plans) > 1 else encoders,
                 resume=resume,
                 reporter=reporter,
                 options=options,

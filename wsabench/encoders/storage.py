@@ -85,8 +85,11 @@ def load_encoder(
         CheckpointError: It is missing, damaged, or holds something else.
     """
     if not path.is_file():
-        command = f"wsabench pretrain --game {game or 'GAME'}"
-        raise CheckpointError(f"The encoder file {path} is missing. Pre-train encoders with `{command}`.")
+        command = f"wsabench pretrain --game {game or 'GAME'} --out FOLDER"
+        raise CheckpointError(
+            f"The encoder file {path} is missing. Pre-train encoders with `{command}` and give that folder: `wsabench "
+            "train --encoders FOLDER`."
+        )
     tensors, metadata = _read(path)
     _check_known(path, metadata)
     for key, wanted in (("name", name), ("game", game)):
