@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from result_fixture import write_result_set
 
+from wsabench.cli import main
 from wsabench.errors import ResultSetError, StorageError, UnknownNameError
 from wsabench.report import write_report
 from wsabench.report.tables import interval, markdown, number
@@ -174,6 +176,18 @@ def test_an_unfinished_run_is_reported_as_such(tmp_path):
     (run / "episodes" / "wsa-seed1--breakout--invert.parquet").unlink()
     text = write_report(run, formats=("md",)).markdown.read_text()
     assert "The run is not complete: 35 of 36 jobs are finished." in text
+
+
+def test_a_declared_family_is_tested_said_and_reproduced(tmp_path, capsys):
+    run = write_result_set(tmp_path / "run")
+    assert main(["report", str(run), "--format", "md,csv", "--family", "invert,value"]) == 0
+    tested = pd.read_csv(run / "report" / "csv" / "comparisons.csv")["perturbation"]
+    assert list(tested) == ["declared family", "value", "invert"]
+    text = (run / "report" / "report.md").read_text()
+    assert "Tests are about a declared family only: invert, value." in text
+    assert "wsabench report run --family invert,value\n" in text
+    assert main(["report", str(run), "--family", "invrt"]) == 2
+    assert "Unknown perturbation 'invrt'. Did you mean 'invert'?" in capsys.readouterr().err
 
 
 def test_unknown_formats_are_refused(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from test_summary import result, row
 
 from wsabench import stats
+from wsabench.errors import SpecError, UnknownNameError
 from wsabench.evaluation.summary import summarise
 from wsabench.evaluation.summary_published import published_table
 from wsabench.evaluation.summary_scores import Reference
@@ -80,7 +81,33 @@ def test_a_family_too_large_for_its_seeds_is_said_with_the_smallest_p():
     assert "the smallest possible adjusted p is 0.056" in one["sentence"]
     declared = summarise(run({"wsa": 7.0, "e2e": 1.0}, perturbed=names), family=["p3", "p4"])
     assert row(declared.comparisons, perturbation="p3")["decided"]
-    assert set(declared.comparisons["perturbation"]) == {"all perturbations", "p3", "p4"}
+    assert set(declared.comparisons["perturbation"]) == {"declared family", "p3", "p4"}
+    assert set(declared.clean_comparisons["perturbation"]) == {"p3", "p4"}
+    assert any("a declared family only: p3, p4." in note for note in declared.notes)
+    # The whole family is a test of its own, of the mean over it.
+    whole = row(declared.comparisons, perturbation="declared family")
+    parts = [row(declared.comparisons, perturbation=name)["effect"] for name in ("p3", "p4")]
+    assert whole["effect"] == pytest.approx(np.mean(parts))
+    assert whole["num_tests"] == 1
+
+
+def test_a_family_of_all_perturbations_is_as_none_declared():
+    every, none = (summarise(run({"wsa": 6.0, "e2e": 4.0}), family=names) for names in (["value", "hue-rotate"], None))
+    pd.testing.assert_frame_equal(every.comparisons, none.comparisons)
+
+
+@pytest.mark.parametrize(
+    ("family", "error", "message"),
+    [
+        (["vlue"], UnknownNameError, r"Unknown perturbation 'vlue'\. Did you mean 'value'\? A family of tests names"),
+        (["value@3"], UnknownNameError, r"holds 'value@3': a comparison is .* over all severities.* Use 'value'\."),
+        (["clean"], SpecError, r"holds 'clean', against which the others are held\. Leave it out\."),
+        ([], SpecError, r"The family of tests is empty\. Name at least one"),
+    ],
+)
+def test_families_that_cannot_be_tested_are_refused(family, error, message):
+    with pytest.raises(error, match=message):
+        summarise(run({"wsa": 6.0, "e2e": 4.0}), family=family)
 
 
 def test_a_small_difference_is_not_decided_rather_than_absent():

@@ -63,6 +63,7 @@ def write_report(
     out: str | Path | None = None,
     formats: Sequence[str] = FORMATS,
     dpi: int = PNG_DPI,
+    family: Sequence[str] | None = None,
 ) -> ReportFiles:
     """Write the report of one result set, or of several put together; needs neither the emulator nor torch.
 
@@ -72,6 +73,7 @@ def write_report(
             several.
         formats: Any of `html`, `png`, `pdf`, `svg`, `latex`, `markdown` (also `md`), `csv`, `rliable`.
         dpi: Dots an inch of PNG files.
+        family: Perturbations, without severity, that claims are tested for; None: all of the run.
 
     Returns:
         The files: `report.html`, `report.md`, `figures/NAME.ENDING`, `tables/NAME.tex`, `csv/NAME.csv`,
@@ -80,13 +82,14 @@ def write_report(
     Raises:
         ResultSetError: A directory is no result set, is damaged, or has no finished episode, or the runs differ in
             something that decides results.
+        SpecError: The family is empty or holds clean.
         StorageError: A file cannot be written.
-        UnknownNameError: There is no such format.
+        UnknownNameError: There is no such format, or the run has no such perturbation.
     """
     wanted = checked_formats(formats)
     paths = [Path(path) for path in ([run_dirs] if isinstance(run_dirs, str | Path) else run_dirs)]
     result = load_results(paths)
-    summary = summarise(result)
+    summary = summarise(result, family)
     content = content_of(summary, result.manifest, paths)
     figures: list[NamedFigure] = []
     frames: list[SampleFrame] = []
