@@ -11,6 +11,7 @@ from wsabench.evaluation.merging import load_results
 from wsabench.evaluation.result import FRAMES_DIR
 from wsabench.evaluation.steps import example_episodes
 from wsabench.evaluation.summary import summarise
+from wsabench.evaluation.summary_learning import efficiency_table
 from wsabench.report.drawing import draw_figures, sample_frames
 from wsabench.report.export import write_csv, write_rliable
 from wsabench.report.figures import SampleFrame
@@ -91,6 +92,8 @@ def write_report(
     result = load_results(paths)
     summary = summarise(result, family)
     content = content_of(summary, result.manifest, paths)
+    curves = learning_curves(result.manifest)
+    efficiency = efficiency_table(curves, summary.references, summary.bootstrap_seed)
     figures: list[NamedFigure] = []
     frames: list[SampleFrame] = []
     if {"html", *FIGURE_FORMATS} & set(wanted):
@@ -98,9 +101,10 @@ def write_report(
         with figure_style():
             in_files = frames if set(FIGURE_FORMATS) & set(wanted) else []
             examples = example_episodes(result, summary.attention)
-            figures = draw_figures(summary, in_files, examples, learning_curves(result.manifest))
+            figures = draw_figures(summary, in_files, examples, curves, efficiency)
     folder = "report" if len(paths) == 1 else "report-combined"
     directory = make_dir(Path(out) if out is not None else paths[0] / folder)
+    more = {"learning_curves": curves, "sample_efficiency": efficiency}
     endings = [name for name in FIGURE_FORMATS if name in wanted]
     page = text = None
     if "html" in wanted:
@@ -115,7 +119,7 @@ def write_report(
         markdown=text,
         figures=_write_figures(directory / FIGURES_DIR, figures, endings, dpi),
         latex=_write_latex(directory / TABLES_DIR, content) if "latex" in wanted else (),
-        csv=write_csv(result, summary, directory / CSV_DIR) if "csv" in wanted else (),
+        csv=write_csv(result, summary, directory / CSV_DIR, more) if "csv" in wanted else (),
         rliable=write_rliable(summary, directory / RLIABLE_DIR) if "rliable" in wanted else (),
     )
 
