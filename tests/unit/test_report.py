@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import html
+import json
 import re
 import shutil
 import subprocess
@@ -227,6 +228,31 @@ def test_numbers(value, text):
 def test_intervals_over_few_seeds_are_marked(num_seeds, text):
     assert interval(0.1, 0.2, num_seeds) == text
     assert interval(float("nan"), 0.2, num_seeds) == "\u2013"
+
+
+def test_every_table_explains_its_marks_and_no_others(tmp_path):
+    run = write_result_set(tmp_path / "run", agents=("wsa", "e2e", "reader"))
+    manifest = json.loads((run / "manifest.json").read_text())
+    for entry in manifest["agents"]:
+        entry["privileged"] = entry["name"] == "reader"
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    files = write_report(run, formats=("html", "md", "latex"))
+    text = files.markdown.read_text()
+    tables = [part for part in re.split(r"^### ", text, flags=re.MULTILINE) if "\n| " in part]
+    assert len(tables) > 10
+    for table in tables:
+        title, *lines = table.strip().splitlines()
+        cells = [cell.strip(" *") for line in lines if line.startswith("|") for cell in line.split("|")]
+        caption = " ".join(line for line in lines if not line.startswith("|"))
+        for mark in "\u2020\u00a7":
+            used = mark in title or any(cell.endswith(mark) for cell in cells)
+            assert used == (f"{mark}: " in caption), (title, mark)
+    # Sentences have no legend, so they have no mark.
+    words = text.partition("### Sample sizes")[0]
+    assert not set("\u2020\u00a7") & set(words)
+    assert re.search(r"clean normalised score \S+ \[\S+ \S+\] \(only 2 train seeds\);", words)
+    latex = (run / "report" / "tables" / "retention-by-agent.tex").read_text()
+    assert "reader \\S{} &" in latex or "reader \\S{} \\\\" in latex
 
 
 def test_markdown_escapes_bars():

@@ -13,6 +13,7 @@ from wsabench.evaluation.summary_comparisons import ALL_PERTURBATIONS
 from wsabench.evaluation.summary_scores import CLEAN
 from wsabench.evaluation.summary_tables import groups_of, rows_except, rows_of, rows_where
 from wsabench.report.tables import DASH, Table, estimate, number
+from wsabench.stats import MIN_TRAIN_SEEDS
 
 BOLD_MEANS = "Bold: better than every other agent by a decided comparison; nothing bold, nothing decided."
 
@@ -101,7 +102,7 @@ def side_by_side_tables(summary: Summary) -> list[Table]:
         if rows:
             games = summary.cells["game"].nunique()
             over = "" if games == 1 else f" Mean over {games} games."
-            caption = f"Brackets: 95% interval over train seeds; \u2020: too few of them.{over}"
+            caption = f"Brackets: 95% interval over train seeds.{over}"
             if len(summary.agents) > 1:
                 caption += f" {BOLD_MEANS}"
             tables.append(Table(title, caption, ("perturbation", *summary.agents), tuple(rows), 1, frozenset(bold)))
@@ -219,9 +220,9 @@ def p_value(value: Any) -> str:
 
 
 def _comparison_row(row: dict[str, Any]) -> tuple[str, ...]:
-    bounds = {"value": row["effect"], "low": row["low"], "high": row["high"], "num_seeds": 99}
     seeds = f"{row['num_seeds_x']} and {row['num_seeds_y']}"
     fewest = min(int(row["num_seeds_x"]), int(row["num_seeds_y"]))
+    bounds = {"value": row["effect"], "low": row["low"], "high": row["high"], "num_seeds": fewest}
     conclusion = "decided" if bool(row["decided"]) else f"cannot be decided with {fewest} seed{'s' * (fewest != 1)}"
     return (
         str(row["perturbation"]),
@@ -259,5 +260,6 @@ def _with_bounds(row: dict[str, Any], name: str, names: list[str]) -> str:
         return p_value(value)
     low, high = (f"{name}_low", f"{name}_high") if f"{name}_low" in names else ("low", "high")
     if low in names and high in names and (low != "low" or name in ("effect", "value")):
-        return estimate({"value": value, "low": row[low], "high": row[high], "num_seeds": 99}, "value")
+        seeds = row.get("num_seeds", MIN_TRAIN_SEEDS)
+        return estimate({"value": value, "low": row[low], "high": row[high], "num_seeds": seeds}, "value")
     return number(float(value))

@@ -27,13 +27,14 @@ DEFINITIONS = (
     ),
     Definition("robustness gap", "Clean minus perturbed normalised score of the same train seed. 0: unharmed."),
     Definition("train seed", "Identifies one training run: one trained network, which plays every cell of its game."),
+    Definition("privileged", "An agent (§) that reads the emulator's memory, which no perturbation of pixels reaches."),
     Definition("episode seed", "Fixes one episode's randomness. Every agent and perturbation plays the same ones."),
     Definition("cell", "One game, perturbation and severity."),
     Definition(
         "interval over train seeds",
         "95% interval from a bootstrap. Whole train seeds are drawn with replacement, jointly over all cells of a game "
         "and independently between games and agents. It covers what another training run could give. With one train "
-        "seed there is none; with two to four (†) they are too few.",
+        "seed there is none; with two to four (†) they are too few to conclude anything.",
     ),
     Definition(
         "these checkpoints only",

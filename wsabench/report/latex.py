@@ -24,6 +24,7 @@ _SPECIAL = {
     "\u2212": r"$-$",
     "\u2013": r"--",
     "†": r"$^\dagger$",
+    "\u00a7": r"\S{}",
     "τ": r"$\tau$",
 }
 _FIRST_NUMBER = re.compile(r"^\S+")

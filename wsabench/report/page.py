@@ -21,9 +21,9 @@ from wsabench.report.comparisons import (
 )
 from wsabench.report.definitions import DEFINITIONS
 from wsabench.report.figures import SampleFrame
+from wsabench.report.marks import marked, privileged_agents
 from wsabench.report.named_figure import NamedFigure
 from wsabench.report.pictures import page_pictures
-from wsabench.report.privileged import marked, privileged_agents
 from wsabench.report.provenance import Step, provenance_tables, steps_to_reproduce, title_of
 from wsabench.report.selection import MOST_LINES
 from wsabench.report.style import figure_bytes
