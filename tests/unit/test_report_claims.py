@@ -1,5 +1,8 @@
 """Bold only where a claim holds: in tables of every format."""
 
+import shutil
+import subprocess
+
 import pandas as pd
 import pytest
 from result_fixture import write_result_set
@@ -176,6 +179,59 @@ def test_long_tables_go_over_pages():
     text = latex(Table("t", "", ("x",), tuple((str(i),) for i in range(41)), 1))
     assert r"\begin{longtable}{l}" in text
     assert r"\end{longtable}" in text
+
+
+WIDE = Table(
+    "w",
+    "",
+    ("perturbation", "agent", *(f"measure {place} of several" for place in range(8))),
+    (("hue-rotate", "wsa", *(f"0.{place}0 [0.10, 0.20]" for place in range(8))),),
+    2,
+    frozenset({(0, 9)}),
+)
+
+
+def test_wide_tables_are_small_and_stacked_with_their_names_again():
+    text = latex(WIDE)
+    assert r"\footnotesize" in text
+    assert r"\footnotesize" not in latex(Table("t", "", ("x", "y"), (("a", "1"),), 1))
+    parts = text.split(r"\begin{tabular}{ll")[1:]
+    assert len(parts) == 2
+    for part in parts:
+        assert "hue-rotate & wsa & 0." in part
+    assert [part.count("[0.10, 0.20]") for part in parts] == [6, 2]
+    assert r"\textbf{0.70} [0.10, 0.20]" in parts[1]
+    # The head is as wide as the numbers below it.
+    assert r"\begin{tabular}[b]{@{}r@{}}measure 0 of \\ several\end{tabular}" in parts[0]
+
+
+def test_long_texts_are_broken_into_lines():
+    words = " ".join(["source"] * 30)
+    text = latex(Table("t", "", ("name", "source", "n"), (("a", words, "1"),), 2))
+    assert rf"a & \parbox[t]{{56.7em}}{{\raggedright {words}\strut}} & 1 \\" in text
+
+
+def test_quotes_open_and_close():
+    assert escape("'these only': the agents' own") == "`these only': the agents' own"
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize("num_rows", [1, 50])
+@pytest.mark.parametrize("width_in", [3.3, 6.8])
+def test_latex_compiles_and_nothing_is_wider_than_the_page(num_rows, width_in, tmp_path):
+    names = (("a_b & 50% #1 {x} ~^\\ \u2212 \u2020 \u00a7 \u03c4 <", "wsa"),)
+    numbers = tuple(f"\u22120.{place}0 [\u22120.10, 0.20]\u2020" for place in range(6))
+    table = Table("A_b", "'50%'", WIDE.columns[:8], tuple((*names[0], *numbers) for _ in range(num_rows)), 2)
+    (tmp_path / "table.tex").write_text(latex(table))
+    (tmp_path / "page.tex").write_text(
+        r"\documentclass{article}\usepackage{booktabs,longtable,graphicx}"
+        rf"\usepackage[textwidth={width_in}in]{{geometry}}\begin{{document}}\input{{table}}\end{{document}}"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    if num_rows == 1:  # what goes over pages cannot be made narrower
+        assert "Overfull" not in done.stdout
 
 
 def test_latex_knows_every_special_character():
