@@ -180,6 +180,12 @@ def test_ranks_are_drawn_at_their_place(ax):
     assert ax.yaxis.get_inverted()
 
 
+def test_heat_maps_show_no_negative_zero(ax):
+    table = pd.DataFrame({"label": ["invert", "value"], "agent": "a", "retention": [-0.001, -0.5]})
+    figures.draw_heat_map(table, ax)
+    assert [text.get_text() for text in ax.texts] == ["0.00", "\u22120.50"]
+
+
 def test_learning_curves_have_a_line_a_train_seed(ax):
     table = pd.DataFrame(
         {

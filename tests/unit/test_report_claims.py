@@ -6,6 +6,7 @@ import subprocess
 import pandas as pd
 import pytest
 from result_fixture import write_result_set
+from test_summary_tests import run
 
 from wsabench.evaluation import load_result
 from wsabench.evaluation.summary import summarise
@@ -101,6 +102,8 @@ def test_measures_and_ranks_have_their_tables(loaded):
     compared = Compared(loaded[0], [comparison("all perturbations", 0.25, True)])
     compared.measures, compared.ranks = measures, ranks
     over, ranked = claims.measure_tables(compared)
+    compared.ranks = ranks.assign(num_seeds=4)
+    assert claims.measure_tables(compared)[1].rows[0][2] == f"{ranked.rows[0][2]}\u2020"
     assert over.rows[0] == ("all perturbations", "wsa", "1", "1.00 [0.50, 2.50]", "0.50 [0.40, 0.60]")
     assert over.bold == {(0, 4)}
     assert ranked.rows == (("invert", "wsa", "1.5 [1, 2]", "1", "+0.5"),)
@@ -153,7 +156,33 @@ def test_comparisons_are_told_with_their_p_values(loaded):
         "5 and 6",
         "decided",
     )
-    assert table.rows[1][-1] == "cannot be decided with 5 seeds"
+    assert table.rows[1][-1] == "not decided"
+    few = {**comparison("invert", 0.5, False), "num_seeds_x": 4}
+    late = {**comparison("value", 0.5, False), "smallest_p": 0.056}
+    (table,) = claims.comparison_tables(Compared(loaded[0], [few, late]))
+    assert [row[-1] for row in table.rows] == ["cannot be decided with 4 seeds", "cannot be decided with 5 seeds"]
+
+
+def test_clean_comparisons_are_concluded_as_the_sentences_say():
+    names = ("hue-rotate", "value")
+    summary = summarise(run({"wsa": 5.0, "e2e": 8.0}, perturbed=names, num_seeds=6))
+    table = next(t for t in claims.comparison_tables(summary) if t.title == "Clean against perturbed")
+    said = dict(
+        zip(
+            summary.clean_comparisons["perturbation"] + summary.clean_comparisons["agent"],
+            summary.clean_comparisons["sentence"],
+            strict=True,
+        )
+    )
+    conclusions = {row[1] + row[0]: row[-1] for row in table.rows}
+    assert conclusions["value" + "wsa"] == "cannot be decided with 6 seeds"  # two tests: 2 x 2 / 64
+    assert "cannot be decided with 6 seeds" in said["value" + "wsa"]
+    summary = summarise(run({"wsa": 5.0, "e2e": 8.0}, perturbed=names, num_seeds=8))
+    table = next(t for t in claims.comparison_tables(summary) if t.title == "Clean against perturbed")
+    conclusions = {row[1] + row[0]: row[-1] for row in table.rows}
+    assert conclusions["value" + "wsa"] == "decided"
+    assert conclusions["value" + "e2e"] == "not decided"
+    assert all(row[-2] == "8" for row in table.rows)
 
 
 def test_any_table_of_numbers_can_be_shown():

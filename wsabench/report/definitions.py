@@ -47,6 +47,28 @@ DEFINITIONS = (
         "over cells of that mean; mean of the middle half of all values (interquartile mean); mean shortfall from 1.",
     ),
     Definition(
+        "mean score, worst score, area",
+        "Over the severities that were played: mean and lowest normalised score, and the area under the curve of the "
+        "normalised score over severity from clean on, divided by the greatest severity.",
+    ),
+    Definition(
+        "corruption error",
+        "Shortfall from the human reference, summed over severities, divided by that of the baseline agent; below 1 "
+        "is better. Relative: what is lost against clean takes the place of the shortfall. After Hendrycks and "
+        "Dietterich 2019.",
+    ),
+    Definition("rank", "Order of the agents by mean normalised score, 1 is best; ties share the mean rank."),
+    Definition(
+        "adjusted p",
+        "Two-sided p value of a permutation test that moves whole train seeds, after Holm over the tests of a family. "
+        "A comparison is decided at 0.05 or less, from five train seeds on.",
+    ),
+    Definition(
+        "sample efficiency",
+        "IQM over train seeds and games of the normalised score at each point of training, there the mean of the last "
+        "50 games, under the conditions of training.",
+    ),
+    Definition(
         "probability of improvement",
         "How often a random train seed of the first agent scores above a random one of the second, averaged over "
         "cells; ties count half. It does not say by how much.",
