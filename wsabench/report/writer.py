@@ -100,7 +100,7 @@ def write_report(
         frames = sample_frames([path / FRAMES_DIR for path in paths], summary)
         with figure_style():
             in_files = frames if set(FIGURE_FORMATS) & set(wanted) else []
-            examples = example_episodes(result, summary.attention)
+            examples = example_episodes(result, summary.attention, paths)
             figures = draw_figures(summary, in_files, examples, curves, efficiency)
     folder = "report" if len(paths) == 1 else "report-combined"
     directory = make_dir(Path(out) if out is not None else paths[0] / folder)
