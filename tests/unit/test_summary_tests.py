@@ -250,6 +250,8 @@ def test_published_scores_cover_the_49_games_of_ppo_and_dqn():
         assert len(of_paper) == of_paper.index.nunique() == 49
         assert np.isfinite(of_paper["mean"]).all()
         assert {game: of_paper.loc[game, "mean"] for game in known} == known
+    # The games that neither paper has come from a third, so that none is without.
+    assert set(table["game"]) == set(games)
     # Not in both papers: Pitfall! is missing from one, H.E.R.O. from the other.
     counts = table[table["source"].str.contains("Schulman|Mnih")]["game"].value_counts()
     assert set(counts[counts == 1].index) == {"pitfall", "hero"}
