@@ -81,7 +81,7 @@ def test_training_evaluation_and_probe(encoder, tmp_path, capsys):
 
     assert main(["report", str(tmp_path / "results"), "--format", "md"]) == 0
     text = (tmp_path / "results" / "report" / "report.md").read_text()
-    assert (f"wsa-{encoder} \u2020" in text) == ("Privileged" in text) == (encoder == "language")
+    assert (f"wsa-{encoder} \u00a7" in text) == ("Privileged" in text) == (encoder == "language")
 
     path = out / "encoders" / f"{encoder}.safetensors"
     content = path.read_bytes()

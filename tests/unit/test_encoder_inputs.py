@@ -18,7 +18,7 @@ from wsabench.evaluation.recording import record_episode
 from wsabench.evaluation.rollout import EpisodeTask, Handout, play
 from wsabench.games import Game, RamVariable, decode, load_game
 from wsabench.protocol import Protocol
-from wsabench.report.privileged import marked
+from wsabench.report.marks import marked
 from wsabench.report.tables import Table
 from wsabench.training.lanes import TrainingLanes
 from wsabench.training.run import make_training_envs
@@ -365,7 +365,8 @@ def test_tables_mark_privileged_agents():
         "Attention of wsa-language on pong", "", ("agent", "e2e", "wsa-language"), (("wsa", "wsa-language"),), 2
     )
     marks = marked(table, {"wsa-language"})
-    assert marks.title == "Attention of wsa-language \u2020 on pong"
-    assert marks.columns == ("agent", "e2e", "wsa-language \u2020")
-    assert marks.rows == (("wsa", "wsa-language \u2020"),)
+    assert marks.title == "Attention of wsa-language \u00a7 on pong"
+    assert marks.columns == ("agent", "e2e", "wsa-language \u00a7")
+    assert marks.rows == (("wsa", "wsa-language \u00a7"),)
+    assert marks.caption == "\u00a7: reads the emulator's memory, not only pixels."
     assert marked(table, ()) is table

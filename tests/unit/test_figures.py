@@ -11,6 +11,7 @@ from result_fixture import write_result_set
 from wsabench.errors import UnknownNameError
 from wsabench.evaluation import load_result
 from wsabench.evaluation.summary import summarise
+from wsabench.evaluation.summary_learning import NUM_POINTS, efficiency_table
 from wsabench.report import figures
 from wsabench.report.drawing import draw_figures
 from wsabench.report.learning import learning_curves
@@ -179,6 +180,12 @@ def test_ranks_are_drawn_at_their_place(ax):
     assert ax.yaxis.get_inverted()
 
 
+def test_heat_maps_show_no_negative_zero(ax):
+    table = pd.DataFrame({"label": ["invert", "value"], "agent": "a", "retention": [-0.001, -0.5]})
+    figures.draw_heat_map(table, ax)
+    assert [text.get_text() for text in ax.texts] == ["0.00", "\u22120.50"]
+
+
 def test_learning_curves_have_a_line_a_train_seed(ax):
     table = pd.DataFrame(
         {
@@ -205,6 +212,99 @@ def test_learning_curves_belong_to_the_checkpoints_that_were_evaluated(tmp_path)
     assert table["return_mean"].tolist() == [1.5, 2.5]
     assert set(table["agent"]) == {"ours"}
     assert learning_curves({"agents": [{**agent, "checkpoint_hash": "other"}]}, tmp_path).empty
+
+
+@pytest.mark.parametrize("source", ["run", "run/agent.safetensors", "own-seed3.safetensors"])
+def test_learning_curves_lie_beside_checkpoints_given_by_path(source, tmp_path):
+    weights, curve = (
+        ("own-seed3.safetensors", "own-seed3-curve.csv")
+        if source.startswith("own")
+        else ("run/agent.safetensors", "run/curve.csv")
+    )
+    (tmp_path / "run").mkdir()
+    (tmp_path / weights).write_bytes(b"weights")
+    (tmp_path / curve).write_text("steps,return_unclipped_mean_50\n100,\n200,2.5\n")
+    agent = {"name": "own", "kind": "agent", "source": str(tmp_path / source), "train_seed": 3, "game": "breakout"}
+    entry = {**agent, "checkpoint_hash": hashlib.sha256(b"weights").hexdigest()}
+    table = learning_curves({"agents": [entry]}, tmp_path / "no-baselines")
+    assert table.to_dict("list") == {
+        "agent": ["own"],
+        "game": ["breakout"],
+        "train_seed": [3],
+        "steps": [200],
+        "return_mean": [2.5],
+    }
+    assert learning_curves({"agents": [{**entry, "kind": "object"}]}, tmp_path / "no-baselines").empty
+    (tmp_path / weights).write_bytes(b"trained on")
+    assert learning_curves({"agents": [entry]}, tmp_path / "no-baselines").empty
+
+
+def curves_of(agents, games=("breakout", "pong"), num_seeds=5, num_steps=6):
+    """Return learning curves on grids of steps that differ between games and train seeds."""
+    rng = np.random.default_rng(0)
+    tables = [
+        pd.DataFrame(
+            {
+                "agent": agent,
+                "game": game,
+                "train_seed": seed,
+                "steps": np.linspace(100 + 10 * seed, 1000 + 50 * seed, num_steps + seed),
+                "return_mean": rng.normal(size=num_steps + seed).cumsum(),
+            }
+        )
+        for agent in agents
+        for game in games
+        for seed in range(num_seeds)
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+REFERENCES = pd.DataFrame({"game": ["breakout", "pong"], "random": [1.7, -20.7], "human": [30.5, 14.6]})
+
+
+def test_sample_efficiency_is_rliables_at_each_point_of_training():
+    metrics = pytest.importorskip("rliable.metrics")
+    curves = curves_of(("a",))
+    table = efficiency_table(curves, REFERENCES, 7)
+    assert (table["steps"].min(), table["steps"].max(), len(table)) == (140, 1000, NUM_POINTS)
+    for place in (0, 20, NUM_POINTS - 1):
+        step = table["steps"][place]
+        scores = np.empty((5, 2))
+        for column, (game, random, human) in enumerate(REFERENCES.itertuples(index=False)):
+            for seed in range(5):
+                one = curves[(curves["game"] == game) & (curves["train_seed"] == seed)]
+                after = int((one["steps"] < step).sum())
+                after = min(max(after, 1), len(one) - 1)
+                (x0, x1), (y0, y1) = (one[name].to_numpy()[after - 1 : after + 1] for name in ("steps", "return_mean"))
+                value = y0 + (y1 - y0) * (step - x0) / (x1 - x0)
+                scores[seed, column] = (value - random) / (human - random)
+        assert table["value"][place] == pytest.approx(metrics.aggregate_iqm(scores), abs=1e-12)
+    assert (table["low"] < table["value"]).all()
+    assert (table["value"] < table["high"]).all()
+    pd.testing.assert_frame_equal(table, efficiency_table(curves, REFERENCES, 7))
+
+
+def test_sample_efficiency_takes_games_and_train_seeds_without_holes():
+    curves = pd.concat([curves_of(("a",)), curves_of(("b",), games=("breakout",), num_seeds=3)], ignore_index=True)
+    table = efficiency_table(curves, REFERENCES, 7)
+    assert set(table["num_games"]) == {1}  # only one agent has curves on pong
+    assert table.groupby("agent")["num_seeds"].first().to_dict() == {"a": 5, "b": 3}
+    holes = curves[(curves["agent"] == "a") & ~((curves["game"] == "pong") & (curves["train_seed"] < 2))]
+    assert set(efficiency_table(holes, REFERENCES, 7)["num_seeds"]) == {3}
+    unknown = REFERENCES.assign(human=np.nan)
+    assert efficiency_table(curves, unknown, 7).empty
+    assert efficiency_table(curves.iloc[:0], REFERENCES, 7).empty
+
+
+def test_sample_efficiency_has_bands_from_five_train_seeds_on(ax):
+    table = efficiency_table(curves_of(("a", "b")), REFERENCES, 7)
+    figures.draw_sample_efficiency(table, ax)
+    assert len(ax.collections) == 2
+    np.testing.assert_array_equal(ax.get_lines()[0].get_ydata(), table[table["agent"] == "a"]["value"])
+    with figure_style():
+        few = new_figure(3.3, 2.5)[1]
+    figures.draw_sample_efficiency(table.assign(num_seeds=4), few)
+    assert not few.collections
 
 
 def test_the_scatter_pairs_clean_and_perturbed_of_a_train_seed(ax):

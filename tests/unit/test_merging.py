@@ -4,11 +4,15 @@ import json
 import shutil
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from result_fixture import write_result_set
+from result_fixture import ENCODERS, write_result_set
 
 from wsabench.errors import ResultSetError
 from wsabench.evaluation.merging import load_results
+from wsabench.evaluation.records import steps_schema
+from wsabench.evaluation.steps import example_episodes
 from wsabench.evaluation.summary import summarise
 from wsabench.report import write_report
 
@@ -220,6 +224,42 @@ def test_a_combined_report_says_where_its_parts_come_from(tmp_path):
     assert "Combined runs" in page
     assert command in text
     assert "wsabench report first second" in text
+
+
+def write_steps(run, agent, first_weight):
+    """Record two steps of the first episode of every job of an agent."""
+    weights = {f"weight_{name}": [0.0, 0.0] for name in ENCODERS}
+    weights["weight_sr"], weights["weight_vos"] = [first_weight, 0.5], [1 - first_weight, 0.5]
+    (run / "attention_steps").mkdir(exist_ok=True)
+    schema = steps_schema(ENCODERS)
+    for job in json.loads((run / "manifest.json").read_text())["jobs"]:
+        if job["agent"] != agent:
+            continue
+        played = pq.read_table(run / "episodes" / job["file"]).to_pandas().iloc[[0, 0]]
+        table = played.assign(episode=0, step=[0, 1], action=0, reward=0.0, value=0.0, **weights)
+        columns = {name: pa.array(table[name], schema.field(name).type, from_pandas=True) for name in schema.names}
+        pq.write_table(pa.table(columns, schema=schema), run / "attention_steps" / job["file"])
+
+
+def test_recorded_attention_is_taken_from_every_run(tmp_path):
+    runs = []
+    for name, weight in (("a", 0.75), ("b", 0.25)):
+        run = write(tmp_path / name, agents=(name,), train_seeds=(0,))
+        edit(run, lambda manifest: manifest["agents"][0].update(encoders=list(ENCODERS)))
+        write_steps(run, name, weight)
+        runs.append(run)
+    merged = load_results(runs)
+    found = example_episodes(merged, summarise(merged).attention, runs)
+    assert [(one.agent, one.label, float(one.weights[0, 0])) for one in found] == [
+        (agent, label, weight)
+        for agent, weight in (("a", 0.75), ("b", 0.25))
+        for label in ("clean", "hue-rotate@3", "invert")
+    ]
+    # Of the second run alone: its own.
+    assert {one.agent for one in example_episodes(load_results(runs[1:]), pd.DataFrame())} == {"b"}
+    files = write_report(runs, formats=("svg",))
+    names = {file.stem for file in files.figures}
+    assert {"attention-episodes-a-breakout", "attention-episodes-b-breakout"} <= names
 
 
 def test_no_run_at_all_is_refused():

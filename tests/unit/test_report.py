@@ -3,15 +3,18 @@
 import base64
 import hashlib
 import html
+import json
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from result_fixture import write_result_set
 
+from wsabench.cli import main
 from wsabench.errors import ResultSetError, StorageError, UnknownNameError
 from wsabench.report import write_report
 from wsabench.report.tables import interval, markdown, number
@@ -176,6 +179,18 @@ def test_an_unfinished_run_is_reported_as_such(tmp_path):
     assert "The run is not complete: 35 of 36 jobs are finished." in text
 
 
+def test_a_declared_family_is_tested_said_and_reproduced(tmp_path, capsys):
+    run = write_result_set(tmp_path / "run")
+    assert main(["report", str(run), "--format", "md,csv", "--family", "invert,value"]) == 0
+    tested = pd.read_csv(run / "report" / "csv" / "comparisons.csv")["perturbation"]
+    assert list(tested) == ["declared family", "value", "invert"]
+    text = (run / "report" / "report.md").read_text()
+    assert "Tests are about a declared family only: invert, value." in text
+    assert "wsabench report run --family invert,value\n" in text
+    assert main(["report", str(run), "--family", "invrt"]) == 2
+    assert "Unknown perturbation 'invrt'. Did you mean 'invert'?" in capsys.readouterr().err
+
+
 def test_unknown_formats_are_refused(tmp_path):
     with pytest.raises(UnknownNameError, match=r"Unknown report format 'htm'\. Did you mean 'html'\?"):
         write_report(tmp_path, formats=("htm",))
@@ -213,6 +228,31 @@ def test_numbers(value, text):
 def test_intervals_over_few_seeds_are_marked(num_seeds, text):
     assert interval(0.1, 0.2, num_seeds) == text
     assert interval(float("nan"), 0.2, num_seeds) == "\u2013"
+
+
+def test_every_table_explains_its_marks_and_no_others(tmp_path):
+    run = write_result_set(tmp_path / "run", agents=("wsa", "e2e", "reader"))
+    manifest = json.loads((run / "manifest.json").read_text())
+    for entry in manifest["agents"]:
+        entry["privileged"] = entry["name"] == "reader"
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    files = write_report(run, formats=("html", "md", "latex"))
+    text = files.markdown.read_text()
+    tables = [part for part in re.split(r"^### ", text, flags=re.MULTILINE) if "\n| " in part]
+    assert len(tables) > 10
+    for table in tables:
+        title, *lines = table.strip().splitlines()
+        cells = [cell.strip(" *") for line in lines if line.startswith("|") for cell in line.split("|")]
+        caption = " ".join(line for line in lines if not line.startswith("|"))
+        for mark in "\u2020\u00a7":
+            used = mark in title or any(cell.endswith(mark) for cell in cells)
+            assert used == (f"{mark}: " in caption), (title, mark)
+    # Sentences have no legend, so they have no mark.
+    words = text.partition("### Sample sizes")[0]
+    assert not set("\u2020\u00a7") & set(words)
+    assert re.search(r"clean normalised score \S+ \[\S+ \S+\] \(only 2 train seeds\);", words)
+    latex = (run / "report" / "tables" / "retention-by-agent.tex").read_text()
+    assert "reader \\S{} &" in latex or "reader \\S{} \\\\" in latex
 
 
 def test_markdown_escapes_bars():

@@ -1,8 +1,12 @@
 """Bold only where a claim holds: in tables of every format."""
 
+import shutil
+import subprocess
+
 import pandas as pd
 import pytest
 from result_fixture import write_result_set
+from test_summary_tests import run
 
 from wsabench.evaluation import load_result
 from wsabench.evaluation.summary import summarise
@@ -98,6 +102,8 @@ def test_measures_and_ranks_have_their_tables(loaded):
     compared = Compared(loaded[0], [comparison("all perturbations", 0.25, True)])
     compared.measures, compared.ranks = measures, ranks
     over, ranked = claims.measure_tables(compared)
+    compared.ranks = ranks.assign(num_seeds=4)
+    assert claims.measure_tables(compared)[1].rows[0][2] == f"{ranked.rows[0][2]}\u2020"
     assert over.rows[0] == ("all perturbations", "wsa", "1", "1.00 [0.50, 2.50]", "0.50 [0.40, 0.60]")
     assert over.bold == {(0, 4)}
     assert ranked.rows == (("invert", "wsa", "1.5 [1, 2]", "1", "+0.5"),)
@@ -150,7 +156,33 @@ def test_comparisons_are_told_with_their_p_values(loaded):
         "5 and 6",
         "decided",
     )
-    assert table.rows[1][-1] == "cannot be decided with 5 seeds"
+    assert table.rows[1][-1] == "not decided"
+    few = {**comparison("invert", 0.5, False), "num_seeds_x": 4}
+    late = {**comparison("value", 0.5, False), "smallest_p": 0.056}
+    (table,) = claims.comparison_tables(Compared(loaded[0], [few, late]))
+    assert [row[-1] for row in table.rows] == ["cannot be decided with 4 seeds", "cannot be decided with 5 seeds"]
+
+
+def test_clean_comparisons_are_concluded_as_the_sentences_say():
+    names = ("hue-rotate", "value")
+    summary = summarise(run({"wsa": 5.0, "e2e": 8.0}, perturbed=names, num_seeds=6))
+    table = next(t for t in claims.comparison_tables(summary) if t.title == "Clean against perturbed")
+    said = dict(
+        zip(
+            summary.clean_comparisons["perturbation"] + summary.clean_comparisons["agent"],
+            summary.clean_comparisons["sentence"],
+            strict=True,
+        )
+    )
+    conclusions = {row[1] + row[0]: row[-1] for row in table.rows}
+    assert conclusions["value" + "wsa"] == "cannot be decided with 6 seeds"  # two tests: 2 x 2 / 64
+    assert "cannot be decided with 6 seeds" in said["value" + "wsa"]
+    summary = summarise(run({"wsa": 5.0, "e2e": 8.0}, perturbed=names, num_seeds=8))
+    table = next(t for t in claims.comparison_tables(summary) if t.title == "Clean against perturbed")
+    conclusions = {row[1] + row[0]: row[-1] for row in table.rows}
+    assert conclusions["value" + "wsa"] == "decided"
+    assert conclusions["value" + "e2e"] == "not decided"
+    assert all(row[-2] == "8" for row in table.rows)
 
 
 def test_any_table_of_numbers_can_be_shown():
@@ -176,6 +208,59 @@ def test_long_tables_go_over_pages():
     text = latex(Table("t", "", ("x",), tuple((str(i),) for i in range(41)), 1))
     assert r"\begin{longtable}{l}" in text
     assert r"\end{longtable}" in text
+
+
+WIDE = Table(
+    "w",
+    "",
+    ("perturbation", "agent", *(f"measure {place} of several" for place in range(8))),
+    (("hue-rotate", "wsa", *(f"0.{place}0 [0.10, 0.20]" for place in range(8))),),
+    2,
+    frozenset({(0, 9)}),
+)
+
+
+def test_wide_tables_are_small_and_stacked_with_their_names_again():
+    text = latex(WIDE)
+    assert r"\footnotesize" in text
+    assert r"\footnotesize" not in latex(Table("t", "", ("x", "y"), (("a", "1"),), 1))
+    parts = text.split(r"\begin{tabular}{ll")[1:]
+    assert len(parts) == 2
+    for part in parts:
+        assert "hue-rotate & wsa & 0." in part
+    assert [part.count("[0.10, 0.20]") for part in parts] == [6, 2]
+    assert r"\textbf{0.70} [0.10, 0.20]" in parts[1]
+    # The head is as wide as the numbers below it.
+    assert r"\begin{tabular}[b]{@{}r@{}}measure 0 of \\ several\end{tabular}" in parts[0]
+
+
+def test_long_texts_are_broken_into_lines():
+    words = " ".join(["source"] * 30)
+    text = latex(Table("t", "", ("name", "source", "n"), (("a", words, "1"),), 2))
+    assert rf"a & \parbox[t]{{56.7em}}{{\raggedright {words}\strut}} & 1 \\" in text
+
+
+def test_quotes_open_and_close():
+    assert escape("'these only': the agents' own") == "`these only': the agents' own"
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize("num_rows", [1, 50])
+@pytest.mark.parametrize("width_in", [3.3, 6.8])
+def test_latex_compiles_and_nothing_is_wider_than_the_page(num_rows, width_in, tmp_path):
+    names = (("a_b & 50% #1 {x} ~^\\ \u2212 \u2020 \u00a7 \u03c4 <", "wsa"),)
+    numbers = tuple(f"\u22120.{place}0 [\u22120.10, 0.20]\u2020" for place in range(6))
+    table = Table("A_b", "'50%'", WIDE.columns[:8], tuple((*names[0], *numbers) for _ in range(num_rows)), 2)
+    (tmp_path / "table.tex").write_text(latex(table))
+    (tmp_path / "page.tex").write_text(
+        r"\documentclass{article}\usepackage{booktabs,longtable,graphicx}"
+        rf"\usepackage[textwidth={width_in}in]{{geometry}}\begin{{document}}\input{{table}}\end{{document}}"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    if num_rows == 1:  # what goes over pages cannot be made narrower
+        assert "Overfull" not in done.stdout
 
 
 def test_latex_knows_every_special_character():

@@ -1,11 +1,16 @@
 """Claims of a summary: families, what can be decided, and the sentences that say it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_summary import result, row
 
 from wsabench import stats
+from wsabench.errors import SpecError, UnknownNameError
 from wsabench.evaluation.summary import summarise
+from wsabench.evaluation.summary_published import published_table
+from wsabench.evaluation.summary_scores import Reference
+from wsabench.resources import data_dir
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +81,33 @@ def test_a_family_too_large_for_its_seeds_is_said_with_the_smallest_p():
     assert "the smallest possible adjusted p is 0.056" in one["sentence"]
     declared = summarise(run({"wsa": 7.0, "e2e": 1.0}, perturbed=names), family=["p3", "p4"])
     assert row(declared.comparisons, perturbation="p3")["decided"]
-    assert set(declared.comparisons["perturbation"]) == {"all perturbations", "p3", "p4"}
+    assert set(declared.comparisons["perturbation"]) == {"declared family", "p3", "p4"}
+    assert set(declared.clean_comparisons["perturbation"]) == {"p3", "p4"}
+    assert any("a declared family only: p3, p4." in note for note in declared.notes)
+    # The whole family is a test of its own, of the mean over it.
+    whole = row(declared.comparisons, perturbation="declared family")
+    parts = [row(declared.comparisons, perturbation=name)["effect"] for name in ("p3", "p4")]
+    assert whole["effect"] == pytest.approx(np.mean(parts))
+    assert whole["num_tests"] == 1
+
+
+def test_a_family_of_all_perturbations_is_as_none_declared():
+    every, none = (summarise(run({"wsa": 6.0, "e2e": 4.0}), family=names) for names in (["value", "hue-rotate"], None))
+    pd.testing.assert_frame_equal(every.comparisons, none.comparisons)
+
+
+@pytest.mark.parametrize(
+    ("family", "error", "message"),
+    [
+        (["vlue"], UnknownNameError, r"Unknown perturbation 'vlue'\. Did you mean 'value'\? A family of tests names"),
+        (["value@3"], UnknownNameError, r"holds 'value@3': a comparison is .* over all severities.* Use 'value'\."),
+        (["clean"], SpecError, r"holds 'clean', against which the others are held\. Leave it out\."),
+        ([], SpecError, r"The family of tests is empty\. Name at least one"),
+    ],
+)
+def test_families_that_cannot_be_tested_are_refused(family, error, message):
+    with pytest.raises(error, match=message):
+        summarise(run({"wsa": 6.0, "e2e": 4.0}), family=family)
 
 
 def test_a_small_difference_is_not_decided_rather_than_absent():
@@ -198,6 +229,40 @@ def test_published_scores_stand_beside_with_their_source():
     assert (wsa["mean"], wsa["sd"], wsa["normalised_score"]) == pytest.approx((387.2, 0.4, 38.72))  # random 0, human 10
     assert published["source"].str.len().min() > 10
     assert summarise(run({"a": 6.0})).published.empty
+
+
+def test_published_scores_cover_the_49_games_of_ppo_and_dqn():
+    games = pd.read_csv(data_dir("baselines") / "reference_scores.csv")["game"]
+    table = published_table(dict.fromkeys(games, Reference(random=0.0, human=1.0)))
+    # Taken from the tables of the papers by hand, the first and the last row and some between.
+    scores = {
+        "Schulman et al. 2017": {
+            "alien": 1850.3,
+            "double_dunk": -14.9,
+            "pong": 20.7,
+            "up_n_down": 95445,
+            "zaxxon": 5008.7,
+        },
+        "Mnih et al. 2015": {"alien": 3069, "hero": 19950, "pong": 18.9, "up_n_down": 8456, "zaxxon": 4977},
+    }
+    for paper, known in scores.items():
+        of_paper = table[table["source"].str.startswith(paper)].set_index("game")
+        assert len(of_paper) == of_paper.index.nunique() == 49
+        assert np.isfinite(of_paper["mean"]).all()
+        assert {game: of_paper.loc[game, "mean"] for game in known} == known
+    # The games that neither paper has come from a third, so that none is without.
+    assert set(table["game"]) == set(games)
+    # Not in both papers: Pitfall! is missing from one, H.E.R.O. from the other.
+    counts = table[table["source"].str.contains("Schulman|Mnih")]["game"].value_counts()
+    assert set(counts[counts == 1].index) == {"pitfall", "hero"}
+
+
+def test_published_scores_show_the_games_of_the_run_only_and_the_paper_first():
+    published = summarise(run({"a": 6.0}, games=("breakout", "pong"))).published
+    assert list(published["game"]) == ["breakout"] * 12 + ["pong"] * 6
+    for game, count in (("breakout", 12), ("pong", 6)):
+        sources = [source.split()[0] for source in published[published["game"] == game]["source"]]
+        assert sources == ["Piccoli"] * (count - 2) + ["Schulman", "Mnih"]
 
 
 def test_ranks_change_against_clean():

@@ -17,6 +17,10 @@ EXAMPLE = "Example: wsabench report runs/quick --format html,pdf,latex"
 FORMATS = ("html", "png", "pdf", "svg", "latex", "markdown", "csv", "rliable")
 _ALIASES = ("md", "tex")
 _FORMATS = f"{', '.join(FORMATS)}; default: all."
+_FAMILY = (
+    "Perturbations, without severity, that claims are tested for; default: all of the run. A small family decides with "
+    "fewer train seeds; declare it before you look at the scores."
+)
 _OUT = "Where the files go; default: RUN_DIR/report, for several runs RUN_DIR/report-combined below the first."
 
 
@@ -27,6 +31,7 @@ def report(
     ],
     out: Annotated[Path | None, typer.Option(help=_OUT)] = None,
     formats: Annotated[list[str] | None, typer.Option("--format", "-f", metavar="NAME,...", help=_FORMATS)] = None,
+    family: Annotated[list[str] | None, typer.Option("--family", metavar="NAME,...", help=_FAMILY)] = None,
     as_json: Json = False,
 ) -> None:
     """Write the report of result sets; needs neither the emulator nor torch."""
@@ -36,7 +41,7 @@ def report(
             raise unknown_name("format", name, (*FORMATS, *_ALIASES))
     from wsabench.report import write_report
 
-    files = write_report(run_dirs, out=out, formats=wanted)
+    files = write_report(run_dirs, out=out, formats=wanted, family=split_names(family))
     if as_json:
         write_json(files)
         return

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,12 +38,16 @@ class ExampleEpisode:
     """Their moving mean over `SMOOTH_STEPS`, shape (T, E)."""
 
 
-def example_episodes(result: RunResult, attention: pd.DataFrame) -> list[ExampleEpisode]:
+def example_episodes(
+    result: RunResult, attention: pd.DataFrame, directories: Sequence[Path] | None = None
+) -> list[ExampleEpisode]:
     """Return the first episode of some cells: clean, and those under which the weights moved most.
 
     Args:
         result: A result set; without recorded steps there are no examples.
         attention: `Summary.attention`; says which cells moved most.
+        directories: The result sets that were put together; a job's steps are read from the first that has them.
+            None: the result's own.
 
     Returns:
         Up to three episodes for each agent and game, of its first train seed, clean first.
@@ -53,10 +58,11 @@ def example_episodes(result: RunResult, attention: pd.DataFrame) -> list[Example
     encoders = {entry["name"]: tuple(entry.get("encoders", ())) for entry in result.manifest["agents"]}
     found: dict[tuple[str, str], list[ExampleEpisode]] = {}
     for job in sorted(result.manifest["jobs"], key=lambda job: _rank(job, attention)):
-        path = result.path / STEPS_DIR / job["file"]
+        paths = [directory / STEPS_DIR / job["file"] for directory in directories or (result.path,)]
+        path = next((path for path in paths if path.exists()), None)
         taken = found.setdefault((job["agent"], job["game"]), [])
         is_other_seed = bool(taken) and taken[0].train_seed != job["train_seed"]
-        if len(taken) >= _MOST_CELLS or is_other_seed or not path.exists():
+        if len(taken) >= _MOST_CELLS or is_other_seed or path is None:
             continue
         names = encoders[job["agent"]]
         table = read_shard(path, steps_schema(names)).to_pandas()

@@ -29,7 +29,7 @@ from wsabench.evaluation.summary_scores import (
 from wsabench.evaluation.summary_sentences import sentences_of
 from wsabench.evaluation.summary_severity import measure_table, rank_table
 from wsabench.evaluation.summary_tables import groups_of, rows_of, rows_where
-from wsabench.evaluation.summary_tests import clean_comparison_table, comparison_table
+from wsabench.evaluation.summary_tests import checked_family, clean_comparison_table, comparison_table
 from wsabench.seeding import integer_seed
 
 
@@ -100,6 +100,8 @@ class Summary:
     """Scores from the literature for these games; columns as `published_table` gives them, maybe no row."""
     sentences: tuple[str, ...]
     """What the comparisons say, in plain sentences; what they cannot decide is said too."""
+    family: tuple[str, ...] | None = None
+    """The perturbations that the comparisons were declared to be about; None: all of the run."""
 
 
 def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
@@ -115,11 +117,14 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
 
     Raises:
         ResultSetError: There is no finished episode.
+        SpecError: The family is empty or holds clean.
+        UnknownNameError: The family names a perturbation that the run does not have.
     """
     if result.episodes.empty:
         raise ResultSetError("The result set has no finished episode. Start the same run again; it goes on by itself.")
     manifest = result.manifest
     episodes = with_labels(result.episodes)
+    declared = None if family is None else checked_family(family, episodes)
     references = reference_scores(list(episodes["game"].unique()), manifest)
     scores, notes = collect_scores(episodes, manifest, references)
     if not scores:
@@ -135,8 +140,8 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         len(manifest.get("jobs", [])),
         len(episodes.drop_duplicates(["agent", "train_seed", "game", "label"])),
     )
-    comparisons = comparison_table(scores, bootstrap_seed, manifest, family)
-    clean_comparisons = clean_comparison_table(scores, bootstrap_seed, family)
+    comparisons = comparison_table(scores, bootstrap_seed, manifest, declared)
+    clean_comparisons = clean_comparison_table(scores, bootstrap_seed, declared)
     unfinished = [f"The run is not complete: {finished} of {planned} jobs are finished."] if finished < planned else []
     return Summary(
         samples=samples,
@@ -149,7 +154,7 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         profiles=profile_table(square, bootstrap_seed),
         attention=attention,
         references=pd.DataFrame([{"game": game, **scores._asdict()} for game, scores in references.items()]),
-        notes=(*unfinished, *notes_of(scores, samples, attention, manifest), *notes, *seed_notes),
+        notes=(*unfinished, *notes_of(scores, samples, attention, manifest, declared), *notes, *seed_notes),
         agents=tuple(agent_order(episodes, manifest)),
         bootstrap_seed=bootstrap_seed,
         comparisons=comparisons,
@@ -158,6 +163,7 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         ranks=rank_table(square, bootstrap_seed),
         published=published_table(references),
         sentences=sentences_of(comparisons, clean_comparisons),
+        family=declared,
     )
 
 

@@ -17,7 +17,11 @@ SMALL_CLEAN_SCORE = 0.1
 
 
 def notes_of(
-    scores: Sequence[GameScores], samples: pd.DataFrame, attention: pd.DataFrame, manifest: Mapping[str, Any]
+    scores: Sequence[GameScores],
+    samples: pd.DataFrame,
+    attention: pd.DataFrame,
+    manifest: Mapping[str, Any],
+    family: Sequence[str] | None = None,
 ) -> list[str]:
     """Return the caveats of a result set, the weightiest first.
 
@@ -26,9 +30,11 @@ def notes_of(
         samples: The table of sample sizes.
         attention: The table of attention weights, maybe empty.
         manifest: The result set's manifest.
+        family: The declared family of tests; None: all perturbations.
     """
     return [
         *_profile_notes(manifest),
+        *_family_notes(family),
         *_seed_notes(scores),
         *_agent_notes(manifest),
         *_reference_notes(scores),
@@ -45,6 +51,15 @@ def _profile_notes(manifest: Mapping[str, Any]) -> list[str]:
     return [
         "The profile 'quick' shows that everything works and roughly where the agents stand. It is too small to "
         "compare them, and this report names no winner."
+    ]
+
+
+def _family_notes(family: Sequence[str] | None) -> list[str]:
+    if family is None:
+        return []
+    return [
+        f"Tests are about a declared family only: {', '.join(family)}. Their p values hold if it was declared before "
+        "anybody looked at the scores."
     ]
 
 

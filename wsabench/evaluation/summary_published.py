@@ -22,7 +22,8 @@ def published_table(references: Mapping[str, Reference]) -> pd.DataFrame:
 
     Returns:
         Columns game, agent (as the source names it), algorithm, mean, sd (of the source; NaN where not given), source,
-        normalised_score (NaN without references). Other protocols and training budgets: for orientation, not for tests.
+        normalised_score (NaN without references), by game. Other protocols and training budgets: for orientation, not
+        for tests.
 
     Raises:
         SpecError: The table lacks a column.
@@ -35,7 +36,10 @@ def published_table(references: Mapping[str, Reference]) -> pd.DataFrame:
         raise StorageError(f"Cannot read {path}: {error.strerror}. Reinstall wsabench.") from error
     if tuple(table.columns) != COLUMNS:
         raise SpecError(f"{path}: columns are {', '.join(table.columns)}. Allowed: {', '.join(COLUMNS)}.")
-    chosen = table[table["game"].isin(list(references))].reset_index(drop=True)
+    # By game in the order of the run; within a game in the order of the file.
+    places = {game: place for place, game in enumerate(references)}
+    order = np.argsort([places.get(game, len(places)) for game in table["game"]], kind="stable")
+    chosen = table.iloc[order[: int(table["game"].isin(list(places)).sum())]].reset_index(drop=True)
     spans = {game: scores.human - scores.random for game, scores in references.items()}
     normalised = [
         (mean - references[game].random) / spans[game] if spans[game] > 0 else np.nan

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from wsabench import stats
+from wsabench.errors import SpecError, UnknownNameError, unknown_name
 from wsabench.evaluation.summary_comparisons import ALL_PERTURBATIONS, by_agent
 from wsabench.evaluation.summary_scores import CLEAN, GameScores
 from wsabench.evaluation.summary_sentences import Claim, sentence_between, sentence_clean
@@ -19,8 +20,39 @@ from wsabench.types import FloatArray
 
 ALPHA = 0.05
 """Share of families with any false claim that is accepted."""
+DECLARED_FAMILY = "declared family"
+"""What stands for all perturbations of a family that leaves out some of the run."""
 MEASURES_COMPARED = ("retention", "robustness_gap", "normalised_score")
 """What agents are compared by: the first that is defined for every train seed of both."""
+_EACH = "each perturbation"
+
+
+def checked_family(family: Sequence[str], labels: pd.DataFrame) -> tuple[str, ...]:
+    """Return a declared family without repetitions.
+
+    Args:
+        family: Perturbations without severity.
+        labels: The run's cells, columns perturbation and label.
+
+    Raises:
+        SpecError: The family is empty or holds clean.
+        UnknownNameError: The run has no such perturbation, or a name has a severity.
+    """
+    played = {str(row["label"]): str(row["perturbation"]) for row in rows_of(labels.drop_duplicates("label"))}
+    names = {name for name in played.values() if name != CLEAN}
+    for name in family:
+        if name == CLEAN:
+            raise SpecError("The family of tests holds 'clean', against which the others are held. Leave it out.")
+        if name in played and name not in names:
+            raise UnknownNameError(
+                f"The family of tests holds {name!r}: a comparison is about a perturbation over all severities that "
+                f"were played. Use {played[name]!r}."
+            )
+        if name not in names:
+            raise unknown_name("perturbation", name, names, "A family of tests names perturbations of the run.")
+    if not family:
+        raise SpecError("The family of tests is empty. Name at least one perturbation of the run.")
+    return tuple(dict.fromkeys(family))
 
 
 class Played(NamedTuple):
@@ -47,23 +79,26 @@ def comparison_table(
         family: Perturbations (without severity) to test; None tests all that both agents played.
 
     Returns:
-        Columns agent_x, agent_y, scope (`all perturbations`, a family of one test, or `each perturbation`),
-        perturbation, measure, effect (above 0: x is more robust), low, high, p, adjusted_p (Holm, within pair and
-        scope), smallest_p (adjusted, that so many seeds can give at all), num_tests, num_seeds_x, num_seeds_y,
-        num_games, paired, decided, sentence.
+        Columns agent_x, agent_y, scope (`all perturbations`, a family of one test, or `each perturbation`; a declared
+        family that is smaller than what was played has `declared family` in place of the first), perturbation, measure,
+        effect (above 0: x is more robust), low, high, p, adjusted_p (Holm, within pair and scope), smallest_p
+        (adjusted, that so many seeds can give at all), num_tests, num_seeds_x, num_seeds_y, num_games, paired, decided,
+        sentence.
     """
     agents = list(by_agent(scores).items())
     rows: list[dict[str, Any]] = []
     for agent_y, games_y in agents[1:]:
         agent_x, games_x = agents[0]
         pairs = [(x, y) for x in games_x for y in games_y if x.game == y.game]
-        names = [name for name in _perturbations(pairs) if family is None or name in family]
+        every = _perturbations(pairs)
+        names = [name for name in every if family is None or name in family]
+        whole = ALL_PERTURBATIONS if names == every else DECLARED_FAMILY
         found = _first_defined(pairs, names)
         if found is None:
             continue
         measure, played = found
         paired = _same_checkpoints(agent_x, agent_y, pairs, manifest or {})
-        for scope, columns in ((ALL_PERTURBATIONS, [ALL_PERTURBATIONS]), ("each perturbation", names)):
+        for scope, columns in ((whole, [whole]), (_EACH, names)):
             data = [tuple(_in_scope(one, scope) for one in pair) for pair in played]
             first = {"agent_x": agent_x, "agent_y": agent_y, "scope": scope}
             streams = (bootstrap_seed, agent_x, agent_y, measure, scope)
@@ -100,7 +135,7 @@ def clean_comparison_table(
         played = [_played(game, game, names, "robustness_gap") for game in measured]
         streams = (bootstrap_seed, agent, "clean")
         for place, test in enumerate(_tests([(one,) for one in played], streams, paired=True)):
-            first = {"agent": agent, "scope": "each perturbation", "perturbation": names[place]}
+            first = {"agent": agent, "scope": _EACH, "perturbation": names[place]}
             test["num_seeds"] = test.pop("num_seeds_x")
             del test["num_seeds_y"]
             rows.append({**first, "measure": "robustness_gap", **test})
@@ -214,7 +249,7 @@ def _shared(game: GameScores, other: GameScores, name: str) -> list[int]:
 
 
 def _in_scope(played: Played, scope: str) -> Played:
-    if scope != ALL_PERTURBATIONS:
+    if scope == _EACH:
         return played
     has = ~np.isnan(played.values).any(axis=0)
     whole = played.values[:, has].mean(axis=1) if has.any() else np.full(len(played.values), np.nan)

@@ -11,8 +11,11 @@ import pandas as pd
 from wsabench.evaluation.summary import Summary
 from wsabench.evaluation.summary_comparisons import ALL_PERTURBATIONS
 from wsabench.evaluation.summary_scores import CLEAN
+from wsabench.evaluation.summary_sentences import Claim
 from wsabench.evaluation.summary_tables import groups_of, rows_except, rows_of, rows_where
-from wsabench.report.tables import DASH, Table, estimate, number
+from wsabench.evaluation.summary_tests import ALPHA
+from wsabench.report.tables import DASH, FEW, Table, estimate, number
+from wsabench.stats import MIN_TRAIN_SEEDS
 
 BOLD_MEANS = "Bold: better than every other agent by a decided comparison; nothing bold, nothing decided."
 
@@ -27,7 +30,11 @@ _MEASURE_NAMES = {
     "corruption_error": "corruption error",
     "relative_corruption_error": "relative corruption error",
 }
-_LEFT_OUT = ("scope", "measure", "num_tests", "num_games")
+_TEST_COLUMNS = ("p", "adjusted p", "smallest possible", "train seeds", "conclusion")
+_TEST_CAPTION = (
+    "Adjusted p: after Holm over the comparisons of this family. Smallest possible: what the adjusted p could reach at "
+    "best with these train seeds; above 0.05 nothing can be decided."
+)
 _TITLES = {"normalised_score": "Normalised score by agent", "retention": "Retention by agent"}
 _ENDS = ("_low", "_high")
 
@@ -101,7 +108,7 @@ def side_by_side_tables(summary: Summary) -> list[Table]:
         if rows:
             games = summary.cells["game"].nunique()
             over = "" if games == 1 else f" Mean over {games} games."
-            caption = f"Brackets: 95% interval over train seeds; \u2020: too few of them.{over}"
+            caption = f"Brackets: 95% interval over train seeds.{over}"
             if len(summary.agents) > 1:
                 caption += f" {BOLD_MEANS}"
             tables.append(Table(title, caption, ("perturbation", *summary.agents), tuple(rows), 1, frozenset(bold)))
@@ -163,27 +170,18 @@ def comparison_tables(summary: Summary) -> list[Table]:
     table = comparisons_of(summary)
     for (agent_x, agent_y), pair in groups_of(table, "agent_x", "agent_y"):
         rows = tuple(_comparison_row(row) for row in rows_of(pair))
-        columns = (
-            "perturbation",
-            "of",
-            "difference",
-            "p",
-            "adjusted p",
-            "smallest possible",
-            "train seeds",
-            "conclusion",
-        )
-        caption = (
-            f"Difference: {agent_x} minus {agent_y}, 95% interval. Adjusted p: after Holm over the comparisons of this "
-            "family. Smallest possible: what the adjusted p could reach at best with these train seeds; above 0.05 "
-            "nothing can be decided."
-        )
+        columns = ("perturbation", "of", "difference", *_TEST_COLUMNS)
+        caption = f"Difference: {agent_x} minus {agent_y}, 95% interval. {_TEST_CAPTION}"
         tables.append(Table(f"Comparison of {agent_x} with {agent_y}", caption, columns, rows, 2))
     clean = comparisons_of(summary, "clean_comparisons")
     if not clean.empty:
-        shown = clean.drop(columns=[name for name in _LEFT_OUT if name in clean])
-        caption = "Effect: clean minus perturbed normalised score, paired within train seeds; adjusted p after Holm."
-        tables.append(frame_table("Clean against perturbed", shown, caption))
+        rows = tuple((str(row["agent"]), str(row["perturbation"]), *_test_cells(row)) for row in rows_of(clean))
+        caption = (
+            "Robustness gap: clean minus perturbed normalised score, paired within train seeds, 95% interval. "
+            f"{_TEST_CAPTION}"
+        )
+        columns = ("agent", "perturbation", "robustness gap", *_TEST_COLUMNS)
+        tables.append(Table("Clean against perturbed", caption, columns, rows, 2))
     published = comparisons_of(summary, "published")
     if not published.empty:
         caption = "Other protocols and training budgets: for orientation."
@@ -219,13 +217,20 @@ def p_value(value: Any) -> str:
 
 
 def _comparison_row(row: dict[str, Any]) -> tuple[str, ...]:
-    bounds = {"value": row["effect"], "low": row["low"], "high": row["high"], "num_seeds": 99}
-    seeds = f"{row['num_seeds_x']} and {row['num_seeds_y']}"
-    fewest = min(int(row["num_seeds_x"]), int(row["num_seeds_y"]))
-    conclusion = "decided" if bool(row["decided"]) else f"cannot be decided with {fewest} seed{'s' * (fewest != 1)}"
+    return (str(row["perturbation"]), str(row["measure"]).replace("_", " "), *_test_cells(row))
+
+
+def _test_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """Return effect, p values, train seeds and conclusion of a test."""
+    claim = Claim.of(row, ALPHA)
+    fewest = min(claim.seeds)
+    bounds = {"value": row["effect"], "low": row["low"], "high": row["high"], "num_seeds": fewest}
+    conclusion = "decided" if bool(row["decided"]) else "not decided"
+    if not claim.is_decidable:
+        conclusion = f"cannot be decided with {fewest} seed{'s' * (fewest != 1)}"
+    both = "num_seeds_x" in row
+    seeds = f"{row['num_seeds_x']} and {row['num_seeds_y']}" if both else str(fewest)
     return (
-        str(row["perturbation"]),
-        str(row["measure"]).replace("_", " "),
         estimate(bounds, "value"),
         p_value(row["p"]),
         p_value(row["adjusted_p"]),
@@ -239,7 +244,8 @@ def _rank(row: dict[str, Any]) -> str:
     """Return a rank with its interval of whole ranks."""
     if pd.isna(row["low"]) or pd.isna(row["high"]):
         return f"{row['rank']:g}"
-    return f"{row['rank']:g} [{row['low']:g}, {row['high']:g}]"
+    mark = FEW if row.get("num_seeds", MIN_TRAIN_SEEDS) < MIN_TRAIN_SEEDS else ""
+    return f"{row['rank']:g} [{row['low']:g}, {row['high']:g}]{mark}"
 
 
 def _change(value: float) -> str:
@@ -259,5 +265,6 @@ def _with_bounds(row: dict[str, Any], name: str, names: list[str]) -> str:
         return p_value(value)
     low, high = (f"{name}_low", f"{name}_high") if f"{name}_low" in names else ("low", "high")
     if low in names and high in names and (low != "low" or name in ("effect", "value")):
-        return estimate({"value": value, "low": row[low], "high": row[high], "num_seeds": 99}, "value")
+        seeds = row.get("num_seeds", MIN_TRAIN_SEEDS)
+        return estimate({"value": value, "low": row[low], "high": row[high], "num_seeds": seeds}, "value")
     return number(float(value))

@@ -27,13 +27,14 @@ DEFINITIONS = (
     ),
     Definition("robustness gap", "Clean minus perturbed normalised score of the same train seed. 0: unharmed."),
     Definition("train seed", "Identifies one training run: one trained network, which plays every cell of its game."),
+    Definition("privileged", "An agent (§) that reads the emulator's memory, which no perturbation of pixels reaches."),
     Definition("episode seed", "Fixes one episode's randomness. Every agent and perturbation plays the same ones."),
     Definition("cell", "One game, perturbation and severity."),
     Definition(
         "interval over train seeds",
         "95% interval from a bootstrap. Whole train seeds are drawn with replacement, jointly over all cells of a game "
         "and independently between games and agents. It covers what another training run could give. With one train "
-        "seed there is none; with two to four (†) they are too few.",
+        "seed there is none; with two to four (†) they are too few to conclude anything.",
     ),
     Definition(
         "these checkpoints only",
@@ -44,6 +45,28 @@ DEFINITIONS = (
         "mean, median, IQM, optimality gap",
         "Over train seeds and cells, after Agarwal et al. 2021: mean over cells of the mean over train seeds; median "
         "over cells of that mean; mean of the middle half of all values (interquartile mean); mean shortfall from 1.",
+    ),
+    Definition(
+        "mean score, worst score, area",
+        "Over the severities that were played: mean and lowest normalised score, and the area under the curve of the "
+        "normalised score over severity from clean on, divided by the greatest severity.",
+    ),
+    Definition(
+        "corruption error",
+        "Shortfall from the human reference, summed over severities, divided by that of the baseline agent; below 1 "
+        "is better. Relative: what is lost against clean takes the place of the shortfall. After Hendrycks and "
+        "Dietterich 2019.",
+    ),
+    Definition("rank", "Order of the agents by mean normalised score, 1 is best; ties share the mean rank."),
+    Definition(
+        "adjusted p",
+        "Two-sided p value of a permutation test that moves whole train seeds, after Holm over the tests of a family. "
+        "A comparison is decided at 0.05 or less, from five train seeds on.",
+    ),
+    Definition(
+        "sample efficiency",
+        "IQM over train seeds and games of the normalised score at each point of training, there the mean of the last "
+        "50 games, under the conditions of training.",
     ),
     Definition(
         "probability of improvement",

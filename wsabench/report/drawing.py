@@ -45,6 +45,7 @@ def draw_figures(
     frames: list[SampleFrame],
     examples: Sequence[ExampleEpisode] = (),
     curves: pd.DataFrame | None = None,
+    efficiency: pd.DataFrame | None = None,
 ) -> list[NamedFigure]:
     """Draw every figure that the result set has data for; call it inside `figure_style()`.
 
@@ -53,6 +54,7 @@ def draw_figures(
         frames: Sample pictures, maybe none.
         examples: Weights over some episodes, maybe none.
         curves: Learning curves as `learning_curves` reads them; None for none.
+        efficiency: What `efficiency_table` makes of them; None for none.
     """
     parts = parts_of(summary)
     drawn = [
@@ -60,7 +62,7 @@ def draw_figures(
         *(_measure_figure(summary, "retention", part) for part in parts),
         *_severity_figures(summary),
         _profile_figure(summary),
-        *overview_figures(summary, parts, curves),
+        *overview_figures(summary, parts, curves, efficiency),
         *(figure for part in parts for figure in _improvement_figures(summary, part)),
         *(figure for part in parts for figure in _attention_figures(summary, part)),
         *_example_figures(examples),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,13 +95,16 @@ def write_rliable(summary: Summary, directory: Path) -> tuple[Path, ...]:
     return tuple(written)
 
 
-def write_csv(result: RunResult, summary: Summary, directory: Path) -> tuple[Path, ...]:
+def write_csv(
+    result: RunResult, summary: Summary, directory: Path, more: Mapping[str, pd.DataFrame] | None = None
+) -> tuple[Path, ...]:
     """Write `episodes.csv`, one row an episode with its normalised score, and one file for each table of the summary.
 
     Args:
         result: The result set.
         summary: Its numbers.
         directory: Where; it is created.
+        more: Further tables, by the names of their files; empty ones are left out.
 
     Raises:
         StorageError: A file cannot be written.
@@ -111,6 +115,7 @@ def write_csv(result: RunResult, summary: Summary, directory: Path) -> tuple[Pat
         table = getattr(summary, name, None)
         if isinstance(table, pd.DataFrame) and not table.empty:
             tables[name] = table
+    tables |= {name: table for name, table in (more or {}).items() if not table.empty}
     written: list[Path] = []
     for name, table in tables.items():
         path = directory / f"{name}.csv"

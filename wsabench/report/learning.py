@@ -1,9 +1,9 @@
-"""Learning curves of the agents of a run, where they are shipped baselines."""
+"""Learning curves of the agents of a run, where they lie beside the checkpoints that were evaluated."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from wsabench.errors import StorageError
 from wsabench.resources import data_dir
 
 _RETURN = "return_unclipped_mean_50"
+_RUN_WEIGHTS = ("agent.safetensors", "best.safetensors")
+"""The newest and the best network in a training run's folder."""
 _COLUMNS = ["agent", "game", "train_seed", "steps", "return_mean"]
 
 
@@ -26,8 +28,9 @@ def learning_curves(manifest: Mapping[str, Any], baselines: Path | None = None) 
 
     Returns:
         Columns agent, game, train_seed, steps (agent steps), return_mean (unclipped return, mean of the last 50 games).
-        A curve is taken only where the checkpoint beside it is the one that was evaluated, to the byte; no rows
-        where none is.
+        Curves are looked for beside shipped baselines and beside checkpoints and training folders that were given by
+        their path. One is taken only where the checkpoint beside it is the one that was evaluated, to the byte; no
+        rows where none is.
 
     Raises:
         StorageError: A curve cannot be read.
@@ -35,11 +38,8 @@ def learning_curves(manifest: Mapping[str, Any], baselines: Path | None = None) 
     folder = baselines or data_dir("baselines")
     tables: list[pd.DataFrame] = []
     for entry in manifest.get("agents", []):
-        stem = folder / str(entry.get("game")) / f"{entry.get('source')}-seed{entry.get('train_seed')}"
-        curve, weights = Path(f"{stem}-curve.csv"), Path(f"{stem}.safetensors")
-        if not (curve.is_file() and weights.is_file()):
-            continue
-        if _file_hash(weights, weights.stat().st_mtime_ns) != entry.get("checkpoint_hash"):
+        curve = next((curve for weights, curve in _places(entry, folder) if _belongs(weights, curve, entry)), None)
+        if curve is None:
             continue
         table = _read(curve)
         if _RETURN in table and "steps" in table:
@@ -47,6 +47,27 @@ def learning_curves(manifest: Mapping[str, Any], baselines: Path | None = None) 
             curve_of = pd.DataFrame({"steps": table["steps"], "return_mean": table[_RETURN]}).dropna()
             tables.append(curve_of.assign(**names).reindex(columns=_COLUMNS))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({name: [] for name in _COLUMNS})
+
+
+def _places(entry: Mapping[str, Any], baselines: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield where an agent's checkpoint and its curve may lie."""
+    source = str(entry.get("source"))
+    stem = f"{source}-seed{entry.get('train_seed')}"
+    folder = baselines / str(entry.get("game"))
+    yield folder / f"{stem}.safetensors", folder / f"{stem}-curve.csv"
+    if entry.get("kind") == "agent":
+        path = Path(source)
+        weights = path / _RUN_WEIGHTS[0] if path.is_dir() else path
+        yield weights, weights.with_name(f"{weights.stem}-curve.csv")
+        if weights.name in _RUN_WEIGHTS:
+            yield weights, weights.with_name("curve.csv")
+
+
+def _belongs(weights: Path, curve: Path, entry: Mapping[str, Any]) -> bool:
+    """Whether a curve lies beside the checkpoint that was evaluated."""
+    if not (curve.is_file() and weights.is_file()):
+        return False
+    return _file_hash(weights, weights.stat().st_mtime_ns) == entry.get("checkpoint_hash")
 
 
 def _read(path: Path) -> pd.DataFrame:

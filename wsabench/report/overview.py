@@ -20,6 +20,7 @@ from wsabench.report.figures import (
     draw_heat_map,
     draw_learning_curves,
     draw_ranks,
+    draw_sample_efficiency,
     interval_height,
 )
 from wsabench.report.figures.aggregates import METRIC_NAMES
@@ -29,13 +30,19 @@ from wsabench.report.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, new_figure
 from wsabench.stats import MIN_TRAIN_SEEDS
 
 
-def overview_figures(summary: Summary, parts: Sequence[Part], curves: pd.DataFrame | None = None) -> list[NamedFigure]:
+def overview_figures(
+    summary: Summary,
+    parts: Sequence[Part],
+    curves: pd.DataFrame | None = None,
+    efficiency: pd.DataFrame | None = None,
+) -> list[NamedFigure]:
     """Draw the figures that compare agents; call it inside `figure_style()`.
 
     Args:
         summary: The numbers.
         parts: How perturbations are divided among figures.
         curves: Learning curves as `learning_curves` reads them; None for none.
+        efficiency: What `efficiency_table` makes of them; None for none.
     """
     drawn = [
         *_aggregate_figures(summary),
@@ -43,6 +50,7 @@ def overview_figures(summary: Summary, parts: Sequence[Part], curves: pd.DataFra
         *(_rank_figure(summary, part) for part in parts),
         _scatter_figure(summary),
         *_learning_figures(curves),
+        _efficiency_figure(efficiency),
     ]
     return [figure for figure in drawn if figure is not None]
 
@@ -151,3 +159,18 @@ def _learning_figures(curves: pd.DataFrame | None) -> list[NamedFigure]:
         name = file_stem(f"learning-curves-{game}")
         drawn.append(NamedFigure(name, f"Learning curves on {game}", caption, figure))
     return drawn
+
+
+def _efficiency_figure(table: pd.DataFrame | None) -> NamedFigure | None:
+    if table is None or table.empty:
+        return None
+    figure, ax = new_figure(ONE_COLUMN_IN, 2.5)
+    draw_sample_efficiency(table, ax)
+    games, fewest = int(table["num_games"].max()), int(table["num_seeds"].min())
+    counts = f"{fewest} train seed{'s' * (fewest != 1)} of each agent"
+    bands = "Bands: 95% interval over train seeds." if fewest >= MIN_TRAIN_SEEDS else "Too few of them for bands."
+    caption = (
+        f"Interquartile mean of the normalised score during training (mean of the last 50 games) over {counts} and "
+        f"{games} game{'s' * (games != 1)}, at each point of training. {bands}"
+    )
+    return NamedFigure("sample-efficiency", "Sample efficiency", caption, figure)

@@ -21,9 +21,9 @@ from wsabench.report.comparisons import (
 )
 from wsabench.report.definitions import DEFINITIONS
 from wsabench.report.figures import SampleFrame
+from wsabench.report.marks import marked, privileged_agents
 from wsabench.report.named_figure import NamedFigure
 from wsabench.report.pictures import page_pictures
-from wsabench.report.privileged import marked, privileged_agents
 from wsabench.report.provenance import Step, provenance_tables, steps_to_reproduce, title_of
 from wsabench.report.selection import MOST_LINES
 from wsabench.report.style import figure_bytes
@@ -88,7 +88,7 @@ def content_of(summary: Summary, manifest: Mapping[str, Any], run_dirs: Sequence
         comparisons=tuple(marked(table, privileged) for table in comparisons if table is not None),
         attention=tuple(marked(table, privileged) for table in attention_tables(summary)),
         provenance=tuple(marked(table, privileged) for table in provenance_tables(summary, manifest)),
-        reproduce=tuple(steps_to_reproduce(manifest, run_dirs)),
+        reproduce=tuple(steps_to_reproduce(manifest, run_dirs, summary.family)),
         frames_note="Each perturbation at its strongest severity." if is_large else "",
     )
 

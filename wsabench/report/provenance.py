@@ -61,12 +61,15 @@ def title_of(manifest: Mapping[str, Any]) -> str:
     return f"{name}, profile {manifest['profile']}" if manifest.get("profile") else name
 
 
-def steps_to_reproduce(manifest: Mapping[str, Any], run_dirs: Sequence[Path] = ()) -> list[Step]:
+def steps_to_reproduce(
+    manifest: Mapping[str, Any], run_dirs: Sequence[Path] = (), family: Sequence[str] | None = None
+) -> list[Step]:
     """Return how to make the episodes and the report again.
 
     Args:
         manifest: The result set's manifest.
         run_dirs: Where the result sets are; only the names of the folders are shown.
+        family: The declared family of tests, if any.
     """
     versions = manifest.get("versions", {})
     pinned = [f"{name}=={versions[name]}" for name in ("ale-py", "gymnasium", "numpy", "torch") if name in versions]
@@ -76,12 +79,13 @@ def steps_to_reproduce(manifest: Mapping[str, Any], run_dirs: Sequence[Path] = (
     runs = manifest.get("combined") or [manifest]
     commands = tuple(dict.fromkeys(str(one["command_line"]) for one in runs if one.get("command_line")))
     names = " ".join(path.resolve().name for path in run_dirs) or "RUN_DIR"
+    declared = f" --family {','.join(family)}" if family else ""
     steps = [Step(f"Install the same versions.{made}", (f"pip install {packages}",))]
     if commands:
         words = "Play the episodes: the same seeds give the same table, whatever the number of workers."
         steps.append(Step(words, commands))
     words = f"Make this report; its intervals come from the bootstrap seed under Provenance ({len(runs)} result set"
-    steps.append(Step(f"{words}{'s' if len(runs) > 1 else ''}).", (f"wsabench report {names}",)))
+    steps.append(Step(f"{words}{'s' if len(runs) > 1 else ''}).", (f"wsabench report {names}{declared}",)))
     return steps
 
 

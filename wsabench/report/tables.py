@@ -130,8 +130,7 @@ def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> lis
         ]
         caption = (
             "Brackets: 95% interval over train seeds; 'these checkpoints only': 95% interval of the "
-            f"normalised score over their episodes. {FEW}: too few train seeds. Change: mean absolute change of the "
-            "84x84 observation, of 255."
+            "normalised score over their episodes. Change: mean absolute change of the 84x84 observation, of 255."
         )
         tables.append(Table(f"Results on {game}", caption, columns, tuple(rows), 2))
     return tables
@@ -147,7 +146,7 @@ def average_table(summary: Summary) -> Table | None:
         for row in rows_of(part)
     ]
     columns = ("perturbation", "agent", "games", "normalised score", "retention", "robustness gap")
-    caption = f"Mean over the games that have the perturbation. {FEW}: too few train seeds."
+    caption = "Mean over the games that have the perturbation."
     return Table("Mean over games", caption, columns, tuple(rows), 2)
 
 
@@ -163,7 +162,7 @@ def aggregate_summary_table(summary: Summary) -> Table | None:
     if not rows:
         return None
     columns = ("over", "of", "agent", "cells", *_METRIC_NAMES.values())
-    caption = f"Over the cells that every agent played. Brackets: 95% interval over train seeds. {FEW}: too few."
+    caption = "Over the cells that every agent played. Brackets: 95% interval over train seeds."
     return Table("Aggregates", caption, columns, tuple(rows), 3)
 
 
@@ -177,12 +176,8 @@ def improvement_summary_tables(summary: Summary) -> list[Table]:
             shown = [_probability(by_measure[m]) if m in by_measure else DASH for m in _MEASURE_NAMES]
             rows.append((label, *shown))
         fewest = min(row["num_seeds"] for row in rows_of(pair))
-        flag = f" {FEW}: too few train seeds, nothing can be concluded." if fewest < MIN_TRAIN_SEEDS else ""
-        caption = f"0.5: no difference; ties count half. No bracket: all train seeds fall the same way.{flag}"
-        if fewest < 2:
-            caption = (
-                f"0.5: no difference; ties count half. {FEW}: one train seed, no interval, nothing can be concluded."
-            )
+        why = "all train seeds fall the same way" if fewest > 1 else "one train seed"
+        caption = f"0.5: no difference; ties count half. No bracket: {why}."
         title = f"Probability that {agent_x} beats {agent_y}"
         tables.append(Table(title, caption, ("perturbation", *_MEASURE_NAMES.values()), tuple(rows), 1))
     return tables
@@ -235,7 +230,7 @@ def headline(summary: Summary) -> list[str]:
         rows = rows_of(rows_where(summary.perturbations, agent=agent))
         clean = [row for row in rows if row["label"] == CLEAN]
         shifted = [row for row in rows if row["label"] != CLEAN and math.isfinite(row["retention"])]
-        text = f"{agent}: clean normalised score {estimate(clean[0], 'normalised_score')}" if clean else f"{agent}"
+        text = f"{agent}: clean normalised score {_in_words(clean[0], 'normalised_score')}" if clean else f"{agent}"
         if shifted:
             worst, best = (choose(shifted, key=lambda row: row["retention"]) for choose in (min, max))
             mean = sum(row["retention"] for row in shifted) / len(shifted)
@@ -245,6 +240,12 @@ def headline(summary: Summary) -> list[str]:
             text += f", most under {best['label']} ({number(best['retention'])})" if len(shifted) > 1 else ""
         sentences.append(f"{text}.")
     return sentences
+
+
+def _in_words(row: dict[str, Any], name: str) -> str:
+    """Return an estimate for a sentence, which has no legend: too few train seeds are said."""
+    text, count = estimate(row, name), int(row["num_seeds"])
+    return f"{text.removesuffix(FEW)} (only {count} train seeds)" if text.endswith(FEW) else text
 
 
 def _probability(row: dict[str, Any]) -> str:

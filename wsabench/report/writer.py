@@ -11,6 +11,7 @@ from wsabench.evaluation.merging import load_results
 from wsabench.evaluation.result import FRAMES_DIR
 from wsabench.evaluation.steps import example_episodes
 from wsabench.evaluation.summary import summarise
+from wsabench.evaluation.summary_learning import efficiency_table
 from wsabench.report.drawing import draw_figures, sample_frames
 from wsabench.report.export import write_csv, write_rliable
 from wsabench.report.figures import SampleFrame
@@ -63,6 +64,7 @@ def write_report(
     out: str | Path | None = None,
     formats: Sequence[str] = FORMATS,
     dpi: int = PNG_DPI,
+    family: Sequence[str] | None = None,
 ) -> ReportFiles:
     """Write the report of one result set, or of several put together; needs neither the emulator nor torch.
 
@@ -72,6 +74,7 @@ def write_report(
             several.
         formats: Any of `html`, `png`, `pdf`, `svg`, `latex`, `markdown` (also `md`), `csv`, `rliable`.
         dpi: Dots an inch of PNG files.
+        family: Perturbations, without severity, that claims are tested for; None: all of the run.
 
     Returns:
         The files: `report.html`, `report.md`, `figures/NAME.ENDING`, `tables/NAME.tex`, `csv/NAME.csv`,
@@ -80,24 +83,28 @@ def write_report(
     Raises:
         ResultSetError: A directory is no result set, is damaged, or has no finished episode, or the runs differ in
             something that decides results.
+        SpecError: The family is empty or holds clean.
         StorageError: A file cannot be written.
-        UnknownNameError: There is no such format.
+        UnknownNameError: There is no such format, or the run has no such perturbation.
     """
     wanted = checked_formats(formats)
     paths = [Path(path) for path in ([run_dirs] if isinstance(run_dirs, str | Path) else run_dirs)]
     result = load_results(paths)
-    summary = summarise(result)
+    summary = summarise(result, family)
     content = content_of(summary, result.manifest, paths)
+    curves = learning_curves(result.manifest)
+    efficiency = efficiency_table(curves, summary.references, summary.bootstrap_seed)
     figures: list[NamedFigure] = []
     frames: list[SampleFrame] = []
     if {"html", *FIGURE_FORMATS} & set(wanted):
         frames = sample_frames([path / FRAMES_DIR for path in paths], summary)
         with figure_style():
             in_files = frames if set(FIGURE_FORMATS) & set(wanted) else []
-            examples = example_episodes(result, summary.attention)
-            figures = draw_figures(summary, in_files, examples, learning_curves(result.manifest))
+            examples = example_episodes(result, summary.attention, paths)
+            figures = draw_figures(summary, in_files, examples, curves, efficiency)
     folder = "report" if len(paths) == 1 else "report-combined"
     directory = make_dir(Path(out) if out is not None else paths[0] / folder)
+    more = {"learning_curves": curves, "sample_efficiency": efficiency}
     endings = [name for name in FIGURE_FORMATS if name in wanted]
     page = text = None
     if "html" in wanted:
@@ -112,7 +119,7 @@ def write_report(
         markdown=text,
         figures=_write_figures(directory / FIGURES_DIR, figures, endings, dpi),
         latex=_write_latex(directory / TABLES_DIR, content) if "latex" in wanted else (),
-        csv=write_csv(result, summary, directory / CSV_DIR) if "csv" in wanted else (),
+        csv=write_csv(result, summary, directory / CSV_DIR, more) if "csv" in wanted else (),
         rliable=write_rliable(summary, directory / RLIABLE_DIR) if "rliable" in wanted else (),
     )
 

@@ -6,7 +6,7 @@ from wsabench.report.figures.curves import draw_profile, draw_severity_curve
 from wsabench.report.figures.frames import SampleFrame, draw_picture, frame_grid, read_picture
 from wsabench.report.figures.heatmap import draw_heat_map
 from wsabench.report.figures.intervals import draw_improvement, draw_measure, interval_height
-from wsabench.report.figures.learning import draw_learning_curves
+from wsabench.report.figures.learning import draw_learning_curves, draw_sample_efficiency
 from wsabench.report.figures.ranks import draw_ranks
 from wsabench.report.figures.scatter import draw_clean_scatter
 
@@ -22,6 +22,7 @@ __all__ = [
     "draw_picture",
     "draw_profile",
     "draw_ranks",
+    "draw_sample_efficiency",
     "draw_severity_curve",
     "frame_grid",
     "interval_height",

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from wsabench.report.style import GREY
+from wsabench.report.tables import number
 
 _NAMES = {"retention": "retention", "normalised_score": "normalised score"}
 _WHITE_FROM = 0.68
@@ -43,9 +44,8 @@ def draw_heat_map(table: pd.DataFrame, ax: Axes, measure: str = "retention") -> 
             box = Rectangle((column, row), 1, 1, fill=False, hatch="////", edgecolor=GREY, linewidth=0)
             ax.add_patch(box)
             continue
-        text = f"{value:.2f}".replace("-", "\u2212")
         color = "white" if value >= _WHITE_FROM else "black"
-        ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7, color=color)
+        ax.text(column + 0.5, row + 0.5, number(value), ha="center", va="center", fontsize=7, color=color)
     ax.set_xlabel(_NAMES[measure])
     ax.set_ylabel("")
     ax.tick_params(axis="both", length=0)

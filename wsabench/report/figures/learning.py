@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter
 from wsabench.evaluation.summary_tables import groups_of, rows_where
 from wsabench.report.style import looks
 from wsabench.report.tooltips import add_tooltip
+from wsabench.stats import MIN_TRAIN_SEEDS
 
 _MARKERS_A_CURVE = 6
 
@@ -42,6 +43,38 @@ def draw_learning_curves(table: pd.DataFrame, ax: Axes) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(_short_steps))
     ax.set_xlabel("steps of training")
     ax.set_ylabel("mean return of the last games")
+    ax.legend(loc="best")
+
+
+def draw_sample_efficiency(table: pd.DataFrame, ax: Axes) -> None:
+    """Draw an aggregate over train seeds and games during training, one line an agent.
+
+    Args:
+        table: Columns agent, steps, value, low, high, num_seeds, as `efficiency_table` gives them. With too few train
+            seeds there are no bands.
+        ax: Where to draw.
+    """
+    for agent, look in looks(list(table["agent"])).items():
+        curve = rows_where(table, agent=agent)
+        steps, value, low, high = (curve[name].to_numpy(np.float64) for name in ("steps", "value", "low", "high"))
+        if int(curve["num_seeds"].min()) >= MIN_TRAIN_SEEDS:
+            ax.fill_between(steps, low, high, color=look.color, alpha=0.2, linewidth=0)
+        every = max(1, len(steps) // _MARKERS_A_CURVE)
+        (line,) = ax.plot(
+            steps,
+            value,
+            color=look.color,
+            linestyle=look.dashes,
+            marker=look.marker,
+            markersize=3.5,
+            markevery=(every // 2, every),
+            label=agent,
+        )
+        add_tooltip(line, f"{agent}: {value[-1]:.2f} at the end")
+    ax.set_xlim(left=0)
+    ax.xaxis.set_major_formatter(FuncFormatter(_short_steps))
+    ax.set_xlabel("steps of training")
+    ax.set_ylabel("IQM of the normalised score")
     ax.legend(loc="best")
 
 
