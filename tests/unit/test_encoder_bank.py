@@ -16,6 +16,7 @@ from wsabench.encoders import (
     build_pretext,
     encoder_path,
     fold_batch_norm,
+    half_precision_is_fast,
     load_encoder,
     measure_standardisation,
     save_encoder,
@@ -75,7 +76,7 @@ def test_embeddings_are_standardised_on_the_calibration_frames(bank, frames):
 
 def test_standardisation_is_the_definition(frames):
     encoder = build_encoder("sr", seed=2).eval()
-    mean, scale = measure_standardisation(encoder, frames)
+    mean, scale, _ = measure_standardisation(encoder, frames)
     with torch.inference_mode():
         embedding = encoder(encoder_input(frames, encoder)).double()
     assert torch.allclose(mean.double(), embedding.mean(0), atol=1e-5)
@@ -245,7 +246,7 @@ def test_names_are_checked(frames):
 
 def test_a_standardisation_of_vectors_has_one_scale_a_number(frames):
     class Vector(torch.nn.Module):
-        name, reads, shape = "vector", "newest", (3,)
+        name, reads, shape, needs_single = "vector", "newest", (3,), False
 
         def forward(self, pixels):
             return pixels.mean((1, 2, 3))[:, None] * torch.tensor([1.0, 2.0, 4.0])
@@ -262,6 +263,44 @@ def test_the_callers_autocast_region_changes_no_embedding(frames: torch.Tensor) 
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = bank.embed(frames[:4])
     assert all(torch.equal(value, inside[name]) for name, value in outside.items())
+
+
+def _mean_embeddings(encoder, measured, frames, dtype):
+    pair = {encoder.name: (encoder, measured)}
+    bank = EncoderBank(pair, names=[encoder.name], context=encoder.name, hashes={}, source="random", dtype=dtype)
+    return torch.cat([bank.embed(part)[encoder.name].double() for part in frames.split(16)])
+
+
+@pytest.mark.skipif(not half_precision_is_fast(), reason="measured only where the CPU computes in bfloat16")
+@pytest.mark.parametrize("name", ["sr", "oke", "okk", "ae"])
+def test_half_precision_moves_no_mean(name, frames):
+    encoder = build_encoder(name, seed=2, size="paper")
+    set_batch_norm_statistics(encoder, frames[:32])
+    measured = measure_standardisation(encoder, frames)
+    exact = _mean_embeddings(encoder, measured, frames, torch.float32)
+    error = _mean_embeddings(encoder, measured, frames, torch.bfloat16) - exact
+    unknown = measured._replace(half_shift=None)
+    uncorrected = _mean_embeddings(encoder, unknown, frames, torch.bfloat16) - exact
+    assert error.mean(0).abs().mean() < 0.25 * uncorrected.mean(0).abs().mean()
+    assert error.square().mean() < uncorrected.square().mean()
+
+
+@pytest.mark.skipif(not half_precision_is_fast(), reason="measured only where the CPU computes in bfloat16")
+def test_files_keep_what_half_precision_moves_and_may_lack_it(tmp_path, frames):
+    encoder = build_encoder("okk", seed=2)
+    measured = measure_standardisation(encoder, frames)
+    assert measured.half_shift.shape == encoder.shape
+    for found in (measured, measured._replace(half_shift=None)):
+        save_encoder(tmp_path / "okk.safetensors", encoder, found, {"game": "pong"})
+        loaded = load_encoder(tmp_path / "okk.safetensors").standardisation
+        assert loaded.tensors().keys() == found.tensors().keys()
+        assert torch.allclose(loaded.mean, found.mean, atol=1e-3)
+        if found.half_shift is not None:
+            assert torch.allclose(loaded.half_shift, found.half_shift, rtol=1e-2, atol=1e-6)
+
+
+def test_encoders_in_single_precision_have_no_shift(frames):
+    assert measure_standardisation(build_encoder("oke", seed=2), frames).half_shift is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -1,6 +1,6 @@
 """Frozen encoders: architectures, self-supervised losses, files, and the bank that embeds observations."""
 
-from wsabench.encoders.bank import EncoderBank, half_precision_is_fast
+from wsabench.encoders.bank import EncoderBank
 from wsabench.encoders.catalogue import ENCODERS, PRETEXTS, SIZES, build_encoder, build_pretext, check_size
 from wsabench.encoders.encoder import Encoder, Pretext, PretextBatch, Reads
 from wsabench.encoders.extensions import ENCODER_NAME
@@ -12,7 +12,7 @@ from wsabench.encoders.finding import (
     required_inputs,
     torchscript_encoder,
 )
-from wsabench.encoders.inference import fold_batch_norm
+from wsabench.encoders.inference import fold_batch_norm, half_precision_is_fast
 from wsabench.encoders.measured import MeasuredEncoder, measure
 from wsabench.encoders.ready import ReadyEncoder, ready_encoders
 from wsabench.encoders.standardisation import (

@@ -15,7 +15,7 @@ from wsabench import seeding
 from wsabench.encoders.catalogue import ENCODERS, build_encoder
 from wsabench.encoders.encoder import Encoder
 from wsabench.encoders.finding import find_encoder, find_ready
-from wsabench.encoders.inference import fold_batch_norm, join_layers
+from wsabench.encoders.inference import computing_dtype, half_precision_is_fast, inference_copy
 from wsabench.encoders.ready import redraw, weights_hash
 from wsabench.encoders.standardisation import (
     Calibration,
@@ -83,12 +83,14 @@ class EncoderBank(nn.Module):
         self.embeddings = embeddings
         self.hashes = dict(hashes)
         self.shapes = {name: encoder.shape for name, (encoder, _) in encoders.items()}
-        self._encoders = {name: _inference_copy(encoder, self.dtype) for name, (encoder, _) in encoders.items()}
+        self._encoders = {name: inference_copy(encoder, self.dtype) for name, (encoder, _) in encoders.items()}
         reads = {encoder.reads for encoder in self._encoders.values()}
         self.required_inputs = tuple(name for name in INPUT_SHAPES if name in reads)
         self._affine = {
-            name: _affine(standardisation) if embeddings == "standardised" else (torch.ones(()), torch.zeros(()))
-            for name, (_, standardisation) in encoders.items()
+            name: _affine(standardisation, computing_dtype(encoder, self.dtype))
+            if embeddings == "standardised"
+            else (torch.ones(()), torch.zeros(()))
+            for name, (encoder, standardisation) in encoders.items()
         }
 
     @classmethod
@@ -178,7 +180,9 @@ class EncoderBank(nn.Module):
             encoder = _untrained(name, seeding.integer_seed(seed, "random-encoder", name), size, game)
             set_batch_norm_statistics(encoder, calibration_frames, calibration_inputs)
             encoders[name] = (encoder, measure_standardisation(encoder, calibration_frames, calibration_inputs))
-        hashes = {name: weights_hash(encoder, *measured) for name, (encoder, measured) in encoders.items()}
+        hashes = {
+            name: weights_hash(encoder, measured.mean, measured.scale) for name, (encoder, measured) in encoders.items()
+        }
         return cls(
             encoders,
             names=names,
@@ -216,7 +220,7 @@ class EncoderBank(nn.Module):
         found = {}
         for name in names:
             encoder = self._encoders[name]
-            dtype = _dtype_of(encoder, self.dtype)
+            dtype = computing_dtype(encoder, self.dtype)
             key = (encoder.reads, dtype)
             if key not in pixels:
                 pixels[key] = encoder_input(stack, encoder, dtype, inputs)
@@ -260,25 +264,9 @@ def _own_types(device: torch.device) -> contextlib.AbstractContextManager[object
     return torch.autocast(device.type, enabled=False)
 
 
-def half_precision_is_fast() -> bool:
-    """Whether this CPU computes bfloat16 natively."""
-    return bool(torch.cpu._is_avx512_bf16_supported())
-
-
 def _check_names(names: Sequence[str]) -> None:
     if not names or len(set(names)) != len(names):
         raise SpecError(f"The encoders are {list(names)!r}. Allowed: at least one name, each once.")
-
-
-def _inference_copy(encoder: Encoder, dtype: torch.dtype) -> Encoder:
-    clone = copy.deepcopy(encoder).eval().requires_grad_(requires_grad=False)
-    join_layers(fold_batch_norm(clone))
-    return clone.to(_dtype_of(encoder, dtype)).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-
-
-def _dtype_of(encoder: Encoder, dtype: torch.dtype) -> torch.dtype:
-    """Return in which type an encoder computes."""
-    return torch.float32 if encoder.needs_single else dtype
 
 
 def _untrained(name: str, seed: int, size: str, game: str) -> Encoder:
@@ -287,9 +275,11 @@ def _untrained(name: str, seed: int, size: str, game: str) -> Encoder:
     return build_encoder(name, seed, size) if ready is None else redraw(ready.build(game), seed)
 
 
-def _affine(standardisation: Standardisation) -> tuple[torch.Tensor, torch.Tensor]:
-    factor = (1 / standardisation.scale).float()
-    shift = -standardisation.mean.float() * factor
+def _affine(standardisation: Standardisation, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    factor, mean = (1 / standardisation.scale).float(), standardisation.mean.float()
+    if dtype == torch.bfloat16 and standardisation.half_shift is not None:
+        mean = mean + standardisation.half_shift.float()
+    shift = -mean * factor
     # As embeddings lie in memory.
     return factor, shift.permute(1, 2, 0).contiguous().permute(2, 0, 1) if shift.dim() == 3 else shift
 

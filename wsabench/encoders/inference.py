@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Self
@@ -9,6 +10,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
+
+from wsabench.encoders.encoder import Encoder
 
 
 class RectifiedConvolution(nn.Module):
@@ -59,6 +62,23 @@ class PackedLinear(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._packed.clear()
         return super()._apply(fn, recurse)
+
+
+def half_precision_is_fast() -> bool:
+    """Whether this CPU computes bfloat16 natively."""
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def computing_dtype(encoder: Encoder, dtype: torch.dtype) -> torch.dtype:
+    """Return in which type an encoder computes where `dtype` is asked for."""
+    return torch.float32 if encoder.needs_single else dtype
+
+
+def inference_copy(encoder: Encoder, dtype: torch.dtype) -> Encoder:
+    """Return a frozen copy that computes in a type, in fewer steps."""
+    clone = copy.deepcopy(encoder).eval().requires_grad_(requires_grad=False)
+    join_layers(fold_batch_norm(clone))
+    return clone.to(computing_dtype(encoder, dtype)).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def has_joined_operation() -> bool:

@@ -72,7 +72,7 @@ def measure(ready: ReadyEncoder, game: str, calibration: Calibration, seed: int 
     encoder, weights = _build(ready, game, seed)
     standardisation = measure_standardisation(encoder, calibration.stack, calibration.inputs)
     header = {"format": FORMAT, "name": ready.name, "game": game, "weights": weights, "seed": seed}
-    tensors = {"mean": standardisation.mean.contiguous(), "scale": standardisation.scale.contiguous()}
+    tensors = {key: value.contiguous() for key, value in standardisation.tensors().items()}
     content = safetensors.torch.save(tensors, {_HEADER: json.dumps(header, sort_keys=True)})
     return MeasuredEncoder(encoder, standardisation, header, content)
 
@@ -119,10 +119,10 @@ def load_measured(path: Path, ready: ReadyEncoder, game: str) -> MeasuredEncoder
 
 def _standardisation(path: Path, encoder: Encoder, tensors: Mapping[str, torch.Tensor]) -> Standardisation:
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
-    wanted = {"mean": encoder.shape, "scale": (encoder.shape[0], *(1 for _ in encoder.shape[1:]))}
+    wanted = Standardisation.shapes(encoder, has_half_shift="half_shift" in tensors)
     if shapes != wanted or not all(bool(value.isfinite().all()) for value in tensors.values()):
         raise CheckpointError(f"{path} does not fit the encoder {encoder.name}. Restore it, or train again.")
-    return Standardisation(tensors["mean"].float(), tensors["scale"].float())
+    return Standardisation(**{name: value.float() for name, value in tensors.items()})
 
 
 def _build(ready: ReadyEncoder, game: str, seed: int | None) -> tuple[Encoder, str]:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from wsabench.encoders.encoder import Encoder
+from wsabench.encoders.inference import half_precision_is_fast, inference_copy
 from wsabench.errors import ShapeError
 from wsabench.types import INPUT_SHAPES
 
@@ -39,10 +40,24 @@ class Standardisation(NamedTuple):
     Attributes:
         mean: float32, the embedding's shape.
         scale: float32, shape (C, 1, 1) for maps, (D,) for vectors; positive.
+        half_shift: By how much the mean is larger in bfloat16, float32, the embedding's shape; None: not known, taken
+            as none. Most of what bfloat16 changes is alike in all frames; without it an agent that was trained in one
+            type plays much the same in the other.
     """
 
     mean: torch.Tensor
     scale: torch.Tensor
+    half_shift: torch.Tensor | None = None
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return what there is by name, as files hold it."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+    @staticmethod
+    def shapes(encoder: Encoder, *, has_half_shift: bool) -> dict[str, tuple[int, ...]]:
+        """Return the shapes that an encoder's standardisation must have."""
+        shapes = {"mean": encoder.shape, "scale": (encoder.shape[0], *(1 for _ in encoder.shape[1:]))}
+        return shapes | ({"half_shift": encoder.shape} if has_half_shift else {})
 
 
 def encoder_input(
@@ -75,7 +90,7 @@ def encoder_input(
 def measure_standardisation(
     encoder: Encoder, frames: torch.Tensor, inputs: InputTensors | None = None
 ) -> Standardisation:
-    """Measure mean and scale of an encoder's embeddings.
+    """Measure mean and scale of an encoder's embeddings, and how bfloat16 moves the mean where the CPU has that.
 
     The scale is the root mean square of the deviations from the mean, over samples and positions of a channel.
 
@@ -101,7 +116,13 @@ def measure_standardisation(
     alive = scale[scale > 1e-8]
     floor = SMALLEST_RELATIVE_SCALE * alive.median() if len(alive) else torch.tensor(1.0)
     scale = scale.clamp(min=float(floor))
-    return Standardisation(mean.float(), scale.float().reshape(-1, *(1 for _ in inner)))
+    scale = scale.float().reshape(-1, *(1 for _ in inner))
+    if encoder.needs_single or not half_precision_is_fast():
+        return Standardisation(mean.float(), scale)
+    half = inference_copy(encoder, torch.bfloat16)
+    in_half = (half(batch).double().sum(0) for batch in _batches(encoder, frames, inputs, torch.bfloat16))
+    half_mean = sum(in_half, torch.zeros(encoder.shape, dtype=torch.float64)) / count
+    return Standardisation(mean.float(), scale, (half_mean - mean).float())
 
 
 @torch.no_grad()
@@ -148,12 +169,14 @@ def _check_embedding(encoder: Encoder, embedding: torch.Tensor) -> None:
         raise ShapeError(f"The encoder {encoder.name!r} gave numbers that are not finite. Correct its `forward`.")
 
 
-def _batches(encoder: Encoder, frames: torch.Tensor, inputs: InputTensors | None) -> Iterator[torch.Tensor]:
+def _batches(
+    encoder: Encoder, frames: torch.Tensor, inputs: InputTensors | None, dtype: torch.dtype = torch.float32
+) -> Iterator[torch.Tensor]:
     """Yield what the encoder reads of the frames, a batch at a time."""
     for start in range(0, len(frames), BATCH):
         rows = slice(start, start + BATCH)
         further = {name: value[rows] for name, value in (inputs or {}).items()}
-        yield encoder_input(frames[rows], encoder, inputs=further)
+        yield encoder_input(frames[rows], encoder, dtype, further)
 
 
 def _checked_input(encoder: Encoder, inputs: InputTensors, num_rows: int) -> torch.Tensor:

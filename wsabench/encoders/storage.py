@@ -63,7 +63,7 @@ def save_encoder(
         StorageError: The file cannot be written.
     """
     tensors = {f"encoder.{name}": value for name, value in encoder.state_dict().items() if value.is_floating_point()}
-    tensors |= {"mean": standardisation.mean, "scale": standardisation.scale}
+    tensors |= standardisation.tensors()
     halves = {name: value.detach().half().contiguous() for name, value in tensors.items()}
     header = {**metadata, "format": FORMAT, "name": encoder.name, "size": size}
     with atomic_path(path) as temporary:
@@ -107,7 +107,7 @@ def load_encoder(
         {k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")}, strict=False
     )
     encoder.eval().requires_grad_(requires_grad=False)
-    standardisation = Standardisation(tensors["mean"], tensors["scale"])
+    standardisation = Standardisation(tensors["mean"], tensors["scale"], tensors.get("half_shift"))
     return LoadedEncoder(encoder, standardisation, metadata, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
@@ -150,7 +150,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 def _check_shapes(path: Path, encoder: Encoder, tensors: Mapping[str, torch.Tensor]) -> None:
     state = encoder.state_dict()
     wanted = {f"encoder.{name}": tuple(value.shape) for name, value in state.items() if value.is_floating_point()}
-    wanted |= {"mean": encoder.shape, "scale": (encoder.shape[0], *(1 for _ in encoder.shape[1:]))}
+    wanted |= Standardisation.shapes(encoder, has_half_shift="half_shift" in tensors)
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     if wanted != found:
         wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))

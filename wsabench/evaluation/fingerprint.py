@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-ENGINE_VERSION = 1
-"""Raised whenever lanes, perturbations or the rollout behave differently; golden trajectories in the tests force it."""
+ENGINE_VERSION = 2
+"""Raised whenever lanes, perturbations, the rollout or frozen encoders behave differently; golden trajectories in the
+tests force it. 2: encoders compute alike in training and evaluation, compact `oke` in float32."""
 
 UNHASHED = "unhashed"
 """Stands for the checkpoint hash of a policy whose content cannot be hashed; its jobs are always run again."""
