@@ -39,12 +39,21 @@ document.getElementById("page").addEventListener("load", (event) => {{
   const probe = page.createElement("div");
   probe.style.cssText = "color: var(--f-262626, #262626)";
   page.body.append(probe);
+  const image = page.querySelector(".pictures img"), canvas = document.createElement("canvas"), ink = [];
+  if (image) {{
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    const context = canvas.getContext("2d", {{ willReadFrequently: true }});
+    context.drawImage(image, 0, 0);
+    const gap = image.naturalWidth - image.naturalHeight;
+    for (const x of [gap - 9, gap - 8, gap - 1, gap]) ink.push(context.getImageData(x, 5, 1, 1).data[3]);
+    ink.push(view.getComputedStyle(image).backgroundColor);
+  }}
   document.getElementById("found").textContent = "FOUND" + JSON.stringify({{
     overflow: root.scrollWidth - root.clientWidth,
     broken: [...page.images].filter((image) => !image.naturalWidth).length,
     outside: outside.map((e) => e.outerHTML.slice(0, 80)),
     requests: view.performance.getEntriesByType("resource").map((r) => r.name).filter((n) => !n.startsWith("data:")),
-    before, orders, columns,
+    before, orders, columns, picture: ink,
     unreachable: page.querySelectorAll("th button[tabindex='-1'], .scroll:not([tabindex])").length,
     paper: view.getComputedStyle(page.body).backgroundColor,
     ink: view.getComputedStyle(probe).color,
@@ -77,6 +86,8 @@ def check(found):
     assert numbers(found["columns"][0]) == sorted(numbers(found["before"]))
     assert numbers(found["columns"][1]) == sorted(numbers(found["before"]), reverse=True)
     assert found["columns"][2] == found["before"] != found["columns"][0]
+    # Between the two halves of a picture one sees the page.
+    assert found["picture"] == [255, 0, 0, 255, "rgba(0, 0, 0, 0)"]
 
 
 @pytest.fixture(scope="module")

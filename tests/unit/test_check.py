@@ -304,6 +304,36 @@ def test_the_command_passes_and_fails_with_its_files(
     assert re.search(r"^\| wsa \| breakout \| palette-pal \| .* \| \*\*regressed\*\* \|$", summary, re.MULTILINE)
 
 
+@pytest.mark.parametrize("where", ["reference", "run"])
+def test_privileged_agents_are_marked_everywhere(
+    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = {"agents": ("wsa", "e2e"), "train_seeds": (0,)}
+    sides = {name: write(tmp_path / name, **both) for name in ("reference", "run")}
+    entries = json.loads((sides[where] / "manifest.json").read_text())["agents"]
+    change_manifest(sides[where], agents=[{**entry, "privileged": entry["name"] == "wsa"} for entry in entries])
+    change_episodes(sides["run"], keep(0.3))
+    words = ["check", str(sides["run"]), "--against", str(sides["reference"])]
+    files = ["--junit", str(tmp_path / "gate.xml"), "--markdown", str(tmp_path / "gate.md")]
+    assert main([*words, *files]) == 1
+    printed = capsys.readouterr().out
+    legend = "\u00a7: reads the emulator's memory, not only pixels."
+    assert "wsa \u00a7 on breakout\n" in printed
+    assert "e2e on breakout\n" in printed
+    assert f"Note: {legend}" in printed
+    summary = (tmp_path / "gate.md").read_text()
+    assert "| wsa \u00a7 | breakout | clean |" in summary
+    assert "| e2e | breakout | clean |" in summary
+    assert f"- {legend}" in summary
+    cases = list(ElementTree.parse(tmp_path / "gate.xml").getroot().iter("testcase"))
+    assert {case.attrib["classname"] for case in cases} == {"wsa.breakout", "e2e.breakout"}
+    texts = [case.findtext("failure") or "" for case in cases if case.attrib["classname"] == "wsa.breakout"]
+    assert any(text.startswith("wsa \u00a7 on breakout, clean: regressed") for text in texts)
+    assert main([*words, "--json"]) == 1
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    assert all(cell["is_privileged"] == (cell["agent"] == "wsa") for cell in cells)
+
+
 def test_json_holds_everything(reference: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(reference), "--against", str(reference), "--json", "--agents", "wsa"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -2,13 +2,15 @@
 
 import json
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from result_fixture import write_result_set
+from result_fixture import write_result_set, write_shard
 
 from wsabench.cli import main
 from wsabench.evaluation import load_result
 from wsabench.evaluation.summary_benchmark import benchmark_stats
-from wsabench.evaluation.summary_power import variation_of_run
+from wsabench.evaluation.summary_power import noise_of_run
 
 NOISE = ["--seed-sd", "0.6", "--episode-sd", "1.788854"]
 
@@ -32,12 +34,49 @@ def test_json_has_the_plans(capsys):
 
 def test_variation_comes_from_a_run(tmp_path, capsys):
     directory = write_result_set(tmp_path / "run")
-    found = variation_of_run(load_result(directory))
+    found = noise_of_run(load_result(directory))
+
     assert main(["power", "--effect", "0.1", "--from", str(directory), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert (answer["seed_sd"], answer["episode_sd"]) == pytest.approx(tuple(found))
+    # Planned with is the limit; the estimate stands beside it.
+    assert (answer["seed_sd"], answer["episode_sd"]) == pytest.approx((found.seed_sd_limit, found.variation.episode_sd))
+    assert (answer["seed_sd_estimate"], answer["seed_sd_confidence"]) == (pytest.approx(found.variation.seed_sd), 0.8)
+    assert answer["seed_sd"] > answer["seed_sd_estimate"]
     assert main(["power", "--effect", "0.1", "--from", str(directory), "--seed-sd", "0.2", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["seed_sd"] == 0.2
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["seed_sd"] == 0.2
+    assert "seed_sd_estimate" not in answer
+    assert main(["power", "--effect", "0.1", "--from", str(directory)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"this is the run's upper 80% limit; its estimate is {found.variation.seed_sd:.3g}." in printed
+
+
+def of_seeds(path, *means):
+    """Write a run of one agent in two cells whose train seeds have these mean returns, with noisy episodes."""
+    directory = write_result_set(path, ("wsa",), tuple(range(len(means))), (("clean", None), ("invert", None)))
+    for shard in (directory / "episodes").iterdir():
+        table = pq.ParquetFile(shard).read().to_pandas().astype({"severity": "Int64"})
+        middle = means[int(table["train_seed"].iloc[0])]
+        write_shard(shard, table.assign(**{"return": middle + 4.0 * (np.arange(len(table)) % 2) - 2.0}))
+    return str(directory)
+
+
+def test_an_estimate_of_0_is_not_planned_with(tmp_path, capsys):
+    # Two seeds that differ by less than their episodes' noise, but not by nothing.
+    words = ["power", "--effect", "0.1", "--measure", "normalised_score", "--json", "--from"]
+    assert main([*words, of_seeds(tmp_path / "near", 16.0, 16.5)]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["seed_sd_estimate"] == 0.0
+    assert answer["seed_sd"] > 0.02
+    assert main([*words, of_seeds(tmp_path / "far", 16.0, 19.0)]) == 0
+    assert json.loads(capsys.readouterr().out)["seed_sd"] > answer["seed_sd"]
+    # Seeds that are alike to the last digit: not even the limit tells.
+    alike = of_seeds(tmp_path / "alike", 16.0, 16.0)
+    assert main([*words, alike]) == 2
+    said = capsys.readouterr().err
+    assert "does not tell how much seeds vary" in said
+    assert "Give --seed-sd" in said
+    assert main([*words, alike, "--seed-sd", "0.1"]) == 0
 
 
 @pytest.mark.parametrize(

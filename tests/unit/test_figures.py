@@ -169,7 +169,7 @@ def test_ranks_share_ties_and_need_every_agent():
             "normalised_score": [0.9, 0.5, 0.5, 0.1, 0.3, 0.2, 0.4],
         }
     )
-    ranks = rank_table(SimpleNamespace(perturbations=table, agents=("a", "b", "c")))
+    ranks = rank_table(SimpleNamespace(perturbations=table, compared=("a", "b", "c")))
     assert ranks["rank"].tolist() == [1.0, 2.5, 2.5, 3.0, 1.0, 2.0]
 
 

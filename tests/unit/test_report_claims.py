@@ -114,7 +114,7 @@ def test_measures_and_ranks_have_their_tables(loaded):
 
 def test_the_best_of_three_beats_both_others(loaded):
     three = Compared(loaded[0], [comparison("invert", 0.2, True), comparison("invert", 0.1, False, ("wsa", "own"))])
-    three.agents = ("wsa", "e2e", "own")
+    three.agents = three.compared = ("wsa", "e2e", "own")
     assert claims.claimed_best(three, "retention") == set()
     three.comparisons.loc[1, "decided"] = True
     assert claims.claimed_best(three, "retention") == {("invert", "wsa")}

@@ -81,6 +81,60 @@ def test_variation_is_recovered_from_simulated_cells():
         stats.variation_of([np.zeros((1, 5))])
 
 
+@pytest.mark.parametrize("num_seeds", [2, 3, 5])
+@pytest.mark.parametrize("shared", [0.0, 1.0], ids=["cells apart", "cells alike"])
+@pytest.mark.parametrize("seed_sd", [0.1, 0.4])
+def test_the_limit_of_the_seed_sd_holds_as_often_as_it_says(num_seeds, shared, seed_sd):
+    draws = np.random.default_rng(2)
+    cells, episodes, runs = 4, 10, 600
+    limits, estimates = [], []
+    for _ in range(runs):
+        networks = draws.normal(0.0, seed_sd, (1, num_seeds, 1)), draws.normal(0.0, seed_sd, (cells, num_seeds, 1))
+        blocks = list(networks[0 if shared else 1] + draws.normal(0.0, 0.8, (cells, num_seeds, episodes)))
+        limits.append(stats.seed_sd_limit([blocks]))
+        estimates.append(stats.variation_of(blocks).seed_sd)
+    held = (np.array(limits) >= seed_sd).mean()
+    assert held > 0.8 - 3 * np.sqrt(0.8 * 0.2 / runs)
+    assert np.mean(np.array(limits) >= np.array(estimates)) == 1.0
+
+
+def test_the_limit_by_hand_and_its_bounds():
+    # Means 1 and 3, so their variance is 2; within them 2, a share of 1 with two episodes each. One degree of freedom.
+    blocks = [np.array([[0.0, 2.0], [2.0, 4.0]])]
+    assert stats.variation_of(blocks).seed_sd == pytest.approx(1.0)
+    assert stats.seed_sd_limit([blocks]) == pytest.approx(np.sqrt(2.0 / 0.0641848 - 1.0), rel=1e-5)  # tables: chi2
+    # The estimate is 0, the limit is not.
+    unlucky = [np.array([[0.0, 2.0], [0.5, 2.5]])]
+    assert stats.variation_of(unlucky).seed_sd == 0.0
+    assert stats.seed_sd_limit([unlucky]) == pytest.approx(np.sqrt(0.125 / 0.0641848 - 1.0), rel=1e-5)
+    # Equal means despite noisy episodes: even the limit is 0.
+    assert stats.seed_sd_limit([[np.array([[0.0, 2.0], [2.0, 0.0]])]]) == 0.0
+    # A second agent tells more, another cell of the same agent does not.
+    half = 1.0 * (1 / 0.0641848 - 1)
+    assert stats.seed_sd_limit([blocks, blocks]) == pytest.approx(np.sqrt(2.0 + np.sqrt(2.0) * half - 1.0), rel=1e-5)
+    assert stats.seed_sd_limit([blocks * 2]) == pytest.approx(stats.seed_sd_limit([blocks]))
+    with pytest.raises(ShapeError, match="at least two train seeds and two episodes"):
+        stats.seed_sd_limit([[np.zeros((1, 5))]])
+    with pytest.raises(ShapeError, match="at least two train seeds and two episodes"):
+        stats.seed_sd_limit([])
+
+
+@pytest.mark.parametrize(("true", "counts"), [((0.05, 0.4), (5, 2)), ((0.1, 0.3), (5, 2)), ((0.1, 0.3), (2, 2))])
+def test_the_limit_holds_for_agents_that_vary_unequally(true, counts):
+    draws = np.random.default_rng(3)
+    truth, runs = np.sqrt(np.mean(np.square(true))), 1_000
+    limits = [
+        stats.seed_sd_limit(
+            [
+                [draws.normal(0.0, sd, (count, 1)) + draws.normal(0.0, 0.2, (count, 10))]
+                for sd, count in zip(true, counts, strict=True)
+            ]
+        )
+        for _ in range(runs)
+    ]
+    assert (np.array(limits) >= truth).mean() > 0.8 - 3 * np.sqrt(0.8 * 0.2 / runs)
+
+
 @pytest.mark.parametrize(
     ("design", "variation", "said"),
     [

@@ -56,7 +56,7 @@ def _write_result(result: CheckResult) -> None:
     """Print a table for each agent and game, the notes and the conclusion."""
     groups: dict[tuple[str, str], list[CheckedCell]] = {}
     for row in result.rows:
-        groups.setdefault((row.agent, row.game), []).append(row)
+        groups.setdefault((row.agent_shown, row.game), []).append(row)
     for (agent, game), rows in groups.items():
         columns = ["cell", "ref.", "run", "drop", "margin", "p", "verdict"]
         write_table(f"{agent} on {game}", columns, [_row(row) for row in rows])

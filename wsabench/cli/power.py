@@ -12,6 +12,7 @@ from wsabench.cli.options import Json
 from wsabench.errors import SpecError, unknown_name
 
 if TYPE_CHECKING:
+    from wsabench.evaluation.summary_power import RunNoise
     from wsabench.stats import Variation
 
 HELP = "Tell how many train seeds and episodes a comparison needs."
@@ -35,18 +36,23 @@ def power(
     as_json: Json = False,
 ) -> None:
     """Print, for each number of episodes, the fewest train seeds with which the effect is found."""
-    from wsabench.stats import Design, plans, seeds_to_decide
+    from wsabench.stats import PLANNING_CONFIDENCE, Design, plans, seeds_to_decide
 
     if measure not in MEASURES:
         raise unknown_name("measure", measure, MEASURES)
-    variation = _variation(run_dir, measure, seed_sd, episode_sd)
+    of_run = _noise_of_run(run_dir, measure)
+    variation = _variation(of_run, seed_sd, episode_sd)
+    is_limit = of_run is not None and seed_sd is None
     design = Design(effect, paired, tests, alpha, wanted)
     counts = _counts(episodes)
     found = plans(design, variation, counts)
     fewest = seeds_to_decide(tests, alpha, paired=paired)
     if as_json:
         rows = [plan._asdict() if plan else None for plan in found]
-        write_json({**design._asdict(), **variation._asdict(), "fewest_seeds_that_can_decide": fewest, "plans": rows})
+        noise = variation._asdict()
+        if of_run is not None and is_limit:
+            noise |= {"seed_sd_estimate": of_run.variation.seed_sd, "seed_sd_confidence": PLANNING_CONFIDENCE}
+        write_json({**design._asdict(), **noise, "fewest_seeds_that_can_decide": fewest, "plans": rows})
         return
     rows = [
         [count, plan.num_seeds if plan else "over 1000", plan.power if plan else None]
@@ -55,31 +61,47 @@ def power(
     seeds = "train seeds" if paired else "train seeds of each agent"
     title = f"To find a difference of {effect:g} with power {wanted:g}, alpha {alpha:g} over {tests} test"
     title += "s" if tests > 1 else ""
-    rough = " What was taken from a run of few train seeds is a rough guess." if run_dir else ""
+    limit = ""
+    if of_run is not None and is_limit:
+        limit = (
+            f" Between train seeds this is the run's upper {PLANNING_CONFIDENCE:.0%} limit; its estimate is "
+            f"{of_run.variation.seed_sd:.3g}. A run with more train seeds brings the two together."
+        )
     note = (
-        f"Standard deviation {variation.seed_sd:.3g} between train seeds, {variation.episode_sd:.3g} between episodes. "
-        f"With fewer than {fewest} seeds in one game a permutation test cannot decide, whatever the scores."
-        f"{rough}"
+        f"Standard deviation {variation.seed_sd:.3g} between train seeds, {variation.episode_sd:.3g} between episodes."
+        f"{limit} With fewer than {fewest} seeds in one game a permutation test cannot decide, whatever the scores."
     )
     write_table(title, ["episodes a cell", seeds, "power"], rows, note)
 
 
-def _variation(run_dir: Path | None, measure: str, seed_sd: float | None, episode_sd: float | None) -> Variation:
+def _noise_of_run(run_dir: Path | None, measure: str) -> RunNoise | None:
+    if run_dir is None:
+        return None
+    from wsabench.evaluation import load_result
+    from wsabench.evaluation.summary_power import noise_of_run
+
+    return noise_of_run(load_result(run_dir), measure)
+
+
+def _variation(of_run: RunNoise | None, seed_sd: float | None, episode_sd: float | None) -> Variation:
     """Return the noise as given, what is not given from a run."""
     from wsabench.stats import Variation
 
-    if run_dir is None:
+    if of_run is None:
         if seed_sd is None or episode_sd is None:
             raise SpecError(
                 "The noise is not known. Give --seed-sd and --episode-sd, or --from RUN_DIR to take them from a run."
             )
         return Variation(seed_sd, episode_sd)
-    from wsabench.evaluation import load_result
-    from wsabench.evaluation.summary_power import variation_of_run
-
-    of_run = variation_of_run(load_result(run_dir), measure)
+    if seed_sd is None and of_run.seed_sd_limit == 0:
+        raise SpecError(
+            "The train seeds of this run differ no more than their episodes explain, so it does not tell how much "
+            "seeds vary, and planning with 0 would promise too much. Give --seed-sd, from a run with more train seeds "
+            "or more episodes, or several values to see what the plan hangs on."
+        )
     return Variation(
-        of_run.seed_sd if seed_sd is None else seed_sd, of_run.episode_sd if episode_sd is None else episode_sd
+        of_run.seed_sd_limit if seed_sd is None else seed_sd,
+        of_run.variation.episode_sd if episode_sd is None else episode_sd,
     )
 
 

@@ -62,17 +62,14 @@ def run(
         write_json({"path": result.path, "episodes": len(result.episodes), "mean_returns": rows})
         return
     write_line()
-    from wsabench.report.marks import LEGENDS, PRIVILEGED, privileged_agents
+    from wsabench.evaluation.privileged import LEGEND, marked_name, privileged_agents
 
     privileged = privileged_agents(result.manifest)
     write_table(
         f"Mean return, {len(result.episodes)} episodes",
         ["agent", "game", "perturbation", "train seeds", "episodes", "mean return"],
-        [
-            [f"{name} {PRIVILEGED}" if name in privileged else name, *values]
-            for name, *values in (row.values() for row in rows)
-        ],
-        _NOTE + f" {LEGENDS[PRIVILEGED]}" * bool(privileged),
+        [[marked_name(name, privileged), *values] for name, *values in (row.values() for row in rows)],
+        _NOTE + f" {LEGEND}" * bool(privileged),
     )
     write_line(f"\nResult set: {result.path}\nMake the page: wsabench report {result.path}")
 

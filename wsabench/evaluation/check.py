@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 from wsabench.errors import SpecError
 from wsabench.evaluation.check_comparability import require_comparable, with_agents
 from wsabench.evaluation.check_scores import Block, collect_blocks
+from wsabench.evaluation.privileged import LEGEND, MARK, privileged_agents
 from wsabench.evaluation.result import load_result
 from wsabench.seeding import generator
 from wsabench.stats.gate import DEFAULT_ALPHA, DEFAULT_MARGIN, DEFAULT_PERMUTATIONS, Comparison, Sample, adjust, compare
@@ -48,11 +49,18 @@ class CheckedCell:
     num_run: int
     """Train seeds or different episodes behind the run's score; the fewest of any game."""
     num_reference: int
+    is_privileged: bool = False
+    """Whether the agent reads more than pixels, in the run or in the reference."""
+
+    @property
+    def agent_shown(self) -> str:
+        """The agent as tables name it: with a mark where it is privileged."""
+        return f"{self.agent} {MARK}" if self.is_privileged else self.agent
 
     @property
     def where(self) -> str:
         """The cell in words."""
-        return f"{self.agent} on {self.game}, {self.perturbation}"
+        return f"{self.agent_shown} on {self.game}, {self.perturbation}"
 
     @property
     def change(self) -> str:
@@ -153,7 +161,13 @@ def check_runs(  # noqa: PLR0913 - the public entry point: one keyword an option
     ]
     raw = np.array([float(one.p_worse[0]) for one in found])
     adjusted = np.concatenate(adjust(raw[:num_cells], raw[num_cells:]))
-    rows = [test.checked(one, p, alpha) for test, one, p in zip(tests, found, adjusted.tolist(), strict=True)]
+    privileged = privileged_agents(judged.manifest) | privileged_agents(held.manifest)
+    rows = [
+        replace(test.checked(one, p, alpha), is_privileged=test.blocks[0].agent in privileged)
+        for test, one, p in zip(tests, found, adjusted.tolist(), strict=True)
+    ]
+    if any(row.is_privileged for row in rows):
+        notes.append(LEGEND)
     return CheckResult(
         run=str(run),
         reference=str(reference),

@@ -61,5 +61,5 @@ def _markdown_row(row: CheckedCell) -> str:
         f"{row.margin:.3f}",
         f"{row.p_adjusted:.2g}",
     ]
-    words = [row.agent, row.game, row.perturbation, *numbers, _MARKS[row.verdict]]
+    words = [row.agent_shown, row.game, row.perturbation, *numbers, _MARKS[row.verdict]]
     return f"| {' | '.join(word.replace('|', chr(92) + '|') for word in words)} |"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from wsabench.evaluation.plan import Plan
 from wsabench.evaluation.records import file_stem
-from wsabench.evaluation.result import FRAMES_DIR
+from wsabench.evaluation.result import FRAME_GAP, FRAMES_DIR
 from wsabench.evaluation.store import ResultStore
 from wsabench.protocol import Protocol
 from wsabench.seeding import generator, integer_seed
@@ -27,7 +27,6 @@ FILM_EVERY = 4
 """Steps from one picture of a film to the next."""
 _HELD_STEPS = 4
 """In a film each random action is kept this long, so that what the player moves goes somewhere."""
-_GAP = 8
 _WHITE = 255
 
 Picture = npt.NDArray[np.uint8]
@@ -109,7 +108,7 @@ def side_by_side(screen: Picture, observation: Picture) -> Picture:
     enlarged = cv2.resize(observation, (height, height), interpolation=cv2.INTER_NEAREST)
     if enlarged.ndim == 2:
         enlarged = np.repeat(enlarged[:, :, None], 3, axis=2)
-    gap = np.full((height, _GAP, 3), _WHITE, dtype=np.uint8)
+    gap = np.full((height, FRAME_GAP, 3), _WHITE, dtype=np.uint8)
     return np.concatenate([screen, gap, enlarged.astype(np.uint8)], axis=1)
 
 

@@ -20,6 +20,8 @@ MANIFEST_NAME = "manifest.json"
 EPISODES_DIR = "episodes"
 ATTENTION_DIR = "attention"
 FRAMES_DIR = "frames"
+FRAME_GAP = 8
+"""Columns of white between what a person sees and what the agent sees, which is square, in a sample picture."""
 STEPS_DIR = "attention_steps"
 
 _REQUIRED = ("jobs", "agents", "games", "perturbations", "episodes", "suite", "protocol", "seed", "versions")

@@ -9,9 +9,11 @@ from typing import Any, Protocol
 import pandas as pd
 
 from wsabench.errors import ResultSetError
+from wsabench.evaluation.privileged import compared_agents, privileged_agents
 from wsabench.evaluation.summary_attention import attention_table
 from wsabench.evaluation.summary_comparisons import (
     aggregate_table,
+    by_agent,
     improvement_table,
     profile_table,
     with_common_seeds,
@@ -27,7 +29,7 @@ from wsabench.evaluation.summary_scores import (
     with_labels,
 )
 from wsabench.evaluation.summary_sentences import sentences_of
-from wsabench.evaluation.summary_severity import measure_table, rank_table
+from wsabench.evaluation.summary_severity import default_baseline, measure_table, rank_table
 from wsabench.evaluation.summary_tables import groups_of, rows_of, rows_where
 from wsabench.evaluation.summary_tests import checked_family, clean_comparison_table, comparison_table
 from wsabench.seeding import integer_seed
@@ -86,16 +88,21 @@ class Summary:
     """Caveats in plain sentences, the weightiest first."""
     agents: tuple[str, ...]
     """The agents, in the order they were named."""
+    compared: tuple[str, ...]
+    """The agents among which claims are made (comparisons, improvement, ranks, sentences): those on pixels only, or
+    all where all are privileged."""
+    privileged: tuple[str, ...]
+    """The agents of the run that read more than pixels, sorted."""
     bootstrap_seed: int
     """Fixes every interval; from the run's seed and the suite's hash."""
     comparisons: pd.DataFrame
-    """Tests of the first agent against each other one; columns as `comparison_table` gives them, maybe none."""
+    """Tests of the first compared agent against each other one, as `comparison_table` gives them, maybe none."""
     clean_comparisons: pd.DataFrame
     """Tests of clean against perturbed play; columns as `clean_comparison_table` gives them, maybe none."""
     measures: pd.DataFrame
     """Robustness over severities, one row an agent and perturbation; columns as `measure_table` gives them."""
     ranks: pd.DataFrame
-    """Ranks of agents clean and under each perturbation; columns as `rank_table` gives them, maybe none."""
+    """Ranks of the compared agents, clean and under each perturbation, as `rank_table` gives them, maybe none."""
     published: pd.DataFrame
     """Scores from the literature for these games; columns as `published_table` gives them, maybe no row."""
     sentences: tuple[str, ...]
@@ -131,7 +138,10 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         raise ResultSetError(
             "No cell is finished for every train seed. Start the same run again; it goes on by itself."
         )
+    agents = tuple(agent_order(episodes, manifest))
+    compared = compared_agents(agents, manifest)
     square, seed_notes = with_common_seeds(scores)
+    among, square_among = ([game for game in every if game.agent in compared] for every in (scores, square))
     bootstrap_seed = _bootstrap_seed(manifest)
     samples = _sample_table(scores, episodes)
     attention = attention_table(result.attention)
@@ -140,7 +150,7 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         len(manifest.get("jobs", [])),
         len(episodes.drop_duplicates(["agent", "train_seed", "game", "label"])),
     )
-    comparisons = comparison_table(scores, bootstrap_seed, manifest, declared)
+    comparisons = comparison_table(among, bootstrap_seed, manifest, declared)
     clean_comparisons = clean_comparison_table(scores, bootstrap_seed, declared)
     unfinished = [f"The run is not complete: {finished} of {planned} jobs are finished."] if finished < planned else []
     return Summary(
@@ -150,19 +160,21 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         seeds=seed_table(scores),
         severities=severity_table(perturbations),
         aggregates=aggregate_table(square, bootstrap_seed),
-        improvement=improvement_table(square, bootstrap_seed),
+        improvement=improvement_table(square_among, bootstrap_seed),
         profiles=profile_table(square, bootstrap_seed),
         attention=attention,
         references=pd.DataFrame([{"game": game, **scores._asdict()} for game, scores in references.items()]),
         notes=(*unfinished, *notes_of(scores, samples, attention, manifest, declared), *notes, *seed_notes),
-        agents=tuple(agent_order(episodes, manifest)),
+        agents=agents,
+        compared=compared,
+        privileged=tuple(sorted(privileged_agents(manifest))),
         bootstrap_seed=bootstrap_seed,
         comparisons=comparisons,
         clean_comparisons=clean_comparisons,
-        measures=measure_table(scores, bootstrap_seed),
-        ranks=rank_table(square, bootstrap_seed),
+        measures=measure_table(scores, bootstrap_seed, default_baseline(by_agent(among or scores))),
+        ranks=rank_table(square_among, bootstrap_seed),
         published=published_table(references),
-        sentences=sentences_of(comparisons, clean_comparisons),
+        sentences=sentences_of(comparisons, clean_comparisons, compared),
         family=declared,
     )
 

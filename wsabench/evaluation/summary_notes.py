@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from wsabench.evaluation.privileged import compared_agents, privileged_agents
 from wsabench.evaluation.summary_scores import CLEAN, GameScores, may_repeat_episodes
 from wsabench.evaluation.summary_tables import groups_of, rows_of, rows_where
 from wsabench.stats import MIN_TRAIN_SEEDS
@@ -35,8 +36,8 @@ def notes_of(
     return [
         *_profile_notes(manifest),
         *_family_notes(family),
-        *_seed_notes(scores),
-        *_agent_notes(manifest),
+        *_seed_notes(scores, manifest),
+        *_agent_notes(scores, manifest),
         *_reference_notes(scores),
         *_clean_notes(scores),
         *_episode_notes(samples, manifest),
@@ -63,7 +64,7 @@ def _family_notes(family: Sequence[str] | None) -> list[str]:
     ]
 
 
-def _seed_notes(scores: Sequence[GameScores]) -> list[str]:
+def _seed_notes(scores: Sequence[GameScores], manifest: Mapping[str, Any]) -> list[str]:
     fewest: dict[str, int] = {}
     for game in scores:
         fewest[game.agent] = min(fewest.get(game.agent, len(game.train_seeds)), len(game.train_seeds))
@@ -71,9 +72,13 @@ def _seed_notes(scores: Sequence[GameScores]) -> list[str]:
     if not few:
         return []
     counts = ", ".join(f"{agent} has {count}" for agent, count in few.items())
+    enough = [agent for agent in compared_agents(list(fewest), manifest) if agent not in few]
+    what = "no difference between agents"
+    if len(enough) > 1:
+        what = "no difference between them and other agents"
     text = (
         f"Too few train seeds ({counts}; at least {MIN_TRAIN_SEEDS} are needed): nothing can be concluded about "
-        "training, and no difference between agents can be claimed."
+        f"{'their ' if len(enough) > 1 else ''}training, and {what} can be claimed."
     )
     if any(count >= 2 for count in few.values()):
         text += " Intervals over two to four train seeds are shown with a mark: they rest on very little."
@@ -82,13 +87,22 @@ def _seed_notes(scores: Sequence[GameScores]) -> list[str]:
     return [text]
 
 
-def _agent_notes(manifest: Mapping[str, Any]) -> list[str]:
-    privileged = sorted({entry["name"] for entry in manifest.get("agents", []) if entry.get("privileged")})
+def _agent_notes(scores: Sequence[GameScores], manifest: Mapping[str, Any]) -> list[str]:
+    privileged = privileged_agents(manifest)
     if not privileged:
         return []
+    reads, them = ("reads", "it") if len(privileged) == 1 else ("read", "them")
+    text = f"Privileged: {', '.join(sorted(privileged))} {reads} the emulator's memory, not only pixels."
+    compared = compared_agents(list(dict.fromkeys(game.agent for game in scores)), manifest)
+    if not privileged.isdisjoint(compared):
+        return [
+            f"{text} No agent of this run plays by pixels alone: nothing here is a claim about pixels, comparisons "
+            "between agents included."
+        ]
+    few = "" if len(compared) > 1 else " That leaves no two agents to compare."
     return [
-        f"Privileged: {', '.join(privileged)} reads the emulator's memory, not only pixels. "
-        "It is shown for reference and is no part of any claim about pixels."
+        f"{text} Tables of scores and figures show {them} for reference. Claims about pixels leave {them} out: "
+        f"comparisons between agents, probabilities of improvement, ranks, bold and sentences.{few}"
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from wsabench import stats
@@ -12,7 +14,16 @@ from wsabench.stats import Variation
 from wsabench.types import FloatArray
 
 
-def variation_of_run(result: Results, measure: str = "retention") -> Variation:
+class RunNoise(NamedTuple):
+    """What a run says about the noise of the next one."""
+
+    variation: Variation
+    """Estimated; the standard deviation between train seeds may be 0 by chance."""
+    seed_sd_limit: float
+    """Upper limit of the standard deviation between train seeds, to plan with; 0: the run does not tell."""
+
+
+def noise_of_run(result: Results, measure: str = "retention") -> RunNoise:
     """Estimate how much a train seed's value varies between seeds and between episodes, pooled over cells and agents.
 
     Args:
@@ -29,14 +40,18 @@ def variation_of_run(result: Results, measure: str = "retention") -> Variation:
     episodes = with_labels(result.episodes)
     references = reference_scores(list(episodes["game"].unique()), result.manifest)
     scores, _ = collect_scores(episodes, result.manifest, references)
-    blocks = [block for game in scores for block in _episode_values(game, measure)]
-    usable = [block for block in blocks if np.isfinite(block).all() and min(block.shape) >= 2]
-    if not usable:
+    cells = (
+        [block for block in _episode_values(game, measure) if np.isfinite(block).all() and min(block.shape) >= 2]
+        for game in scores
+    )
+    groups = [blocks for blocks in cells if blocks]
+    if not groups:
         raise ResultSetError(
             f"This run does not tell how {measure} varies: that takes clean and perturbed cells with at least two "
             "train seeds and two episodes, and clean play above random. Give --seed-sd and --episode-sd instead."
         )
-    return stats.variation_of(usable)
+    everything = [block for blocks in groups for block in blocks]
+    return RunNoise(stats.variation_of(everything), stats.seed_sd_limit(groups))
 
 
 def _episode_values(game: GameScores, measure: str) -> list[FloatArray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,17 +103,22 @@ def sentence_clean(claim: Claim) -> str:
     return f"{agent} {'loses' if row['effect'] > 0 else 'gains'} score {where}: {tail}"
 
 
-def sentences_of(comparisons: pd.DataFrame, clean_comparisons: pd.DataFrame) -> tuple[str, ...]:
+def sentences_of(
+    comparisons: pd.DataFrame, clean_comparisons: pd.DataFrame, agents: Collection[str]
+) -> tuple[str, ...]:
     """Return what can be said, in order; what cannot be decided for one reason is said once.
 
     Args:
         comparisons: Between agents, maybe empty.
         clean_comparisons: Clean against perturbed, maybe empty.
+        agents: Those about which something is said.
     """
     said: list[str] = []
     for (x, y, _), part in groups_of(comparisons, "agent_x", "agent_y", "scope"):
         said += _of_family(part, f"{x} against {y}")
     for (agent,), part in groups_of(clean_comparisons, "agent"):
+        if agent not in agents:
+            continue
         said += _of_family(part, f"{agent} against clean")
     return tuple(said)
 

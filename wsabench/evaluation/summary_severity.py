@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,16 @@ Layout = dict[str, list[tuple[int, list[int], list[int]]]]
 """By perturbation: one entry a game that has it, with the game's place, its columns and their severities."""
 
 
+def default_baseline(agents: Iterable[str]) -> str:
+    """Return the agent that corruption errors are relative to where none is named.
+
+    Args:
+        agents: At least one.
+    """
+    names = list(agents)
+    return DEFAULT_BASELINE if DEFAULT_BASELINE in names else names[-1]
+
+
 def measure_table(scores: Sequence[GameScores], bootstrap_seed: int, baseline: str | None = None) -> pd.DataFrame:
     """Return one row an agent and perturbation, averaged over games, and one over all perturbations.
 
@@ -41,7 +51,7 @@ def measure_table(scores: Sequence[GameScores], bootstrap_seed: int, baseline: s
         docs/statistics.md. What is undefined is NaN, and the note says why.
     """
     agents = by_agent(scores)
-    chosen = baseline or (DEFAULT_BASELINE if DEFAULT_BASELINE in agents else list(agents)[-1])
+    chosen = baseline or default_baseline(agents)
     rows: list[dict[str, Any]] = []
     for agent, games in agents.items():
         layout = _layout(games, [set(game.labels) for game in games])

@@ -17,8 +17,6 @@ from wsabench.evaluation.summary_tests import ALPHA
 from wsabench.report.tables import DASH, FEW, Table, estimate, number
 from wsabench.stats import MIN_TRAIN_SEEDS
 
-BOLD_MEANS = "Bold: better than every other agent by a decided comparison; nothing bold, nothing decided."
-
 _WHOLE_COLUMNS = {"normalised_score": "mean_score", "retention": "retention", "robustness_gap": "robustness_gap"}
 """How `Summary.measures` names the measures."""
 _MEASURE_NAMES = {
@@ -58,11 +56,12 @@ def claimed_best(summary: Summary, measure: str) -> set[tuple[str, str]]:
         measure: `normalised_score`, `retention` or `robustness_gap`.
 
     Returns:
-        Those where a decided comparison puts the agent before every other agent. Comparisons are about a perturbation
-        as a whole (its name without severity, or `all perturbations`); an effect above 0 speaks for their first agent.
+        Those where a decided comparison puts the agent before every other compared agent. Comparisons are about a
+        perturbation as a whole (its name without severity, or `all perturbations`); an effect above 0 speaks for their
+        first agent.
     """
     table = comparisons_of(summary)
-    if table.empty or len(summary.agents) < 2:
+    if table.empty or len(summary.compared) < 2:
         return set()
     beaten: dict[tuple[str, str], set[str]] = {}
     for row in rows_of(table):
@@ -71,7 +70,7 @@ def claimed_best(summary: Summary, measure: str) -> set[tuple[str, str]]:
             continue
         winner, loser = (row["agent_x"], row["agent_y"]) if effect > 0 else (row["agent_y"], row["agent_x"])
         beaten.setdefault((row["perturbation"], winner), set()).add(loser)
-    return {place for place, losers in beaten.items() if losers >= set(summary.agents) - {place[1]}}
+    return {place for place, losers in beaten.items() if losers >= set(summary.compared) - {place[1]}}
 
 
 def claimed_labels(summary: Summary, measure: str) -> set[tuple[str, str]]:
@@ -109,8 +108,8 @@ def side_by_side_tables(summary: Summary) -> list[Table]:
             games = summary.cells["game"].nunique()
             over = "" if games == 1 else f" Mean over {games} games."
             caption = f"Brackets: 95% interval over train seeds.{over}"
-            if len(summary.agents) > 1:
-                caption += f" {BOLD_MEANS}"
+            if len(summary.compared) > 1:
+                caption += f" {_bold_means(summary)}"
             tables.append(Table(title, caption, ("perturbation", *summary.agents), tuple(rows), 1, frozenset(bold)))
     return tables
 
@@ -127,7 +126,7 @@ def with_claims(table: Table, summary: Summary, measures: dict[str, int]) -> Tab
     for measure, column in measures.items():
         best = claimed_labels(summary, measure) | claimed_best(summary, measure)
         bold |= {(place, column) for place, row in enumerate(table.rows) if (row[0], row[1]) in best}
-    caption = f"{table.caption} {BOLD_MEANS}" if bold else table.caption
+    caption = f"{table.caption} {_bold_means(summary)}" if bold else table.caption
     return replace(table, caption=caption, bold=frozenset(bold))
 
 
@@ -158,6 +157,7 @@ def measure_tables(summary: Summary) -> list[Table]:
             for row in rows_of(part)
         ]
         caption = "By mean normalised score, 1 is best; brackets: 95% interval. Change above 0: falls behind clean."
+        caption += "" if summary.compared == summary.agents else " Among agents on pixels."
         tables.append(
             Table("Ranks", caption, ("perturbation", "agent", "rank", "clean rank", "change"), tuple(rows), 2)
         )
@@ -207,6 +207,11 @@ def frame_table(title: str, frame: pd.DataFrame, caption: str = "") -> Table:
     )
     columns = tuple(name.replace("_", " ") for name in (*texts, *numbers))
     return Table(title, caption, columns, rows, len(texts))
+
+
+def _bold_means(summary: Summary) -> str:
+    others = "every other agent" if summary.compared == summary.agents else "every other agent on pixels"
+    return f"Bold: better than {others} by a decided comparison; nothing bold, nothing decided."
 
 
 def p_value(value: Any) -> str:

@@ -27,7 +27,11 @@ DEFINITIONS = (
     ),
     Definition("robustness gap", "Clean minus perturbed normalised score of the same train seed. 0: unharmed."),
     Definition("train seed", "Identifies one training run: one trained network, which plays every cell of its game."),
-    Definition("privileged", "An agent (§) that reads the emulator's memory, which no perturbation of pixels reaches."),
+    Definition(
+        "privileged",
+        "An agent (§) that reads the emulator's memory, which no perturbation of pixels reaches. It is not compared "
+        "with agents on pixels: they alone have ranks, sentences and bold numbers.",
+    ),
     Definition("episode seed", "Fixes one episode's randomness. Every agent and perturbation plays the same ones."),
     Definition("cell", "One game, perturbation and severity."),
     Definition(

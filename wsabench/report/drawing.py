@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from wsabench.evaluation.privileged import marked_name
 from wsabench.evaluation.records import file_stem
 from wsabench.evaluation.steps import SMOOTH_STEPS, ExampleEpisode
 from wsabench.evaluation.summary import Summary
@@ -28,6 +30,7 @@ from wsabench.report.figures import (
 )
 from wsabench.report.figures.episode import examples_figure
 from wsabench.report.figures.intervals import Bounds
+from wsabench.report.marks import explained, marked_summary, unmarked, with_marks
 from wsabench.report.named_figure import NamedFigure
 from wsabench.report.overview import overview_figures
 from wsabench.report.selection import MOST_LINES, Part, parts_of, rows_in, strongest_labels
@@ -50,12 +53,16 @@ def draw_figures(
     """Draw every figure that the result set has data for; call it inside `figure_style()`.
 
     Args:
-        summary: The numbers.
+        summary: The numbers; privileged agents are marked wherever a figure names them.
         frames: Sample pictures, maybe none.
         examples: Weights over some episodes, maybe none.
         curves: Learning curves as `learning_curves` reads them; None for none.
         efficiency: What `efficiency_table` makes of them; None for none.
     """
+    privileged = summary.privileged
+    summary = marked_summary(summary)
+    examples = [replace(one, agent=marked_name(one.agent, privileged)) for one in examples]
+    curves, efficiency = (None if table is None else with_marks(table, privileged) for table in (curves, efficiency))
     parts = parts_of(summary)
     drawn = [
         *(_measure_figure(summary, "normalised_score", part) for part in parts),
@@ -71,7 +78,7 @@ def draw_figures(
     finished = [figure for figure in drawn if figure is not None]
     for named in finished:
         settle(named.figure)
-    return finished
+    return [explained(named) for named in finished]
 
 
 def sample_frames(directories: Sequence[Path], summary: Summary) -> list[SampleFrame]:
@@ -214,7 +221,7 @@ def _improvement_figures(summary: Summary, part: Part) -> list[NamedFigure]:
             f"How often a train seed of {agent_x} scores above one of {agent_y}; 0.5: no difference, ties count half. "
             f"It says nothing about how much. Lines: 95% interval over train seeds.{flag}"
         )
-        name = file_stem(part.file_name(f"improvement-{agent_x}-{agent_y}"))
+        name = file_stem(part.file_name(f"improvement-{unmarked(agent_x)}-{unmarked(agent_y)}"))
         title = f"Probability of improvement, {agent_x} over {agent_y}{part.title_end}"
         drawn.append(NamedFigure(name, title, f"{caption} {part.note}".rstrip(), figure))
     return drawn
@@ -231,7 +238,8 @@ def _attention_figures(summary: Summary, part: Part) -> list[NamedFigure]:
             f"{'s' if seeds > 1 else ''}; a line sums to 1. Small: least and greatest of the train seeds, where they "
             "differ by more than 0.1. Shift: share of the weight that stands with other encoders than under clean."
         )
-        name, title = part.file_name(f"attention-{agent}-{game}"), f"Attention of {agent} on {game}{part.title_end}"
+        name = part.file_name(f"attention-{unmarked(agent)}-{game}")
+        title = f"Attention of {agent} on {game}{part.title_end}"
         caption = f"{caption} {part.note}".rstrip()
         drawn.append(NamedFigure(file_stem(name), title, caption, figure, keeps_colors=True))
     return drawn
@@ -246,7 +254,7 @@ def _example_figures(examples: Sequence[ExampleEpisode]) -> list[NamedFigure]:
             f"(thick), train seed {shown[0].train_seed}: clean, and the perturbations under which the weights move "
             "most."
         )
-        name = file_stem(f"attention-episodes-{agent}-{game}")
+        name = file_stem(f"attention-episodes-{unmarked(agent)}-{game}")
         title = f"Attention of {agent} over episodes of {game}"
         drawn.append(NamedFigure(name, title, caption, examples_figure(shown), is_wide=True))
     return drawn

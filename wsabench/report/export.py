@@ -100,6 +100,8 @@ def write_csv(
 ) -> tuple[Path, ...]:
     """Write `episodes.csv`, one row an episode with its normalised score, and one file for each table of the summary.
 
+    Where the run has privileged agents, rows about one agent say in the column `privileged` whether it is one.
+
     Args:
         result: The result set.
         summary: Its numbers.
@@ -118,6 +120,9 @@ def write_csv(
     tables |= {name: table for name, table in (more or {}).items() if not table.empty}
     written: list[Path] = []
     for name, table in tables.items():
+        if summary.privileged and "agent" in table:
+            is_privileged = [agent in summary.privileged for agent in table["agent"]]
+            table = table.assign(privileged=is_privileged)
         path = directory / f"{name}.csv"
         with atomic_path(path) as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n")

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import fields, replace
 from typing import Any
 
+import pandas as pd
+from matplotlib.text import Text
+
+from wsabench.evaluation.privileged import LEGEND, MARK, marked_name
+from wsabench.evaluation.summary import Summary
+from wsabench.report.named_figure import NamedFigure
 from wsabench.report.tables import FEW, Table
 from wsabench.stats import MIN_TRAIN_SEEDS
 
-PRIVILEGED = "\u00a7"
-"""Behind the name of an agent that reads the emulator's memory."""
-LEGENDS = {
-    PRIVILEGED: f"{PRIVILEGED}: reads the emulator's memory, not only pixels.",
-    FEW: f"{FEW}: fewer than {MIN_TRAIN_SEEDS} train seeds, too few to conclude anything.",
-}
-
-
-def privileged_agents(manifest: Mapping[str, Any]) -> frozenset[str]:
-    """Return the names of the agents that read more than pixels."""
-    return frozenset(str(entry["name"]) for entry in manifest.get("agents", []) if entry.get("privileged"))
+LEGENDS = {MARK: LEGEND, FEW: f"{FEW}: fewer than {MIN_TRAIN_SEEDS} train seeds, too few to conclude anything."}
+_NAME_COLUMNS = ("agent", "agent_x", "agent_y")
 
 
 def marked(table: Table, agents: Collection[str]) -> Table:
@@ -34,17 +31,50 @@ def marked(table: Table, agents: Collection[str]) -> Table:
         names = "|".join(re.escape(name) for name in sorted(agents, key=len, reverse=True))
         in_title = re.compile(rf"(?<![\w.+-])({names})(?![\w.+-])")
         rows = tuple(
-            tuple(_marked(cell, agents) if place < table.num_text_columns else cell for place, cell in enumerate(row))
+            tuple(
+                marked_name(cell, agents) if place < table.num_text_columns else cell for place, cell in enumerate(row)
+            )
             for row in table.rows
         )
-        title = in_title.sub(rf"\1 {PRIVILEGED}", table.title)
-        table = replace(table, title=title, columns=tuple(_marked(c, agents) for c in table.columns), rows=rows)
+        title = in_title.sub(rf"\1 {MARK}", table.title)
+        table = replace(table, title=title, columns=tuple(marked_name(c, agents) for c in table.columns), rows=rows)
     texts = (table.title, *table.columns, *(cell for row in table.rows for cell in row))
     shown = [legend for mark, legend in LEGENDS.items() if any(text.endswith(mark) for text in texts)]
-    if f" {PRIVILEGED}" in table.title and LEGENDS[PRIVILEGED] not in shown:
-        shown.insert(0, LEGENDS[PRIVILEGED])
+    if f" {MARK}" in table.title and LEGEND not in shown:
+        shown.insert(0, LEGEND)
     return replace(table, caption=" ".join(part for part in (table.caption, *shown) if part)) if shown else table
 
 
-def _marked(cell: str, agents: Collection[str]) -> str:
-    return f"{cell} {PRIVILEGED}" if cell in agents else cell
+def with_marks(table: pd.DataFrame, agents: Collection[str]) -> pd.DataFrame:
+    """Return a table of numbers whose columns of agents carry the mark of privileged ones.
+
+    Args:
+        table: Any table.
+        agents: Privileged ones.
+    """
+    columns = [name for name in _NAME_COLUMNS if name in table] if agents else []
+    return table.assign(**{name: [marked_name(agent, agents) for agent in table[name]] for name in columns})
+
+
+def marked_summary(summary: Summary) -> Summary:
+    """Return a summary as figures show it: privileged agents carry their mark wherever they are named."""
+    if not summary.privileged:
+        return summary
+    values = {field.name: getattr(summary, field.name) for field in fields(summary)}
+    changed: dict[str, Any] = {
+        name: with_marks(value, summary.privileged) for name, value in values.items() if isinstance(value, pd.DataFrame)
+    }
+    for name in ("agents", "compared", "privileged"):
+        changed[name] = tuple(marked_name(agent, summary.privileged) for agent in values[name])
+    return replace(summary, **changed)
+
+
+def unmarked(agent: str) -> str:
+    """Return an agent's name without its mark, for names of files."""
+    return agent.removesuffix(f" {MARK}")
+
+
+def explained(named: NamedFigure) -> NamedFigure:
+    """Return a figure with the legend of the mark in its caption, where its title or anything drawn has one."""
+    texts = [named.title, *(text.get_text() for text in named.figure.findobj(Text))]
+    return replace(named, caption=f"{named.caption} {LEGEND}") if any(f" {MARK}" in text for text in texts) else named

@@ -25,7 +25,7 @@ from wsabench.report.figures import (
 )
 from wsabench.report.figures.aggregates import METRIC_NAMES
 from wsabench.report.named_figure import NamedFigure
-from wsabench.report.selection import Part
+from wsabench.report.selection import Part, rows_in
 from wsabench.report.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, new_figure
 from wsabench.stats import MIN_TRAIN_SEEDS
 
@@ -59,16 +59,18 @@ def rank_table(summary: Summary) -> pd.DataFrame:
     """Return the agents' ranks by normalised score: agent, label, rank (1 is best, ties share the mean rank).
 
     Args:
-        summary: The numbers. Where it has ranks, they are taken (perturbations without severity). Only perturbations
-            that every agent played have ranks.
+        summary: The numbers. Where it has ranks, they are taken (perturbations without severity). Only compared agents
+            have ranks, under perturbations that each of them played.
     """
     rows: list[dict[str, Any]] = []
+    if len(summary.compared) < 2:
+        return pd.DataFrame(rows)
     found = getattr(summary, "ranks", None)
     if isinstance(found, pd.DataFrame) and not found.empty:
         return found.rename(columns={"perturbation": "label"}).reindex(columns=["agent", "label", "rank"])
-    for (label,), part in groups_of(summary.perturbations, "label"):
+    for (label,), part in groups_of(rows_in(summary.perturbations, "agent", summary.compared), "label"):
         scores = part["normalised_score"].to_numpy(dtype=np.float64)
-        if len(scores) == len(summary.agents) and not np.isnan(scores).any():
+        if len(scores) == len(summary.compared) and not np.isnan(scores).any():
             ranks = (scores > scores[:, None]).sum(axis=1) + ((scores == scores[:, None]).sum(axis=1) + 1) / 2
             pairs = zip(part["agent"], ranks, strict=True)
             rows += [{"agent": agent, "label": label, "rank": float(rank)} for agent, rank in pairs]
@@ -120,15 +122,14 @@ def _heat_map_figure(summary: Summary, part: Part) -> NamedFigure | None:
 
 
 def _rank_figure(summary: Summary, part: Part) -> NamedFigure | None:
-    if len(summary.agents) < 2:
-        return None
     table = part.by_perturbation(summary).rows(rank_table(summary))
     if rows_except(table, label=CLEAN).empty:
         return None
     figure, ax = new_figure(ONE_COLUMN_IN, interval_height(len(set(table["label"]))))
-    draw_ranks(table, ax)
+    draw_ranks(table, ax, summary.agents)
+    whose = "the agents" if summary.compared == summary.agents else "the agents on pixels"
     caption = (
-        "Order of the agents by normalised score. A line that turns is a change of order; whether it is more than "
+        f"Order of {whose} by normalised score. A line that turns is a change of order; whether it is more than "
         f"chance is for the comparisons to say. {part.note}".rstrip()
     )
     return NamedFigure(part.file_name("ranks"), f"Ranks under each perturbation{part.title_end}", caption, figure)

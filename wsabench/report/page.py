@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from wsabench.evaluation.privileged import privileged_agents
 from wsabench.evaluation.summary import Summary
 from wsabench.report.comparisons import (
     comparison_tables,
@@ -21,7 +22,7 @@ from wsabench.report.comparisons import (
 )
 from wsabench.report.definitions import DEFINITIONS
 from wsabench.report.figures import SampleFrame
-from wsabench.report.marks import marked, privileged_agents
+from wsabench.report.marks import marked
 from wsabench.report.named_figure import NamedFigure
 from wsabench.report.pictures import page_pictures
 from wsabench.report.provenance import Step, provenance_tables, steps_to_reproduce, title_of

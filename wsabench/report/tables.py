@@ -224,9 +224,9 @@ def markdown(table: Table) -> str:
 
 
 def headline(summary: Summary) -> list[str]:
-    """Return what the numbers say, in plain sentences that claim nothing beyond the sample."""
+    """Return what the numbers say of the compared agents, in plain sentences that claim nothing beyond the sample."""
     sentences: list[str] = []
-    for agent in summary.agents:
+    for agent in summary.compared:
         rows = rows_of(rows_where(summary.perturbations, agent=agent))
         clean = [row for row in rows if row["label"] == CLEAN]
         shifted = [row for row in rows if row["label"] != CLEAN and math.isfinite(row["retention"])]

@@ -23,7 +23,16 @@ from wsabench.stats.intervals import (
     seed_note,
 )
 from wsabench.stats.normalisation import normalised_score
-from wsabench.stats.power import Design, Plan, Variation, plans, power_of, variation_of
+from wsabench.stats.power import (
+    PLANNING_CONFIDENCE,
+    Design,
+    Plan,
+    Variation,
+    plans,
+    power_of,
+    seed_sd_limit,
+    variation_of,
+)
 from wsabench.stats.resampling import Blocks, resample_seeds
 from wsabench.stats.robustness import retention, retention_is_defined, robustness_gap
 from wsabench.stats.severity import (
@@ -42,6 +51,7 @@ __all__ = [
     "DEFAULT_REPETITIONS",
     "METHODS",
     "MIN_TRAIN_SEEDS",
+    "PLANNING_CONFIDENCE",
     "Blocks",
     "Design",
     "Estimate",
@@ -75,6 +85,7 @@ __all__ = [
     "sample_efficiency",
     "seed_interval",
     "seed_note",
+    "seed_sd_limit",
     "seeds_to_decide",
     "severity_area",
     "sign_flip_test",

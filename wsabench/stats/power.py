@@ -13,6 +13,8 @@ from wsabench.stats.comparisons import seeds_to_decide
 from wsabench.types import FloatArray
 
 MAX_SEEDS = 1_000
+PLANNING_CONFIDENCE = 0.8
+"""Of the limit that a comparison is planned with where the noise comes from a run."""
 _CERTAIN = 8.0
 """So many standard errors beyond the critical value, the power is 1 to all digits."""
 
@@ -124,13 +126,51 @@ def variation_of(blocks: Sequence[FloatArray]) -> Variation:
     References:
         The method of moments for one random effect: Searle, Casella & McCulloch 1992, "Variance components", chapter 3.
     """
+    within, means, share = _moments(blocks)
+    between = float(np.mean(means - within / share))
+    return Variation(float(np.sqrt(max(0.0, between))), float(np.sqrt(within.mean())))
+
+
+def seed_sd_limit(groups: Sequence[Sequence[FloatArray]], confidence: float = PLANNING_CONFIDENCE) -> float:
+    """Return an upper confidence limit of the standard deviation between train seeds, to plan with.
+
+    The estimate of `variation_of` from few train seeds is often far too small, and often 0.
+
+    Args:
+        groups: For each agent and game its cells, as `variation_of` takes them. Cells of the same networks are not
+            independent, so together they count as one; where they are, the limit is on the safe side. Agents and games
+            may vary unequally.
+        confidence: Probability, at least, with which the limit is not below the truth, for normal values.
+
+    Returns:
+        The root of: the limit of the variance of a seed's mean, averaged over cells, minus the episodes' share. 0 where
+        even the limit is no more than episodes explain: then the cells say nothing about seeds, and 0 is no number to
+        plan with.
+
+    Raises:
+        ShapeError: A cell has fewer than two train seeds or episodes.
+
+    References:
+        Browne 1995, "On the use of a pilot sample for sample size determination": an upper 80% limit.
+        Graybill and Wang 1980, "Confidence intervals on nonnegative linear combinations of variances": exact for one
+        group, on the safe side for several.
+    """
+    within, means, share = _moments([block for blocks in groups for block in blocks])
+    places = np.repeat(np.arange(len(groups)), [len(blocks) for blocks in groups])
+    parts = np.bincount(places, weights=means) / len(means)
+    freedom = np.array([len(blocks[0]) - 1 for blocks in groups])
+    above = (freedom / scipy_stats.chi2.ppf(1.0 - confidence, freedom) - 1.0) * parts
+    limit = parts.sum() + np.sqrt(np.sum(above**2))
+    return float(np.sqrt(max(0.0, limit - (within / share).mean())))
+
+
+def _moments(blocks: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return, by cell, the variance within train seeds, that of their means, and the number of episodes."""
     if not blocks or any(min(block.shape) < 2 for block in blocks):
         raise ShapeError("Too little to estimate from. Allowed: cells with at least two train seeds and two episodes.")
     within = np.array([block.var(axis=1, ddof=1).mean() for block in blocks])
     means = np.array([block.mean(axis=1).var(ddof=1) for block in blocks])
-    share = np.array([block.shape[1] for block in blocks])
-    between = float(np.mean(means - within / share))
-    return Variation(float(np.sqrt(max(0.0, between))), float(np.sqrt(within.mean())))
+    return within, means, np.array([block.shape[1] for block in blocks], dtype=np.float64)
 
 
 def _check(design: Design, variation: Variation) -> None:

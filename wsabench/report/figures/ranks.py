@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -13,15 +15,18 @@ from wsabench.report.tooltips import add_tooltip
 CLEAN = "clean"
 
 
-def draw_ranks(table: pd.DataFrame, ax: Axes) -> None:
+def draw_ranks(table: pd.DataFrame, ax: Axes, all_agents: Sequence[str] = ()) -> None:
     """Draw the rank of every agent under every perturbation; a line that stays vertical keeps its rank.
 
     Args:
         table: Columns agent, label, rank (1 is best; ties share the mean rank); clean first.
         ax: Where to draw.
+        all_agents: Those of figures beside this one, where there are more, so that each looks the same in all of them.
     """
     labels = list(dict.fromkeys(table["label"]))
-    agents = looks(list(table["agent"]))
+    drawn = list(dict.fromkeys(table["agent"]))
+    of_all = looks([*all_agents, *drawn])
+    agents = {agent: of_all[agent] for agent in drawn}
     for agent, look in agents.items():
         rows = [row for row in rows_of(rows_where(table, agent=agent)) if not pd.isna(row["rank"])]
         heights = [labels.index(row["label"]) for row in rows]
