@@ -39,7 +39,7 @@ DQN = DQNPreset(
     train_every=16,
     target_every=256,
     exploration_share=0.6,
-    checkpoint_updates=1000,
+    checkpoint_updates=8,  # the replay's file has room for what is played between two
 )
 BEST_RETURN = 1.0
 
