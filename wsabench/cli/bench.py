@@ -26,13 +26,13 @@ def env(
         list[str] | None, typer.Option("--games", "-g", help="Games, separated by commas; all twelve if none.")
     ] = None,
     num_envs: Annotated[int, typer.Option(min=1, help="Lanes that are stepped together.")] = 16,
-    seconds: Annotated[float, typer.Option(min=0.01, help="Time for each contestant in a game, about.")] = 0.6,
-    rounds: Annotated[int, typer.Option(min=1, help="How often the contestants take turns.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Time for each contestant in a game, about.")] = 2.0,
+    rounds: Annotated[int, typer.Option(min=1, help="How often the contestants take turns.")] = 7,
     as_json: Json = False,
 ) -> None:
     """Steps a second of lanes, clean and perturbed, beside ale-py's AtariVectorEnv and the bare emulator.
 
-    `x2` is two threads of AtariVectorEnv, or two worker processes. All twelve games take some minutes.
+    `x2` is two threads of AtariVectorEnv, or two worker processes. All twelve games take eight minutes or so.
     """
     from wsabench.emulator import benchmark_env
 

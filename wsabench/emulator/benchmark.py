@@ -56,7 +56,7 @@ class _Contestant:
 
 
 def benchmark_env(
-    games: Sequence[str] | None = None, num_envs: int = 16, seconds: float = 0.6, rounds: int = 5
+    games: Sequence[str] | None = None, num_envs: int = 16, seconds: float = 2.0, rounds: int = 7
 ) -> list[BenchRow]:
     """Measure steps a second, all on the same random actions.
 
