@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,8 @@ from wsabench.training.evaluations import play_episodes
 from wsabench.training.frozen import prepare_bank
 from wsabench.training.run import make_trainer
 from wsabench.types import LaneBatch
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 PRESET = PPOPreset(
     name="learning-test",
@@ -42,14 +43,6 @@ DQN = DQNPreset(
     checkpoint_updates=8,  # the replay's file has room for what is played between two
 )
 BEST_RETURN = 1.0
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def mean_return(directory: Path, games: int) -> float:

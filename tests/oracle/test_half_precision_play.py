@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -15,17 +13,11 @@ from wsabench.encoders.standardisation import encoder_input
 from wsabench.seeding import generator
 from wsabench.types import LaneBatch
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LANES = 16
 LARGEST_SHARE = 0.01
 """Of greedy actions that may differ."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def played(policy: AgentPolicy, steps: int) -> np.ndarray:

@@ -220,6 +220,22 @@ def test_tuned_encoders_are_trained_and_give_what_frozen_ones_gave_at_first() ->
     assert count_parameters(model) > count_parameters(frozen)
 
 
+@pytest.mark.parametrize("size", ["compact", "paper"])
+def test_tuned_encoders_play_as_they_learn(size: str) -> None:
+    """PPO compares the policy that played with the one that learns: before an update they are the same, to the bit."""
+    names = ("sr", "oke", "okk", "vos")
+    bank = EncoderBank.random(names, "ae", seed=2, calibration_frames=STACK, size=size, dtype=torch.float32)
+    spec = AgentSpec.from_dict({**TUNED.to_dict(), "encoders": names, "encoder_size": size})
+    model = build_agent(spec, 3, seed=1, bank=bank).train()
+    features = model.prepare(STACK, bank)
+    with half_precision(torch.device("cpu")):
+        learning = model(features)
+        with torch.no_grad():
+            playing = model(features)
+    assert torch.equal(playing.logits, learning.logits)
+    assert torch.equal(playing.value, learning.value)
+
+
 def test_a_tuned_agent_plays_on_its_own_encoders_and_takes_encoder_perturbations() -> None:
     bank = random_bank()
     model = build_agent(TUNED, 3, seed=1, bank=bank)

@@ -29,8 +29,10 @@ class RectifiedConvolution(nn.Module):
         """Return the rectified maps."""
         weight, bias = self.convolution.weight, self.convolution.bias
         padding, stride, dilation = self._geometry
-        # The joined operation has no gradient.
-        if torch.is_grad_enabled() or not maps.is_cpu or not has_joined_operation():
+        # The joined operation has no gradient, and autocast does not know it: encoders that are trained further would
+        # play in another type than they learn in.
+        is_plain = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
+        if is_plain or not maps.is_cpu or not has_joined_operation():
             return torch.relu_(conv2d(maps, weight, bias, stride, padding, dilation))
         joined = torch.ops.mkldnn._convolution_pointwise
         return joined(maps, weight, bias, padding, stride, dilation, 1, "relu", [], "")

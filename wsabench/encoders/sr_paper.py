@@ -46,9 +46,9 @@ class PaperStateEncoder(Encoder):
 def resized(pixels: torch.Tensor) -> torch.Tensor:
     """Return pixels in [0, 1], shape (N, 4, 84, 84), at 210 x 160, bilinearly.
 
-    Frozen, in bfloat16 on a CPU, bytes are resized: they round no coarser than bfloat16, in a twentieth of the time.
+    In bfloat16 on a CPU, bytes are resized: they round no coarser than bfloat16, in a twentieth of the time.
     """
-    is_half = pixels.dtype == torch.bfloat16 and pixels.is_cpu and not torch.is_grad_enabled()
+    is_half = pixels.dtype == torch.bfloat16 and pixels.is_cpu and not pixels.requires_grad
     if not is_half:
         return interpolate(pixels, size=(HEIGHT, WIDTH), mode="bilinear")
     # Bfloat16 holds k / 255 closely enough to give every byte k back.
