@@ -13,8 +13,8 @@ _NEVER_APART = 2**30
 def keep_freed_memory() -> bool:
     """Let the C library keep freed memory for the next tensor instead of giving it back to the system.
 
-    Each minibatch needs the same tensors anew; memory that was given back comes page by page, filled with zeros: a
-    sixteenth of the time of training `e2e`. Holds for the whole process, which then keeps its largest size.
+    Each minibatch needs the same tensors anew; memory that was given back comes page by page, filled with zeros. Holds
+    for the whole process, which then keeps its largest size.
 
     Returns:
         Whether the C library can be told so: glibc can.
