@@ -4,8 +4,9 @@ What a user of Stable-Baselines3 would write today for the paper's agent: the fo
 the paper's sizes, the paper's adapters, everything float32, layer after layer as the paper describes it. The frozen
 encoders run without gradients, but in every epoch again, because the library's rollout buffer holds frames.
 
-It shares the encoders' layers with wsabench and nothing else; `tests/oracle/test_plain_extractor.py` shows that it
-computes the same function as wsabench's agent, and has as many trained parameters.
+It takes the encoders' layers from wsabench, except where those lay out memory for speed, and nothing else;
+`tests/oracle/test_plain_extractor.py` shows that it computes the same function as wsabench's agent, and has as many
+trained parameters.
 """
 
 from __future__ import annotations
@@ -18,12 +19,28 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
+from torch.nn.functional import interpolate
 
 from wsabench.encoders import build_encoder
+from wsabench.encoders.vos_paper import UpsamplingStage
 
 ENCODERS = ("sr", "oke", "okk", "vos")
 CONTEXT = "ae"
 MAP_SIZE = 16
+
+
+class PlainUpsampling(nn.Module):
+    """Twice the height and width, bilinearly; a convolution is added to that."""
+
+    def __init__(self, convolution: nn.Module) -> None:
+        """Take over the convolution."""
+        super().__init__()
+        self.conv = convolution
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return maps of shape (N, C, 2 H, 2 W)."""
+        larger = interpolate(maps, scale_factor=2, mode="bilinear")
+        return larger + self.conv(larger)
 
 
 class PlainWSA(BaseFeaturesExtractor):
@@ -40,6 +57,10 @@ class PlainWSA(BaseFeaturesExtractor):
         super().__init__(observation_space, features_dim=width)
         self.encoders = nn.ModuleDict({name: build_encoder(name, seed, "paper") for name in (*ENCODERS, CONTEXT)})
         self.encoders.requires_grad_(requires_grad=False)
+        head = self.encoders["vos"].get_submodule("head")
+        for name, layer in list(head.named_children()):
+            if isinstance(layer, UpsamplingStage):
+                head.register_module(name, PlainUpsampling(layer.conv))
         self.adapters = nn.ModuleDict(
             {
                 "sr": nn.Identity(),

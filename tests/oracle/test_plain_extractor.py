@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from wsabench.agents import build_agent, count_parameters, load_spec
-from wsabench.encoders import EncoderBank
+from wsabench.encoders import EncoderBank, build_encoder
+from wsabench.encoders.vos_paper import UpsamplingStage
 from wsabench.training.benchmark_peers import WSA_PEER, _extractor_module, peer_of, why_missing
 
 SPACE = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8)
@@ -32,18 +33,21 @@ def test_the_plain_extractor_gives_our_feature_and_has_as_many_trained_parameter
         spec.encoders, "ae", seed=1, calibration_frames=frames, size="paper", dtype=torch.float32, embeddings="raw"
     )
     for name, encoder in plain.encoders.items():
-        # A seed draws another encoder for each name in a bank, so the layers are handed over.
-        bank._encoders[name] = encoder
+        # A seed draws another encoder for each name in a bank, so weights are handed over.
+        ours = build_encoder(name, 1, "paper").eval()
+        ours.load_state_dict(encoder.state_dict())
+        bank._encoders[name] = ours
     agent = build_agent(spec, 4, seed=0, bank=bank)
     copy_weights(plain, agent.fusion)  # pyright: ignore[reportAttributeAccessIssue]
     with torch.no_grad():
         embeddings = {n: e.float() for n, e in bank.embed(frames).items()}
-        ours = agent.fusion(embeddings).feature  # pyright: ignore
+        feature = agent.fusion(embeddings).feature  # pyright: ignore
         theirs = plain(frames.float() / 255)
     # Embeddings pass half precision on our side.
-    torch.testing.assert_close(ours, theirs, rtol=2e-3, atol=2e-3 * float(theirs.abs().max()))
+    torch.testing.assert_close(feature, theirs, rtol=2e-3, atol=2e-3 * float(theirs.abs().max()))
     assert count_parameters(plain) == count_parameters(agent.fusion)  # pyright: ignore
     assert not any(encoder.training for encoder in plain.encoders.modules())
+    assert not any(isinstance(layer, UpsamplingStage) for layer in plain.modules()), "that one is made for speed"
 
 
 def copy_weights(plain: torch.nn.Module, fusion: torch.nn.Module) -> None:

@@ -20,6 +20,7 @@ from wsabench.agents.adapters import (
 )
 from wsabench.agents.network import Initialiser
 from wsabench.agents.spec import AgentSpec
+from wsabench.agents.windows import convolve, cut_out
 
 
 def spec(style: Any = "paper", cells: int = 16, channels: int = 16) -> AgentSpec:
@@ -108,3 +109,34 @@ def test_two_convolutions_run_as_one_where_that_saves_and_learn_the_same(
     assert len(gradients[0]) == 4
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+@given(st.integers(1, 3), st.integers(1, 5), st.tuples(*[st.integers(1, 4)] * 2), st.tuples(*[st.integers(0, 3)] * 2))
+def test_windows_convolve_as_maps_do(count: int, channels: int, kernel: tuple[int, int], rest: tuple[int, int]) -> None:
+    sides = [3 * side + left % side for side, left in zip(kernel, rest, strict=True)]
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(count, *sides, channels, generator=generator)
+    weight, bias = torch.randn(6, channels, *kernel, generator=generator), torch.randn(6, generator=generator)
+    windows = cut_out(maps, kernel)
+    assert windows.shape == (count, 3, 3, kernel[0] * kernel[1] * channels)
+    found = convolve(windows.permute(0, 3, 1, 2), weight, bias)
+    plain = torch.nn.functional.conv2d(maps.permute(0, 3, 1, 2), weight, bias, kernel)
+    torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("shape", "is_cut"), [((20, 84, 84), True), ((4, 21, 21), False), ((128, 21, 21), False)])
+def test_an_adapter_reads_windows_instead_of_maps_and_learns_the_same(shape: Any, is_cut: bool) -> None:
+    adapter = make_adapter(shape, spec(), Initialiser(0))
+    assert isinstance(adapter, MapAdapter)
+    maps = torch.randn(3, *shape[1:], shape[0], generator=torch.Generator().manual_seed(2))
+    read = adapter.windows(maps)
+    assert read.shape[1:] == ((16, 16, 500) if is_cut else maps.shape[1:])
+    found = []
+    for form in (maps, read):
+        result = adapter(form.permute(0, 3, 1, 2))
+        result.square().mean().backward()
+        found.append([result.detach(), *(p.grad.clone() for p in adapter.parameters() if p.grad is not None)])
+        adapter.zero_grad()
+    assert len(found[0]) == 7
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)

@@ -274,3 +274,27 @@ def test_half_precision_is_of_the_device() -> None:
         region = half_precision("cuda:0")
     assert (region.device, region.fast_dtype) == ("cuda", torch.bfloat16)
     assert storage_dtype(torch.device("cuda")) == torch.bfloat16
+
+
+@pytest.mark.parametrize("kind", ["wsa", "dpa", "lin", "fix", "cnn", "mix", "res"])
+def test_what_epochs_read_is_smaller_and_gives_the_same(kind: Any) -> None:
+    # Windows of 3x3 side by side cover 12 of 13 lines and columns.
+    shapes = SHAPES | {"map": (3, 13, 13)}
+    context = "context" if kind in ("wsa", "dpa") else None
+    model = build_agent(wsa_spec(kind=kind, context=context, adapter_style="paper"), 3, shapes, seed=1)
+    features = model.prepare(STACK, FakeBank(shapes))  # pyright: ignore[reportArgumentType]
+    kept = model.for_training(features)
+    assert {name: tuple(feature.shape) for name, feature in kept.items()} == {
+        "vector": (6, 6), "map": (6, 4, 4, 27), "context": (6, 4, 4, 2)
+    }  # fmt: skip
+    one, other = model(features), model(kept)
+    for field in ("logits", "value", "weights"):
+        torch.testing.assert_close(getattr(other, field), getattr(one, field))
+
+
+def test_a_map_that_is_context_and_fused_too_is_kept_as_a_map() -> None:
+    shapes = {"vector": (6,), "map": (3, 12, 12)}
+    model = build_agent(wsa_spec(context="map", adapter_style="paper"), 3, shapes, seed=1)
+    features = {"vector": torch.ones(2, 6), "map": torch.ones(2, 12, 12, 3)}
+    assert model.for_training(features)["map"] is features["map"]
+    assert model(model.for_training(features)).weights is not None

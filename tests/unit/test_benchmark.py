@@ -105,15 +105,16 @@ def test_the_bench_of_training_measures_both_peers() -> None:
     pytest.importorskip("stable_baselines3")
     rows = benchmark_train(num_rounds=1, seconds=0.0)
     found = [(row["name"], row["peer"]) for row in rows]
-    forward = f"{WSA_PEER}: forward"
     assert found == [
         (CNN_PEER, ""),
         ("e2e", CNN_PEER),
         ("wsa", "e2e"),
         (WSA_PEER, ""),
         ("wsa:paper", WSA_PEER),
-        (forward, ""),
-        ("wsa:paper: forward", forward),
+        (f"{WSA_PEER}: forward x8", ""),
+        ("wsa:paper: forward x8", f"{WSA_PEER}: forward x8"),
+        (f"{WSA_PEER}: forward x256", ""),
+        ("wsa:paper: forward x256", f"{WSA_PEER}: forward x256"),
     ]
     ratios = {row["name"]: row["ratio"] for row in rows}
     assert (ratios["e2e"] or 0) > 1.5

@@ -55,6 +55,26 @@ def test_a_cut_episode_is_credited_with_the_value_of_its_last_observation(tmp_pa
     torch.testing.assert_close(rollout.rewards[3], 0.99 * values)
 
 
+def test_an_observation_is_prepared_once_though_it_ends_a_rollout_and_begins_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(load_spec("e2e"), PRESET, "catch", 0, CatchVector(4), None, tmp_path)
+    trainer.start()
+    player, seen = trainer.learner.player, []
+    prepare = player.prepare
+    monkeypatch.setattr(player, "prepare", lambda *inputs: seen.append(inputs[0].copy()) or prepare(*inputs))
+    last, first = played(trainer), None
+    assert len(seen) == 9
+    first = played(trainer)
+    assert len(seen) == 17
+    assert first is last, "the rollout's memory is used again"
+    with half_precision():
+        assert torch.equal(first.features["blocks"][0], prepare(seen[8])["blocks"])
+    trainer.learner.restore({})
+    played(trainer)
+    assert len(seen) == 26, "what was restored is prepared anew"
+
+
 def test_rewards_of_lost_and_won_episodes_stay_as_they_are(tmp_path: Path) -> None:
     trainer = make_trainer(load_spec("e2e"), PRESET, "catch", 0, CatchVector(4), None, tmp_path)
     trainer.start()

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from wsabench.agents.network import Initialiser
 from wsabench.agents.spec import AgentSpec
+from wsabench.agents.windows import convolve, cut_out
 
 MapShape = tuple[int, int, int]
 """Channels, height, width."""
@@ -58,10 +59,18 @@ class MapReducer(nn.Module):
         self.shape: MapShape = reduced_shape(shape, how)
         self.is_joined = how.mixes and joining_saves(shape, how)
         """Whether both convolutions run as one, with the product of their kernels: the same function."""
+        self.window = how.kernel if self.is_joined and how.kernel == how.stride else None
+        """Height and width of the windows that this reads instead of maps as well, shape (N, window's size, height,
+        width); None where windows overlap or the convolutions stay apart."""
+        self._channels = shape[0]
 
     def forward(self, embedding: Tensor) -> Tensor:
-        """Map (N, channels, height, width) to (N, *self.shape)."""
+        """Map (N, channels, height, width), or the map's windows, to (N, *self.shape)."""
         return self.shrink(embedding)
+
+    def windows(self, maps: Tensor) -> Tensor:
+        """Return what is read of maps with channels last, (N, height, width, channels), as it is read fastest."""
+        return maps if self.window is None else cut_out(maps, self.window)
 
     def shrink(self, embedding: Tensor) -> Tensor:
         """Return the shrunk map."""
@@ -70,6 +79,8 @@ class MapReducer(nn.Module):
         if not self.is_joined:
             return functional.relu(self.convolution(self.mix(embedding)))
         weight, bias = joined_kernels(*_weights(self.mix), *_weights(self.convolution))
+        if embedding.shape[1] != self._channels:
+            return functional.relu(convolve(embedding, weight, bias))
         return functional.relu(functional.conv2d(embedding, weight, bias, self.convolution.stride))
 
 

@@ -136,6 +136,11 @@ class Adapters(nn.ModuleDict):
                 adapted[key] = module(embeddings[key])
         return adapted
 
+    def windows(self, name: str, maps: Tensor) -> Tensor:
+        """Return what an encoder's adapter reads of its maps, (N, height, width, channels), as it is read fastest."""
+        adapter = self._modules.get(name)
+        return adapter.windows(maps) if isinstance(adapter, MapReducer) else maps
+
     def parts(self) -> list[tuple[str, AdapterGroup, tuple[str, ...]]]:
         """Return the groups: key, module, encoders."""
         return [(key, self._group(key), names) for key, names in self._groups.items()]

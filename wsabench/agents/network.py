@@ -77,6 +77,10 @@ class ActorCritic(nn.Module, abc.ABC):
             inputs: The further inputs of the same rows that the bank requires (`rgb84`, `ram`), uint8.
         """
 
+    def for_training(self, features: Features) -> Features:
+        """Return what `prepare` gave in the form that `forward` reads fastest, for epochs over the same features."""
+        return features
+
     @abc.abstractmethod
     def forward(self, features: Mapping[str, Tensor], lineup: Lineup = AS_TRAINED) -> Output:
         """Evaluate policy and value.

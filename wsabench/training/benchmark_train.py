@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -22,11 +23,11 @@ from wsabench.training.benchmark_seat import Occupant, Seat
 from wsabench.training.memory import keep_freed_memory
 from wsabench.training.presets import PPOPreset, load_preset
 from wsabench.training.run import make_trainer, make_training_envs
-from wsabench.types import BenchRow
+from wsabench.types import BenchRow, Observations
 
 AGENTS = ("e2e", "wsa", "wsa:paper")
 CALIBRATION_FRAMES = 32
-UPDATE, FORWARD = "update", "forward"
+UPDATE = "update"
 Warn = Callable[[str], None]
 
 
@@ -57,7 +58,8 @@ def benchmark_train(
     Returns:
         Rows in steps/s, medians over the rounds. `e2e` is compared with Stable-Baselines3's PPO, an agent of the
         paper's sizes with the same PPO over a plain features extractor, other agents with `e2e` of their preset. Beside
-        that extractor, a row `AGENT: forward` compares one forward pass of a step's observations, in ms/observation.
+        that extractor, rows `AGENT: forward xN` compare one forward pass of N observations, in ms/observation: of a
+        step's and of a minibatch's, which is what the extractor runs while it plays and while it learns.
 
     Raises:
         UnknownNameError: There is no such agent, preset or game.
@@ -77,9 +79,10 @@ def benchmark_train(
                 other = stack.enter_context(closing(Seat(_seat_peer, game, spec, preset, peer)))
                 contestants[peer] = Contestant(other.measure(UPDATE))
                 if peer == WSA_PEER:
-                    label = f"{peer}: forward"
-                    passes[label] = Contestant(other.measure(FORWARD), unit=OBSERVATIONS)
-                    passes[f"{name}: forward"] = Contestant(seat.measure(FORWARD), label, OBSERVATIONS)
+                    for work in _passes(preset):
+                        label = f"{peer}: {work}"
+                        passes[label] = Contestant(other.measure(work), unit=OBSERVATIONS)
+                        passes[f"{name}: {work}"] = Contestant(seat.measure(work), label, OBSERVATIONS)
             seats[name] = seat
             contestants[name] = Contestant(seat.measure(UPDATE), peer if peer != name else "")
         rows = bench_rows(contestants, take_turns(contestants, num_rounds, seconds))
@@ -104,31 +107,49 @@ def _seat_agent(stack: ExitStack, game: str, spec: AgentSpec, preset: PPOPreset,
     trainer.start()
     watch = Profile(trainer) if profile else None
     player = trainer.learner.player
-    observations = player.lanes.observations.copy()
+    frames = player.lanes.observations
 
     def update() -> int:
         trainer.run_update()
         return preset.batch_size
 
-    def forward() -> int:
+    def forward(observations: Observations) -> int:
         player.evaluate(player.prepare(observations))
         return len(observations)
 
-    return Occupant({UPDATE: update, FORWARD: forward}, lambda: [] if watch is None else watch.rows(profile))
+    works = {UPDATE: update} | {
+        work: functools.partial(forward, repeated(frames, count)) for work, count in _passes(preset).items()
+    }
+    return Occupant(works, lambda: [] if watch is None else watch.rows(profile))
 
 
 def _seat_peer(stack: ExitStack, game: str, spec: AgentSpec, preset: PPOPreset, peer: str) -> Occupant:
-    """Build the peer's learner; forward passes are those that choose a step's actions, from stacks to the feature."""
+    """Build the peer's learner; its forward passes lead from stacks to the feature."""
     model = make_peer(peer, spec, game, preset, stack)
-    frames = model.get_env().reset()  # pyright: ignore[reportOptionalMemberAccess] - it was made with one
-    stacks = torch.from_numpy(np.ascontiguousarray(frames))
+    frames = np.asarray(model.get_env().reset())  # pyright: ignore[reportOptionalMemberAccess] - it was made with one
 
-    def forward() -> int:
+    def forward(stacks: torch.Tensor) -> int:
         with torch.no_grad():
             model.policy.extract_features(stacks, model.policy.features_extractor)
         return len(stacks)
 
-    return Occupant({UPDATE: update_of(model, preset), FORWARD: forward})
+    return Occupant(
+        {UPDATE: update_of(model, preset)}
+        | {
+            work: functools.partial(forward, torch.from_numpy(repeated(frames, count)))
+            for work, count in _passes(preset).items()
+        }
+    )
+
+
+def _passes(preset: PPOPreset) -> dict[str, int]:
+    """Return the forward passes that are measured, with their numbers of observations."""
+    return {f"forward x{count}": count for count in (preset.num_envs, preset.minibatch_size)}
+
+
+def repeated(frames: Observations, count: int) -> Observations:
+    """Return `count` observations, over and over the same ones."""
+    return np.resize(frames, (count, *frames.shape[1:]))
 
 
 def one_minibatch(preset: PPOPreset) -> PPOPreset:

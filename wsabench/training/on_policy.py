@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from wsabench.agents import half_precision
+from wsabench.agents import Features, half_precision
 from wsabench.training.lanes import LaneStep
-from wsabench.training.learner import Learner, Update
+from wsabench.training.learner import Learner, LearnerState, Update
 from wsabench.training.player import Player
 from wsabench.training.ppo import PPO, Losses
 from wsabench.training.presets import PPOPreset
@@ -27,6 +27,12 @@ class PPOLearner(Learner):
         self.ppo = PPO(player.model, preset)
         self.optimiser = self.ppo.optimiser
         self._rollout: Rollout | None = None
+        self._following: Features | None = None
+        """Features of what the lanes show, once a rollout has ended with them."""
+
+    def restore(self, state: LearnerState) -> None:
+        """Forget what the lanes showed before they were restored."""
+        self._following = None
 
     def run_update(self, update: int) -> Update:
         """Play one rollout and learn from it."""
@@ -44,7 +50,7 @@ class PPOLearner(Learner):
 
     def _play(self) -> tuple[Rollout, list[Tensor]]:
         preset, player = self.preset, self.player
-        features = player.observe()
+        features = self._following or self._observe()
         if self._rollout is None:
             self._rollout = Rollout(preset.rollout_steps, preset.num_envs, features)
         rollout = self._rollout
@@ -64,9 +70,13 @@ class PPOLearner(Learner):
             played = player.lanes.step(actions.squeeze(1).numpy())
             rollout.rewards[step] = self._rewards(played)
             rollout.ended[step] = torch.from_numpy(played.ended)
-            features = player.observe()
+            features = self._observe()
+        self._following = features
         rollout.compute_advantages(player.evaluate(features).value, preset.discount, preset.gae_lambda)
         return rollout, attention
+
+    def _observe(self) -> Features:
+        return self.model.for_training(self.player.observe())
 
     def _rewards(self, played: LaneStep) -> Tensor:
         """Return rewards, with the discounted value of what follows added where an episode was cut."""

@@ -65,6 +65,10 @@ class AdaptedFusion(Fusion):
         weights = None if fused.weights is None else fused.weights.scatter(1, lineup.order, fused.weights)
         return Fused(fused.feature, weights)
 
+    def windows(self, name: str, maps: Tensor) -> Tensor:
+        """Return an encoder's maps as they are read fastest; see `Fusion.windows`."""
+        return self.adapters.windows(name, maps)
+
     def newcomer_adapter(self, shape: tuple[int, ...]) -> NewcomerAdapter:
         """Return the mean of the trained adapters for embeddings of `shape`."""
         layers = [self.adapters[name].last for name in self.names]

@@ -52,6 +52,19 @@ class Fusion(nn.Module, abc.ABC):
             SpecError: The fusion cannot express the lineup.
         """
 
+    def windows(self, name: str, maps: Tensor) -> Tensor:
+        """Return an encoder's maps in the form that `forward` reads fastest, where it reads another one as well.
+
+        Args:
+            name: A fused encoder.
+            maps: With channels last, shape (N, height, width, channels).
+
+        Returns:
+            `maps`, or their windows side by side, shape (N, rows, columns, window's size).
+        """
+        del name
+        return maps
+
     def newcomer_adapter(self, shape: tuple[int, ...]) -> nn.Module:
         """Return an untrained adapter for an encoder that joins now, made from the trained ones.
 
