@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wsabench.agents import AgentSpec, load_spec
+from wsabench.agents import AgentSpec, half_precision, load_spec
 from wsabench.encoders import EncoderBank
 from wsabench.games import load_game
 from wsabench.seeding import generator
@@ -114,8 +114,12 @@ def _seat_agent(stack: ExitStack, game: str, spec: AgentSpec, preset: PPOPreset,
         return preset.batch_size
 
     def forward(observations: Observations) -> int:
-        player.evaluate(player.prepare(observations))
-        return len(observations)
+        # As many as a rollout has, in one region, as a rollout has them: its weights are brought to half precision once.
+        passes = preset.batch_size // len(observations)
+        with half_precision(player.device):
+            for _ in range(passes):
+                player.evaluate(player.prepare(observations))
+        return passes * len(observations)
 
     works = {UPDATE: update} | {
         work: functools.partial(forward, repeated(frames, count)) for work, count in _passes(preset).items()
