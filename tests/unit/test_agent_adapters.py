@@ -131,6 +131,7 @@ def test_an_adapter_reads_windows_instead_of_maps_and_learns_the_same(shape: Any
     maps = torch.randn(3, *shape[1:], shape[0], generator=torch.Generator().manual_seed(2))
     read = adapter.windows(maps)
     assert read.shape[1:] == ((16, 16, 500) if is_cut else maps.shape[1:])
+    assert adapter.windows(maps.to("meta")).shape == maps.shape, "a GPU reads maps faster"
     found = []
     for form in (maps, read):
         result = adapter(form.permute(0, 3, 1, 2))

