@@ -48,9 +48,9 @@ class FusedAgent(ActorCritic):
 
     def _lay_out(self, embedding: Tensor) -> Tensor:
         """Store an embedding the way training reads it, so that its epochs convert nothing."""
-        kind = storage_dtype(embedding.device)
+        dtype = storage_dtype(embedding.device)
         # By way of float32, which is exact: a CPU takes five times as long from one half precision to the other.
-        stored = embedding if embedding.dtype == kind else embedding.float().to(kind)
+        stored = embedding if embedding.dtype == dtype else embedding.float().to(dtype)
         return stored.permute(0, 2, 3, 1).contiguous() if stored.dim() == 4 else stored
 
     def for_training(self, features: Features) -> Features:

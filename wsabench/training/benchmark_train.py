@@ -114,7 +114,7 @@ def _seat_agent(stack: ExitStack, game: str, spec: AgentSpec, preset: PPOPreset,
         return preset.batch_size
 
     def forward(observations: Observations) -> int:
-        # As many as a rollout has, in one region, as a rollout has them: its weights are brought to half precision once.
+        # In one region, and as many, as in a rollout: its weights are brought to half precision once.
         passes = preset.batch_size // len(observations)
         with half_precision(player.device):
             for _ in range(passes):
@@ -122,7 +122,7 @@ def _seat_agent(stack: ExitStack, game: str, spec: AgentSpec, preset: PPOPreset,
         return passes * len(observations)
 
     works = {UPDATE: update} | {
-        work: functools.partial(forward, repeated(frames, count)) for work, count in _passes(preset).items()
+        work: functools.partial(forward, tiled(frames, count)) for work, count in _passes(preset).items()
     }
     return Occupant(works, lambda: [] if watch is None else watch.rows(profile))
 
@@ -140,7 +140,7 @@ def _seat_peer(stack: ExitStack, game: str, spec: AgentSpec, preset: PPOPreset, 
     return Occupant(
         {UPDATE: update_of(model, preset)}
         | {
-            work: functools.partial(forward, torch.from_numpy(repeated(frames, count)))
+            work: functools.partial(forward, torch.from_numpy(tiled(frames, count)))
             for work, count in _passes(preset).items()
         }
     )
@@ -151,7 +151,7 @@ def _passes(preset: PPOPreset) -> dict[str, int]:
     return {f"forward x{count}": count for count in (preset.num_envs, preset.minibatch_size)}
 
 
-def repeated(frames: Observations, count: int) -> Observations:
+def tiled(frames: Observations, count: int) -> Observations:
     """Return `count` observations, over and over the same ones."""
     return np.resize(frames, (count, *frames.shape[1:]))
 
