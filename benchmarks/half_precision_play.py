@@ -3,19 +3,18 @@
 `python benchmarks/half_precision_play.py --agent FOLDER` plays an agent on encoders of the paper's size and evaluates
 what it saw again, heads and adapters in float32: with encoders in float32; in bfloat16, with and without the
 correction of the means; and `sr`, `oke` and `okk` with their convolutions in 8-bit integers, an experiment that
-wsabench does not use. Those have weights scaled by output channel, activations scaled by the largest value of random
-play times `--margin`, and the mean error on random play undone.
+wsabench does not use (`eight_bits.py`).
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
-from itertools import pairwise
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
+from eight_bits import EightBits
 from torch import Tensor, nn
 
 import wsabench
@@ -26,54 +25,10 @@ from wsabench.seeding import generator
 from wsabench.types import LaneBatch
 
 LANES = 16
-LARGEST = 127
 Embeddings = dict[str, Tensor]
 
 
-class EightBits(nn.Module):
-    """A chain of convolutions with ReLU, from bytes (pixel k stands for k / 255) to float32."""
-
-    def __init__(self, chain: nn.Sequential, calibration: Tensor, margin: float) -> None:
-        """Measure ranges and the mean error on calibration bytes, shape (M, C, H, W)."""
-        super().__init__()
-        convolutions = [layer for layer in chain.modules() if isinstance(layer, nn.Conv2d)]
-        scales, maps, means = [1 / 255], calibration.float() / 255, torch.zeros(())
-        for layer in convolutions:
-            maps = torch.relu(layer(maps))
-            scales.append(float(maps.max()) * margin / 255)
-        means = maps.mean(0)
-        self._steps = [
-            self._step(layer, *ends, is_last=layer is convolutions[-1])
-            for layer, ends in zip(convolutions, pairwise(scales), strict=True)
-        ]
-        self._correction = torch.zeros(())
-        self._correction = means - self(calibration).mean(0)
-
-    @staticmethod
-    def _step(layer: nn.Conv2d, scale: float, next_scale: float, *, is_last: bool) -> Callable[[Tensor], Tensor]:
-        operations = torch.ops.onednn
-        size = layer.weight.abs().amax((1, 2, 3)) / LARGEST
-        weight = (layer.weight / size[:, None, None, None]).round().to(torch.int8)
-        stride, padding, ones = list(layer.stride), [int(side) for side in layer.padding], [1, 1]
-        packed = operations.qconv_prepack(weight, size, scale, 0, stride, padding, ones, 1, None)
-        zeros, bias = torch.zeros(len(size), dtype=torch.long), layer.bias
-        kind, out_scale = (torch.float32, 1.0) if is_last else (torch.uint8, next_scale)
-
-        def run(maps: Tensor) -> Tensor:
-            geometry = (stride, padding, ones, 1, out_scale, 0, kind, "relu", [], "")
-            return operations.qconv2d_pointwise(maps, scale, 0, packed, size, zeros, bias, *geometry)
-
-        return run
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Return the last layer's maps."""
-        maps = maps.contiguous(memory_format=torch.channels_last)
-        for step in self._steps:
-            maps = step(maps)
-        return maps + self._correction
-
-
-def embed_in_eight_bits(encoder: Encoder, frames: Tensor, calibration: Tensor, margin: float) -> Tensor:
+def embed_in_eight_bits(encoder: Encoder, frames: Tensor, calibration: Tensor) -> Tensor:
     """Return embeddings, float32, not standardised, of an encoder whose `trunk` computes in 8 bits."""
     encoder = fold_batch_norm(encoder)
     trunk = encoder.trunk
@@ -85,7 +40,7 @@ def embed_in_eight_bits(encoder: Encoder, frames: Tensor, calibration: Tensor, m
             return stack[:, -1:]
         return nn.functional.interpolate(stack, size=(HEIGHT, WIDTH), mode="bilinear")
 
-    chain = EightBits(trunk, pixels(calibration), margin)
+    chain = EightBits(trunk, pixels(calibration))
     # The rest of the encoder follows as it is: what calls its trunk gets these maps.
     found = []
     for part in frames.split(LANES):
@@ -128,7 +83,6 @@ def main() -> None:
     parser.add_argument("--agent", type=Path, required=True, help="folder of a training run, with its encoders")
     parser.add_argument("--observations", type=int, default=5008)
     parser.add_argument("--calibration", type=int, default=640)
-    parser.add_argument("--margin", type=float, default=1.25)
     options = parser.parse_args()
     torch.set_num_threads(1)
     policy = load_agent(options.agent)
@@ -160,25 +114,25 @@ def main() -> None:
         )
         eight: Embeddings = {}
         for name in {"sr", "oke", "okk"} & set(loaded):
-            item = loaded[name]
+            mean, scale, _ = loaded[name].standardisation
             fresh = find_encoder(game, name, folder).encoder
-            raw = embed_in_eight_bits(fresh, frames, random_frames, options.margin)
-            eight[name] = (raw - item.standardisation.mean) / item.standardisation.scale
+            eight[name] = (embed_in_eight_bits(fresh, frames, random_frames) - mean) / scale
         actions = greedy(exact)
 
         def changed(embeddings: Mapping[str, Tensor]) -> str:
             return f"{100 * float((greedy(embeddings) != actions).float().mean()):.2f} %"
 
-        print(
-            "| encoders in fewer bits | bfloat16, means not corrected | bfloat16 | 8 bits |\n| --- | --- | --- | --- |"
-        )
+        heads = ("encoders in fewer bits", "bfloat16, means not corrected", "bfloat16", "8 bits")
+        print(f"| {' | '.join(heads)} |")
+        print("| --- " * len(heads) + "|")
         for name in loaded:
-            cells = [changed({**exact, name: found[name]}) for found in (plain, corrected)]
-            last = changed({**exact, name: eight[name]}) if name in eight else ""
-            print(f"| `{name}` | {cells[0]} | {cells[1]} | {last} |")
-        print(
-            f"| all | {changed(plain)} | {changed(corrected)} | {changed({**corrected, **eight})} (others bfloat16) |"
-        )
+            found = [one[name] for one in (plain, corrected, eight) if name in one]
+            cells = [changed({**exact, name: embedding}) for embedding in found]
+            print(f"| `{name}` | {' | '.join([*cells, ''][:3])} |")
+        mixes = [plain, corrected, {**corrected, **eight}]
+        print(f"| all, `vos` and `ae` at least in bfloat16 | {' | '.join(changed(mix) for mix in mixes)} |")
+        eight.pop("sr", None)
+        print(f"| all, `sr` too at least in bfloat16 | | | {changed({**corrected, **eight})} |")
 
 
 if __name__ == "__main__":
