@@ -130,9 +130,9 @@ def main() -> None:
             cells = [changed({**exact, name: embedding}) for embedding in found]
             print(f"| `{name}` | {' | '.join([*cells, ''][:3])} |")
         mixes = [plain, corrected, {**corrected, **eight}]
-        print(f"| all, `vos` and `ae` at least in bfloat16 | {' | '.join(changed(mix) for mix in mixes)} |")
+        print(f"| all (8 bits: `vos` and `ae` in bfloat16) | {' | '.join(changed(mix) for mix in mixes)} |")
         eight.pop("sr", None)
-        print(f"| all, `sr` too at least in bfloat16 | | | {changed({**corrected, **eight})} |")
+        print(f"| all (8 bits: `sr` in bfloat16 too) | | | {changed({**corrected, **eight})} |")
 
 
 if __name__ == "__main__":

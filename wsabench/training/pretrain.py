@@ -31,6 +31,7 @@ from wsabench.resources import make_dir, state_dir, write_text
 from wsabench.training.collection import Collection, collect_frames
 from wsabench.training.experts import DEFAULT_EXPERT, find_expert
 from wsabench.training.frames import FrameStore
+from wsabench.training.memory import keep_freed_memory
 from wsabench.training.pretrain_loop import Curve, StageState, find_device, load_stage, start_stage, train_stage
 from wsabench.training.progress import Reporter, SilentReporter
 from wsabench.training.sources import LaneSource, StepSource
@@ -79,7 +80,7 @@ def pretrain(  # noqa: PLR0913 - the public contract
     """Pre-train the encoders of a game on frames of the game.
 
     Unfinished work is kept below `resources.state_dir()`: frames shard by shard, every stage's weights twice a minute.
-    Both sizes share the frames.
+    Both sizes share the frames. The process keeps freed memory from then on (`memory.keep_freed_memory`).
 
     Args:
         game: The game's id.
@@ -112,6 +113,7 @@ def pretrain(  # noqa: PLR0913 - the public contract
     _check_steps(steps)
     place = find_device(device)
     load_game(game)
+    keep_freed_memory()
     collection = Collection(game, frames, data, None if data == "random" else find_expert(game, expert), seed)
     reporter = reporter or SilentReporter()
     work = make_dir(state_dir() / "pretraining" / f"{collection.folder_name()}-{size}")
