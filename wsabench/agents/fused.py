@@ -34,7 +34,6 @@ class FusedAgent(ActorCritic):
         super().__init__()
         make = Initialiser(seed)
         self.encoder_names = spec.encoders
-        self._context = spec.context
         self.fusion = FUSIONS[spec.kind](spec, shapes, make)
         self.allows = self.fusion.allows
         self.has_weights = self.fusion.has_weights
@@ -54,13 +53,8 @@ class FusedAgent(ActorCritic):
         return stored.permute(0, 2, 3, 1).contiguous() if stored.dim() == 4 else stored
 
     def for_training(self, features: Features) -> Features:
-        """Return maps as the fusion reads them fastest; the context's, which may be read twice, as they are."""
-        return {
-            name: self.fusion.windows(name, feature)
-            if name in self.encoder_names and name != self._context
-            else feature
-            for name, feature in features.items()
-        }
+        """Return maps as the fusion reads them fastest."""
+        return {name: self.fusion.windows(name, feature) for name, feature in features.items()}
 
     @staticmethod
     def embedding_shape(feature: Tensor) -> tuple[int, ...]:

@@ -37,6 +37,10 @@ class AttendingFusion(AdaptedFusion):
                 LinearAdapter(math.prod(shape), spec.width, make) if plain else make_adapter(shape, spec, make)
             )
 
+    def windows(self, name: str, maps: Tensor) -> Tensor:
+        """Return an encoder's maps as they are read fastest; the context's, which another adapter reads too, as they are."""
+        return maps if name == self._context else super().windows(name, maps)
+
     @abc.abstractmethod
     def scores(self, context: Tensor, adapted: Tensor) -> Tensor:
         """Score places.

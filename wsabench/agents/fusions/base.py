@@ -56,8 +56,8 @@ class Fusion(nn.Module, abc.ABC):
         """Return an encoder's maps in the form that `forward` reads fastest, where it reads another one as well.
 
         Args:
-            name: A fused encoder.
-            maps: With channels last, shape (N, height, width, channels).
+            name: The encoder.
+            maps: With channels last, shape (N, height, width, channels); vectors come back as they are.
 
         Returns:
             `maps`, or their windows side by side, shape (N, rows, columns, window's size).
