@@ -38,7 +38,7 @@ class AttendingFusion(AdaptedFusion):
             )
 
     def windows(self, name: str, maps: Tensor) -> Tensor:
-        """Return an encoder's maps as they are read fastest; the context's, which another adapter reads too, as they are."""
+        """Return an encoder's maps as they are read fastest; the context's, which two adapters may read, stay."""
         return maps if name == self._context else super().windows(name, maps)
 
     @abc.abstractmethod
