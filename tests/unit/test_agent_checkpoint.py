@@ -142,7 +142,9 @@ def test_other_encoders_are_refused(tmp_path: Path) -> None:
 def test_a_missing_context_encoder_is_named(tmp_path: Path) -> None:
     path = save_wsa(tmp_path)
     (tmp_path / "encoders" / "ae.safetensors").unlink()
-    with pytest.raises(CheckpointError, match=r"ae.safetensors is missing. .* restore that file. .* `wsabench pretrain"):
+    with pytest.raises(
+        CheckpointError, match=r"ae.safetensors is missing. .* restore that file. .* `wsabench pretrain"
+    ):
         load_agent(path)
 
 
