@@ -87,8 +87,9 @@ def load_encoder(
     if not path.is_file():
         command = f"wsabench pretrain --game {game or 'GAME'} --out FOLDER"
         raise CheckpointError(
-            f"The encoder file {path} is missing. A trained agent needs the one it was trained on: restore that file. For "
-            f"a new agent pre-train encoders with `{command}` and give that folder: `wsabench train --encoders FOLDER`."
+            f"The encoder file {path} is missing. A trained agent needs the one it was trained on: restore that file. "
+            f"For a new agent pre-train encoders with `{command}` and give that folder: "
+            "`wsabench train --encoders FOLDER`."
         )
     tensors, metadata = _read(path)
     _check_known(path, metadata)
