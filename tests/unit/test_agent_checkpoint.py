@@ -25,7 +25,6 @@ from wsabench.agents import (
     read_checkpoint,
     save_checkpoint,
 )
-from wsabench.agents.checkpoint import weights_hash
 from wsabench.encoders import (
     EncoderBank,
     build_encoder,
@@ -35,6 +34,7 @@ from wsabench.encoders import (
     set_batch_norm_statistics,
 )
 from wsabench.errors import CheckpointError, SpecError, UnknownNameError
+from wsabench.sealed import tensors_hash
 from wsabench.types import LaneBatch
 
 STACKS = np.random.default_rng(0).integers(0, 256, (24, 4, 84, 84), dtype=np.uint8)
@@ -121,8 +121,8 @@ def test_the_hash_of_weights_does_not_depend_on_their_memory_order() -> None:
     kernels = torch.randn(5, 3, 1, 1), torch.randn(5, 3, 2, 2)
     for kernel in kernels:
         turned = kernel.to(memory_format=torch.channels_last)
-        assert weights_hash({"k": kernel}) == weights_hash({"k": turned})
-    assert weights_hash({"k": kernels[0]}) != weights_hash({"k": kernels[0] + 1})
+        assert tensors_hash({"k": kernel}) == tensors_hash({"k": turned})
+    assert tensors_hash({"k": kernels[0]}) != tensors_hash({"k": kernels[0] + 1})
 
 
 def test_missing_encoders_are_named(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from wsabench.agents import build_agent, build_fusion, half_precision
 from wsabench.agents import grouping as grouping_module
-from wsabench.agents.checkpoint import weights_hash
 from wsabench.agents.grouping import AdapterGroup
+from wsabench.sealed import tensors_hash
 
 SHAPES = {"a": (4, 21, 21), "v": (32,), "b": (4, 21, 21), "alone": (3, 9, 9), "c": (4, 21, 21), "w": (32,), "ctx": (5,)}
 NAMES = tuple(name for name in SHAPES if name != "ctx")
@@ -85,9 +85,9 @@ def test_a_state_has_every_encoders_own_adapter_and_survives_other_groupings(tmp
     safetensors.torch.save_file({name: value.contiguous() for name, value in state.items()}, tmp_path / "a.safetensors")
     read = safetensors.torch.load_file(tmp_path / "a.safetensors")
     other = build_agent(spec, 3, SHAPES, seed=2)
-    assert weights_hash(other.state_dict()) != weights_hash(state)
+    assert tensors_hash(other.state_dict()) != tensors_hash(state)
     other.load_state_dict(read)
-    assert weights_hash(other.state_dict()) == weights_hash(state)
+    assert tensors_hash(other.state_dict()) == tensors_hash(state)
     # Without b and v, a and c are a group of two and w is alone.
     left = ("a", "alone", "c", "w")
     fewer = build_agent(wsa_spec(encoders=left, context="ctx"), 3, SHAPES, seed=3)

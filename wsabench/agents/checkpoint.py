@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import safetensors
-import safetensors.torch
-import torch
 from torch import Tensor
 
 from wsabench.agents.network import ActorCritic
@@ -19,8 +14,13 @@ from wsabench.agents.spec import AgentSpec
 from wsabench.errors import CheckpointError, SpecError
 from wsabench.machine import package_versions
 from wsabench.resources import atomic_path
+from wsabench.sealed import parse_header, read_sealed, read_weights, sealed_file, tensors_hash
 
-FORMAT = "wsabench-agent-1"
+FORMAT = "wsabench-agent-2"
+OLD_FORMAT = "wsabench-agent-1"
+"""Without a hash of the header; still read."""
+_KEY = "agent"
+_REMEDY = "Restore it, or train again."
 _PACKAGES = ("wsabench", "torch", "ale-py", "numpy", "safetensors")
 
 
@@ -37,7 +37,7 @@ class AgentMeta:
     training: dict[str, Any]
     """The trainer's hyper-parameters, its `algorithm`, and the `randomisation` of its games (None: all were clean)."""
     encoder_hashes: dict[str, str]
-    """SHA-256 of each frozen encoder it was trained on; empty for agents without."""
+    """`LoadedEncoder.content_hash` of each frozen encoder it was trained on; empty for agents without."""
     versions: dict[str, str]
     """Versions of the packages it was trained with."""
 
@@ -65,17 +65,6 @@ class AgentCheckpoint(NamedTuple):
     """SHA-256 of the file."""
 
 
-def weights_hash(weights: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of tensors with their names, types and shapes, hexadecimal."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        value = weights[name].detach().contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        # Flat first: a 1x1 kernel with channels last counts as contiguous, but its last stride is not 1.
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
 def save_checkpoint(path: Path, weights: Mapping[str, Tensor], meta: AgentMeta) -> None:
     """Write a trained agent.
 
@@ -87,12 +76,9 @@ def save_checkpoint(path: Path, weights: Mapping[str, Tensor], meta: AgentMeta) 
     Raises:
         StorageError: The file cannot be written.
     """
-    told = {**asdict(meta), "spec": meta.spec.to_dict(), "weights_sha256": weights_hash(weights)}
-    text = json.dumps({"format": FORMAT, **told}, sort_keys=True)
-    tensors = {name: weights[name].detach().contiguous() for name in sorted(weights)}
+    told = {**asdict(meta), "spec": meta.spec.to_dict(), "weights_sha256": tensors_hash(weights)}
     with atomic_path(path) as temporary:
-        # One key: the order of several is not fixed, and with it the file's hash.
-        safetensors.torch.save_file(tensors, temporary, metadata={"agent": text})
+        temporary.write_bytes(sealed_file(_KEY, {"format": FORMAT, **told}, weights))
 
 
 def read_checkpoint(path: Path) -> AgentCheckpoint:
@@ -103,24 +89,20 @@ def read_checkpoint(path: Path) -> AgentCheckpoint:
     """
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint {path}. `wsabench list agents` shows those that are shipped.")
-    try:
-        content = path.read_bytes()
-        weights = safetensors.torch.load(content)
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("agent", "{}"))
-    except (OSError, safetensors.SafetensorError, ValueError) as error:
-        raise CheckpointError(f"The checkpoint {path} is damaged: {error}. Restore it, or train again.") from error
+    file = read_weights(path, _REMEDY)
+    text = file.metadata.get(_KEY, "{}")
+    header = parse_header(text)
+    if header.get("format") == FORMAT:
+        header = read_sealed(path, text, _REMEDY)
     meta = _parse_meta(header, path)
-    if header.get("weights_sha256") != weights_hash(weights):
-        raise CheckpointError(
-            f"The checkpoint {path} is damaged: its weights are not those that were saved. Restore it, or train again."
-        )
-    return AgentCheckpoint(meta, weights, hashlib.sha256(content).hexdigest())
+    if header.get("weights_sha256") != tensors_hash(file.tensors):
+        raise CheckpointError(f"{path} is damaged: its weights are not those that were saved. {_REMEDY}")
+    return AgentCheckpoint(meta, file.tensors, file.file_hash)
 
 
-def _parse_meta(header: Any, path: Path) -> AgentMeta:
-    found = header.get("format") if isinstance(header, dict) else None
-    if found != FORMAT:
+def _parse_meta(header: Mapping[str, Any], path: Path) -> AgentMeta:
+    found = header.get("format")
+    if found not in (FORMAT, OLD_FORMAT):
         raise CheckpointError(
             f"{path} is not an agent of wsabench: its format is {found!r}, {FORMAT!r} is expected. Give a file that "
             "`wsabench train` wrote."

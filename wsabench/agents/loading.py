@@ -12,7 +12,7 @@ from wsabench.agents.building import build_agent
 from wsabench.agents.checkpoint import AgentMeta, fill_network, read_checkpoint
 from wsabench.agents.policy import BATCH_SIZE, AgentPolicy, AttentionPolicy
 from wsabench.agents.spec import AgentSpec
-from wsabench.encoders import EncoderBank
+from wsabench.encoders import EncoderBank, HashCheck
 from wsabench.errors import CheckpointError, SpecError, unknown_name
 from wsabench.protocol import ActionSelection
 from wsabench.resources import data_dir
@@ -91,26 +91,30 @@ def load_bank(meta: AgentMeta, path: Path) -> EncoderBank:
     """
     beside = path.parent / "encoders"
     directory = beside if beside.is_dir() else data_dir("baselines") / meta.game / "encoders"
-    bank = open_bank(meta.spec, meta.game, directory)
-    for name, wanted in meta.encoder_hashes.items():
-        if bank.hashes.get(name) != wanted:
+
+    def check(name: str, found: str) -> None:
+        wanted = meta.encoder_hashes.get(name, found)
+        if wanted != found:
             raise CheckpointError(
-                f"{path} was trained on another encoder {name!r} than the one in {directory}: SHA-256 {wanted[:12]}... "
-                f"was used, {str(bank.hashes.get(name))[:12]}... is there. Restore that encoder, or train again."
+                f"{path} was trained on another encoder {name!r} than the one in {directory}: content hash "
+                f"{wanted[:12]}... was used, {found[:12]}... is there. Restore that encoder, or train again. A file of "
+                "an older format is named by its own SHA-256: the same encoder saved anew counts as another."
             )
-    return bank
+
+    return open_bank(meta.spec, meta.game, directory, check)
 
 
-def open_bank(spec: AgentSpec, game: str, directory: Path | None = None) -> EncoderBank:
+def open_bank(spec: AgentSpec, game: str, directory: Path | None = None, check: HashCheck | None = None) -> EncoderBank:
     """Load the encoders of an agent as it uses them.
 
     Args:
         spec: The agent, not end-to-end.
         game: The game's id.
         directory: Folder of encoder files; None: the shipped ones.
+        check: Asked of each whether its content hash is the right one, before any TorchScript runs; None: any is.
 
     Raises:
-        CheckpointError: One is missing or damaged.
+        CheckpointError: One is missing or damaged, or `check` refuses one.
         SpecError: The package of one is missing.
     """
     # Encoders that are trained further start in full precision.
@@ -123,6 +127,7 @@ def open_bank(spec: AgentSpec, game: str, directory: Path | None = None) -> Enco
         dtype,
         embeddings=spec.embeddings,
         size=spec.encoder_size,
+        check=check,
     )
 
 

@@ -13,7 +13,7 @@ from wsabench.encoders.finding import (
     torchscript_encoder,
 )
 from wsabench.encoders.inference import fold_batch_norm, half_precision_is_fast
-from wsabench.encoders.measured import MeasuredEncoder, measure
+from wsabench.encoders.measured import HashCheck, MeasuredEncoder, measure
 from wsabench.encoders.ready import ReadyEncoder, ready_encoders
 from wsabench.encoders.standardisation import (
     Calibration,
@@ -34,6 +34,7 @@ __all__ = [
     "Calibration",
     "Encoder",
     "EncoderBank",
+    "HashCheck",
     "InputTensors",
     "LoadedEncoder",
     "MeasuredEncoder",

@@ -16,6 +16,7 @@ from wsabench.encoders.catalogue import ENCODERS, build_encoder
 from wsabench.encoders.encoder import Encoder
 from wsabench.encoders.finding import find_encoder, find_ready
 from wsabench.encoders.inference import computing_dtype, half_precision_is_fast, inference_copy
+from wsabench.encoders.measured import HashCheck
 from wsabench.encoders.ready import redraw, weights_hash
 from wsabench.encoders.standardisation import (
     Calibration,
@@ -42,7 +43,7 @@ class EncoderBank(nn.Module):
         names: The encoders that are fused, in order.
         context: The encoder that the attention compares with.
         shapes: Shape of one embedding of every encoder, the context included.
-        hashes: SHA-256 of every encoder's file (of its weights, for random ones).
+        hashes: Content hash of every encoder (SHA-256 of weights and standardisation, for random ones).
         source: `pretrained` or `random`.
         dtype: In which the encoders compute, but for those that need float32.
         embeddings: `standardised`, or `raw`: as the encoders give them.
@@ -66,7 +67,7 @@ class EncoderBank(nn.Module):
             encoders: Encoder and standardisation of every name, the context included; not changed.
             names: The encoders that are fused.
             context: Name of the context encoder.
-            hashes: Hash of every encoder.
+            hashes: Content hash of every encoder.
             source: `pretrained` or `random`.
             dtype: torch.bfloat16 or torch.float32; None: the faster one on this machine.
             embeddings: `standardised`, or `raw`: as the encoders give them.
@@ -105,6 +106,7 @@ class EncoderBank(nn.Module):
         size: str | None = None,
         embeddings: str = "standardised",
         calibration: Calibration | None = None,
+        check: HashCheck | None = None,
     ) -> EncoderBank:
         """Read encoders: pre-trained ones, and those that come with their weights.
 
@@ -118,14 +120,15 @@ class EncoderBank(nn.Module):
             embeddings: As for the constructor.
             calibration: What encoders that come with their weights are measured on where the folder has no
                 standardisation of them; None: they are refused then.
+            check: Asked of each whether its content hash is the right one, before any TorchScript runs; None: any is.
 
         Raises:
-            CheckpointError: A file is missing, damaged or foreign.
+            CheckpointError: A file is missing, damaged or foreign, or `check` refuses one.
             SpecError: No encoder is named, or one twice, or the package of one is missing.
         """
         _check_names(names)
         loaded = {
-            name: find_encoder(game, name, directory, size=size, calibration=calibration)
+            name: find_encoder(game, name, directory, size=size, calibration=calibration, check=check)
             for name in dict.fromkeys([*names, context])
         }
         encoders = {name: (item.encoder, item.standardisation) for name, item in loaded.items()}
@@ -153,6 +156,7 @@ class EncoderBank(nn.Module):
         embeddings: str = "standardised",
         game: str = "",
         calibration_inputs: InputTensors | None = None,
+        options: Mapping[str, Mapping[str, str]] | None = None,
     ) -> EncoderBank:
         """Build untrained encoders of the same architecture, the control for every claim about pre-training.
 
@@ -167,17 +171,19 @@ class EncoderBank(nn.Module):
             embeddings: As for the constructor.
             game: The game's id, for encoders that depend on it.
             calibration_inputs: Further inputs of the same steps, for encoders that read them.
+            options: Options of our architectures, by encoder; those that are not named have the defaults.
 
         Raises:
             ShapeError: The frames have another shape or type, or an input is missing.
-            SpecError: No encoder is named, or one twice, or one has no random twin.
+            SpecError: No encoder is named, or one twice, or one has no random twin or no such option.
             UnknownNameError: No such encoder or size.
         """
         _check_names(names)
         check_stack(calibration_frames)
         encoders: dict[str, tuple[Encoder, Standardisation]] = {}
         for name in dict.fromkeys([*names, context]):
-            encoder = _untrained(name, seeding.integer_seed(seed, "random-encoder", name), size, game)
+            weights_seed = seeding.integer_seed(seed, "random-encoder", name)
+            encoder = _untrained(name, weights_seed, size, game, (options or {}).get(name))
             set_batch_norm_statistics(encoder, calibration_frames, calibration_inputs)
             encoders[name] = (encoder, measure_standardisation(encoder, calibration_frames, calibration_inputs))
         hashes = {
@@ -269,10 +275,10 @@ def _check_names(names: Sequence[str]) -> None:
         raise SpecError(f"The encoders are {list(names)!r}. Allowed: at least one name, each once.")
 
 
-def _untrained(name: str, seed: int, size: str, game: str) -> Encoder:
+def _untrained(name: str, seed: int, size: str, game: str, options: Mapping[str, str] | None) -> Encoder:
     """Return an encoder with random weights."""
     ready = None if name in ENCODERS else find_ready(name)
-    return build_encoder(name, seed, size) if ready is None else redraw(ready.build(game), seed)
+    return build_encoder(name, seed, size, options) if ready is None else redraw(ready.build(game), seed)
 
 
 def _affine(standardisation: Standardisation, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:

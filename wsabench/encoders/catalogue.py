@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from wsabench.encoders.ae import AutoencoderEncoder, AutoencoderPretext
 from wsabench.encoders.ae_paper import PaperAutoencoderEncoder, PaperAutoencoderPretext
 from wsabench.encoders.encoder import Encoder, Pretext, initialise, preserved_global_generator
@@ -11,7 +13,7 @@ from wsabench.encoders.transporter import FeatureEncoder, KeypointEncoder, Trans
 from wsabench.encoders.transporter_paper import PaperFeatureEncoder, PaperKeypointEncoder, PaperTransporterPretext
 from wsabench.encoders.vos import SegmentationEncoder, SegmentationPretext
 from wsabench.encoders.vos_paper import PaperSegmentationEncoder, PaperSegmentationPretext
-from wsabench.errors import unknown_name
+from wsabench.errors import SpecError, unknown_name
 from wsabench.registry import Registry
 
 SIZES = ("compact", "paper")
@@ -51,17 +53,45 @@ def check_size(size: str) -> None:
         raise unknown_name("encoder size", size, SIZES)
 
 
-def build_encoder(name: str, seed: int, size: str = "compact") -> Encoder:
-    """Return an untrained encoder whose weights depend on `seed` only.
+def encoder_class(name: str, size: str = "compact") -> type[Encoder]:
+    """Return the class of one of our architectures.
 
     Raises:
         UnknownNameError: No such encoder or size.
     """
     check_size(size)
+    return (PAPER_ENCODERS if size == "paper" else ENCODERS)[name]
+
+
+def build_encoder(name: str, seed: int, size: str = "compact", options: Mapping[str, str] | None = None) -> Encoder:
+    """Return an untrained encoder whose weights depend on `seed` only.
+
+    Args:
+        name: Its name.
+        seed: Fixes the weights.
+        size: The architecture's size.
+        options: The architecture's options; None, or those left out: the defaults.
+
+    Raises:
+        SpecError: The architecture has no such option, or the option no such value.
+        UnknownNameError: No such encoder or size.
+    """
+    kind = encoder_class(name, size)
+    _check_options(name, kind, options or {})
     with preserved_global_generator():
-        encoder = (PAPER_ENCODERS if size == "paper" else ENCODERS)[name]()
+        encoder = kind(**(options or {}))
     initialise(encoder, seed)
     return encoder
+
+
+def _check_options(name: str, kind: type[Encoder], options: Mapping[str, str]) -> None:
+    for option, value in options.items():
+        if option not in kind.OPTIONS:
+            known = ", ".join(kind.OPTIONS) or "none"
+            raise SpecError(f"The encoder {name!r} has no option {option!r}. Allowed: {known}.")
+        if value not in kind.OPTIONS[option]:
+            allowed = ", ".join(kind.OPTIONS[option])
+            raise SpecError(f"The option {option!r} of the encoder {name!r} is {value!r}. Allowed: {allowed}.")
 
 
 def build_pretext(name: str, seed: int, size: str = "compact") -> Pretext:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -24,12 +24,16 @@ class Encoder(nn.Module, ABC):
             privileged: agents with such an encoder are marked in every table and left out of claims about pixels.
         shape: Shape of one embedding: (C, H, W), or (D,) for a vector.
         needs_single: Whether it must compute in float32, also where bfloat16 is faster.
+        OPTIONS: The options that its architecture has, with the values each may take; keyword arguments of the class.
+        options: The options that decide this encoder's function, as its file holds them.
     """
 
     name: str
     reads: Reads
     shape: tuple[int, ...]
     needs_single: bool = False
+    OPTIONS: ClassVar[Mapping[str, Sequence[str]]] = {}
+    options: Mapping[str, str] = {}
 
     @abstractmethod
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:

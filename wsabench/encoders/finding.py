@@ -7,13 +7,13 @@ from pathlib import Path
 
 from wsabench.encoders.catalogue import ENCODERS
 from wsabench.encoders.encoder import Reads
-from wsabench.encoders.measured import load_measured, measure, read_header
-from wsabench.encoders.packages import file_hash
+from wsabench.encoders.measured import HashCheck, load_measured, measure, read_standardisation
 from wsabench.encoders.ready import ReadyEncoder, ready_encoders
 from wsabench.encoders.standardisation import Calibration
 from wsabench.encoders.storage import LoadedEncoder, encoder_path, load_encoder, read_architecture
-from wsabench.encoders.torchscript import SUFFIXES, load_torchscript
+from wsabench.encoders.torchscript import SUFFIXES, read_torchscript, run_torchscript, stated_reads
 from wsabench.errors import CheckpointError, unknown_name
+from wsabench.sealed import bytes_hash
 from wsabench.types import INPUT_SHAPES
 
 FILE_SUFFIXES = (".safetensors", *SUFFIXES)
@@ -34,13 +34,21 @@ def find_ready(name: str, folder: Path | None = None) -> ReadyEncoder | None:
 
 
 def torchscript_encoder(path: Path) -> ReadyEncoder:
-    """Return the encoder in a TorchScript file.
+    """Return the encoder in a TorchScript file, which does not run before it is built.
+
+    The file is read once: what is hashed is what runs.
 
     Raises:
         CheckpointError: The file is missing or damaged, or does not say what it reads.
     """
-    reads = load_torchscript(path).reads
-    return ReadyEncoder(path.stem, reads, lambda game: load_torchscript(path), lambda game: file_hash(path))
+    content = read_torchscript(path)
+    return ReadyEncoder(
+        path.stem,
+        stated_reads(content, path),
+        lambda game: run_torchscript(content, path),
+        lambda game: bytes_hash(content),
+        is_program=True,
+    )
 
 
 def find_encoder(
@@ -50,6 +58,7 @@ def find_encoder(
     *,
     size: str | None = None,
     calibration: Calibration | None = None,
+    check: HashCheck | None = None,
 ) -> LoadedEncoder:
     """Load an encoder by name.
 
@@ -63,15 +72,20 @@ def find_encoder(
         directory: Folder of encoder files; None: the shipped baselines.
         size: The size that our architectures must have; None: any.
         calibration: What encoders that come with their weights are measured on where there is no file; None: refused.
+        check: Asked whether the encoder's content hash is the right one, before any TorchScript runs; None: any is.
 
     Raises:
-        CheckpointError: A file is missing, damaged or foreign.
+        CheckpointError: A file is missing, damaged or foreign, or `check` refuses it.
         SpecError: A package is missing or states something else than an encoder.
     """
     path = encoder_path(game, name, directory)
-    if path.is_file() and read_header(path) is None:
+    stored = read_standardisation(path) if path.is_file() else None
+    if path.is_file() and stored is None:
         own = name in ENCODERS
-        return load_encoder(path, name=name if own else None, game=game if own else None, size=size)
+        loaded = load_encoder(path, name=name if own else None, game=game if own else None, size=size)
+        if check is not None:
+            check(name, loaded.content_hash)
+        return loaded
     ready = find_ready(name, path.parent)
     if ready is None:
         if not path.is_file():
@@ -79,8 +93,8 @@ def find_encoder(
         raise CheckpointError(
             f"The weights of the encoder {name!r}, which {path} belongs to, are missing. Restore them."
         )
-    if path.is_file():
-        found = load_measured(path, ready, game)
+    if stored is not None:
+        found = load_measured(path, stored, ready, game, check)
     elif calibration is not None:
         found = measure(ready, game, calibration)
     else:
@@ -88,7 +102,7 @@ def find_encoder(
             f"{path} is missing, the standardisation of the encoder {name!r} on {game}. Training an agent measures it: "
             "restore it, or train again."
         )
-    metadata = {key: str(value) for key, value in found.metadata.items()}
+    metadata = {key: str(value) for key, value in found.file.header.items()}
     return LoadedEncoder(found.encoder, found.standardisation, metadata, found.content_hash)
 
 
@@ -104,7 +118,7 @@ def encoder_reads(name: str, file: Path | None = None) -> Reads:
         UnknownNameError: There is no such encoder.
     """
     if file is not None and file.suffix in SUFFIXES:
-        return load_torchscript(file).reads
+        return torchscript_encoder(file).reads
     architecture = name if file is None else read_architecture(file)
     ready = ready_encoders()
     if architecture in ENCODERS:

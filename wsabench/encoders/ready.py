@@ -1,7 +1,7 @@
 """Encoders that come with their weights: foundation models, those of other packages, TorchScript files.
 
 Nothing pre-trains them. What is measured of them is their standardisation on a game; it is kept in a small file whose
-header names the weights, so that its hash stands for both.
+header names the weights, so that its content hash stands for both.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class ReadyEncoder:
     """From a game's id to the encoder; raises SpecError where a package is missing or the game does not fit."""
     content: Callable[[str], str]
     """From a game's id to the SHA-256 of all that decides its embeddings, hexadecimal."""
+    is_program: bool = False
+    """Whether `build` runs a file: it must not before the file's hash was checked."""
 
 
 @functools.cache

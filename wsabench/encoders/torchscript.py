@@ -5,8 +5,13 @@ A TorchScript file is a program: loading one is running it. Load files only from
 
 from __future__ import annotations
 
+import io
 import json
+import lzma
+import struct
 import warnings
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, get_args
 
@@ -60,33 +65,82 @@ def save_torchscript(module: torch.nn.Module, path: Path, *, reads: Reads) -> No
 
 
 def load_torchscript(path: Path) -> TorchScriptEncoder:
-    """Read an encoder from a TorchScript file; its name is the file's stem.
+    """Read an encoder from a TorchScript file, which runs it; its name is the file's stem.
 
     Raises:
         CheckpointError: The file is missing, damaged or no TorchScript, does not say what it reads, or does not embed.
     """
+    return run_torchscript(read_torchscript(path), path)
+
+
+def read_torchscript(path: Path) -> bytes:
+    """Return a TorchScript file's content, without running it.
+
+    Raises:
+        CheckpointError: It is missing or cannot be read.
+    """
     if not path.is_file():
         raise CheckpointError(f"The encoder file {path} is missing. Correct its path, or restore it.")
-    extra: dict[str, Any] = {METADATA: ""}
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}. Restore it.") from error
+
+
+def run_torchscript(content: bytes, path: Path) -> TorchScriptEncoder:
+    """Build the encoder in a TorchScript file's content; this runs it. `path` names it.
+
+    Raises:
+        CheckpointError: It is damaged or no TorchScript, does not say what it reads, or does not embed.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
-        stated = json.loads(extra[METADATA] or "{}")
+            module = torch.jit.load(io.BytesIO(content), map_location="cpu")
     except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(
-            f"{path} is damaged, or no TorchScript: {reason}. Give a file of torch.jit.save."
-        ) from error
+        raise _damaged(path, str(error)) from error
+    encoder = TorchScriptEncoder(path.stem, module, stated_reads(content, path), ())
+    encoder.shape = _measured_shape(encoder, path)
+    return encoder.eval().requires_grad_(requires_grad=False)
+
+
+def stated_reads(content: bytes, path: Path) -> Reads:
+    """Return what a TorchScript file's content says that its encoder reads, without running it. `path` names it.
+
+    Raises:
+        CheckpointError: It is damaged, or does not say it.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = [name for name in archive.namelist() if name.endswith(f"/extra/{METADATA}")]
+            stated = json.loads(archive.read(names[0])) if names else None
+    except _ZIP_ERRORS as error:
+        raise _damaged(path, str(error)) from error
     reads: Any = stated.get("reads") if isinstance(stated, dict) else None
     if reads not in get_args(Reads):
         raise CheckpointError(
             f"{path} says that it reads {reads!r}. Allowed: {', '.join(get_args(Reads))}. Write it with "
             "wsabench.encoders.save_torchscript(module, path, reads=...)."
         )
-    encoder = TorchScriptEncoder(path.stem, module, reads, ())
-    encoder.shape = _measured_shape(encoder, path)
-    return encoder.eval().requires_grad_(requires_grad=False)
+    return reads
+
+
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+)
+"""What the standard library raises for damaged archives."""
+
+
+def _damaged(path: Path, reason: str) -> CheckpointError:
+    first = (reason.strip().splitlines() or ["no reason given"])[0]
+    return CheckpointError(f"{path} is damaged, or no TorchScript: {first}. Give a file of torch.jit.save.")
 
 
 def _measured_shape(encoder: TorchScriptEncoder, path: Path) -> tuple[int, ...]:

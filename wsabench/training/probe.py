@@ -218,8 +218,9 @@ def _contestants(
         yield _Contestant(name, None, identity, lambda played, load=load: load(calibration=played))
         for twin in range(twins):
             options = {"seed": seeding.integer_seed(seed, "probe-twin", twin), "size": _size(item)}
-            build = partial(EncoderBank.random, [name], name, game=game, **options)
-            identity = {"name": name, **options}
+            architecture = dict(item.encoder.options)
+            build = partial(EncoderBank.random, [name], name, game=game, options={name: architecture}, **options)
+            identity = {"name": name, **options, **({"options": architecture} if architecture else {})}
             yield _Contestant(
                 name,
                 twin,
