@@ -34,7 +34,7 @@ from wsabench.encoders import (
     set_batch_norm_statistics,
 )
 from wsabench.errors import CheckpointError, SpecError, UnknownNameError
-from wsabench.sealed import tensors_hash
+from wsabench.sealed import HEADER_HASH, sealed_file, tensors_hash
 from wsabench.types import LaneBatch
 
 STACKS = np.random.default_rng(0).integers(0, 256, (24, 4, 84, 84), dtype=np.uint8)
@@ -240,8 +240,8 @@ def test_an_incomplete_header_is_refused(tmp_path: Path, change: dict, message: 
     path = save_e2e(tmp_path / "a.safetensors")
     with safetensors.safe_open(path, "pt") as file:
         header = json.loads(file.metadata()["agent"])
-    header = {key: value for key, value in (header | change).items() if value is not None}
-    safetensors.torch.save_file({"x": torch.zeros(1)}, path, {"agent": json.dumps(header)})
+    header = {key: value for key, value in (header | change).items() if value is not None and key != HEADER_HASH}
+    path.write_bytes(sealed_file("agent", header, {"x": torch.zeros(1)}))
     with pytest.raises(CheckpointError, match=message):
         load_agent(path)
 

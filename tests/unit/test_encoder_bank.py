@@ -199,24 +199,36 @@ def test_foreign_files_are_refused(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda tensors: tensors | {"mean": torch.zeros(2, 3)}, "does not fit the encoder sr: mean"),
-        (lambda tensors: {k: v for k, v in tensors.items() if k != "scale"}, "does not fit the encoder sr: scale"),
-        (lambda tensors: tensors | {"scale": tensors["scale"] * float("nan")}, "not finite"),
+        ({"mean": torch.zeros(2, 3)}, "does not fit the encoder sr: mean"),
+        ({"scale": torch.zeros(32)}, "does not fit the encoder sr: scale"),
+        ({"scale": torch.full((32, 1, 1), float("nan"))}, "not finite"),
     ],
 )
 def test_files_that_do_not_fit_are_refused(folder, change, message):
     path = folder / "sr.safetensors"
-    metadata = dict(load_encoder(path).metadata)
-    save_file(change(load_file(path)), path, metadata)
+    loaded = load_encoder(path)
+    save_encoder(path, loaded.encoder, loaded.standardisation._replace(**change), loaded.metadata)
     with pytest.raises(CheckpointError, match=message):
         load_encoder(path)
 
 
-def test_metadata_is_readable_text(folder):
-    header = (folder / "ae.safetensors").read_bytes()
-    length = int.from_bytes(header[:8], "little")
-    metadata = json.loads(header[8 : 8 + length])["__metadata__"]
-    assert metadata == {"format": "wsabench-encoder-1", "name": "ae", "size": "compact", "game": "pong", "steps": "7"}
+@pytest.mark.parametrize(
+    "change", [lambda t: t | {"more": torch.zeros(1)}, lambda t: {k: t[k] for k in t if k != "mean"}]
+)
+def test_tensors_that_were_not_saved_are_refused(folder, change):
+    path = folder / "sr.safetensors"
+    content = path.read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    save_file(change(load_file(path)), path, header)
+    with pytest.raises(
+        CheckpointError, match="is damaged: its content is not what was saved. Restore it, or pre-train"
+    ):
+        load_encoder(path)
+
+
+def test_metadata_is_text(folder):
+    wanted = {"format": "wsabench-encoder-2", "name": "ae", "size": "compact", "game": "pong", "steps": "7"}
+    assert load_encoder(folder / "ae.safetensors").metadata == wanted
 
 
 @pytest.mark.parametrize(

@@ -177,5 +177,5 @@ def agent_facts(name: str) -> dict[str, Any]:
         )
         encoders |= {f"{game}/{key}": value for key, value in about.get("encoder_hashes", {}).items()}
     facts = {**spec, **{f"preset {key}": value for key, value in presets.items()}, "checkpoints": rows}
-    facts["encoder_hashes"] = [{"encoder": key, "sha256": value[:12]} for key, value in sorted(encoders.items())]
+    facts["encoder_hashes"] = [{"encoder": key, "hash": value[:12]} for key, value in sorted(encoders.items())]
     return facts

@@ -32,13 +32,8 @@ def package_file(package: str, path: str, *, encoder: str, extra: str) -> Path:
     )
 
 
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @functools.lru_cache(maxsize=8)
 def package_hash(path: Path) -> str:
     """Return the SHA-256 of a package's file, hexadecimal; read once a process."""
-    return file_hash(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -60,8 +60,10 @@ def save_torchscript(module: torch.nn.Module, path: Path, *, reads: Reads) -> No
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch means to replace TorchScript
         traced = torch.jit.trace(module.eval(), _example(reads, 2))
-        with atomic_path(path) as temporary:
-            torch.jit.save(traced, str(temporary), _extra_files={METADATA: json.dumps({"reads": reads})})
+        content = io.BytesIO()  # a file's name would become part of its content
+        torch.jit.save(traced, content, _extra_files={METADATA: json.dumps({"reads": reads})})
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getvalue())
 
 
 def load_torchscript(path: Path) -> TorchScriptEncoder:

@@ -217,10 +217,12 @@ def _contestants(
         identity = {"name": name, "hash": item.content_hash}
         yield _Contestant(name, None, identity, lambda played, load=load: load(calibration=played))
         for twin in range(twins):
-            options = {"seed": seeding.integer_seed(seed, "probe-twin", twin), "size": _size(item)}
-            architecture = dict(item.encoder.options)
-            build = partial(EncoderBank.random, [name], name, game=game, options={name: architecture}, **options)
-            identity = {"name": name, **options, **({"options": architecture} if architecture else {})}
+            weights, size = seeding.integer_seed(seed, "probe-twin", twin), _size(item)
+            options = dict(item.encoder.options)
+            build = partial(
+                EncoderBank.random, [name], name, game=game, seed=weights, size=size, options={name: options}
+            )
+            identity = {"name": name, "seed": weights, "size": size, **({"options": options} if options else {})}
             yield _Contestant(
                 name,
                 twin,
