@@ -221,7 +221,7 @@ def test_tensors_that_were_not_saved_are_refused(folder, change):
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
     save_file(change(load_file(path)), path, header)
     with pytest.raises(
-        CheckpointError, match="is damaged: its content is not what was saved. Restore it, or pre-train"
+        CheckpointError, match=r"is damaged: its content is not what was saved. Restore it, or pre-train"
     ):
         load_encoder(path)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import safetensors.torch
@@ -53,7 +54,7 @@ PROGRAM_SPEC = dataclasses.replace(SPEC, encoders=("net",))
 class OptionalEncoder(AutoencoderEncoder):
     """An autoencoder with an option."""
 
-    OPTIONS = {"gain": ("one", "two"), "sign": ("plus", "minus")}
+    OPTIONS: ClassVar = {"gain": ("one", "two"), "sign": ("plus", "minus")}
 
     def __init__(self, gain: str = "one", sign: str = "plus") -> None:
         super().__init__()
@@ -320,7 +321,7 @@ def test_old_keypoint_files_mean_gaussians_where_there_is_a_choice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Choosing(KeypointEncoder):
-        OPTIONS = {"output": ("map", "gaussians"), "gaussian": ("published", "half")}
+        OPTIONS: ClassVar = {"output": ("map", "gaussians"), "gaussian": ("published", "half")}
 
         def __init__(self, output: str = "map", gaussian: str = "published") -> None:
             super().__init__()
@@ -393,7 +394,7 @@ def describe(spec: AgentSpec, hashes: Mapping[str, str]) -> AgentMeta:
     )
 
 
-def save_encoders(folder: Path, write=save_encoder) -> Path:  # noqa: ANN001 - one of two functions
+def save_encoders(folder: Path, write=save_encoder) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name in SPEC.all_encoders:
         encoder = build_encoder(name, 1)
