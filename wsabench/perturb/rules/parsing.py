@@ -1,16 +1,14 @@
-"""From a rule's text, or its tables, to a rule: statements, their times and conditions."""
+"""From a rule's text to a rule: statements, their times and conditions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from wsabench.errors import nearest_names
 from wsabench.perturb.rules.bounds import Bounds
-from wsabench.perturb.rules.expressions import OR, RESERVED, ExpressionParser
+from wsabench.perturb.rules.expressions import RESERVED, ExpressionReader, named_address
 from wsabench.perturb.rules.syntax import NUM_BYTES, Expression, Rule, Statement
-from wsabench.perturb.rules.tokens import MAX_NUMBER, Source, Token, placed, refusal
+from wsabench.perturb.rules.tokens import MAX_NUMBER, Source, TokenReader, refusal
 
 MAX_STATEMENTS = 128
 MAX_TOKENS = 256
@@ -18,16 +16,12 @@ MAX_TOKENS = 256
 
 ASSIGNMENTS = ("=", "+=", "-=", "&=", "|=", "^=")
 
-RuleSource = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
-"""A rule as TOML has it: text, a table `{ every, at, when, do }`, or a list of such tables."""
 
-
-def parse_rule(rule: RuleSource, names: Mapping[str, int], where: str = "rule", is_on_reset: bool = False) -> Rule:
+def parse_rule(text: str, names: Mapping[str, int], where: str = "rule", is_on_reset: bool = False) -> Rule:
     """Return a parsed rule; it needs no further checks.
 
     Args:
-        rule: The text `ram[5] += 1 every 4 frames if frame > 9; ...`, or a table `{ every = 4, at = 9, when = "...",
-            do = "..." }` or a list of them: `every`, `at` and `when` hold for each statement of `do`, one by one.
+        text: Statements such as `ram[5] += 1 every 4 frames if frame > 9; ...`.
         names: Addresses by the names of the game's RAM map: `ball_y` is `ram[101]`, `prev.ball_y` is `prev[101]`.
         where: Beginning of messages.
         is_on_reset: Whether each statement runs once, in frame 0 where it names no other.
@@ -41,54 +35,12 @@ def parse_rule(rule: RuleSource, names: Mapping[str, int], where: str = "rule", 
         >>> rule.statements[0].addresses, rule.statements[0].every
         (range(101, 102), 4)
     """
-    if isinstance(rule, str):
-        statements = _StatementParser(Source(rule, where), names).statements()
-    elif isinstance(rule, Mapping):
-        statements = _table(rule, names, where)
-    elif isinstance(rule, Sequence) and rule and all(isinstance(table, Mapping) for table in rule):
-        statements = [
-            statement
-            for number, table in enumerate(rule, 1)
-            for statement in _table(table, names, placed(where, f"table {number}"))
-        ]
-    else:
-        raise refusal(where, f"found {rule!r}. Allowed: a text, a table with the key 'do', or a list of tables.")
+    if not isinstance(text, str):
+        raise refusal(where, f"found {text!r}. Allowed: a text.")
+    statements = _StatementReader(Source(text, where), names).statements()
     if len(statements) > MAX_STATEMENTS:
         raise refusal(where, f"found {len(statements)} statements. Allowed: up to {MAX_STATEMENTS}.")
     return Rule(tuple(_timed(statement, is_on_reset, where) for statement in statements))
-
-
-def _table(table: Mapping[str, Any], names: Mapping[str, int], where: str) -> list[Statement]:
-    """Return the statements of a rule's table."""
-    keys = ("every", "at", "when", "do")
-    for key in table:
-        if key not in keys:
-            near = nearest_names(str(key), keys)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise refusal(where, f"found the key {key!r}. Allowed: {', '.join(keys)}.{hint}")
-    for key in ("do", "when"):
-        if (key in table or key == "do") and not isinstance(table.get(key), str):
-            raise refusal(placed(where, key), f"found {table.get(key)!r}. Allowed: a text.")
-    every = _count(table, "every", 1, where)
-    at = _count(table, "at", 0, where)
-    statements = _StatementParser(Source(table["do"], placed(where, "do")), names).statements(has_modifiers=False)
-    condition: Expression | None = None
-    timed: list[Statement] = []
-    for statement in statements:
-        if "when" in table:
-            condition = _StatementParser(Source(table["when"], placed(where, "when")), names).condition(statement)
-        timed.append(replace(statement, every=every or 1, at=at, condition=condition))
-    return timed
-
-
-def _count(table: Mapping[str, Any], key: str, lowest: int, where: str) -> int | None:
-    """Return a number of frames of a rule's table."""
-    value = table.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= MAX_NUMBER:
-        raise refusal(placed(where, key), f"found {value!r}. Allowed: integers {lowest} to {MAX_NUMBER}.")
-    return value
 
 
 def _timed(statement: Statement, is_on_reset: bool, where: str) -> Statement:
@@ -110,57 +62,56 @@ def _timed(statement: Statement, is_on_reset: bool, where: str) -> Statement:
     return statement
 
 
-class _StatementParser(ExpressionParser):
+class _StatementReader(TokenReader):
     """Reads statements."""
 
-    def statements(self, has_modifiers: bool = True) -> list[Statement]:
+    def __init__(self, source: Source, names: Mapping[str, int]) -> None:
+        """Take a text and the addresses by the names of the game's RAM map."""
+        super().__init__(source)
+        self._names = names
+
+    def statements(self) -> list[Statement]:
         """Read the whole text as statements separated by `;`, the last `;` may be left out."""
-        found: list[Statement] = []
-        while self._token.kind != "end" or not found:
-            found.append(self._statement(has_modifiers))
-            if self._token.kind != "end" and not self._accept(";"):
-                allowed = (
-                    "an operator, every, at, if, ';' or the end" if has_modifiers else "an operator, ';' or the end"
-                )
-                self._unexpected(allowed)
+        found = [self._statement()]
+        while self._token.kind != "end":
+            self._expect(";", allowed="an operator, every, at, if, ';' or the end")
+            if self._token.kind != "end":
+                found.append(self._statement())
         return found
 
-    def condition(self, statement: Statement) -> Expression:
-        """Read the whole text as the condition of a statement."""
-        self._loop = Bounds(statement.first, statement.last) if statement.is_range else None
-        self._check_size(self._tokens[0])
-        tree = self._expression(OR).tree
-        if self._token.kind != "end":
-            self._unexpected("an operator or the end")
-        return tree
-
-    def _check_size(self, first: Token) -> None:
-        """Refuse a statement of too many tokens before it is read."""
-        ends = (place for place in range(self._place, len(self._tokens)) if self._tokens[place].text == ";")
-        size = next(ends, len(self._tokens) - 1) - self._place
-        if size > MAX_TOKENS:
-            self._fail(first, f"the statement has {size} words and signs. Allowed: up to {MAX_TOKENS}.")
-
-    def _statement(self, has_modifiers: bool) -> Statement:
+    def _statement(self) -> Statement:
         """Read one statement."""
-        self._check_size(self._token)
+        self._check_size()
         first, last, is_range = self._target()
-        self._loop = Bounds(first, last) if is_range else None
+        loop = Bounds(first, last) if is_range else None
         operator = self._token
         if operator.text not in ASSIGNMENTS:
             hint = " Use = to write a byte." if operator.text == "==" else ""
             self._fail(operator, f"found {operator.shown}. Allowed: {' '.join(ASSIGNMENTS)}.{hint}")
         self._next()
-        value = self._expression(OR).tree
-        if not has_modifiers:
-            if self._token.text in ("every", "at", "if"):
-                key = "when" if self._token.text == "if" else self._token.text
-                self._fail(self._token, f"found {self._token.shown}. Allowed: as the key {key!r} of the table.")
-            return Statement(first, last, is_range, operator.text, value)
+        value = self._expression(loop)
         every = self._frames("every", 1)
         at = self._frames("at", 0)
-        condition = self._expression(OR).tree if self._accept("if") else None
+        condition = self._expression(loop) if self._accept("if") else None
         return Statement(first, last, is_range, operator.text, value, every or 1, at, condition)
+
+    def _check_size(self) -> None:
+        """Refuse a statement of too many tokens before it is read."""
+        ends = (place for place in range(self._place, len(self._tokens)) if self._tokens[place].text == ";")
+        size = next(ends, len(self._tokens) - 1) - self._place
+        if size > MAX_TOKENS:
+            self._fail(self._token, f"the statement has {size} words and signs. Allowed: up to {MAX_TOKENS}.")
+
+    def _expression(self, loop: Bounds | None) -> Expression:
+        """Read up to the next `every`, `at`, `if`, `;` or the end; after a point such words are names."""
+        start = before = self._place
+        while self._token.text not in (";", "") and (
+            self._token.text not in ("every", "at", "if") or self._tokens[before].text == "."
+        ):
+            before = self._place
+            self._next()
+        tokens = self._tokens[start : self._place + 1]
+        return ExpressionReader(self._source, tokens, self._names, loop).read()
 
     def _frames(self, word: str, lowest: int) -> int | None:
         """Read `every N frames` or `at frame N`."""
@@ -194,7 +145,7 @@ class _StatementParser(ExpressionParser):
             self._fail(token, f"found {token.shown}. Allowed: ram[..] or a name; what was cannot be written.")
         if token.kind != "word" or token.text in RESERVED:
             self._fail(token, f"found {token.shown}. Allowed: ram[..] or a name of the RAM map.")
-        address = self._named(token)
+        address = named_address(self._source, token, self._names)
         return address, address, False
 
     def _address(self) -> int:

@@ -1,4 +1,4 @@
-"""From a rule's text to words, numbers and signs, and the errors that point into the text."""
+"""From a rule's text to words, numbers and signs, read one by one, and the errors that point into the text."""
 
 from __future__ import annotations
 
@@ -63,12 +63,20 @@ class Source:
         line = self.text.count("\n", 0, position) + 1
         column = position - self.text.rfind("\n", 0, position)
         place = f"line {line}, column {column}" if "\n" in self.text.strip() else f"column {column}"
-        raise refusal(placed(self.where, place), problem)
+        raise refusal(f"{self.where}, {place}" if self.where else place, problem)
 
+    def unexpected(self, token: Token, allowed: str) -> NoReturn:
+        """Refuse a token where others are allowed.
 
-def placed(where: str, place: str) -> str:
-    """Return a place inside `where`, which may be empty."""
-    return f"{where}, {place}" if where else place
+        Raises:
+            SpecError: Always.
+        """
+        hint = ""
+        if token.text == "else":
+            hint = " Write two statements with opposite conditions."
+        elif token.text in ("every", "at", "if"):
+            hint = " The order is: every N frames, at frame N, if condition; each at most once."
+        self.fail(token.position, f"found {token.shown}. Allowed: {allowed}.{hint}")
 
 
 def refusal(where: str, problem: str) -> SpecError:
@@ -100,10 +108,56 @@ def tokenize(source: Source) -> list[Token]:
     return tokens
 
 
-def number_value(token: Token) -> int:
-    """Return the value of a number token: decimal, or hexadecimal with 0x, or binary with 0b."""
-    base = {"0x": 16, "0b": 2}.get(token.text[:2], 10)
-    return int(token.text, base)
+def number_value(text: str) -> int:
+    """Return the value of a number token's text: decimal, or hexadecimal with 0x, or binary with 0b."""
+    return int(text, {"0x": 16, "0b": 2}.get(text[:2], 10))
+
+
+class TokenReader:
+    """Goes through one text from left to right."""
+
+    def __init__(self, source: Source) -> None:
+        """Take a text.
+
+        Raises:
+            SpecError: It is too long, or has a character or number that the language has not.
+        """
+        self._source = source
+        self._tokens = tokenize(source)
+        self._place = 0
+
+    @property
+    def _token(self) -> Token:
+        """The next token."""
+        return self._tokens[self._place]
+
+    def _next(self) -> Token:
+        """Return the next token and go on."""
+        token = self._token
+        self._place += token.kind != "end"
+        return token
+
+    def _accept(self, *texts: str) -> bool:
+        """Go on if the next token is one of some; return whether it is."""
+        is_one = self._token.text in texts
+        if is_one:
+            self._next()
+        return is_one
+
+    def _expect(self, *texts: str, allowed: str = "") -> None:
+        """Go on over the next token, which must be one of some."""
+        if not self._accept(*texts):
+            self._source.unexpected(self._token, allowed or " or ".join(repr(text) for text in texts))
+
+    def _fail(self, token: Token, problem: str) -> NoReturn:
+        """Refuse the text at a token."""
+        self._source.fail(token.position, problem)
+
+    def _whole_number(self, allowed: str) -> int:
+        """Read a number."""
+        if self._token.kind != "number":
+            self._source.unexpected(self._token, allowed)
+        return number_value(self._next().text)
 
 
 def _skip_space(text: str, position: int) -> int:
@@ -114,7 +168,7 @@ def _skip_space(text: str, position: int) -> int:
 
 def _check_number(source: Source, position: int, written: str) -> None:
     """Refuse numbers that are too large; the length is checked first, so that reading them stays quick."""
-    if len(written) > 40 or number_value(Token("number", written, position)) > MAX_NUMBER:
+    if len(written) > 40 or number_value(written) > MAX_NUMBER:
         source.fail(position, f"the number {written[:40]} is too large. Allowed: up to {MAX_NUMBER}.")
 
 

@@ -1,0 +1,161 @@
+"""The parser that reads rules with `ast` against the hand-written one before it: same trees, same refusals."""
+
+import functools
+import re
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from old_rule_parser import old_parse_rule
+
+from wsabench.errors import SpecError
+from wsabench.games import catalogue_games, load_game
+from wsabench.perturb.rules import canonical_text, compile_rule, parse_rule, ram_addresses
+
+NAMES = {"ball_y": 54, "lives": 127, "lambda": 3, "None": 4, "is": 5, "_": 6, "if": 7, "frame": 8, "prev": 9, "and": 10}
+"""Also words of Python, and words of the language, which are names after a point only."""
+
+PLACE = re.compile(r"pong(, (line \d+, )?column \d+)?: ")
+
+
+def outcome(parse, text, names, is_on_reset=False):
+    """The rule, or None where it is refused, and the message; any other error is a failure."""
+    try:
+        return parse(text, names, "pong", is_on_reset), ""
+    except SpecError as error:
+        return None, str(error)
+
+
+def assert_agree(text, names=NAMES, is_on_reset=False):
+    """Check that both parsers find the same, and return it."""
+    old, _ = outcome(old_parse_rule, text, names, is_on_reset)
+    new, problem = outcome(parse_rule, text, names, is_on_reset)
+    assert new == old, problem
+    assert new is not None or PLACE.match(problem)
+    return new
+
+
+@pytest.mark.parametrize("game", catalogue_games())
+def test_shipped_rules_are_what_they_were(game):
+    record = load_game(game)
+    for patch in record.patches.values():
+        rule = assert_agree(patch.rule, ram_addresses(record), patch.when == "on_reset")
+        old = old_parse_rule(patch.rule, ram_addresses(record), is_on_reset=patch.when == "on_reset")
+        assert rule is not None
+        assert canonical_text(rule) == canonical_text(old)
+        assert np.array_equal(compile_rule(rule).code, compile_rule(old).code)
+
+
+def joined(*parts):
+    return st.tuples(*(st.just(part) if isinstance(part, str) else part for part in parts)).map(" ".join)
+
+
+@functools.cache
+def expressions(*atoms):
+    """Texts of expressions, with the names that may stand in them."""
+    banks = st.sampled_from(("ram", "prev", "reset"))
+    words = st.sampled_from(("ball_y", "lives", "lambda", "None", "is", "_"))
+    dotted = joined(banks, ".", words | st.sampled_from(("if", "frame", "prev", "and")))
+    numbers = st.integers(0, 300).map(str) | st.sampled_from(("007", "0x1F", "0b101", "2147483647"))
+    bounds = st.tuples(st.integers(0, 9), st.integers(-9, 9)).map(lambda x: f"rand({x[1] - x[0]}, {x[1]})")
+    leaves = numbers | words | dotted | bounds | st.sampled_from((*atoms, "frame", "rand(-(3), +4)", "ram[5]"))
+
+    def larger(inner):
+        operators = st.sampled_from(["+", "-", "*", "&", "|", "^", "<", "<=", ">", ">=", "==", "!=", "and", "or", "+", "-"])
+        calls = joined(st.sampled_from(("min", "max")), "(", inner, ",", inner, ")") | joined("abs (", inner, ")")
+        return st.one_of(
+            joined(inner, operators, inner),
+            joined(inner, operators, inner, operators, inner, operators, inner),
+            joined(st.sampled_from(("-", "+", "~", "not", "- -", "(not", "")), inner),
+            joined("(", inner, ")"),
+            joined("(", "not", inner, ")"),
+            joined(banks, "[ (", inner, ") & 127 ]"),
+            joined(inner, st.sampled_from(("//", "%")), "max ( 1 ,", inner, ")"),
+            joined(inner, st.sampled_from(("//", "%", "<<", ">>")), numbers),
+            joined(inner, st.sampled_from(("<<", ">>")), "( ", inner, "& 7 )"),
+            calls,
+        )
+
+    return st.recursive(leaves, larger, max_leaves=12)
+
+
+@st.composite
+def statements(draw):
+    first = draw(st.integers(0, 127))
+    is_range = draw(st.booleans())
+    target = f"ram[{first}..{draw(st.integers(first, 127))}]" if is_range else draw(st.sampled_from(("ram[9]", "is")))
+    inner = expressions("i", "prev[i]", "ram[i & 5]") if is_range else expressions()
+    words = [target, draw(st.sampled_from(("=", "+=", "-=", "&=", "|=", "^="))), draw(inner)]
+    every = draw(st.none() | st.integers(1, 4))
+    words += [] if every is None else [f"every {every} frames"]
+    at = draw(st.none() | st.integers(0, 3))
+    words += [] if at is None else [f"at frame {at * (every or 1)}"]
+    words += ["if", draw(inner)] if draw(st.booleans()) else []
+    return " ".join(words)
+
+
+TEXTS = st.lists(statements(), min_size=1, max_size=3).map(" ; ".join)
+TOKEN = re.compile(r"\s*(\w+|\.\.|//|<<|>>|[<>=!+\-&|^]=|.)", re.DOTALL)
+PIECES = st.sampled_from(
+    ["ram", "prev", "reset", "frame", "frames", "i", "rand", "min", "max", "abs", "and", "or", "not", "if", "else", "every", "at", "ball_y", "lambda", "None", "is", "in", "for", "balls", "0", "1", "5", "127", "128", "0x1f", "0X1f", "0b2", "1_0", "1e5", "1j", "99999999999", "[", "]", "(", ")", "..", ".", ";", ",", "=", "+=", "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "**", "//", "/", "%", "&", "|", "^", "~", "<<", ">>", ":=", ":", "@", "!", "{", "}", "'", '"', "#", "\\", "\n", "é", "²", "()", "[]", ",", "=", "1", "[1]", "(1,)", "*ball_y", "a=1", ".ball_y", "(prev)", "(min)", "(", "prev", ")", "not", "not-1", "...", "1.", ".5"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS, st.booleans())
+@example("ram[1] = - 2 * not 3", False)
+@example("ram[1] = 1 if not not 1 < 2 == 3 and not 4 or 5", False)
+@example("ram[1] = 2 - 3 - 4 << 1 & 7 | 8 ^ 9 == 10 < 11", False)
+@example("ram[1] = prev.if if prev.and", True)
+@example("ram[1] = prev. ; is = 3", False)
+def test_valid_rules_have_the_same_tree(text, is_on_reset):
+    assert_agree(text, is_on_reset=is_on_reset)
+    assert_agree(text.replace(" ", ""), is_on_reset=is_on_reset)
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.data())
+def test_changed_rules_are_both_refused_or_the_same(data):
+    shipped = [patch.rule for patch in load_game(data.draw(st.sampled_from(catalogue_games()))).patches.values()]
+    words = TOKEN.findall(data.draw(TEXTS | st.sampled_from(shipped)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(words)))
+        words[place : place + data.draw(st.integers(0, 2))] = data.draw(st.lists(PIECES, max_size=2))
+    assert_agree(data.draw(st.sampled_from((" ", "", "\n"))).join(words))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES, max_size=12).map(" ".join) | st.text(max_size=30))
+@example("1.5")
+@example("(prev)[3]")
+@example("(min)(1, 2)")
+@example("min(1, 2,)")
+@example("min(*ball_y, 1)")
+@example("min(1, a=2)")
+@example("1, 2")
+@example("ram[1, 2]")
+@example("ram[1][2]")
+@example("2 ** 3")
+@example("1_0")
+@example("(ball_y := 3)")
+@example("'1'")
+@example("ball_y.real")
+@example("1 is 1")
+@example("1 not in 2")
+@example("[1]")
+@example("()")
+@example("1 if 2 else 3")
+@example("lambda: 3")
+@example("True")
+def test_any_expression_is_refused_by_both_or_is_the_same(text):
+    for rule in (f"ram[1] = {text}", f"ram[3..5] = i if {text}"):
+        assert_agree(rule)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(("(", "-", "~", "not ", "abs(", "ram[", "+(")), max_size=30), st.booleans())
+def test_nesting_ends_at_the_same_depth(parts, is_last_open):
+    signs = {"(": ")", "a": ")", "+": ")", "r": " & 1]"}
+    closing = "".join(signs.get(part[0], "") for part in reversed(parts))
+    assert_agree("ram[1] = " + "".join(parts) + "1" + closing[: len(closing) - is_last_open])
