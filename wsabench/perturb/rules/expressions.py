@@ -109,10 +109,13 @@ class ExpressionReader:
             self._fail(self._tokens[place], f"nested too deeply. Allowed: {MAX_NESTING} levels.")
 
     def _fail_grammar(self) -> NoReturn:
-        """Refuse the first token that no expression could have there."""
+        """Refuse the first token that no expression could have there, or an unknown name before it."""
         texts = [token.text for token in self._tokens]
         sizes = range(1, len(texts))
         place = bisect_left(sizes, True, key=lambda size: not _what_may_follow(texts[:size]))
+        for token, before in zip(self._tokens[:place], ("", *texts), strict=False):
+            if token.kind == "word" and (token.text not in RESERVED or before == "."):
+                self._address(token)
         found, allowed = self._tokens[place], _what_may_follow(texts[:place])
         if found.text == "not" and allowed == _OPERAND:
             self._fail(found, "found 'not' as an operand. Put it in parentheses: (not ...).")
@@ -250,7 +253,7 @@ def named_address(source: Source, token: Token, names: Mapping[str, int]) -> int
         allowed = f"Allowed: {', '.join(sorted(names))}, ram[..], prev[..], reset[..]."
     else:
         allowed = "Allowed: ram[..], prev[..], reset[..]; the game has no RAM map."
-    source.fail(token.position, f"the RAM map has no {token.text!r}. {allowed}")
+    source.fail(token.position, f"the RAM map has no {token.shown}. {allowed}")
 
 
 def _parsed(texts: Sequence[str]) -> ast.expr | None:

@@ -43,7 +43,7 @@ class Token:
     @property
     def shown(self) -> str:
         """How messages name it."""
-        return repr(self.text) if self.kind != "end" else "the end"
+        return repr(self.text[:40]) if self.kind != "end" else "the end"
 
 
 @dataclass(frozen=True, slots=True)
