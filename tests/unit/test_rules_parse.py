@@ -71,6 +71,7 @@ def test_a_text_has_one_canonical_form(text, meaning):
         ("ball_y *= 2", "column 8: found '\\*'"),
         ("ball_y = ram[ball_x]", "column 14: found the name 'ball_x' as an address.*Write ball_x"),
         ("ball_y = prev[ball_x]", "Write prev.ball_x"),
+        ("ball_y = prev[(ball_x)]", "column 15: the address may be 0 to 255"),
         ("ball_y = ram[ram[3]]", "column 14: the address may be 0 to 255. Allowed: 0 to 127. Write \\(...\\) & 127"),
         ("ram[0..9] = ram[i - 1]", "column 17: the address may be -1 to 8"),
         ("ball_y = i", "column 10: found 'i'. Allowed: only where a range"),
@@ -91,6 +92,7 @@ def test_a_text_has_one_canonical_form(text, meaning):
         ("ball_y = 1 every 3", "column 19: found the end. Allowed: 'frames' or 'frame'"),
         ("ball_y = 1 at 3", "column 15: found '3'. Allowed: 'frame'"),
         ("ball_y = 1 every 2 frames at frame 3", "never runs: frame 3 is no multiple of 2"),
+        ("lives = 1; ball_y = 1 every 2 frames at frame 3", "column 12: the statement never runs"),
         ("ball_y = rand(5, 1)", "column 10: found other arguments of rand"),
         ("ball_y = rand(1, ball_x)", "found other arguments of rand"),
         ("ball_y = min(1)", "column 10: min has 1 arguments. Allowed: two or more"),
@@ -214,11 +216,6 @@ def test_random_rules_are_read_or_refused_with_their_place():
             problems.append(str(error))
     assert 1_000 < len(problems) < 2_000
     assert all(problem.startswith("rule, column ") for problem in problems)
-
-
-def test_only_a_text_is_a_rule():
-    with pytest.raises(SpecError, match=r"^r: found \[\{'do': 'ball_y = 1'\}\]. Allowed: a text"):
-        parse_rule([{"do": "ball_y = 1"}], NAMES, "r")
 
 
 def test_on_reset_runs_once():

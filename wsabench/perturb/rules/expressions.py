@@ -1,7 +1,7 @@
 """From an expression's tokens to its tree: Python's grammar reads it, a white list judges it, nothing is evaluated.
 
-`ast.parse` never sees the text itself. The tokens are written anew, numbers in decimal and words behind an underscore,
-so that no word is Python's but `and`, `or` and `not`. Each has a line of its own: a node's line is its token's number.
+`ast.parse` never sees the text itself. The tokens are written anew, each number as 0 and each word behind an
+underscore, so that none is Python's but `and`, `or` and `not`. Each has its own line: a node's line tells its token.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from wsabench.perturb.rules.syntax import (
     Random,
     Unary,
 )
-from wsabench.perturb.rules.tokens import Source, Token, number_value
+from wsabench.perturb.rules.tokens import Token
 
 MAX_NESTING = 24
 """Brackets, calls and prefix signs inside each other."""
@@ -58,8 +58,8 @@ _ALLOWED = (
 )
 """What a tree may have anywhere; `_is_allowed` adds names, bytes and calls."""
 
+AFTER_OPERAND = "an operator, every, at, if, ';' or the end"
 _OPERAND = "a number, a byte, a name or a parenthesis"
-_OPERATOR = "an operator, every, at, if, ';' or the end"
 _CLOSING = {"(": ")", "[": "]"}
 
 
@@ -70,19 +70,43 @@ class Operand(NamedTuple):
     bounds: Bounds
 
 
-class ExpressionReader:
-    """Reads one expression."""
+def read_expression(tokens: Sequence[Token], names: Mapping[str, int], loop: Bounds | None) -> Expression:
+    """Return the tree of an expression.
 
-    def __init__(self, source: Source, tokens: Sequence[Token], names: Mapping[str, int], loop: Bounds | None) -> None:
-        """Take an expression.
+    Args:
+        tokens: The expression's, few enough for a tree that can be walked, and the token after it.
+        names: Addresses by the names of the game's RAM map.
+        loop: The addresses of `i`; None where it has no meaning.
 
-        Args:
-            source: The whole text, for messages.
-            tokens: The expression's, few enough for a tree that can be walked, and the token after it.
-            names: Addresses by the names of the game's RAM map.
-            loop: The addresses of `i`; None where it has no meaning.
-        """
-        self._source = source
+    Raises:
+        SpecError: It is malformed, too deep, reads outside the memory, divides by what may be zero, or may exceed 64
+            bits.
+    """
+    return _Reader(tokens, names, loop).read()
+
+
+def named_address(token: Token, names: Mapping[str, int]) -> int:
+    """Return the address of a name of the RAM map.
+
+    Raises:
+        SpecError: There is no such name.
+    """
+    if token.text in names:
+        return names[token.text]
+    near = nearest_names(token.text, [*names, *sorted(RESERVED)])
+    if near:
+        allowed = f"Did you mean {' or '.join(repr(name) for name in near)}?"
+    elif names:
+        allowed = f"Allowed: {', '.join(sorted(names))}, ram[..], prev[..], reset[..]."
+    else:
+        allowed = "Allowed: ram[..], prev[..], reset[..]; the game has no RAM map."
+    token.fail(f"the RAM map has no {token.shown}. {allowed}")
+
+
+class _Reader:
+    """Goes through one expression."""
+
+    def __init__(self, tokens: Sequence[Token], names: Mapping[str, int], loop: Bounds | None) -> None:
         self._tokens = tokens
         self._names = names
         self._loop = loop
@@ -90,12 +114,7 @@ class ExpressionReader:
         """How many brackets are open at each token, itself included."""
 
     def read(self) -> Expression:
-        """Return the expression's tree.
-
-        Raises:
-            SpecError: It is malformed, too deep, reads outside the memory, divides by what may be zero, or may exceed
-                64 bits.
-        """
+        """Return the expression's tree."""
         for place in range(len(self._tokens)):
             self._check_depth(place, 0)
         body = _parsed([token.text for token in self._tokens[:-1]])
@@ -106,24 +125,20 @@ class ExpressionReader:
     def _check_depth(self, place: int, num_signs: int) -> None:
         """Refuse a token inside too many brackets and prefix signs."""
         if self._depths[place] + num_signs > MAX_NESTING:
-            self._fail(self._tokens[place], f"nested too deeply. Allowed: {MAX_NESTING} levels.")
+            self._tokens[place].fail(f"nested too deeply. Allowed: {MAX_NESTING} levels.")
 
     def _fail_grammar(self) -> NoReturn:
         """Refuse the first token that no expression could have there, or an unknown name before it."""
         texts = [token.text for token in self._tokens]
         sizes = range(1, len(texts))
         place = bisect_left(sizes, True, key=lambda size: not _what_may_follow(texts[:size]))
-        for token, before in zip(self._tokens[:place], ("", *texts), strict=False):
-            if token.kind == "word" and (token.text not in RESERVED or before == "."):
-                self._address(token)
+        for token in self._tokens[:place]:
+            if token.kind == "word" and token.text not in RESERVED:
+                named_address(token, self._names)
         found, allowed = self._tokens[place], _what_may_follow(texts[:place])
         if found.text == "not" and allowed == _OPERAND:
-            self._fail(found, "found 'not' as an operand. Put it in parentheses: (not ...).")
-        self._source.unexpected(found, allowed)
-
-    def _fail(self, token: Token, problem: str) -> NoReturn:
-        """Refuse the text at a token."""
-        self._source.fail(token.position, problem)
+            found.fail("found 'not' as an operand. Put it in parentheses: (not ...).")
+        found.unexpected(allowed)
 
     def _operand(self, node: ast.expr, num_signs: int) -> Operand:
         """Return a node's tree and bounds; `num_signs` prefix signs stand before it."""
@@ -134,9 +149,11 @@ class ExpressionReader:
                 return self._name(token)
             case ast.Attribute():
                 name = self._tokens[node.lineno + 1]
-                return Operand(Byte(BANKS[token.text], Number(self._address(name))), BYTE)
+                return Operand(Byte(BANKS[token.text], Number(named_address(name, self._names))), BYTE)
             case ast.Subscript():
-                return Operand(Byte(BANKS[token.text], self._index(node.slice, num_signs)), BYTE)
+                index = self._operand(node.slice, num_signs)
+                self._check_index(node, index.bounds)
+                return Operand(Byte(BANKS[token.text], index.tree), BYTE)
             case ast.Call():
                 return self._call(token, [self._operand(argument, num_signs) for argument in node.args])
             case ast.UnaryOp():
@@ -153,39 +170,29 @@ class ExpressionReader:
                 rest = [(self._operator_before(x).text, self._operand(x, num_signs).tree) for x in node.comparators]
                 return Operand(Compare(first, tuple(rest)), TRUTH)
             case _:
-                value = number_value(token.text)
-                return Operand(Number(value), Bounds(value, value))
+                return Operand(Number(token.value), Bounds(token.value, token.value))
 
     def _name(self, token: Token) -> Operand:
         """Return `frame`, `i`, or the byte of a name."""
         if token.text == "frame":
             return Operand(Frame(), FRAME)
         if token.text != "i":
-            return Operand(Byte("ram", Number(self._address(token))), BYTE)
+            return Operand(Byte("ram", Number(named_address(token, self._names))), BYTE)
         if self._loop is None:
-            self._fail(token, "found 'i'. Allowed: only where a range such as ram[3..9] is written.")
+            token.fail("found 'i'. Allowed: only where a range such as ram[3..9] is written.")
         return Operand(LoopIndex(), self._loop)
 
-    def _address(self, token: Token) -> int:
-        """Return the address of a name."""
-        return named_address(self._source, token, self._names)
-
-    def _index(self, node: ast.expr, num_signs: int) -> Expression:
-        """Return the address in the brackets of a byte, checked."""
-        index = self._operand(node, num_signs)
-        token = self._tokens[node.lineno - 1]
-        if isinstance(node, ast.Name) and token.text not in RESERVED:
-            bank = self._tokens[node.lineno - 3].text
-            name = token.text if bank == "ram" else f"{bank}.{token.text}"
-            self._fail(
-                token, f"found the name {token.text!r} as an address, but it is that byte's value. Write {name}."
-            )
-        if not 0 <= index.bounds.low <= index.bounds.high < NUM_BYTES:
-            low, high = index.bounds
+    def _check_index(self, node: ast.Subscript, bounds: Bounds) -> None:
+        """Refuse an address that may lie outside the memory, or that is a name."""
+        bank, _, start = self._tokens[node.lineno - 1 : node.lineno + 2]
+        if isinstance(node.slice, ast.Name) and start.text in self._names and start.text not in RESERVED:
+            name = start.text if bank.text == "ram" else f"{bank.text}.{start.text}"
+            start.fail(f"found the name {start.text!r} as an address, but it is that byte's value. Write {name}.")
+        low, high = bounds
+        if not 0 <= low <= high < NUM_BYTES:
             found = f"is {low}" if low == high else f"may be {low} to {high}"
             hint = "" if low == high else " Write (...) & 127 there, say."
-            self._fail(token, f"the address {found}. Allowed: 0 to {NUM_BYTES - 1}.{hint}")
-        return index.tree
+            start.fail(f"the address {found}. Allowed: 0 to {NUM_BYTES - 1}.{hint}")
 
     def _call(self, token: Token, arguments: list[Operand]) -> Operand:
         """Return `min`, `max`, `abs` or `rand` of arguments."""
@@ -194,10 +201,10 @@ class ExpressionReader:
             match trees:
                 case [Number(low), Number(high)] if low <= high:
                     return Operand(Random(low, high), Bounds(low, high))
-            self._fail(token, "found other arguments of rand. Allowed: rand(low, high), two numbers, low first.")
+            token.fail("found other arguments of rand. Allowed: rand(low, high), two numbers, low first.")
         if (len(trees) == 1) != (token.text == "abs"):
             needed = "one" if token.text == "abs" else "two or more"
-            self._fail(token, f"{token.text} has {len(trees)} arguments. Allowed: {needed}.")
+            token.fail(f"{token.text} has {len(trees)} arguments. Allowed: {needed}.")
         bounds = call_bounds(token.text, [argument.bounds for argument in arguments])
         return Operand(Call(token.text, tuple(trees)), bounds)
 
@@ -214,10 +221,9 @@ class ExpressionReader:
         """Return `left operator right`, checked."""
         sign, low, high = operator.text, right.bounds.low, right.bounds.high
         if sign in ("//", "%") and low <= 0 <= high:
-            self._fail(operator, f"the right side of {sign} may be 0. Write max(1, ...) there, say.")
+            operator.fail(f"the right side of {sign} may be 0. Write max(1, ...) there, say.")
         if sign in ("<<", ">>") and not 0 <= low <= high <= MAX_SHIFT:
-            self._fail(
-                operator,
+            operator.fail(
                 f"the right side of {sign} may be {low if low < 0 else high}. Allowed: 0 to {MAX_SHIFT}. "
                 "Write (... & 7) there, say.",
             )
@@ -227,7 +233,7 @@ class ExpressionReader:
     def _checked(self, operator: Token, tree: Expression, bounds: Bounds) -> Operand:
         """Return an expression that stays in 64 bits."""
         if bounds.magnitude > LIMIT:
-            self._fail(operator, f"the result of {operator.text} may exceed 2**62. Use smaller numbers, or % before.")
+            operator.fail(f"the result of {operator.text} may exceed 2**62. Use smaller numbers, or % before.")
         return Operand(tree, bounds)
 
     def _operator_before(self, node: ast.expr) -> Token:
@@ -236,24 +242,6 @@ class ExpressionReader:
         while self._tokens[place].text == "(":
             place -= 1
         return self._tokens[place]
-
-
-def named_address(source: Source, token: Token, names: Mapping[str, int]) -> int:
-    """Return the address of a name of the RAM map.
-
-    Raises:
-        SpecError: There is no such name.
-    """
-    if token.text in names:
-        return names[token.text]
-    near = nearest_names(token.text, [*names, *sorted(RESERVED)])
-    if near:
-        allowed = f"Did you mean {' or '.join(repr(name) for name in near)}?"
-    elif names:
-        allowed = f"Allowed: {', '.join(sorted(names))}, ram[..], prev[..], reset[..]."
-    else:
-        allowed = "Allowed: ram[..], prev[..], reset[..]; the game has no RAM map."
-    source.fail(token.position, f"the RAM map has no {token.shown}. {allowed}")
 
 
 def _parsed(texts: Sequence[str]) -> ast.expr | None:
@@ -268,10 +256,9 @@ def _parsed(texts: Sequence[str]) -> ast.expr | None:
 
 def _for_python(text: str, before: str) -> str:
     """Return how Python is to see a token."""
-    if text[0].isdigit():
-        return str(number_value(text))
-    is_operator = text in ("and", "or", "not") and before != "."
-    return f"_{text}" if text.isidentifier() and not is_operator else text
+    if text.isidentifier() and (text not in ("and", "or", "not") or before == "."):
+        return f"_{text}"
+    return "0" if text[0].isdigit() else text
 
 
 def _is_allowed(node: ast.AST, texts: Sequence[str]) -> bool:
@@ -284,7 +271,7 @@ def _is_allowed(node: ast.AST, texts: Sequence[str]) -> bool:
             return following == "(" if word in FUNCTIONS else word in ("frame", "i") or word not in RESERVED
         case ast.Subscript(value=ast.Name(id=name)) | ast.Attribute(value=ast.Name(id=name)):
             return name[1:] in BANKS
-        case ast.Call(func=ast.Name(id=name), args=[_, *_], keywords=[], end_lineno=end):
+        case ast.Call(func=ast.Name(id=name), args=[_, *_], end_lineno=end):
             return name[1:] in FUNCTIONS and texts[end - 2] != ","
         case _:
             return isinstance(node, _ALLOWED)
@@ -299,7 +286,7 @@ def _what_may_follow(texts: Sequence[str]) -> str:
         elif text in (")", "]"):
             del closing[:1]
     completions = {
-        (): f"an operator or {closing[0]!r}" if closing else _OPERATOR,
+        (): f"an operator or {closing[0]!r}" if closing else AFTER_OPERAND,
         ("0",): _OPERAND,
         ("name",): "a name of the RAM map",
         ("[", "0", "]"): f"'[' or '.' after {texts[-1]}" if texts else "",
