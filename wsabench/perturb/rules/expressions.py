@@ -272,7 +272,7 @@ def _is_allowed(node: ast.AST, texts: Sequence[str]) -> bool:
         case ast.Subscript(value=ast.Name(id=name)) | ast.Attribute(value=ast.Name(id=name)):
             return name[1:] in BANKS
         case ast.Call(func=ast.Name(id=name), args=[_, *_], end_lineno=end):
-            return name[1:] in FUNCTIONS and texts[end - 2] != ","
+            return name[1:] in FUNCTIONS and texts[(end or 0) - 2] != ","
         case _:
             return isinstance(node, _ALLOWED)
 
