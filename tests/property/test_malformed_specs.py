@@ -185,12 +185,7 @@ def test_valid_tables_are_read():
 
 def test_mutated_rules_are_refused_or_parsed():
     generator, num_refused = rng(3), 0
-    rules = [
-        (game.id, patch.rule)
-        for game in map(load_game, catalogue_games())
-        for patch in game.patches.values()
-        if isinstance(patch.rule, str)
-    ]
+    rules = [(game.id, patch.rule) for game in map(load_game, catalogue_games()) for patch in game.patches.values()]
     while num_refused < 300:
         game, text = pick(generator, rules)
         names = {variable.name: variable.index for variable in load_game(game).ram.values()}

@@ -5,10 +5,9 @@ from __future__ import annotations
 import csv
 import functools
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 from wsabench.errors import SpecError, StorageError
 from wsabench.games.fields import Fields, read_toml
@@ -20,7 +19,6 @@ from wsabench.games.records import (
     PatchTime,
     RamPatch,
     RamVariable,
-    RuleText,
 )
 from wsabench.games.roms import check_rom_id
 from wsabench.resources import catalogue_files, data_dir
@@ -117,7 +115,7 @@ def _patch(name: str, entry: Fields) -> RamPatch:
     patch = RamPatch(
         name=name,
         when=entry.text("when", choices=get_args(PatchTime)),  # pyright: ignore[reportArgumentType]
-        rule=_rule(entry),
+        rule=entry.text("rule"),
         effect=entry.text("effect"),
         expected_difficulty=entry.text("expected_difficulty", choices=get_args(Difficulty)),  # pyright: ignore[reportArgumentType]
         is_verified=entry.switch("verified"),
@@ -127,23 +125,6 @@ def _patch(name: str, entry: Fields) -> RamPatch:
     )
     entry.close()
     return patch
-
-
-def _rule(entry: Fields) -> RuleText:
-    """Read a rule: text, a table, or a list of tables; what they say is checked where they are parsed."""
-    value = entry.get(
-        "rule",
-        lambda v: (
-            (isinstance(v, str) and bool(v.strip())) or (bool(v) and all(isinstance(t, Mapping) for t in _list(v)))
-        ),
-        'text that is not empty, or a list of tables such as { every = 4, when = "ball_y != 0", do = "ball_y += 1" }',
-    )
-    return value if isinstance(value, str) else tuple(_list(value))
-
-
-def _list(value: Any) -> list[Any]:
-    """Return a list as it is, and one thing as a list of one."""
-    return value if isinstance(value, list) else [value]
 
 
 @functools.cache

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 Confidence = Literal["verified", "annotated"]
 """`verified`: confirmed against the running game, the note says how. `annotated`: taken from the sources."""
 PatchTime = Literal["per_frame", "on_reset"]
 Difficulty = Literal["easier", "different", "harder"]
 PatchFamily = Literal["color", "dynamics"]
-RuleText = str | tuple[Mapping[str, Any], ...]
-"""Statements as text, or as tables with the keys `every`, `at`, `when`, `do`; `wsabench.perturb.rules` parses both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class RamPatch:
 
     name: str
     when: PatchTime
-    rule: RuleText
+    rule: str
     effect: str
     expected_difficulty: Difficulty
     """A judgement, not a measured score."""

@@ -8,7 +8,7 @@ from wsabench.errors import SpecError
 from wsabench.perturb import color_kinds, corruption_kinds, dynamics_kinds, encoder_kinds
 from wsabench.perturb.extensions import extended_kinds, load_extensions
 from wsabench.perturb.kinds import KINDS, Kind
-from wsabench.perturb.rules import kind as rule_kinds
+from wsabench.perturb.rules import patches as rule_kinds
 from wsabench.registry import Registry
 
 __all__ = ["all_kinds", "color_kinds", "corruption_kinds", "dynamics_kinds", "encoder_kinds", "rule_kinds"]

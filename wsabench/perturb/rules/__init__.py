@@ -1,9 +1,15 @@
 """The language of RAM rules: parsing, canonical text, compiling, and the stage that runs a rule in a lane."""
 
 from wsabench.perturb.rules.code import Program, compile_rule
-from wsabench.perturb.rules.parsing import RuleSource, parse_rule
-from wsabench.perturb.rules.patches import check_patch, parse_patch, patch_rule, ram_addresses, reward_note
-from wsabench.perturb.rules.stage import RamPatchStage
+from wsabench.perturb.rules.parsing import parse_rule
+from wsabench.perturb.rules.patches import (
+    RamPatchStage,
+    check_patch,
+    parse_patch,
+    patch_rule,
+    ram_addresses,
+    reward_note,
+)
 from wsabench.perturb.rules.syntax import Rule, Statement
 from wsabench.perturb.rules.text import canonical_text, written_bytes
 
@@ -11,7 +17,6 @@ __all__ = [
     "Program",
     "RamPatchStage",
     "Rule",
-    "RuleSource",
     "Statement",
     "canonical_text",
     "check_patch",

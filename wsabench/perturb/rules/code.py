@@ -6,9 +6,7 @@ two numbers each: operation and argument.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,16 +76,15 @@ class Program:
 def compile_rule(rule: Rule) -> Program:
     """Return the program of a rule that the parser accepted."""
     addresses = rule.addresses
-    keeps_previous = any(_reads_previous(statement) for statement in rule.statements)
-    writer = _Writer([len(addresses), int(keeps_previous), 0, *addresses])
+    writer = _Writer([len(addresses), 0, 0, *addresses])
     for statement in rule.statements:
         writer.statement(statement)
-    writer.code[2] = writer.deepest
+    writer.code[1:3] = [int(writer.keeps_previous), writer.deepest]
     every = [statement.every for statement in rule.statements if statement.at is None]
     return Program(
         code=np.array(writer.code, np.int64),
         stack_size=writer.deepest,
-        keeps_previous=keeps_previous,
+        keeps_previous=writer.keeps_previous,
         period=int(np.gcd.reduce(every)) if every else 0,
         moments=frozenset(statement.at for statement in rule.statements if statement.at is not None),
     )
@@ -99,6 +96,7 @@ class _Writer:
     def __init__(self, code: list[int]) -> None:
         self.code = code
         self.deepest = 0
+        self.keeps_previous = False
         self._height = 0
 
     def statement(self, statement: Statement) -> None:
@@ -143,11 +141,13 @@ class _Writer:
         match tree:
             case Number(value):
                 self._emit(Op.CONSTANT, value)
-            case Byte(bank, Number(address)):
-                self._emit(Op.LOAD, BANK_START[bank] + address)
             case Byte(bank, index):
-                self._expression(index)
-                self._emit(Op.LOAD_AT, BANK_START[bank])
+                self.keeps_previous |= bank == "prev"
+                if isinstance(index, Number):
+                    self._emit(Op.LOAD, BANK_START[bank] + index.value)
+                else:
+                    self._expression(index)
+                    self._emit(Op.LOAD_AT, BANK_START[bank])
             case Frame():
                 self._emit(Op.FRAME)
             case LoopIndex():
@@ -197,31 +197,3 @@ class _Writer:
         self._expression(operand)
         self._emit(_BINARY[operator])
         self._land(*jumps)
-
-
-def _reads_previous(statement: Statement) -> bool:
-    """Whether a statement reads the memory of the frame before."""
-    return any(
-        isinstance(node, Byte) and node.bank == "prev"
-        for tree in (statement.value, statement.condition)
-        if tree is not None
-        for node in nodes(tree)
-    )
-
-
-def nodes(tree: Expression) -> Iterator[Any]:
-    """Yield an expression and all inside it."""
-    yield tree
-    match tree:
-        case Byte(_, inner) | Unary(_, inner):
-            parts: tuple[Expression, ...] = (inner,)
-        case Binary(_, left, right) | Logic(_, left, right):
-            parts = (left, right)
-        case Compare(first, rest):
-            parts = (first, *(operand for _, operand in rest))
-        case Call(_, arguments):
-            parts = arguments
-        case _:
-            parts = ()
-    for part in parts:
-        yield from nodes(part)

@@ -1,9 +1,17 @@
-"""From tokens to expressions: recursive descent with Python's precedence, each result with its bounds."""
+"""From an expression's tokens to its tree: Python's grammar reads it, a white list judges it, nothing is evaluated.
+
+`ast.parse` never sees the text itself. The tokens are written anew, each number as 0 and each word behind an
+underscore, so that none is Python's but `and`, `or` and `not`. Each has its own line: a node's line tells its token.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+import ast
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from itertools import accumulate
+from typing import NamedTuple, NoReturn
 
 from wsabench.errors import nearest_names
 from wsabench.perturb.rules.bounds import (
@@ -17,7 +25,6 @@ from wsabench.perturb.rules.bounds import (
     call_bounds,
     unary_bounds,
 )
-from wsabench.perturb.rules.reader import TokenReader
 from wsabench.perturb.rules.syntax import (
     NUM_BYTES,
     Bank,
@@ -33,82 +40,190 @@ from wsabench.perturb.rules.syntax import (
     Random,
     Unary,
 )
-from wsabench.perturb.rules.tokens import Source, Token, number_value
+from wsabench.perturb.rules.tokens import Token
 
 MAX_NESTING = 24
 """Brackets, calls and prefix signs inside each other."""
 
-BANKS: tuple[Bank, ...] = ("ram", "prev", "reset")
-FUNCTIONS = ("min", "max", "abs")
-RESERVED = frozenset(
-    (*BANKS, *FUNCTIONS, "rand", "frame", "i", "and", "or", "not", "if", "else", "every", "at", "frames")
-)
+BANKS: Mapping[str, Bank] = {"ram": "ram", "prev": "prev", "reset": "reset"}
+FUNCTIONS = ("min", "max", "abs", "rand")
+RESERVED = frozenset((*BANKS, *FUNCTIONS, "frame", "i", "and", "or", "not", "if", "else", "every", "at", "frames"))
 """Words of the language: a RAM map's name that is one of them cannot be used in a rule."""
 
-OR, AND, NOT, COMPARISON, UNARY = 1, 2, 3, 4, 11
-"""Levels of precedence, loosest first."""
-LEVELS: Mapping[str, int] = {
-    "or": OR,
-    "and": AND,
-    **dict.fromkeys(("<", "<=", ">", ">=", "==", "!="), COMPARISON),
-    "|": 5,
-    "^": 6,
-    "&": 7,
-    **dict.fromkeys(("<<", ">>"), 8),
-    **dict.fromkeys(("+", "-"), 9),
-    **dict.fromkeys(("*", "//", "%"), 10),
-}
+_ALLOWED = (
+    *(ast.Expression, ast.Load, ast.Constant, ast.UnaryOp, ast.BinOp, ast.BoolOp, ast.Compare),
+    *(ast.Or, ast.And, ast.Not, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq),
+    *(ast.BitOr, ast.BitXor, ast.BitAnd, ast.LShift, ast.RShift, ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod),
+    *(ast.UAdd, ast.USub, ast.Invert),
+)
+"""What a tree may have anywhere; `_is_allowed` adds names, bytes and calls."""
+
+AFTER_OPERAND = "an operator, every, at, if, ';' or the end"
+_OPERAND = "a number, a byte, a name or a parenthesis"
+_CLOSING = {"(": ")", "[": "]"}
 
 
 class Operand(NamedTuple):
-    """An expression while it is being parsed."""
+    """An expression while it is being read."""
 
     tree: Expression
     bounds: Bounds
 
 
-class ExpressionParser(TokenReader):
-    """Reads expressions."""
+def read_expression(tokens: Sequence[Token], names: Mapping[str, int], loop: Bounds | None) -> Expression:
+    """Return the tree of an expression.
 
-    def __init__(self, source: Source, names: Mapping[str, int]) -> None:
-        """Take a text and the addresses by the names of the game's RAM map."""
-        super().__init__(source)
+    Args:
+        tokens: The expression's, few enough for a tree that can be walked, and the token after it.
+        names: Addresses by the names of the game's RAM map.
+        loop: The addresses of `i`; None where it has no meaning.
+
+    Raises:
+        SpecError: It is malformed, too deep, reads outside the memory, divides by what may be zero, or may exceed 64
+            bits.
+    """
+    return _Reader(tokens, names, loop).read()
+
+
+def named_address(token: Token, names: Mapping[str, int]) -> int:
+    """Return the address of a name of the RAM map.
+
+    Raises:
+        SpecError: There is no such name.
+    """
+    if token.text in names:
+        return names[token.text]
+    near = nearest_names(token.text, [*names, *sorted(RESERVED)])
+    if near:
+        allowed = f"Did you mean {' or '.join(repr(name) for name in near)}?"
+    elif names:
+        allowed = f"Allowed: {', '.join(sorted(names))}, ram[..], prev[..], reset[..]."
+    else:
+        allowed = "Allowed: ram[..], prev[..], reset[..]; the game has no RAM map."
+    token.fail(f"the RAM map has no {token.shown}. {allowed}")
+
+
+class _Reader:
+    """Goes through one expression."""
+
+    def __init__(self, tokens: Sequence[Token], names: Mapping[str, int], loop: Bounds | None) -> None:
+        self._tokens = tokens
         self._names = names
-        self._nesting = 0
-        self._loop: Bounds | None = None
-        """The addresses of `i`; None where it has no meaning."""
+        self._loop = loop
+        self._depths = list(accumulate((token.text in _CLOSING) - (token.text in (")", "]")) for token in tokens))
+        """How many brackets are open at each token, itself included."""
 
-    def _expression(self, level: int) -> Operand:
-        """Read operators of at least this level of precedence."""
-        left = self._prefix(level)
-        while (found := LEVELS.get(self._token.text, 0)) >= level:
-            if found == COMPARISON:
-                left = self._comparison(left)
-                continue
-            operator = self._next()
-            right = self._expression(found + 1)
-            if found in (OR, AND):
-                left = Operand(Logic(operator.text, left.tree, right.tree), TRUTH)
-            else:
-                left = self._binary(operator, left, right)
-        return left
+    def read(self) -> Expression:
+        """Return the expression's tree."""
+        for place in range(len(self._tokens)):
+            self._check_depth(place, 0)
+        body = _parsed([token.text for token in self._tokens[:-1]])
+        if body is None:
+            self._fail_grammar()
+        return self._operand(body, 0).tree
 
-    def _comparison(self, first: Operand) -> Operand:
-        """Read a chain of comparisons."""
-        rest: list[tuple[str, Expression]] = []
-        while LEVELS.get(self._token.text) == COMPARISON:
-            operator = self._next()
-            rest.append((operator.text, self._expression(COMPARISON + 1).tree))
-        return Operand(Compare(first.tree, tuple(rest)), TRUTH)
+    def _check_depth(self, place: int, num_signs: int) -> None:
+        """Refuse a token inside too many brackets and prefix signs."""
+        if self._depths[place] + num_signs > MAX_NESTING:
+            self._tokens[place].fail(f"nested too deeply. Allowed: {MAX_NESTING} levels.")
+
+    def _fail_grammar(self) -> NoReturn:
+        """Refuse the first token that no expression could have there, or an unknown name before it."""
+        texts = [token.text for token in self._tokens]
+        sizes = range(1, len(texts))
+        place = bisect_left(sizes, True, key=lambda size: not _what_may_follow(texts[:size]))
+        for token in self._tokens[:place]:
+            if token.kind == "word" and token.text not in RESERVED:
+                named_address(token, self._names)
+        found, allowed = self._tokens[place], _what_may_follow(texts[:place])
+        if found.text == "not" and allowed == _OPERAND:
+            found.fail("found 'not' as an operand. Put it in parentheses: (not ...).")
+        found.unexpected(allowed)
+
+    def _operand(self, node: ast.expr, num_signs: int) -> Operand:
+        """Return a node's tree and bounds; `num_signs` prefix signs stand before it."""
+        self._check_depth(node.lineno - 1, num_signs)
+        token = self._tokens[node.lineno - 1]
+        match node:
+            case ast.Name():
+                return self._name(token)
+            case ast.Attribute():
+                name = self._tokens[node.lineno + 1]
+                return Operand(Byte(BANKS[token.text], Number(named_address(name, self._names))), BYTE)
+            case ast.Subscript():
+                index = self._operand(node.slice, num_signs)
+                self._check_index(node, index.bounds)
+                return Operand(Byte(BANKS[token.text], index.tree), BYTE)
+            case ast.Call():
+                return self._call(token, [self._operand(argument, num_signs) for argument in node.args])
+            case ast.UnaryOp():
+                return self._unary(token, self._operand(node.operand, num_signs + 1))
+            case ast.BinOp():
+                left, right = self._operand(node.left, num_signs), self._operand(node.right, num_signs)
+                return self._binary(self._operator_before(node.right), left, right)
+            case ast.BoolOp():
+                sign = self._operator_before(node.values[1]).text
+                trees = [self._operand(value, num_signs).tree for value in node.values]
+                return Operand(reduce(lambda left, right: Logic(sign, left, right), trees), TRUTH)
+            case ast.Compare():
+                first = self._operand(node.left, num_signs).tree
+                rest = [(self._operator_before(x).text, self._operand(x, num_signs).tree) for x in node.comparators]
+                return Operand(Compare(first, tuple(rest)), TRUTH)
+            case _:
+                return Operand(Number(token.value), Bounds(token.value, token.value))
+
+    def _name(self, token: Token) -> Operand:
+        """Return `frame`, `i`, or the byte of a name."""
+        if token.text == "frame":
+            return Operand(Frame(), FRAME)
+        if token.text != "i":
+            return Operand(Byte("ram", Number(named_address(token, self._names))), BYTE)
+        if self._loop is None:
+            token.fail("found 'i'. Allowed: only where a range such as ram[3..9] is written.")
+        return Operand(LoopIndex(), self._loop)
+
+    def _check_index(self, node: ast.Subscript, bounds: Bounds) -> None:
+        """Refuse an address that may lie outside the memory, or that is a name."""
+        bank, _, start = self._tokens[node.lineno - 1 : node.lineno + 2]
+        if isinstance(node.slice, ast.Name) and start.text in self._names and start.text not in RESERVED:
+            name = start.text if bank.text == "ram" else f"{bank.text}.{start.text}"
+            start.fail(f"found the name {start.text!r} as an address, but it is that byte's value. Write {name}.")
+        low, high = bounds
+        if not 0 <= low <= high < NUM_BYTES:
+            found = f"is {low}" if low == high else f"may be {low} to {high}"
+            hint = "" if low == high else " Write (...) & 127 there, say."
+            start.fail(f"the address {found}. Allowed: 0 to {NUM_BYTES - 1}.{hint}")
+
+    def _call(self, token: Token, arguments: list[Operand]) -> Operand:
+        """Return `min`, `max`, `abs` or `rand` of arguments."""
+        trees = [argument.tree for argument in arguments]
+        if token.text == "rand":
+            match trees:
+                case [Number(low), Number(high)] if low <= high:
+                    return Operand(Random(low, high), Bounds(low, high))
+            token.fail("found other arguments of rand. Allowed: rand(low, high), two numbers, low first.")
+        if (len(trees) == 1) != (token.text == "abs"):
+            needed = "one" if token.text == "abs" else "two or more"
+            token.fail(f"{token.text} has {len(trees)} arguments. Allowed: {needed}.")
+        bounds = call_bounds(token.text, [argument.bounds for argument in arguments])
+        return Operand(Call(token.text, tuple(trees)), bounds)
+
+    def _unary(self, operator: Token, operand: Operand) -> Operand:
+        """Return an operand with a sign before it, checked."""
+        if operator.text == "+":
+            return operand
+        bounds = unary_bounds(operator.text, operand.bounds)
+        if operator.text == "-" and isinstance(operand.tree, Number):
+            return Operand(Number(-operand.tree.value), bounds)
+        return self._checked(operator, Unary(operator.text, operand.tree), bounds)
 
     def _binary(self, operator: Token, left: Operand, right: Operand) -> Operand:
         """Return `left operator right`, checked."""
         sign, low, high = operator.text, right.bounds.low, right.bounds.high
         if sign in ("//", "%") and low <= 0 <= high:
-            self._fail(operator, f"the right side of {sign} may be 0. Write max(1, ...) there, say.")
+            operator.fail(f"the right side of {sign} may be 0. Write max(1, ...) there, say.")
         if sign in ("<<", ">>") and not 0 <= low <= high <= MAX_SHIFT:
-            self._fail(
-                operator,
+            operator.fail(
                 f"the right side of {sign} may be {low if low < 0 else high}. Allowed: 0 to {MAX_SHIFT}. "
                 "Write (... & 7) there, say.",
             )
@@ -118,139 +233,64 @@ class ExpressionParser(TokenReader):
     def _checked(self, operator: Token, tree: Expression, bounds: Bounds) -> Operand:
         """Return an expression that stays in 64 bits."""
         if bounds.magnitude > LIMIT:
-            self._fail(operator, f"the result of {operator.text} may exceed 2**62. Use smaller numbers, or % before.")
+            operator.fail(f"the result of {operator.text} may exceed 2**62. Use smaller numbers, or % before.")
         return Operand(tree, bounds)
 
-    def _prefix(self, level: int) -> Operand:
-        """Read an operand with the signs before it."""
-        operator = self._accept("not", "-", "+", "~")
-        if operator is None:
-            return self._primary()
-        if operator.text == "not" and level > NOT:
-            self._fail(operator, "found 'not' as an operand. Put it in parentheses: (not ...).")
-        self._enter(operator)
-        operand = self._expression(NOT) if operator.text == "not" else self._prefix(UNARY)
-        self._nesting -= 1
-        if operator.text == "+":
-            return operand
-        bounds = unary_bounds(operator.text, operand.bounds)
-        if operator.text == "-" and isinstance(operand.tree, Number):
-            return Operand(Number(-operand.tree.value), bounds)
-        return self._checked(operator, Unary(operator.text, operand.tree), bounds)
+    def _operator_before(self, node: ast.expr) -> Token:
+        """Return the operator that stands before a node and its parentheses."""
+        place = node.lineno - 2
+        while self._tokens[place].text == "(":
+            place -= 1
+        return self._tokens[place]
 
-    def _enter(self, token: Token) -> None:
-        """Go one level deeper."""
-        self._nesting += 1
-        if self._nesting > MAX_NESTING:
-            self._fail(token, f"nested too deeply. Allowed: {MAX_NESTING} levels.")
 
-    def _primary(self) -> Operand:
-        """Read a number, a byte, a name, a call, or an expression in parentheses."""
-        token = self._token
-        if token.kind == "number":
-            value = number_value(self._next())
-            return Operand(Number(value), Bounds(value, value))
-        if token.text == "(":
-            self._enter(self._next())
-            inner = self._expression(OR)
-            self._close(")")
-            return inner
-        if token.kind != "word":
-            self._unexpected("a number, a byte, a name or a parenthesis")
-        return self._word()
+def _parsed(texts: Sequence[str]) -> ast.expr | None:
+    """Return the syntax tree of tokens; None where they are no expression of the language."""
+    lines = [_for_python(text, before) for before, text in zip(("", *texts), texts, strict=False)]
+    try:
+        tree = ast.parse(" \\\n".join(lines), mode="eval")
+    except SyntaxError:
+        return None
+    return tree.body if all(_is_allowed(node, (*texts, "")) for node in ast.walk(tree)) else None
 
-    def _word(self) -> Operand:
-        """Read what begins with a word."""
-        token = self._token
-        if token.text in BANKS:
-            return self._byte()
-        if token.text in FUNCTIONS:
-            return self._call()
-        if token.text == "rand":
-            return self._random()
-        if token.text == "frame":
-            self._next()
-            return Operand(Frame(), FRAME)
-        if token.text == "i":
-            if self._loop is None:
-                self._fail(token, "found 'i'. Allowed: only where a range such as ram[3..9] is written.")
-            self._next()
-            return Operand(LoopIndex(), self._loop)
-        if token.text in RESERVED:
-            self._unexpected("a number, a byte, a name or a parenthesis")
-        return Operand(Byte("ram", Number(self._named(self._next()))), BYTE)
 
-    def _byte(self) -> Operand:
-        """Read `ram[...]`, `prev[...]`, `reset[...]`, or a name after `prev.` or `reset.`."""
-        token = self._next()
-        bank: Bank = token.text  # pyright: ignore[reportAssignmentType]
-        if self._accept("."):
-            name = self._next()
-            if name.kind != "word":
-                self._fail(name, f"found {name.shown}. Allowed: a name of the RAM map.")
-            return Operand(Byte(bank, Number(self._named(name))), BYTE)
-        if self._token.text != "[":
-            self._unexpected(f"'[' or '.' after {bank}")
-        self._enter(self._next())
-        start = self._token
-        is_name = start.text in self._names and start.text not in RESERVED
-        if is_name and self._tokens[self._place + 1].text == "]":
-            name = start.text if bank == "ram" else f"{bank}.{start.text}"
-            self._fail(
-                start, f"found the name {start.text!r} as an address, but it is that byte's value. Write {name}."
-            )
-        index = self._expression(OR)
-        self._close("]")
-        if not 0 <= index.bounds.low <= index.bounds.high < NUM_BYTES:
-            low, high = index.bounds
-            found = f"is {low}" if low == high else f"may be {low} to {high}"
-            hint = "" if low == high else " Write (...) & 127 there, say."
-            self._fail(start, f"the address {found}. Allowed: 0 to {NUM_BYTES - 1}.{hint}")
-        return Operand(Byte(bank, index.tree), BYTE)
+def _for_python(text: str, before: str) -> str:
+    """Return how Python is to see a token."""
+    if text.isidentifier() and (text not in ("and", "or", "not") or before == "."):
+        return f"_{text}"
+    return "0" if text[0].isdigit() else text
 
-    def _call(self) -> Operand:
-        """Read `min(...)`, `max(...)` or `abs(...)`."""
-        token = self._next()
-        arguments = self._arguments()
-        needed = "one" if token.text == "abs" else "two or more"
-        if (len(arguments) == 1) != (token.text == "abs"):
-            self._fail(token, f"{token.text} has {len(arguments)} arguments. Allowed: {needed}.")
-        bounds = call_bounds(token.text, [argument.bounds for argument in arguments])
-        return Operand(Call(token.text, tuple(argument.tree for argument in arguments)), bounds)
 
-    def _random(self) -> Operand:
-        """Read `rand(low, high)`."""
-        token = self._next()
-        arguments = self._arguments()
-        ends = [argument.tree.value for argument in arguments if isinstance(argument.tree, Number)]
-        if len(arguments) != 2 or len(ends) != 2 or ends[0] > ends[1]:
-            self._fail(token, "found other arguments of rand. Allowed: rand(low, high), two numbers, low first.")
-        return Operand(Random(ends[0], ends[1]), Bounds(ends[0], ends[1]))
+def _is_allowed(node: ast.AST, texts: Sequence[str]) -> bool:
+    """Whether a node is one of the language's; banks and functions stand before their brackets and nowhere else."""
+    match node:
+        case ast.Name(id=name, lineno=number):
+            word, following = name[1:], texts[number]
+            if word in BANKS:
+                return following in ("[", ".")
+            return following == "(" if word in FUNCTIONS else word in ("frame", "i") or word not in RESERVED
+        case ast.Subscript(value=ast.Name(id=name)) | ast.Attribute(value=ast.Name(id=name)):
+            return name[1:] in BANKS
+        case ast.Call(func=ast.Name(id=name), args=[_, *_], end_lineno=end):
+            return name[1:] in FUNCTIONS and texts[(end or 0) - 2] != ","
+        case _:
+            return isinstance(node, _ALLOWED)
 
-    def _arguments(self) -> list[Operand]:
-        """Read the arguments of a call."""
-        self._enter(self._expect("("))
-        arguments = [self._expression(OR)]
-        while self._accept(","):
-            arguments.append(self._expression(OR))
-        self._close(")")
-        return arguments
 
-    def _close(self, bracket: str) -> None:
-        """Read the end of a bracket."""
-        if not self._accept(bracket):
-            self._unexpected(f"an operator or {bracket!r}")
-        self._nesting -= 1
-
-    def _named(self, token: Token) -> int:
-        """Return the address of a name."""
-        if token.text in self._names:
-            return self._names[token.text]
-        near = nearest_names(token.text, [*self._names, *sorted(RESERVED)])
-        if near:
-            allowed = f"Did you mean {' or '.join(repr(name) for name in near)}?"
-        elif self._names:
-            allowed = f"Allowed: {', '.join(sorted(self._names))}, ram[..], prev[..], reset[..]."
-        else:
-            allowed = "Allowed: ram[..], prev[..], reset[..]; the game has no RAM map."
-        self._fail(token, f"the RAM map has no {token.text!r}. {allowed}")
+def _what_may_follow(texts: Sequence[str]) -> str:
+    """Return, for messages, what could go on after the beginning of an expression; empty where it is none."""
+    closing: list[str] = []
+    for text in texts:
+        if text in _CLOSING:
+            closing.insert(0, _CLOSING[text])
+        elif text in (")", "]"):
+            del closing[:1]
+    completions = {
+        (): f"an operator or {closing[0]!r}" if closing else AFTER_OPERAND,
+        ("0",): _OPERAND,
+        ("name",): "a name of the RAM map",
+        ("[", "0", "]"): f"'[' or '.' after {texts[-1]}" if texts else "",
+        ("(", "0", ")"): "'('",
+    }
+    fitting = (allowed for completion, allowed in completions.items() if _parsed([*texts, *completion, *closing]))
+    return next(fitting, "")

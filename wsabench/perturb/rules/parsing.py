@@ -1,16 +1,13 @@
-"""From a rule's text, or its tables, to a rule: statements, their times and conditions."""
+"""From a rule's text to a rule: statements, their times and conditions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
-from wsabench.errors import nearest_names
 from wsabench.perturb.rules.bounds import Bounds
-from wsabench.perturb.rules.expressions import OR, RESERVED, ExpressionParser
+from wsabench.perturb.rules.expressions import AFTER_OPERAND, RESERVED, named_address, read_expression
 from wsabench.perturb.rules.syntax import NUM_BYTES, Expression, Rule, Statement
-from wsabench.perturb.rules.tokens import MAX_NUMBER, Source, Token, placed, refusal
+from wsabench.perturb.rules.tokens import MAX_NUMBER, Source, Token, tokenize
 
 MAX_STATEMENTS = 128
 MAX_TOKENS = 256
@@ -18,16 +15,12 @@ MAX_TOKENS = 256
 
 ASSIGNMENTS = ("=", "+=", "-=", "&=", "|=", "^=")
 
-RuleSource = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
-"""A rule as TOML has it: text, a table `{ every, at, when, do }`, or a list of such tables."""
 
-
-def parse_rule(rule: RuleSource, names: Mapping[str, int], where: str = "rule", is_on_reset: bool = False) -> Rule:
+def parse_rule(text: str, names: Mapping[str, int], where: str = "rule", is_on_reset: bool = False) -> Rule:
     """Return a parsed rule; it needs no further checks.
 
     Args:
-        rule: The text `ram[5] += 1 every 4 frames if frame > 9; ...`, or a table `{ every = 4, at = 9, when = "...",
-            do = "..." }` or a list of them: `every`, `at` and `when` hold for each statement of `do`, one by one.
+        text: Statements such as `ram[5] += 1 every 4 frames if frame > 9; ...`.
         names: Addresses by the names of the game's RAM map: `ball_y` is `ram[101]`, `prev.ball_y` is `prev[101]`.
         where: Beginning of messages.
         is_on_reset: Whether each statement runs once, in frame 0 where it names no other.
@@ -41,166 +34,132 @@ def parse_rule(rule: RuleSource, names: Mapping[str, int], where: str = "rule", 
         >>> rule.statements[0].addresses, rule.statements[0].every
         (range(101, 102), 4)
     """
-    if isinstance(rule, str):
-        statements = _StatementParser(Source(rule, where), names).statements()
-    elif isinstance(rule, Mapping):
-        statements = _table(rule, names, where)
-    elif isinstance(rule, Sequence) and rule and all(isinstance(table, Mapping) for table in rule):
-        statements = [
-            statement
-            for number, table in enumerate(rule, 1)
-            for statement in _table(table, names, placed(where, f"table {number}"))
-        ]
-    else:
-        raise refusal(where, f"found {rule!r}. Allowed: a text, a table with the key 'do', or a list of tables.")
-    if len(statements) > MAX_STATEMENTS:
-        raise refusal(where, f"found {len(statements)} statements. Allowed: up to {MAX_STATEMENTS}.")
-    return Rule(tuple(_timed(statement, is_on_reset, where) for statement in statements))
+    return Rule(tuple(_Reader(tokenize(Source(text, where)), names, is_on_reset).statements()))
 
 
-def _table(table: Mapping[str, Any], names: Mapping[str, int], where: str) -> list[Statement]:
-    """Return the statements of a rule's table."""
-    keys = ("every", "at", "when", "do")
-    for key in table:
-        if key not in keys:
-            near = nearest_names(str(key), keys)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise refusal(where, f"found the key {key!r}. Allowed: {', '.join(keys)}.{hint}")
-    for key in ("do", "when"):
-        if (key in table or key == "do") and not isinstance(table.get(key), str):
-            raise refusal(placed(where, key), f"found {table.get(key)!r}. Allowed: a text.")
-    every = _count(table, "every", 1, where)
-    at = _count(table, "at", 0, where)
-    statements = _StatementParser(Source(table["do"], placed(where, "do")), names).statements(has_modifiers=False)
-    condition: Expression | None = None
-    timed: list[Statement] = []
-    for statement in statements:
-        if "when" in table:
-            condition = _StatementParser(Source(table["when"], placed(where, "when")), names).condition(statement)
-        timed.append(replace(statement, every=every or 1, at=at, condition=condition))
-    return timed
+class _Reader:
+    """Reads statements, token by token."""
 
+    def __init__(self, tokens: Sequence[Token], names: Mapping[str, int], is_on_reset: bool) -> None:
+        self._tokens = tokens
+        self._names = names
+        self._is_on_reset = is_on_reset
+        self._place = 0
 
-def _count(table: Mapping[str, Any], key: str, lowest: int, where: str) -> int | None:
-    """Return a number of frames of a rule's table."""
-    value = table.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= MAX_NUMBER:
-        raise refusal(placed(where, key), f"found {value!r}. Allowed: integers {lowest} to {MAX_NUMBER}.")
-    return value
+    @property
+    def _token(self) -> Token:
+        """The next token."""
+        return self._tokens[self._place]
 
+    def _next(self) -> Token:
+        """Return the next token and go on."""
+        token = self._token
+        self._place += token.kind != "end"
+        return token
 
-def _timed(statement: Statement, is_on_reset: bool, where: str) -> Statement:
-    """Return the statement with its frame, checked that it can ever run."""
-    if is_on_reset and statement.every != 1:
-        raise refusal(
-            where,
-            f"found 'every {statement.every} frames' in a rule that runs on reset. Allowed: 'at frame N', or "
-            "a rule that runs per frame.",
-        )
-    if is_on_reset and statement.at is None:
-        return replace(statement, at=0)
-    if statement.at is not None and statement.at % statement.every:
-        raise refusal(
-            where,
-            f"a statement never runs: frame {statement.at} is no multiple of {statement.every}. Leave out "
-            "'every' or 'at'.",
-        )
-    return statement
+    def _accept(self, *texts: str) -> bool:
+        """Return whether the next token is one of some, and then go on."""
+        return self._token.text in texts and bool(self._next())
 
+    def _expect(self, *texts: str) -> None:
+        """Go on over the next token, which must be one of some."""
+        if not self._accept(*texts):
+            self._token.unexpected(" or ".join(repr(text) for text in texts))
 
-class _StatementParser(ExpressionParser):
-    """Reads statements."""
+    def _number(self, allowed: str) -> int:
+        """Read a number."""
+        if self._token.kind != "number":
+            self._token.unexpected(allowed)
+        return self._next().value
 
-    def statements(self, has_modifiers: bool = True) -> list[Statement]:
+    def statements(self) -> list[Statement]:
         """Read the whole text as statements separated by `;`, the last `;` may be left out."""
-        found: list[Statement] = []
-        while self._token.kind != "end" or not found:
-            found.append(self._statement(has_modifiers))
-            if self._token.kind != "end" and not self._accept(";"):
-                allowed = (
-                    "an operator, every, at, if, ';' or the end" if has_modifiers else "an operator, ';' or the end"
-                )
-                self._unexpected(allowed)
+        found = [self._statement()]
+        while self._token.kind != "end":
+            if not self._accept(";"):
+                self._token.unexpected(AFTER_OPERAND)
+            if self._token.kind != "end":
+                found.append(self._statement())
+            if len(found) > MAX_STATEMENTS:
+                self._token.fail(f"found more statements. Allowed: up to {MAX_STATEMENTS}.")
         return found
 
-    def condition(self, statement: Statement) -> Expression:
-        """Read the whole text as the condition of a statement."""
-        self._loop = Bounds(statement.first, statement.last) if statement.is_range else None
-        self._check_size(self._tokens[0])
-        tree = self._expression(OR).tree
-        if self._token.kind != "end":
-            self._unexpected("an operator or the end")
-        return tree
-
-    def _check_size(self, first: Token) -> None:
-        """Refuse a statement of too many tokens before it is read."""
-        ends = (place for place in range(self._place, len(self._tokens)) if self._tokens[place].text == ";")
-        size = next(ends, len(self._tokens) - 1) - self._place
-        if size > MAX_TOKENS:
-            self._fail(first, f"the statement has {size} words and signs. Allowed: up to {MAX_TOKENS}.")
-
-    def _statement(self, has_modifiers: bool) -> Statement:
-        """Read one statement."""
-        self._check_size(self._token)
+    def _statement(self) -> Statement:
+        """Read one statement, which must be able to run."""
+        start = self._token
+        self._check_size()
         first, last, is_range = self._target()
-        self._loop = Bounds(first, last) if is_range else None
+        loop = Bounds(first, last) if is_range else None
         operator = self._token
-        if operator.text not in ASSIGNMENTS:
+        if not self._accept(*ASSIGNMENTS):
             hint = " Use = to write a byte." if operator.text == "==" else ""
-            self._fail(operator, f"found {operator.shown}. Allowed: {' '.join(ASSIGNMENTS)}.{hint}")
-        self._next()
-        value = self._expression(OR).tree
-        if not has_modifiers:
-            if self._token.text in ("every", "at", "if"):
-                key = "when" if self._token.text == "if" else self._token.text
-                self._fail(self._token, f"found {self._token.shown}. Allowed: as the key {key!r} of the table.")
-            return Statement(first, last, is_range, operator.text, value)
-        every = self._frames("every", 1)
-        at = self._frames("at", 0)
-        condition = self._expression(OR).tree if self._accept("if") else None
-        return Statement(first, last, is_range, operator.text, value, every or 1, at, condition)
+            operator.fail(f"found {operator.shown}. Allowed: {' '.join(ASSIGNMENTS)}.{hint}")
+        value = self._expression(loop)
+        every = self._every() if self._accept("every") else 1
+        at = self._at() if self._accept("at") else None
+        condition = self._expression(loop) if self._accept("if") else None
+        if self._is_on_reset and every != 1:
+            allowed = "Allowed: 'at frame N', or a rule that runs per frame."
+            start.fail(f"found 'every {every} frames' in a rule that runs on reset. {allowed}")
+        if at is not None and at % every:
+            start.fail(f"the statement never runs: frame {at} is no multiple of {every}. Leave out 'every' or 'at'.")
+        at = 0 if self._is_on_reset and at is None else at
+        return Statement(first, last, is_range, operator.text, value, every, at, condition)
 
-    def _frames(self, word: str, lowest: int) -> int | None:
-        """Read `every N frames` or `at frame N`."""
-        if not self._accept(word):
-            return None
-        if word == "at":
-            self._expect("frame")
+    def _check_size(self) -> None:
+        """Refuse a statement of too many tokens before it is read."""
+        ends = (place for place in range(self._place, len(self._tokens)) if self._tokens[place].text in (";", ""))
+        size = next(ends) - self._place
+        if size > MAX_TOKENS:
+            self._token.fail(f"the statement has {size} words and signs. Allowed: up to {MAX_TOKENS}.")
+
+    def _expression(self, loop: Bounds | None) -> Expression:
+        """Read up to the next `every`, `at`, `if`, `;` or the end; after a point such words are names."""
+        start = self._place
+        before = ""
+        while (text := self._token.text) not in (";", "") and (text not in ("every", "at", "if") or before == "."):
+            before = self._next().text
+        return read_expression(self._tokens[start : self._place + 1], self._names, loop)
+
+    def _every(self) -> int:
+        """Read the rest of `every N frames`."""
         token = self._token
-        count = self._whole_number("a number of frames" if word == "every" else "the number of a frame")
-        if count < lowest:
-            self._fail(token, f"found {count}. Allowed: integers {lowest} to {MAX_NUMBER}.")
-        if word == "every":
-            self._expect("frames", "frame")
-        return count
+        every = self._number("a number of frames")
+        if every == 0:
+            token.fail(f"found 0. Allowed: integers 1 to {MAX_NUMBER}.")
+        self._expect("frames", "frame")
+        return every
+
+    def _at(self) -> int:
+        """Read the rest of `at frame N`."""
+        self._expect("frame")
+        return self._number("the number of a frame")
 
     def _target(self) -> tuple[int, int, bool]:
         """Read what is written: first and last address, and whether it is a range."""
         token = self._next()
         if token.text == "ram":
             self._expect("[")
-            first, is_range = self._address(), False
-            last = first
-            if self._accept(".."):
+            first = last = self._address()
+            is_range = self._accept("..")
+            if is_range:
                 place = self._token
-                last, is_range = self._address(), True
+                last = self._address()
                 if last < first:
-                    self._fail(place, f"the range ends at {last}, before its beginning {first}. Write ram[low..high].")
+                    place.fail(f"the range ends at {last}, before its beginning {first}. Write ram[low..high].")
             self._expect("]")
             return first, last, is_range
         if token.text in ("prev", "reset"):
-            self._fail(token, f"found {token.shown}. Allowed: ram[..] or a name; what was cannot be written.")
+            token.fail(f"found {token.shown}. Allowed: ram[..] or a name; what was cannot be written.")
         if token.kind != "word" or token.text in RESERVED:
-            self._fail(token, f"found {token.shown}. Allowed: ram[..] or a name of the RAM map.")
-        address = self._named(token)
+            token.fail(f"found {token.shown}. Allowed: ram[..] or a name of the RAM map.")
+        address = named_address(token, self._names)
         return address, address, False
 
     def _address(self) -> int:
         """Read the address of a byte to write."""
         token = self._token
-        address = self._whole_number("the number of a byte")
+        address = self._number("the number of a byte")
         if address >= NUM_BYTES:
-            self._fail(token, f"found the address {address}. Allowed: 0 to {NUM_BYTES - 1}.")
+            token.fail(f"found the address {address}. Allowed: 0 to {NUM_BYTES - 1}.")
         return address

@@ -1,13 +1,24 @@
-"""The RAM patches of the games' catalogue entries as rules: parsing, and what they do to score and lives."""
+"""The RAM patches of the games' catalogue entries: their rules, what they write, the stage that runs them, the kind.
+
+Before every emulated frame the program of a rule runs in a lane, and what it changed is written back.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
 
 from wsabench.errors import SpecError, unknown_name
 from wsabench.games import Game, RamPatch
+from wsabench.perturb.kinds import KINDS, Kind, Parameter
+from wsabench.perturb.rules.code import Program, compile_rule
+from wsabench.perturb.rules.machine import CHANGED, MEMORY_SIZE, NOW, PREVIOUS, RESET, machine
 from wsabench.perturb.rules.parsing import parse_rule
-from wsabench.perturb.rules.syntax import Rule
+from wsabench.perturb.rules.syntax import NUM_BYTES, Rule
+from wsabench.perturb.rules.text import canonical_text
+from wsabench.perturb.stages import Memory, RamState
 
 _SCORE_WORDS = ("score", "cars_to_pass")
 """In names of RAM maps: bytes whose change ALE gives as reward."""
@@ -80,3 +91,80 @@ def _written_names(rule: Rule, game: Game) -> list[str]:
     """Return the names of the bytes that a rule may write, in the order of the RAM map."""
     written = set(rule.addresses)
     return [name for name, address in ram_addresses(game).items() if address in written]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RamPatchStage:
+    """A compiled rule as a stage; immutable and shared by lanes."""
+
+    program: Program
+
+    def start_ram(self, generator: np.random.Generator, memory: Memory) -> RamState:
+        """Return the rule's state right after a reset of the console.
+
+        Args:
+            generator: The lane's own; one 64-bit number is drawn, the beginning of the rule's own stream.
+            memory: The console; its bytes now are what the rule calls `reset` and, in frame 0, `prev`.
+        """
+        return _RamPatchState(self.program, int(generator.integers(0, 2**64, dtype=np.uint64)), memory)
+
+
+class _RamPatchState:
+    """One rule from one reset of the console to the next."""
+
+    def __init__(self, program: Program, seed: int, memory: Memory) -> None:
+        self._run = machine()
+        self._code = program.code
+        self._work = np.zeros(1 + program.stack_size, np.int64)
+        self._work[0] = np.uint64(seed).astype(np.int64)
+        self._banks = np.zeros(MEMORY_SIZE, np.uint8)
+        self._bytes = self._banks.data
+        self._now, self._previous, reset = (self._banks[at : at + NUM_BYTES] for at in (NOW, PREVIOUS, RESET))
+        memory.getRAM(reset)
+        self._previous[:] = reset
+        self._keeps_previous = program.keeps_previous
+        self._period = program.period
+        self._moments = program.moments
+        self._frame = 0
+
+    def apply(self, memory: Memory) -> None:
+        """Run the rule before an emulated frame."""
+        frame, period = self._frame, self._period
+        self._frame = frame + 1
+        if (not period or frame % period) and frame not in self._moments:
+            if self._keeps_previous:
+                memory.getRAM(self._previous)
+            return
+        memory.getRAM(self._now)
+        num_changed = self._run(self._code, self._work, self._banks, frame)
+        if num_changed:
+            values = self._bytes
+            for address in values[CHANGED : CHANGED + num_changed]:
+                memory.setRAM(address, values[address])
+
+
+def _build(game: Game, *, patch: str) -> RamPatchStage:
+    """Return the stage of a patch, or refuse one whose effect was not confirmed."""
+    rule = patch_rule(game, patch)
+    if not game.patches[patch].is_verified:
+        found = game.patches[patch].how_verified
+        raise SpecError(f"the patch {patch!r} was not confirmed ({found}). Allowed: patches with verified = true.")
+    return RamPatchStage(compile_rule(rule))
+
+
+def _content(game: Game, *, patch: str) -> str:
+    """Return what decides the behaviour of a patch: addresses and times included, names and spaces not."""
+    return canonical_text(patch_rule(game, patch))
+
+
+KINDS.add(
+    "ram.patch",
+    Kind(
+        "dynamics",
+        {"patch": Parameter("the name of a RAM patch of the game", lambda v: isinstance(v, str) and bool(v), str)},
+        _build,
+        "The rule `patch` of the game's catalogue entry writes bytes of the console's memory before every emulated "
+        "frame, no-ops and FIRE at the start included: byte = value mod 256. Frames count from the console's reset.",
+        _content,
+    ),
+)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wsabench.perturb.rules.expressions import COMPARISON, LEVELS, NOT, OR, UNARY
 from wsabench.perturb.rules.syntax import (
     Binary,
     Byte,
@@ -21,7 +20,18 @@ from wsabench.perturb.rules.syntax import (
     Unary,
 )
 
-_ATOM = UNARY + 1
+_OR, _AND, _NOT, _COMPARISON, _UNARY, _ATOM = 1, 2, 3, 4, 11, 12
+"""Levels of precedence, Python's, loosest first."""
+_LEVELS: Mapping[str, int] = {
+    "or": _OR,
+    "and": _AND,
+    "|": 5,
+    "^": 6,
+    "&": 7,
+    **dict.fromkeys(("<<", ">>"), 8),
+    **dict.fromkeys(("+", "-"), 9),
+    **dict.fromkeys(("*", "//", "%"), 10),
+}
 
 
 def canonical_text(rule: Rule) -> str:
@@ -68,7 +78,7 @@ def _statement(statement: Statement) -> str:
     return " ".join(words)
 
 
-def _text(tree: Expression, level: int = OR) -> str:
+def _text(tree: Expression, level: int = _OR) -> str:
     """Return the text of an expression, in parentheses where its operator binds looser than `level`."""
     if isinstance(tree, Unary | Binary | Logic | Compare):
         own, text = _operation(tree)
@@ -81,7 +91,7 @@ def _atom(tree: Number | Byte | Frame | LoopIndex | Random | Call) -> tuple[int,
     """Return the level of precedence and the text of what needs no parentheses, negative numbers apart."""
     match tree:
         case Number(value):
-            return (_ATOM if value >= 0 else UNARY), str(value)
+            return (_ATOM if value >= 0 else _UNARY), str(value)
         case Byte(bank, index):
             return _ATOM, f"{bank}[{_text(index)}]"
         case Frame():
@@ -98,12 +108,12 @@ def _operation(tree: Unary | Binary | Logic | Compare) -> tuple[int, str]:
     """Return the level of precedence of an operator, and its text with its operands."""
     match tree:
         case Unary("not", operand):
-            return NOT, f"not {_text(operand, NOT)}"
+            return _NOT, f"not {_text(operand, _NOT)}"
         case Unary(operator, operand):
-            return UNARY, f"{operator}{_text(operand, UNARY)}"
+            return _UNARY, f"{operator}{_text(operand, _UNARY)}"
         case Compare(first, rest):
-            operands = [_text(first, COMPARISON + 1), *(f"{sign} {_text(x, COMPARISON + 1)}" for sign, x in rest)]
-            return COMPARISON, " ".join(operands)
+            operands = [_text(first, _COMPARISON + 1), *(f"{sign} {_text(x, _COMPARISON + 1)}" for sign, x in rest)]
+            return _COMPARISON, " ".join(operands)
         case Binary(operator, left, right) | Logic(operator, left, right):
-            own = LEVELS[operator]
+            own = _LEVELS[operator]
             return own, f"{_text(left, own)} {operator} {_text(right, own + 1)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from wsabench.errors import SpecError
 
@@ -13,37 +13,25 @@ MAX_LENGTH = 8192
 MAX_NUMBER = 2**31 - 1
 """Largest number that may be written."""
 
-TokenKind = Literal["number", "word", "sign", "end"]
-
 _TOKEN = re.compile(
-    r"(?P<number>0x[0-9a-fA-F]+|0b[01]+|[0-9]+)(?![0-9a-zA-Z_])"
+    r"(?P<space>[ \t\r\n]+)"
+    r"|(?P<number>0x[0-9a-fA-F]+|0b[01]+|[0-9]+)(?![0-9a-zA-Z_])"
     r"|(?P<word>[a-zA-Z_][a-zA-Z0-9_]*)"
     r"|(?P<sign>\.\.|//|<<|>>|<=|>=|==|!=|\+=|-=|&=|\|=|\^=|[-+*%&|^~<>=()\[\],;.])"
+    r"|(?P<odd>[0-9a-zA-Z_]+|.)",
+    re.DOTALL,
 )
-_SPACE = re.compile(r"[ \t\r\n]*")
-_ODD = re.compile(r"[0-9a-zA-Z_]+|.", re.DOTALL)
 _HINTS = {
-    "/": "Use // for whole division.",
-    "!": "Use != or the word not.",
-    ":": "Write a range as a..b.",
-    "#": "Comments stand in TOML, not in a rule.",
+    "/": " Use // for whole division.",
+    "!": " Use != or the word not.",
+    ":": " Write a range as a..b.",
+    "#": " Comments stand in TOML, not in a rule.",
+    "else": " Write two statements with opposite conditions.",
+    **dict.fromkeys(
+        ("every", "at", "if"), " The order is: every N frames, at frame N, if condition; each at most once."
+    ),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A piece of the text."""
-
-    kind: TokenKind
-    text: str
-    """As written; empty at the end."""
-    position: int
-    """Of its first character, from 0."""
-
-    @property
-    def shown(self) -> str:
-        """How messages name it."""
-        return repr(self.text) if self.kind != "end" else "the end"
+"""What helps where one of them was found and cannot stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +42,47 @@ class Source:
     where: str
     """Empty where whoever catches the error adds the place."""
 
-    def fail(self, position: int, problem: str) -> NoReturn:
-        """Refuse the text at a position.
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of a text."""
+
+    source: Source
+    kind: str
+    """`number`, `word`, `sign`, `end`."""
+    text: str
+    """As written; empty at the end."""
+    position: int
+    """Of its first character, from 0."""
+
+    @property
+    def value(self) -> int:
+        """Of a number: decimal, or hexadecimal with 0x, or binary with 0b."""
+        return int(self.text, {"0x": 16, "0b": 2}.get(self.text[:2], 10))
+
+    @property
+    def shown(self) -> str:
+        """How messages name it."""
+        return repr(self.text[:40]) if self.kind != "end" else "the end"
+
+    def fail(self, problem: str) -> NoReturn:
+        """Refuse the text at this token.
 
         Raises:
             SpecError: Always; it begins with the place, as column or as line and column, both from 1.
         """
-        line = self.text.count("\n", 0, position) + 1
-        column = position - self.text.rfind("\n", 0, position)
-        place = f"line {line}, column {column}" if "\n" in self.text.strip() else f"column {column}"
-        raise refusal(placed(self.where, place), problem)
+        text, where = self.source.text, self.source.where
+        line, column = text.count("\n", 0, self.position) + 1, self.position - text.rfind("\n", 0, self.position)
+        place = f"line {line}, column {column}" if "\n" in text.strip() else f"column {column}"
+        raise SpecError(f"{where}, {place}: {problem}" if where else f"{place}: {problem}")
 
+    def unexpected(self, allowed: str) -> NoReturn:
+        """Refuse this token where others are allowed.
 
-def placed(where: str, place: str) -> str:
-    """Return a place inside `where`, which may be empty."""
-    return f"{where}, {place}" if where else place
-
-
-def refusal(where: str, problem: str) -> SpecError:
-    """Return the error for a problem at a place."""
-    return SpecError(f"{where}: {problem}" if where else problem)
+        Raises:
+            SpecError: Always.
+        """
+        self.fail(f"found {self.shown}. Allowed: {allowed}.{_HINTS.get(self.text, '')}")
 
 
 def tokenize(source: Source) -> list[Token]:
@@ -84,46 +93,15 @@ def tokenize(source: Source) -> list[Token]:
     """
     text = source.text
     if len(text) > MAX_LENGTH:
-        source.fail(MAX_LENGTH, f"the text has {len(text)} characters. Allowed: up to {MAX_LENGTH}.")
-    tokens: list[Token] = []
-    position = _skip_space(text, 0)
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            _fail_odd(source, position)
-        kind, written = match.lastgroup, match.group()
-        if kind == "number":
-            _check_number(source, position, written)
-        tokens.append(Token(kind, written, position))  # pyright: ignore[reportArgumentType]
-        position = _skip_space(text, match.end())
-    tokens.append(Token("end", "", len(text.rstrip())))
-    return tokens
-
-
-def number_value(token: Token) -> int:
-    """Return the value of a number token: decimal, or hexadecimal with 0x, or binary with 0b."""
-    base = {"0x": 16, "0b": 2}.get(token.text[:2], 10)
-    return int(token.text, base)
-
-
-def _skip_space(text: str, position: int) -> int:
-    """Return the position of the next character that is no space."""
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
-
-
-def _check_number(source: Source, position: int, written: str) -> None:
-    """Refuse numbers that are too large; the length is checked first, so that reading them stays quick."""
-    if len(written) > 40 or number_value(Token("number", written, position)) > MAX_NUMBER:
-        source.fail(position, f"the number {written[:40]} is too large. Allowed: up to {MAX_NUMBER}.")
-
-
-def _fail_odd(source: Source, position: int) -> NoReturn:
-    """Refuse what is no token."""
-    match = _ODD.match(source.text, position)
-    odd = match.group() if match else ""
-    if odd[:1].isdigit():
-        source.fail(position, f"found {odd[:40]!r}. Allowed: whole numbers such as 15, 0x0f or 0b1111.")
-    allowed = "names, numbers, = += -= &= |= ^= + - * // % & | ^ ~ << >> < <= > >= == != ( ) [ ] .. , . ;"
-    hint = f" {_HINTS[odd]}" if odd in _HINTS else ""
-    source.fail(position, f"found {odd!r}. Allowed: {allowed}.{hint}")
+        Token(source, "end", "", MAX_LENGTH).fail(f"the text has {len(text)} characters. Allowed: up to {MAX_LENGTH}.")
+    found = (Token(source, match.lastgroup or "", match[0], match.start()) for match in _TOKEN.finditer(text))
+    tokens = [token for token in found if token.kind != "space"]
+    for token in tokens:
+        # The length is checked first, so that reading a number stays quick.
+        if token.kind == "number" and (len(token.text) > 40 or token.value > MAX_NUMBER):
+            token.fail(f"the number {token.text[:40]} is too large. Allowed: up to {MAX_NUMBER}.")
+        if token.kind == "odd":
+            numbers = "whole numbers such as 15, 0x0f or 0b1111"
+            signs = "names, numbers, = += -= &= |= ^= + - * // % & | ^ ~ << >> < <= > >= == != ( ) [ ] .. , . ;"
+            token.unexpected(numbers if token.text[0].isdigit() else signs)
+    return [*tokens, Token(source, "end", "", len(text.rstrip()))]
