@@ -153,6 +153,7 @@ class EncoderBank(nn.Module):
         embeddings: str = "standardised",
         game: str = "",
         calibration_inputs: InputTensors | None = None,
+        options: Mapping[str, str] | None = None,
     ) -> EncoderBank:
         """Build untrained encoders of the same architecture, the control for every claim about pre-training.
 
@@ -167,17 +168,18 @@ class EncoderBank(nn.Module):
             embeddings: As for the constructor.
             game: The game's id, for encoders that depend on it.
             calibration_inputs: Further inputs of the same steps, for encoders that read them.
+            options: Options of the encoders, all of which must have them; None: their defaults.
 
         Raises:
             ShapeError: The frames have another shape or type, or an input is missing.
             SpecError: No encoder is named, or one twice, or one has no random twin.
-            UnknownNameError: No such encoder or size.
+            UnknownNameError: No such encoder, size or option.
         """
         _check_names(names)
         check_stack(calibration_frames)
         encoders: dict[str, tuple[Encoder, Standardisation]] = {}
         for name in dict.fromkeys([*names, context]):
-            encoder = _untrained(name, seeding.integer_seed(seed, "random-encoder", name), size, game)
+            encoder = _untrained(name, seeding.integer_seed(seed, "random-encoder", name), size, game, options)
             set_batch_norm_statistics(encoder, calibration_frames, calibration_inputs)
             encoders[name] = (encoder, measure_standardisation(encoder, calibration_frames, calibration_inputs))
         hashes = {
@@ -269,10 +271,10 @@ def _check_names(names: Sequence[str]) -> None:
         raise SpecError(f"The encoders are {list(names)!r}. Allowed: at least one name, each once.")
 
 
-def _untrained(name: str, seed: int, size: str, game: str) -> Encoder:
+def _untrained(name: str, seed: int, size: str, game: str, options: Mapping[str, str] | None) -> Encoder:
     """Return an encoder with random weights."""
     ready = None if name in ENCODERS else find_ready(name)
-    return build_encoder(name, seed, size) if ready is None else redraw(ready.build(game), seed)
+    return build_encoder(name, seed, size, options) if ready is None else redraw(ready.build(game), seed)
 
 
 def _affine(standardisation: Standardisation, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:

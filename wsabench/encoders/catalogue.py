@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from wsabench.encoders.ae import AutoencoderEncoder, AutoencoderPretext
 from wsabench.encoders.ae_paper import PaperAutoencoderEncoder, PaperAutoencoderPretext
 from wsabench.encoders.encoder import Encoder, Pretext, initialise, preserved_global_generator
@@ -51,15 +53,23 @@ def check_size(size: str) -> None:
         raise unknown_name("encoder size", size, SIZES)
 
 
-def build_encoder(name: str, seed: int, size: str = "compact") -> Encoder:
+def build_encoder(name: str, seed: int, size: str = "compact", options: Mapping[str, str] | None = None) -> Encoder:
     """Return an untrained encoder whose weights depend on `seed` only.
 
+    Args:
+        name: The encoder's.
+        seed: Fixes the weights.
+        size: The architecture's size, `compact` or `paper`.
+        options: Options of this kind of encoder (`Encoder.OPTIONS`); what is left out has its default.
+
     Raises:
-        UnknownNameError: No such encoder or size.
+        UnknownNameError: No such encoder, size, option or value of an option.
     """
     check_size(size)
+    kind = (PAPER_ENCODERS if size == "paper" else ENCODERS)[name]
+    chosen = kind.resolve_options(options)
     with preserved_global_generator():
-        encoder = (PAPER_ENCODERS if size == "paper" else ENCODERS)[name]()
+        encoder = kind(chosen) if chosen else kind()
     initialise(encoder, seed)
     return encoder
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import nn
+
+from wsabench.errors import unknown_name
 
 SCREEN = 84
 STACK = 4
@@ -24,12 +27,35 @@ class Encoder(nn.Module, ABC):
             privileged: agents with such an encoder are marked in every table and left out of claims about pixels.
         shape: Shape of one embedding: (C, H, W), or (D,) for a vector.
         needs_single: Whether it must compute in float32, also where bfloat16 is faster.
+        OPTIONS: Values that each option of this kind of encoder allows, the default first.
+        options: The value of every option, as files keep it.
     """
+
+    OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
     name: str
     reads: Reads
     shape: tuple[int, ...]
     needs_single: bool = False
+    options: Mapping[str, str] = MappingProxyType({})
+
+    @classmethod
+    def resolve_options(cls, options: Mapping[str, str] | None) -> dict[str, str]:
+        """Return the value of every option, the default where none is given.
+
+        Raises:
+            UnknownNameError: This kind of encoder has no such option, or the option has no such value.
+        """
+        chosen = {option: values[0] for option, values in cls.OPTIONS.items()}
+        for option, value in (options or {}).items():
+            if option not in cls.OPTIONS:
+                raise unknown_name(f"option of the encoder {cls.name}", option, cls.OPTIONS)
+            if value not in cls.OPTIONS[option]:
+                raise unknown_name(
+                    f"value of the option {option} of the encoder {cls.name}", value, cls.OPTIONS[option]
+                )
+            chosen[option] = value
+        return chosen
 
     @abstractmethod
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:

@@ -135,7 +135,8 @@ def _build(metadata: Mapping[str, str]) -> Encoder:
     """Build the architecture: one of ours, or one of another package."""
     name = metadata["name"]
     if name in ENCODERS:
-        return build_encoder(name, seed=0, size=metadata.get("size", "compact"))
+        former = {"output": "gaussians", "gaussian": "half"} if name == "okk" else None  # what this format means
+        return build_encoder(name, seed=0, size=metadata.get("size", "compact"), options=former)
     return ready_encoders()[name].build(metadata.get("game", ""))
 
 

@@ -217,9 +217,11 @@ def _contestants(
         identity = {"name": name, "hash": item.content_hash}
         yield _Contestant(name, None, identity, lambda played, load=load: load(calibration=played))
         for twin in range(twins):
-            options = {"seed": seeding.integer_seed(seed, "probe-twin", twin), "size": _size(item)}
-            build = partial(EncoderBank.random, [name], name, game=game, **options)
-            identity = {"name": name, **options}
+            chosen = {"seed": seeding.integer_seed(seed, "probe-twin", twin), "size": _size(item)}
+            # A twin differs in its weights alone.
+            chosen |= {"options": dict(item.encoder.options)} if item.encoder.options else {}
+            build = partial(EncoderBank.random, [name], name, game=game, **chosen)
+            identity = {"name": name, **chosen}
             yield _Contestant(
                 name,
                 twin,
