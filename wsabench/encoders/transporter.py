@@ -77,6 +77,8 @@ class KeypointEncoder(Encoder):
     shape = (NUM_KEYPOINTS, MAP, MAP)
     channels = 32
     """Of the trunk's output."""
+    # Not `needs_single`: of policies that read one encoder alone and copy a shipped agent's greedy actions, bfloat16
+    # changed 0.7 % of the actions on the raw maps, 1.6 % on `oke`, 2.1 % on `gaussians` (2,000 observations).
 
     def __init__(self, options: Mapping[str, str] | None = None) -> None:
         """Build the layers.
