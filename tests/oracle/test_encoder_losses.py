@@ -49,13 +49,14 @@ def test_transport_without_keypoints_keeps_the_source(draws):
     assert torch.equal(transport(source, target, nothing, nothing), source)
 
 
-def test_heat_maps_are_gaussians_of_the_distance():
-    maps = heat_maps(torch.tensor([[[-1.0, 1.0], [0.0, 0.2]]]), 11, 0.1)
+@pytest.mark.parametrize(("is_half", "scale"), [(False, 0.01), (True, 0.02)])
+def test_heat_maps_are_gaussians_of_the_distance(is_half, scale):
+    maps = heat_maps(torch.tensor([[[-1.0, 1.0], [0.0, 0.2]]]), 11, 0.1, is_half=is_half)
     for y, x in np.ndindex(11, 11):
         place = (-1 + 0.2 * y, -1 + 0.2 * x)
         for k, centre in enumerate([(-1.0, 1.0), (0.0, 0.2)]):
             distance = (place[0] - centre[0]) ** 2 + (place[1] - centre[1]) ** 2
-            assert float(maps[0, k, y, x]) == pytest.approx(math.exp(-distance / 0.02), abs=1e-6)
+            assert float(maps[0, k, y, x]) == pytest.approx(math.exp(-distance / scale), abs=1e-6)
 
 
 def test_spatial_mean_of_one_peak_is_its_place():

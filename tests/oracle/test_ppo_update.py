@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from wsabench.agents import ActorCritic, Output
 from wsabench.training.ppo import PPO
-from wsabench.training.presets import PPOPreset
+from wsabench.training.presets import PRESETS, PPOPreset
 from wsabench.training.rollout import Minibatch, Rollout, generalised_advantages
 
 
@@ -54,8 +56,9 @@ class Table(ActorCritic):
         return Output(self.logits[features["row"]], self.values[features["row"]], None)
 
 
-def test_the_loss_equals_the_published_formula() -> None:
-    preset = PPOPreset(name="t", num_envs=2, rollout_steps=2, minibatch_size=4)
+@pytest.mark.parametrize("coefficient", [0.5, 0.25])
+def test_the_loss_equals_the_published_formula(coefficient: float) -> None:
+    preset = PPOPreset(name="t", num_envs=2, rollout_steps=2, minibatch_size=4, value_coefficient=coefficient)
     generator = np.random.default_rng(1)
     model = Table(4, 3)
     actions = np.array([0, 2, 1, 1])
@@ -71,11 +74,35 @@ def test_the_loss_equals_the_published_formula() -> None:
         ratio = probabilities[row, actions[row]] / np.exp(old[row] - 1)
         surrogate.append(min(ratio * normal[row], np.clip(ratio, 0.9, 1.1) * normal[row]))
         entropy.append(-sum(p * np.log(p) for p in probabilities[row]))
-    value_loss = 0.5 * np.mean((values - returns) ** 2)
-    expected = -np.mean(surrogate) - 0.01 * np.mean(entropy) + 0.5 * value_loss
+    value_error = np.mean((values - returns) ** 2)
+    expected = -np.mean(surrogate) - 0.01 * np.mean(entropy) + coefficient * value_error
     assert loss.item() == pytest.approx(expected, rel=1e-5)
     assert [figure.item() for figure in figures[:3]] == pytest.approx(
-        [-np.mean(surrogate), value_loss, np.mean(entropy)], rel=1e-5
+        [-np.mean(surrogate), 0.5 * value_error, np.mean(entropy)], rel=1e-5
+    )
+
+
+def test_preset_paper_weighs_the_value_as_published_and_compact_learns_as_before() -> None:
+    # Stable-Baselines3: vf_coef 0.5 times the mean squared error. Before the weight meant that, `compact` had 0.5 times
+    # half of it: powers of two, so every gradient is the same to the bit.
+    assert PRESETS["paper"].value_coefficient == 0.5
+    generator = torch.Generator().manual_seed(2)
+    values, returns = torch.randn(2, 257, generator=generator)
+    gradients = []
+    for weigh in (lambda mse: 0.5 * (0.5 * mse), lambda mse: PRESETS["compact"].value_coefficient * mse):
+        leaf = values.clone().requires_grad_()
+        weigh((leaf - returns).square().mean()).backward()
+        gradients.append(leaf.grad)
+    assert torch.equal(*gradients)
+    assert PRESETS["compact"] == dataclasses.replace(
+        PRESETS["paper"],
+        name="compact",
+        total_steps=1_000_000,
+        num_envs=16,
+        learning_rate=5e-4,
+        anneal_clip=False,
+        value_coefficient=0.25,
+        evaluate_every=0,
     )
 
 

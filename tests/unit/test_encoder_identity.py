@@ -56,9 +56,9 @@ class OptionalEncoder(AutoencoderEncoder):
 
     OPTIONS: ClassVar = {"gain": ("one", "two"), "sign": ("plus", "minus")}
 
-    def __init__(self, gain: str = "one", sign: str = "plus") -> None:
+    def __init__(self, options: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        self.options = {"gain": gain, "sign": sign}
+        self.options = self.resolve_options(options)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return super().forward(pixels) * (2 if self.options["gain"] == "two" else 1)

@@ -68,7 +68,7 @@ def test_shapes_and_parameters(size, name):
     assert tuple(embedding.shape) == (2, *shape)
     assert encoder.name == name
     assert encoder.reads == ("stack" if name in ("sr", "vos") else "newest")
-    if name in ("okk", "vos"):
+    if name == "vos":
         assert 0 <= float(embedding.min()) <= float(embedding.max()) <= 1
 
 

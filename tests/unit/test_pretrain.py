@@ -6,7 +6,8 @@ import csv
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from sprites import make_sprites
 
 from wsabench.encoders import ENCODERS, PRETEXTS, SIZES, EncoderBank, build_pretext, load_encoder
@@ -248,6 +249,23 @@ def test_a_stage_of_another_size_is_not_continued(store, tmp_path):
     save_stage(path, start_stage(build_pretext("ae", seed=0)))
     with pytest.raises(CheckpointError, match=r"another shape than the stage ae of this size. Delete it"):
         load_stage(path, start_stage(build_pretext("ae", seed=0, size="paper")))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_stage_whose_encoders_had_other_options_is_not_continued(size, tmp_path):
+    path = tmp_path / "transporter.safetensors"
+    state = start_stage(build_pretext("transporter", seed=0, size=size))
+    save_stage(path, state)
+    load_stage(path, state)
+    with safe_open(path, "pt") as file:
+        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    of_before = {key: value for key, value in metadata.items() if key != "options"}
+    for changed in (of_before, metadata | {"options": metadata["options"].replace("full", "half")}):
+        save_file(tensors, path, changed)
+        with pytest.raises(
+            CheckpointError, match=r"other options of its encoders, .*\"full\".* are asked for. Delete it"
+        ):
+            load_stage(path, state)
 
 
 def test_the_step_size_follows_the_stage_s_schedule(store, tmp_path, monkeypatch):

@@ -1,16 +1,21 @@
 """Probes: they find what is there and nothing else, and no episode is on both sides."""
 
+import json
+
 import numpy as np
 import pytest
+import torch
 from sprites import VARIABLES, make_sprites
 
-from wsabench.encoders import EncoderBank
+from wsabench.encoders import Calibration, EncoderBank, LoadedEncoder, build_encoder, measure_standardisation
 from wsabench.errors import CheckpointError, SpecError, UnknownNameError
 from wsabench.training.collection import Collection, collect_frames
 from wsabench.training.pretrain import pretrain
-from wsabench.training.probe import compare_with_twins, probe
+from wsabench.training.probe import _contestants, compare_with_twins, probe
 from wsabench.training.probe_data import decode, draw_samples, probe_targets, split_by_episode
 from wsabench.training.probe_fit import PENALTIES, logistic_score, principal_features, ridge_score
+
+STACK = torch.zeros(2, 4, 84, 84, dtype=torch.uint8)
 
 
 def draws(count=900, features=60, seed=0):
@@ -212,6 +217,21 @@ def test_sizes_are_not_mixed(trained):
         go("ae", size="paper", samples=700)
     with pytest.raises(UnknownNameError, match=r"Unknown encoder size 'papr'. Did you mean 'paper'"):
         go("ae", size="papr", samples=700)
+
+
+def test_twins_have_the_options_of_the_encoders():
+    former = {"output": "gaussians", "gaussian": "half"}
+    chosen, identities = [], []
+    with pytest.MonkeyPatch.context() as patch:
+        for options in (former, {"output": "map", "gaussian": "full"}):
+            encoder = build_encoder("okk", 0, options=options)
+            item = LoadedEncoder(encoder, measure_standardisation(encoder, STACK), {"size": "compact"}, "0")
+            patch.setattr(EncoderBank, "random", lambda *_args, options, **_other: chosen.append(options))
+            twin = list(_contestants("breakout", {"okk": item}, None, 0, 1))[-1]
+            twin.load(Calibration(STACK))
+            identities.append(json.dumps(twin.identity))
+    assert chosen == [former, {"output": "map", "gaussian": "full"}]
+    assert identities[0] != identities[1], "one's scores would be read for the other"
 
 
 def test_twins_have_the_size_of_the_encoders(trained, tmp_path):

@@ -191,6 +191,24 @@ def test_another_job_is_refused(tmp_path: Path) -> None:
         other.resume()
 
 
+def test_the_value_s_weight_of_the_format_before_counted_half(tmp_path: Path) -> None:
+    def trainer(coefficient: float) -> Trainer:
+        preset = dataclasses.replace(PRESET, value_coefficient=coefficient)
+        return make_trainer(load_spec("e2e"), preset, "catch", 0, InvertedCatch(8), None, tmp_path)
+
+    trainer(0.5).start()
+    path = tmp_path / "training.safetensors"
+    with safetensors.safe_open(path, "pt") as file:
+        header = file.metadata() | {"format": "wsabench-training-2"}
+    safetensors.torch.save_file(safetensors.torch.load_file(path), path, metadata=header)
+    resumed = trainer(0.25)
+    resumed.resume()
+    resumed.save()
+    trainer(0.25).resume()
+    with pytest.raises(CheckpointError, match=r"belongs to another run: preset is .*'value_coefficient': 0.25"):
+        trainer(0.5).resume()
+
+
 def test_another_algorithm_is_refused(tmp_path: Path) -> None:
     run(tmp_path, 1)
     with pytest.raises(CheckpointError, match=r"belongs to another run: algorithm is 'ppo' there, 'dqn' was asked for"):

@@ -13,7 +13,7 @@ from wsabench.encoders.transporter import FeatureEncoder, KeypointEncoder, Trans
 from wsabench.encoders.transporter_paper import PaperFeatureEncoder, PaperKeypointEncoder, PaperTransporterPretext
 from wsabench.encoders.vos import SegmentationEncoder, SegmentationPretext
 from wsabench.encoders.vos_paper import PaperSegmentationEncoder, PaperSegmentationPretext
-from wsabench.errors import SpecError, unknown_name
+from wsabench.errors import unknown_name
 from wsabench.registry import Registry
 
 SIZES = ("compact", "paper")
@@ -67,31 +67,21 @@ def build_encoder(name: str, seed: int, size: str = "compact", options: Mapping[
     """Return an untrained encoder whose weights depend on `seed` only.
 
     Args:
-        name: Its name.
+        name: The encoder's.
         seed: Fixes the weights.
-        size: The architecture's size.
-        options: The architecture's options; None, or those left out: the defaults.
+        size: The architecture's size, `compact` or `paper`.
+        options: Options of this kind of encoder (`Encoder.OPTIONS`); what is left out has its default.
 
     Raises:
-        SpecError: The architecture has no such option, or the option no such value.
+        SpecError: The encoder has no such option, or the option has no such value.
         UnknownNameError: No such encoder or size.
     """
     kind = encoder_class(name, size)
-    _check_options(name, kind, options or {})
+    chosen = kind.resolve_options(options)
     with preserved_global_generator():
-        encoder = kind(**(options or {}))
+        encoder = kind(chosen) if chosen else kind()
     initialise(encoder, seed)
     return encoder
-
-
-def _check_options(name: str, kind: type[Encoder], options: Mapping[str, str]) -> None:
-    for option, value in options.items():
-        if option not in kind.OPTIONS:
-            known = ", ".join(kind.OPTIONS) or "none"
-            raise SpecError(f"The encoder {name!r} has no option {option!r}. Allowed: {known}.")
-        if value not in kind.OPTIONS[option]:
-            allowed = ", ".join(kind.OPTIONS[option])
-            raise SpecError(f"The option {option!r} of the encoder {name!r} is {value!r}. Allowed: {allowed}.")
 
 
 def build_pretext(name: str, seed: int, size: str = "compact") -> Pretext:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import nn
+
+from wsabench.errors import SpecError
 
 SCREEN = 84
 STACK = 4
@@ -24,16 +27,35 @@ class Encoder(nn.Module, ABC):
             privileged: agents with such an encoder are marked in every table and left out of claims about pixels.
         shape: Shape of one embedding: (C, H, W), or (D,) for a vector.
         needs_single: Whether it must compute in float32, also where bfloat16 is faster.
-        OPTIONS: The options that its architecture has, with the values each may take; keyword arguments of the class.
-        options: The options that decide this encoder's function, as its file holds them.
+        OPTIONS: Values that each option of this kind of encoder allows, the default first.
+        options: The value of every option, as files keep it.
     """
+
+    OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
     name: str
     reads: Reads
     shape: tuple[int, ...]
     needs_single: bool = False
-    OPTIONS: ClassVar[Mapping[str, Sequence[str]]] = {}
-    options: Mapping[str, str] = {}
+    options: Mapping[str, str] = MappingProxyType({})
+
+    @classmethod
+    def resolve_options(cls, options: Mapping[str, str] | None) -> dict[str, str]:
+        """Return the value of every option, the default where none is given.
+
+        Raises:
+            SpecError: This kind of encoder has no such option, or the option has no such value.
+        """
+        chosen = {option: values[0] for option, values in cls.OPTIONS.items()}
+        for option, value in (options or {}).items():
+            if option not in cls.OPTIONS:
+                known = ", ".join(cls.OPTIONS) or "none"
+                raise SpecError(f"The encoder {cls.name!r} has no option {option!r}. Allowed: {known}.")
+            if value not in cls.OPTIONS[option]:
+                allowed = ", ".join(cls.OPTIONS[option])
+                raise SpecError(f"The option {option!r} of the encoder {cls.name!r} is {value!r}. Allowed: {allowed}.")
+            chosen[option] = value
+        return chosen
 
     @abstractmethod
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from wsabench.encoders.encoder import Encoder, Pretext, PretextBatch, Reads, conv
-from wsabench.encoders.transporter import GAUSSIAN_STD, MAP, NUM_KEYPOINTS, heat_maps, spatial_mean, transport
+from wsabench.encoders.transporter import MAP, KeypointEncoder, transport
 
 CHANNELS = 128
 DECAY, DECAY_STEPS = 0.95, 100_000
@@ -44,26 +44,15 @@ class PaperFeatureEncoder(Encoder):
         return self.trunk(pixels)
 
 
-class PaperKeypointEncoder(Encoder):
-    """Heat maps 4 x 21 x 21 of the keypoints in the newest frame, values in [0, 1]."""
+class PaperKeypointEncoder(KeypointEncoder):
+    """The keypoint network with the paper's trunk; options and methods are those of `KeypointEncoder`."""
 
-    name = "okk"
-    reads: Reads = "newest"
-    shape = (NUM_KEYPOINTS, MAP, MAP)
+    channels = CHANNELS
 
-    def __init__(self) -> None:
-        """Build the layers."""
-        super().__init__()
-        self.trunk = _trunk()
-        self.head = nn.Conv2d(CHANNELS, NUM_KEYPOINTS, 1)
-
-    def keypoints(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return keypoint coordinates (y, x) in [-1, 1], float32, shape (N, K, 2)."""
-        return spatial_mean(self.head(self.trunk(pixels)).float())
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return heat maps, float32, shape (N, 4, 21, 21)."""
-        return heat_maps(self.keypoints(pixels), MAP, GAUSSIAN_STD)
+    @staticmethod
+    def build_trunk() -> nn.Sequential:
+        """Return the convolutions before the 1x1 convolution."""
+        return _trunk()
 
 
 class PaperTransporterPretext(Pretext):
@@ -105,6 +94,6 @@ class PaperTransporterPretext(Pretext):
         """Return the mean squared error of the target frame, `loss`."""
         source, target = batch.first[:, -1:], batch.second[:, -1:]
         with torch.no_grad():
-            source_features, source_maps = self.features(source), self.keynet(source)
-        moved = transport(source_features, self.features(target), source_maps, self.keynet(target))
+            source_features, source_maps = self.features(source), self.keynet.heat_maps(source)
+        moved = transport(source_features, self.features(target), source_maps, self.keynet.heat_maps(target))
         return {"loss": (self.decoder(moved).float() - target).square().mean()}

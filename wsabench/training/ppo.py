@@ -18,6 +18,7 @@ class Losses(NamedTuple):
 
     policy_loss: float
     value_loss: float
+    """Half the mean squared error of the values, whatever its weight in the loss."""
     entropy: float
     approx_kl: float
     clip_fraction: float
@@ -76,10 +77,10 @@ class PPO:
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
         clipped = ratio.clamp(1.0 - clip, 1.0 + clip)
         policy_loss = -torch.minimum(advantages * ratio, advantages * clipped).mean()
-        value_loss = 0.5 * (output.value - batch.returns).square().mean()
+        value_error = (output.value - batch.returns).square().mean()
         preset = self.preset
-        loss = policy_loss - preset.entropy_coefficient * entropy + preset.value_coefficient * value_loss
+        loss = policy_loss - preset.entropy_coefficient * entropy + preset.value_coefficient * value_error
         with torch.no_grad():
             approx_kl = (ratio - 1.0 - log_ratio).mean()
             outside = ((ratio - 1.0).abs() > clip).float().mean()
-        return loss, [policy_loss.detach(), value_loss.detach(), entropy.detach(), approx_kl, outside]
+        return loss, [policy_loss.detach(), 0.5 * value_error.detach(), entropy.detach(), approx_kl, outside]

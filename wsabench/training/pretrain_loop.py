@@ -168,6 +168,7 @@ def save_stage(path: Path, state: StageState) -> None:
         tensors |= {f"adam.{index}.{name}": value.cpu().contiguous() for name, value in moments.items()}
     metadata = {"format": FORMAT, "name": state.pretext.name, "step": str(state.step)}
     metadata |= {"seconds": repr(state.seconds), "curve": json.dumps(state.curve)}
+    metadata["options"] = json.dumps(_options(state.pretext))
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata)
 
@@ -185,6 +186,11 @@ def load_stage(path: Path, state: StageState) -> None:
         if (metadata.get("format"), metadata.get("name")) != (FORMAT, state.pretext.name):
             raise CheckpointError(
                 f"{path} is not a checkpoint of the stage {state.pretext.name}. Delete it to start anew."
+            )
+        if json.loads(metadata.get("options", "{}")) != _options(state.pretext):
+            raise CheckpointError(
+                f"{path} was trained with other options of its encoders, {metadata.get('options', 'unknown ones')}; "
+                f"{json.dumps(_options(state.pretext))} are asked for. Delete it to start this stage anew."
             )
         state.pretext.load_state_dict(
             {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
@@ -204,6 +210,11 @@ def load_stage(path: Path, state: StageState) -> None:
     state.optimizer.load_state_dict(state.optimizer.state_dict() | {"state": moments})
     state.step, state.seconds = int(metadata["step"]), float(metadata["seconds"])
     state.curve = json.loads(metadata["curve"])
+
+
+def _options(pretext: Pretext) -> dict[str, dict[str, str]]:
+    """Return the options of a stage's encoders that have any: they decide what the stage learns."""
+    return {encoder.name: dict(encoder.options) for encoder in pretext.encoders() if encoder.options}
 
 
 def _update(state: StageState, loss: torch.Tensor) -> None:

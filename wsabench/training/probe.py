@@ -217,12 +217,12 @@ def _contestants(
         identity = {"name": name, "hash": item.content_hash}
         yield _Contestant(name, None, identity, lambda played, load=load: load(calibration=played))
         for twin in range(twins):
-            weights, size = seeding.integer_seed(seed, "probe-twin", twin), _size(item)
+            # A twin differs in its weights alone.
             options = dict(item.encoder.options)
-            build = partial(
-                EncoderBank.random, [name], name, game=game, seed=weights, size=size, options={name: options}
-            )
-            identity = {"name": name, "seed": weights, "size": size, **({"options": options} if options else {})}
+            chosen = {"seed": seeding.integer_seed(seed, "probe-twin", twin), "size": _size(item)}
+            twin_options = {"options": {name: options}} if options else {}
+            build = partial(EncoderBank.random, [name], name, game=game, **chosen, **twin_options)
+            identity = {"name": name, **chosen, **({"options": options} if options else {})}
             yield _Contestant(
                 name,
                 twin,

@@ -19,7 +19,9 @@ from wsabench.resources import atomic_path
 from wsabench.training.lanes import LaneState
 from wsabench.training.learner import Learner, LearnerState
 
-FORMAT = "wsabench-training-2"
+FORMAT = "wsabench-training-3"
+HALVED = "wsabench-training-2"
+"""The format before, in which PPO's `value_coefficient` weighed half the mean squared error."""
 
 
 class TrainingState(NamedTuple):
@@ -57,7 +59,7 @@ def read_meta(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: It is damaged or not a training checkpoint.
     """
-    return json.loads(_open(path)[0]["training"])
+    return _meta(_open(path)[0])
 
 
 def load_training(path: Path, learner: Learner) -> TrainingState:
@@ -88,7 +90,14 @@ def load_training(path: Path, learner: Learner) -> TrainingState:
             f"{path} does not fit the network: {error}. Train into another folder, or start again without resume."
         ) from error
     lanes = {name: value.numpy() for name, value in parts["lanes"].items()}
-    return TrainingState(json.loads(header["training"]), lanes, parts["learner"])
+    return TrainingState(_meta(header), lanes, parts["learner"])
+
+
+def _meta(header: dict[str, str]) -> dict[str, Any]:
+    meta = json.loads(header["training"])
+    if header["format"] == HALVED and "value_coefficient" in meta["job"]["preset"]:
+        meta["job"]["preset"]["value_coefficient"] *= 0.5
+    return meta
 
 
 def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -98,7 +107,7 @@ def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path} is damaged: {error}. Start again without resume.") from error
-    if header.get("format") != FORMAT:
+    if header.get("format") not in (FORMAT, HALVED):
         raise CheckpointError(
             f"{path} has format {header.get('format')!r}; {FORMAT!r} is expected. Go on with the version that wrote "
             "it, or start again without resume."
