@@ -39,13 +39,7 @@ def queue_command(call: QueueCall) -> None:
     """
     from wsabench.training import queue as queues
 
-    asked = [bool(call.adopt), call.bring_back is not None, call.export is not None, call.status]
-    if sum(asked) > 1:
-        raise SpecError("Allowed: one of --adopt, --bring-back, --export and --status at once.")
-    if call.as_json and not call.status:
-        raise SpecError("--json is given without --status. Give both.")
-    if call.origin is not None and not call.adopt:
-        raise SpecError("--origin is given without --adopt. Give both.")
+    _check_together(call)
     queue = queues.read_queue(call.file)
     places = queues.Places(call.out or queues.default_out(queue.name))
     if not call.status:
@@ -68,6 +62,16 @@ def queue_command(call: QueueCall) -> None:
         return
     if call.write_runs is not None:
         queues.write_runs(queue, places, call.write_runs)
+
+
+def _check_together(call: QueueCall) -> None:
+    asked = [bool(call.adopt), call.bring_back is not None, call.export is not None, call.status]
+    if sum(asked) > 1:
+        raise SpecError("Allowed: one of --adopt, --bring-back, --export and --status at once.")
+    if call.as_json and not call.status:
+        raise SpecError("--json is given without --status. Give both.")
+    if call.origin is not None and not call.adopt:
+        raise SpecError("--origin is given without --adopt. Give both.")
 
 
 def _work(queue: Queue, places: Places, call: QueueCall) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from wsabench.agents import load_spec
-from wsabench.encoders import check_size
+from wsabench.encoders import ENCODERS, check_size, find_ready
 from wsabench.errors import SpecError
 from wsabench.games import check_rom_id
 from wsabench.training.collection import Collection
@@ -93,6 +93,7 @@ def _checks_of_training(queue: Queue, run: QueueRun) -> Iterator[Check]:
     yield "algorithm", functools.partial(load_preset, "compact", algorithm)
     yield "preset", functools.partial(load_preset, preset, algorithm)
     yield "agent", functools.partial(load_spec, agent, preset)
+    yield "agent", functools.partial(_require_packages, agent, preset, run.game)
     if "encoders" in options:
         yield "encoders", functools.partial(_require_encoders, agent, preset)
     suite, names, share = (options.get(key) for key in ("suite", "perturbations", "clean_share"))
@@ -106,6 +107,14 @@ def _require_encoders(agent: str, preset: str) -> None:
     spec = load_spec(agent, preset)
     if spec.kind == "e2e" or spec.encoder_source == "random":
         raise SpecError(f"the agent {agent!r} reads no pre-trained encoders. Remove it.")
+
+
+def _require_packages(agent: str, preset: str, game: str) -> None:
+    """Refuse an agent with an encoder whose package is missing: its run would fail after days of others."""
+    spec = load_spec(agent, preset)
+    for name in spec.all_encoders:
+        if name not in ENCODERS and name not in spec.files and (ready := find_ready(name)) is not None:
+            ready.content(game)
 
 
 def _checks_of_encoders(queue: Queue, run: QueueRun) -> Iterator[Check]:
