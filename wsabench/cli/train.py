@@ -39,8 +39,6 @@ _TARGET = "Stop when the mean return of an evaluation reaches this."
 _WORKERS = "Processes that play; 0: this one. The curve is the same."
 _ENCODERS = "Folder of pre-trained encoders (`wsabench pretrain --out`); of several games each in a folder below."
 _OUT = "Where checkpoints go; of several games or a queue each run in a folder below. Default: outside the source tree."
-    "Where checkpoints go; of several games or a queue, each run in a folder below. Default: outside the source tree."
-)
 _QUEUE = "TOML file of runs (frames, pretrain, train), instead of an agent and a game; docs/training.md explains it."
 _PARALLEL = "Queue: runs at once, one thread each; default: the cores that may be used."
 _SHARD = "Queue: only the i-th of n parts, by whole games."
