@@ -88,10 +88,10 @@ def find_campaign(root: Path, name: str | None = None) -> Campaign:
     for key, commit in campaigns.items():
         if not isinstance(commit, str) or _COMMIT.fullmatch(commit) is None:
             raise SpecError(f"{path}, campaigns, {key}: is {commit!r}. Allowed: a commit's whole hash, 40 digits.")
-    chosen = table.get("current") if name is None else name
+    chosen = str(table.get("current")) if name is None else name
     if chosen not in campaigns:
         hint = f'Add `{chosen} = "HASH"` to the table campaigns of {path}.'
-        raise unknown_name("campaign", str(chosen), campaigns, hint)
+        raise unknown_name("campaign", chosen, campaigns, hint)
     place = Path(os.environ.get("WSABENCH_CAMPAIGN") or root.parent / "campaign")
     if place.resolve().is_relative_to(root.resolve()):
         raise SpecError(f"WSABENCH_CAMPAIGN is {place}, inside the checkout. Allowed: a folder outside of it.")
