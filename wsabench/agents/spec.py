@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, get_args
 
 from wsabench.encoders import ENCODER_NAME, FILE_SUFFIXES
 from wsabench.errors import SpecError, StorageError, nearest_names, unknown_name
-from wsabench.resources import data_dir
+from wsabench.resources import agent_files, data_dir
 
 AgentKind = Literal["e2e", "wsa", "dpa", "lin", "fix", "cnn", "mix", "res"]
 EncoderSource = Literal["pretrained", "random"]
@@ -240,7 +240,7 @@ def _require_positive(where: str, key: str, value: object) -> None:
 
 def list_specs() -> list[str]:
     """Return the names of the agents that have a specification in the baselines folder."""
-    return sorted(path.stem for path in data_dir("baselines").glob("*.toml"))
+    return [path.stem for path in agent_files()]
 
 
 def load_spec(agent: str, preset: str = "compact") -> AgentSpec:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wsabench.errors import SpecError
-from wsabench.resources import data_dir
+from wsabench.resources import agent_files, data_dir
 
 _WEIGHTS = re.compile(r"(?P<agent>.+)-seed(?P<seed>\d+)\.safetensors")
 
@@ -20,7 +20,7 @@ def agent_specs() -> dict[str, dict[str, Any]]:
         SpecError: A file is not TOML.
     """
     found: dict[str, dict[str, Any]] = {}
-    for path in sorted(data_dir("baselines").glob("*.toml")):
+    for path in agent_files():
         try:
             found[path.stem] = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""`wsabench train`: train one agent on one or several games."""
+"""`wsabench train`: train one agent on one or several games, or work through a queue of runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from wsabench.cli.options import Resume
 from wsabench.cli.progress import progress_reporter
 from wsabench.errors import SpecError
 
-HELP = "Train one agent with PPO or DQN. Resumes to the same learning curve after an interruption."
+HELP = (
+    "Train one agent with PPO or DQN, or work through a queue of runs. Resumes to the same learning curve after an "
+    "interruption."
+)
 EXAMPLE = """Example: wsabench train --agent wsa --game breakout --seed 0
 
 wsabench train --agent e2e --game breakout,pong --algorithm dqn
@@ -20,6 +23,10 @@ wsabench train --agent e2e --game breakout,pong --algorithm dqn
 wsabench train -a wsa -g breakout --suite color-shift --clean-share 0.5
 
 wsabench train -a wsa -g pong --preset paper --encoders FOLDER --device auto
+
+wsabench train --queue baselines/queue.toml --out FOLDER
+
+wsabench train --queue baselines/queue.toml --out FOLDER --status
 """
 
 _GAMES = "Game, or several, trained one after another; see `wsabench list games`."
@@ -31,12 +38,36 @@ _PATIENCE = "Stop after so many evaluations without a new best."
 _TARGET = "Stop when the mean return of an evaluation reaches this."
 _WORKERS = "Processes that play; 0: this one. The curve is the same."
 _ENCODERS = "Folder of pre-trained encoders (`wsabench pretrain --out`); of several games each in a folder below."
-_OUT = "Where checkpoints go; of several games each in a folder below. Default: outside the source tree."
+_OUT = "Where checkpoints go; of several games or a queue each run in a folder below. Default: outside the source tree."
+_QUEUE = "TOML file of runs (frames, pretrain, train), instead of an agent and a game; docs/training.md explains it."
+_PARALLEL = "Queue: runs at once, one thread each; default: the cores that may be used."
+_SHARD = "Queue: only the i-th of n parts, by whole games."
+_STATUS = "Queue: say what is done, what runs, what is left; start nothing."
+_JSON = "With --status: print JSON, for machines."
+_WRITE_RUNS = "Queue: keep the table of runs in this Markdown file up to date."
+_EXPORT = "Queue: copy finished agents (float16), encoders, curves and records to a folder of baselines."
+_BRING_BACK = "Queue: take what --export once copied to this folder as finished."
+_ADOPT = "Queue: take this finished end-to-end agent (a training folder or file) as the run it equals."
+_ORIGIN = "With --adopt: where it comes from, for the table of runs."
+_OF_A_QUEUE = (
+    "queue",
+    "out",
+    "parallel",
+    "shard",
+    "status",
+    "as_json",
+    "write_runs",
+    "export",
+    "bring_back",
+    "adopt",
+    "origin",
+)
 
 
 def train(
-    agent: Annotated[str, typer.Option("--agent", "-a", help="Agent; see `wsabench list agents`.")],
-    game: Annotated[list[str], typer.Option("--game", "-g", metavar="NAME,...", help=_GAMES)],
+    context: typer.Context,
+    agent: Annotated[str | None, typer.Option("--agent", "-a", help="Agent; see `wsabench list agents`.")] = None,
+    game: Annotated[list[str] | None, typer.Option("--game", "-g", metavar="NAME,...", help=_GAMES)] = None,
     seed: Annotated[int, typer.Option(min=0, help="Train seed: identifies the training run.")] = 0,
     algorithm: Annotated[str, typer.Option(help="ppo or dqn.")] = "ppo",
     preset: Annotated[str, typer.Option(help="compact (2 cores) or paper (the paper's hyper-parameters).")] = "compact",
@@ -54,12 +85,43 @@ def train(
     encoders: Annotated[Path | None, typer.Option(help=_ENCODERS, metavar="FOLDER")] = None,
     out: Annotated[Path | None, typer.Option(help=_OUT)] = None,
     resume: Resume = True,
+    queue: Annotated[Path | None, typer.Option(help=_QUEUE, metavar="FILE")] = None,
+    parallel: Annotated[int | None, typer.Option(min=1, help=_PARALLEL)] = None,
+    shard: Annotated[str | None, typer.Option(help=_SHARD, metavar="i/n")] = None,
+    status: Annotated[bool, typer.Option("--status", help=_STATUS)] = False,
+    as_json: Annotated[bool, typer.Option("--json", help=_JSON)] = False,
+    write_runs: Annotated[Path | None, typer.Option(help=_WRITE_RUNS, metavar="FILE")] = None,
+    export: Annotated[Path | None, typer.Option(help=_EXPORT, metavar="FOLDER")] = None,
+    bring_back: Annotated[Path | None, typer.Option(help=_BRING_BACK, metavar="FOLDER")] = None,
+    adopt: Annotated[list[Path] | None, typer.Option(help=_ADOPT, metavar="PATH")] = None,
+    origin: Annotated[str | None, typer.Option(help=_ORIGIN, metavar="TEXT")] = None,
 ) -> None:
-    """Train an agent and print where its checkpoint and learning curve are."""
+    """Train an agent and print where its checkpoint and learning curve are; with --queue, work through its runs."""
+    _refuse_a_mixture(context, queue is not None)
+    if queue is not None:
+        from wsabench.cli.queue import QueueCall, queue_command
+
+        call = QueueCall(
+            file=queue,
+            out=out,
+            parallel=parallel,
+            shard=shard,
+            status=status,
+            as_json=as_json,
+            write_runs=write_runs,
+            export=export,
+            bring_back=bring_back,
+            adopt=adopt or [],
+            origin=origin,
+        )
+        queue_command(call)
+        return
     from wsabench.games import check_rom_id
     from wsabench.training import TrainingOptions, plan_training
     from wsabench.training import train as train_agent
 
+    if agent is None or game is None:
+        raise SpecError("--agent and --game are needed. Give both, or a file of runs with --queue.")
     games = [check_rom_id(name) for name in dict.fromkeys(split_names(game) or ())]
     if not games:
         raise SpecError("--game names no game. Allowed: games of `wsabench list games`, separated by commas.")
@@ -100,3 +162,16 @@ def train(
             f"Checkpoint and learning curve: {path}\n"
             f"Evaluate it: wsabench run --games {plan.game} --agents mine={path}/"
         )
+
+
+def _refuse_a_mixture(context: typer.Context, is_queue: bool) -> None:
+    """Refuse options of a single run beside a queue, whose file says them, and options of a queue without one."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is None or source.name != "COMMANDLINE" or parameter.name in ("queue", "out"):
+            continue
+        option = next(word for word in parameter.opts if word.startswith("--"))
+        if is_queue and parameter.name not in _OF_A_QUEUE:
+            raise SpecError(f"{option} and --queue are given together. Write the option into the queue's file.")
+        if not is_queue and parameter.name in _OF_A_QUEUE:
+            raise SpecError(f"{option} is given without --queue. Allowed: with --queue FILE.")

@@ -110,7 +110,7 @@ def pretrain(  # noqa: PLR0913 - the public contract
     check_size(size)
     steps = dict(steps or STAGE_STEPS[size])
     frames = NUM_FRAMES[size] if frames is None else frames
-    _check_steps(steps)
+    check_steps(steps)
     place = find_device(device)
     load_game(game)
     keep_freed_memory()
@@ -188,7 +188,13 @@ def _versions() -> dict[str, str]:
     return {"wsabench": wsabench.__version__, "torch": torch.__version__, "threads": str(torch.get_num_threads())}
 
 
-def _check_steps(steps: Mapping[str, Any]) -> None:
+def check_steps(steps: Mapping[str, Any]) -> None:
+    """Check names and numbers of the optimiser steps of stages.
+
+    Raises:
+        SpecError: A number is not an integer from 1.
+        UnknownNameError: There is no such stage.
+    """
     for name, value in steps.items():
         if name not in PRETEXTS:
             raise unknown_name("pre-training stage", name, PRETEXTS)

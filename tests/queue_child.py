@@ -1,0 +1,57 @@
+"""A queue's child process whose runs are pretended: they count, keep a checkpoint and write a few files.
+
+Called like `wsabench.training.queue.child`. `runs/ID/fail` makes a run fail, `runs/ID/crash` makes its process fail.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from wsabench.errors import SpecError
+from wsabench.resources import make_dir, write_text
+from wsabench.training.progress import Reporter
+from wsabench.training.queue.child import main
+from wsabench.training.queue.options import expected_steps
+from wsabench.training.queue.places import Places
+from wsabench.training.queue.spec import Queue, QueueRun
+from wsabench.training.trainer import CURVE_NAME
+
+TASKS = {"frames": "collect frames", "pretrain": "pre-train all", "train": "train it"}
+CURVE = "steps,wall_s,games,return_unclipped_mean_50,return_clipped_mean_50\n"
+STEP_SECONDS = 0.01
+
+
+def pretend(queue: Queue, run: QueueRun, places: Places, device: str, reporter: Reporter) -> list[Path]:
+    folder, total = places.run(run.id), expected_steps(queue, run)
+    with (places.root / "starts.txt").open("a") as file:
+        file.write(f"{run.id} {os.getpid()} {os.environ['OMP_NUM_THREADS']} {os.environ['WSABENCH_HOME']}\n")
+    if (folder / "fail").exists():
+        raise SpecError("It was told to fail.")
+    if (folder / "crash").exists():
+        raise RuntimeError("unforeseen")
+    checkpoint = folder / "count.txt"
+    done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    reporter.start(TASKS[run.kind], total, "step")
+    reporter.advance(done)
+    stride = max(1, total // 20)
+    while done < total:
+        time.sleep(STEP_SECONDS * (100 if (folder / "slow").exists() else 1))
+        more = min(stride, total - done)
+        done += more
+        write_text(checkpoint, str(done))
+        reporter.advance(more)
+    reporter.finish()
+    if run.kind != "train":
+        made = make_dir(places.encoders(run.id)) / "ae.safetensors"
+        write_text(made, f"{run.kind} of {run.game}")
+        return [made]
+    write_text(folder / CURVE_NAME, f"{CURVE}{total},1.0,60,3.5,2.5\n")
+    write_text(places.agent(run.id), f"agent {run.id}")
+    return [folder / CURVE_NAME, places.agent(run.id)]
+
+
+if __name__ == "__main__":
+    sys.exit(main(work=dict.fromkeys(TASKS, pretend)))  # pyright: ignore[reportArgumentType]

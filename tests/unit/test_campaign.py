@@ -1,0 +1,160 @@
+"""`make campaign`: a frozen clone, its environment, its queue; all of a small repository whose program is a stand-in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wsabench.cli.campaign import main
+from wsabench.errors import SpecError, StorageError, UnknownNameError
+from wsabench.resources import data_dir
+from wsabench.training.campaign import find_campaign
+
+pytestmark = pytest.mark.skipif(not (shutil.which("git") and shutil.which("make")), reason="needs git and make")
+
+# What the clone's program is called with goes to calls.txt; without an action it is a queue that works for long.
+PROGRAM = r"""#!/bin/sh
+work=$5
+mkdir -p "$work"
+echo "$PYTHONPATH:$(nice):$OMP_NUM_THREADS:$*" >> "$work/calls.txt"
+case "$*" in
+  *--json) [ -f "$work/pid" ] && kill -0 "$(cat "$work/pid")" 2>/dev/null && pid=$(cat "$work/pid")
+           echo "{\"pid\": ${pid:-null}}" ;;
+  *--status) echo "it stands well" ;;
+  *--bring-back*) echo "Brought back: 0 runs" ;;
+  *--export*) [ ! -f "$work/full" ] && echo "Handed over" || { echo "no space" >&2; exit 2; } ;;
+  *) [ -f "$work/broken" ] && { echo "it is broken"; exit 2; }
+     echo $$ > "$work/pid"; exec sleep 600 ;;
+esac
+"""
+MAKEFILE = ".venv/.campaign:\n\tmkdir -p .venv/bin\n\tcp program .venv/bin/wsabench\n\tchmod +x .venv/bin/wsabench\n\ttouch $@\n"
+
+
+def git(folder: Path, *words: str) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    done = subprocess.run(["git", *identity, "-C", str(folder), *words], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A checkout whose campaign `first` is its first commit; the queue that a test starts is ended."""
+    root = tmp_path / "checkout"
+    (root / "baselines").mkdir(parents=True)
+    (root / "program").write_text(PROGRAM)
+    (root / "Makefile").write_text(MAKEFILE)
+    (root / ".gitignore").write_text(".venv\n")
+    (root / "baselines" / "queue.toml").write_text('name = "first"\n')
+    git(root, "init", "--quiet")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "-m", "first")
+    commit = git(root, "rev-parse", "HEAD")
+    (root / "baselines" / "queue.toml").write_text('name = "second"\n')
+    (root / "baselines" / "campaign.toml").write_text(f'current = "first"\n[campaigns]\nfirst = "{commit}"\n')
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "-m", "second")
+    monkeypatch.delenv("WSABENCH_CAMPAIGN", raising=False)
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    yield root
+    if (pid := tmp_path / "campaign" / "first" / "work" / "pid").exists():
+        os.killpg(int(pid.read_text()), signal.SIGKILL)
+
+
+def test_a_campaign_from_its_start_to_its_results(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = root.parent / "campaign" / "first"
+    assert main(["start"], root) == 0
+    text = capsys.readouterr().out
+    pid = int((folder / "work" / "pid").read_text())
+    assert f"first started, process {pid}." in text
+    assert f"kill -STOP -- -{pid}" in text
+    assert os.getpgid(pid) == os.getsid(pid) == pid != os.getsid(0)
+    assert (folder / "checkout" / "baselines" / "queue.toml").read_text() == 'name = "first"\n'
+    calls = (folder / "work" / "calls.txt").read_text().splitlines()
+    queue = f"train --queue {folder}/checkout/baselines/queue.toml --out {folder}/work"
+    niceness = os.nice(0)
+    assert calls[:2] == [
+        f":{niceness}:{os.environ.get('OMP_NUM_THREADS', '')}:{queue} {words}"
+        for words in ("--status --json", f"--bring-back {root}/baselines")
+    ]
+    assert f":{min(19, niceness + 19)}:1:{queue}" in calls
+
+    # Called again while it runs it starts nothing.
+    assert main(["start"], root) == 0
+    assert f"first runs already, process {pid}." in capsys.readouterr().out
+    assert int((folder / "work" / "pid").read_text()) == pid
+
+    assert main(["status"], root) == 0
+    assert main(["collect"], root) == 0
+    assert capsys.readouterr().out == "it stands well\nHanded over\n"
+    assert (folder / "work" / "calls.txt").read_text().splitlines()[-1].endswith(f"--export {root}/baselines")
+    (folder / "work" / "full").touch()
+    assert main(["collect"], root) == 2
+    assert "failed with exit code 2: no space" in capsys.readouterr().err
+
+
+def test_a_queue_that_ends_at_once_is_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    work = root.parent / "campaign" / "first" / "work"
+    work.mkdir(parents=True)
+    (work / "broken").touch()
+    assert main(["start"], root) == 2
+    assert "The queue ended at once with exit code 2: it is broken Log: " in capsys.readouterr().err
+
+
+def test_a_clone_that_was_changed_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = root.parent / "campaign" / "first"
+    git(root, "clone", "--quiet", str(root), str(folder / "checkout"))
+    assert main(["start"], root) == 2
+    assert "is not the frozen commit" in capsys.readouterr().err
+    git(folder / "checkout", "checkout", "--quiet", "HEAD~1")
+    (folder / "checkout" / "program").write_text("changed")
+    assert main(["start"], root) == 2
+    assert "it has changed files: program" in capsys.readouterr().err
+
+
+def test_a_queue_of_another_campaign_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = git(root, "rev-parse", "HEAD")
+    with (root / "baselines" / "campaign.toml").open("a") as file:
+        file.write(f'third = "{head}"\n')
+    assert main(["start", "third"], root) == 2
+    assert "queue.toml, name: is 'second'. Allowed: 'third'" in capsys.readouterr().err
+
+
+def test_mistakes_are_explained(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["begin"], root) == 2
+    assert "The arguments are 'begin'. Allowed: start, status, collect" in capsys.readouterr().err
+    assert main(["status"], root) == 2
+    assert "Cannot run" in capsys.readouterr().err
+    plan = root / "baselines" / "campaign.toml"
+    for text, kind, message in (
+        ('current = "x"\n', UnknownNameError, "Unknown campaign 'x'.*Add `x = \"HASH\"` to the table campaigns"),
+        ('[campaigns]\nx = "12"\n', SpecError, "campaigns, x: is '12'. Allowed: a commit's whole hash"),
+        ("now = 1\n", SpecError, "unknown key 'now'. Allowed: current, and the table campaigns"),
+        ("now = \n", SpecError, "not valid TOML"),
+    ):
+        plan.write_text(text)
+        with pytest.raises(kind, match=message):
+            find_campaign(root)
+    plan.unlink()
+    with pytest.raises(StorageError, match=r"Cannot read .* Campaigns start from a checkout"):
+        find_campaign(root)
+
+
+def test_a_folder_inside_the_checkout_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSABENCH_CAMPAIGN", str(root / "here"))
+    with pytest.raises(SpecError, match="inside the checkout. Allowed: a folder outside of it"):
+        find_campaign(root)
+    monkeypatch.setenv("WSABENCH_CAMPAIGN", str(root.parent / "there"))
+    assert find_campaign(root).folder == root.parent / "there" / "first"
+
+
+def test_the_shipped_plan_can_be_read() -> None:
+    root = data_dir("baselines").parent
+    assert find_campaign(root, "campaign-0").commit == "d506a32937487e795e30fd7246bee5de96b080e1"

@@ -1,0 +1,240 @@
+"""A campaign: a queue that is worked through from a frozen clone of this repository, outside the checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wsabench.errors import SpecError, StorageError, WorkerError, unknown_name
+from wsabench.resources import make_dir
+
+PLAN = "baselines/campaign.toml"
+QUEUE = "baselines/queue.toml"
+ENVIRONMENT_TARGET = ".venv/.campaign"
+NICE = "19"
+START_SECONDS = 120.0
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_FOREIGN = ("PYTHONPATH", "VIRTUAL_ENV", "WSABENCH_DATA", "WSABENCH_PERTURBATIONS")
+"""Variables that would let the clone run or read something else than its commit."""
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """One campaign and its places."""
+
+    name: str
+    commit: str
+    """Hash of the commit that is cloned, hexadecimal."""
+    root: Path
+    """The checkout that finished files come from and go to."""
+    folder: Path
+    """Where clone, work and log lie."""
+
+    @property
+    def clone(self) -> Path:
+        """The frozen checkout."""
+        return self.folder / "checkout"
+
+    @property
+    def work(self) -> Path:
+        """The queue's folder."""
+        return self.folder / "work"
+
+    @property
+    def log(self) -> Path:
+        """What the queue prints."""
+        return self.folder / "queue.log"
+
+    def command(self, *options: str) -> list[str]:
+        """Return the clone's own command line on its own queue."""
+        program = str(self.clone / ".venv/bin/wsabench")
+        return [program, "train", "--queue", str(self.clone / QUEUE), "--out", str(self.work), *options]
+
+
+def find_campaign(root: Path, name: str | None = None) -> Campaign:
+    """Read `baselines/campaign.toml` of a checkout.
+
+    The campaign's folder is `NAME` below the environment variable `WSABENCH_CAMPAIGN`, by default below `campaign`
+    beside the checkout.
+
+    Args:
+        root: The checkout.
+        name: The campaign; None: the current one.
+
+    Raises:
+        SpecError: The file is malformed, or names no commit for it.
+        StorageError: The file cannot be read.
+        UnknownNameError: There is no such campaign.
+    """
+    path = root / PLAN
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StorageError(f"Cannot read {path}: {error.strerror}. Campaigns start from a checkout.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: not valid TOML: {error}. Correct the file.") from error
+    campaigns = table.get("campaigns", {})
+    if unknown := table.keys() - {"current", "campaigns"}:
+        raise SpecError(f"{path}: unknown key {min(unknown)!r}. Allowed: current, and the table campaigns.")
+    for key, commit in campaigns.items():
+        if not isinstance(commit, str) or _COMMIT.fullmatch(commit) is None:
+            raise SpecError(f"{path}, campaigns, {key}: is {commit!r}. Allowed: a commit's whole hash, 40 digits.")
+    chosen = str(table.get("current")) if name is None else name
+    if chosen not in campaigns:
+        hint = f'Add `{chosen} = "HASH"` to the table campaigns of {path}.'
+        raise unknown_name("campaign", chosen, campaigns, hint)
+    place = Path(os.environ.get("WSABENCH_CAMPAIGN") or root.parent / "campaign")
+    if place.resolve().is_relative_to(root.resolve()):
+        raise SpecError(f"WSABENCH_CAMPAIGN is {place}, inside the checkout. Allowed: a folder outside of it.")
+    return Campaign(name=chosen, commit=campaigns[chosen], root=root, folder=place.resolve() / chosen)
+
+
+def start(campaign: Campaign, tell: Tell) -> int:
+    """Clone the commit, make its environment, bring finished files back and start the queue, detached.
+
+    Called again it goes on with what is missing; where the queue runs already, nothing is started.
+
+    Args:
+        campaign: The campaign.
+        tell: Gets lines for the user.
+
+    Returns:
+        The process id of the queue, which is also that of its process group.
+
+    Raises:
+        SpecError: The clone's queue belongs to another campaign.
+        StorageError: The folder cannot be written, or holds another commit.
+        WorkerError: A command failed, or the queue ended at once.
+    """
+    _clone(campaign, tell)
+    tell("Making its environment, the first time this takes a few minutes")
+    _call(["make", "--directory", str(campaign.clone), ENVIRONMENT_TARGET])
+    _require_own_queue(campaign)
+    pid = _running(campaign)
+    if pid is not None:
+        tell(f"{campaign.name} runs already, process {pid}.")
+    else:
+        told = _call(campaign.command("--bring-back", str(campaign.root / "baselines")))
+        tell(told.strip())
+        pid = _detach(campaign)
+        tell(f"{campaign.name} started, process {pid}.")
+    tell(_instructions(campaign, pid))
+    return pid
+
+
+def collect(campaign: Campaign) -> str:
+    """Copy what is finished to the checkout's baselines, by the clone's own program, and return what that said.
+
+    Raises:
+        WorkerError: It failed, or there is no clone.
+    """
+    return _call(campaign.command("--export", str(campaign.root / "baselines")))
+
+
+def status(campaign: Campaign) -> str:
+    """Return where the queue stands, as the clone's own program says it.
+
+    Raises:
+        WorkerError: It failed, or there is no clone.
+    """
+    return _call(campaign.command("--status"))
+
+
+def _clone(campaign: Campaign, tell: Tell) -> None:
+    if not campaign.clone.exists():
+        tell(f"Cloning {campaign.commit[:12]} to {campaign.clone}")
+        make_dir(campaign.folder)
+        unfinished = campaign.folder / f"checkout-{os.getpid()}"
+        _call(["git", "clone", "--quiet", "--no-checkout", str(campaign.root), str(unfinished)])
+        _call(["git", "-C", str(unfinished), "checkout", "--quiet", "--detach", campaign.commit])
+        unfinished.rename(campaign.clone)
+    found = _call(["git", "-C", str(campaign.clone), "rev-parse", "HEAD"]).strip()
+    changed = _call(["git", "-C", str(campaign.clone), "status", "--porcelain", "--untracked-files=no"]).strip()
+    if found != campaign.commit or changed:
+        what = f"commit {found[:12]}" if found != campaign.commit else f"changed files: {changed.split()[-1]}, ..."
+        raise StorageError(
+            f"{campaign.clone} is not the frozen commit {campaign.commit[:12]} of {campaign.name}; it has {what}. "
+            "Restore it, or remove that folder and call this again; runs go on."
+        )
+
+
+def _require_own_queue(campaign: Campaign) -> None:
+    path = campaign.clone / QUEUE
+    found = tomllib.loads(path.read_text(encoding="utf-8")).get("name")
+    if found != campaign.name:
+        raise SpecError(f"{path}, name: is {found!r}. Allowed: {campaign.name!r}, as its rows and records are called.")
+
+
+def _running(campaign: Campaign) -> int | None:
+    """Return the process that works through the queue; None where none does."""
+    told: dict[str, Any] = json.loads(_call(campaign.command("--status", "--json")))
+    return told["pid"]
+
+
+def _detach(campaign: Campaign) -> int:
+    """Start the queue in a session of its own, nice, and wait until it has its folder."""
+    with campaign.log.open("ab") as log:
+        process = subprocess.Popen(
+            ["nice", "-n", NICE, *campaign.command()],
+            cwd=campaign.clone,
+            env={**_environment(), "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            if process.returncode == 0:
+                return process.pid  # nothing was left to do
+            lines = campaign.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            told = lines[-1] if lines else "It printed nothing."
+            raise WorkerError(
+                f"The queue ended at once with exit code {process.returncode}: {told} Log: {campaign.log}"
+            )
+        if _running(campaign) is not None:
+            return process.pid
+        time.sleep(1.0)
+    raise WorkerError(f"The queue did not start within {START_SECONDS:.0f} s. Look into {campaign.log}.")
+
+
+def _instructions(campaign: Campaign, pid: int) -> str:
+    return (
+        f"Log:      {campaign.log}\n"
+        f"Status:   make campaign-status\n"
+        f"Pause:    kill -STOP -- -{pid}     go on: kill -CONT -- -{pid}\n"
+        f"Stop:     kill -TERM {pid}     (make campaign goes on from the last checkpoints)\n"
+        f"Results:  make campaign-collect copies finished files to {campaign.root / 'baselines'}"
+    )
+
+
+def _environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key not in _FOREIGN}
+
+
+def _call(command: Sequence[str]) -> str:
+    """Run a command to its end and return what it printed.
+
+    Raises:
+        WorkerError: It failed, or there is no such program.
+    """
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
+    except OSError as error:
+        raise WorkerError(
+            f"Cannot run {command[0]}: {error.strerror}. `make campaign` prepares what is needed."
+        ) from error
+    if done.returncode:
+        lines = (done.stderr.strip() or done.stdout.strip() or "it printed nothing").splitlines()
+        raise WorkerError(f"`{' '.join(command)}` failed with exit code {done.returncode}: {' '.join(lines[-5:])}")
+    return done.stdout
