@@ -37,8 +37,8 @@ TENSORBOARD_NAME = "tensorboard"
 
 DEAD_ATTENTION = (
     "The attention is dead: no gradient reaches its scoring layer, so the encoders' weights stay as they are. Train "
-    "again with another seed, or set score_activation to 'leaky_relu' in the agent's file (the column attention_dead "
-    "of the learning curve shows where it began)."
+    "again with another seed, or, where score_activation is 'relu', set it to 'leaky_relu' in the agent's file (the "
+    "column attention_dead of the learning curve shows where it began)."
 )
 
 
