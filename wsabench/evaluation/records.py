@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -184,6 +184,7 @@ def attention_table(job: Job, outcomes: Sequence[EpisodeOutcome], encoders: Sequ
     num_steps = sum(part.num_steps for part in sums)
     scale = 1.0 / max(num_steps, 1)
     zero = np.zeros(len(encoders))
+    shares = context_shares(row.context for row in rows if row.context is not None)
     mean = sum((part.weights for part in sums), zero) * scale
     square = sum((part.squares for part in sums), zero) * scale
     columns = {
@@ -193,14 +194,14 @@ def attention_table(job: Job, outcomes: Sequence[EpisodeOutcome], encoders: Sequ
         "sd": np.sqrt(np.maximum(square - np.square(mean), 0.0)),
         "entropy": [sum(part.entropy for part in sums) * scale] * len(encoders),
         "num_steps": [num_steps] * len(encoders),
-        **{name: [value] * len(encoders) for name, value in _context_shares(rows).items()},
+        **{name: [value] * len(encoders) for name, value in shares.items()},
     }
     return pa.table(columns, schema=ATTENTION_SCHEMA)
 
 
-def _context_shares(outcomes: Sequence[EpisodeOutcome]) -> dict[str, float | None]:
-    """Return both measures of what the context does, episodes added up; None where one is undefined."""
-    effect = total_effect(outcome.context for outcome in outcomes if outcome.context is not None)
+def context_shares(effects: Iterable[ContextEffect]) -> dict[str, float | None]:
+    """Return both measures of what the context does over some episodes, by column; None where one is undefined."""
+    effect = total_effect(effects)
     shares = (effect.static_share, effect.variance_share)
     named = zip((field.name for field in CONTEXT_FIELDS), shares, strict=True)
     return {name: None if math.isnan(share) else share for name, share in named}
