@@ -20,7 +20,9 @@ from wsabench.protocol import ActionSelection
 from wsabench.stats.context_effect import ContextEffect
 from wsabench.types import (
     INPUT_SHAPES,
+    PRIVILEGED_INPUTS,
     Actions,
+    AgentReads,
     EncoderOperation,
     EncoderRoster,
     FloatArray,
@@ -113,6 +115,18 @@ class AgentPolicy:
     def required_inputs(self) -> tuple[str, ...]:
         """What its encoders read beside observations (`rgb84`, `ram`); it has to be in `LaneBatch.inputs`."""
         return () if self._bank is None else self._bank.required_inputs
+
+    @property
+    def reads(self) -> AgentReads:
+        """What its decisions can depend on, whatever its weights."""
+        names = (*self.encoder_names, *([self.spec.context] if self.spec.reads_context and self.spec.context else ()))
+        inputs = {} if self._bank is None else self._bank.inputs_of
+        return AgentReads(
+            encoders=tuple(dict.fromkeys(names)),
+            context=self.spec.context,
+            available=() if self._bank is None else tuple(self._bank.shapes),
+            pixels=not names or any(inputs.get(name) not in PRIVILEGED_INPUTS for name in names),
+        )
 
     def act(self, observations: Observations, lanes: LaneBatch) -> Actions:
         """Choose one action a lane.
@@ -241,8 +255,8 @@ class AttentionPolicy(AgentPolicy):
         return AttendedActions(actions, weights)
 
     @property
-    def reads_context(self) -> bool:
-        """Whether a context has a part in the weights, so that `comparison` and `measure_context` can be called."""
+    def has_comparisons(self) -> bool:
+        """Whether it compares with a context, so that `comparison` and `measure_context` can be called."""
         return self.spec.needs_context
 
     def comparison(self, row: int) -> Comparison:

@@ -164,6 +164,12 @@ class AgentSpec:
         return self.kind in _ATTENDING and self.attention != "uniform"
 
     @property
+    def reads_context(self) -> bool:
+        """Whether the context can have a part in the weights; where scores are a shared linear layer's, it cancels."""
+        is_linear = self.kind == "wsa" and self.score_layer == "shared" and self.score_activation == "none"
+        return self.needs_context and not is_linear
+
+    @property
     def bank_context(self) -> str:
         """The encoder that the bank is to treat as the context: a fused one where there is no other."""
         return self.context or self.encoders[0]

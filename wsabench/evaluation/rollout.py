@@ -147,7 +147,7 @@ class _Rollout:
         self._idle = generator(0, "idle")
         self._inputs = tuple(getattr(policy, "required_inputs", ()))
         self._pads_itself = getattr(policy, "batch_size", None) is not None
-        self._reads_context = bool(getattr(policy, "reads_context", False))
+        self._compares = bool(getattr(policy, "has_comparisons", False))
 
     @property
     def is_playing(self) -> bool:
@@ -216,7 +216,7 @@ class _Rollout:
         for row, index in enumerate(rows):
             if (lane := self._lanes[index]) is not None:
                 lane.weights.append(kept[row].copy())
-                if self._reads_context:
+                if self._compares:
                     lane.compared.offer(partial(self._policy.comparison, row))  # pyright: ignore[reportAttributeAccessIssue]
 
     def _context_effect(self, lane: _Lane) -> ContextEffect | None:
