@@ -78,6 +78,15 @@ def slow_wsa(fusion: Any, e: Mapping[str, Array], names: Sequence[str], context:
     return attend([score if score > 0 else 0.2 * score for score in raw], adapted)
 
 
+def slow_additive(fusion: Any, e: Mapping[str, Array], names: Sequence[str], context: str) -> tuple[Array, Array]:
+    """As `slow_wsa`, with a_i = v . tanh(W [c; s_i] + b)."""
+    adapted = [adapt(fusion, name, e[name]) for name in names]
+    c = relu(linear(fusion, "context.linear", flat(e[context])))
+    v = values(fusion, "score.weight")[0]
+    hidden = [linear(fusion, "hidden", np.concatenate([c, s])) for s in adapted]
+    return attend([sum(a * math.tanh(h) for a, h in zip(v, one, strict=True)) for one in hidden], adapted)
+
+
 def slow_dpa(fusion: Any, e: Mapping[str, Array], names: Sequence[str], context: str) -> tuple[Array, Array]:
     adapted = [adapt(fusion, name, e[name]) for name in names]
     c = relu(linear(fusion, "context.linear", flat(e[context])))
@@ -142,6 +151,7 @@ def slow_res(fusion: Any, e: Mapping[str, Array], names: Sequence[str], _: str) 
 
 SLOW = {
     "wsa": slow_wsa,
+    "wsa-additive": slow_additive,
     "dpa": slow_dpa,
     "lin": slow_lin,
     "fix": slow_fix,

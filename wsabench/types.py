@@ -52,6 +52,20 @@ class EncoderRoster:
     """Fused encoders that are surely not left out, in any step and whatever is drawn."""
 
 
+@dataclass(frozen=True, slots=True)
+class AgentReads:
+    """What an agent's decisions can depend on, by the structure of its network and not by its weights."""
+
+    encoders: tuple[str, ...]
+    """The encoders whose embeddings have a part, a context that is read included; empty for an agent without."""
+    context: str | None
+    """The encoder called the context, read or not; None without."""
+    available: tuple[str, ...]
+    """All encoders that run, read or not."""
+    pixels: bool
+    """Whether it, or one of these encoders, reads the picture."""
+
+
 class LaneEncoders(Protocol):
     """One lane's encoders in one step, as an operation sees and changes them."""
 

@@ -28,9 +28,14 @@ COMPACT = {"width": 8, "adapter_channels": 2, "adapter_cells": 4}
 PAPER = {**COMPACT, "adapter_style": "paper"}
 
 
+ATTENDING = pytest.mark.parametrize("kind", ["wsa", "wsa-additive", "dpa"])
+
+
 def make(kind: Any, shapes: dict[str, tuple[int, ...]], **options: Any) -> Any:
-    """Build a fusion with biases that count."""
-    more = {"conv_layers": 2} if kind == "cnn" else {}
+    """Build a fusion, or a form of it, with biases that count."""
+    more: dict[str, Any] = {"conv_layers": 2} if kind == "cnn" else {}
+    if kind == "wsa-additive":
+        kind, more = "wsa", {"score_layer": "additive"}
     fusion = build_fusion(kind, shapes, "context", seed=3, **{**COMPACT, **more, **options})
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():
@@ -60,7 +65,7 @@ def test_a_fusion_is_its_slow_twin(kind: str, shapes: dict[str, tuple[int, ...]]
     assert fusion.has_weights == (fused.weights is not None)
     for row in range(2):
         one = {name: value[row].double().numpy() for name, value in embeddings.items()}
-        if style is PAPER and kind in ("wsa", "dpa") and len(shapes["context"]) == 3:
+        if style is PAPER and fusion.has_weights and len(shapes["context"]) == 3:
             assert max(shapes["context"][1:]) <= 4, "the twin flattens the context"
         feature, weights = SLOW[kind](fusion, one, fused_names(shapes), "context")
         np.testing.assert_allclose(fused.feature[row], feature, atol=2e-5, rtol=1e-4)
@@ -71,12 +76,12 @@ def test_a_fusion_is_its_slow_twin(kind: str, shapes: dict[str, tuple[int, ...]]
 def test_every_kind_of_agent_has_its_fusion_and_its_twin() -> None:
     for kind in ("wsa", "dpa", "lin", "fix", "cnn", "mix", "res"):
         assert kind in FUSIONS
-    assert FUSIONS.keys() == SLOW.keys()
+    assert {*FUSIONS, "wsa-additive"} == SLOW.keys()
     with pytest.raises(UnknownNameError, match=r"Unknown fusion 'dap'\. Did you mean 'dpa'"):
         build_fusion("dap", {"v": (3,)})  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("kind", ["wsa", "dpa"])
+@ATTENDING
 def test_weights_are_a_softmax_and_the_feature_their_sum(kind: str) -> None:
     shapes = SETS["mixed"]
     fusion, embeddings = make(kind, shapes), embed(shapes, count=9)
@@ -90,7 +95,7 @@ def test_weights_are_a_softmax_and_the_feature_their_sum(kind: str) -> None:
     assert fused.weights.std(0).max() > 0.001, "the weights depend on the observation"
 
 
-@pytest.mark.parametrize("kind", ["wsa", "dpa"])
+@ATTENDING
 @pytest.mark.parametrize("shapes", [SETS["mixed"], SETS["maps"]], ids=["mixed", "maps"])
 def test_permuted_encoders_permute_the_weights_and_leave_the_feature(kind: str, shapes: Any) -> None:
     names = fused_names(shapes)
@@ -104,7 +109,7 @@ def test_permuted_encoders_permute_the_weights_and_leave_the_feature(kind: str, 
     torch.testing.assert_close(permuted.feature, fused.feature)
 
 
-@pytest.mark.parametrize("kind", ["wsa", "dpa"])
+@ATTENDING
 @pytest.mark.parametrize("missing", ["m", "p"])
 def test_a_masked_encoder_is_one_that_was_never_there(kind: str, missing: str) -> None:
     shapes = SETS["maps"]
@@ -122,6 +127,7 @@ def test_a_masked_encoder_is_one_that_was_never_there(kind: str, missing: str) -
 
 ALLOWED = {
     "wsa": {"mask", "order", "newcomers"},
+    "wsa-additive": {"mask", "order", "newcomers"},
     "dpa": {"mask", "order", "newcomers"},
     "fix": {"order"},
     "lin": set(),

@@ -59,6 +59,11 @@ def wsa(width: int, *hidden: int) -> dict[str, int]:
     return attending(width, *hidden) | {"fusion.score": linear(2 * width, 1)}
 
 
+def additive(width: int, *hidden: int) -> dict[str, int]:
+    # W_c, W_s and b; v, whose bias would cancel.
+    return attending(width, *hidden) | {"fusion.hidden": 2 * width * width + width, "fusion.score": width}
+
+
 def cnn(layers: int) -> dict[str, int]:
     # 512 numbers are two channels of 16x16.
     inputs = [2 + 32 + 16 + 16, 32, 32][:layers]
@@ -73,6 +78,7 @@ FORMULAS = {
     ("wsa", "paper-1024"): wsa(1024, 256),
     ("wsa", "paper-large-heads"): wsa(512, 1024, 512, 256),
     ("wsa-random", "paper"): wsa(512, 256),
+    ("wsa-additive", "paper"): additive(512, 256),
     ("dpa", "paper"): attending(512, 256),
     ("dpa", "paper-256"): attending(256, 256),
     ("dpa", "paper-1024"): attending(1024, 256),

@@ -64,6 +64,7 @@ SLOW = pytest.mark.slow
         'attention = "random"',
         pytest.param('attention = "uniform"', marks=SLOW),
         pytest.param('score_layer = "per_encoder"', marks=SLOW),
+        pytest.param('score_layer = "additive"', marks=SLOW),
         pytest.param('embeddings = "raw"', marks=SLOW),
         pytest.param('kind = "dpa"', marks=SLOW),
     ],

@@ -119,9 +119,10 @@ def test_initial_weights_do_not_depend_on_grouping() -> None:
 
 
 @STYLES
-@pytest.mark.parametrize("kind", ["wsa", "dpa", "lin", "fix", "cnn", "mix", "res"])
+@pytest.mark.parametrize("kind", ["wsa", "wsa-additive", "dpa", "lin", "fix", "cnn", "mix", "res"])
 def test_a_row_never_depends_on_its_neighbours(kind: Any, options: dict[str, Any], limit: int) -> None:
-    fusion, embeddings = build_fusion(kind, SHAPES, "ctx", seed=2, **{**options, "width": 64}), embed(16)
+    more = {"width": 64} | ({"score_layer": "additive"} if kind == "wsa-additive" else {})
+    fusion, embeddings = build_fusion(kind.partition("-")[0], SHAPES, "ctx", seed=2, **{**options, **more}), embed(16)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad(), half_precision():
         reference = fusion({name: value.bfloat16() for name, value in embeddings.items()})

@@ -105,6 +105,66 @@ def test_a_scoring_layer_for_each_encoder() -> None:
     policy.check_encoder_operations((DropEncoders(("map",)),))
 
 
+ADDITIVE = {"score_layer": "additive"}
+
+
+def test_additive_attention_starts_near_uniform_and_gradients_reach_all_of_it() -> None:
+    model, output, _ = run(wsa_spec(**ADDITIVE, width=64))
+    assert 1e-4 < (output.weights - 0.5).abs().max() < 0.05
+    (output.logits.square().sum() + output.value.sum()).backward()
+    assert not attention_is_dead(model)
+    from_context, from_encoders = model.fusion.hidden.weight.grad.chunk(2, dim=1)
+    assert model.fusion.score.bias is None, "it would cancel in the softmax"
+    # Every hidden unit gets some; an input that is 0 in all rows, by the adapters' ReLU, brings none.
+    for gradient in (from_context.abs().amax(1), from_encoders.abs().amax(1), model.fusion.hidden.bias.grad):
+        assert gradient.all()
+    assert model.fusion.score.weight.grad.all()
+
+
+def test_additive_attention_dies_where_every_tanh_is_saturated_and_this_is_found() -> None:
+    def saturated(model: Any) -> None:
+        with torch.no_grad():
+            model.fusion.hidden.bias.fill_(100.0)
+
+    model, output, _ = run(wsa_spec(**ADDITIVE), change=saturated)
+    assert torch.equal(output.weights, torch.full((6, 2), 0.5))
+    (output.logits.square().sum() + output.value.sum()).backward()
+    assert attention_is_dead(model)
+
+
+def test_additive_attention_has_the_ablations_of_the_linear_one() -> None:
+    model, output, _ = run(wsa_spec(**ADDITIVE, attention="uniform"))
+    assert torch.equal(output.weights, torch.full((6, 2), 0.5))
+    assert not [name for name in model.state_dict() if "score" in name or "hidden" in name or "context" in name]
+    model, output, _ = run(wsa_spec(**ADDITIVE, attention="random"))
+    learned = build_agent(wsa_spec(**ADDITIVE), 3, SHAPES, seed=1)
+    assert count_parameters(model) == count_parameters(learned) - (2 * 8 * 8 + 8 + 8)
+    for name in ("fusion.hidden.weight", "fusion.hidden.bias", "fusion.score.weight"):
+        assert torch.equal(model.state_dict()[name], learned.state_dict()[name])
+    (output.logits.sum() + output.value.sum()).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert not attention_is_dead(model)
+
+
+def test_additive_attention_takes_newcomers_and_is_one_set_of_weights_for_any_number() -> None:
+    model, _, _ = run(wsa_spec(**ADDITIVE))
+    policy = as_policy(model, wsa_spec(**ADDITIVE), FakeBank())
+    plain = policy.act_with_attention(STACK.numpy(), lanes()).weights  # pyright: ignore
+    joined = policy.act_with_attention(STACK.numpy(), lanes((JoinEncoders(("context",)),))).weights  # pyright: ignore
+    assert (joined.sum(1) < 0.9).all()
+    np.testing.assert_allclose(joined / joined.sum(1, keepdims=True), plain, atol=1e-6)
+    many = {f"e{i}": (6,) for i in range(50)} | {"context": (4,)}
+    assert count_parameters(build_fusion("wsa", many, "context", width=8, **ADDITIVE).hidden) == 2 * 8 * 8 + 8
+
+
+@pytest.mark.parametrize("activation", ["relu", "none"])
+def test_additive_attention_does_not_read_an_activation(activation: str) -> None:
+    with pytest.raises(
+        SpecError, match=rf"score_activation is '{activation}', but score_layer 'additive' does not read"
+    ):
+        wsa_spec(**ADDITIVE, score_activation=activation)
+
+
 @pytest.mark.parametrize("context", ["vector", "map"])
 def test_the_context_may_be_a_fused_encoder(context: str) -> None:
     spec = wsa_spec(context=context)

@@ -101,7 +101,10 @@ def test_an_unknown_preset_names_the_nearest() -> None:
         (('kind = "wsa"', 'kind = "e2e"'), r"an e2e agent reads pixels. Remove `encoders` and `context`"),
         (("[presets.compact]", ""), r"no presets found"),
         (("width = 32", 'width = 32\nattention = "none"'), r"attention is 'none'. Allowed: learned, uniform, random"),
-        (("width = 32", 'width = 32\nscore_layer = "own"'), r"score_layer is 'own'. Allowed: shared, per_encoder"),
+        (
+            ("width = 32", 'width = 32\nscore_layer = "own"'),
+            r"score_layer is 'own'. Allowed: shared, per_encoder, additive",
+        ),
         (("width = 32", 'width = 32\nembeddings = "plain"'), r"embeddings is 'plain'. Allowed: standardised, raw"),
         (("width = 32", 'width = 32\nencoder_size = "big"'), r"encoder_size is 'big'. Allowed: compact, paper"),
         (("width = 32", 'width = 32\nadapter_style = "x"'), r"adapter_style is 'x'. Allowed: compact, paper"),

@@ -15,11 +15,14 @@ from test_store import ENCODERS, JOBS, manifest
 
 from wsabench.errors import ResultSetError, SpecError
 from wsabench.evaluation import load_result
-from wsabench.evaluation.recording import Recording
+from wsabench.evaluation.recording import Recording, _encode
 from wsabench.evaluation.records import EpisodeOutcome, EpisodeSteps, attention_sums, steps_table
 from wsabench.evaluation.rollout import play
 from wsabench.evaluation.steps import example_episodes, moving_mean
 from wsabench.evaluation.store import ResultStore
+from wsabench.report.figures.episode import episode_figure
+from wsabench.report.style import figure_style
+from wsabench.stats.context_effect import ContextEffect
 
 
 class CountingLanes(FakeLanes):
@@ -184,6 +187,32 @@ def test_a_table_can_be_made_without_an_end() -> None:
     table = recording(np.full((4, 2), 0.5, np.float32), end=None).table().to_pandas()
     assert table["return"].tolist() == [1.0, 2.0, 3.0, 4.0]
     assert set(table["episode_seed"]) == {2}
+
+
+def test_what_the_context_did_is_told_everywhere() -> None:
+    from wsabench.report.film import FilmMaker
+    from wsabench.report.words import context_text
+
+    weights = np.full((4, 2), 0.5, np.float32)
+    picture = (_encode(np.zeros((210, 160, 3), np.uint8)), _encode(np.zeros((84, 84), np.uint8)))
+    with_context = recording(weights, context=ContextEffect(3.0, 0.2, 0.5, 4), pictures=(picture,) * 5)
+    plain = recording(weights, pictures=(picture,) * 5)
+    told = "Context: share of static steps 0.75, of the weights' variance 0.20"
+    assert (context_text(with_context), context_text(plain)) == (told, "")
+    table = with_context.table()
+    assert table.column_names[-2:] == ["context_static_share", "context_variance_share"]
+    assert table.column_names[:-2] == plain.table().column_names
+    assert table["context_static_share"].to_pylist() == [0.75] * 4
+    unknown = recording(weights, context=ContextEffect(4.0, 0.0, 0.0, 4))
+    assert unknown.table()["context_variance_share"].to_pylist() == [None] * 4
+    assert context_text(unknown).endswith("static steps 1.00, of the weights' variance undefined")
+    maker, bare = FilmMaker(with_context), FilmMaker(plain)
+    assert maker.height > bare.height
+    assert (maker.picture(1)[bare.height :] < 250).any(), "written below"
+    with figure_style():
+        labels = [[ax.get_xlabel() for ax in episode_figure(one).axes] for one in (with_context, plain)]
+    assert told in "".join(labels[0])
+    assert "Context" not in "".join(labels[1])
 
 
 def test_zero_steps_are_refused() -> None:

@@ -106,7 +106,9 @@ def test_the_curve_shows_each_encoders_attention_and_warns_when_it_is_dead(tmp_p
         assert row["attention_dead"] == 1
     assert reporter.warnings == [DEAD_ATTENTION], "it is told once"
     header = (tmp_path / "curve.csv").read_text().splitlines()[0]
-    assert header.endswith("attention_vector,attention_map,attention_entropy,attention_dead")
+    assert header.endswith(
+        "attention_vector,attention_map,attention_entropy,attention_dead,context_static_share,context_variance_share"
+    )
 
 
 def test_attention_entropy_is_that_of_the_weights() -> None:

@@ -8,10 +8,11 @@ from wsabench.agents.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
+from wsabench.agents.comparisons import measure_context
 from wsabench.agents.foreign import WrappedPolicy, load_policy, stated_inputs, wrap_policy
 from wsabench.agents.fusions import FUSIONS
 from wsabench.agents.loading import AGENT_FILE, AgentEntry, list_agents, load_agent, load_bank, open_bank
-from wsabench.agents.network import ActorCritic, Features, Output, half_precision
+from wsabench.agents.network import ActorCritic, Comparison, Features, Output, half_precision
 from wsabench.agents.parameters import ParameterCount, parameter_table
 from wsabench.agents.policy import AgentPolicy, AttendedActions, AttentionPolicy
 from wsabench.agents.spec import AgentSpec, list_specs, load_spec
@@ -27,6 +28,7 @@ __all__ = [
     "AgentSpec",
     "AttendedActions",
     "AttentionPolicy",
+    "Comparison",
     "Features",
     "Output",
     "ParameterCount",
@@ -42,6 +44,7 @@ __all__ = [
     "load_bank",
     "load_policy",
     "load_spec",
+    "measure_context",
     "open_bank",
     "parameter_table",
     "read_checkpoint",

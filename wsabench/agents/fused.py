@@ -88,4 +88,4 @@ class FusedAgent(ActorCritic):
         """Fuse embeddings and evaluate the heads."""
         fused = self.fusion(embeddings, lineup)
         logits, value = self.heads(fused.feature)
-        return Output(logits, value, fused.weights)
+        return Output(logits, value, fused.weights, fused.comparison)

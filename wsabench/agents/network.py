@@ -25,6 +25,17 @@ Sides = int | tuple[int, int]
 _Layer = TypeVar("_Layer", nn.Linear, nn.Conv2d)
 
 
+class Comparison(NamedTuple):
+    """What the scores of an attention are made of, so that weights can be found again under another context."""
+
+    query: Tensor
+    """What the context brings to the scores, float32, shape (N, ...)."""
+    keys: Tensor
+    """What stands in each place brings to them, float32, shape (N, num_places, ...)."""
+    mask: Tensor | None
+    """True where a place takes part, bool, shape (N, num_places); None: all do."""
+
+
 class Output(NamedTuple):
     """What a forward pass gives."""
 
@@ -34,6 +45,8 @@ class Output(NamedTuple):
     """Estimated discounted return, float32, shape (N,); with `q` heads the greatest action value."""
     weights: Tensor | None
     """Attention weights of the encoders, newcomers last, float32, shape (N, E); None without attention."""
+    comparison: Comparison | None = None
+    """What these weights come from; None where no context is read."""
 
 
 class Newcomer(NamedTuple):
@@ -98,9 +111,9 @@ class Initialiser:
         """Start the generator at `seed`; None: leave weights undefined, which are loaded or only counted."""
         self._generator = None if seed is None else torch.Generator().manual_seed(seed)
 
-    def linear(self, inputs: int, outputs: int, gain: float = RELU_GAIN) -> nn.Linear:
+    def linear(self, inputs: int, outputs: int, gain: float = RELU_GAIN, *, bias: bool = True) -> nn.Linear:
         """Return a linear layer, float32."""
-        return self._initialise(_without_values(nn.Linear(inputs, outputs, device="meta")), gain)
+        return self._initialise(_without_values(nn.Linear(inputs, outputs, bias=bias, device="meta")), gain)
 
     def convolution(
         self, inputs: int, outputs: int, kernel: Sides, stride: Sides = 1, *, padding: int = 0

@@ -10,15 +10,19 @@ import numpy.typing as npt
 import torch
 
 from wsabench.agents.checkpoint import AgentMeta
+from wsabench.agents.comparisons import joined, measure_context, row_of
 from wsabench.agents.fused import FusedAgent
-from wsabench.agents.network import ActorCritic, Features, Lineup, Output, half_precision
+from wsabench.agents.network import ActorCritic, Comparison, Features, Lineup, Output, half_precision
 from wsabench.agents.operations import EncoderOperations, Pass, check_operations, take_rows
 from wsabench.agents.spec import AgentSpec, HeadKind
 from wsabench.errors import ShapeError, SpecError
 from wsabench.protocol import ActionSelection
+from wsabench.stats.context_effect import ContextEffect
 from wsabench.types import (
     INPUT_SHAPES,
+    PRIVILEGED_INPUTS,
     Actions,
+    AgentReads,
     EncoderOperation,
     EncoderRoster,
     FloatArray,
@@ -79,6 +83,7 @@ class AgentPolicy:
         self.action_selection: ActionSelection = action_selection
         self.batch_size = batch_size
         self.last_values: npt.NDArray[np.float32] = np.zeros(0, np.float32)
+        self._last_comparisons: list[Comparison] = []
         self._operations = self._prepare_operations()
 
     @property
@@ -110,6 +115,18 @@ class AgentPolicy:
     def required_inputs(self) -> tuple[str, ...]:
         """What its encoders read beside observations (`rgb84`, `ram`); it has to be in `LaneBatch.inputs`."""
         return () if self._bank is None else self._bank.required_inputs
+
+    @property
+    def reads(self) -> AgentReads:
+        """What its decisions can depend on, whatever its weights."""
+        names = (*self.encoder_names, *([self.spec.context] if self.spec.reads_context and self.spec.context else ()))
+        inputs = {} if self._bank is None else self._bank.inputs_of
+        return AgentReads(
+            encoders=tuple(dict.fromkeys(names)),
+            context=self.spec.context,
+            available=() if self._bank is None else tuple(self._bank.shapes),
+            pixels=not names or any(inputs.get(name) not in PRIVILEGED_INPUTS for name in names),
+        )
 
     def act(self, observations: Observations, lanes: LaneBatch) -> Actions:
         """Choose one action a lane.
@@ -173,6 +190,7 @@ class AgentPolicy:
         _check_observations(observations, len(lanes.ids))
         self._check_inputs(lanes.inputs, len(lanes.ids))
         probabilities, weights, values = [], [], []
+        self._last_comparisons = []
         for start in range(0, len(observations), self.batch_size):
             output = self._evaluate(observations, lanes, start)
             count = min(self.batch_size, len(observations) - start)
@@ -180,6 +198,8 @@ class AgentPolicy:
             values.append(output.value[:count].float().numpy())
             if output.weights is not None:
                 weights.append(output.weights[:count].float().numpy())
+            if output.comparison is not None:
+                self._last_comparisons.append(output.comparison)
         self.last_values = np.concatenate(values)
         return np.concatenate(probabilities), np.concatenate(weights) if weights else None
 
@@ -234,6 +254,29 @@ class AttentionPolicy(AgentPolicy):
             raise SpecError(f"The fusion of {self.name!r} gives no attention weights. Use `act`.")
         return AttendedActions(actions, weights)
 
+    @property
+    def has_comparisons(self) -> bool:
+        """Whether it compares with a context, so that `comparison` and `measure_context` can be called."""
+        return self.spec.needs_context
+
+    def comparison(self, row: int) -> Comparison:
+        """Return what the weights of one row of the last call come from; a copy, shape (1, ...) each.
+
+        Args:
+            row: A row of the observations of that call.
+        """
+        batch, place = divmod(row, self.batch_size)
+        return row_of(self._last_comparisons[batch], place)
+
+    def measure_context(self, comparisons: Sequence[Comparison], generator: np.random.Generator) -> ContextEffect:
+        """Measure how much the context does to the weights in some steps; see `wsabench.stats.context_effect`.
+
+        Args:
+            comparisons: What `comparison` gave in these steps, at least one.
+            generator: Draws the steps whose contexts are lent.
+        """
+        return measure_context(self._model, comparisons, generator)
+
 
 def _padded(rows: npt.NDArray[np.uint8], size: int) -> torch.Tensor:
     """Return rows with zeros behind them, `size` in all."""
@@ -252,7 +295,18 @@ def _joined(outputs: Sequence[Output], passes: Sequence[Pass], size: int, num_en
         logits[rows], value[rows] = output.logits[:count], output.value[:count]
         if weights is not None and output.weights is not None:
             weights[rows] = output.weights[:count, :num_encoders]
-    return Output(logits, value, weights)
+    return Output(logits, value, weights, _joined_comparison(outputs, passes))
+
+
+def _joined_comparison(outputs: Sequence[Output], passes: Sequence[Pass]) -> Comparison | None:
+    """Return what the weights of several passes come from, in the order of the batch's rows; None without a context."""
+    by_row = {
+        row: row_of(output.comparison, place)
+        for output, one in zip(outputs, passes, strict=True)
+        if output.comparison is not None
+        for place, row in enumerate(one.rows)
+    }
+    return joined([by_row[row] for row in sorted(by_row)]) if by_row else None
 
 
 def action_distribution(logits: torch.Tensor, heads: HeadKind) -> FloatArray:

@@ -19,7 +19,7 @@ Embeddings = Literal["standardised", "raw"]
 AdapterStyle = Literal["compact", "paper"]
 Attention = Literal["learned", "uniform", "random"]
 ScoreActivation = Literal["relu", "leaky_relu", "none"]
-ScoreLayer = Literal["shared", "per_encoder"]
+ScoreLayer = Literal["shared", "per_encoder", "additive"]
 HeadKind = Literal["actor_critic", "q"]
 _CHOICES = {
     "kind": get_args(AgentKind),
@@ -98,10 +98,14 @@ class AgentSpec:
     attention: Attention = "learned"
     """`uniform`: every encoder gets the same weight. `random`: a scoring layer that stays as it was drawn."""
     score_layer: ScoreLayer = "shared"
-    """`per_encoder`: each encoder has a scoring layer of its own, so none can join later."""
+    """`shared`: a_i = f(w_c . c + w_s . s_i + b), one layer for all encoders. `per_encoder`: each has such a layer
+    of its own, so none can join later. `additive`: a_i = v . tanh(W_c c + W_s s_i + b) for all encoders, with `width`
+    hidden units; the context alone can reverse the order of two encoders."""
     score_activation: ScoreActivation = "leaky_relu"
-    """What the attention's scores pass before the softmax. `relu`: as in the paper; can die. `leaky_relu`: cannot.
-    `none`: cannot either, but the context then adds the same number to every score, which the softmax ignores."""
+    """What linear scores pass before the softmax. `relu`: as in the paper; can die. `leaky_relu`:
+    cannot. `none`: cannot either. With `score_layer` `shared` the context never reverses the order of two encoders,
+    whichever is chosen, and cancels where all scores pass one linear piece: with `none` always. `additive` has none
+    of them and does not read this."""
     encoder_files: tuple[str, ...] = field(default=(), compare=False)
     """Where the encoders given by path were found. A run copies them, so this is no part of what an agent is."""
 
@@ -148,11 +152,22 @@ class AgentSpec:
                     f"{where}: {one.name} is {value!r}, but kind {self.kind!r} does not read it. Only "
                     f"{', '.join(_READ_BY[one.name])} do. Remove it."
                 )
+            if self.score_layer == "additive" and one.name == "score_activation" and value != one.default:
+                raise SpecError(
+                    f"{where}: score_activation is {value!r}, but score_layer 'additive' does not read it: its scores "
+                    "have a tanh inside. Remove it, or choose score_layer 'shared' or 'per_encoder'."
+                )
 
     @property
     def needs_context(self) -> bool:
         """Whether the fusion compares with a context."""
         return self.kind in _ATTENDING and self.attention != "uniform"
+
+    @property
+    def reads_context(self) -> bool:
+        """Whether the context can have a part in the weights; where scores are a shared linear layer's, it cancels."""
+        is_linear = self.kind == "wsa" and self.score_layer == "shared" and self.score_activation == "none"
+        return self.needs_context and not is_linear
 
     @property
     def bank_context(self) -> str:

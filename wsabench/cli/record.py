@@ -72,6 +72,7 @@ def record(
                 "length": recording.length,
                 "end": recording.end,
                 "attention": recording.mean_weights(),
+                **recording.context_shares(),
             }
         )
         return
@@ -98,12 +99,14 @@ def _write_summary(recording: Recording, paths: list[Path]) -> None:
     """Say what was played and written."""
     from wsabench.report.recording import gif_interval
     from wsabench.report.video import can_write_mp4
-    from wsabench.report.words import end_text, recording_title
+    from wsabench.report.words import context_text, end_text, recording_title
 
     write_line(f"{recording_title(recording)}, episode seed {recording.episode_seed}")
     write_line(f"return {recording.episodic_return:g}, {recording.length} steps, {end_text(recording)}")
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in recording.mean_weights().items())
     write_line(f"Mean attention: {weights}" if weights else f"{recording.agent} has no attention: films without bars.")
+    if text := context_text(recording):
+        write_line(text)
     for path in paths:
         write_line(f"File: {path}")
     every = gif_interval(recording.length)

@@ -47,6 +47,7 @@ class EncoderBank(nn.Module):
         source: `pretrained` or `random`.
         dtype: In which the encoders compute, but for those that need float32.
         embeddings: `standardised`, or `raw`: as the encoders give them.
+        inputs_of: What each encoder reads, by name: `stack`, `newest`, `rgb84` or `ram`.
         required_inputs: The further inputs that the encoders read (`rgb84`, `ram`), in the order of `INPUT_SHAPES`.
     """
 
@@ -85,7 +86,8 @@ class EncoderBank(nn.Module):
         self.hashes = dict(hashes)
         self.shapes = {name: encoder.shape for name, (encoder, _) in encoders.items()}
         self._encoders = {name: inference_copy(encoder, self.dtype) for name, (encoder, _) in encoders.items()}
-        reads = {encoder.reads for encoder in self._encoders.values()}
+        self.inputs_of = {name: encoder.reads for name, encoder in self._encoders.items()}
+        reads = set(self.inputs_of.values())
         self.required_inputs = tuple(name for name in INPUT_SHAPES if name in reads)
         self._affine = {
             name: _affine(standardisation, computing_dtype(encoder, self.dtype))

@@ -1,4 +1,4 @@
-"""Which cells are played: those that the game has, that the agent can notice, and that the agent can take."""
+"""Which cells are played: those that the game has, that can be seen, and that the agent can take and may notice."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from wsabench.protocol import ActionSelection
 
 if TYPE_CHECKING:
     from wsabench.perturb import CompiledPerturbation
+    from wsabench.types import AgentReads
 
 Cell = tuple[str, str]
 """Game and canonical name of the perturbation."""
@@ -37,7 +38,7 @@ class FittedCells:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Cells that an agent cannot take."""
+    """Cells that an agent cannot take, or that touch nothing that it reads."""
 
     agent: str
     game: str
@@ -120,14 +121,14 @@ def fit_agents(
     *,
     is_explicit: bool,
 ) -> tuple[frozenset[JobName], tuple[Skipped, ...]]:
-    """Find the cells whose encoder operations an agent cannot take.
+    """Find the cells that an agent cannot take, and those that provably touch nothing that it reads.
 
     Args:
         contestants: The agents.
         compiled: The cells that are played, by game and name.
         action_selection: How the agents choose actions.
-        is_explicit: The user named the cells: one that does not fit an agent with encoders is an error then; agents
-            without encoders are skipped all the same.
+        is_explicit: The user named the cells: one that does not fit an agent that attends to encoders is an error then;
+            other agents, and cells that touch nothing, are skipped all the same.
 
     Returns:
         The jobs to leave out, and the same in words.
@@ -138,20 +139,66 @@ def fit_agents(
     left_out: set[JobName] = set()
     grouped: dict[tuple[str, str, str], list[str]] = {}
     for one in contestants:
-        cells = {name: c for (game, name), c in compiled.items() if game == one.game and c.encoder_operations}
-        check = _checker(one, action_selection) if cells else None
+        cells = {name: c for (game, name), c in compiled.items() if game == one.game}
+        check = _checker(one, action_selection) if any(c.encoder_operations for c in cells.values()) else None
         for name, cell in cells.items():
-            reason = _reason(one, check, cell)
+            reason = untouched_reason(one, cell)
+            if reason is None and cell.encoder_operations:
+                reason = _reason(one, check, cell)
+                if reason is not None and is_explicit and one.encoders:
+                    raise SpecError(f"{name} on {one.game}: {reason}")
             if reason is None:
                 continue
-            if is_explicit and one.encoders:
-                raise SpecError(f"{name} on {one.game}: {reason}")
             left_out.add((one.name, one.train_seed, one.game, name))
             names = grouped.setdefault((one.name, one.game, reason), [])
             if name not in names:
                 names.append(name)
     skipped = tuple(Skipped(agent, game, tuple(names), reason) for (agent, game, reason), names in grouped.items())
     return frozenset(left_out), skipped
+
+
+def untouched_reason(one: Contestant, cell: CompiledPerturbation) -> str | None:
+    """Return why a cell provably touches nothing that an agent reads; None where it may touch something.
+
+    It is proven by what the network reads, never by its weights: a cell of which a trained agent takes no notice is
+    played.
+
+    Args:
+        one: The agent.
+        cell: The cell; clean touches nothing, but is played.
+    """
+    reads = one.reads
+    if reads is None or cell.family == "clean" or cell.changes_game:
+        return None
+    reasons: list[str] = []
+    if cell.family != "encoder":
+        if reads.pixels:
+            return None
+        reasons.append(
+            f"The agent {one.name!r} reads no pixels ({', '.join(reads.encoders)} read the console's memory, which no "
+            "change of the picture reaches)."
+        )
+    if cell.encoder_operations:
+        unread = _unread_encoders(reads, cell)
+        if not unread:
+            return None
+        names = " and ".join(sorted(unread))
+        reasons.append(f"The agent {one.name!r} does not read the embedding that changes ({names}).")
+    return " ".join(reasons)
+
+
+def _unread_encoders(reads: AgentReads, cell: CompiledPerturbation) -> frozenset[str]:
+    """Return the encoders whose embeddings a cell replaces, where the agent reads none of them; else nothing."""
+    from wsabench.perturb.encoder_embeddings import replaced_encoders
+    from wsabench.perturb.encoder_selection import CONTEXT
+
+    replaced: frozenset[str] = frozenset()
+    for operation in cell.encoder_operations:
+        names = replaced_encoders(operation, reads)
+        if names is None or not reads.encoders or not names <= {*reads.available, CONTEXT} - {*reads.encoders}:
+            return frozenset()
+        replaced |= names
+    return replaced
 
 
 def _is_measured(perturbation: CompiledPerturbation) -> bool:
@@ -173,14 +220,14 @@ def _refused(effects: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[str,
 
 def _checker(one: Contestant, action_selection: ActionSelection) -> Callable[[Any], None] | None:
     """Return what checks encoder operations for an agent; None when it takes none."""
-    if not one.encoders:
+    if not one.has_encoders:
         return None
     return getattr(one.load(action_selection), "check_encoder_operations", None)
 
 
 def _reason(one: Contestant, check: Callable[[Any], None] | None, cell: CompiledPerturbation) -> str | None:
     """Return why an agent cannot take a cell; None when it can."""
-    if not one.encoders:
+    if not one.has_encoders:
         return f"The agent {one.name!r} has no encoders."
     if check is None:
         return f"The agent {one.name!r} has no method check_encoder_operations, so it takes no encoder operations."

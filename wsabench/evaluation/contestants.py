@@ -13,7 +13,7 @@ from typing import Any
 from wsabench.errors import SpecError
 from wsabench.evaluation.fingerprint import UNHASHED
 from wsabench.protocol import ActionSelection, Protocol
-from wsabench.types import PRIVILEGED_INPUTS, Policy
+from wsabench.types import PRIVILEGED_INPUTS, AgentReads, Policy
 
 AgentReference = str | Path | Policy | Any
 """A baseline's name, a checkpoint's path, `package.module:attribute`, a policy or a callable."""
@@ -38,6 +38,13 @@ class Contestant:
     """Names of the encoders it attends to; empty for none."""
     inputs: tuple[str, ...] = ()
     """What it reads beside observations (`rgb84`, `ram`)."""
+    reads: AgentReads | None = None
+    """What its decisions can depend on; None where that is not known, as for own policies."""
+
+    @property
+    def has_encoders(self) -> bool:
+        """Whether there are encoders that operations could change."""
+        return bool(self.encoders) or (self.reads is not None and bool(self.reads.encoders))
 
     @property
     def can_travel(self) -> bool:
@@ -163,6 +170,7 @@ def _trained(named: _Named, reference: str, game: str, train_seed: int | None, p
         reference=reference,
         encoders=_encoders(policy),
         inputs=policy.required_inputs,
+        reads=policy.reads,
     )
 
 

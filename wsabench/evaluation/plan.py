@@ -59,7 +59,7 @@ class Plan:
     misfits: Mapping[str, Mapping[str, str]]
     """Perturbations of the suite that a game cannot have, by game and name with the reason; they are not run."""
     skipped: tuple[Skipped, ...]
-    """Encoder changes that an agent cannot take; they are not run."""
+    """Encoder changes that an agent cannot take, and cells that touch nothing that it reads; they are not run."""
     jobs: tuple[Job, ...]
     """Sorted by agent, train seed, game, then in the order of perturbations."""
 
@@ -139,7 +139,8 @@ def make_plan(options: RunOptions) -> Plan:
     Returns:
         The plan; every name exists, every agent loads, every change of colour or image can be seen. A suite's own cell
         that a game cannot have, or that cannot be seen in it, is left out and listed; one that the user names is an
-        error. Encoder changes are skipped, and listed, for agents without encoders.
+        error. Encoder changes are skipped, and listed, for agents without encoders, and so are cells that provably
+        touch nothing that an agent reads.
 
     Raises:
         CheckpointError: An agent's checkpoint is missing or damaged.

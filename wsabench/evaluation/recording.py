@@ -15,10 +15,12 @@ from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import AgentReference, Contestant, find_contestants
 from wsabench.evaluation.lanes import EpisodeLanes, Finish
 from wsabench.evaluation.records import (
+    CONTEXT_FIELDS,
     AttentionSums,
     EpisodeOutcome,
     EpisodeSteps,
     Job,
+    context_shares,
     file_stem,
     steps_table,
 )
@@ -27,6 +29,7 @@ from wsabench.evaluation.steps import SMOOTH_STEPS, moving_mean
 from wsabench.evaluation.worker import single_thread
 from wsabench.protocol import Protocol
 from wsabench.seeding import evaluation_seed
+from wsabench.stats.context_effect import ContextEffect
 from wsabench.types import EpisodeEnd
 
 if TYPE_CHECKING:
@@ -69,6 +72,8 @@ class Recording:
     """How the episode ended; None where it was cut at the most steps asked for."""
     pictures: tuple[tuple[bytes, bytes], ...]
     """Screen and newest frame as PNG files, before each step and after the last: T + 1 pairs."""
+    context: ContextEffect | None = None
+    """What the context did to the weights in up to `CONTEXT_STEPS` of the steps; None for agents without a context."""
 
     @property
     def length(self) -> int:
@@ -86,7 +91,7 @@ class Recording:
         return Moment(_decode(screen), _decode(observation))
 
     def table(self) -> pa.Table:
-        """Return one row a step, of `steps_schema`."""
+        """Return one row a step, of `steps_schema`; with a context also what it did in the episode, in every row."""
         job = Job(
             self.agent,
             self.train_seed,
@@ -99,7 +104,14 @@ class Recording:
         )
         end = self.end or "time_limit"  # not in this table
         outcome = EpisodeOutcome(0, 0, self.episodic_return, self.length, end, self.attention, self.steps)
-        return steps_table(job, [outcome], self.encoders)
+        table = steps_table(job, [outcome], self.encoders)
+        for field, share in zip(CONTEXT_FIELDS, self.context_shares().values(), strict=False):
+            table = table.append_column(field, pa.array([share] * self.length, field.type))
+        return table
+
+    def context_shares(self) -> dict[str, float | None]:
+        """Return both measures of what the context did, by column; None where undefined; empty without a context."""
+        return {} if self.context is None else context_shares([self.context])
 
     def mean_weights(self) -> dict[str, float]:
         """Return each encoder's mean weight over the episode, as a run's table has it; empty without attention."""
@@ -224,6 +236,7 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
         steps=outcome.steps,
         episodic_return=outcome.episodic_return,
         attention=outcome.attention,
+        context=outcome.context,
         end=lanes.end,
         pictures=tuple(lanes.pictures),
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from wsabench.stats.context_effect import ContextEffect, total_effect
 from wsabench.types import EpisodeEnd, FloatArray
 
 _JOB_FIELDS = [
@@ -36,6 +38,11 @@ EPISODE_SCHEMA = pa.schema(
 )
 """One row an episode. `return` is unclipped, `length` counts agent steps, `severity` may be null."""
 
+CONTEXT_FIELDS = (pa.field("context_static_share", pa.float64()), pa.field("context_variance_share", pa.float64()))
+"""Both measures of `wsabench.stats.context_effect`, null without a context; shards of earlier versions lack them."""
+CONTEXT_STEPS = 512
+"""Most steps of an episode, evenly spaced, in which the context's effect is measured."""
+
 ATTENTION_SCHEMA = pa.schema(
     [
         *_JOB_FIELDS,
@@ -44,9 +51,11 @@ ATTENTION_SCHEMA = pa.schema(
         pa.field("sd", pa.float64(), nullable=False),
         pa.field("entropy", pa.float64(), nullable=False),
         pa.field("num_steps", pa.int64(), nullable=False),
+        *CONTEXT_FIELDS,
     ]
 )
-"""One row a job and encoder. `entropy` is the mean entropy of the weights in nats, the same for all rows of a job."""
+"""One row a job and encoder. `entropy` is the mean entropy of the weights in nats, and that and what the context does
+are the same for all rows of a job."""
 
 WEIGHT_PREFIX = "weight_"
 """Before an encoder's name in the columns of a table of steps."""
@@ -100,6 +109,8 @@ class EpisodeOutcome(NamedTuple):
     attention: AttentionSums | None
     steps: EpisodeSteps | None = None
     """Every step; None unless they are recorded."""
+    context: ContextEffect | None = None
+    """What the context did in up to `CONTEXT_STEPS` of its steps, compared with each other; None without a context."""
 
 
 class EpisodeSteps(NamedTuple):
@@ -173,6 +184,7 @@ def attention_table(job: Job, outcomes: Sequence[EpisodeOutcome], encoders: Sequ
     num_steps = sum(part.num_steps for part in sums)
     scale = 1.0 / max(num_steps, 1)
     zero = np.zeros(len(encoders))
+    shares = context_shares(row.context for row in rows if row.context is not None)
     mean = sum((part.weights for part in sums), zero) * scale
     square = sum((part.squares for part in sums), zero) * scale
     columns = {
@@ -182,8 +194,17 @@ def attention_table(job: Job, outcomes: Sequence[EpisodeOutcome], encoders: Sequ
         "sd": np.sqrt(np.maximum(square - np.square(mean), 0.0)),
         "entropy": [sum(part.entropy for part in sums) * scale] * len(encoders),
         "num_steps": [num_steps] * len(encoders),
+        **{name: [value] * len(encoders) for name, value in shares.items()},
     }
     return pa.table(columns, schema=ATTENTION_SCHEMA)
+
+
+def context_shares(effects: Iterable[ContextEffect]) -> dict[str, float | None]:
+    """Return both measures of what the context does over some episodes, by column; None where one is undefined."""
+    effect = total_effect(effects)
+    shares = (effect.static_share, effect.variance_share)
+    named = zip((field.name for field in CONTEXT_FIELDS), shares, strict=True)
+    return {name: None if math.isnan(share) else share for name, share in named}
 
 
 def steps_schema(encoders: Sequence[str]) -> pa.Schema:

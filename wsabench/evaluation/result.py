@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wsabench.errors import ResultSetError
-from wsabench.evaluation.records import ATTENTION_SCHEMA, EPISODE_SCHEMA
+from wsabench.evaluation.records import ATTENTION_SCHEMA, CONTEXT_FIELDS, EPISODE_SCHEMA
 
 SCHEMA_VERSION = 1
 """Raised when the layout or the columns of a result set change."""
@@ -75,7 +76,7 @@ def load_result(path: str | Path) -> RunResult:
         episodes.append(table)
         beside = directory / ATTENTION_DIR / job["file"]
         if beside.exists():
-            attention.append(read_shard(beside, ATTENTION_SCHEMA))
+            attention.append(read_shard(beside, ATTENTION_SCHEMA, later=CONTEXT_FIELDS))
     return RunResult(
         path=directory,
         episodes=_to_frame(episodes, EPISODE_SCHEMA),
@@ -118,8 +119,13 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     return manifest
 
 
-def read_shard(path: Path, schema: pa.Schema) -> pa.Table:
+def read_shard(path: Path, schema: pa.Schema, later: Sequence[pa.Field] = ()) -> pa.Table:
     """Read one parquet shard and check its columns.
+
+    Args:
+        path: The file.
+        schema: Its columns.
+        later: The last of them, which files of earlier versions lack; null there.
 
     Raises:
         ResultSetError: It is damaged or has other columns.
@@ -132,6 +138,9 @@ def read_shard(path: Path, schema: pa.Schema) -> pa.Table:
             f"{path} is damaged and cannot be read ({_first_line(error)}). "
             "Delete this file and start the same run again: only this job is played again."
         ) from error
+    if later and table.schema.names == schema.names[: -len(later)]:
+        for field in later:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     if table.schema.names != schema.names or table.schema.types != schema.types:
         raise ResultSetError(
             f"{path} has the columns {', '.join(table.schema.names)}. Allowed: {', '.join(schema.names)}, with the "

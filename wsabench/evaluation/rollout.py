@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -12,8 +13,9 @@ import numpy.typing as npt
 
 from wsabench.errors import ShapeError, SpecError
 from wsabench.evaluation.lanes import Finish
-from wsabench.evaluation.records import EpisodeOutcome, EpisodeSteps, attention_sums
+from wsabench.evaluation.records import CONTEXT_STEPS, EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.seeding import generator
+from wsabench.stats.context_effect import ContextEffect, EvenSample
 from wsabench.types import Actions, EncoderOperation, Inputs, LaneBatch, Observations, Policy
 
 
@@ -89,6 +91,8 @@ class _Lane:
     is_start: bool = True
     weights: list[npt.NDArray[np.float32]] = field(default_factory=list)
     log: list[_Step] = field(default_factory=list)
+    compared: EvenSample[Any] = field(default_factory=lambda: EvenSample(CONTEXT_STEPS))
+    """What the weights come from, where a context has a part in them."""
 
 
 def play(
@@ -143,6 +147,7 @@ class _Rollout:
         self._idle = generator(0, "idle")
         self._inputs = tuple(getattr(policy, "required_inputs", ()))
         self._pads_itself = getattr(policy, "batch_size", None) is not None
+        self._compares = bool(getattr(policy, "has_comparisons", False))
 
     @property
     def is_playing(self) -> bool:
@@ -173,7 +178,7 @@ class _Rollout:
                 total = self._games.episode_return(index) if finish is None else finish.episodic_return
                 lane.log.append(_Step(int(actions[index]), values[index], total))
             if finish is not None:
-                deliver(_outcome(lane, finish))
+                deliver(_outcome(lane, finish, self._context_effect(lane)))
                 self._lanes[index] = None
         return len(playing)
 
@@ -211,6 +216,15 @@ class _Rollout:
         for row, index in enumerate(rows):
             if (lane := self._lanes[index]) is not None:
                 lane.weights.append(kept[row].copy())
+                if self._compares:
+                    lane.compared.offer(partial(self._policy.comparison, row))  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _context_effect(self, lane: _Lane) -> ContextEffect | None:
+        """Return what the context did in a finished episode, by draws of the episode's own; None without a context."""
+        if not lane.compared.items:
+            return None
+        draws = generator(lane.task.episode_seed, "context-effect")
+        return self._policy.measure_context(lane.compared.items, draws)  # pyright: ignore[reportAttributeAccessIssue]
 
     def _batch(self, rows: Sequence[int]) -> LaneBatch:
         """Return what the policy is told about these lanes."""
@@ -245,7 +259,7 @@ def _check_encoder_operations(policy: Policy, task: EpisodeTask) -> None:
         raise SpecError(f"{task.perturbation}: {error}") from error
 
 
-def _outcome(lane: _Lane, finish: Finish) -> EpisodeOutcome:
+def _outcome(lane: _Lane, finish: Finish, context: ContextEffect | None) -> EpisodeOutcome:
     """Return how the episode of a lane went."""
     sums = attention_sums(np.stack(lane.weights)) if lane.weights else None
     return EpisodeOutcome(
@@ -256,6 +270,7 @@ def _outcome(lane: _Lane, finish: Finish) -> EpisodeOutcome:
         end=finish.end,
         attention=sums,
         steps=_steps(lane) if lane.log else None,
+        context=context,
     )
 
 

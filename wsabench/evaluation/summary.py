@@ -81,7 +81,7 @@ class Summary:
     """agent, threshold, value, low, high, num_seeds, num_cells, note."""
     attention: pd.DataFrame
     """agent, game, family, perturbation, severity, label, encoder, mean, seed_min, seed_max, sd, entropy, num_steps,
-    num_seeds, shift."""
+    num_seeds, context_static_share, context_variance_share, shift."""
     references: pd.DataFrame
     """game, random, human: the scores that stand for 0 and 1."""
     notes: tuple[str, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from wsabench.evaluation.records import CONTEXT_FIELDS
 from wsabench.evaluation.summary_scores import CLEAN, with_labels
 from wsabench.evaluation.summary_tables import rows_where
 
@@ -21,7 +22,8 @@ def attention_table(attention: pd.DataFrame | None) -> pd.DataFrame:
         One row an agent, game, cell and encoder; empty without attention. `sd` is over steps, `seed_min` and `seed_max`
         over train seeds. `shift` is the share of the weight that stands with other encoders than under `clean`: half
         the sum of absolute differences, of each train seed with itself, then the mean over train seeds; the same for
-        all encoders of a cell, NaN without a clean cell.
+        all encoders of a cell, NaN without a clean cell. `context_static_share` and `context_variance_share` are means
+        over train seeds, the same for all encoders of a cell, NaN where no train seed has them.
     """
     if attention is None or attention.empty:
         return pd.DataFrame()
@@ -35,7 +37,9 @@ def attention_table(attention: pd.DataFrame | None) -> pd.DataFrame:
         entropy=("entropy", "mean"),
         num_steps=("num_steps", "sum"),
         num_seeds=("train_seed", "nunique"),
+        **{field.name: (field.name, "mean") for field in CONTEXT_FIELDS if field.name in labelled},
     ).reset_index()
+    table = table.reindex(columns=list(dict.fromkeys([*table.columns, *(field.name for field in CONTEXT_FIELDS)])))
     return table.merge(_shifts(labelled), how="left", on=["agent", "game", "label"])
 
 

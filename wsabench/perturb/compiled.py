@@ -57,9 +57,14 @@ class CompiledPerturbation:
     """What is done to the agent's encoders, in order."""
 
     @property
+    def changes_game(self) -> bool:
+        """Whether equal actions may lead to other games."""
+        return bool(self.controls or self.rules or self.console != ConsoleStage())
+
+    @property
     def is_pixel_change_only(self) -> bool:
         """Whether the game itself and the agent stay as they are, so that equal actions lead to equal games."""
-        return not (self.controls or self.rules or self.encoder_operations or self.console != ConsoleStage())
+        return not (self.changes_game or self.encoder_operations)
 
     @property
     def shows_old_frames(self) -> bool:

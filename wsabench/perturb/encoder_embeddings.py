@@ -15,8 +15,8 @@ import numpy as np
 
 from wsabench.errors import SpecError
 from wsabench.perturb.encoder_masks import drawn_encoders
-from wsabench.perturb.encoder_selection import check_selection, require_encoders, selected
-from wsabench.types import Embedding, EncoderRoster, LaneEncoders
+from wsabench.perturb.encoder_selection import CONTEXT, FUSED, check_selection, require_encoders, selected
+from wsabench.types import AgentReads, Embedding, EncoderOperation, EncoderRoster, LaneEncoders
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +158,26 @@ class _Stale:
             past = self._past.setdefault(name, deque(maxlen=self._steps + 1))
             past.append(encoders.embedding(name))
             encoders.replace(name, past[0])
+
+
+def replaced_encoders(operation: EncoderOperation, reads: AgentReads) -> frozenset[str] | None:
+    """Return the encoders whose embeddings an operation replaces in an agent.
+
+    Args:
+        operation: Any.
+        reads: The agent's encoders.
+
+    Returns:
+        Names, `context` where the agent has none; None where the operation may do something else.
+    """
+    if not isinstance(operation, ZeroEncoders | NoisyEncoders | StaleEncoders):
+        return None
+    names: set[str] = set()
+    for word in operation.encoders:
+        if word == FUSED:
+            return None
+        names.add(reads.context or word if word == CONTEXT else word)
+    return frozenset(names)
 
 
 def _set_zeros(encoders: LaneEncoders, names: Sequence[str]) -> None:

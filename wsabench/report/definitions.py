@@ -84,6 +84,18 @@ DEFINITIONS = (
         "one encoder takes all. Shift: share of the weight that stands with other encoders than under clean, of the "
         "same train seed, then the mean over train seeds. 0: as under clean; 1: all of it moved.",
     ),
+    Definition(
+        "static steps",
+        "Share of the steps in which replacing the attention's context by that of another random step of the episode "
+        "changes no weight by more than 1e-6: the mean of 16 draws, of up to 512 steps of each episode, then the mean "
+        "over train seeds. 1: the context could be anything. Missing in runs of earlier versions.",
+    ),
+    Definition(
+        "context's share of variance",
+        "Of the variance of the attention weights: the total-effect index E|w(c, s) - w(c', s)|^2 / (2 tr Var w), with "
+        "c the context and s the adapted embeddings of a step, c' the context of another step of the episode. 0: the "
+        "context does nothing. About 1: it alone decides. Undefined where the weights do not vary.",
+    ),
     Definition("change, grey levels", "Mean absolute change of the 84x84 observation, out of 255, on random play."),
     Definition("stalled", "Ended after too many steps without reward or lost life; the return counts as it stood."),
 )

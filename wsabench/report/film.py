@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from wsabench.evaluation.recording import Moment, Recording
 from wsabench.report.style import GREY, LIGHT_GREY, looks
-from wsabench.report.words import end_text, recording_title
+from wsabench.report.words import context_text, end_text, recording_title
 
 STEPS_A_SECOND = 15
 """Of the game as a person plays it: 60 frames a second, 4 frames a step."""
@@ -85,7 +85,8 @@ class FilmMaker:
         self._panel_left = self._seen_left + seen.width + 2 * layout.gap
         right = self._panel_left + layout.panel if recording.encoders else self._seen_left + seen.width
         self._top = layout.gap + 2 * layout.line
-        height = self._top + self._picture_height + layout.line + layout.gap
+        self._context = context_text(recording)
+        height = self._top + self._picture_height + (2 if self._context else 1) * layout.line + layout.gap
         # Even, as the chroma of H.264 wants it.
         self.width, self.height = _even(right + layout.gap), _even(height)
 
@@ -116,7 +117,9 @@ class FilmMaker:
         for left, text in ((layout.gap, "a person sees"), (self._seen_left, "the agent sees")):
             pen.text((left, layout.gap + layout.line), text, GREY, font)
         caption = self._fitted(self._caption(step), font)
-        pen.text((layout.gap, self._top + self._picture_height + layout.gap // 2), caption, _INK, font)
+        below = self._top + self._picture_height + layout.gap // 2
+        pen.text((layout.gap, below), caption, _INK, font)
+        pen.text((layout.gap, below + layout.line), self._fitted(self._context, font), GREY, font)
         if recording.encoders:
             shown = min(step, recording.length - 1)
             self._draw_bars(pen, shown)

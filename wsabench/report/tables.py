@@ -19,6 +19,8 @@ FEW = "†"
 """Marks an interval over fewer than five train seeds."""
 
 _METRIC_NAMES = {"mean": "mean", "median": "median", "iqm": "IQM", "optimality_gap": "optimality gap"}
+_CONTEXT_NAMES = {"context_static_share": "static steps", "context_variance_share": "context's share of variance"}
+"""What the context does: columns of attention tables, where it is known."""
 _MEASURE_NAMES = {"normalised_score": "normalised score", "retention": "retention"}
 
 
@@ -188,11 +190,12 @@ def attention_tables(summary: Summary) -> list[Table]:
     tables: list[Table] = []
     for (agent, game), part in groups_of(summary.attention, "agent", "game"):
         encoders = list(dict.fromkeys(part["encoder"]))
+        context = [name for name in _CONTEXT_NAMES if bool(part[name].notna().any())]
         rows = []
         for (label,), of_label in groups_of(part, "label"):
             weights = {row["encoder"]: row for row in rows_of(of_label)}
             shown = [_weight(weights[name]) if name in weights else DASH for name in encoders]
-            ends = [number(float(of_label[column].mean())) for column in ("shift", "entropy")]
+            ends = [number(float(of_label[column].mean())) for column in ("shift", "entropy", *context)]
             rows.append((label, *shown, *ends))
         seeds = int(part["num_seeds"].max())
         spread = f", mean of {seeds} train seeds, in brackets the least and the greatest" if seeds > 1 else ""
@@ -200,7 +203,7 @@ def attention_tables(summary: Summary) -> list[Table]:
             f"Mean weight over all steps{spread}. Shift: share of the weight that stands with other encoders than "
             f"under clean. Entropy in nats; uniform attention has {number(math.log(len(encoders)))}."
         )
-        columns = ("perturbation", *encoders, "shift", "entropy")
+        columns = ("perturbation", *encoders, "shift", "entropy", *(_CONTEXT_NAMES[name] for name in context))
         tables.append(Table(f"Attention of {agent} on {game}", caption, columns, tuple(rows), 1))
     return tables
 

@@ -15,3 +15,12 @@ def recording_title(recording: Recording) -> str:
 def end_text(recording: Recording) -> str:
     """Return how the episode ended."""
     return _ENDS[recording.end]
+
+
+def context_text(recording: Recording) -> str:
+    """Return what the context did to the weights in the episode; empty without a context."""
+    shares = recording.context_shares()
+    if not shares:
+        return ""
+    static, variance = ("undefined" if share is None else f"{share:.2f}" for share in shares.values())
+    return f"Context: share of static steps {static}, of the weights' variance {variance}"

@@ -19,10 +19,18 @@ Row = dict[str, float | int]
 class Curve:
     """A CSV file to which rows are added: one an update for the learning curve, one each for evaluations."""
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        """Bind to `path`; nothing is written yet."""
+    def __init__(self, path: Path, columns: Sequence[str], num_later: int = 0) -> None:
+        """Bind to `path`; nothing is written yet.
+
+        Args:
+            path: The file.
+            columns: Names.
+            num_later: How many of the last ones files of earlier versions lack; such a file goes on without them.
+        """
         self.path = path
         self._columns = list(columns)
+        self._num_later = num_later
+        self._left_out: frozenset[str] = frozenset()
 
     def start(self) -> None:
         """Begin an empty curve.
@@ -39,7 +47,8 @@ class Curve:
             StorageError: The file cannot be written.
         """
         buffer = io.StringIO()
-        csv.DictWriter(buffer, self._columns, lineterminator="\n").writerow(row)
+        known = {name: value for name, value in row.items() if name not in self._left_out}
+        csv.DictWriter(buffer, self._columns, lineterminator="\n").writerow(known)
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(buffer.getvalue())
@@ -56,6 +65,9 @@ class Curve:
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
         except OSError as error:
             raise CheckpointError(f"The table {self.path} cannot be read: {error.strerror}.") from error
+        if lines and self._num_later and lines[0].rstrip("\n") == ",".join(self._columns[: -self._num_later]):
+            self._left_out = frozenset(self._columns[-self._num_later :])
+            self._columns = self._columns[: -self._num_later]
         if len(lines) < num_rows + 1 or lines[0].rstrip("\n") != ",".join(self._columns):
             raise CheckpointError(
                 f"The table {self.path} does not belong to the checkpoint beside it: {num_rows} rows with "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wsabench.agents import Comparison
 from wsabench.errors import SpecError
+from wsabench.stats.context_effect import EvenSample
 from wsabench.training.dqn import DQN, Batch, DQNLosses, mean_losses
 from wsabench.training.learner import Learner, LearnerState, Update
 from wsabench.training.player import Player, to_device
@@ -67,23 +70,25 @@ class DQNLearner(Learner):
         """Play the steps of one row and learn whenever a gradient is due."""
         preset, lanes = self.preset, self.player.lanes
         figures, attention = [], []
+        compared = self.comparisons()
         self.dqn.attention_is_dead = True
         exploration = preset.exploration(update * preset.row_steps)
         for turn in range(self._steps_a_lane):
             before = update * preset.row_steps + turn * preset.num_envs
             after = before + preset.num_envs
-            actions = self._act(preset.exploration(before), attention)
+            actions = self._act(preset.exploration(before), attention, compared)
             self.replay.add(actions, lanes.step(actions), lanes.observations)
             if after >= preset.learning_starts:
                 for _ in range(after // preset.train_every - before // preset.train_every):
                     figures.append(self.dqn.learn(self._draw()))
             if after // preset.target_every != before // preset.target_every:
                 self.dqn.update_target()
+        context = self.measure_context(compared.items, update)
         is_dead = bool(figures) and self.dqn.attention_is_dead
         own = {"gradients": len(figures), "exploration": exploration, "replay_steps": len(self.replay)}
-        return Update({**mean_losses(figures)._asdict(), **own}, attention, is_dead)
+        return Update({**mean_losses(figures)._asdict(), **own}, attention, context, is_dead)
 
-    def _act(self, exploration: float, attention: list[Tensor]) -> Actions:
+    def _act(self, exploration: float, attention: list[Tensor], compared: EvenSample[Comparison]) -> Actions:
         """Choose an action a lane: with probability `exploration` any, else the best.
 
         Both numbers are drawn for every lane, whatever becomes of them, and the network runs only where it is asked.
@@ -96,6 +101,8 @@ class DQNLearner(Learner):
             actions = torch.where(explores, actions, output.logits.argmax(dim=1).cpu())
             if output.weights is not None:
                 attention.append(output.weights)
+            if output.comparison is not None:
+                compared.offer(partial(Comparison, *output.comparison))
         return actions.numpy()
 
     def _draw(self) -> Batch:

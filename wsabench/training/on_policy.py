@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from wsabench.agents import Features, half_precision
+from wsabench.agents import Comparison, Features, half_precision
 from wsabench.training.lanes import LaneStep
 from wsabench.training.learner import Learner, LearnerState, Update
 from wsabench.training.player import Player
 from wsabench.training.ppo import PPO, Losses
 from wsabench.training.presets import PPOPreset
 from wsabench.training.rollout import Rollout
+
+
+class Played(NamedTuple):
+    """A rollout and what the attention did in it."""
+
+    rollout: Rollout
+    attention: list[Tensor]
+    """As `Update.attention`."""
+    comparisons: list[Comparison]
+    """What its weights come from, evenly spaced; empty where no context is read."""
 
 
 class PPOLearner(Learner):
@@ -36,25 +47,27 @@ class PPOLearner(Learner):
 
     def run_update(self, update: int) -> Update:
         """Play one rollout and learn from it."""
-        rollout, attention = self.play()
+        rollout, attention, comparisons = self.play()
+        context = self.measure_context(comparisons, update)  # of the network that played
         fraction_left = 1.0 - update / self.preset.num_updates
         losses = self.ppo.learn(rollout, fraction_left, self.generator)
         figures = {**losses._asdict(), "learning_rate": self.preset.learning_rate * fraction_left}
-        return Update(figures, attention, self.ppo.attention_is_dead)
+        return Update(figures, attention, context, self.ppo.attention_is_dead)
 
-    def play(self) -> tuple[Rollout, list[Tensor]]:
-        """Play a rollout; also return the attention weights of every step, if there are any."""
+    def play(self) -> Played:
+        """Play a rollout."""
         # One region around all steps: the weights, which do not change, are brought to half precision once.
         with half_precision(self.player.device):
             return self._play()
 
-    def _play(self) -> tuple[Rollout, list[Tensor]]:
+    def _play(self) -> Played:
         preset, player = self.preset, self.player
         features = self._following or self._observe()
         if self._rollout is None:
             self._rollout = Rollout(preset.rollout_steps, preset.num_envs, features)
         rollout = self._rollout
-        attention = []
+        attention: list[Tensor] = []
+        compared = self.comparisons()
         for step in range(preset.rollout_steps):
             output = player.evaluate(features)
             log_all = torch.log_softmax(output.logits, dim=1)
@@ -67,13 +80,15 @@ class PPOLearner(Learner):
             rollout.values[step] = output.value
             if output.weights is not None:
                 attention.append(output.weights)
+            if output.comparison is not None:
+                compared.offer(partial(Comparison, *output.comparison))
             played = player.lanes.step(actions.squeeze(1).numpy())
             rollout.rewards[step] = self._rewards(played)
             rollout.ended[step] = torch.from_numpy(played.ended)
             features = self._observe()
         self._following = features
         rollout.compute_advantages(player.evaluate(features).value, preset.discount, preset.gae_lambda)
-        return rollout, attention
+        return Played(rollout, attention, compared.items)
 
     def _observe(self) -> Features:
         return self.model.for_training(self.player.observe())

@@ -49,8 +49,7 @@ class Player:
 
     def attention_names(self) -> tuple[str, ...]:
         """Return the encoders that the attention weighs, in order; empty without attention."""
-        has_weights = self.evaluate(self.observe()).weights is not None
-        return self.model.encoder_names if has_weights else ()
+        return self.model.encoder_names if self.model.has_weights else ()
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

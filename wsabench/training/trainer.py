@@ -34,11 +34,13 @@ CURVE_NAME = "curve.csv"
 EVALUATIONS_NAME = "evaluations.csv"
 BEST_NAME = "best.safetensors"
 TENSORBOARD_NAME = "tensorboard"
+CONTEXT_COLUMNS = ("context_static_share", "context_variance_share")
+"""Columns of the learning curve of agents that read a context: see `wsabench.stats.context_effect`."""
 
 DEAD_ATTENTION = (
     "The attention is dead: no gradient reaches its scoring layer, so the encoders' weights stay as they are. Train "
-    "again with another seed, or set score_activation to 'leaky_relu' in the agent's file (the column attention_dead "
-    "of the learning curve shows where it began)."
+    "again with another seed, or, where score_activation is 'relu', set it to 'leaky_relu' in the agent's file (the "
+    "column attention_dead of the learning curve shows where it began)."
 )
 
 
@@ -245,6 +247,9 @@ class Trainer:
         }
         if update.attention:
             row |= attention_figures(torch.cat(update.attention), self.learner.model.encoder_names)
+        if update.context is not None:
+            shares = (update.context.static_share, update.context.variance_share)
+            row |= dict(zip(CONTEXT_COLUMNS, shares, strict=True))
         return row | ({"attention_dead": int(update.attention_is_dead)} if self._attention else {})
 
     def _shown(self, row: Row) -> Mapping[str, float | str]:
@@ -257,8 +262,9 @@ class Trainer:
         """Return the learning curve; its columns depend on whether the network has attention, so on its first pass."""
         if self._curve is None:
             self._attention = self.learner.player.attention_names()
-            columns = curve_columns(self.learner.figures, self._attention)
-            self._curve = Curve(self._directory / CURVE_NAME, columns)
+            later = CONTEXT_COLUMNS if self.job.spec.needs_context else ()
+            columns = [*curve_columns(self.learner.figures, self._attention), *later]
+            self._curve = Curve(self._directory / CURVE_NAME, columns, num_later=len(later))
         return self._curve
 
     def _open_tensorboard(self) -> None:

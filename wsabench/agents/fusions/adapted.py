@@ -63,7 +63,7 @@ class AdaptedFusion(Fusion):
         fused = self.combine(placed, embeddings, mask)
         # A weight belongs to an encoder, wherever it stands.
         weights = None if fused.weights is None else fused.weights.scatter(1, lineup.order, fused.weights)
-        return Fused(fused.feature, weights)
+        return fused._replace(weights=weights)
 
     def windows(self, name: str, maps: Tensor) -> Tensor:
         """Return an encoder's maps as they are read fastest; see `Fusion.windows`."""

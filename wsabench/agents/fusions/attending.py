@@ -12,7 +12,7 @@ from torch import Tensor
 from wsabench.agents.adapters import LinearAdapter, make_adapter
 from wsabench.agents.fusions.adapted import AdaptedFusion
 from wsabench.agents.fusions.base import Fused, Shapes
-from wsabench.agents.network import Initialiser
+from wsabench.agents.network import Comparison, Initialiser
 from wsabench.agents.spec import AgentSpec
 
 
@@ -42,26 +42,41 @@ class AttendingFusion(AdaptedFusion):
         return maps if name == self._context else super().windows(name, maps)
 
     @abc.abstractmethod
-    def scores(self, context: Tensor, adapted: Tensor) -> Tensor:
-        """Score places.
+    def query(self, context: Tensor) -> Tensor:
+        """Return what adapted contexts (N, width) bring to the scores, float32, shape (N, ...)."""
+
+    @abc.abstractmethod
+    def keys(self, adapted: Tensor) -> Tensor:
+        """Return what the places (N, num_places, width) bring to the scores, float32, shape (N, num_places, ...)."""
+
+    @abc.abstractmethod
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
+        """Return the scores of places, float32, shape (N, num_places), of what `query` and `keys` gave."""
+
+    def weigh(self, comparison: Comparison) -> Tensor:
+        """Return the weights of the places, float32, shape (N, num_places); those of masked places are exactly 0.
 
         Args:
-            context: Adapted, shape (N, width).
-            adapted: What stands in each place, shape (N, num_places, width).
-
-        Returns:
-            Shape (N, num_places), float32.
+            comparison: As a forward pass gave it, or with the queries of other steps.
         """
+        return _softmax(self.scores(comparison.query, comparison.keys), comparison.mask)
 
     def combine(self, adapted: Tensor, embeddings: Mapping[str, Tensor], mask: Tensor | None) -> Fused:
         """Combine; see `AdaptedFusion.combine`. The weights of masked encoders are exactly 0."""
+        comparison = None
         if self._context is None:
-            scores = adapted.new_zeros(adapted.shape[:2], dtype=torch.float32)
+            weights = _softmax(adapted.new_zeros(adapted.shape[:2], dtype=torch.float32), mask)
         else:
-            scores = self.scores(self.context(embeddings[self._context]), adapted)
-        if mask is not None:
-            scores = scores.masked_fill(~mask, -torch.inf)
-        weights = scores.softmax(dim=1)
+            context = self.context(embeddings[self._context])
+            with torch.autocast(adapted.device.type, enabled=False):
+                query = self.query(context.float())
+                comparison = Comparison(query, self.keys(adapted.float()), mask)
+                weights = self.weigh(comparison)
         # A plain product and sum: a batched matrix product would round by batch size.
         feature = (weights[:, :, None] * adapted.float()).sum(dim=1)
-        return Fused(feature, weights)
+        return Fused(feature, weights, comparison)
+
+
+def _softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Return weights of places by their scores, both (N, num_places)."""
+    return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(dim=1)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from wsabench.agents.network import AS_TRAINED, Initialiser, Lineup
+from wsabench.agents.network import AS_TRAINED, Comparison, Initialiser, Lineup
 from wsabench.agents.spec import AgentSpec
 from wsabench.errors import SpecError
 from wsabench.types import FusionChange
@@ -24,6 +24,8 @@ class Fused(NamedTuple):
     """What the heads read, shape (N, feature_size)."""
     weights: Tensor | None
     """Weights of the encoders, newcomers last, float32, shape (N, num_encoders); None for fusions without attention."""
+    comparison: Comparison | None = None
+    """What the weights of the places come from; None for fusions that read no context."""
 
 
 class Fusion(nn.Module, abc.ABC):

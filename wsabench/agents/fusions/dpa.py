@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 from wsabench.agents.fusions.attending import AttendingFusion
@@ -20,8 +19,14 @@ class DotProductAttention(AttendingFusion):
         Vaswani et al. 2017, "Attention is all you need", eq. 1; Piccoli et al. 2026 for its use here.
     """
 
-    def scores(self, context: Tensor, adapted: Tensor) -> Tensor:
+    def query(self, context: Tensor) -> Tensor:
+        """Return the context as it is."""
+        return context
+
+    def keys(self, adapted: Tensor) -> Tensor:
+        """Return the embeddings as they are."""
+        return adapted
+
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
         """Return the scaled products."""
-        with torch.autocast(adapted.device.type, enabled=False):
-            products = (context.float()[:, None] * adapted.float()).sum(dim=2)
-            return products / math.sqrt(adapted.shape[2])
+        return (query[:, None] * keys).sum(dim=2) / math.sqrt(keys.shape[2])

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from wsabench.evaluation.recording import Recording
 from wsabench.evaluation.steps import SMOOTH_STEPS, ExampleEpisode
 from wsabench.report.style import GREY, LIGHT_GREY, TWO_COLUMNS_IN, looks
-from wsabench.report.words import end_text, recording_title
+from wsabench.report.words import context_text, end_text, recording_title
 
 NUM_PICTURES = 6
 
@@ -82,7 +82,8 @@ def episode_figure(recording: Recording) -> Figure:
     ax = bottom.subplots()
     if recording.encoders:
         draw_weights(recording.steps.weights, recording.smooth_weights(), recording.encoders, ax)
-        ax.set_xlabel(f"step (thick lines: moving mean over {SMOOTH_STEPS} steps)")
+        label = f"step (thick lines: moving mean over {SMOOTH_STEPS} steps)"
+        ax.set_xlabel("\n".join(filter(None, (label, context_text(recording)))))
         bottom.legend(*ax.get_legend_handles_labels(), loc="outside right center")
     else:
         draw_rewards(recording.steps.rewards, ax)
