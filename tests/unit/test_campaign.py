@@ -1,4 +1,4 @@
-"""`make campaign`: a frozen clone, its environment, its queue; all of a small repository whose program is a stand-in."""
+"""`make campaign`: a frozen clone, its environment, its queue; of a small repository whose program is a stand-in."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ case "$*" in
      echo $$ > "$work/pid"; exec sleep 600 ;;
 esac
 """
-MAKEFILE = ".venv/.campaign:\n\tmkdir -p .venv/bin\n\tcp program .venv/bin/wsabench\n\tchmod +x .venv/bin/wsabench\n\ttouch $@\n"
+COPY = "\tmkdir -p .venv/bin\n\tcp program .venv/bin/wsabench\n\tchmod +x .venv/bin/wsabench\n"
+MAKEFILE = f".venv/.campaign:\n{COPY}\ttouch $@\n"
 
 
 def git(folder: Path, *words: str) -> str:
@@ -149,7 +150,7 @@ def test_mistakes_are_explained(
 
 def test_a_folder_inside_the_checkout_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WSABENCH_CAMPAIGN", str(root / "here"))
-    with pytest.raises(SpecError, match="inside the checkout. Allowed: a folder outside of it"):
+    with pytest.raises(SpecError, match=r"inside the checkout\. Allowed: a folder outside of it"):
         find_campaign(root)
     monkeypatch.setenv("WSABENCH_CAMPAIGN", str(root.parent / "there"))
     assert find_campaign(root).folder == root.parent / "there" / "first"

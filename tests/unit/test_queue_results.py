@@ -19,7 +19,18 @@ from wsabench.cli import main
 from wsabench.errors import CheckpointError, SpecError, StorageError
 from wsabench.resources import make_dir
 from wsabench.training.presets import load_preset
-from wsabench.training.queue import Places, Queue, adopt, bring_back, export_queue, queue_status, read_queue, write_runs
+from wsabench.training.queue import (
+    Places,
+    Queue,
+    QueueOptions,
+    adopt,
+    bring_back,
+    export_queue,
+    queue_status,
+    read_queue,
+    run_queue,
+    write_runs,
+)
 from wsabench.training.queue.places import held
 from wsabench.training.queue.record import (
     RunRecord,
@@ -390,6 +401,15 @@ def test_a_run_by_hand_is_adopted_if_it_is_the_same(queue: Queue, places: Places
     assert (record.outcome, record.origin, record.steps, record.hours) == ("finished", "campaign-0", STEPS, 0.5)
     assert record.final["return_unclipped"] == 12.5
     assert damage(record, places.root) == ""
+    # A queue that works meanwhile does not begin it: the folder is not held, and nothing is left to start.
+    lines: list[str] = []
+    only = replace(queue, runs=queue.runs[:1])
+    with held(places.lock):
+        assert adopt(queue, places, folder) == "pong-e2e-0"
+    assert run_queue(only, places.root, QueueOptions(tell=lines.append)).finished == ("pong-e2e-0",)
+    assert lines == []
+    with held(places.run_lock("pong-e2e-0")), pytest.raises(StorageError, match="The queue works on 'pong-e2e-0' now"):
+        adopt(queue, places, folder)
     write_runs(queue, places, tmp_path / "RUNS.md")
     assert "| finished; campaign-0 |" in (tmp_path / "RUNS.md").read_text()
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ from wsabench.training.queue import (
 )
 from wsabench.training.queue.child import die_with_parent
 from wsabench.training.queue.places import is_held
-from wsabench.training.queue.record import RunRecord, file_hash, read_record, write_record
+from wsabench.training.queue.record import RunRecord, file_hash, hashed, read_record, write_record
 from wsabench.training.queue.running import child_command, default_device, device_of
 
 CHILD = Path(__file__).resolve().parents[1] / "queue_child.py"
@@ -249,6 +250,22 @@ def test_as_many_runs_at_once_as_asked_for(tmp_path: Path, parallel: int) -> Non
     words = [line.split()[0] for line in lines]
     # They do nothing, so they fail; what counts is when they start.
     assert words == ["started", "failed"] * 2 if parallel == 1 else ["started", "started", "failed", "failed"]
+
+
+def test_a_run_that_was_finished_elsewhere_meanwhile_is_not_begun(tmp_path: Path) -> None:
+    queue, places = write_queue(tmp_path, ["expert", "other"]), Places(tmp_path / "out")
+    begun: list[str] = []
+
+    def command(queue: Queue, run: QueueRun, places: Places, device: str) -> Sequence[str]:
+        begun.append(run.id)
+        made = make_dir(places.run("other")) / "agent.safetensors"
+        made.write_text("from elsewhere")
+        record = replace(RunRecord.of(queue["other"], "finished"), products=hashed([made], places.root))
+        write_record(places.record("other"), record)
+        return [sys.executable, "-S", "-c", "pass"]
+
+    result = run_queue(queue, places.root, QueueOptions(parallel=1, command=command))
+    assert (begun, result.finished) == (["expert"], ("other",))
 
 
 def test_a_gpu_is_used_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ from wsabench.training.queue.record import (
     final_returns,
     hashed,
     hours_between,
+    is_finished,
     now,
     read_record,
     trained_files,
@@ -132,7 +133,10 @@ def _interrupt(number: int, frame: object) -> None:
 
 def _keep_record(queue: Queue, run: QueueRun, places: Places, device: str, work: Mapping[RunKind, Work]) -> int:
     path, started = places.record(run.id), now()
-    record = closed(read_record(path), places) or RunRecord.of(run)
+    found = read_record(path)
+    if is_finished(found, places):
+        return 0
+    record = closed(found, places) or RunRecord.of(run)
     record = replace(
         record,
         outcome="running",

@@ -259,6 +259,8 @@ def _bring(run: QueueRun, record: RunRecord, places: Places, folder: Path) -> No
 def adopt(queue: Queue, places: Places, source: Path, origin: str = "trained by hand") -> str:
     """Take a finished run of an end-to-end agent that was trained without the queue as the run of the queue it equals.
 
+    A queue at work notes it before it would begin that run.
+
     Args:
         queue: The queue.
         places: Its folder.
@@ -271,7 +273,7 @@ def adopt(queue: Queue, places: Places, source: Path, origin: str = "trained by 
     Raises:
         CheckpointError: There is no such agent, or it is damaged.
         SpecError: No run of the queue has its game, agent, seed and hyper-parameters, or it is not finished.
-        StorageError: A file cannot be read or written.
+        StorageError: A file cannot be read or written, or that run is under way.
     """
     agent = source / AGENT_FILE if source.is_dir() else source
     curve = source / CURVE_NAME if source.is_dir() else source.with_name(f"{source.stem}-curve.csv")
@@ -307,7 +309,9 @@ def _difference(queue: Queue, run: QueueRun, meta: AgentMeta) -> str:
 
 
 def _adopt(run: QueueRun, places: Places, agent: Path, curve: Path, meta: AgentMeta, origin: str) -> str:
-    with _alone(places):
+    with held(places.run_lock(run.id)) as is_mine:
+        if not is_mine:
+            raise StorageError(f"The queue works on {run.id!r} now. Stop it first, or let it finish the run.")
         if is_finished(read_record(places.record(run.id)), places):
             return run.id
         target = make_dir(places.run(run.id))

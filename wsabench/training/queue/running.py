@@ -185,7 +185,7 @@ class _Scheduler:
                 self._ended[run.id] = "finished"
 
     def _start_what_can(self) -> bool:
-        """Start runs while there is room; return whether one was started."""
+        """Start runs while there is room; return whether there is more to look at."""
         has_started = False
         for run in self._runs:
             if run.id in self._ended or run.id in self._children:
@@ -197,8 +197,11 @@ class _Scheduler:
             elif self._is_unneeded(run):
                 self._ended[run.id] = "unneeded"
             elif all(before) and len(self._children) < self._parallel:
-                self._start(run)
                 has_started = True
+                if is_finished(read_record(self._places.record(run.id)), self._places):
+                    self._ended[run.id] = "finished"  # taken over meanwhile
+                else:
+                    self._start(run)
         return has_started
 
     def _is_unneeded(self, run: QueueRun) -> bool:
