@@ -1,4 +1,4 @@
-"""What the context does, in shards of attention and in the report; runs of earlier versions without it."""
+"""What the context does, in shards and in the report, also of earlier runs; cells whose effect is measured as none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wsabench.evaluation.merging import merge_results
 from wsabench.evaluation.records import ATTENTION_SCHEMA, EpisodeOutcome, attention_sums, attention_table
 from wsabench.evaluation.summary import summarise
 from wsabench.report.definitions import DEFINITIONS
-from wsabench.report.tables import attention_tables
+from wsabench.report.tables import attention_tables, result_tables
 from wsabench.stats.context_effect import ContextEffect
 
 COLUMNS = ["context_static_share", "context_variance_share"]
@@ -91,3 +91,37 @@ def test_other_missing_columns_are_refused(new: Path, name: str) -> None:
     pq.write_table(pq.read_table(shard).drop_columns([name]), shard)
     with pytest.raises(ResultSetError, match="has the columns"):
         load_result(new)
+
+
+def without_effect(path: Path, agent: str, seeds: tuple[int, ...], num_changed: int = 0) -> Path:
+    """Make a cell's episodes those of clean, all but `num_changed` of each train seed."""
+    write_result_set(path)
+    for seed in seeds:
+        shard, clean = (
+            path / "episodes" / f"{agent}-seed{seed}--breakout--{name}.parquet" for name in ("invert", "clean")
+        )
+        mine, other = pd.read_parquet(shard), pd.read_parquet(clean)
+        mine[["return", "length", "end"]] = other[["return", "length", "end"]]
+        mine.loc[: num_changed - 1, "length"] += 1
+        schema = pq.read_schema(shard).remove_metadata()
+        pq.write_table(pa.Table.from_pandas(mine, schema=schema, preserve_index=False), shard)
+    return path
+
+
+def labels(path: Path) -> tuple[dict[tuple[str, str], str], str]:
+    (table,) = result_tables(summarise(load_result(path)), {})
+    return {(row[0].split()[0], row[1]): row[0] for row in table.rows}, table.caption
+
+
+def test_a_cell_whose_effect_is_measured_as_none_is_marked(tmp_path: Path) -> None:
+    found, caption = labels(without_effect(tmp_path / "run", "wsa", (0, 1)))
+    assert found["invert", "wsa"] == "invert ‡"
+    assert [text for text in found.values() if "‡" in text] == ["invert ‡"], "clean itself is not marked"
+    assert "‡: no effect measured" in caption
+    assert "no effect measured" in {one.word for one in DEFINITIONS}
+
+
+@pytest.mark.parametrize(("seeds", "num_changed"), [((), 0), ((0,), 0), ((0, 1), 1)])
+def test_one_other_episode_is_an_effect(tmp_path: Path, seeds: tuple[int, ...], num_changed: int) -> None:
+    found, caption = labels(without_effect(tmp_path / "run", "wsa", seeds, num_changed))
+    assert "‡" not in "".join([*found.values(), caption])

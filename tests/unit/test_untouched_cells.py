@@ -1,4 +1,4 @@
-"""Cells that touch nothing that an agent reads are listed with the reason: what the network reads decides, not weights."""
+"""Cells that touch nothing that an agent reads are listed with the reason; the network's structure decides."""
 
 from __future__ import annotations
 

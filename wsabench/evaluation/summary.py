@@ -22,6 +22,7 @@ from wsabench.evaluation.summary_measures import cell_table, perturbation_table,
 from wsabench.evaluation.summary_notes import notes_of
 from wsabench.evaluation.summary_published import published_table
 from wsabench.evaluation.summary_scores import (
+    CLEAN,
     GameScores,
     agent_order,
     collect_scores,
@@ -66,7 +67,8 @@ class Summary:
     """Sample sizes: agent, game, train_seeds, num_seeds, num_cells, episodes_per_cell, num_episodes,
     num_distinct_episodes, num_stalled, num_time_limit."""
     cells: pd.DataFrame
-    """One row an agent, game and cell: counts, mean_return, the measures with bounds, note."""
+    """One row an agent, game and cell: counts, mean_return, the measures with bounds, note. `num_as_clean` counts the
+    episodes whose return, length and end are those of the clean one."""
     perturbations: pd.DataFrame
     """One row an agent, perturbation and severity, averaged over games: the measures with bounds, note."""
     seeds: pd.DataFrame
@@ -208,10 +210,20 @@ def _sample_table(scores: Sequence[GameScores], episodes: pd.DataFrame) -> pd.Da
 
 
 def _with_ends(cells: pd.DataFrame, episodes: pd.DataFrame) -> pd.DataFrame:
-    """Add the columns num_stalled and num_time_limit to the table of cells."""
+    """Add the columns num_stalled, num_time_limit and num_as_clean to the table of cells."""
     keys = ["agent", "game", "label"]
     table = cells
     for end in ("stalled", "time_limit"):
         counts = {key: len(part) for key, part in groups_of(rows_where(episodes, end=end), *keys)}
         table = table.assign(**{f"num_{end}": [counts.get(tuple(row[k] for k in keys), 0) for row in rows_of(table)]})
-    return table
+    equal = {key: int(part["is_as_clean"].sum()) for key, part in groups_of(_beside_clean(episodes), *keys)}
+    return table.assign(num_as_clean=[equal.get(tuple(row[k] for k in keys), 0) for row in rows_of(table)])
+
+
+def _beside_clean(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Return the episodes with whether the clean one of the same network and seed had its return, length and end."""
+    same, outcome = ["agent", "train_seed", "game", "episode_seed"], ["return", "length", "end"]
+    clean = rows_where(episodes, label=CLEAN)[[*same, *outcome]]
+    paired = episodes.merge(clean, how="left", on=same, suffixes=("", "_clean"))
+    equal = [paired[name] == paired[f"{name}_clean"] for name in outcome]
+    return paired.assign(is_as_clean=equal[0] & equal[1] & equal[2])

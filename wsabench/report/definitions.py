@@ -97,5 +97,11 @@ DEFINITIONS = (
         "context does nothing. About 1: it alone decides. Undefined where the weights do not vary.",
     ),
     Definition("change, grey levels", "Mean absolute change of the 84x84 observation, out of 255, on random play."),
+    Definition(
+        "no effect measured",
+        "A cell (‡) that was played, and in which every episode has the return, length and end of the clean episode of "
+        "the same network and episode seed: what changed has no weight in what this network does. Cells that cannot "
+        "touch an agent at all, whatever its weights, are not played; they stand among the caveats.",
+    ),
     Definition("stalled", "Ended after too many steps without reward or lost life; the return counts as it stood."),
 )

@@ -17,6 +17,8 @@ from wsabench.stats import MIN_TRAIN_SEEDS
 DASH = "\u2013"
 FEW = "†"
 """Marks an interval over fewer than five train seeds."""
+UNTOUCHED = "‡"
+"""Marks a cell in which every episode went as the clean one of the same network and episode seed."""
 
 _METRIC_NAMES = {"mean": "mean", "median": "median", "iqm": "IQM", "optimality_gap": "optimality gap"}
 _CONTEXT_NAMES = {"context_static_share": "static steps", "context_variance_share": "context's share of variance"}
@@ -134,6 +136,8 @@ def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> lis
             "Brackets: 95% interval over train seeds; 'these checkpoints only': 95% interval of the "
             "normalised score over their episodes. Change: mean absolute change of the 84x84 observation, of 255."
         )
+        if any(_is_as_clean(row) for row in rows_of(part)):
+            caption += f" {UNTOUCHED}: no effect measured, every episode has the clean one's return, length and end."
         tables.append(Table(f"Results on {game}", caption, columns, tuple(rows), 2))
     return tables
 
@@ -257,10 +261,15 @@ def _probability(row: dict[str, Any]) -> str:
     return f"{text} {FEW}" if is_unmarked and row["num_seeds"] < MIN_TRAIN_SEEDS else text
 
 
+def _is_as_clean(row: dict[str, Any]) -> bool:
+    """Whether every episode of a perturbed cell went as the clean one."""
+    return bool(row["label"] != CLEAN and row["num_as_clean"] == row["num_episodes"] > 0)
+
+
 def _result_row(row: dict[str, Any], effect: float) -> tuple[str, ...]:
     is_clean = row["label"] == CLEAN
     return (
-        row["label"],
+        f"{row['label']} {UNTOUCHED}" if _is_as_clean(row) else row["label"],
         row["agent"],
         number(effect, 1),
         number(row["mean_return"], 1),
