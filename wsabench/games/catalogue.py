@@ -134,7 +134,7 @@ def _random_play(table: Fields) -> RandomPlay:
 def _ease(entry: Fields) -> Ease:
     """Read in what a patch makes the game easier."""
     if "ease" in entry.values and entry.values.get("expected_difficulty") != "easier":
-        entry.fail("ease", "only beside expected_difficulty = \"easier\"")
+        entry.fail("ease", 'only beside expected_difficulty = "easier"')
     found = entry.table("ease")
     ease = Ease(
         measure=found.text("measure", "return", get_args(EaseMeasure)),  # pyright: ignore[reportArgumentType]
