@@ -6,11 +6,12 @@ numbers for the actions. From the paired differences it takes the mean and its o
 games are cut, stands in the catalogue (`random_play` of the game, `ease` of the patch).
 
     python benchmarks/easier_patches.py --games seaquest,pong --episodes 100 --out runs/easier.csv
-    python benchmarks/easier_patches.py --agent e2e --train-seed 0 --games breakout
+    python benchmarks/easier_patches.py --agent e2e --train-seed 0 --steps 4000 --games breakout
 
-`--agent` takes a shipped agent's name or a path, as `wsabench.load_agent` does, in place of random play. Each finished
-game is written to the file at once; a second call goes on from there. `docs/easier.csv` is what random play gave. Exits
-with 1 where a claim does not hold.
+`--agent` takes a shipped agent's name or a path, as `wsabench.load_agent` does, in place of random play; it lives longer, so
+the games need more steps. Each finished
+patch is written to the file at once; a second call goes on from there. `docs/easier.csv` is what random play gave. The
+exit code is 1 where a claim does not hold.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ CLEAN = "clean"
 EPISODES = 100
 CONFIDENCE = 0.95
 MEASURES = ("return", "length", "points_conceded")
-COLUMNS = ("game", "patch", "content_hash", "measure", "steps", "episodes", "without", "with", "gain", "bound", "holds")
+CONDITIONS = ("game", "patch", "content_hash", "player", "measure", "steps", "first", "episodes")
+NUMBERS = ("without", "with", "gain", "bound")
+COLUMNS = (*CONDITIONS, *NUMBERS, "holds")
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -74,16 +77,16 @@ class Episodes:
 class _Tasks:
     """Hands out the episodes of one arm."""
 
-    def __init__(self, game: str, perturbation: str, episodes: int) -> None:
-        self._tasks = [EpisodeTask(0, k, evaluation_seed(game, k), perturbation, ()) for k in range(episodes)]
+    def __init__(self, game: str, perturbation: str, episodes: range) -> None:
+        self._tasks = [EpisodeTask(0, k, evaluation_seed(game, k), perturbation, ()) for k in episodes]
 
     def take(self, count: int) -> Handout:
         taken, self._tasks = self._tasks[:count], self._tasks[count:]
         return Handout(taken, not self._tasks)
 
 
-def play_arm(game: str, perturbation: str, steps: int, episodes: int, policy: Policy, num_lanes: int = 1) -> Episodes:
-    """Play a game's first evaluation episodes under one perturbation, each cut after `steps` agent steps."""
+def play_arm(game: str, perturbation: str, steps: int, episodes: range, policy: Policy, num_lanes: int = 1) -> Episodes:
+    """Play evaluation episodes of a game, by their numbers, under one perturbation, each cut after `steps` steps."""
     protocol = Protocol(stall_steps=0, max_frames=steps * Protocol().frame_skip)
     outcomes: list[EpisodeOutcome] = []
     lanes = EpisodeLanes(game, protocol, num_lanes, getattr(policy, "required_inputs", ()))
@@ -110,45 +113,64 @@ def random_play(game: Game) -> RandomPlay:
     return RandomPlay([meanings.index(name) for name in game.random_play.actions or meanings])
 
 
-def steps_of(patch: RamPatch, game: Game) -> int:
-    return patch.ease.steps or game.random_play.steps
+@dataclass(frozen=True, slots=True)
+class Player:
+    """Who plays which episodes."""
+
+    episodes: range = range(EPISODES)
+    agent: str | None = None
+    """A shipped agent's name or a path; None: random play."""
+    train_seed: int | None = None
+    steps: int | None = None
+    """Steps after which a game is cut; None: as the catalogue says."""
+
+    @property
+    def name(self) -> str:
+        seed = "" if self.train_seed is None else f" seed {self.train_seed}"
+        return "random" if self.agent is None else f"{self.agent}{seed}"
+
+    def play(self, game: str, perturbation: str, steps: int) -> Episodes:
+        if self.agent is None:
+            return play_arm(game, perturbation, steps, self.episodes, random_play(load_game(game)))
+        agent = load_agent(self.agent, game=game, train_seed=self.train_seed)
+        return play_arm(game, perturbation, steps, self.episodes, agent, NUM_LANES)
 
 
-def judge(patch: RamPatch, game: Game, plain: Episodes, patched: Episodes) -> dict[str, object]:
-    """One row of the table."""
-    measure = patch.ease.measure
-    gain = patched.advantage(plain, measure)
-    bound = lower_bound(gain)
-    numbers = (plain.values[measure].mean(), patched.values[measure].mean(), gain.mean(), bound)
+def conditions(patch: RamPatch, game: Game, player: Player) -> dict[str, str]:
+    """How a patch is measured: the columns of its row that must be as they are for its numbers to hold."""
     return {
         "game": game.id,
         "patch": patch.perturbation,
         "content_hash": compile_perturbation(patch.perturbation, game.id).content_hash,
-        "measure": measure,
-        "steps": steps_of(patch, game),
-        "episodes": len(gain),
-        **{name: f"{number:.3f}" for name, number in zip(("without", "with", "gain", "bound"), numbers, strict=True)},
-        "holds": "yes" if bound > 0 else "no",
+        "player": player.name,
+        "measure": patch.ease.measure,
+        "steps": str(player.steps or patch.ease.steps or game.random_play.steps),
+        "first": str(player.episodes.start),
+        "episodes": str(len(player.episodes)),
     }
 
 
+def judge(measure: str, plain: Episodes, patched: Episodes) -> dict[str, str]:
+    """What was measured, as columns of a row."""
+    gain = patched.advantage(plain, measure)
+    bound = lower_bound(gain)
+    numbers = (plain.values[measure].mean(), patched.values[measure].mean(), gain.mean(), bound)
+    shown = {name: f"{number:.3f}" for name, number in zip(NUMBERS, numbers, strict=True)}
+    return shown | {"holds": "yes" if bound > 0 else "no"}
+
+
 class Measurements:
-    """Plays arms of one policy; the one without a patch is played once for all patches of a game and number of steps."""
+    """Measures patches with one player, who plays without a patch only once for a game and number of steps."""
 
-    def __init__(self, episodes: int, agent: str | None = None, train_seed: int | None = None) -> None:
-        self._episodes = episodes
-        self._agent, self._train_seed = agent, train_seed
-        self._plain = functools.cache(self._arm)
+    def __init__(self, player: Player) -> None:
+        self._player = player
+        self._plain = functools.cache(player.play)
 
-    def row(self, patch: RamPatch, game: Game) -> dict[str, object]:
-        steps = steps_of(patch, game)
-        return judge(patch, game, self._plain(game.id, CLEAN, steps), self._arm(game.id, patch.perturbation, steps))
-
-    def _arm(self, game: str, perturbation: str, steps: int) -> Episodes:
-        if self._agent is None:
-            return play_arm(game, perturbation, steps, self._episodes, random_play(load_game(game)))
-        agent = load_agent(self._agent, game=game, train_seed=self._train_seed)
-        return play_arm(game, perturbation, steps, self._episodes, agent, NUM_LANES)
+    def row(self, patch: RamPatch, game: Game) -> dict[str, str]:
+        found = conditions(patch, game, self._player)
+        steps = int(found["steps"])
+        plain = self._plain(game.id, CLEAN, steps)
+        return found | judge(found["measure"], plain, self._player.play(game.id, patch.perturbation, steps))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -158,45 +180,53 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+def write_rows(path: Path, rows: Mapping[tuple[str, str], Mapping[str, str]]) -> None:
+    """Write the rows of patches that claim something, in the order of the catalogue."""
+    claims = [
+        (game.id, patch.perturbation) for game in map(load_game, catalogue_games()) for patch in game.easier_patches
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(rows[claim] for claim in claims if claim in rows)
 
 
-def is_current(row: Mapping[str, str], patch: RamPatch, game: Game, episodes: int) -> bool:
-    """Whether a row was measured as the catalogue says now."""
-    return (row["content_hash"], row["measure"], row["steps"], row["episodes"]) == (
-        compile_perturbation(patch.perturbation, game.id).content_hash,
-        patch.ease.measure,
-        str(steps_of(patch, game)),
-        str(episodes),
-    )
+def is_current(row: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether a row was measured as is wanted now."""
+    return all(row[key] == value for key, value in wanted.items())
 
 
-def main() -> int:
+def parsed_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agent", help="a shipped agent or a path instead of random play")
     parser.add_argument("--train-seed", type=int, help="which training run of a shipped agent")
+    parser.add_argument("--steps", type=int, help="cut games after so many steps instead of the catalogue's")
     parser.add_argument("--games", default=",".join(catalogue_games()))
     parser.add_argument("--episodes", type=int, default=EPISODES)
+    parser.add_argument(
+        "--first", type=int, default=0, help="number of the first episode; others confirm what was found"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/easier.csv"))
-    arguments = parser.parse_args()
-    measurements = Measurements(arguments.episodes, arguments.agent, arguments.train_seed)
-    known = {(row["game"], row["patch"]): row for row in read_rows(arguments.out)}
-    rows: list[Mapping[str, object]] = []
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parsed_arguments()
+    episodes = range(arguments.first, arguments.first + arguments.episodes)
+    player = Player(episodes, arguments.agent, arguments.train_seed, arguments.steps)
+    measurements = Measurements(player)
+    table = {(row["game"], row["patch"]): row for row in read_rows(arguments.out)}
+    held = []
     for game in map(load_game, arguments.games.split(",")):
         for patch in game.easier_patches:
-            row = known.get((game.id, patch.perturbation))
-            if row is None or not is_current(row, patch, game, arguments.episodes):
-                rows.append(measurements.row(patch, game))
-            else:
-                rows.append(row)
-            print(*rows[-1].values(), sep="  ", flush=True)
-            write_rows(arguments.out, rows)
-    return 0 if all(row["holds"] == "yes" for row in rows) else 1
+            claim = (game.id, patch.perturbation)
+            if claim not in table or not is_current(table[claim], conditions(patch, game, player)):
+                table[claim] = measurements.row(patch, game)
+                write_rows(arguments.out, table)
+            print(*table[claim].values(), sep="  ", flush=True)
+            held.append(table[claim]["holds"] == "yes")
+    return 0 if all(held) else 1
 
 
 if __name__ == "__main__":

@@ -136,8 +136,7 @@ PUBLIC = {
     "lazy_enemy": f"{BEFORE_SERVE}; ram[21] = prev[21] if ram[49] > prev[49]",
     "parallel_enemy_after_hit": f"{BEFORE_SERVE}; ram[21] = ram[60] if ram[49] > 130",
 }
-"""What HackAtari's modifications of these names do, in our rule language (commit 8ca2bdf; it writes before each frame and
-after the last of a step)."""
+"""What HackAtari's modifications of these names do (commit 8ca2bdf), in our rule language."""
 
 
 @pytest.mark.parametrize("policy", ["random-held", "track"])
