@@ -8,9 +8,9 @@ games are cut, stands in the catalogue (`random_play` of the game, `ease` of the
     python benchmarks/easier_patches.py --games seaquest,pong --episodes 100 --out runs/easier.csv
     python benchmarks/easier_patches.py --agent e2e --train-seed 0 --steps 4000 --games breakout
 
-`--agent` takes a shipped agent's name or a path, as `wsabench.load_agent` does, in place of random play; it lives longer,
-so its games need more steps. Each finished patch is written to the file at once; a second call goes on from there.
-`docs/easier.csv` is what random play gave. The exit code is 1 where a claim does not hold.
+`--agent` takes a shipped agent's name or a path, as `wsabench.load_agent` does, in place of random play; it lives
+longer, so its games need more steps. Each finished patch is written to the file at once; a second call goes on from
+there. `docs/easier.csv` is what random play gave. The exit code is 1 where a claim does not hold.
 """
 
 from __future__ import annotations
