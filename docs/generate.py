@@ -127,6 +127,16 @@ def games_block() -> str:
     return table(head, [*rows, total])
 
 
+def easier_block() -> str:
+    """Return what random play showed of the patches that claim to make a game easier."""
+    with (DOCS / "easier.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    shown = ("measure", "steps", "episodes", "without", "with", "gain", "bound")
+    head = ("game", "patch", "measure", "steps", "games", "without", "with", "better by", "bound")
+    body = ((row["game"], f"`{row['patch']}`", *(row[key].replace("_", " ") for key in shown)) for row in rows)
+    return table(head, body)
+
+
 def suites_block() -> str:
     """Return the suites."""
     suites = [load_suite(name) for name in list_suites()]
@@ -155,6 +165,7 @@ def blocks() -> dict[str, str]:
         "parameters": parameters_block(),
         "counts": counts_block(),
         "games": games_block(),
+        "easier": easier_block(),
         "suites": suites_block(),
         "pictures": pictures_block(),
     }

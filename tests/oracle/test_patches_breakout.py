@@ -93,6 +93,45 @@ def repainted_wall(index):
     )
 
 
+def games(trace):
+    """The screens of each finished game of at least 60 frames, every second one, from the moment the wall stands."""
+    ends = np.flatnonzero(trace.game_overs)
+    starts = [0, *(ends[:-1] + 1)]
+    return [trace.screens[(a + 45) // 2 : b // 2] for a, b in zip(starts, ends, strict=True) if b - a >= 60]
+
+
+def num_drawn_paddle_colors(trace):
+    """Colours of the paddle, one in each of ten or more games; NaN if not, or if one is no brick's colour."""
+    colors = [set(np.unique(game[:, PADDLE_ROW, INSIDE]).tolist()) - {0} for game in games(trace)]
+    is_one_each = len(colors) >= 10 and all(len(of_game) == 1 and of_game <= set(BRICKS) for of_game in colors)
+    return len(set.union(*colors)) if is_one_each else np.nan
+
+
+def num_drawn_walls(trace):
+    """Different orders of the six colours in ten or more games; NaN where a row changes or a colour is missing."""
+    orders = set()
+    for game in games(trace):
+        rows = [set(np.unique(row).tolist()) - {0} for row in np.split(game[:, WALL_ROWS, INSIDE], 6, axis=1)]
+        if any(len(row) != 1 for row in rows) or set.union(*rows) != set(BRICKS):
+            return np.nan
+        orders.add(tuple(color for row in rows for color in row))
+    return len(orders) if len(games(trace)) >= 10 else np.nan
+
+
+def colors_without_black(rows):
+    """Number of colours in an area; 0 if it is ever black altogether."""
+
+    def metric(trace):
+        area = trace.screens[5:, rows, INSIDE]
+        return len(np.unique(area)) if area.any((1, 2)).all() else 0
+
+    return metric
+
+
+def one_draw_a_game(metric):
+    return Check(metric, at_least(4), "fire", 2000, screens_every=2, setting="ram[57] = 1 at frame 2")
+
+
 CHECKS = {
     "right_drift": drift("ball_x", between(3, 5)),
     "left_drift": drift("ball_x", between(-5, -3)),
@@ -123,6 +162,14 @@ CHECKS = {
     "strobo_mode_player_and_ball": Check(
         lambda trace: len(trace.colors(PADDLE_ROW, INSIDE)), at_least(40), "noop", 200, screens_every=2
     ),
+    "strobo_mode_blocks_no_black": Check(
+        colors_without_black(slice(57, 63)), at_least(40), "noop", 300, screens_every=2
+    ),
+    "strobo_mode_player_and_ball_no_black": Check(
+        colors_without_black(PADDLE_ROW), at_least(40), "noop", 300, screens_every=2
+    ),
+    "sample_new_player_and_ball_color": one_draw_a_game(num_drawn_paddle_colors),
+    "sample_new_brick_colors": one_draw_a_game(num_drawn_walls),
     **{
         f"color_player_and_ball_{name}": repainted_field(index)
         for name, index in {"black": 0, "white": 12, "red": 48, "blue": 112, "green": 200}.items()

@@ -47,6 +47,14 @@ def near_to_far(trace):
     return np.where(chicken_is_low, lower, upper).mean() / np.where(chicken_is_low, upper, lower).mean()
 
 
+def frames_held(trace):
+    """Frames from the second time that the chicken leaves a half of the road until a car of that half moves."""
+    is_low = ram(trace, "player_y")[:-1] < 95
+    left = np.flatnonzero(np.diff(is_low.astype(int)))[1]
+    lanes = slice(0, 5) if is_low[left] else slice(5, 10)
+    return np.flatnonzero(lane_travel(trace)[left + 1 :, lanes].any(1))[0]
+
+
 def bodies(screens):
     """Palette indices of all pixels of car bodies."""
     pixels = np.concatenate([screens[:, rows, COLUMNS].reshape(-1) for rows in BODIES])
@@ -116,7 +124,8 @@ CHECKS = {
     "stop_bottom_2": stopped(0, 1),
     "stop_top_4": stopped(6, 7, 8, 9),
     "stop_bottom_4": stopped(0, 1, 2, 3),
-    "stop_nearest_5": Check(near_to_far, at_most(0.1), "up", 600),
+    "stop_nearest_5": Check(frames_held, between(95, 101), "up", 600),
+    "stop_own_half": Check(frames_held, between(5, 9), "up", 600),
     "align_all_cars": Check(num_lanes_at([0.6] * 10), exactly(10), "up", 300),
     "stop_random_car": Check(lambda trace: lane_speeds(trace).sum(), between(1, 3), "up", 600),
     "speed_mode": Check(slowest_lane, between(1.9, 2.5), "up", 300),
@@ -144,6 +153,11 @@ CHECKS = {
 @pytest.mark.parametrize("patch", CHECKS)
 def test_patch_has_its_effect(patch):
     assert_effect(GAME, patch, CHECKS[patch])
+
+
+@pytest.mark.parametrize("patch", ["stop_nearest_5", "stop_own_half"])
+def test_the_half_where_the_chicken_is_stands_still(patch):
+    assert_effect(GAME, patch, Check(near_to_far, at_most(0.1), "up", 600))
 
 
 def test_every_verified_patch_is_checked():

@@ -1,5 +1,6 @@
 """Ms. Pac-Man's RAM patches do what they say, and without them nothing of it is seen."""
 
+import ale_py
 import numpy as np
 import pytest
 from patch_checks import (
@@ -88,6 +89,20 @@ def at_start(metric, expected):
     return Check(metric, expected, "noop", 30, screens_every=10)
 
 
+def dot_pixels_on_and_off(trace):
+    """How many pixels in the colour of dots and walls the kept screens from frame 10 on differ by."""
+    return np.ptp(trace.pixels(DOTS, MAZE)[2:])
+
+
+def wander(rng, memory, frame):
+    """Keep to a drawn direction for 24 frames, which leads through the maze."""
+    ways = (ale_py.Action.UP, ale_py.Action.DOWN, ale_py.Action.LEFT, ale_py.Action.RIGHT)
+    return ways[int(np.random.default_rng([5, frame // 24]).integers(4))]
+
+
+CLEARED_SOON = "ram[119] = 150 if 0 < ram[119] < 150; ram[123] = (ram[123] & 240) | 2"
+"""The count of eaten dots, of 154, leaves out most of a maze; no game over comes in between."""
+
 CHECKS = {
     "disable_orange": Check(way_from_pen("enemy_sue_orange"), at_most(4), "random-held", 900),
     "disable_cyan": Check(way_from_pen("enemy_inky_cyan"), at_most(4), "random-held", 900),
@@ -105,11 +120,17 @@ CHECKS = {
     "edible_ghosts_start": Check(num_vulnerable, between(20, 50), "noop", 900, screens_every=10),
     "fewer_ghosts": Check(num_ghosts_seen, exactly(1), "random-held", 500, screens_every=5),
     # The mazes differ from the first one in about 21, 19 and 17 % of the pixels.
+    # Two mazes are cleared by frame 1,200: the second is drawn like the first, the third is another one.
+    "set_level_0": Check(
+        share_of_maze_changed, at_most(0.05), "random-held", 1201, screens_every=10, setting=CLEARED_SOON
+    ),
     "set_level_1": at_start(share_of_maze_changed, between(0.20, 0.23)),
     "set_level_2": at_start(share_of_maze_changed, between(0.18, 0.20)),
     "set_level_3": at_start(share_of_maze_changed, between(0.16, 0.18)),
     # 132 dots of 8 pixels and two pills of 28 (of the four, two are drawn at a time).
     "end_game": at_start(dot_pixels_gone, exactly(132 * 8 + 2 * 28)),
+    # One dot of 8 pixels, or none.
+    "maze_man": Check(dot_pixels_on_and_off, exactly(8), wander, 600, screens_every=5),
 }
 
 
@@ -126,4 +147,19 @@ def test_unseen_ghosts_are_harmless():
     trace = play(GAME, "fewer_ghosts", "random-held", 1000, seed=3)
     red, player = (np.stack([ram(trace, f"{name}_{axis}") for axis in "xy"]) for name in ("enemy_blinky_red", "player"))
     assert (np.abs(red - player).sum(0) < 4).sum() >= 3
+    assert (trace.lives == 3).all()
+
+
+def test_maze_man_has_one_dot_after_the_other_and_begins_anew_after_twenty():
+    """Of the twenty, all but two are counted beforehand."""
+    trace = play(GAME, "maze_man", wander, 6400, setting="ram[119] = 152 at frame 300")
+    num_dots = np.bitwise_count(trace.bytes[300:, 59:101]).sum(1)
+    assert set(num_dots.tolist()) <= {0, 1, num_dots.max()}
+    # For one frame the game fills the next maze.
+    assert np.count_nonzero(num_dots > 1) == 1
+    counts = ram(trace, 119)[301:]
+    assert counts[np.flatnonzero(np.diff(counts))].tolist()[:2] == [152, 153]
+    assert counts[-1] == 134
+    assert len({places.tobytes() for places in trace.bytes[300:, 59:101] if places.any()}) >= 4
+    assert trace.rewards.sum() == 20
     assert (trace.lives == 3).all()

@@ -11,6 +11,7 @@ from patch_checks import (
     at_most,
     between,
     exactly,
+    play,
     ram,
     steps,
 )
@@ -128,3 +129,36 @@ def test_the_effect_is_there_with_the_patch_and_not_without(patch):
 
 def test_each_verified_patch_has_a_check():
     assert_complete("pong", CHECKS)
+
+
+BEFORE_SERVE = "ram[21] = 127 if 0 < ram[11] < 5; ram[49] = 130 if 0 < ram[11] < 5"
+PUBLIC = {
+    "lazy_enemy": f"{BEFORE_SERVE}; ram[21] = prev[21] if ram[49] > prev[49]",
+    "parallel_enemy_after_hit": f"{BEFORE_SERVE}; ram[21] = ram[60] if ram[49] > 130",
+}
+"""What HackAtari's modifications of these names do (commit 8ca2bdf), in our rule language."""
+
+
+@pytest.mark.parametrize("policy", ["random-held", "track"])
+def test_the_public_lazy_enemy_differs_in_nothing_but_the_countdown_before_a_serve(policy):
+    ours = play("pong", "lazy_enemy", policy, 1200)
+    public = play("pong", None, policy, 1200, setting=PUBLIC["lazy_enemy"])
+    differ = (ours.bytes[:, [21, 49, 54]] != public.bytes[:, [21, 49, 54]]).any(1)
+    countdown = ram(ours, 11)
+    assert differ.any()
+    assert set(countdown[differ].tolist()) <= {1, 2, 3, 4}
+    assert (ours.rewards == public.rewards).all()
+
+
+def test_the_public_parallel_enemy_copies_in_half_the_court_and_ours_while_the_ball_comes():
+    ours = play("pong", "parallel_enemy_after_hit", "track", 1500)
+    public = play("pong", None, "track", 1500, setting=PUBLIC["parallel_enemy_after_hit"])
+
+    def median_distance(trace, comes, far):
+        """Of the paddles, while the ball comes or goes, in the player's half or in the other."""
+        is_free = (ram(trace, "ball_y") != 0) & (np.abs(ram(trace, "ball_x") - 130) > 15)
+        where = is_free & (flies_to_player(trace) == comes) & ((ram(trace, "ball_x") > 130) == (not far))
+        return np.median(paddle_distance(trace)[where])
+
+    assert median_distance(ours, comes=True, far=True) <= 4 < median_distance(public, comes=True, far=True)
+    assert median_distance(public, comes=False, far=False) <= 4 < median_distance(ours, comes=False, far=False)

@@ -13,9 +13,12 @@ from patch_checks import (
     between,
     exactly,
     lives_won_back,
+    play,
     ram,
     steps,
 )
+
+from wsabench.games import load_game
 
 GAME = "seaquest"
 
@@ -97,6 +100,25 @@ CHECKS = {
     "high_level_start": Check(lane_speed, at_least(0.7), dive, 270),
     "frozen_enemies": Check(way_of_lanes, at_most(2), dive, 540),
 }
+
+
+def first_loss(rule, seed):
+    """Frame in which random play loses its first life; 1,400 where none is lost before."""
+    lives = play(GAME, None, "random-held", 1400, seed, setting=rule).lives
+    losses = np.flatnonzero(np.diff(lives) < 0)
+    return int(losses[0]) if len(losses) else 1400
+
+
+def test_a_full_tank_is_64_and_not_less():
+    """One unit less, held, and the game takes lives for it: the reason for the number in `unlimited_oxygen`."""
+    plain, full, less = (
+        [first_loss(rule, seed) for seed in range(6)]
+        for rule in (None, "ram[102] = 64 if ram[97] > 13", "ram[102] = 63 if ram[97] > 13")
+    )
+    assert load_game(GAME).patches["unlimited_oxygen"].rule == "ram[102] = 64 if ram[97] > 13"
+    assert all(later >= usual for later, usual in zip(full, plain, strict=True))
+    assert sum(later > usual for later, usual in zip(full, plain, strict=True)) >= 3
+    assert sum(sooner < usual for sooner, usual in zip(less, plain, strict=True)) >= 4
 
 
 @pytest.mark.parametrize("patch", CHECKS)

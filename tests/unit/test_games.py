@@ -10,6 +10,7 @@ from wsabench.emulator.console import Console
 from wsabench.errors import SpecError, StorageError, UnknownNameError
 from wsabench.games import catalogue_games, load_game, rom_hash, rom_ids, standard_of
 from wsabench.games.catalogue import ReferenceScores, read_game
+from wsabench.games.records import Ease, RandomPlay
 from wsabench.protocol import Protocol
 
 TWELVE = [
@@ -48,7 +49,7 @@ def test_the_catalogue_has_the_twelve_games():
     assert catalogue_games() == TWELVE
     games = [load_game(game) for game in TWELVE]
     assert [len(game.ram) for game in games] == [56, 25, 15, 52, 18, 35, 68, 14, 47, 20, 30, 49]
-    assert sum(len(game.patches) for game in games) == 201
+    assert sum(len(game.patches) for game in games) == 207
     assert sum(len(game.objects) for game in games) == 70
     for game in games:
         assert None not in (game.random_score, game.human_score)
@@ -130,6 +131,44 @@ def test_a_valid_entry_is_read(tmp_path):
     game = read(tmp_path, VALID)
     assert game.objects == {"ball": (70,)}
     assert game.patches["p"].expected_difficulty == "harder"
+
+
+EASIER = VALID.replace('"harder"', '"easier"\nease = { measure = "length", steps = 40, reason = "why" }').replace(
+    "[patches.p]", '[random_play]\nsteps = 900\nactions = ["NOOP", "UP"]\nreason = "why"\n[patches.p]'
+)
+
+
+def test_a_claim_says_in_what_it_shows(tmp_path):
+    game = read(tmp_path, EASIER)
+    assert game.random_play == RandomPlay(900, ("NOOP", "UP"), "why")
+    assert [patch.ease for patch in game.easier_patches] == [Ease("length", 40, "why")]
+    usual = read(tmp_path, VALID.replace('"harder"', '"easier"'))
+    assert usual.random_play == RandomPlay()
+    assert [patch.ease for patch in usual.easier_patches] == [Ease("return", None, "")]
+    assert read(tmp_path, VALID).easier_patches == ()
+    assert read(tmp_path, EASIER.replace("verified = true", "verified = false", 1)).easier_patches == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        (
+            '"length"',
+            '"fun"',
+            r"patches.p, ease, measure: found 'fun'. Allowed: one of length, points_conceded, return.",
+        ),
+        ("steps = 40", "steps = 0", r"patches.p, ease, steps: found 0. Allowed: integers 1 to 27000."),
+        ('steps = 40, reason = "why"', "steps = 40", r"patches.p, ease: the key 'reason' is missing."),
+        ("measure =", "mesure =", r"patches.p, ease: unknown key 'mesure'. Did you mean 'measure'\?"),
+        ('"easier"', '"harder"', r"""patches.p, ease: found .*Allowed: only beside expected_difficulty = "easier"."""),
+        ("steps = 900", "steps = 27001", r"test.toml, random_play, steps: found 27001. Allowed: integers 1 to 27000."),
+        ('\nreason = "why"\n[patches', "\n[patches", r"test.toml, random_play: the key 'reason' is missing."),
+    ],
+)
+def test_malformed_claims_are_refused(tmp_path, old, new, text):
+    assert old in EASIER
+    with pytest.raises(SpecError, match=text):
+        read(tmp_path, EASIER.replace(old, new, 1))
 
 
 @pytest.mark.parametrize(

@@ -14,15 +14,20 @@ from wsabench.games.fields import Fields, read_toml
 from wsabench.games.records import (
     Confidence,
     Difficulty,
+    Ease,
+    EaseMeasure,
     Game,
     PatchFamily,
     PatchTime,
     RamPatch,
     RamVariable,
+    RandomPlay,
 )
 from wsabench.games.roms import check_rom_id
 from wsabench.resources import catalogue_files, data_dir
 
+_MOST_STEPS = 27_000
+"""Half an hour of play, as long as an evaluation's games may be."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -75,6 +80,7 @@ def read_game(path: Path, game: str, scores: ReferenceScores) -> Game:
         patches=MappingProxyType({name: _patch(name, entry) for name, entry in _named(table, "patches").items()}),
         modes=table.integers("modes", 0, 255, ()),
         difficulties=table.integers("difficulties", 0, 3, ()),
+        random_play=_random_play(table),
     )
     table.close()
     return record
@@ -110,6 +116,33 @@ def _colors(entry: Fields) -> tuple[int, ...]:
     return indices
 
 
+def _random_play(table: Fields) -> RandomPlay:
+    """Read how random play shows which patches make the game easier."""
+    entry = table.table("random_play")
+    actions = entry.texts("actions", ())
+    play = RandomPlay(
+        steps=entry.integer("steps", 1, _MOST_STEPS, RandomPlay().steps),
+        actions=actions,
+        reason=entry.text("reason") if actions else "",
+    )
+    entry.close()
+    return play
+
+
+def _ease(entry: Fields) -> Ease:
+    """Read in what a patch makes the game easier."""
+    if "ease" in entry.values and entry.values.get("expected_difficulty") != "easier":
+        entry.fail("ease", 'only beside expected_difficulty = "easier"')
+    found = entry.table("ease")
+    ease = Ease(
+        measure=found.text("measure", "return", get_args(EaseMeasure)),  # pyright: ignore[reportArgumentType]
+        steps=found.integer("steps", 1, _MOST_STEPS) if "steps" in found.values else None,
+        reason=found.text("reason") if found.values else "",
+    )
+    found.close()
+    return ease
+
+
 def _patch(name: str, entry: Fields) -> RamPatch:
     """Read one RAM patch."""
     patch = RamPatch(
@@ -122,6 +155,7 @@ def _patch(name: str, entry: Fields) -> RamPatch:
         is_verified_every_4th_frame=entry.switch("verified_every_4th_frame"),
         how_verified=entry.text("how_verified"),
         family=entry.text("family", "dynamics", get_args(PatchFamily)),  # pyright: ignore[reportArgumentType]
+        ease=_ease(entry),
     )
     entry.close()
     return patch

@@ -120,6 +120,11 @@ class Fields:
         value = self.get(key, lambda v: isinstance(v, Mapping), "a table of tables", {})
         return {name: Fields(item, f"{self.where}, {key}.{name}") for name, item in value.items()}
 
+    def table(self, key: str) -> Fields:
+        """Return the sub-table of `key`, an empty one when the key is absent."""
+        value = self.get(key, lambda v: isinstance(v, Mapping), "a table of keys", {})
+        return Fields(value, f"{self.where}, {key}")
+
     def close(self) -> None:
         """Refuse keys that were never read.
 

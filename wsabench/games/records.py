@@ -11,6 +11,8 @@ Confidence = Literal["verified", "annotated"]
 PatchTime = Literal["per_frame", "on_reset"]
 Difficulty = Literal["easier", "different", "harder"]
 PatchFamily = Literal["color", "dynamics"]
+EaseMeasure = Literal["return", "length", "points_conceded"]
+"""In what an easier game shows: a greater return, a longer game, or a smaller sum of the negative rewards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,29 @@ class RamVariable:
 
 
 @dataclass(frozen=True, slots=True)
+class RandomPlay:
+    """How random play shows whether a patch makes the game easier."""
+
+    steps: int = 600
+    """Agent steps after which a game is cut, with the patch and without."""
+    actions: tuple[str, ...] = ()
+    """Names of the actions that are drawn from, each equally likely; none: all actions of the game."""
+    reason: str = ""
+    """Why not all actions, where they are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ease:
+    """In what it shows that a patch makes the game easier."""
+
+    measure: EaseMeasure = "return"
+    steps: int | None = None
+    """Agent steps after which a game is cut; None: as the game's `random_play` says."""
+    reason: str = ""
+    """Why the measure or the steps are not the usual ones."""
+
+
+@dataclass(frozen=True, slots=True)
 class RamPatch:
     """A rule that changes the game by writing to its memory; the text is data, nothing here runs it."""
 
@@ -36,7 +61,7 @@ class RamPatch:
     rule: str
     effect: str
     expected_difficulty: Difficulty
-    """A judgement, not a measured score."""
+    """`easier` is a claim that paired random play must show; `different` and `harder` are judgements."""
     is_verified: bool
     """Whether the effect was confirmed by paired runs; only then it is a perturbation."""
     is_verified_every_4th_frame: bool
@@ -44,6 +69,8 @@ class RamPatch:
     how_verified: str
     family: PatchFamily = "dynamics"
     """`color`: it writes nothing but colours."""
+    ease: Ease = Ease()
+    """In what it shows that the game is easier; says something for `easier` alone."""
 
     @property
     def perturbation(self) -> str:
@@ -70,8 +97,15 @@ class Game:
     """Values of the mode switch, the default first."""
     difficulties: tuple[int, ...] = ()
     """Values of the difficulty switch, the default first."""
+    random_play: RandomPlay = RandomPlay()
+    """How random play shows which patches make the game easier."""
 
     @property
     def verified_patches(self) -> tuple[RamPatch, ...]:
         """The patches that are perturbations, in the order of the file."""
         return tuple(patch for patch in self.patches.values() if patch.is_verified)
+
+    @property
+    def easier_patches(self) -> tuple[RamPatch, ...]:
+        """The verified patches that claim to make the game easier, in the order of the file."""
+        return tuple(patch for patch in self.verified_patches if patch.expected_difficulty == "easier")
