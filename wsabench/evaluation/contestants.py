@@ -12,6 +12,7 @@ from typing import Any
 
 from wsabench.errors import SpecError
 from wsabench.evaluation.fingerprint import UNHASHED
+from wsabench.evaluation.own_play_file import OwnPlayReference
 from wsabench.protocol import ActionSelection, Protocol
 from wsabench.types import PRIVILEGED_INPUTS, Policy
 
@@ -38,6 +39,8 @@ class Contestant:
     """Names of the encoders it attends to; empty for none."""
     inputs: tuple[str, ...] = ()
     """What it reads beside observations (`rgb84`, `ram`)."""
+    own_play: OwnPlayReference | None = None
+    """Its own clean play; None where no cell needs it."""
 
     @property
     def can_travel(self) -> bool:
@@ -76,7 +79,12 @@ class Contestant:
             "encoders": list(self.encoders),
             "inputs": list(self.inputs),
             "privileged": self.is_privileged,
+            **({} if self.own_play is None else {"own_play": self._own_play_facts(self.own_play)}),
         }
+
+    @staticmethod
+    def _own_play_facts(own: OwnPlayReference) -> dict[str, Any]:
+        return {"content_hash": own.content_hash, "steps": own.num_steps, "episodes": own.num_episodes}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from wsabench.errors import SpecError
+from wsabench.evaluation.contestants import find_contestants
+from wsabench.evaluation.own_play import own_play_of
+from wsabench.evaluation.own_play_file import StoredOwnPlay
+from wsabench.evaluation.own_play_supply import needs_own_play, with_own_play
 from wsabench.protocol import Protocol
 from wsabench.seeding import evaluation_seed, generator
 from wsabench.types import EncoderOperation, Inputs, LaneBatch, Observations
@@ -42,6 +46,7 @@ def measure_encoder_effects(
     Raises:
         CheckpointError: There is no such checkpoint.
         SpecError: A perturbation is malformed or does not fit the game.
+        StorageError: The agent's own play cannot be kept.
         UnknownNameError: Game, agent or perturbation does not exist.
     """
     from wsabench.perturb import compile_perturbation
@@ -51,6 +56,9 @@ def measure_encoder_effects(
     fitting = {name: taken for name, taken in operations.items() if taken and _fits(policy, taken)}
     if not fitting:
         return {}
+    if any(map(needs_own_play, fitting.values())):
+        own = _own_play(agent, game, train_seed)
+        fitting = {name: with_own_play(taken, own) for name, taken in fitting.items()}
     clean = _clean_play(agent, game, train_seed)
     changed = _distributions(policy, clean, list(fitting.values()))
     distances = np.abs(changed - clean.distributions[:, None]).sum(axis=2).mean(axis=0) / 2
@@ -63,6 +71,14 @@ def _policy(agent: str, game: str, train_seed: int) -> AgentPolicy:
     from wsabench.agents import load_agent
 
     return load_agent(agent, game=game, train_seed=train_seed)
+
+
+@functools.lru_cache(maxsize=4)
+def _own_play(agent: str, game: str, train_seed: int) -> StoredOwnPlay:
+    """Return the agent's own clean play, played now where it is not kept."""
+    protocol = Protocol.evaluation()
+    (contestant,) = find_contestants([agent], [game], [train_seed], protocol)
+    return own_play_of(contestant, protocol, lambda _: None).load()
 
 
 def _fits(policy: AgentPolicy, operations: Sequence[EncoderOperation]) -> bool:
