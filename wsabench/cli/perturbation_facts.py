@@ -224,7 +224,7 @@ def _encoder_facts(shown: Mapping[str, Perturbation], games: Sequence[str]) -> d
     facts: dict[str, Any] = {"effect_on_actions": rows, "effect on encoders": note, "attention_captured": captured}
     if captured:
         facts["attention"] = (
-            "mean weight of the encoders whose embeddings are replaced, on the same observations without the change and "
-            "with it"
+            "mean weight of the encoders whose embeddings are replaced, on the same observations without the change "
+            "(clean) and with it (changed)"
         )
     return facts
