@@ -137,8 +137,8 @@ def collect_own_play(policy: Policy, contestant: Contestant, protocol: Protocol)
     if not watchers[0].sums:
         raise SpecError(f"The agent {contestant.name!r} has no encoders whose embeddings could be kept. Leave it out.")
     num_steps = sum(watcher.num_steps for watcher in watchers)
-    totals = {name: sum(watcher.sums[name] for watcher in watchers) for name in watchers[0].sums}
-    means = {name: (total / num_steps).astype(np.float32) for name, total in totals.items()}
+    totals = {name: np.sum([watcher.sums[name] for watcher in watchers], axis=0) for name in watchers[0].sums}
+    means = {name: np.asarray(total / num_steps, np.float32) for name, total in totals.items()}
     return OwnPlayContent(means, kept.stacked(), num_steps, len(watchers))
 
 
@@ -178,7 +178,8 @@ class _Watcher:
 
     def apply(self, encoders: LaneEncoders) -> None:
         """Add the step's embeddings."""
-        names = dict.fromkeys((*encoders.fused, *self._available, *([encoders.context] if encoders.context else [])))
+        context = [encoders.context] if encoders.context else []
+        names: dict[str, None] = dict.fromkeys([*encoders.fused, *self._available, *context])
         embeddings = {name: encoders.embedding(name) for name in names}
         for name, value in embeddings.items():
             if name not in self.sums:
