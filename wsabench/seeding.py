@@ -13,6 +13,7 @@ import numpy as np
 
 TRAINING_ROOT = "training"
 EVALUATION_ROOT = "evaluation"
+OWN_PLAY_ROOT = "own play"
 
 
 def stream_entropy(root_seed: int, *names: str | int) -> int:
@@ -40,6 +41,11 @@ def evaluation_seed(game: str, episode: int, root_seed: int = 0) -> int:
         root_seed: The run's seed.
     """
     return integer_seed(root_seed, EVALUATION_ROOT, game, episode) & ~1
+
+
+def own_play_seed(game: str, episode: int) -> int:
+    """Return the seed of a clean episode whose embeddings are kept; odd, so never one of evaluation's."""
+    return integer_seed(0, OWN_PLAY_ROOT, game, episode) | 1
 
 
 def training_seed(train_seed: int, *names: str | int) -> int:

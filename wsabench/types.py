@@ -135,6 +135,32 @@ class EncoderOperation(Protocol):
         ...
 
 
+class OwnPlay(Protocol):
+    """Embeddings of whole clean episodes that an agent played itself."""
+
+    @property
+    def num_moments(self) -> int:
+        """Steps of that play whose embeddings are kept, chosen at random."""
+        ...
+
+    def mean(self, name: str) -> Embedding:
+        """Return an encoder's mean embedding over all steps."""
+        ...
+
+    def moment(self, name: str, index: int) -> Embedding:
+        """Return an encoder's embedding at one of the kept steps, 0 to `num_moments` - 1."""
+        ...
+
+
+@runtime_checkable
+class OwnPlayOperation(EncoderOperation, Protocol):
+    """An operation that needs embeddings of the agent's own play; it starts only after `with_own_play`."""
+
+    def with_own_play(self, play: OwnPlay) -> EncoderOperation:
+        """Return the operation that can start."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LaneBatch:
     """What a policy is told about the lanes whose observations it sees; entry i belongs to row i.

@@ -10,6 +10,7 @@ import pytest
 from wsabench.cli import main
 from wsabench.cli.perturbation_facts import named_text
 from wsabench.emulator import measure_effect
+from wsabench.evaluation.encoder_effect import AttentionCapture
 from wsabench.games import catalogue_games, load_game
 from wsabench.perturb import list_perturbations, load_suite
 from wsabench.perturb.rules import canonical_text, parse_patch, parse_rule, ram_addresses
@@ -138,9 +139,16 @@ def test_changes_of_encoders_are_measured_on_agents(
         "wsabench.evaluation.encoder_effect.measure_encoder_effects",
         lambda game, names, agent, seed: dict.fromkeys(names, 0.25 + seed),
     )
+    monkeypatch.setattr(
+        "wsabench.evaluation.encoder_effect.measure_attention_capture",
+        lambda game, names, agent, seed: {names[1]: AttentionCapture(0.1234, 0.5 + seed / 8)},
+    )
     found = shown(capsys, "show", "stale-encoders", "--games", "breakout")
     levels = {f"@{level}": 0.25 for level in range(1, 6)}
     assert {"game": "breakout", "agent": "wsa", "train seed": 0, **levels} in found["effect_on_actions"]
+    row = {"game": "breakout", "agent": "wsa", "train seed": 0, "severity": "@2", "clean": 0.123, "changed": 0.5}
+    assert row in found["attention_captured"]
+    assert {row["severity"] for row in found["attention_captured"]} == {"@2"}
     assert found["effect_in_grey_levels"] == []
     found = shown(capsys, "show", "stale-encoders", "--games", "pong")
     assert "no agent with encoders is shipped" in found["effect on encoders"]

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from wsabench.errors import CheckpointError
-from wsabench.evaluation import encoder_effect
-from wsabench.evaluation.encoder_effect import measure_encoder_effects
+from wsabench.evaluation import encoder_effect, own_play
+from wsabench.evaluation.encoder_effect import measure_attention_capture, measure_encoder_effects
+from wsabench.perturb import compile_perturbation
+from wsabench.protocol import Protocol
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +46,45 @@ def test_agents_that_cannot_take_a_change_are_left_out():
     assert measure_encoder_effects("breakout", ["zero-all"], "e2e") == {}
     with pytest.raises(CheckpointError, match="pong"):
         measure_encoder_effects("pong", ["zero-all"], "wsa")
+
+
+@pytest.fixture
+def little_own_play(monkeypatch, tmp_path):
+    """An own play of 15 steps each of eight episodes."""
+    monkeypatch.setenv("WSABENCH_HOME", str(tmp_path))
+    monkeypatch.setattr(own_play, "MIN_STEPS", 100)
+    monkeypatch.setattr(Protocol, "evaluation", staticmethod(lambda: Protocol(max_frames=60)))
+    yield tmp_path / "own-play"
+    encoder_effect._own_play.cache_clear()
+
+
+def test_captured_attention_is_the_weight_of_the_encoders_that_are_replaced(little_own_play):
+    cells = ["zero-okk", "own-mean-okk", "swap-okk", "zero-all", "swap-two", "zero-context", "drop-okk", "invert"]
+    found = measure_attention_capture("breakout", cells, "wsa")
+    # No fused embedding is replaced by the others.
+    assert list(found) == ["zero-okk", "own-mean-okk", "swap-okk", "zero-all", "swap-two"]
+    assert len(list(little_own_play.iterdir())) == 1
+    assert found["zero-all"] == (pytest.approx(1, abs=1e-5), pytest.approx(1, abs=1e-5))
+    # The slow way: the agent alone, step by step, with and without zeros.
+    policy, clean = encoder_effect._policy("wsa", "breakout", 0), encoder_effect._clean_play("wsa", "breakout", 0)
+    column = policy.encoder_names.index("okk")
+    for operations, value in (((), found["zero-okk"].clean), (zeros("okk"), found["zero-okk"].changed)):
+        weights = []
+        for step, observation in enumerate(clean.observations):
+            told = encoder_effect._batch([operations], step, [np.random.default_rng(0)], {})
+            weights.append(policy.act_with_attention(observation[None], told).weights[0, column])
+        assert np.mean(weights) == pytest.approx(value, abs=1e-6)
+    assert found["zero-okk"].clean == found["own-mean-okk"].clean == found["swap-okk"].clean
+    assert found["zero-okk"].changed > found["zero-okk"].clean
+
+
+def zeros(name):
+    return compile_perturbation(f"zero-{name}", "breakout").encoder_operations
+
+
+@pytest.mark.usefixtures("little_own_play")
+def test_changes_that_feed_own_play_have_an_effect():
+    found = measure_encoder_effects("breakout", ["own-mean-all", "swap-all", "zero-all"], "wsa")
+    assert len(set(found.values())) == 3
+    assert min(found.values()) > 0
+    assert measure_attention_capture("breakout", ["own-mean-all"], "e2e") == {}

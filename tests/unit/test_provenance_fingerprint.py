@@ -28,12 +28,19 @@ OTHER = {
     "episode_seeds": (2, 6, 4),
     "versions": {"ale-py": "0.12.1", "torch": "2.13.1"},
     "engine_version": ENGINE_VERSION + 1,
+    "own_play_hash": "o",
 }
 
 
 @pytest.mark.parametrize("name", OTHER)
 def test_each_field_counts(name: str) -> None:
     assert fingerprint(dataclasses.replace(INPUTS, **{name: OTHER[name]})) != fingerprint(INPUTS)
+
+
+def test_without_own_play_fingerprints_are_what_they_were() -> None:
+    values = dataclasses.asdict(INPUTS)
+    assert values.pop("own_play_hash") is None
+    assert fingerprint(INPUTS) == content_hash(values)
 
 
 def test_every_field_is_mutated_here() -> None:

@@ -197,15 +197,22 @@ def _encoder_facts(shown: Mapping[str, Perturbation], games: Sequence[str]) -> d
         if game in games and specs.get(agent, {}).get("encoders")
     ]
     rows: list[Row] = []
+    captured: list[Row] = []
     with progress_reporter(quiet=not able) as reporter:
         reporter.start("Asking agents", len(able), "agent")
         for game, agent, seed in able:
-            from wsabench.evaluation.encoder_effect import measure_encoder_effects
+            from wsabench.evaluation.encoder_effect import measure_attention_capture, measure_encoder_effects
 
             names = {head or "effect": one.name for head, one in shown.items()}
             found = measure_encoder_effects(game, list(names.values()), agent, seed)
             changes = {head: round(found[name], 3) for head, name in names.items() if name in found}
-            rows.append({"game": game, "agent": agent, "train seed": seed, **changes})
+            who = {"game": game, "agent": agent, "train seed": seed}
+            rows.append({**who, **changes})
+            weights = measure_attention_capture(game, list(names.values()), agent, seed)
+            for head, name in names.items():
+                if (one := weights.get(name)) is not None:
+                    cell = {} if head == "effect" else {"severity": head}
+                    captured.append({**who, **cell, "clean": round(one.clean, 3), "changed": round(one.changed, 3)})
             reporter.advance(1)
         reporter.finish()
     note = (
@@ -214,4 +221,10 @@ def _encoder_facts(shown: Mapping[str, Perturbation], games: Sequence[str]) -> d
         if rows
         else "it acts on the agent's encoders; no agent with encoders is shipped for these games"
     )
-    return {"effect_on_actions": rows, "effect on encoders": note}
+    facts: dict[str, Any] = {"effect_on_actions": rows, "effect on encoders": note, "attention_captured": captured}
+    if captured:
+        facts["attention"] = (
+            "mean weight of the encoders whose embeddings are replaced, on the same observations without the change "
+            "(clean) and with it (changed)"
+        )
+    return facts

@@ -55,6 +55,7 @@ def record(
             episode_seed=seed,
             max_steps=max_steps,
             advance=reporter.advance,
+            note=reporter.warn,
         )
         reporter.finish()
         paths = output_paths(outputs, recording.key)

@@ -12,6 +12,7 @@ from typing import Any
 
 from wsabench.errors import SpecError
 from wsabench.evaluation.fingerprint import UNHASHED
+from wsabench.evaluation.own_play_file import OwnPlayReference
 from wsabench.protocol import ActionSelection, Protocol
 from wsabench.types import PRIVILEGED_INPUTS, AgentReads, Policy
 
@@ -40,6 +41,8 @@ class Contestant:
     """What it reads beside observations (`rgb84`, `ram`)."""
     reads: AgentReads | None = None
     """What its decisions can depend on; None where that is not known, as for own policies."""
+    own_play: OwnPlayReference | None = None
+    """Its own clean play; None where no cell needs it."""
 
     @property
     def has_encoders(self) -> bool:
@@ -83,7 +86,12 @@ class Contestant:
             "encoders": list(self.encoders),
             "inputs": list(self.inputs),
             "privileged": self.is_privileged,
+            **({} if self.own_play is None else {"own_play": self._own_play_facts(self.own_play)}),
         }
+
+    @staticmethod
+    def _own_play_facts(own: OwnPlayReference) -> dict[str, Any]:
+        return {"content_hash": own.content_hash, "steps": own.num_steps, "episodes": own.num_episodes}
 
 
 @dataclass(frozen=True, slots=True)

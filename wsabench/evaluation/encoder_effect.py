@@ -1,21 +1,33 @@
-"""How much a change of an agent's own encoders changes what the agent does."""
+"""How much a change of an agent's own encoders changes what the agent does, and what it attends to."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from wsabench.errors import SpecError
+from wsabench.evaluation.contestants import find_contestants
+from wsabench.evaluation.own_play import own_play_of
+from wsabench.evaluation.own_play_file import StoredOwnPlay
+from wsabench.evaluation.own_play_supply import needs_own_play, with_own_play
 from wsabench.protocol import Protocol
 from wsabench.seeding import evaluation_seed, generator
-from wsabench.types import EncoderOperation, Inputs, LaneBatch, Observations
+from wsabench.types import (
+    Embedding,
+    EncoderOperation,
+    EncoderRoster,
+    Inputs,
+    LaneBatch,
+    LaneEncoders,
+    Observations,
+)
 
 if TYPE_CHECKING:
-    from wsabench.agents import AgentPolicy
+    from wsabench.agents import AgentPolicy, AttentionPolicy
 
 NUM_STEPS = 200
 """Steps of clean play on which the agent is asked."""
@@ -42,13 +54,11 @@ def measure_encoder_effects(
     Raises:
         CheckpointError: There is no such checkpoint.
         SpecError: A perturbation is malformed or does not fit the game.
+        StorageError: The agent's own play cannot be kept.
         UnknownNameError: Game, agent or perturbation does not exist.
     """
-    from wsabench.perturb import compile_perturbation
-
     policy = _policy(agent, game, train_seed)
-    operations = {name: compile_perturbation(name, game).encoder_operations for name in perturbations}
-    fitting = {name: taken for name, taken in operations.items() if taken and _fits(policy, taken)}
+    fitting = _fitting(policy, game, perturbations, agent, train_seed)
     if not fitting:
         return {}
     clean = _clean_play(agent, game, train_seed)
@@ -57,12 +67,101 @@ def measure_encoder_effects(
     return dict(zip(fitting, distances.tolist(), strict=True))
 
 
+class AttentionCapture(NamedTuple):
+    """How much of the attention goes to the encoders whose embeddings are replaced."""
+
+    clean: float
+    """Their weight before, 0..1."""
+    changed: float
+    """Their weight with what they are fed instead."""
+
+
+def measure_attention_capture(
+    game: str, perturbations: Sequence[str], agent: str, train_seed: int = 0
+) -> dict[str, AttentionCapture]:
+    """Return how much attention embeddings capture that are fed instead of a shipped agent's own.
+
+    The agent plays as in `measure_encoder_effects`. In every step the weights of those fused encoders are added up
+    whose embeddings a perturbation changes, on the same observation without and with it; then the mean over the steps
+    in which it changes any.
+
+    Args:
+        game: The game that the agent was trained on.
+        perturbations: Names.
+        agent: Name of a shipped agent.
+        train_seed: Which of its checkpoints.
+
+    Returns:
+        By name; perturbations that replace no fused embedding, or that this agent cannot take, are left out, and so is
+        everything for an agent without attention.
+
+    Raises:
+        As `measure_encoder_effects`.
+    """
+    from wsabench.agents import AttentionPolicy
+
+    policy = _policy(agent, game, train_seed)
+    fitting = _fitting(policy, game, perturbations, agent, train_seed)
+    if not fitting or not isinstance(policy, AttentionPolicy):
+        return {}
+    looks = {name: (_Look(), _Look()) for name in fitting}
+    lanes = [(), *((looks[name][0], *taken, looks[name][1]) for name, taken in fitting.items())]
+    shares: dict[str, list[AttentionCapture]] = {name: [] for name in fitting}
+    for weights in _weights(policy, _clean_play(agent, game, train_seed), lanes):
+        for row, (name, (before, after)) in enumerate(looks.items(), 1):
+            touched = [not np.array_equal(before.seen[one], after.seen[one]) for one in policy.encoder_names]
+            if any(touched):
+                shares[name].append(
+                    AttentionCapture(float(weights[0][touched].sum()), float(weights[row][touched].sum()))
+                )
+    return {name: AttentionCapture(*np.mean(found, axis=0).tolist()) for name, found in shares.items() if found}
+
+
+class _Look:
+    """An operation that changes nothing and keeps the fused embeddings of the newest step."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Embedding] = {}
+
+    def check(self, roster: EncoderRoster) -> EncoderRoster:
+        return roster
+
+    def start(self, generator: np.random.Generator) -> _Look:
+        del generator
+        return self
+
+    def apply(self, encoders: LaneEncoders) -> None:
+        self.seen = {name: encoders.embedding(name) for name in encoders.fused}
+
+
+def _fitting(
+    policy: AgentPolicy, game: str, perturbations: Sequence[str], agent: str, train_seed: int
+) -> dict[str, tuple[EncoderOperation, ...]]:
+    """Return the encoder operations that an agent can take, ready to start, by name."""
+    from wsabench.perturb import compile_perturbation
+
+    operations = {name: compile_perturbation(name, game).encoder_operations for name in perturbations}
+    fitting = {name: taken for name, taken in operations.items() if taken and _fits(policy, taken)}
+    if not any(map(needs_own_play, fitting.values())):
+        return fitting
+    own = _own_play(agent, game, train_seed)
+    return {name: with_own_play(taken, own) for name, taken in fitting.items()}
+
+
 @functools.lru_cache(maxsize=4)
 def _policy(agent: str, game: str, train_seed: int) -> AgentPolicy:
     """Load a shipped agent."""
     from wsabench.agents import load_agent
 
     return load_agent(agent, game=game, train_seed=train_seed)
+
+
+@functools.lru_cache(maxsize=4)
+def _own_play(agent: str, game: str, train_seed: int) -> StoredOwnPlay:
+    """Return the agent's own clean play, played now where it is not kept."""
+    protocol = Protocol.evaluation()
+    (contestant,) = find_contestants([agent], [game], [train_seed], protocol)
+    return own_play_of(contestant, protocol, lambda _: None).load()
 
 
 def _fits(policy: AgentPolicy, operations: Sequence[EncoderOperation]) -> bool:
@@ -111,16 +210,24 @@ def _distributions(
     policy: AgentPolicy, clean: _Play, operations: Sequence[tuple[EncoderOperation, ...]]
 ) -> npt.NDArray[np.float64]:
     """Return the action distributions, one lane for each of `operations`: shape (steps, lanes, actions)."""
+    return np.stack([policy.action_probabilities(*step) for step in _steps(clean, operations)])
+
+
+def _weights(
+    policy: AttentionPolicy, clean: _Play, operations: Sequence[tuple[EncoderOperation, ...]]
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Give the encoders' weights in each step, one lane for each of `operations`: shape (lanes, encoders)."""
+    return (policy.act_with_attention(*step).weights for step in _steps(clean, operations))
+
+
+def _steps(
+    clean: _Play, operations: Sequence[tuple[EncoderOperation, ...]]
+) -> Iterator[tuple[Observations, LaneBatch]]:
+    """Give what a policy is asked in each step, one lane for each of `operations`."""
     generators = [generator(0, "encoder effect") for _ in operations]
-    return np.stack(
-        [
-            policy.action_probabilities(
-                np.repeat(observation[None], len(operations), axis=0),
-                _batch(operations, step, generators, _repeated(inputs, len(operations))),
-            )
-            for step, (observation, inputs) in enumerate(zip(clean.observations, clean.inputs, strict=True))
-        ]
-    )
+    for step, (observation, inputs) in enumerate(zip(clean.observations, clean.inputs, strict=True)):
+        observations = np.repeat(observation[None], len(operations), axis=0)
+        yield observations, _batch(operations, step, generators, _repeated(inputs, len(operations)))
 
 
 def _repeated(inputs: Inputs, count: int) -> Inputs:

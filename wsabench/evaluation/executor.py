@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from wsabench.errors import WorkerError
 from wsabench.evaluation.contestants import Contestant
+from wsabench.evaluation.own_play_supply import supplied
 from wsabench.evaluation.plan import Plan
 from wsabench.evaluation.progress import RunReporter
 from wsabench.evaluation.records import EpisodeOutcome
@@ -99,7 +100,7 @@ def _execute_here(plan: Plan, board: TaskBoard, allowed: Sequence[int], reporter
         policy = contestant.load(plan.protocol.action_selection)
         lanes = room.lanes(contestant.game, policy)
         with single_thread():
-            tasks = _BoardTasks(board, index)
+            tasks = supplied(_BoardTasks(board, index), contestant)
             play(policy, lanes, tasks, deliver, counter.add, keep_steps=board.keeps_steps)
         counter.flush()
 

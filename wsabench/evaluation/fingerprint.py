@@ -34,11 +34,16 @@ class FingerprintInputs:
     """Versions of the packages that decide bits: ale-py and torch."""
     engine_version: int = ENGINE_VERSION
     """Version of this package's behaviour."""
+    own_play_hash: str | None = None
+    """Hash of the agent's own clean play, for perturbations that feed embeddings of it."""
 
 
 def fingerprint(inputs: FingerprintInputs) -> str:
     """Return the fingerprint, 32 hexadecimal digits; the order of keys makes no difference."""
-    return content_hash(asdict(inputs))
+    values = asdict(inputs)
+    if inputs.own_play_hash is None:
+        del values["own_play_hash"]  # as before there was any
+    return content_hash(values)
 
 
 def content_hash(value: Any) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wsabench.errors import SpecError
 from wsabench.evaluation import provenance
-from wsabench.evaluation.cells import JobName, Skipped, fit_agents, fit_cells
+from wsabench.evaluation.cells import Cell, JobName, Skipped, fit_agents, fit_cells
 from wsabench.evaluation.contestants import AgentReference, Contestant, find_contestants
 from wsabench.evaluation.fingerprint import ENGINE_VERSION, FingerprintInputs, content_hash, fingerprint
+from wsabench.evaluation.own_play import own_play_of
+from wsabench.evaluation.own_play_supply import needs_own_play
 from wsabench.evaluation.records import Job
 from wsabench.protocol import Protocol
 from wsabench.seeding import evaluation_seed
@@ -130,11 +132,12 @@ class Plan:
         return content_hash(sorted(f"{job.key} {job.fingerprint}" for job in self.jobs))[:8]
 
 
-def make_plan(options: RunOptions) -> Plan:
+def make_plan(options: RunOptions, note: Callable[[str], None] = lambda _: None) -> Plan:
     """Turn a suite and options into jobs.
 
     Args:
         options: What the user asked for.
+        note: Gets a sentence where an agent must first play for the cells that feed embeddings of its own clean play.
 
     Returns:
         The plan; every name exists, every agent loads, every change of colour or image can be seen. A suite's own cell
@@ -146,6 +149,7 @@ def make_plan(options: RunOptions) -> Plan:
         CheckpointError: An agent's checkpoint is missing or damaged.
         SpecError: A value is malformed or doubled, a perturbation that the user names does not fit a game or an agent
             or cannot be seen, or nothing is left to play.
+        StorageError: An agent's own play cannot be kept.
         UnknownNameError: A suite, profile, game, perturbation or agent does not exist.
     """
     from wsabench import perturb
@@ -165,6 +169,7 @@ def make_plan(options: RunOptions) -> Plan:
     cells = fit_cells(wanted, is_explicit=is_explicit)
     contestants = find_contestants(options.agents, games, train_seeds, protocol)
     left_out, skipped = fit_agents(contestants, cells.compiled, protocol.action_selection, is_explicit=is_explicit)
+    contestants = _with_own_play(contestants, cells.compiled, left_out, protocol, note)
     draft = Plan(
         suite=suite,
         profile=options.profile,
@@ -187,6 +192,28 @@ def make_plan(options: RunOptions) -> Plan:
     return plan
 
 
+def _with_own_play(
+    contestants: Sequence[Contestant],
+    compiled: Mapping[Cell, CompiledPerturbation],
+    left_out: frozenset[JobName],
+    protocol: Protocol,
+    note: Callable[[str], None],
+) -> tuple[Contestant, ...]:
+    """Return the contestants, those that play a cell which needs their own clean play with it."""
+
+    def is_needed(one: Contestant) -> bool:
+        return any(
+            game == one.game
+            and needs_own_play(cell.encoder_operations)
+            and (one.name, one.train_seed, game, name) not in left_out
+            for (game, name), cell in compiled.items()
+        )
+
+    return tuple(
+        replace(one, own_play=own_play_of(one, protocol, note)) if is_needed(one) else one for one in contestants
+    )
+
+
 def _with_jobs(plan: Plan, left_out: frozenset[JobName]) -> Plan:
     """Return the plan with its jobs, without those to leave out."""
     versions = provenance.package_versions()
@@ -198,6 +225,7 @@ def _with_jobs(plan: Plan, left_out: frozenset[JobName]) -> Plan:
             compiled = plan.compiled.get((one.game, name))
             if compiled is None or (one.name, one.train_seed, one.game, name) in left_out:
                 continue
+            own = one.own_play if needs_own_play(compiled.encoder_operations) else None
             inputs = FingerprintInputs(
                 perturbation_hash=compiled.content_hash,
                 protocol=plan.protocol.to_dict(),
@@ -205,6 +233,7 @@ def _with_jobs(plan: Plan, left_out: frozenset[JobName]) -> Plan:
                 rom_hash=provenance.rom_hash(one.game),
                 episode_seeds=seeds,
                 versions=decisive,
+                own_play_hash=None if own is None else own.content_hash,
             )
             jobs.append(
                 Job(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,6 +13,8 @@ import pyarrow as pa
 from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import AgentReference, Contestant, find_contestants
 from wsabench.evaluation.lanes import EpisodeLanes, Finish
+from wsabench.evaluation.own_play import own_play_of
+from wsabench.evaluation.own_play_supply import needs_own_play, supplied
 from wsabench.evaluation.records import (
     CONTEXT_FIELDS,
     AttentionSums,
@@ -24,16 +25,13 @@ from wsabench.evaluation.records import (
     file_stem,
     steps_table,
 )
-from wsabench.evaluation.rollout import EpisodeTask, Handout, play
+from wsabench.evaluation.rollout import EpisodeTask, Handout, check_encoder_operations, play
 from wsabench.evaluation.steps import SMOOTH_STEPS, moving_mean
 from wsabench.evaluation.worker import single_thread
 from wsabench.protocol import Protocol
 from wsabench.seeding import evaluation_seed
 from wsabench.stats.context_effect import ContextEffect
 from wsabench.types import EpisodeEnd
-
-if TYPE_CHECKING:
-    from wsabench.perturb import CompiledPerturbation
 
 Picture = npt.NDArray[np.uint8]
 
@@ -187,6 +185,7 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
     protocol: Protocol | None = None,
     max_steps: int | None = None,
     advance: Callable[[int], None] | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Recording:
     """Play one evaluation episode and keep every step and picture.
 
@@ -203,10 +202,12 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
         protocol: How it is played; `Protocol.evaluation()` by default.
         max_steps: Most steps to play; the whole episode by default.
         advance: Called with the number of steps played since the last call.
+        note: Gets a sentence where the agent must first play for a perturbation that feeds embeddings of its own play.
 
     Raises:
         CheckpointError: The agent's checkpoint is missing or damaged.
         SpecError: A value is malformed, or the perturbation does not fit the game or the agent.
+        StorageError: The agent's own play cannot be kept.
         UnknownNameError: Agent, game or perturbation does not exist.
     """
     from wsabench.emulator import action_meanings
@@ -221,7 +222,9 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
     seed = evaluation_seed(game, 0) if episode_seed is None else episode_seed
     contestant = _one_contestant(agent, game, train_seed, protocol)
     lanes = FilmedLanes(game, protocol, max_steps, contestant.inputs)
-    outcome = _play(contestant, compiled, lanes, seed, protocol, advance or (lambda _: None))
+    tell = note or (lambda _: None)
+    task = EpisodeTask(0, 0, seed, compiled.name, compiled.encoder_operations)
+    outcome = _play(contestant, task, lanes, protocol, advance or (lambda _: None), tell)
     assert outcome.steps is not None  # noqa: S101  (asked for)
     return Recording(
         agent=contestant.name,
@@ -253,18 +256,21 @@ def _one_contestant(agent: AgentReference, game: str, train_seed: int, protocol:
 
 def _play(
     contestant: Contestant,
-    compiled: CompiledPerturbation,
+    task: EpisodeTask,
     lanes: FilmedLanes,
-    seed: int,
     protocol: Protocol,
     advance: Callable[[int], None],
+    note: Callable[[str], None],
 ) -> EpisodeOutcome:
     """Play the episode with the rollout that a run uses."""
-    task = EpisodeTask(0, 0, seed, compiled.name, compiled.encoder_operations)
     outcomes: list[EpisodeOutcome] = []
     policy = contestant.load(protocol.action_selection)
+    check_encoder_operations(policy, task)
+    if needs_own_play(task.encoder_operations):
+        contestant = replace(contestant, own_play=own_play_of(contestant, protocol, note))
+    source = supplied(_OneTask(task), contestant)
     with single_thread():
-        play(policy, lanes, _OneTask(task), outcomes.append, advance, keep_steps=True)
+        play(policy, lanes, source, outcomes.append, advance, keep_steps=True)
     return outcomes[0]
 
 

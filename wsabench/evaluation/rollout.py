@@ -161,7 +161,7 @@ class _Rollout:
     def fill(self, free: Sequence[int], tasks: Sequence[EpisodeTask]) -> None:
         """Start episodes in free lanes."""
         for index, task in zip(free, tasks, strict=False):
-            _check_encoder_operations(self._policy, task)
+            check_encoder_operations(self._policy, task)
             self._games.start(index, task.episode_seed, task.perturbation)
             for_encoders = generator(task.episode_seed, "encoders") if task.encoder_operations else None
             self._lanes[index] = _Lane(task, generator(task.episode_seed, "policy"), for_encoders)
@@ -239,7 +239,7 @@ class _Rollout:
         )
 
 
-def _check_encoder_operations(policy: Policy, task: EpisodeTask) -> None:
+def check_encoder_operations(policy: Policy, task: EpisodeTask) -> None:
     """Refuse an episode whose encoder operations the policy cannot take: it must not be played as if it were clean.
 
     Raises:

@@ -85,7 +85,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         protocol=protocol,
         seed=seed,
     )
-    plan = make_plan(options)
+    plan = make_plan(options, reporter.note)
     path = Path(out) if out is not None else DEFAULT_ROOT / f"{plan.suite.name}-{plan.profile}-{plan.identity()}"
     _run_plan(plan, ResultStore(path, keeps_steps=record_attention), num_workers, reporter)
     reporter.finished(path)

@@ -247,7 +247,7 @@ def _shorten(value: Any) -> str:
 def _continued(previous: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
     """Return the first run's manifest with this start added."""
     again = {key: current[key] for key in ("start", "command_line", "git", "host")}
-    same = {key: current[key] for key in ("jobs", "frames") if key in current}
+    same = {key: current[key] for key in ("agents", "jobs", "frames") if key in current}
     return {**previous, **same, "resumed": [*previous.get("resumed", []), again]}
 
 

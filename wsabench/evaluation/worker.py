@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from wsabench.errors import WsabenchError
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.lanes import EpisodeLanes
+from wsabench.evaluation.own_play_supply import supplied
 from wsabench.evaluation.records import EpisodeOutcome
 from wsabench.evaluation.rollout import Handout, play
 from wsabench.protocol import Protocol
@@ -133,7 +134,7 @@ def _serve(connection: Connection, protocol: Protocol, keep_steps: bool) -> None
         policy = contestant.load(protocol.action_selection)
         lanes = room.lanes(contestant.game, policy)
         with single_thread():
-            tasks = _RemoteTasks(connection, index)
+            tasks = supplied(_RemoteTasks(connection, index), contestant)
             play(policy, lanes, tasks, connection.send, counter.add, keep_steps=keep_steps)
         counter.flush()
 

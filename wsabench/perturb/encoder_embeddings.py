@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wsabench.errors import SpecError
-from wsabench.perturb.encoder_masks import drawn_encoders
-from wsabench.perturb.encoder_selection import CONTEXT, FUSED, check_selection, require_encoders, selected
+from wsabench.perturb.encoder_masks import check_count, drawn_encoders
+from wsabench.perturb.encoder_selection import CONTEXT, FUSED, check_selection, selected
 from wsabench.types import AgentReads, Embedding, EncoderOperation, EncoderRoster, LaneEncoders
 
 
@@ -23,7 +22,8 @@ from wsabench.types import AgentReads, Embedding, EncoderOperation, EncoderRoste
 class ZeroEncoders:
     """Feeds zeros for the embeddings of named encoders: what they tell of the average moment of random play.
 
-    The encoder keeps its place in the fusion and its weight, unlike one that is left out.
+    The encoder keeps its place in the fusion, unlike one that is left out. Where the fusion attends, it does not keep
+    its weight: zeros are far from what a trained agent sees, and may draw most of the attention to themselves.
     """
 
     encoders: tuple[str, ...]
@@ -59,12 +59,7 @@ class ZeroDrawn:
         Raises:
             SpecError: Fewer encoders surely take part.
         """
-        require_encoders(roster)
-        if self.count > roster.num_kept:
-            raise SpecError(
-                f"{self.count} encoders would be fed zeros where only {roster.num_kept} of the {len(roster.fused)} of "
-                f"{roster.agent!r} surely take part. Allowed: 0 to {roster.num_kept}."
-            )
+        check_count(self.count, roster, "zeros")
         return roster
 
     def start(self, generator: np.random.Generator) -> _ZeroDrawn:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from wsabench.perturb.encoder_embeddings import NoisyEncoders, StaleEncoders, ZeroDrawn, ZeroEncoders
 from wsabench.perturb.encoder_masks import DropDrawn, DropEncoders, FlickerEncoders
+from wsabench.perturb.encoder_own_play import OwnMeanDrawn, OwnMeanEncoders, SwapDrawn, SwapEncoders
 from wsabench.perturb.encoder_places import JoinEncoders, PermuteEncoders
 from wsabench.perturb.kinds import KINDS, Kind, Parameter, ParameterValue, fixed, names, number, seed, whole_number
 from wsabench.perturb.stages import EncoderStage
@@ -43,13 +44,44 @@ _add(
     {"encoders": names()},
     ZeroEncoders,
     "Feed zeros instead of the standardised embeddings: e = 0, the mean over random play. The encoder keeps its place "
-    "and gets the weight that its zeros earn. `encoders`: names, `fused`, `context`.",
+    "and gets the weight that its zeros earn: where a fusion attends, this mostly measures that zeros capture the "
+    "attention, not that information is lost (compare `encoder.own_mean`). `encoders`: names, `fused`, `context`.",
 )
 _add(
     "zero_drawn",
     {"count": whole_number(0, 64)},
     ZeroDrawn,
     "Feed zeros for `count` fused encoders, drawn at the start of each episode: the same ones as `encoder.drop_drawn`.",
+)
+_add(
+    "own_mean",
+    {"encoders": names()},
+    OwnMeanEncoders,
+    "Feed the encoder's mean embedding over the agent's own clean play, e = mean_t e_t over whole episodes of at least "
+    "5,000 steps in all: nothing of the present step, and nearer to what the agent meets than zeros are. `encoders`: "
+    "names, `fused`, `context`.",
+)
+_add(
+    "own_mean_drawn",
+    {"count": whole_number(0, 64)},
+    OwnMeanDrawn,
+    "As `encoder.own_mean` for `count` fused encoders, drawn at the start of each episode: the same ones as "
+    "`encoder.drop_drawn`.",
+)
+_add(
+    "swap",
+    {"encoders": names()},
+    SwapEncoders,
+    "Feed the encoder's embedding of another step, e_u with u uniform among 1,024 random steps of the agent's own "
+    "clean play, drawn anew for every encoder and step: real embeddings that say nothing of the present. `encoders`: "
+    "names, `fused`, `context`.",
+)
+_add(
+    "swap_drawn",
+    {"count": whole_number(0, 64)},
+    SwapDrawn,
+    "As `encoder.swap` for `count` fused encoders, drawn at the start of each episode: the same ones as "
+    "`encoder.drop_drawn`.",
 )
 _add(
     "noise",

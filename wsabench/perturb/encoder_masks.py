@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wsabench.errors import SpecError
-from wsabench.perturb.encoder_selection import check_selection, require_change
+from wsabench.perturb.encoder_selection import check_selection, require_change, require_encoders
 from wsabench.types import EncoderRoster, LaneEncoders
 
 _LEAVE_OUT = "leave encoders out"
@@ -114,6 +114,25 @@ def drawn_encoders(encoders: LaneEncoders, count: int, generator: np.random.Gene
     order = generator.permutation(len(encoders.fused))
     kept = set(encoders.kept)
     return tuple([name for name in (encoders.fused[index] for index in order) if name in kept][:count])
+
+
+def check_count(count: int, roster: EncoderRoster, what: str) -> None:
+    """Check that `count` encoders surely take part, so that they can be fed something else.
+
+    Args:
+        count: Encoders that are drawn.
+        roster: The agent's encoders.
+        what: What they would be fed, for the message.
+
+    Raises:
+        SpecError: Fewer do.
+    """
+    require_encoders(roster)
+    if count > roster.num_kept:
+        raise SpecError(
+            f"{count} encoders would be fed {what} where only {roster.num_kept} of the {len(roster.fused)} of "
+            f"{roster.agent!r} surely take part. Allowed: 0 to {roster.num_kept}."
+        )
 
 
 def _with_fewer(roster: EncoderRoster, count: int) -> EncoderRoster:
