@@ -1,4 +1,4 @@
-"""`make campaign`: a frozen clone, its environment, its queue; of a small repository whose program is a stand-in."""
+"""`make campaign`: a frozen clone, its environment, its queue; all of a small repository with a stand-in program."""
 
 from __future__ import annotations
 

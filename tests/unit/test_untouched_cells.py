@@ -1,4 +1,4 @@
-"""Cells that touch nothing that an agent reads are listed with the reason; the network's structure decides."""
+"""Cells that touch nothing that an agent reads are listed with the reason; what it reads decides, not its weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wsabench.perturb import compile_perturbation
 from wsabench.types import AgentReads, EncoderRoster
 
 FUSED = ("sr", "oke")
-CONTEXT_CELLS = ("zero-context", "noise-context@3")
+CONTEXT_CELLS = ("zero-context", "noise-context@3", "own-mean-context", "swap-context")
 PLAYED = ("clean", "zero-all", "zero-sr", "drop-sr", "permute-encoders", "hue-rotate@3", "right-drift")
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wsabench.perturb.encoder_masks import check_count, drawn_encoders
+from wsabench.perturb.encoder_own_play import OwnMeanEncoders, SwapEncoders
 from wsabench.perturb.encoder_selection import CONTEXT, FUSED, check_selection, selected
 from wsabench.types import AgentReads, Embedding, EncoderOperation, EncoderRoster, LaneEncoders
 
@@ -165,7 +166,7 @@ def replaced_encoders(operation: EncoderOperation, reads: AgentReads) -> frozens
     Returns:
         Names, `context` where the agent has none; None where the operation may do something else.
     """
-    if not isinstance(operation, ZeroEncoders | NoisyEncoders | StaleEncoders):
+    if not isinstance(operation, ZeroEncoders | NoisyEncoders | StaleEncoders | OwnMeanEncoders | SwapEncoders):
         return None
     names: set[str] = set()
     for word in operation.encoders:
