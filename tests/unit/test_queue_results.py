@@ -111,9 +111,9 @@ def save_e2e(path: Path, seed: int = 0, steps: int = STEPS, **training: Any) -> 
         "game": "pong",
         "train_seed": seed,
         "num_actions": 6,
-        "preset": preset.to_dict() | training,
         "algorithm": "ppo",
-        "randomisation": None,
+        "randomisation": training.pop("randomisation", None),
+        "preset": preset.to_dict() | training,
         "encoder_hashes": {},
     }
     make_dir(path.parent)
@@ -426,6 +426,7 @@ def test_a_run_by_hand_is_adopted_if_it_is_the_same(queue: Queue, places: Places
             "pong-e2e-0: learning_rate is 1.0 there, 0.0005 here; pong-wsa-0: not end-to",
         ),
         (0, STEPS - 1024, {"total_steps": STEPS}, "pong-e2e-0: trained for 1,024 steps only"),
+        (0, STEPS, {"randomisation": {}}, "pong-e2e-0: its games are played under other perturbations"),
     ],
 )
 def test_another_run_is_not_adopted(

@@ -302,6 +302,8 @@ def _difference(queue: Queue, run: QueueRun, meta: AgentMeta) -> str:
     wanted = {**plan.preset.to_dict(), "algorithm": plan.preset.algorithm, "randomisation": randomisation}
     for key, value in wanted.items():
         if meta.training.get(key, value) != value:
+            if key == "randomisation":
+                return "its games are played under other perturbations"
             return f"{key} is {meta.training[key]!r} there, {value!r} here"
     if meta.steps < plan.preset.num_updates * plan.preset.update_steps:
         return f"trained for {meta.steps:,} steps only"
