@@ -19,8 +19,9 @@ from run_bench import SETTINGS, run_small
 from scripted_policies import Sampler, unversioned, wrong
 
 from wsabench.errors import ResultSetError, SpecError, StorageError, WorkerError
-from wsabench.evaluation import Job, SilentReporter, run
+from wsabench.evaluation import Job, SilentReporter, load_result, run
 from wsabench.evaluation import store as store_module
+from wsabench.evaluation.check_comparability import require_comparable
 from wsabench.protocol import Protocol
 
 SMALL: dict[str, Any] = {
@@ -63,6 +64,27 @@ class Interrupting(SilentReporter):
 
     def job_finished(self, job: Job, returns: Any) -> None:
         raise KeyboardInterrupt
+
+
+def test_a_perturbation_with_another_definition_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def play(degrees: int, out: Path) -> None:
+        folder = tmp_path / str(degrees)
+        (folder / "families").mkdir(parents=True, exist_ok=True)
+        (folder / "families" / "mine.toml").write_text(
+            '[my-hue]\nfamily = "color"\nkind = "palette.hue_rotate"\nsummary = "Mine"\n'
+            f"severity = {{ degrees = [{degrees}, 100, 120, 140, 160] }}\n"
+        )
+        monkeypatch.setenv("WSABENCH_PERTURBATIONS", str(folder))
+        run(**SMALL, agents=[Sampler("1")], perturbations=["my-hue@1"], episodes=1, out=out)
+
+    play(50, tmp_path / "out")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")}
+    with pytest.raises(ResultSetError, match=r"my-hue@1 on breakout was defined otherwise.*Choose another directory"):
+        play(90, tmp_path / "out")
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")} == before
+    play(90, tmp_path / "new")
+    with pytest.raises(ResultSetError, match="the perturbations are defined otherwise: my-hue@1 on breakout"):
+        require_comparable(load_result(tmp_path / "new"), load_result(tmp_path / "out"))
 
 
 def test_a_run_writes_a_whole_result_set(tmp_path: Path) -> None:

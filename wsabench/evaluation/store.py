@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wsabench.errors import ResultSetError, StorageError
+from wsabench.evaluation.compatibility import changed_perturbations
 from wsabench.evaluation.records import (
     EPISODE_SCHEMA,
     EpisodeOutcome,
@@ -41,6 +42,7 @@ _FIXED = (
     "episodes",
     "games",
     "perturbations",
+    "perturbation_hashes",
     "agents",
     "engine_version",
     "roms",
@@ -203,6 +205,11 @@ def check_same_run(previous: Mapping[str, Any], current: Mapping[str, Any], path
     Raises:
         ResultSetError: They differ in something that decides results; the message names it.
     """
+    if changed := changed_perturbations(previous, current):
+        raise ResultSetError(
+            f"{path} holds a run in which {', '.join(changed[:3])}{', ...' if changed[3:] else ''} was defined "
+            "otherwise. Choose another directory for this run, or restore the definition that the run began with."
+        )
     pairs = [(key, _comparable(previous.get(key)), _comparable(current.get(key))) for key in _FIXED]
     for name in _FIXED_VERSIONS:
         pairs.append((f"{name} version", previous["versions"].get(name), current["versions"].get(name)))
