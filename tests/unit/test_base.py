@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import ChainMap
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,23 @@ def test_state_dir_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert resources.state_dir() == tmp_path / "wsabench"
     monkeypatch.setenv("WSABENCH_HOME", str(tmp_path / "here"))
     assert resources.state_dir() == tmp_path / "here"
+
+
+def test_a_registry_is_a_mapping() -> None:
+    registry: Registry[int] = Registry("thing", "Run `list`.")
+    registry.add("one", 1)
+    assert registry.get("one") == 1
+    assert registry.get("two") is None
+    assert registry.get("two", 2) == 2
+    assert ChainMap({"two": 2}, registry)["one"] == ChainMap(registry, {"one": 7})["one"] == 1
+    assert ChainMap(registry, {"two": 2})["two"] == 2
+    assert ("one" in registry, "two" in registry, 3 in registry) == (True, False, False)
+    assert registry == {"one": 1}
+    assert list(registry.items()) == [("one", 1)]
+    with pytest.raises(UnknownNameError) as caught:
+        registry["two"]
+    assert isinstance(caught.value, KeyError)
+    assert str(caught.value) == "Unknown thing 'two'. Allowed: one. Run `list`."
 
 
 def test_registry_refuses_a_second_item_of_the_same_name() -> None:
