@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +71,10 @@ def outcomes(index: int) -> list[EpisodeOutcome]:
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
-    path = tmp_path / "results"
+    return write_whole_run(tmp_path / "results")
+
+
+def write_whole_run(path: Path) -> Path:
     with ResultStore(path) as store:
         store.write_manifest(store.begin(manifest()))
         for index, job in enumerate(JOBS):
@@ -134,6 +139,35 @@ def test_a_second_run_at_the_same_time_is_refused(written: Path) -> None:
         store.begin(manifest())
         with pytest.raises(ResultSetError, match="Another run is writing"):
             second.begin(manifest())
+
+
+def test_a_directory_is_new_only_if_it_still_is_when_the_lock_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "results"
+    lock, others = fcntl.flock, [threading.Thread(target=lambda: write_whole_run(path))]
+
+    def lock_late(handle: int, operation: int) -> None:
+        if others:  # another run begins and ends after we looked and before we have the lock
+            other = others.pop()
+            other.start()
+            other.join()
+        lock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    with ResultStore(path) as store, pytest.raises(ResultSetError, match="seed is 0 there and 1 here"):
+        store.begin(manifest(seed=1))
+    with ResultStore(path) as store:
+        assert len(store.begin(manifest())["resumed"]) == 1
+    assert load_result(path).is_complete
+
+
+def test_a_refused_directory_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tmp").write_text("mine")
+    (tmp_path / ".notes.tmp").write_text("mine too")
+    with ResultStore(tmp_path) as store, pytest.raises(ResultSetError, match="not empty"):
+        store.begin(manifest())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".notes.tmp", "thesis.tmp"]
 
 
 @pytest.mark.parametrize(

@@ -94,16 +94,17 @@ class ResultStore:
         """
         if self.path.exists() and not self.path.is_dir():
             raise StorageError(f"{self.path} is a file. Give a directory for the results.")
+        make_dir(self.path)
+        self._lock()  # before anything is decided: another run may begin, or end, until then
         is_new = not (self.path / MANIFEST_NAME).exists()
-        if is_new and self.path.is_dir() and _foreign_entries(self.path):
-            found = ", ".join(_foreign_entries(self.path)[:3])
+        if is_new and (foreign := _foreign_entries(self.path)):
+            found = ", ".join(foreign[:3])
             raise ResultSetError(f"{self.path} is no result set and is not empty ({found}). Choose another directory.")
         previous = None if is_new else read_manifest(self.path)
         if previous is not None:
             check_same_run(previous, manifest, self.path)
         for folder in (EPISODES_DIR, ATTENTION_DIR, FRAMES_DIR, *([STEPS_DIR] if self.keeps_steps else [])):
             make_dir(self.path / folder)
-        self._lock()
         self._sweep()
         return dict(manifest) if previous is None else _continued(previous, manifest)
 
