@@ -14,9 +14,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from run_bench import SETTINGS, run_small
-from scripted_policies import Sampler, unversioned, wrong
+from scripted_policies import Attender, Sampler, unversioned, wrong
 
 from wsabench.errors import ResultSetError, SpecError, StorageError, WorkerError
 from wsabench.evaluation import Job, SilentReporter, load_result, run
@@ -85,6 +86,20 @@ def test_a_perturbation_with_another_definition_is_another_run(tmp_path: Path, m
     play(90, tmp_path / "new")
     with pytest.raises(ResultSetError, match="the perturbations are defined otherwise: my-hue@1 on breakout"):
         require_comparable(load_result(tmp_path / "new"), load_result(tmp_path / "out"))
+
+
+def test_a_deleted_attention_shard_is_made_again(tmp_path: Path) -> None:
+    first = run(**SMALL, agents=[Attender("1")], out=tmp_path)
+    shard = sorted((tmp_path / "attention").glob("*.parquet"))[0]
+    shard.write_bytes(b"damaged")
+    with pytest.raises(ResultSetError, match="Delete this file and start the same run again: only this job is played"):
+        load_result(tmp_path)
+    shard.unlink()
+    notebook = Notebook()
+    again = run(**SMALL, agents=[Attender("1")], out=tmp_path, reporter=notebook)
+    assert notebook.lines[0] == "planned 3 2"
+    pd.testing.assert_frame_equal(again.attention, first.attention, check_exact=True)
+    pd.testing.assert_frame_equal(again.episodes, first.episodes, check_exact=True)
 
 
 def test_a_run_writes_a_whole_result_set(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from wsabench.errors import ResultSetError, StorageError
 from wsabench.evaluation import Job, load_result
 from wsabench.evaluation import store as store_module
-from wsabench.evaluation.records import EpisodeOutcome, attention_sums
+from wsabench.evaluation.records import EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.evaluation.store import ResultStore
 
 JOBS = (
@@ -123,6 +123,46 @@ def test_a_finished_job_is_known_by_its_fingerprint(written: Path) -> None:
         store.begin(manifest())
         assert store.is_finished(JOBS[0])
         assert not store.is_finished(other)
+
+
+def test_a_job_is_finished_when_all_its_shards_are(written: Path) -> None:
+    shard = written / "attention" / f"{JOBS[0].key}.parquet"
+    with ResultStore(written) as store:
+        store.begin(manifest())
+        assert store.is_finished(JOBS[0], ENCODERS)
+        pq.write_table(pq.ParquetFile(shard).read().slice(0, 1), shard)
+        assert not store.is_finished(JOBS[0], ENCODERS)
+        shard.write_bytes(shard.read_bytes()[:200])
+        with pytest.raises(ResultSetError, match="is damaged"):
+            store.is_finished(JOBS[0], ENCODERS)
+        shard.unlink()
+        assert not store.is_finished(JOBS[0], ENCODERS)
+        assert store.is_finished(JOBS[0])
+
+
+def test_steps_that_are_kept_are_part_of_a_finished_job(tmp_path: Path) -> None:
+    steps = EpisodeSteps(np.zeros(1, np.int64), np.zeros(1), np.zeros(1, np.float32), np.ones((1, 2), np.float32))
+    played = [outcome._replace(steps=steps) for outcome in outcomes(0)]
+    shard = tmp_path / "attention_steps" / f"{JOBS[0].key}.parquet"
+    with ResultStore(tmp_path, keeps_steps=True) as store:
+        store.begin(manifest())
+        store.write_job(JOBS[0], played, ENCODERS)
+        assert store.is_finished(JOBS[0], ENCODERS)
+        shard.write_bytes(shard.read_bytes()[:200])
+        with pytest.raises(ResultSetError, match="is damaged"):
+            store.is_finished(JOBS[0], ENCODERS)
+        shard.unlink()
+        assert not store.is_finished(JOBS[0], ENCODERS)
+
+
+def test_a_job_without_its_attention_has_no_rows_when_its_agent_attends(written: Path) -> None:
+    (written / "attention" / f"{JOBS[0].key}.parquet").unlink()
+    assert load_result(written).num_finished == 2  # this manifest says nothing of encoders
+    agents = [{**manifest()["agents"][0], "encoders": list(ENCODERS)}]
+    (written / "manifest.json").write_text(json.dumps(manifest(agents=agents)))
+    result = load_result(written)
+    assert not result.is_complete
+    assert (result.num_finished, set(result.episodes["perturbation"])) == (1, {"hue-rotate"})
 
 
 def test_leftovers_of_a_killed_run_are_swept(written: Path) -> None:

@@ -15,11 +15,13 @@ import pyarrow.parquet as pq
 from wsabench.errors import ResultSetError, StorageError
 from wsabench.evaluation.compatibility import changed_perturbations
 from wsabench.evaluation.records import (
+    ATTENTION_SCHEMA,
     EPISODE_SCHEMA,
     EpisodeOutcome,
     Job,
     attention_table,
     episode_table,
+    steps_schema,
     steps_table,
 )
 from wsabench.evaluation.result import (
@@ -54,9 +56,9 @@ _FIXED_VERSIONS = ("ale-py", "torch")
 class ResultStore:
     """A result directory open for writing by one run.
 
-    Shards are written by one process, under a temporary name that is renamed when complete. A job's attention is
-    written before its episodes: the shard of episodes is what marks a job as finished. Where every step is recorded,
-    the job of an agent that attends is finished only with its shard of steps.
+    Shards are written by one process, under a temporary name that is renamed when complete. A job is finished
+    when all its shards are there: that of its episodes, for an agent that attends that of its attention, and that of
+    its steps where every step is recorded. Episodes are written last.
     """
 
     def __init__(self, path: Path, *, keeps_steps: bool = False) -> None:
@@ -109,7 +111,7 @@ class ResultStore:
         return dict(manifest) if previous is None else _continued(previous, manifest)
 
     def is_finished(self, job: Job, encoders: Sequence[str] = ()) -> bool:
-        """Whether a job's shards are there, that of its episodes with the same fingerprint.
+        """Whether all of a job's shards are there and whole, that of its episodes with the same fingerprint.
 
         Args:
             job: The job.
@@ -118,13 +120,19 @@ class ResultStore:
         Raises:
             ResultSetError: A shard of that name is damaged.
         """
-        path = self.path / EPISODES_DIR / f"{job.key}.parquet"
-        if not path.exists():
+        schemas = {EPISODES_DIR: EPISODE_SCHEMA}
+        if encoders:
+            schemas[ATTENTION_DIR] = ATTENTION_SCHEMA
+        if encoders and self.keeps_steps:
+            schemas[STEPS_DIR] = steps_schema(encoders)
+        paths = {folder: self.path / folder / f"{job.key}.parquet" for folder in schemas}
+        if not all(path.exists() for path in paths.values()):
             return False
-        if encoders and self.keeps_steps and not (self.path / STEPS_DIR / path.name).exists():
-            return False
-        table = read_shard(path, EPISODE_SCHEMA)
-        return shard_fingerprints(table) == {job.fingerprint} and table.num_rows == job.num_episodes
+        tables = {folder: read_shard(paths[folder], schema) for folder, schema in schemas.items()}
+        episodes = tables[EPISODES_DIR]
+        is_attended = not encoders or tables[ATTENTION_DIR].column("encoder").to_pylist() == list(encoders)
+        is_whole = is_attended and episodes.num_rows == job.num_episodes
+        return is_whole and shard_fingerprints(episodes) == {job.fingerprint}
 
     def write_job(self, job: Job, outcomes: Sequence[EpisodeOutcome], encoders: Sequence[str]) -> None:
         """Write a finished job's shards.
