@@ -102,6 +102,23 @@ def test_a_deleted_attention_shard_is_made_again(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again.episodes, first.episodes, check_exact=True)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("policy", "error", "line"),
+    [
+        ("NoWeights", r"FileNotFoundError: .*weights-of-mine.pt'", 14),
+        ("no_weights", r"FileNotFoundError: .*weights-of-mine.pt'", 22),
+        ("no_server", r"ConnectionResetError: .*Connection reset by peer", 27),
+    ],
+)
+def test_a_system_error_of_an_agent_names_the_agent_and_the_place(
+    tmp_path: Path, policy: str, error: str, line: int, workers: int
+) -> None:
+    settings = {**SMALL, "workers": workers, "agents": [f"failing_policies:{policy}"], "out": tmp_path}
+    with pytest.raises(SpecError, match=rf"agent '.*{policy}' failed: {error} \(.*failing_policies.py, line {line}\)"):
+        run(**settings)
+
+
 def test_a_run_writes_a_whole_result_set(tmp_path: Path) -> None:
     notebook = Notebook()
     result = run(**SMALL, agents=[Sampler("1")], out=tmp_path / "out", reporter=notebook)

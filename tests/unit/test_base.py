@@ -181,3 +181,11 @@ def test_protocol_ranges(field: str, value: object, message: str) -> None:
 @pytest.mark.parametrize(("field", "value"), [("frame_skip", 1), ("stall_steps", 0), ("sticky_probability", 1.0)])
 def test_protocol_boundaries_are_allowed(field: str, value: float) -> None:
     assert getattr(Protocol(**{field: value}), field) == value  # pyright: ignore[reportArgumentType]
+
+
+def test_only_what_is_written_inside_is_told_as_a_failed_write(tmp_path: Path) -> None:
+    told = pytest.raises(StorageError, match=r"Cannot write .*place: No space left on device\. Free space")
+    with told, resources.writing(tmp_path / "place"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(SpecError, match="ours"), resources.writing(tmp_path / "place"):
+        raise SpecError("ours")

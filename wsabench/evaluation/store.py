@@ -34,7 +34,7 @@ from wsabench.evaluation.result import (
     read_shard,
     shard_fingerprints,
 )
-from wsabench.resources import atomic_path, make_dir, write_text
+from wsabench.resources import atomic_path, make_dir, write_text, writing
 
 _FOLDERS = (EPISODES_DIR, ATTENTION_DIR, STEPS_DIR, FRAMES_DIR)
 _FIXED = (
@@ -148,7 +148,8 @@ class ResultStore:
         if encoders and self.keeps_steps:
             self._write(STEPS_DIR, job, steps_table(job, outcomes, encoders))
         else:  # those of an earlier run are not of these episodes
-            (self.path / STEPS_DIR / f"{job.key}.parquet").unlink(missing_ok=True)
+            with writing(self.path / STEPS_DIR):
+                (self.path / STEPS_DIR / f"{job.key}.parquet").unlink(missing_ok=True)
         if encoders:
             self._write(ATTENTION_DIR, job, attention_table(job, outcomes, encoders))
         self._write(EPISODES_DIR, job, episode_table(job, outcomes))
@@ -199,8 +200,9 @@ class ResultStore:
     def _sweep(self) -> None:
         """Delete temporary files that a killed run left."""
         for folder in (self.path, *(self.path / name for name in _FOLDERS)):
-            for leftover in folder.glob(".*.tmp"):
-                leftover.unlink(missing_ok=True)
+            with writing(folder):
+                for leftover in folder.glob(".*.tmp"):
+                    leftover.unlink(missing_ok=True)
 
 
 def check_same_run(previous: Mapping[str, Any], current: Mapping[str, Any], path: Path) -> None:
