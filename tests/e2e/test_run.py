@@ -6,8 +6,10 @@ import errno
 import json
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ import pytest
 from run_bench import SETTINGS, run_small
 from scripted_policies import Attender, Sampler, unversioned, wrong
 
-from wsabench.errors import ResultSetError, SpecError, StorageError, WorkerError
+from wsabench.errors import CheckpointError, ResultSetError, SpecError, StorageError, WorkerError
 from wsabench.evaluation import Job, SilentReporter, load_result, run
 from wsabench.evaluation import store as store_module
 from wsabench.evaluation.check_comparability import require_comparable
@@ -102,13 +104,12 @@ def test_a_deleted_attention_shard_is_made_again(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again.episodes, first.episodes, check_exact=True)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
-    ("policy", "error", "line"),
+    ("policy", "error", "line", "workers"),
     [
-        ("NoWeights", r"FileNotFoundError: .*weights-of-mine.pt'", 14),
-        ("no_weights", r"FileNotFoundError: .*weights-of-mine.pt'", 22),
-        ("no_server", r"ConnectionResetError: .*Connection reset by peer", 27),
+        ("NoWeights", r"FileNotFoundError: .*weights-of-mine.pt'", 15, 1),
+        ("no_weights", r"FileNotFoundError: .*weights-of-mine.pt'", 23, 1),
+        ("no_server", r"ConnectionResetError: .*Connection reset by peer", 28, 2),
     ],
 )
 def test_a_system_error_of_an_agent_names_the_agent_and_the_place(
@@ -117,6 +118,25 @@ def test_a_system_error_of_an_agent_names_the_agent_and_the_place(
     settings = {**SMALL, "workers": workers, "agents": [f"failing_policies:{policy}"], "out": tmp_path}
     with pytest.raises(SpecError, match=rf"agent '.*{policy}' failed: {error} \(.*failing_policies.py, line {line}\)"):
         run(**settings)
+
+
+@pytest.mark.parametrize(
+    ("policy", "error", "message"),
+    [
+        ("cut_off", WorkerError, r"Worker process \d failed: EOFError: the file ends too early\. .*0 of 3 jobs"),
+        ("misshapen", CheckpointError, r"^a layer is missing$"),
+    ],
+)
+def test_an_error_in_a_worker_keeps_class_message_and_traceback(
+    tmp_path: Path, policy: str, error: type[Exception], message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        run(**{**SMALL, "workers": 2}, agents=[f"failing_policies:{policy}"], out=tmp_path)
+    assert type(caught.value) is error
+    shown = "".join(traceback.format_exception(caught.value))
+    assert re.search(rf'failing_policies.py", line \d+, in {policy}\n', shown)
+    assert "Traceback" not in capfd.readouterr().err, "the message is enough; --debug shows more"
+    assert multiprocessing.active_children() == []
 
 
 def test_a_run_writes_a_whole_result_set(tmp_path: Path) -> None:
@@ -235,7 +255,7 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
 
 
 def test_a_dead_worker_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(WorkerError, match=r"ended with exit code 7 .* 0 of \d+ jobs are finished and kept"):
+    with pytest.raises(WorkerError, match=r"ended with exit code 7\. 0 of \d+ jobs are finished and kept"):
         run_small(tmp_path / "out", workers=2, agents="scripted_policies:dying")
     assert multiprocessing.active_children() == []
 

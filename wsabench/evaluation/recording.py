@@ -24,7 +24,7 @@ from wsabench.evaluation.records import (
 )
 from wsabench.evaluation.rollout import EpisodeTask, Handout, play
 from wsabench.evaluation.steps import SMOOTH_STEPS, moving_mean
-from wsabench.evaluation.worker import single_thread
+from wsabench.processes import single_thread
 from wsabench.protocol import Protocol
 from wsabench.seeding import evaluation_seed
 from wsabench.types import EpisodeEnd
