@@ -14,8 +14,10 @@ class WsabenchError(Exception):
     """Base of everything a user can cause; its text is meant for the user."""
 
 
-class UnknownNameError(WsabenchError):
-    """A name (game, suite, perturbation, agent, ...) that does not exist."""
+class UnknownNameError(WsabenchError, KeyError):
+    """A name (game, suite, perturbation, agent, ...) that does not exist; a mapping raises it as its KeyError."""
+
+    __str__ = Exception.__str__  # a KeyError shows its text as Python writes it, in quotes
 
 
 class SpecError(WsabenchError):

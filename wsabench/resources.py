@@ -105,29 +105,41 @@ def make_dir(path: Path) -> Path:
 
 
 @contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an error of the operating system inside the block into one that says that `path` cannot be written.
+
+    Only the write itself belongs into the block: what others do there would be told as a failed write too.
+
+    Raises:
+        StorageError: The block raised an OSError (full disk, no permission).
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"Cannot write {path}: {reason}. Free space or choose another place.") from error
+
+
+@contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; when the block succeeds it is synced and renamed to `path`.
 
     Raises:
         StorageError: The file cannot be written (full disk, no permission); nothing is left behind.
     """
-    temporary: Path | None = None
-    try:
+    with writing(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         temporary = Path(name)
-        os.close(handle)
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # now, because some writers replace the file and with it the mode
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StorageError(f"Cannot write {path}: {reason}. Free space or choose another place.") from error
-    finally:
-        if temporary is not None:
+        try:
+            os.close(handle)
+            yield temporary
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)  # now, because some writers replace the file and with it the mode
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(path)
+        finally:
             temporary.unlink(missing_ok=True)
 
 

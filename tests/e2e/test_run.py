@@ -6,21 +6,25 @@ import errno
 import json
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from run_bench import SETTINGS, run_small
-from scripted_policies import Sampler, unversioned, wrong
+from scripted_policies import Attender, Sampler, unversioned, wrong
 
-from wsabench.errors import ResultSetError, SpecError, StorageError, WorkerError
-from wsabench.evaluation import Job, SilentReporter, run
+from wsabench.errors import CheckpointError, ResultSetError, SpecError, StorageError, WorkerError
+from wsabench.evaluation import Job, SilentReporter, load_result, run
 from wsabench.evaluation import store as store_module
+from wsabench.evaluation.check_comparability import require_comparable
 from wsabench.protocol import Protocol
 
 SMALL: dict[str, Any] = {
@@ -63,6 +67,76 @@ class Interrupting(SilentReporter):
 
     def job_finished(self, job: Job, returns: Any) -> None:
         raise KeyboardInterrupt
+
+
+def test_a_perturbation_with_another_definition_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def play(degrees: int, out: Path) -> None:
+        folder = tmp_path / str(degrees)
+        (folder / "families").mkdir(parents=True, exist_ok=True)
+        (folder / "families" / "mine.toml").write_text(
+            '[my-hue]\nfamily = "color"\nkind = "palette.hue_rotate"\nsummary = "Mine"\n'
+            f"severity = {{ degrees = [{degrees}, 100, 120, 140, 160] }}\n"
+        )
+        monkeypatch.setenv("WSABENCH_PERTURBATIONS", str(folder))
+        run(**SMALL, agents=[Sampler("1")], perturbations=["my-hue@1"], episodes=1, out=out)
+
+    play(50, tmp_path / "out")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")}
+    with pytest.raises(ResultSetError, match=r"my-hue@1 on breakout was defined otherwise.*Choose another directory"):
+        play(90, tmp_path / "out")
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")} == before
+    play(90, tmp_path / "new")
+    with pytest.raises(ResultSetError, match="the perturbations are defined otherwise: my-hue@1 on breakout"):
+        require_comparable(load_result(tmp_path / "new"), load_result(tmp_path / "out"))
+
+
+def test_a_deleted_attention_shard_is_made_again(tmp_path: Path) -> None:
+    first = run(**SMALL, agents=[Attender("1")], out=tmp_path)
+    shard = sorted((tmp_path / "attention").glob("*.parquet"))[0]
+    shard.write_bytes(b"damaged")
+    with pytest.raises(ResultSetError, match="Delete this file and start the same run again: only this job is played"):
+        load_result(tmp_path)
+    shard.unlink()
+    notebook = Notebook()
+    again = run(**SMALL, agents=[Attender("1")], out=tmp_path, reporter=notebook)
+    assert notebook.lines[0] == "planned 3 2"
+    pd.testing.assert_frame_equal(again.attention, first.attention, check_exact=True)
+    pd.testing.assert_frame_equal(again.episodes, first.episodes, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "error", "line", "workers"),
+    [
+        ("NoWeights", r"FileNotFoundError: .*weights-of-mine.pt'", 15, 1),
+        ("no_weights", r"FileNotFoundError: .*weights-of-mine.pt'", 23, 1),
+        ("no_server", r"ConnectionResetError: .*Connection reset by peer", 28, 2),
+    ],
+)
+def test_a_system_error_of_an_agent_names_the_agent_and_the_place(
+    tmp_path: Path, policy: str, error: str, line: int, workers: int
+) -> None:
+    settings = {**SMALL, "workers": workers, "agents": [f"failing_policies:{policy}"], "out": tmp_path}
+    with pytest.raises(SpecError, match=rf"agent '.*{policy}' failed: {error} \(.*failing_policies.py, line {line}\)"):
+        run(**settings)
+
+
+@pytest.mark.parametrize(
+    ("policy", "error", "message"),
+    [
+        ("cut_off", WorkerError, r"Worker process \d failed: EOFError: the file ends too early\. .*0 of 3 jobs"),
+        ("misshapen", CheckpointError, r"^a layer is missing$"),
+    ],
+)
+def test_an_error_in_a_worker_keeps_class_message_and_traceback(
+    tmp_path: Path, policy: str, error: type[Exception], message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        run(**{**SMALL, "workers": 2}, agents=[f"failing_policies:{policy}"], out=tmp_path)
+    assert type(caught.value) is error
+    shown = "".join(traceback.format_exception(caught.value))
+    assert re.search(rf'failing_policies.py", line \d+, in {policy}\n', shown)
+    assert "Traceback" not in capfd.readouterr().err, "the message is enough; --debug shows more"
+    assert multiprocessing.active_children() == []
 
 
 def test_a_run_writes_a_whole_result_set(tmp_path: Path) -> None:
@@ -181,7 +255,7 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
 
 
 def test_a_dead_worker_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(WorkerError, match=r"ended with exit code 7 .* 0 of \d+ jobs are finished and kept"):
+    with pytest.raises(WorkerError, match=r"ended with exit code 7\. 0 of \d+ jobs are finished and kept"):
         run_small(tmp_path / "out", workers=2, agents="scripted_policies:dying")
     assert multiprocessing.active_children() == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import ChainMap
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,23 @@ def test_state_dir_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert resources.state_dir() == tmp_path / "here"
 
 
+def test_a_registry_is_a_mapping() -> None:
+    registry: Registry[int] = Registry("thing", "Run `list`.")
+    registry.add("one", 1)
+    assert registry.get("one") == 1
+    assert registry.get("two") is None
+    assert registry.get("two", 2) == 2
+    assert ChainMap({"two": 2}, registry)["one"] == ChainMap(registry, {"one": 7})["one"] == 1
+    assert ChainMap(registry, {"two": 2})["two"] == 2
+    assert ("one" in registry, "two" in registry, 3 in registry) == (True, False, False)
+    assert registry == {"one": 1}
+    assert list(registry.items()) == [("one", 1)]
+    with pytest.raises(UnknownNameError) as caught:
+        registry["two"]
+    assert isinstance(caught.value, KeyError)
+    assert str(caught.value) == "Unknown thing 'two'. Allowed: one. Run `list`."
+
+
 def test_registry_refuses_a_second_item_of_the_same_name() -> None:
     registry: Registry[int] = Registry("thing")
     registry.add("one", 1)
@@ -163,3 +181,11 @@ def test_protocol_ranges(field: str, value: object, message: str) -> None:
 @pytest.mark.parametrize(("field", "value"), [("frame_skip", 1), ("stall_steps", 0), ("sticky_probability", 1.0)])
 def test_protocol_boundaries_are_allowed(field: str, value: float) -> None:
     assert getattr(Protocol(**{field: value}), field) == value  # pyright: ignore[reportArgumentType]
+
+
+def test_only_what_is_written_inside_is_told_as_a_failed_write(tmp_path: Path) -> None:
+    told = pytest.raises(StorageError, match=r"Cannot write .*place: No space left on device\. Free space")
+    with told, resources.writing(tmp_path / "place"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(SpecError, match="ours"), resources.writing(tmp_path / "place"):
+        raise SpecError("ours")

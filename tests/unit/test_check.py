@@ -207,6 +207,10 @@ PLAIN = base_manifest(("wsa",), (0,), FEW, ("breakout",), 20)
             {"perturbation_hashes": {"breakout": HASHES["breakout"] | {"hue-rotate@3": "other"}}},
             "the perturbations are defined otherwise: hue-rotate@3 on breakout",
         ),
+        (
+            {"perturbation_hashes": {"breakout": {"clean": HASHES["breakout"]["clean"]}}},
+            "the run's manifest has no hash of the perturbations hue-rotate@3 on breakout, palette-pal on breakout",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_named(

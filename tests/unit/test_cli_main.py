@@ -54,13 +54,16 @@ def test_a_users_mistake_is_one_line_and_code_2(
     assert capsys.readouterr().err == "wsabench: error: The severity is 7. Allowed: 1 to 5.\n"
 
 
-def test_a_full_disk_is_one_line_and_code_2(
-    failing: Callable[[BaseException], list[str]], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOSPC, errno.ECONNRESET])
+def test_an_error_of_the_system_is_one_line_and_code_2_without_guesses(
+    failing: Callable[[BaseException], list[str]], capsys: pytest.CaptureFixture[str], number: int
 ) -> None:
-    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "runs/x/part.tmp")
+    error = OSError(number, os.strerror(number), "some/weights.pt")
     assert main(failing(error)) == 2
     message = capsys.readouterr().err
-    assert message.startswith("wsabench: error: No space left on device: runs/x/part.tmp. Free space")
+    assert message.startswith(f"wsabench: error: {os.strerror(number)}: some/weights.pt. ")
+    assert "--debug" in message
+    assert "Free" not in message, "where it was raised is not known to be a write of ours"
     assert message.count("\n") == 1
 
 

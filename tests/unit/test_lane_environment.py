@@ -96,3 +96,64 @@ def test_action_meanings_follow_the_protocol():
     assert action_meanings("breakout") == ("NOOP", "FIRE", "RIGHT", "LEFT")
     assert len(action_meanings("breakout", Protocol(full_action_space=True))) == 18
     assert make("breakout").get_action_meanings() == ["NOOP", "FIRE", "RIGHT", "LEFT"]
+
+
+def test_a_refused_reset_leaves_the_environment_as_it_was():
+    env = make("breakout", "gaussian-noise@5", seed=0)
+    twin = make("breakout", "gaussian-noise@5", seed=0)
+    env.reset(seed=3)
+    twin.reset(seed=3)
+    draws = env.unwrapped.np_random.bit_generator.state
+    for options in ({"perturbation": "invert", "typo": 1}, {"perturbation": "inverted"}):
+        with pytest.raises(UnknownNameError):
+            env.reset(seed=4, options=options)
+    assert env.unwrapped.np_random.bit_generator.state == draws
+    assert env.lane.perturbation.name == "gaussian-noise@5"
+    for action in (0, 2, 3):
+        assert np.array_equal(env.step(action)[0], twin.step(action)[0])
+
+
+def test_a_perturbation_that_cannot_start_leaves_no_running_episode(monkeypatch):
+    env = make("breakout", "gaussian-noise@5", seed=0)
+    env.reset(seed=3)
+
+    def fail(self, *_):
+        raise SpecError("it cannot start")
+
+    monkeypatch.setattr(type(env.lane.perturbation.images[0].stage), "start_image", fail)
+    with pytest.raises(SpecError, match="it cannot start"):
+        env.reset(seed=4)
+    with pytest.raises(SpecError, match="no running episode"):
+        env.step(0)
+
+
+def test_a_new_perturbation_after_a_lost_life_starts_a_game_with_it():
+    env = make("breakout", "clean", seed=0, protocol=Protocol.training())
+    env.reset(seed=3)
+    while not env.step(1)[2]:
+        pass
+    assert not env.lane.game_over
+    _, infos = env.reset(options={"perturbation": "gaussian-noise@5"})
+    assert infos["episode_length"] == 0
+    frames = [env.step(0)[0][-1] for _ in range(3)]
+    assert all(len(np.unique(frame)) > 100 for frame in frames), "noise was not there"
+
+
+@pytest.mark.parametrize("names", [("clean", "mode-4"), ("mode-4", "clean"), ("mode-4", "mode-12+difficulty-1")])
+def test_switches_of_the_console_take_effect_at_a_reset_without_a_seed(names):
+    before, after = names
+    env = make("breakout", before, seed=0)
+    env.reset(seed=3)
+    first = _switches(env)
+    env.reset(options={"perturbation": after})
+    fresh = make("breakout", after, seed=0)
+    fresh.reset(seed=3)
+    assert _switches(env) == _switches(fresh) != first
+    env.reset()
+    assert _switches(env) == _switches(fresh)
+
+
+def _switches(env) -> tuple[int, int]:
+    """Return the mode and the difficulty that the emulator plays."""
+    state = env.lane.console.ale.cloneState()
+    return state.getCurrentMode(), state.getDifficulty()

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from result_fixture import ENCODERS, write_result_set
+from result_fixture import ENCODERS, attention_rows, label, write_result_set, write_shard
 
 from wsabench.errors import ResultSetError
 from wsabench.evaluation.merging import load_results
@@ -246,14 +246,17 @@ def test_recorded_attention_is_taken_from_every_run(tmp_path):
     for name, weight in (("a", 0.75), ("b", 0.25)):
         run = write(tmp_path / name, agents=(name,), train_seeds=(0,))
         edit(run, lambda manifest: manifest["agents"][0].update(encoders=list(ENCODERS)))
+        for cell in CELLS:
+            file = f"{name}-seed0--breakout--{label(*cell)}.parquet"
+            write_shard(run / "attention" / file, attention_rows(name, 0, "breakout", cell))
         write_steps(run, name, weight)
         runs.append(run)
     merged = load_results(runs)
     found = example_episodes(merged, summarise(merged).attention, runs)
     assert [(one.agent, one.label, float(one.weights[0, 0])) for one in found] == [
-        (agent, label, weight)
+        (agent, cell, weight)
         for agent, weight in (("a", 0.75), ("b", 0.25))
-        for label in ("clean", "hue-rotate@3", "invert")
+        for cell in ("clean", "invert", "hue-rotate@3")  # clean, then where the weights moved most
     ]
     # Of the second run alone: its own.
     assert {one.agent for one in example_episodes(load_results(runs[1:]), pd.DataFrame())} == {"b"}

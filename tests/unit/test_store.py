@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from wsabench.errors import ResultSetError, StorageError
 from wsabench.evaluation import Job, load_result
 from wsabench.evaluation import store as store_module
-from wsabench.evaluation.records import EpisodeOutcome, attention_sums
+from wsabench.evaluation.records import EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.evaluation.store import ResultStore
 
 JOBS = (
@@ -69,7 +71,10 @@ def outcomes(index: int) -> list[EpisodeOutcome]:
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
-    path = tmp_path / "results"
+    return write_whole_run(tmp_path / "results")
+
+
+def write_whole_run(path: Path) -> Path:
     with ResultStore(path) as store:
         store.write_manifest(store.begin(manifest()))
         for index, job in enumerate(JOBS):
@@ -120,6 +125,46 @@ def test_a_finished_job_is_known_by_its_fingerprint(written: Path) -> None:
         assert not store.is_finished(other)
 
 
+def test_a_job_is_finished_when_all_its_shards_are(written: Path) -> None:
+    shard = written / "attention" / f"{JOBS[0].key}.parquet"
+    with ResultStore(written) as store:
+        store.begin(manifest())
+        assert store.is_finished(JOBS[0], ENCODERS)
+        pq.write_table(pq.ParquetFile(shard).read().slice(0, 1), shard)
+        assert not store.is_finished(JOBS[0], ENCODERS)
+        shard.write_bytes(shard.read_bytes()[:200])
+        with pytest.raises(ResultSetError, match="is damaged"):
+            store.is_finished(JOBS[0], ENCODERS)
+        shard.unlink()
+        assert not store.is_finished(JOBS[0], ENCODERS)
+        assert store.is_finished(JOBS[0])
+
+
+def test_steps_that_are_kept_are_part_of_a_finished_job(tmp_path: Path) -> None:
+    steps = EpisodeSteps(np.zeros(1, np.int64), np.zeros(1), np.zeros(1, np.float32), np.ones((1, 2), np.float32))
+    played = [outcome._replace(steps=steps) for outcome in outcomes(0)]
+    shard = tmp_path / "attention_steps" / f"{JOBS[0].key}.parquet"
+    with ResultStore(tmp_path, keeps_steps=True) as store:
+        store.begin(manifest())
+        store.write_job(JOBS[0], played, ENCODERS)
+        assert store.is_finished(JOBS[0], ENCODERS)
+        shard.write_bytes(shard.read_bytes()[:200])
+        with pytest.raises(ResultSetError, match="is damaged"):
+            store.is_finished(JOBS[0], ENCODERS)
+        shard.unlink()
+        assert not store.is_finished(JOBS[0], ENCODERS)
+
+
+def test_a_job_without_its_attention_has_no_rows_when_its_agent_attends(written: Path) -> None:
+    (written / "attention" / f"{JOBS[0].key}.parquet").unlink()
+    assert load_result(written).num_finished == 2  # this manifest says nothing of encoders
+    agents = [{**manifest()["agents"][0], "encoders": list(ENCODERS)}]
+    (written / "manifest.json").write_text(json.dumps(manifest(agents=agents)))
+    result = load_result(written)
+    assert not result.is_complete
+    assert (result.num_finished, set(result.episodes["perturbation"])) == (1, {"hue-rotate"})
+
+
 def test_leftovers_of_a_killed_run_are_swept(written: Path) -> None:
     leftover = written / "episodes" / ".x.parquet.abc.tmp"
     leftover.write_bytes(b"half")
@@ -134,6 +179,35 @@ def test_a_second_run_at_the_same_time_is_refused(written: Path) -> None:
         store.begin(manifest())
         with pytest.raises(ResultSetError, match="Another run is writing"):
             second.begin(manifest())
+
+
+def test_a_directory_is_new_only_if_it_still_is_when_the_lock_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "results"
+    lock, others = fcntl.flock, [threading.Thread(target=lambda: write_whole_run(path))]
+
+    def lock_late(handle: int, operation: int) -> None:
+        if others:  # another run begins and ends after we looked and before we have the lock
+            other = others.pop()
+            other.start()
+            other.join()
+        lock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    with ResultStore(path) as store, pytest.raises(ResultSetError, match="seed is 0 there and 1 here"):
+        store.begin(manifest(seed=1))
+    with ResultStore(path) as store:
+        assert len(store.begin(manifest())["resumed"]) == 1
+    assert load_result(path).is_complete
+
+
+def test_a_refused_directory_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tmp").write_text("mine")
+    (tmp_path / ".notes.tmp").write_text("mine too")
+    with ResultStore(tmp_path) as store, pytest.raises(ResultSetError, match="not empty"):
+        store.begin(manifest())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".notes.tmp", "thesis.tmp"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from wsabench.emulator import benchmark_env, make_vec
 from wsabench.emulator.benchmark import PERTURBED
 from wsabench.emulator.vector import lane_seed
 from wsabench.errors import ShapeError, SpecError, UnknownNameError
+from wsabench.perturb import compile_perturbation
 from wsabench.protocol import Protocol
 
 
@@ -166,3 +167,21 @@ def test_lanes_in_worker_processes_cannot_be_had():
     with pytest.raises(SpecError, match="live in worker processes"):
         _ = env.lanes
     env.close()
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_reset_refused_for_one_lane_leaves_all_as_they_were(num_workers, monkeypatch):
+    stage = type(compile_perturbation("pixelate@3", "breakout").images[0].stage)
+    assert stage is not type(compile_perturbation("gaussian-noise@3", "breakout").images[0].stage)
+    monkeypatch.setattr(stage, "luminance_only", True, raising=False)
+    names = ["gaussian-noise@5", "gaussian-noise@4"]
+    envs = [make_vec("breakout", 2, names, 1, num_workers, inputs=["rgb84"]) for _ in range(2)]
+    for env in envs:
+        env.reset(seed=2)
+    with pytest.raises(SpecError, match="changes luminance frames only"):
+        envs[0].reset(seed=3, options={"perturbations": ["clean", "pixelate@3"]})
+    assert envs[0].perturbation_names == names
+    for actions in ([0, 2], [3, 3]):
+        assert np.array_equal(envs[0].step(actions)[0], envs[1].step(actions)[0])
+    for env in envs:
+        env.close()

@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wsabench.emulator import make_vec
-from wsabench.errors import WorkerError
+from wsabench.errors import UnknownNameError, WorkerError
 from wsabench.protocol import Protocol
 
 NAMES = ["clean", "hue-rotate@3", "strobe@3", "gaussian-noise@3+sticky-actions@2", "strobo-mode-blocks"]
@@ -75,6 +76,32 @@ def test_a_killed_worker_is_named(signal_number):
         env.step(np.zeros(3, np.int64))
     with pytest.raises(WorkerError, match="have ended"):
         env.reset()
+    env.close()
+
+
+def test_an_error_in_a_worker_keeps_class_message_and_traceback(tmp_path, monkeypatch):
+    env = make_vec("pong", 2, num_workers=1, seed=0)
+    (tmp_path / "families").mkdir()
+    (tmp_path / "families" / "mine.toml").write_text(
+        '[my-invert]\nfamily = "color"\nkind = "palette.invert"\nsummary = "Mine"\n'
+    )
+    monkeypatch.setenv("WSABENCH_PERTURBATIONS", str(tmp_path))  # for this process; the worker has started
+    with pytest.raises(UnknownNameError, match="Unknown perturbation 'my-invert'") as caught:
+        env.reset(options={"perturbations": "my-invert"})
+    assert "worker.py" in "".join(traceback.format_exception(caught.value))
+    env.close()
+
+
+def test_a_foreign_error_in_a_worker_is_one_message(capfd):
+    env = make_vec("pong", 3, num_workers=2, seed=0)
+    pids = worker_pids(env)
+    with pytest.raises(
+        WorkerError, match=r"Worker 0 \(process \d+, lanes 0 to 0\) failed: IndexError: .*\. "
+    ) as caught:
+        env._lanes._exchange({env._lanes._workers[0]: {"reset": {"rows": [9], "seeds": [0], "perturbations": [None]}}})
+    assert "group.py" in "".join(traceback.format_exception(caught.value))
+    assert "Traceback" not in capfd.readouterr().err
+    assert not any(is_running(pid) for pid in pids)
     env.close()
 
 

@@ -9,7 +9,7 @@ from wsabench.agents.checkpoint import (
     save_checkpoint,
 )
 from wsabench.agents.comparisons import measure_context
-from wsabench.agents.foreign import WrappedPolicy, load_policy, stated_inputs, wrap_policy
+from wsabench.agents.foreign import WrappedPolicy, load_policy, stated_inputs, system_failure, wrap_policy
 from wsabench.agents.fusions import FUSIONS
 from wsabench.agents.loading import AGENT_FILE, AgentEntry, list_agents, load_agent, load_bank, open_bank
 from wsabench.agents.network import ActorCritic, Comparison, Features, Output, half_precision
@@ -50,5 +50,6 @@ __all__ = [
     "read_checkpoint",
     "save_checkpoint",
     "stated_inputs",
+    "system_failure",
     "wrap_policy",
 ]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sysconfig
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,9 @@ import numpy as np
 from wsabench.agents.policy import AgentPolicy
 from wsabench.errors import SpecError, UnknownNameError, nearest_names, unknown_name
 from wsabench.types import INPUT_SHAPES, Actions, EncoderOperation, LaneBatch, Observations, Policy
+
+_LIBRARIES = ("<", str(Path(__file__).parents[1]), *(sysconfig.get_path(key) for key in ("stdlib", "platlib")))
+"""How the file names of code begin that is no agent's own: frozen modules, this package, Python, what is installed."""
 
 
 class WrappedPolicy:
@@ -84,7 +90,8 @@ def load_policy(reference: str) -> Any:
     """Import a policy by `package.module:attribute`; a class is instantiated without arguments.
 
     Raises:
-        SpecError: The text has another form, or the module fails to import.
+        SpecError: The text has another form, the module fails to import, or the operating system refuses what the
+            module or the class asks for, such as a file.
         UnknownNameError: There is no such module or attribute.
     """
     module_name, colon, attribute = reference.partition(":")
@@ -92,6 +99,8 @@ def load_policy(reference: str) -> Any:
         raise SpecError(f"{reference!r} does not name a policy. Write package.module:attribute.")
     try:
         module = importlib.import_module(module_name)
+    except OSError as error:
+        raise system_failure(reference, error) from error
     except ModuleNotFoundError as error:
         raise UnknownNameError(
             f"Cannot import {module_name!r} for {reference!r}: {error}. Is it installed, or its folder on PYTHONPATH?"
@@ -105,7 +114,26 @@ def load_policy(reference: str) -> Any:
             hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
             raise UnknownNameError(f"{module_name!r} has no attribute {attribute!r}.{hint}")
         found = getattr(found, part)
-    return found() if inspect.isclass(found) else found
+    try:
+        return found() if inspect.isclass(found) else found
+    except OSError as error:
+        raise system_failure(reference, error) from error
+
+
+def system_failure(name: str, error: OSError) -> SpecError:
+    """Return what to tell when the operating system refused something to an agent's own code.
+
+    Args:
+        name: The agent's name or reference.
+        error: What it raised; the innermost line that belongs to no library says where.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
+    place = (own or frames)[-1]
+    return SpecError(
+        f"The agent {name!r} failed: {type(error).__name__}: {error} ({place.filename}, line {place.lineno}). Give it "
+        "what it needs, or correct it; --debug shows the traceback."
+    )
 
 
 def stated_inputs(policy: Any, name: str) -> tuple[str, ...]:

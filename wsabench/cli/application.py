@@ -128,6 +128,6 @@ def _usage_text(error: Exception) -> str:
 
 
 def _system_text(error: OSError) -> str:
-    """Return what the operating system refused, and where."""
+    """Return what the operating system refused; failed writes of ours are `StorageError` and say what helps."""
     place = f": {error.filename}" if error.filename else ""
-    return f"{error.strerror or error}{place}. Free space, or choose another place, and run the command again."
+    return f"{error.strerror or error}{place}. Add --debug to the command to see where it happened."

@@ -41,6 +41,7 @@ class Console:
     Attributes:
         ale: The emulator.
         actions: What action indices stand for.
+        switches: How the switches stand: the mode and the difficulty of the present game.
         picture: What the screen shows until the next frame is played; `ale` itself but after a restored start, because
             restoring a state does not draw it.
     """
@@ -61,7 +62,7 @@ class Console:
         self.ale.loadROM(self._rom)
         self._loaded_state = self.ale.cloneState()
         self._has_fixed_start = has_fixed_start(game) and not self._is_sticky
-        self._switches = _AS_SHIPPED
+        self.switches = _AS_SHIPPED
         self._start: _Start | None = None
         self.picture: Picture = self.ale
         self.actions = action_set(self.ale, protocol)
@@ -77,7 +78,7 @@ class Console:
 
         Restoring the state, like loading, brings back the default mode and difficulty.
         """
-        self._switches = switches
+        self.switches = switches
         if self._restore_start():
             return
         if self._is_sticky:
@@ -103,7 +104,7 @@ class Console:
 
     def _restore_start(self) -> bool:
         """Restore the state after a reset and return whether that is exactly the start."""
-        if self._start is None or self._switches != _AS_SHIPPED or not self._start.restore(self.ale):
+        if self._start is None or self.switches != _AS_SHIPPED or not self._start.restore(self.ale):
             return False
         self.picture = self._start
         return True
@@ -112,7 +113,7 @@ class Console:
         """Let the emulator start the next game."""
         self.ale.reset_game()
         self.picture = self.ale
-        if self._has_fixed_start and self._switches == _AS_SHIPPED and self._start is None:
+        if self._has_fixed_start and self.switches == _AS_SHIPPED and self._start is None:
             self._start = _Start(self.ale)
             self._restore_start()
 

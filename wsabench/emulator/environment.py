@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Box, Discrete
 
-from wsabench.emulator.inputs import check_inputs
+from wsabench.emulator.inputs import check_inputs, check_shown
 from wsabench.emulator.lane import Lane, observation_shape
 from wsabench.errors import SpecError, unknown_name
 from wsabench.perturb import Perturbation, compile_perturbation
@@ -58,16 +58,25 @@ class LaneEnv(gymnasium.Env[Observation, np.int64]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode; a seed fixes it, whatever was played before.
 
+        Everything is checked before anything changes: when this raises, the old episode can go on.
+
         Raises:
-            SpecError: The seed is negative, or an option is unknown.
+            SpecError: The seed is negative, or the perturbation does not fit the game or the inputs.
+            UnknownNameError: There is no such option or perturbation.
         """
         seed = check_seed(seed)
-        super().reset(seed=seed)
-        options = dict(options or {})
-        if (perturbation := options.pop("perturbation", None)) is not None:
-            self.lane.set_perturbation(compile_perturbation(perturbation, self.game))
+        options = options or {}
         for name in options:
-            raise unknown_name("reset option", name, ["perturbation"])
+            if name != "perturbation":
+                raise unknown_name("reset option", name, ["perturbation"])
+        perturbation = options.get("perturbation")
+        compiled = None if perturbation is None else compile_perturbation(perturbation, self.game)
+        if compiled is not None:
+            check_shown(compiled, self.lane.inputs)
+        super().reset(seed=seed)
+        self._is_running = False
+        if compiled is not None:
+            self.lane.set_perturbation(compiled)
         self.lane.reset(seed)
         self._is_running = True
         return self.lane.observation.copy(), lane_info(self.lane)

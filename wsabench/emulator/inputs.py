@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 import ale_py
 import numpy as np
@@ -31,6 +31,25 @@ def check_inputs(names: Iterable[str]) -> tuple[str, ...]:
         if name not in INPUT_SHAPES:
             raise unknown_name("input", name, INPUT_SHAPES)
     return found
+
+
+def check_shown(perturbation: CompiledPerturbation, inputs: Container[str]) -> None:
+    """Refuse a perturbation that the inputs cannot show.
+
+    Args:
+        perturbation: What a lane would play.
+        inputs: Names of the inputs that the lane supplies.
+
+    Raises:
+        SpecError: One of its stages is for luminance only, and `rgb84` is among the inputs.
+    """
+    for placed in perturbation.images if "rgb84" in inputs else ():
+        if getattr(placed.stage, "luminance_only", False):
+            raise SpecError(
+                f"The perturbation {perturbation.name!r} changes luminance frames only "
+                f"({type(placed.stage).__name__}), and an encoder reads rgb84. Leave the perturbation "
+                "out, or choose encoders that read luminance."
+            )
 
 
 class FurtherInputs:
@@ -64,20 +83,6 @@ class FurtherInputs:
         self._colors = ColorFrames(*screen_dims, SIDE) if "rgb84" in wanted else None
         self._newest = np.zeros((1, SIDE, SIDE, 3), np.uint8)
         self._images: list[ImageState] = []
-
-    def check(self, perturbation: CompiledPerturbation) -> None:
-        """Refuse a perturbation that the inputs cannot show.
-
-        Raises:
-            SpecError: One of its stages is for luminance only.
-        """
-        for placed in perturbation.images if self._colors else ():
-            if getattr(placed.stage, "luminance_only", False):
-                raise SpecError(
-                    f"The perturbation {perturbation.name!r} changes luminance frames only "
-                    f"({type(placed.stage).__name__}), and an encoder reads rgb84. Leave the perturbation "
-                    "out, or choose encoders that read luminance."
-                )
 
     def start(self, perturbation: CompiledPerturbation, generator_at: Callable[[int], np.random.Generator]) -> None:
         """Start the image operators of a game, with generators like those of the observation's."""

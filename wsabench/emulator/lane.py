@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from wsabench.emulator.console import FIRE, NOOP, Console
 from wsabench.emulator.frames import BEFORE, NEWEST, make_frames
-from wsabench.emulator.inputs import FurtherInputs
+from wsabench.emulator.inputs import FurtherInputs, check_shown
 from wsabench.errors import SpecError
 from wsabench.perturb import CompiledPerturbation, ControlState, DrawnColors, ImageState, RamState
 from wsabench.protocol import Protocol
@@ -72,7 +72,7 @@ class Lane:
         self.set_perturbation(perturbation)
 
     def set_perturbation(self, perturbation: CompiledPerturbation) -> None:
-        """Change the perturbation; call `reset` before the next step.
+        """Change the perturbation; call `reset` before the next step, which then starts a game even after a lost life.
 
         Raises:
             SpecError: It was compiled for another game, or cannot be shown in an input.
@@ -83,21 +83,22 @@ class Lane:
                 f"The perturbation {perturbation.name!r} was compiled for {perturbation.game!r}, this lane plays "
                 f"{current.game!r}. Compile it for {current.game!r}."
             )
-        if self._further:
-            self._further.check(perturbation)
+        check_shown(perturbation, self.inputs)
         self.perturbation = perturbation
         self._table = perturbation.luminance if self.protocol.grayscale else perturbation.rgb
         self._drawn_colors: DrawnColors | None = None
         self._images: list[ImageState] = []
         self._controls: list[ControlState] = []
         self._rules: list[RamState] = []
+        self._can_go_on = False
 
     def reset(self, seed: int | None = None) -> None:
         """Start an episode.
 
         With a seed: a game that is the same whatever was played before. Without: the first time with the seed given
         at construction; after a life loss under `episodic_life` the same game goes on (FIRE pressed for one step);
-        otherwise the next game of the same seed, which like ale-py's goes on from the emulator's memory.
+        otherwise the next game of the same seed, which like ale-py's goes on from the emulator's memory, unless the
+        perturbation sets other switches of the console: then it is switched on again.
         """
         if seed is None and self._was_reset:
             if self._can_go_on:
@@ -202,7 +203,10 @@ class Lane:
     def _start_game(self) -> None:
         """Start the next game, as ale-py does without a seed."""
         self._game_number += 1
-        self.console.start_next()
+        if self.console.switches == self.perturbation.console:
+            self.console.start_next()
+        else:
+            self.console.power_on(self.seed % 2**31, self.perturbation.console)
         self._play_start()
 
     def _play_start(self) -> None:

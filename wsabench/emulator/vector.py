@@ -14,7 +14,7 @@ from gymnasium.vector.utils import batch_space
 from wsabench.emulator.arrays import lay_out
 from wsabench.emulator.environment import check_seed, observation_space
 from wsabench.emulator.group import LaneGroup
-from wsabench.emulator.inputs import check_inputs
+from wsabench.emulator.inputs import check_inputs, check_shown
 from wsabench.emulator.lane import Lane
 from wsabench.emulator.workers import WorkerPool
 from wsabench.errors import ShapeError, SpecError, unknown_name
@@ -75,6 +75,8 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
     ) -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
         """Start episodes.
 
+        Everything is checked before anything changes: when an argument is refused, all lanes can go on.
+
         Args:
             seed: An integer, from which each lane derives its own; or N episode seeds, None for the next game.
             options: `reset_mask`, bool (N,): which lanes to reset, all others stay as they are. `perturbations`: a
@@ -85,7 +87,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
 
         Raises:
             ShapeError: Seeds, mask or perturbations are not one a lane.
-            SpecError: A seed or an option is malformed.
+            SpecError: A seed or an option is malformed, or a perturbation does not fit the game or the inputs.
             UnknownNameError: A perturbation or option does not exist.
         """
         self._check_open()
@@ -98,6 +100,10 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
         chosen = lane_perturbations(options.get("perturbations"), self.num_envs)
         rows = [int(row) for row in np.flatnonzero(mask)]
         compiled = [None if (p := chosen[row]) is None else compile_perturbation(p, self.game) for row in rows]
+        for perturbation in compiled:
+            if perturbation is not None:
+                check_shown(perturbation, self._arrays.inputs)
+        self._was_reset &= ~mask
         self._lanes.reset(rows, [seeds[row] for row in rows], compiled)
         self._was_reset |= mask
         for row, perturbation in zip(rows, compiled, strict=True):

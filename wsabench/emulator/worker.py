@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import mmap
-import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from wsabench.emulator.arrays import lay_out
 from wsabench.emulator.group import LaneGroup
 from wsabench.errors import WsabenchError
 from wsabench.perturb import CompiledPerturbation, compile_perturbation
+from wsabench.processes import Reporting, ignore_interrupts
 from wsabench.protocol import Protocol
 
 STEP = b"\n"
@@ -36,15 +36,16 @@ def main(arguments: Sequence[str]) -> None:
     Args:
         arguments: File descriptors of the socket and of the shared memory.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides
+    ignore_interrupts()
     cv2.setNumThreads(1)
     socket_fd, memory_fd = (int(argument) for argument in arguments)
     with socket.socket(fileno=socket_fd) as connection, connection.makefile("rwb") as stream:
         group: LaneGroup | None = None
+        told = Reporting()
         for line in stream:
-            message = {} if line == STEP else json.loads(line)
             answer: dict[str, Any] = {}
-            try:
+            with told:
+                message = {} if line == STEP else json.loads(line)
                 if line == STEP and group is not None:
                     group.step()
                 elif "start" in message:
@@ -52,8 +53,8 @@ def main(arguments: Sequence[str]) -> None:
                     answer["num_actions"] = group.num_actions
                 elif group is not None and "reset" in message:
                     _reset(group, message["reset"])
-            except WsabenchError as error:
-                answer["error"] = str(error)
+            if told.failure is not None:
+                answer["failure"] = told.failure._asdict()
             stream.write(json.dumps(answer).encode() + b"\n" if answer else DONE)
             stream.flush()
 

@@ -20,13 +20,14 @@ from gymnasium.vector import AutoresetMode
 
 from wsabench.emulator.arrays import LaneArrays, lay_out, num_bytes
 from wsabench.emulator.worker import DONE, STEP
-from wsabench.errors import SpecError, WorkerError, WsabenchError
+from wsabench.errors import SpecError, WorkerError
 from wsabench.perturb import CompiledPerturbation
+from wsabench.processes import Failure, how_it_ended
 from wsabench.protocol import Protocol
 
 _CLOSE_TIMEOUT_S = 5.0
 _MOST_BYTES = 65_536
-"""Read at once; an answer has a few hundred at most."""
+"""Read at once; most answers are one byte, and a failure with its traceback may come in parts."""
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
 
 
@@ -66,8 +67,8 @@ class _Worker:
         """Wait for the answer.
 
         Raises:
-            WorkerError: The process is gone.
-            WsabenchError: It refused; the message is its own.
+            WorkerError: The process is gone, or failed by an error that is not meant for the user.
+            WsabenchError: It refused; class and message are its own.
         """
         line = b""
         while not line.endswith(b"\n"):
@@ -81,8 +82,8 @@ class _Worker:
         if line == DONE:
             return {}
         answer = json.loads(line)
-        if "error" in answer:
-            raise WsabenchError(answer["error"])
+        if "failure" in answer:
+            raise Failure(**answer["failure"]).to_error(self._identity, "The environment is closed. Make it again.")
         return answer
 
     def hang_up(self) -> None:
@@ -103,15 +104,15 @@ class _Worker:
         """Say which worker is gone, and how it ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(1)
-        status = self.process.poll()
-        if status is None:
-            how = "stopped answering"
-        else:
-            how = f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
         raise WorkerError(
-            f"Worker {self.number} (process {self.process.pid}, lanes {self.first} to {self.stop - 1}) {how}. "
+            f"{self._identity} {how_it_ended(self.process.poll())}. "
             "The environment is closed. Make it again; if the machine ran out of memory, use fewer workers."
         )
+
+    @property
+    def _identity(self) -> str:
+        """Which worker this is, as the beginning of a sentence."""
+        return f"Worker {self.number} (process {self.process.pid}, lanes {self.first} to {self.stop - 1})"
 
 
 class WorkerPool:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from wsabench.errors import ResultSetError, unknown_name
+from wsabench.evaluation.compatibility import changed_perturbations, perturbation_hashes
 from wsabench.evaluation.result import RunResult
 
 _NOTED_VERSIONS = ("wsabench", "ale-py", "torch", "numpy")
@@ -144,19 +145,16 @@ def _scales(run: Mapping[str, Any], reference: Mapping[str, Any]) -> Iterator[st
 
 
 def _perturbations(run: Mapping[str, Any], reference: Mapping[str, Any]) -> Iterator[str]:
-    """Say which of the reference's cells are other perturbations in the run, under the same name."""
+    """Say which of the reference's cells are other perturbations in the run, under the same name, or may be."""
     for side, manifest in (("run", run), ("reference", reference)):
         if "perturbation_hashes" not in manifest:
             yield f"the {side}'s manifest has no perturbation hashes (an earlier version made it)"
             return
-    ours, theirs = run["perturbation_hashes"], reference["perturbation_hashes"]
-    changed = [
-        f"{name} on {game}"
-        for game, hashes in theirs.items()
-        for name, expected in hashes.items()
-        if name in ours.get(game, {}) and ours[game][name] != expected
-    ]
-    if changed:
+        played = dict.fromkeys((job["perturbation"], job["game"]) for job in manifest["jobs"])
+        unknown = [" on ".join(cell) for cell in played if cell not in perturbation_hashes(manifest)]
+        if unknown:
+            yield f"the {side}'s manifest has no hash of the perturbations {_names(unknown)}"
+    if changed := changed_perturbations(run, reference):
         yield f"the perturbations are defined otherwise: {_names(changed)}"
 
 

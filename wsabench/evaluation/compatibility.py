@@ -65,6 +65,18 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str
     return [f"{name}: {_shown(one)} and {_shown(other)}" for name, one, other in pairs if one != other]
 
 
+def perturbation_hashes(manifest: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    """Return the content hashes of what was played, by the perturbation's name and the game; empty where unknown."""
+    by_game = manifest.get("perturbation_hashes", {})
+    return {(name, game): value for game, hashes in by_game.items() for name, value in hashes.items()}
+
+
+def changed_perturbations(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Name the perturbations that two manifests both have but define otherwise, as `hue-rotate@3 on breakout`."""
+    one, other = perturbation_hashes(first), perturbation_hashes(second)
+    return [" on ".join(cell) for cell, value in one.items() if other.get(cell, value) != value]
+
+
 def _by_game_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     """Name what differs in games that both runs have."""
     found: list[str] = []
@@ -75,11 +87,7 @@ def _by_game_differences(first: Mapping[str, Any], second: Mapping[str, Any]) ->
             for game in one
             if game in other and one[game] != other[game]
         ]
-    one, other = first.get("perturbation_hashes", {}), second.get("perturbation_hashes", {})
-    for game in one:
-        changed = [name for name, value in one[game].items() if other.get(game, {}).get(name, value) != value]
-        found += [f"perturbation {name} on {game} (its hash)" for name in changed]
-    return found
+    return [*found, *(f"perturbation {cell} (its hash)" for cell in changed_perturbations(first, second))]
 
 
 def _agent_differences(first: Run, second: Run) -> list[str]:

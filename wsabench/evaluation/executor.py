@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from types import ModuleType
 from typing import NamedTuple
 
 from wsabench.errors import WorkerError
@@ -23,16 +18,15 @@ from wsabench.evaluation.records import EpisodeOutcome
 from wsabench.evaluation.rollout import Handout, play
 from wsabench.evaluation.tasks import TaskBoard
 from wsabench.evaluation.worker import (
-    Failed,
     LaneRoom,
     Message,
     StepCounter,
     StepsPlayed,
     WantAgent,
     WantTasks,
-    single_thread,
     work,
 )
+from wsabench.processes import Failure, how_it_ended, single_thread, spawn_context, starting
 
 _JOIN_SECONDS = 10.0
 
@@ -144,8 +138,8 @@ def _reply(message: Message, worker: int, plan: Plan, board: TaskBoard, allowed:
         case WantAgent():
             index = board.choose(worker, allowed)
             return _Reply(None, is_farewell=True) if index is None else _Reply((index, plan.contestants[index]))
-        case Failed(error):
-            raise error
+        case Failure():
+            raise message.to_error(f"Worker process {worker}", _way_on(plan, board))
         case StepsPlayed():
             pass
     return None
@@ -163,7 +157,7 @@ def _noticing_death(worker: _Worker, plan: Plan, board: TaskBoard) -> Iterator[N
 @contextmanager
 def _started_workers(num_workers: int, plan: Plan, keep_steps: bool) -> Iterator[list[_Worker]]:
     """Start worker processes; end them whatever happens."""
-    context = multiprocessing.get_context("spawn")
+    context = spawn_context()
     workers: list[_Worker] = []
     try:
         for number in range(num_workers):
@@ -174,7 +168,7 @@ def _started_workers(num_workers: int, plan: Plan, keep_steps: bool) -> Iterator
                 name=f"wsabench-run-{number}",
                 daemon=True,
             )
-            with _hidden_main(), _ignored_interrupts():
+            with starting():
                 process.start()
             there.close()
             workers.append(_Worker(number, process, here))  # pyright: ignore[reportArgumentType]
@@ -189,41 +183,16 @@ def _started_workers(num_workers: int, plan: Plan, keep_steps: bool) -> Iterator
             worker.process.close()
 
 
-@contextmanager
-def _hidden_main() -> Iterator[None]:
-    """Hide the program's main module while a process starts.
-
-    A spawned process runs the main module's file again. Workers need nothing from it, and a script that calls `run`
-    without an `if __name__ == "__main__"` guard would start itself over and over.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-@contextmanager
-def _ignored_interrupts() -> Iterator[None]:
-    """Let a process that starts inherit that Ctrl-C is not for it; the parent ends it."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _death(worker: _Worker, plan: Plan, board: TaskBoard) -> WorkerError:
     """Return the error for a worker that is gone."""
     worker.process.join(_JOIN_SECONDS)
-    code = worker.process.exitcode
-    cause = "killed, perhaps for lack of memory" if code is not None and code < 0 else "its traceback is above"
-    return WorkerError(
-        f"Worker process {worker.number} ended with exit code {code} ({cause}). {board.num_finished} of "
-        f"{len(plan.jobs)} jobs are finished and kept: start the same run again to go on, with --workers 1 if it "
-        "ends again."
+    ending = how_it_ended(worker.process.exitcode)
+    return WorkerError(f"Worker process {worker.number} {ending}. {_way_on(plan, board)}")
+
+
+def _way_on(plan: Plan, board: TaskBoard) -> str:
+    """Say what is kept and what to do when a worker process cannot go on."""
+    return (
+        f"{board.num_finished} of {len(plan.jobs)} jobs are finished and kept: start the same run again to go on, with "
+        "--workers 1 if it ends again."
     )

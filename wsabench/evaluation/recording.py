@@ -27,7 +27,7 @@ from wsabench.evaluation.records import (
 )
 from wsabench.evaluation.rollout import EpisodeTask, Handout, check_encoder_operations, play
 from wsabench.evaluation.steps import SMOOTH_STEPS, moving_mean
-from wsabench.evaluation.worker import single_thread
+from wsabench.processes import single_thread
 from wsabench.protocol import Protocol
 from wsabench.seeding import evaluation_seed
 from wsabench.stats.context_effect import ContextEffect

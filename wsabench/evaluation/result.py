@@ -42,7 +42,7 @@ class RunResult:
     manifest: dict[str, Any]
     """Suite, protocol, agents, versions, host, as written when the run began and ended."""
     num_finished: int
-    """Jobs whose shard is there."""
+    """Jobs whose shards are there."""
 
     @property
     def is_complete(self) -> bool:
@@ -57,7 +57,7 @@ def load_result(path: str | Path) -> RunResult:
         path: The directory of a run.
 
     Returns:
-        Its tables and manifest. Jobs without a shard have no rows.
+        Its tables and manifest. Jobs of which a shard is missing, be it only that of the attention, have no rows.
 
     Raises:
         ResultSetError: The directory is missing, foreign, damaged or of another schema version.
@@ -67,14 +67,15 @@ def load_result(path: str | Path) -> RunResult:
     _refuse_strangers(directory, manifest)
     episodes: list[pa.Table] = []
     attention: list[pa.Table] = []
+    attending = {(one["name"], one["train_seed"], one["game"]) for one in manifest["agents"] if one.get("encoders")}
     for job in manifest["jobs"]:
-        shard = directory / EPISODES_DIR / job["file"]
-        if not shard.exists():
+        shard, beside = (directory / folder / job["file"] for folder in (EPISODES_DIR, ATTENTION_DIR))
+        is_attending = (job["agent"], job["train_seed"], job["game"]) in attending
+        if not shard.exists() or (is_attending and not beside.exists()):
             continue
         table = read_shard(shard, EPISODE_SCHEMA)
         _check_shard(shard, table, job, manifest["episodes"])
         episodes.append(table)
-        beside = directory / ATTENTION_DIR / job["file"]
         if beside.exists():
             attention.append(read_shard(beside, ATTENTION_SCHEMA, later=CONTEXT_FIELDS))
     return RunResult(

@@ -187,11 +187,16 @@ class _Rollout:
         rows = list(playing) if self._pads_itself else list(range(len(self._lanes)))
         batch = self._batch(rows)
         observations = self._games.observations[rows]  # a copy: the policy may keep it
-        if hasattr(self._policy, "act_with_attention"):
-            chosen, weights = self._policy.act_with_attention(observations, batch)  # pyright: ignore[reportAttributeAccessIssue]
-            self._keep_weights(rows, weights)
-        else:
-            chosen = self._policy.act(observations, batch)
+        try:
+            if hasattr(self._policy, "act_with_attention"):
+                chosen, weights = self._policy.act_with_attention(observations, batch)  # pyright: ignore[reportAttributeAccessIssue]
+                self._keep_weights(rows, weights)
+            else:
+                chosen = self._policy.act(observations, batch)
+        except OSError as error:  # of the agent's own code, which must not pass for one of ours
+            from wsabench.agents import system_failure
+
+            raise system_failure(getattr(self._policy, "name", type(self._policy).__name__), error) from error
         actions = np.zeros(len(self._lanes), dtype=np.int64)
         actions[rows] = checked_actions(chosen, len(rows), self._games.num_actions)
         return actions

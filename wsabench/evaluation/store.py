@@ -13,12 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wsabench.errors import ResultSetError, StorageError
+from wsabench.evaluation.compatibility import changed_perturbations
 from wsabench.evaluation.records import (
+    ATTENTION_SCHEMA,
     EPISODE_SCHEMA,
     EpisodeOutcome,
     Job,
     attention_table,
     episode_table,
+    steps_schema,
     steps_table,
 )
 from wsabench.evaluation.result import (
@@ -31,7 +34,7 @@ from wsabench.evaluation.result import (
     read_shard,
     shard_fingerprints,
 )
-from wsabench.resources import atomic_path, make_dir, write_text
+from wsabench.resources import atomic_path, make_dir, write_text, writing
 
 _FOLDERS = (EPISODES_DIR, ATTENTION_DIR, STEPS_DIR, FRAMES_DIR)
 _FIXED = (
@@ -41,6 +44,7 @@ _FIXED = (
     "episodes",
     "games",
     "perturbations",
+    "perturbation_hashes",
     "agents",
     "engine_version",
     "roms",
@@ -52,9 +56,9 @@ _FIXED_VERSIONS = ("ale-py", "torch")
 class ResultStore:
     """A result directory open for writing by one run.
 
-    Shards are written by one process, under a temporary name that is renamed when complete. A job's attention is
-    written before its episodes: the shard of episodes is what marks a job as finished. Where every step is recorded,
-    the job of an agent that attends is finished only with its shard of steps.
+    Shards are written by one process, under a temporary name that is renamed when complete. A job is finished
+    when all its shards are there: that of its episodes, for an agent that attends that of its attention, and that of
+    its steps where every step is recorded. Episodes are written last.
     """
 
     def __init__(self, path: Path, *, keeps_steps: bool = False) -> None:
@@ -92,21 +96,22 @@ class ResultStore:
         """
         if self.path.exists() and not self.path.is_dir():
             raise StorageError(f"{self.path} is a file. Give a directory for the results.")
+        make_dir(self.path)
+        self._lock()  # before anything is decided: another run may begin, or end, until then
         is_new = not (self.path / MANIFEST_NAME).exists()
-        if is_new and self.path.is_dir() and _foreign_entries(self.path):
-            found = ", ".join(_foreign_entries(self.path)[:3])
+        if is_new and (foreign := _foreign_entries(self.path)):
+            found = ", ".join(foreign[:3])
             raise ResultSetError(f"{self.path} is no result set and is not empty ({found}). Choose another directory.")
         previous = None if is_new else read_manifest(self.path)
         if previous is not None:
             check_same_run(previous, manifest, self.path)
         for folder in (EPISODES_DIR, ATTENTION_DIR, FRAMES_DIR, *([STEPS_DIR] if self.keeps_steps else [])):
             make_dir(self.path / folder)
-        self._lock()
         self._sweep()
         return dict(manifest) if previous is None else _continued(previous, manifest)
 
     def is_finished(self, job: Job, encoders: Sequence[str] = ()) -> bool:
-        """Whether a job's shards are there, that of its episodes with the same fingerprint.
+        """Whether all of a job's shards are there and whole, that of its episodes with the same fingerprint.
 
         Args:
             job: The job.
@@ -115,13 +120,19 @@ class ResultStore:
         Raises:
             ResultSetError: A shard of that name is damaged.
         """
-        path = self.path / EPISODES_DIR / f"{job.key}.parquet"
-        if not path.exists():
+        schemas = {EPISODES_DIR: EPISODE_SCHEMA}
+        if encoders:
+            schemas[ATTENTION_DIR] = ATTENTION_SCHEMA
+        if encoders and self.keeps_steps:
+            schemas[STEPS_DIR] = steps_schema(encoders)
+        paths = {folder: self.path / folder / f"{job.key}.parquet" for folder in schemas}
+        if not all(path.exists() for path in paths.values()):
             return False
-        if encoders and self.keeps_steps and not (self.path / STEPS_DIR / path.name).exists():
-            return False
-        table = read_shard(path, EPISODE_SCHEMA)
-        return shard_fingerprints(table) == {job.fingerprint} and table.num_rows == job.num_episodes
+        tables = {folder: read_shard(paths[folder], schema) for folder, schema in schemas.items()}
+        episodes = tables[EPISODES_DIR]
+        is_attended = not encoders or tables[ATTENTION_DIR].column("encoder").to_pylist() == list(encoders)
+        is_whole = is_attended and episodes.num_rows == job.num_episodes
+        return is_whole and shard_fingerprints(episodes) == {job.fingerprint}
 
     def write_job(self, job: Job, outcomes: Sequence[EpisodeOutcome], encoders: Sequence[str]) -> None:
         """Write a finished job's shards.
@@ -137,7 +148,8 @@ class ResultStore:
         if encoders and self.keeps_steps:
             self._write(STEPS_DIR, job, steps_table(job, outcomes, encoders))
         else:  # those of an earlier run are not of these episodes
-            (self.path / STEPS_DIR / f"{job.key}.parquet").unlink(missing_ok=True)
+            with writing(self.path / STEPS_DIR):
+                (self.path / STEPS_DIR / f"{job.key}.parquet").unlink(missing_ok=True)
         if encoders:
             self._write(ATTENTION_DIR, job, attention_table(job, outcomes, encoders))
         self._write(EPISODES_DIR, job, episode_table(job, outcomes))
@@ -188,8 +200,9 @@ class ResultStore:
     def _sweep(self) -> None:
         """Delete temporary files that a killed run left."""
         for folder in (self.path, *(self.path / name for name in _FOLDERS)):
-            for leftover in folder.glob(".*.tmp"):
-                leftover.unlink(missing_ok=True)
+            with writing(folder):
+                for leftover in folder.glob(".*.tmp"):
+                    leftover.unlink(missing_ok=True)
 
 
 def check_same_run(previous: Mapping[str, Any], current: Mapping[str, Any], path: Path) -> None:
@@ -203,6 +216,11 @@ def check_same_run(previous: Mapping[str, Any], current: Mapping[str, Any], path
     Raises:
         ResultSetError: They differ in something that decides results; the message names it.
     """
+    if changed := changed_perturbations(previous, current):
+        raise ResultSetError(
+            f"{path} holds a run in which {', '.join(changed[:3])}{', ...' if changed[3:] else ''} was defined "
+            "otherwise. Choose another directory for this run, or restore the definition that the run began with."
+        )
     pairs = [(key, _comparable(previous.get(key)), _comparable(current.get(key))) for key in _FIXED]
     for name in _FIXED_VERSIONS:
         pairs.append((f"{name} version", previous["versions"].get(name), current["versions"].get(name)))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from wsabench.errors import WsabenchError
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.lanes import EpisodeLanes
 from wsabench.evaluation.own_play_supply import supplied
 from wsabench.evaluation.records import EpisodeOutcome
 from wsabench.evaluation.rollout import Handout, play
+from wsabench.processes import Failure, Reporting, ignore_interrupts, single_thread
 from wsabench.protocol import Protocol
 from wsabench.types import Policy
 
@@ -42,14 +40,7 @@ class StepsPlayed:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The worker met an error that is meant for the user."""
-
-    error: WsabenchError
-
-
-Message = WantAgent | WantTasks | StepsPlayed | Failed | EpisodeOutcome
+Message = WantAgent | WantTasks | StepsPlayed | Failure | EpisodeOutcome
 
 
 class LaneRoom:
@@ -112,13 +103,12 @@ def work(connection: Connection, protocol: Protocol, keep_steps: bool = False) -
         protocol: How lanes are made.
         keep_steps: Record every step.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
-    try:
+    ignore_interrupts()
+    with Reporting() as told:
         _serve(connection, protocol, keep_steps)
-    except WsabenchError as error:
-        connection.send(Failed(error))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the parent is gone; what was finished is on disk
+    if told.failure is not None:
+        with suppress(OSError):  # the parent is gone, and that was the failure; what was finished is on disk
+            connection.send(told.failure)
 
 
 def _serve(connection: Connection, protocol: Protocol, keep_steps: bool) -> None:
@@ -137,24 +127,3 @@ def _serve(connection: Connection, protocol: Protocol, keep_steps: bool) -> None
             tasks = supplied(_RemoteTasks(connection, index), contestant)
             play(policy, lanes, tasks, connection.send, counter.add, keep_steps=keep_steps)
         counter.flush()
-
-
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """Let torch and OpenCV use one thread inside, as many as before after; sums of floats depend on it.
-
-    Torch is left alone where no agent has loaded it.
-    """
-    import cv2
-
-    torch = sys.modules.get("torch")
-    before = cv2.getNumThreads(), torch.get_num_threads() if torch else 0
-    cv2.setNumThreads(1)
-    if torch:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before[0])
-        if torch:
-            torch.set_num_threads(before[1])

@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsabench.errors import CheckpointError, StorageError
-from wsabench.resources import write_text
+from wsabench.errors import CheckpointError
+from wsabench.resources import write_text, writing
 
 WALL_COLUMNS = ("wall_s", "steps_per_s")
 """Columns that depend on the machine's speed; all others repeat exactly."""
@@ -49,11 +49,8 @@ class Curve:
         buffer = io.StringIO()
         known = {name: value for name, value in row.items() if name not in self._left_out}
         csv.DictWriter(buffer, self._columns, lineterminator="\n").writerow(known)
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(buffer.getvalue())
-        except OSError as error:
-            raise StorageError(f"Cannot write {self.path}: {error.strerror}. Free space or choose another.") from error
+        with writing(self.path), self.path.open("a", encoding="utf-8") as file:
+            file.write(buffer.getvalue())
 
     def cut(self, num_rows: int) -> None:
         """Keep the first `num_rows` rows: those that the checkpoint knows.

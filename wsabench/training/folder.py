@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wsabench.agents import AGENT_FILE
 from wsabench.errors import StorageError
+from wsabench.resources import writing
 from wsabench.training.off_policy import REPLAY_NAME
 from wsabench.training.trainer import BEST_NAME, CHECKPOINT_NAME, CURVE_NAME, EVALUATIONS_NAME, TENSORBOARD_NAME
 
@@ -18,14 +19,16 @@ _KEPT = (CHECKPOINT_NAME, CURVE_NAME, AGENT_FILE, EVALUATIONS_NAME, BEST_NAME, T
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Hold the folder, so that two processes never write one run."""
-    try:
-        with (directory / "lock").open("w") as file:
+    with writing(directory / "lock"):
+        file = (directory / "lock").open("w")
+    with file:
+        try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError as error:
-        raise StorageError(
-            f"Another process is training in {directory}. Wait for it, or choose another folder."
-        ) from error
+        except BlockingIOError as error:
+            raise StorageError(
+                f"Another process is training in {directory}. Wait for it, or choose another folder."
+            ) from error
+        yield
 
 
 def set_aside(directory: Path) -> None:
@@ -36,7 +39,8 @@ def set_aside(directory: Path) -> None:
     number = 1
     while any(directory.glob(f"abandoned-{number}-*")):
         number += 1
-    for name in _KEPT:
-        if (directory / name).exists():
-            (directory / name).rename(directory / f"abandoned-{number}-{name}")
-    (directory / REPLAY_NAME).unlink(missing_ok=True)
+    with writing(directory):
+        for name in _KEPT:
+            if (directory / name).exists():
+                (directory / name).rename(directory / f"abandoned-{number}-{name}")
+        (directory / REPLAY_NAME).unlink(missing_ok=True)

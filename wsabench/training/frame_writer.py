@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsabench.errors import StorageError
-from wsabench.resources import make_dir, write_text
+from wsabench.resources import make_dir, write_text, writing
 from wsabench.training import frame_codec
 from wsabench.training.frames import (
     BLOCK_FRAMES,
@@ -109,21 +109,19 @@ class StoreWriter:
         blocks = slice(number * len(shard.block_bytes), (number + 1) * len(shard.block_bytes) + 1)
         columns = self._columns
         start = int(columns["blocks"][blocks][0])
-        try:
-            with (self._path / "frames.bin").open("r+b") as file:
-                file.truncate(start)  # what a killed run wrote of this shard
-                file.seek(start)
-                file.write(shard.code)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise StorageError(f"Cannot write {self._path}: {error.strerror or error}. Free space.") from error
+        with writing(self._path), (self._path / "frames.bin").open("r+b") as file:
+            file.truncate(start)  # what a killed run wrote of this shard
+            file.seek(start)
+            file.write(shard.code)
+            file.flush()
+            os.fsync(file.fileno())
         columns["blocks"][blocks] = np.concatenate([[start], start + np.cumsum(shard.block_bytes)])
         columns["references"][number] = shard.reference
         for name in ("ram", "actions", "episodes"):
             columns[name][rows] = getattr(shard, name)
-        for column in columns.values():
-            column.flush()
+        with writing(self._path):
+            for column in columns.values():
+                column.flush()
         self._checksums.append(shard.checksum())
         self._write_settings()
 
@@ -139,12 +137,10 @@ class StoreWriter:
     def _create(self) -> None:
         make_dir(self._path)
         shards, size = self._settings["num_shards"], self._settings["shard_frames"]
-        try:
+        with writing(self._path):
             for name, (dtype, shape) in column_layout(shards, size).items():
                 np.lib.format.open_memmap(self._path / f"{name}.npy", mode="w+", dtype=dtype, shape=shape).flush()
             (self._path / "frames.bin").write_bytes(b"")
-        except OSError as error:
-            raise StorageError(f"Cannot write {self._path}: {error.strerror or error}. Free space.") from error
         self._write_settings()
 
     def _write_settings(self) -> None:
