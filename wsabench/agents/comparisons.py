@@ -50,7 +50,9 @@ def measure_context(
 
 def row_of(comparison: Comparison, row: int) -> Comparison:
     """Return a copy of one row, shape (1, ...) each."""
-    return Comparison(*(None if part is None else part[row : row + 1].clone() for part in comparison))
+    here = slice(row, row + 1)
+    mask = None if comparison.mask is None else comparison.mask[here].clone()
+    return Comparison(comparison.query[here].clone(), comparison.keys[here].clone(), mask)
 
 
 def joined(comparisons: Sequence[Comparison]) -> Comparison:
