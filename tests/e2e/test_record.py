@@ -103,6 +103,8 @@ def test_a_shipped_agent_plays_the_same_too(tmp_path: Path) -> None:
     recording = record_episode("wsa", "breakout", perturbation=name, protocol=protocol)
     assert_same_episode(recording, result)
     assert np.isfinite(recording.steps.values).all()
+    shares = result.attention[["context_static_share", "context_variance_share"]].drop_duplicates()
+    assert shares.to_dict("records") == [recording.context_shares()]
 
 
 @pytest.mark.slow

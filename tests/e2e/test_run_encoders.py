@@ -59,6 +59,7 @@ def test_encoder_cells_are_played_and_agents_without_encoders_are_skipped(tmp_pa
     assert len(skipped) == 1
     assert "drop-sr" in skipped[0]
     assert "has no encoders" in skipped[0]
+    assert result.attention["context_static_share"].between(0, 1).all()
     weights = result.attention.set_index(["perturbation", "encoder"])["mean"]
     assert weights["drop-sr", "sr"] == 0
     sums = weights.groupby("perturbation").sum()

@@ -50,9 +50,9 @@ def measure_context(
 
 def row_of(comparison: Comparison, row: int) -> Comparison:
     """Return a copy of one row, shape (1, ...) each."""
-    rows = slice(row, row + 1)
-    mask = None if comparison.mask is None else comparison.mask[rows].clone()
-    return Comparison(comparison.query[rows].clone(), comparison.keys[rows].clone(), mask)
+    here = slice(row, row + 1)
+    mask = None if comparison.mask is None else comparison.mask[here].clone()
+    return Comparison(comparison.query[here].clone(), comparison.keys[here].clone(), mask)
 
 
 def joined(comparisons: Sequence[Comparison]) -> Comparison:
