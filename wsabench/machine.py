@@ -11,7 +11,18 @@ from typing import Any
 
 from wsabench.version import __version__
 
-PACKAGES = ("wsabench", "ale-py", "gymnasium", "numpy", "opencv-python-headless", "pandas", "pyarrow", "scipy", "torch")
+PACKAGES = (
+    "wsabench",
+    "ale-py",
+    "gymnasium",
+    "numba",
+    "numpy",
+    "opencv-python-headless",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "torch",
+)
 """Distributions that results depend on."""
 ABSENT = "absent"
 SPEED_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")

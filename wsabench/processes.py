@@ -7,30 +7,81 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing.context import SpawnContext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from types import ModuleType, TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wsabench import errors
 from wsabench.errors import WorkerError, WsabenchError
 
+_JOIN_SECONDS = 10.0
 
-def spawn_context() -> SpawnContext:
-    """Return what makes processes with an interpreter of their own; a fork would copy torch's threads half."""
-    return multiprocessing.get_context("spawn")
+
+class Worker(NamedTuple):
+    """A worker process and the connection to it."""
+
+    number: int
+    process: SpawnProcess
+    connection: Connection
+    """This process's end of the pipe."""
+
+    def how_it_ended(self) -> str:
+        """Say how a process ended that is gone."""
+        self.process.join(_JOIN_SECONDS)
+        return how_it_ended(self.process.exitcode)
 
 
 @contextmanager
-def starting() -> Iterator[None]:
-    """Start spawned processes inside the block.
+def started(number: int, work: Callable[..., None], arguments: tuple[Any, ...], name: str) -> Iterator[list[Worker]]:
+    """Start worker processes; when the block ends well they may end by themselves, otherwise they are ended.
 
-    They do not run the program's main module again, so a script without an `if __name__ == "__main__"` guard does not
-    start itself over and over, and Ctrl-C is not for them: the parent ends them.
+    Each has an interpreter of its own, because a fork would copy torch's threads half. They do not run the program's
+    main module again, so a script without an `if __name__ == "__main__"` guard does not start itself over and over, and
+    Ctrl-C is not for them.
+
+    Args:
+        number: How many.
+        work: What they run, with a connection to this process and the arguments; `serve` belongs into it.
+        arguments: What else it gets; must be picklable.
+        name: What the processes are called; a number is added.
     """
-    with _hidden_main(), _ignored_interrupts():
-        yield
+    context = multiprocessing.get_context("spawn")
+    workers: list[Worker] = []
+    try:
+        for index in range(number):
+            here, there = context.Pipe()
+            process = context.Process(target=work, args=(there, *arguments), name=f"{name}-{index}", daemon=True)
+            with _hidden_main(), _ignored_interrupts():
+                process.start()
+            there.close()
+            workers.append(Worker(index, process, here))  # pyright: ignore[reportArgumentType]
+        yield workers
+        for worker in workers:
+            worker.process.join(_JOIN_SECONDS)
+    finally:
+        for worker in workers:
+            worker.connection.close()
+            worker.process.terminate()
+            worker.process.join(_JOIN_SECONDS)
+            worker.process.close()
+
+
+def serve(connection: Connection, work: Callable[[], None]) -> None:
+    """Do a worker process's work; an error is sent to the parent as a `Failure`.
+
+    Args:
+        connection: To the parent.
+        work: What to do.
+    """
+    ignore_interrupts()
+    with Reporting() as told:
+        work()
+    if told.failure is not None:
+        with suppress(OSError):  # the parent is gone, and that was the failure
+            connection.send(told.failure)
 
 
 def ignore_interrupts() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from wsabench.perturb import compile_perturbation
 from wsabench.perturb.images.noise import (
     NUM_QUANTILES,
     GaussianNoise,
@@ -132,3 +133,16 @@ def test_color_noise_is_independent_in_each_channel_and_grey_noise_the_same_for_
     state = stage.start_image(np.random.default_rng(3), SHAPE)
     grey = state.apply(rgb[..., 0].copy())
     assert np.array_equal(state.preview(rgb.copy()), np.repeat(grey[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize(("name", "table"), [("speckle-noise", speckle_table), ("shot-noise", shot_table)])
+def test_all_severities_in_turn_build_each_table_once(name, table):
+    table.cache_clear()
+    stages = [compile_perturbation(f"{name}@{severity}", "pong").images[0].stage for severity in range(1, 6)]
+    for episode in range(3):
+        for stage in stages:
+            stage.start_image(np.random.default_rng(episode), (4, 4))
+    info = table.cache_info()
+    assert (info.misses, info.hits) == (5, 10)
+    assert info.maxsize * table(stages[0].photons if name == "shot-noise" else stages[0].deviation).nbytes == 80 * 2**20
+    table.cache_clear()

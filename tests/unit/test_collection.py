@@ -1,18 +1,25 @@
 """Expert and mixed data: who plays which shard, with which observations, and that processes change nothing."""
 
+import contextlib
 import fcntl
+import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from sprites import SpriteSource, make_sprites
 
-from wsabench.errors import CheckpointError, SpecError
+from wsabench.errors import CheckpointError, SpecError, WorkerError
 from wsabench.training import collection
 from wsabench.training.collection import Collection, collect_frames
 from wsabench.training.experts import Expert, find_expert
+from wsabench.training.sources import LaneSource
 
 NUM_FRAMES = 800
 
@@ -119,6 +126,73 @@ def test_processes_change_nothing(tmp_path):
     one = collect_frames(wanted, tmp_path / "one")
     two = collect_frames(wanted, tmp_path / "two", workers=2)
     assert one.content_hash == two.content_hash
+
+
+def test_a_script_without_main_guard_may_use_workers(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from wsabench.training.collection import Collection, collect_frames\n"
+        "print('begins', flush=True)\n"
+        "wanted = Collection('breakout', 200, longest_shard=100)\n"
+        f"print(len(collect_frames(wanted, Path({str(tmp_path / 'store')!r}), workers=2)))\n"
+    )
+    run = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        shown, _ = run.communicate(timeout=120)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+    assert (run.returncode, shown) == (0, "begins\n200\n")
+
+
+class KilledSource(LaneSource):
+    """A game whose process is killed when it is made."""
+
+    def __init__(self, game):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class SingularSource(LaneSource):
+    """A game that cannot be made for a reason that is not meant for the user."""
+
+    def __init__(self, game):
+        raise np.linalg.LinAlgError("the matrix is singular")
+
+
+class RefusedSource(LaneSource):
+    """A game that cannot be made for a reason that is."""
+
+    def __init__(self, game):
+        raise CheckpointError("a layer is missing")
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        (
+            KilledSource,
+            WorkerError,
+            r"was killed by signal 9.* 0 of 2 shards are kept: start the same .* again to go on",
+        ),
+        (SingularSource, WorkerError, r"A worker process failed: LinAlgError: the matrix is singular\. 0 of 2 shards"),
+        (RefusedSource, CheckpointError, r"^a layer is missing$"),
+    ],
+)
+def test_a_failing_worker_is_a_clear_error(tmp_path, source, error, message):
+    wanted = make_collection(200, "random", None)
+    with pytest.raises(error, match=message) as caught:
+        collect_frames(wanted, tmp_path / "store", make_source=source, workers=2)
+    assert type(caught.value) is error
+    if source is not KilledSource:
+        assert "in __init__" in "".join(traceback.format_exception(caught.value))
+    assert multiprocessing.active_children() == []
+
+
+def test_a_source_of_the_main_module_needs_one_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(KilledSource, "__module__", "__main__")
+    with pytest.raises(SpecError, match=r"KilledSource is defined in the program's main module.*workers=1"):
+        collect_frames(make_collection(200, "random", None), tmp_path / "store", make_source=KilledSource, workers=2)
 
 
 def test_the_shipped_expert_plays_better_than_random(tmp_path):

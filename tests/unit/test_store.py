@@ -230,6 +230,26 @@ def test_another_run_is_refused(written: Path, changes: dict[str, Any], message:
         store.begin(manifest(**changes))
 
 
+@pytest.mark.parametrize("package", ["ale-py", "numba", "numpy", "opencv-python-headless", "scipy", "torch"])
+def test_an_upgrade_of_what_decides_bits_makes_another_run(tmp_path: Path, package: str) -> None:
+    versions = {**manifest()["versions"], package: "1.0"}
+    with ResultStore(tmp_path) as store:
+        store.write_manifest(store.begin(manifest(versions=versions)))
+    upgraded = manifest(versions={**versions, package: "1.1"})
+    with (
+        ResultStore(tmp_path) as store,
+        pytest.raises(ResultSetError, match=f'{package} version is "1.0" there and "1.1"'),
+    ):
+        store.begin(upgraded)
+
+
+def test_a_run_that_recorded_fewer_versions_is_not_gone_on_with(written: Path) -> None:
+    now = manifest(versions={**manifest()["versions"], "numba": "0.68.1"})
+    with ResultStore(written) as store, pytest.raises(ResultSetError, match="numba version is not recorded there"):
+        store.begin(now)
+    assert load_result(written).is_complete
+
+
 def test_summaries_and_starts_make_no_other_run(written: Path) -> None:
     again = manifest(suite={"name": "s", "summary": "new words", "content_hash": "h"}, start="later", command_line="b")
     with ResultStore(written) as store:

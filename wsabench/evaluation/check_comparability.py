@@ -9,9 +9,10 @@ from typing import Any
 
 from wsabench.errors import ResultSetError, unknown_name
 from wsabench.evaluation.compatibility import changed_perturbations, perturbation_hashes
+from wsabench.evaluation.provenance import BIT_DECIDING
 from wsabench.evaluation.result import RunResult
 
-_NOTED_VERSIONS = ("wsabench", "ale-py", "torch", "numpy")
+_NOTED_VERSIONS = ("wsabench", *BIT_DECIDING)
 _JOB = ["agent", "train_seed", "game", "perturbation", "severity"]
 _SHOWN = 6
 
@@ -162,7 +163,7 @@ def _notes(run: Mapping[str, Any], reference: Mapping[str, Any]) -> Iterator[str
     """Say what differs without forbidding a comparison."""
     for name in _NOTED_VERSIONS:
         ours, theirs = run["versions"].get(name), reference["versions"].get(name)
-        if ours != theirs:
+        if ours != theirs and None not in (ours, theirs):  # earlier versions did not record all
             yield f"{name} is {ours} in the run and {theirs} in the reference."
     cells, expected = cells_of(run), cells_of(reference)
     extra = [f"{agent} on {game}" for agent, game in cells if (agent, game) not in expected]

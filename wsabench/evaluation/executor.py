@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.connection import wait
 from typing import NamedTuple
 
 from wsabench.errors import WorkerError
@@ -26,18 +25,7 @@ from wsabench.evaluation.worker import (
     WantTasks,
     work,
 )
-from wsabench.processes import Failure, how_it_ended, single_thread, spawn_context, starting
-
-_JOIN_SECONDS = 10.0
-
-
-class _Worker(NamedTuple):
-    """A worker process and the connection to it."""
-
-    number: int
-    process: SpawnProcess
-    connection: Connection
-    """This process's end of the pipe."""
+from wsabench.processes import Failure, Worker, single_thread, started
 
 
 class _BoardTasks:
@@ -104,7 +92,7 @@ def _execute_in_workers(
 ) -> None:
     """Play contestants in worker processes until all their jobs are written."""
     board.share_among(num_workers)
-    with _started_workers(num_workers, plan, board.keeps_steps) as workers:
+    with started(num_workers, work, (plan.protocol, board.keeps_steps), "wsabench-run") as workers:
         by_connection = {worker.connection: worker for worker in workers}
         while by_connection:
             for ready in wait(list(by_connection)):
@@ -146,7 +134,7 @@ def _reply(message: Message, worker: int, plan: Plan, board: TaskBoard, allowed:
 
 
 @contextmanager
-def _noticing_death(worker: _Worker, plan: Plan, board: TaskBoard) -> Iterator[None]:
+def _noticing_death(worker: Worker, plan: Plan, board: TaskBoard) -> Iterator[None]:
     """Turn a broken connection into the error for a worker that is gone."""
     try:
         yield
@@ -154,40 +142,9 @@ def _noticing_death(worker: _Worker, plan: Plan, board: TaskBoard) -> Iterator[N
         raise _death(worker, plan, board) from error
 
 
-@contextmanager
-def _started_workers(num_workers: int, plan: Plan, keep_steps: bool) -> Iterator[list[_Worker]]:
-    """Start worker processes; end them whatever happens."""
-    context = spawn_context()
-    workers: list[_Worker] = []
-    try:
-        for number in range(num_workers):
-            here, there = context.Pipe()
-            process = context.Process(
-                target=work,
-                args=(there, plan.protocol, keep_steps),
-                name=f"wsabench-run-{number}",
-                daemon=True,
-            )
-            with starting():
-                process.start()
-            there.close()
-            workers.append(_Worker(number, process, here))  # pyright: ignore[reportArgumentType]
-        yield workers
-        for worker in workers:
-            worker.process.join(_JOIN_SECONDS)
-    finally:
-        for worker in workers:
-            worker.connection.close()
-            worker.process.terminate()
-            worker.process.join(_JOIN_SECONDS)
-            worker.process.close()
-
-
-def _death(worker: _Worker, plan: Plan, board: TaskBoard) -> WorkerError:
+def _death(worker: Worker, plan: Plan, board: TaskBoard) -> WorkerError:
     """Return the error for a worker that is gone."""
-    worker.process.join(_JOIN_SECONDS)
-    ending = how_it_ended(worker.process.exitcode)
-    return WorkerError(f"Worker process {worker.number} {ending}. {_way_on(plan, board)}")
+    return WorkerError(f"Worker process {worker.number} {worker.how_it_ended()}. {_way_on(plan, board)}")
 
 
 def _way_on(plan: Plan, board: TaskBoard) -> str:

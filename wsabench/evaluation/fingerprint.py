@@ -31,7 +31,7 @@ class FingerprintInputs:
     episode_seeds: tuple[int, ...]
     """The episode seeds, in the order of the episodes' numbers."""
     versions: Mapping[str, str]
-    """Versions of the packages that decide bits: ale-py and torch."""
+    """Versions of the packages that decide bits (`provenance.BIT_DECIDING`)."""
     engine_version: int = ENGINE_VERSION
     """Version of this package's behaviour."""
     own_play_hash: str | None = None

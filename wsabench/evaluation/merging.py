@@ -11,6 +11,7 @@ import pandas as pd
 
 from wsabench.errors import ResultSetError
 from wsabench.evaluation.compatibility import Run, check_compatible
+from wsabench.evaluation.provenance import BIT_DECIDING
 from wsabench.evaluation.result import RunResult, load_result
 from wsabench.evaluation.summary_scores import with_labels
 
@@ -163,7 +164,7 @@ def _machine_notes(manifests: Sequence[Mapping[str, Any]]) -> list[str]:
     processors = {str((m.get("host") or {}).get("processor")) for m in manifests} - {"None"}
     if len(processors) > 1:
         found.append(f"processors ({', '.join(sorted(processors))})")
-    for package in ("torch", "numpy", "wsabench"):
+    for package in ("wsabench", *BIT_DECIDING):
         versions = {str(m["versions"][package]) for m in manifests if m["versions"].get(package)}
         if len(versions) > 1:
             found.append(f"{package} ({', '.join(sorted(versions))})")

@@ -16,8 +16,8 @@ import wsabench
 from wsabench import machine
 from wsabench.errors import StorageError
 
-BIT_DECIDING = ("ale-py", "torch")
-"""Packages whose version is part of the fingerprint."""
+BIT_DECIDING = ("ale-py", "numba", "numpy", "opencv-python-headless", "scipy", "torch")
+"""Packages that compute what agents see or do, whose version is part of the fingerprint."""
 _GIT_SECONDS = 10
 
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from wsabench.errors import ResultSetError, StorageError
 from wsabench.evaluation.compatibility import changed_perturbations
+from wsabench.evaluation.provenance import BIT_DECIDING
 from wsabench.evaluation.records import (
     ATTENTION_SCHEMA,
     EPISODE_SCHEMA,
@@ -50,7 +51,6 @@ _FIXED = (
     "roms",
 )
 """Entries of the manifest that a run which goes on must share with the one that began."""
-_FIXED_VERSIONS = ("ale-py", "torch")
 
 
 class ResultStore:
@@ -222,7 +222,13 @@ def check_same_run(previous: Mapping[str, Any], current: Mapping[str, Any], path
             "otherwise. Choose another directory for this run, or restore the definition that the run began with."
         )
     pairs = [(key, _comparable(previous.get(key)), _comparable(current.get(key))) for key in _FIXED]
-    for name in _FIXED_VERSIONS:
+    for name in BIT_DECIDING:
+        if name in current["versions"] and name not in previous["versions"]:
+            raise ResultSetError(
+                f"{path} holds a run of an earlier version of wsabench: the {name} version is not recorded there, so "
+                "new episodes might not be like the old ones. Reports and checks still read it. Choose another "
+                "directory for this run."
+            )
         pairs.append((f"{name} version", previous["versions"].get(name), current["versions"].get(name)))
     for key, found, wanted in pairs:
         if found != wanted:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 
 from wsabench.evaluation.contestants import Contestant
@@ -13,7 +13,7 @@ from wsabench.evaluation.lanes import EpisodeLanes
 from wsabench.evaluation.own_play_supply import supplied
 from wsabench.evaluation.records import EpisodeOutcome
 from wsabench.evaluation.rollout import Handout, play
-from wsabench.processes import Failure, Reporting, ignore_interrupts, single_thread
+from wsabench.processes import Failure, serve, single_thread
 from wsabench.protocol import Protocol
 from wsabench.types import Policy
 
@@ -103,15 +103,10 @@ def work(connection: Connection, protocol: Protocol, keep_steps: bool = False) -
         protocol: How lanes are made.
         keep_steps: Record every step.
     """
-    ignore_interrupts()
-    with Reporting() as told:
-        _serve(connection, protocol, keep_steps)
-    if told.failure is not None:
-        with suppress(OSError):  # the parent is gone, and that was the failure; what was finished is on disk
-            connection.send(told.failure)
+    serve(connection, partial(_play, connection, protocol, keep_steps))
 
 
-def _serve(connection: Connection, protocol: Protocol, keep_steps: bool) -> None:
+def _play(connection: Connection, protocol: Protocol, keep_steps: bool) -> None:
     """Play one contestant after the other."""
     room = LaneRoom(protocol)
     counter = StepCounter(lambda count: connection.send(StepsPlayed(count)))

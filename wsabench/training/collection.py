@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import multiprocessing
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from wsabench import seeding
-from wsabench.errors import SpecError, unknown_name
+from wsabench.errors import SpecError, WorkerError, unknown_name
+from wsabench.processes import Failure, Worker, serve, single_thread, started
 from wsabench.resources import make_dir
 from wsabench.training.experts import Expert, sampled_actions
 from wsabench.training.frame_writer import ShardEncoder, StoreWriter
@@ -29,6 +28,8 @@ from wsabench.training.progress import Reporter, SilentReporter
 from wsabench.training.sources import LaneSource, StepSource
 from wsabench.types import Policy
 
+MakeSource = Callable[[str], StepSource]
+"""Makes a game to play from its id."""
 DATA_KINDS = ("random", "expert", "mixed")
 SHARD_FRAMES = 4_000
 SMALLEST_STORE = 100
@@ -119,7 +120,7 @@ def collect_frames(
     collection: Collection,
     path: Path,
     *,
-    make_source: Callable[[str], StepSource] = LaneSource,
+    make_source: MakeSource = LaneSource,
     workers: int = 1,
     reporter: Reporter | None = None,
 ) -> FrameStore:
@@ -141,8 +142,10 @@ def collect_frames(
         The finished store, opened for reading.
 
     Raises:
-        SpecError: The number of workers is below 1, or the expert's actions do not fit.
+        SpecError: The number of workers is below 1, the expert's actions do not fit, or several processes cannot import
+            `make_source`.
         StorageError: The folder cannot be written, or holds a store made with other settings.
+        WorkerError: A worker process died or failed; finished shards are kept.
     """
     if workers < 1:
         raise SpecError(f"The number of workers is {workers}. Allowed: integers from 1.")
@@ -154,9 +157,10 @@ def collect_frames(
         bounds = range(writer.finished, collection.num_shards, collection.group)
         groups = [range(first, min(first + collection.group, collection.num_shards)) for first in bounds]
         play = _play_in_turn if workers == 1 else _play_in_processes(workers)
-        for shards in play(collection, groups, make_source, reporter):
-            for shard in shards:
-                writer.append(shard)
+        with contextlib.closing(play(collection, groups, make_source, reporter)) as played:
+            for shards in played:
+                for shard in shards:
+                    writer.append(shard)
         reporter.finish()
     return open_frames(path)
 
@@ -247,46 +251,80 @@ _Groups = Sequence[Sequence[int]]
 
 
 def _play_in_turn(
-    collection: Collection, groups: _Groups, make_source: Callable[[str], StepSource], reporter: Reporter
-) -> Iterator[list[Shard]]:
+    collection: Collection, groups: Iterable[Sequence[int]], make_source: MakeSource, reporter: Reporter
+) -> Generator[list[Shard], None, None]:
     """Play the groups in this process."""
-    policy = None if collection.expert is None or not groups else collection.expert.load()
+    policy: Policy | None = None
     sources: list[StepSource] = []
     for group in groups:
+        if policy is None and collection.expert is not None:
+            policy = collection.expert.load()
         while len(sources) < len(group):
             sources.append(make_source(collection.game))
         yield play_shards(collection, group, sources, policy, reporter.advance)
 
 
-def _play_in_processes(workers: int) -> Callable[..., Iterator[list[Shard]]]:
+def _play_in_processes(workers: int) -> Callable[..., Generator[list[Shard], None, None]]:
     """Return a player of groups in `workers` processes; not many groups wait to be written."""
 
     def play(
-        collection: Collection, groups: _Groups, make_source: Callable[[str], StepSource], reporter: Reporter
-    ) -> Iterator[list[Shard]]:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context) as pool:
-            waiting: deque[Future[list[Shard]]] = deque()
-            for group in groups:
-                waiting.append(pool.submit(_play_group, collection, group, make_source))
-                if len(waiting) >= 2 * workers:
-                    yield _collected(waiting, collection, reporter)
-            while waiting:
-                yield _collected(waiting, collection, reporter)
+        collection: Collection, groups: _Groups, make_source: MakeSource, reporter: Reporter
+    ) -> Generator[list[Shard], None, None]:
+        _check_importable(make_source)
+        number = min(workers, len(groups))
+        orders = [*groups, *[None] * number]  # in turn to each process; None: nothing is left for it
+        with started(number, _serve, (collection, make_source), "wsabench-collect") as players:
+            num_sent = 0
+            for index, group in enumerate(groups):
+                player = players[index % number]
+                with _noticing_death(player, group[0], collection):
+                    for order in orders[num_sent : index + 2 * number]:
+                        players[num_sent % number].connection.send(order)
+                        num_sent += 1
+                    shards: list[Shard] | Failure = player.connection.recv()
+                if isinstance(shards, Failure):
+                    raise shards.to_error("A worker process", _way_on(group[0], collection))
+                reporter.advance(len(shards) * collection.shard_frames)
+                yield shards
 
     return play
 
 
-def _collected(waiting: deque[Future[list[Shard]]], collection: Collection, reporter: Reporter) -> list[Shard]:
-    shards = waiting.popleft().result()
-    reporter.advance(len(shards) * collection.shard_frames)
-    return shards
+@contextlib.contextmanager
+def _noticing_death(player: Worker, num_kept: int, collection: Collection) -> Iterator[None]:
+    """Turn a broken connection into the error for a process that is gone."""
+    try:
+        yield
+    except (EOFError, ConnectionResetError, BrokenPipeError) as error:
+        raise WorkerError(f"A worker process {player.how_it_ended()}. {_way_on(num_kept, collection)}") from error
 
 
-def _play_group(collection: Collection, group: Sequence[int], make_source: Callable[[str], StepSource]) -> list[Shard]:
-    """Play one group in a worker process."""
-    import torch
+def _way_on(num_kept: int, collection: Collection) -> str:
+    """Say what is kept and what to do when a worker process cannot go on."""
+    return (
+        f"{num_kept} of {collection.num_shards} shards are kept: start the same collection again to go on, with fewer "
+        "workers if it ends again."
+    )
 
-    torch.set_num_threads(1)
-    policy = None if collection.expert is None else collection.expert.load()
-    return play_shards(collection, group, [make_source(collection.game) for _ in group], policy)
+
+def _check_importable(make_source: MakeSource) -> None:
+    """Refuse what a process of its own cannot import."""
+    name = getattr(make_source, "__qualname__", repr(make_source))
+    if getattr(make_source, "__module__", None) == "__main__" or "<" in name:
+        raise SpecError(
+            f"{name} is defined in the program's main module or inside a function, where worker processes cannot find "
+            "it. Move it into a module that can be imported, or use workers=1."
+        )
+
+
+def _serve(connection: Connection, collection: Collection, make_source: MakeSource) -> None:
+    """Play groups in a worker process until None comes instead of one."""
+
+    def work() -> None:
+        import torch  # noqa: F401  (before `single_thread`, which leaves it alone where nothing has loaded it)
+
+        with single_thread():
+            for shards in _play_in_turn(collection, iter(connection.recv, None), make_source, SilentReporter()):
+                connection.send(shards)
+
+    serve(connection, work)

@@ -31,6 +31,10 @@ Noise = Callable[[Image, Draws], Image]
 """From a frame, which may be overwritten, and draws of its shape to the noisy frame."""
 
 
+_MOST_TABLES = 5
+"""Tables kept of each kind, one a severity: of 16 MiB each, so 80 MiB for speckle and 80 MiB for shot noise at most."""
+
+
 class NoiseState:
     """Noise at work in one lane and episode."""
 
@@ -122,7 +126,7 @@ def gaussian_offsets(deviation: float) -> Offsets:
     return offsets
 
 
-@functools.lru_cache(maxsize=3)  # 16 MiB each
+@functools.lru_cache(maxsize=_MOST_TABLES)
 def speckle_table(deviation: float) -> LevelTable:
     """Return `v + v * deviation * z`, rounded and clipped, for each level v and quantile; read-only."""
     table = np.empty((256, NUM_QUANTILES), np.uint8)
@@ -133,7 +137,7 @@ def speckle_table(deviation: float) -> LevelTable:
     return table
 
 
-@functools.lru_cache(maxsize=3)  # 16 MiB each
+@functools.lru_cache(maxsize=_MOST_TABLES)
 def shot_table(photons: float) -> LevelTable:
     """Return the clipped and scaled Poisson quantile for each level and draw; read-only.
 
