@@ -30,12 +30,11 @@ from scipy.stats import t as student_t
 from wsabench import Protocol, load_agent
 from wsabench.emulator import action_meanings
 from wsabench.errors import SpecError
-from wsabench.evaluation.lanes import NUM_LANES, EpisodeLanes
-from wsabench.evaluation.records import EpisodeOutcome
-from wsabench.evaluation.rollout import EpisodeTask, Handout, play
+from wsabench.evaluation.rollout import NUM_LANES, EpisodeLanes, EpisodeTask, Handout, play
 from wsabench.games import Game, RamPatch, catalogue_games, load_game
 from wsabench.perturb import compile_perturbation
 from wsabench.resources import atomic_path
+from wsabench.results.records import EpisodeOutcome
 from wsabench.seeding import evaluation_seed
 from wsabench.types import LaneBatch, Policy
 

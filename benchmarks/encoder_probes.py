@@ -43,8 +43,8 @@ def measure(options: argparse.Namespace, game: str, size: str, data: str) -> Non
     """Pre-train and probe one combination; write its mean scores as JSON."""
     import torch
 
-    from wsabench.training.pretrain import pretrain
-    from wsabench.training.probe import compare_with_twins, probe
+    from wsabench.training.pretraining.pretrain import pretrain
+    from wsabench.training.probing.probe import compare_with_twins, probe
 
     torch.set_num_threads(1)
     experts = dict(text.split("=") for text in options.experts.split(",") if text)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsabench.training.collection import Collection, collect_frames
+from wsabench.training.frames.collection import Collection, collect_frames
 
 BATCH, NUM_BATCHES = 64, 200
 

@@ -26,7 +26,7 @@ import numpy as np
 from scipy import stats
 
 from wsabench.evaluation import load_result, run
-from wsabench.evaluation.result import MANIFEST_NAME
+from wsabench.results.result import MANIFEST_NAME
 from wsabench.seeding import generator
 from wsabench.stats import normalised_score
 from wsabench.stats.gate import (

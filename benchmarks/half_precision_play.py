@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import wsabench
 from wsabench.agents import AgentPolicy, load_agent
 from wsabench.encoders import Encoder, EncoderBank, find_encoder, fold_batch_norm, measure_standardisation
-from wsabench.encoders.sr_paper import HEIGHT, WIDTH
+from wsabench.encoders.pretrained.sr import HEIGHT, WIDTH
 from wsabench.seeding import generator
 from wsabench.types import LaneBatch
 

@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from wsabench.encoders import build_encoder
-from wsabench.encoders.vos_paper import UpsamplingStage
+from wsabench.encoders.pretrained.vos import UpsamplingStage
 
 ENCODERS = ("sr", "oke", "okk", "vos")
 CONTEXT = "ae"

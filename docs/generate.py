@@ -30,8 +30,8 @@ from wsabench.perturb import (
     misfit,
     parse_perturbation,
 )
+from wsabench.perturb.catalogue import all_kinds
 from wsabench.perturb.kinds import FAMILIES, KINDS
-from wsabench.perturb.registered import all_kinds
 from wsabench.perturb.rules import parse_patch, reward_note
 
 DOCS = Path(__file__).parent
@@ -345,7 +345,7 @@ def galleries(games: Iterable[str]) -> None:
     from PIL import Image
 
     from wsabench.report import draw_gallery
-    from wsabench.report.gallery import gallery_names
+    from wsabench.report.films.gallery import gallery_names
 
     folder = DOCS / "images"
     for game in games:

@@ -3,18 +3,7 @@
 import numpy as np
 
 from wsabench.perturb.rules import RamPatchStage, compile_rule
-from wsabench.perturb.rules.syntax import (
-    Binary,
-    Byte,
-    Call,
-    Compare,
-    Frame,
-    Logic,
-    LoopIndex,
-    Number,
-    Random,
-    Unary,
-)
+from wsabench.perturb.rules.syntax import Binary, Byte, Call, Compare, Frame, Logic, LoopIndex, Number, Random, Unary
 
 OPERATORS = {
     "+": lambda x, y: x + y,

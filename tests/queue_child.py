@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from wsabench.errors import SpecError
+from wsabench.progress import Reporter
 from wsabench.resources import make_dir, write_text
-from wsabench.training.progress import Reporter
 from wsabench.training.queue.child import main
 from wsabench.training.queue.options import expected_steps
 from wsabench.training.queue.places import Places

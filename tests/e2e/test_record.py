@@ -14,8 +14,9 @@ from PIL import Image
 
 from wsabench.cli import main
 from wsabench.evaluation import RunResult, run
-from wsabench.evaluation.recording import Recording, record_episode
+from wsabench.evaluation.recording import record_episode
 from wsabench.protocol import Protocol
+from wsabench.results.recorded import Recording
 
 PROTOCOL = Protocol(max_frames=160)
 CELLS = ("clean", "gaussian-noise@3", "random-palette", "sticky-actions@2")

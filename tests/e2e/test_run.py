@@ -23,9 +23,9 @@ from scripted_policies import Attender, Sampler, unversioned, wrong
 
 from wsabench.errors import CheckpointError, ResultSetError, SpecError, StorageError, WorkerError
 from wsabench.evaluation import Job, SilentReporter, load_result, run
-from wsabench.evaluation import store as store_module
-from wsabench.evaluation.check_comparability import require_comparable
 from wsabench.protocol import Protocol
+from wsabench.results import store as store_module
+from wsabench.results.comparing import require_comparable
 
 SMALL: dict[str, Any] = {
     "suite": str(Path(__file__).parents[1] / "three_cells.toml"),

@@ -13,8 +13,8 @@ from slow_fusions import SLOW
 from torch import Tensor, nn
 
 from wsabench.agents import build_fusion
-from wsabench.agents.fusions import FUSIONS
-from wsabench.agents.network import Initialiser, Lineup, Newcomer
+from wsabench.agents.networks.fusions import FUSIONS
+from wsabench.agents.networks.network import Initialiser, Lineup, Newcomer
 from wsabench.agents.spec import AgentSpec
 from wsabench.errors import SpecError, UnknownNameError
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from wsabench.agents import build_agent, load_spec
-from wsabench.agents.network import Lineup
+from wsabench.agents.networks.network import Lineup
 
 
 def observations(count: int, seed: int = 0) -> torch.Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wsabench.agents import build_agent, load_spec, parameter_table
-from wsabench.agents.parameters import PAPER_SHAPES
+from wsabench.agents.networks.building import PAPER_SHAPES
 
 ACTIONS = 4
 

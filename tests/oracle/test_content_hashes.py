@@ -14,9 +14,9 @@ from pathlib import Path
 
 from wsabench.games import catalogue_games
 from wsabench.perturb import compile_perturbation, list_perturbations
+from wsabench.perturb.catalogue import all_kinds
 from wsabench.perturb.compiling import misfit
-from wsabench.perturb.families import NUM_SEVERITIES, CatalogueEntry
-from wsabench.perturb.registered import all_kinds
+from wsabench.perturb.entries import NUM_SEVERITIES, CatalogueEntry
 
 GOLDEN = Path(__file__).with_name("content_hashes.json")
 ANY = "any"

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsabench.agents import build_agent, build_fusion
-from wsabench.agents.comparisons import joined, measure_context, row_of
-from wsabench.agents.network import Comparison
+from wsabench.agents.networks.comparisons import joined, measure_context, row_of
+from wsabench.agents.networks.network import Comparison
 from wsabench.agents.spec import AgentSpec
 from wsabench.stats.context_effect import ContextEffect, EvenSample, context_effect, total_effect
 

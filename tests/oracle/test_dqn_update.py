@@ -13,8 +13,7 @@ from test_ppo_update import Table
 
 from wsabench.agents import load_spec
 from wsabench.training import DQN_PRESETS, DQNPreset
-from wsabench.training.dqn import DQN, Batch
-from wsabench.training.off_policy import DQNLearner
+from wsabench.training.algorithms.dqn import DQN, Batch, DQNLearner
 from wsabench.training.run import make_trainer, one_thread
 
 

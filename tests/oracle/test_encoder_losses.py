@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from wsabench.encoders.encoder import pixel_weights
-from wsabench.encoders.sr import info_nce
-from wsabench.encoders.transporter import heat_maps, spatial_mean, transport
-from wsabench.encoders.vos import CHANGE_GAIN, SSIM_C1, SSIM_C2, change_maps, dissimilarity, frame_pair, warp
+from wsabench.encoders.pretrained.sr import info_nce
+from wsabench.encoders.pretrained.transporter import heat_maps, spatial_mean, transport
+from wsabench.encoders.pretrained.vos import CHANGE_GAIN, SSIM_C1, SSIM_C2, change_maps, dissimilarity, frame_pair, warp
 
 
 @pytest.fixture

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wsabench.agents import AgentMeta, AgentPolicy, AttentionPolicy, Output, build_agent, load_spec
-from wsabench.agents.fusions import AdaptedFusion, Fused
-from wsabench.agents.network import Lineup
-from wsabench.agents.newcomer import NewcomerAdapter
+from wsabench.agents.networks.adapters import NewcomerAdapter
+from wsabench.agents.networks.fusions import AdaptedFusion, Fused
+from wsabench.agents.networks.network import Lineup
 from wsabench.encoders import half_precision_is_fast
 from wsabench.errors import ShapeError, SpecError
-from wsabench.perturb.encoder_embeddings import NoisyEncoders, StaleEncoders, ZeroDrawn, ZeroEncoders
-from wsabench.perturb.encoder_masks import DropDrawn, DropEncoders, FlickerEncoders
-from wsabench.perturb.encoder_places import JoinEncoders, PermuteEncoders
+from wsabench.perturb.encoder.embeddings import NoisyEncoders, StaleEncoders, ZeroDrawn, ZeroEncoders
+from wsabench.perturb.encoder.masks import DropDrawn, DropEncoders, FlickerEncoders
+from wsabench.perturb.encoder.places import JoinEncoders, PermuteEncoders
 from wsabench.types import EncoderOperation, LaneBatch
 
 FUSED = ("a", "b", "c", "d")

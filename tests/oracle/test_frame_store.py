@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from wsabench.training.collection import Collection, collect_frames
-from wsabench.training.frames import open_frames
-from wsabench.training.sources import LaneSource
+from wsabench.training.frames.collection import Collection, collect_frames
+from wsabench.training.frames.sources import LaneSource
+from wsabench.training.frames.store import open_frames
 
 NUM_FRAMES = 600
 

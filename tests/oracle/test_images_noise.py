@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from wsabench.perturb import compile_perturbation
-from wsabench.perturb.images.noise import (
+from wsabench.perturb.corruption.noise import (
     NUM_QUANTILES,
     GaussianNoise,
     ImpulseNoise,

@@ -8,14 +8,12 @@ import pytest
 from PIL import Image as PillowImage
 from scipy import ndimage
 
-from wsabench.perturb.images.blur import MotionBlur, gaussian_blur, motion_taps, smear
-from wsabench.perturb.images.digital import compress, pixelate, scan_lines
-from wsabench.perturb.images.geometry import CameraJitter, translate, zoom
-from wsabench.perturb.images.motion import Bouncing
-from wsabench.perturb.images.occlusion import Occlusion
-from wsabench.perturb.images.sprites import DistractorSprites, figures
-from wsabench.perturb.images.temporal import FrameHold
-from wsabench.perturb.images.weather import Fog, plasma_fractal
+from wsabench.perturb.corruption.blur import MotionBlur, gaussian_blur, motion_taps, smear
+from wsabench.perturb.corruption.digital import compress, pixelate, scan_lines
+from wsabench.perturb.corruption.geometry import CameraJitter, translate, zoom
+from wsabench.perturb.corruption.overlays import Bouncing, DistractorSprites, Occlusion, figures
+from wsabench.perturb.corruption.temporal import FrameHold
+from wsabench.perturb.corruption.weather import Fog, plasma_fractal
 from wsabench.perturb.palette import luminance
 
 RNG = np.random.default_rng(1)

@@ -9,7 +9,7 @@ import torch
 
 from wsabench.encoders import PretextBatch, build_encoder, build_pretext, encoder_path, load_encoder
 from wsabench.encoders.inference import inference_copy
-from wsabench.encoders.transporter import TransporterPretext
+from wsabench.encoders.pretrained.transporter import TransporterPretext
 from wsabench.errors import SpecError
 
 FORMER = {"output": "gaussians", "gaussian": "half"}

@@ -118,8 +118,8 @@ def test_every_cell_equals_the_slow_path(game):
 @pytest.mark.parametrize("period", [1, 3, 4, 5, 8])
 def test_a_strobe_changes_after_every_period_to_the_frame(period, monkeypatch):
     from wsabench.perturb import drawn as drawn_colors
-    from wsabench.perturb.color_draws import Strobe
-    from wsabench.perturb.compiled import Placed
+    from wsabench.perturb.color.operators import Strobe
+    from wsabench.perturb.compiling import Placed
 
     tables = {}
     original = drawn_colors.DrawnColors.move_to

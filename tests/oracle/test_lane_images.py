@@ -9,7 +9,7 @@ import pytest
 from wsabench.emulator import Lane
 from wsabench.games import catalogue_games, load_game
 from wsabench.perturb import Placed, compile_perturbation, list_perturbations
-from wsabench.perturb.registered import KINDS
+from wsabench.perturb.catalogue import KINDS
 from wsabench.protocol import Protocol
 from wsabench.seeding import generator
 

@@ -13,8 +13,8 @@ import wsabench
 from wsabench.emulator import Lane
 from wsabench.errors import SpecError, UnknownNameError
 from wsabench.perturb import compile_perturbation
-from wsabench.perturb.compiled import Placed
-from wsabench.perturb.images.pure import PureImage
+from wsabench.perturb.compiling import Placed
+from wsabench.perturb.stages import PureImage
 from wsabench.protocol import Protocol
 
 BOTH = ("rgb84", "ram")

@@ -8,8 +8,8 @@ import torch
 from test_encoder_losses import naive_dssim
 
 from wsabench.encoders import PretextBatch, build_pretext
-from wsabench.encoders.transporter import heat_maps
-from wsabench.encoders.vos_paper import PIXEL, translated_sparsity
+from wsabench.encoders.pretrained.transporter import heat_maps
+from wsabench.encoders.pretrained.vos import PIXEL, translated_sparsity
 
 DIM = torch.zeros(1, 84, 84)
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from wsabench.agents import build_agent, count_parameters, load_spec
+from wsabench.bench.peers import WSA_PEER, _extractor_module, peer_of, why_missing
 from wsabench.encoders import EncoderBank, build_encoder
-from wsabench.encoders.vos_paper import UpsamplingStage
-from wsabench.training.benchmark_peers import WSA_PEER, _extractor_module, peer_of, why_missing
+from wsabench.encoders.pretrained.vos import UpsamplingStage
 
 SPACE = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8)
 
@@ -77,7 +77,7 @@ def test_the_paper_agent_has_the_plain_extractor_as_peer_and_its_ablations_have_
 
 
 def test_a_missing_library_or_file_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    import wsabench.training.benchmark_peers as peers
+    import wsabench.bench.peers as peers
 
     monkeypatch.setattr(peers, "EXTRACTOR", peers.EXTRACTOR.with_name("gone.py"))
     if not why_missing(peers.CNN_PEER):

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from wsabench.agents import ActorCritic, Output
-from wsabench.training.ppo import PPO
+from wsabench.training.algorithms.ppo import PPO, Minibatch, Rollout, generalised_advantages
 from wsabench.training.presets import PRESETS, PPOPreset
-from wsabench.training.rollout import Minibatch, Rollout, generalised_advantages
 
 
 @pytest.mark.parametrize("gae_lambda", [0.0, 0.95, 1.0])

@@ -1,6 +1,6 @@
 """Golden trajectories: when what lanes or rollouts do changes, ENGINE_VERSION must be raised.
 
-After a wanted change: raise `ENGINE_VERSION` in wsabench/evaluation/fingerprint.py, then write new trajectories with
+After a wanted change: raise `ENGINE_VERSION` in wsabench/results/provenance.py, then write new trajectories with
 `python tests/oracle/test_provenance_engine.py`; it refuses to overwrite those of a version that is there.
 """
 
@@ -16,10 +16,9 @@ import pytest
 
 from wsabench.errors import SpecError
 from wsabench.evaluation import ENGINE_VERSION
-from wsabench.evaluation.lanes import EpisodeLanes
-from wsabench.evaluation.records import EpisodeOutcome
-from wsabench.evaluation.rollout import EpisodeTask, Handout, play
+from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Handout, play
 from wsabench.protocol import Protocol
+from wsabench.results.records import EpisodeOutcome
 from wsabench.types import LaneBatch
 
 GOLDEN = Path(__file__).with_name("engine_golden.json")

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsabench.games import load_game
-from wsabench.perturb.images.geometry import zoom
-from wsabench.perturb.registered import KINDS
+from wsabench.perturb.catalogue import KINDS
+from wsabench.perturb.corruption.geometry import zoom
 from wsabench.perturb.stages import ImageStage
 
 PONG = load_game("pong")

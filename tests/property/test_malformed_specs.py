@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from wsabench.errors import SpecError, UnknownNameError
+from wsabench.fields import Fields
 from wsabench.games import catalogue_games, load_game
-from wsabench.games.fields import Fields
 from wsabench.perturb import compile_perturbation, list_perturbations, parse_perturbation
-from wsabench.perturb.families import read_entry
-from wsabench.perturb.registered import all_kinds
+from wsabench.perturb.catalogue import all_kinds, read_entry
 from wsabench.perturb.rules import parse_rule
 from wsabench.perturb.spec import Perturbation, PerturbationPart
 

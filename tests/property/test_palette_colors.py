@@ -10,8 +10,9 @@ from hypothesis.extra.numpy import arrays
 from lane_oracle import grey_of, to_byte, transform
 
 from wsabench.games import load_game
-from wsabench.perturb import color, luminance
-from wsabench.perturb.registered import KINDS
+from wsabench.perturb import luminance
+from wsabench.perturb.catalogue import KINDS
+from wsabench.perturb.color import operators as color
 
 COLORS = arrays(np.uint8, st.tuples(st.integers(1, 40), st.just(3)))
 PONG = load_game("pong")

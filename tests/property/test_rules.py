@@ -7,18 +7,7 @@ from naive_rules import assert_same
 
 from wsabench.errors import SpecError
 from wsabench.perturb.rules import Rule, Statement, canonical_text, parse_rule, written_bytes
-from wsabench.perturb.rules.syntax import (
-    Binary,
-    Byte,
-    Call,
-    Compare,
-    Frame,
-    Logic,
-    LoopIndex,
-    Number,
-    Random,
-    Unary,
-)
+from wsabench.perturb.rules.syntax import Binary, Byte, Call, Compare, Frame, Logic, LoopIndex, Number, Random, Unary
 
 BANKS = ("ram", "prev", "reset")
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")

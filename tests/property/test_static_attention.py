@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
 from wsabench.agents import build_fusion
-from wsabench.agents.network import Comparison
+from wsabench.agents.networks.network import Comparison
 
 WIDTH, PLACES = 4, 3
 NUMBERS = st.floats(-3, 3, width=32)

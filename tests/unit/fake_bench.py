@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wsabench.evaluation.lanes import Finish
+from wsabench.evaluation.rollout import Finish
 from wsabench.types import LaneBatch
 
 NUM_ACTIONS = 4

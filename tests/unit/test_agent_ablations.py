@@ -11,10 +11,10 @@ import torch
 from catch import CatchVector
 
 from wsabench.agents import load_agent, read_checkpoint
-from wsabench.agents.tuned import TunedAgent
+from wsabench.agents.networks.tuned import TunedAgent
+from wsabench.progress import SilentReporter
 from wsabench.training import PPOPreset, train
 from wsabench.training.presets import PRESETS
-from wsabench.training.progress import SilentReporter
 from wsabench.types import LaneBatch
 
 TINY = PPOPreset(

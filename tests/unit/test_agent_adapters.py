@@ -9,18 +9,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsabench.agents.adapters import (
+from wsabench.agents.networks.adapters import (
     LinearAdapter,
     MapAdapter,
+    convolve,
+    cut_out,
     exact_reduction,
     make_adapter,
     make_reducer,
     plan_reduction,
     reduction,
 )
-from wsabench.agents.network import Initialiser
+from wsabench.agents.networks.network import Initialiser
 from wsabench.agents.spec import AgentSpec
-from wsabench.agents.windows import convolve, cut_out
 
 
 def spec(style: Any = "paper", cells: int = 16, channels: int = 16) -> AgentSpec:

@@ -10,7 +10,7 @@ import pytest
 
 from wsabench.agents import WrappedPolicy, load_policy, wrap_policy
 from wsabench.errors import SpecError, UnknownNameError
-from wsabench.perturb.encoder_masks import DropEncoders
+from wsabench.perturb.encoder.masks import DropEncoders
 from wsabench.types import EncoderOperation, LaneBatch, Policy
 
 STACKS = np.zeros((3, 4, 84, 84), np.uint8)

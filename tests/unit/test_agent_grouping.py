@@ -12,8 +12,8 @@ from fake_encoders import FakeBank, wsa_spec
 from torch import Tensor
 
 from wsabench.agents import build_agent, build_fusion, half_precision
-from wsabench.agents import grouping as grouping_module
-from wsabench.agents.grouping import AdapterGroup
+from wsabench.agents.networks import grouping as grouping_module
+from wsabench.agents.networks.grouping import AdapterGroup
 from wsabench.sealed import tensors_hash
 
 SHAPES = {"a": (4, 21, 21), "v": (32,), "b": (4, 21, 21), "alone": (3, 9, 9), "c": (4, 21, 21), "w": (32,), "ctx": (5,)}

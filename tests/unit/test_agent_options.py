@@ -22,11 +22,11 @@ from wsabench.agents import (
     half_precision,
     load_spec,
 )
-from wsabench.agents.network import Lineup, compute_dtype, storage_dtype
+from wsabench.agents.networks.network import Lineup, compute_dtype, storage_dtype
 from wsabench.encoders import EncoderBank, half_precision_is_fast
 from wsabench.errors import SpecError
-from wsabench.perturb.encoder_masks import DropEncoders
-from wsabench.perturb.encoder_places import JoinEncoders
+from wsabench.perturb.encoder.masks import DropEncoders
+from wsabench.perturb.encoder.places import JoinEncoders
 from wsabench.types import LaneBatch
 
 STACK = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (6, 4, 84, 84), dtype=np.uint8))

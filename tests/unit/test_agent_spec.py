@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wsabench.agents import AgentSpec, build_agent, list_specs, load_spec
-from wsabench.agents.fusions import FUSIONS
+from wsabench.agents.networks.fusions import FUSIONS
 from wsabench.errors import SpecError, StorageError, UnknownNameError
 from wsabench.resources import data_dir
 

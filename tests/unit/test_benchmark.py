@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from wsabench.bench import turns as benchmark
+from wsabench.bench.encoders import benchmark_encode, benchmark_fusions
+from wsabench.bench.peers import CNN_PEER, WSA_PEER
+from wsabench.bench.training import benchmark_train, one_minibatch
+from wsabench.bench.turns import OBSERVATIONS, Contestant, bench_rows, repeated, take_turns
 from wsabench.cli import main
 from wsabench.errors import SpecError, UnknownNameError
-from wsabench.training import benchmark
-from wsabench.training.benchmark import OBSERVATIONS, Contestant, bench_rows, repeated, take_turns
-from wsabench.training.benchmark_encode import benchmark_encode, benchmark_fusions
-from wsabench.training.benchmark_peers import CNN_PEER, WSA_PEER
-from wsabench.training.benchmark_train import benchmark_train, one_minibatch
 from wsabench.training.presets import load_preset
 
 PARTS = ("lanes", "encoders", "policy", "learning", "other")
@@ -85,7 +85,7 @@ def test_a_shortened_rollout_keeps_lanes_epochs_and_minibatch(name: str) -> None
 def test_the_bench_of_training_compares_agents_and_says_where_their_time_goes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from wsabench.training import benchmark_train as module
+    from wsabench.bench import training as module
 
     monkeypatch.setattr(module, "why_missing", lambda peer: f"{peer}: gone")
     warnings: list[str] = []

@@ -19,7 +19,7 @@ from result_fixture import CELLS, REFERENCES, base_manifest, label, write_result
 
 from wsabench.cli import app, main
 from wsabench.errors import ResultSetError, SpecError, UnknownNameError
-from wsabench.evaluation.check import CheckResult, check_runs
+from wsabench.gate.check import CheckResult, check_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW = (("clean", None), ("hue-rotate", 3), ("palette-pal", None))

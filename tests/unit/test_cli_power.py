@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from result_fixture import write_result_set, write_shard
 
+from wsabench.bench.statistics import benchmark_stats
 from wsabench.cli import main
 from wsabench.evaluation import load_result
-from wsabench.evaluation.summary_benchmark import benchmark_stats
-from wsabench.evaluation.summary_power import noise_of_run
+from wsabench.summary.noise import noise_of_run
 
 NOISE = ["--seed-sd", "0.6", "--episode-sd", "1.788854"]
 

@@ -132,11 +132,11 @@ def test_train_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_pretrain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    import wsabench.training.pretrain  # noqa: F401 - the stand-in replaces its function
-    from wsabench.training.pretrain import PretrainResult
+    import wsabench.training.pretraining.pretrain  # noqa: F401 - the stand-in replaces its function
+    from wsabench.training.pretraining.pretrain import PretrainResult
 
     result = PretrainResult({"ae": Path("e/ae.safetensors")}, {"ae": Path("e/ae.csv")})
-    called = stand_in(monkeypatch, "wsabench.training.pretrain.pretrain", result)
+    called = stand_in(monkeypatch, "wsabench.training.pretraining.pretrain.pretrain", result)
     assert main(["pretrain", "--game", "pong", "--frames", "500"]) == 0
     assert called.args == ("pong",)
     assert called.options is not None
@@ -148,10 +148,10 @@ def test_pretrain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 
 
 def test_pretrain_hands_on_what_was_asked_for(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    import wsabench.training.pretrain  # noqa: F401 - the stand-in replaces its function
-    from wsabench.training.pretrain import PretrainResult
+    import wsabench.training.pretraining.pretrain  # noqa: F401 - the stand-in replaces its function
+    from wsabench.training.pretraining.pretrain import PretrainResult
 
-    called = stand_in(monkeypatch, "wsabench.training.pretrain.pretrain", PretrainResult({}, {}))
+    called = stand_in(monkeypatch, "wsabench.training.pretraining.pretrain.pretrain", PretrainResult({}, {}))
     words = ["--data", "mixed", "--expert", "wsa", "--size", "paper", "--device", "cuda", "--workers", "3"]
     assert main(["pretrain", "--game", "pong", *words, "--steps", "ae=30,vos=7"]) == 0
     assert called.options is not None
@@ -166,7 +166,7 @@ def test_pretrain_hands_on_what_was_asked_for(monkeypatch: pytest.MonkeyPatch, c
 
 
 def test_probe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    import wsabench.training.probe  # noqa: F401 - the stand-in replaces its function
+    import wsabench.training.probing.probe  # noqa: F401 - the stand-in replaces its function
 
     columns = ["contestant", "twin", "variable", "kind", "score"]
     rows = [
@@ -176,7 +176,7 @@ def test_probe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     ]
     table = pd.DataFrame(rows, columns=columns).astype({"twin": "Int64"})
     table.attrs["constant"] = ["lives"]
-    stand_in(monkeypatch, "wsabench.training.probe.probe", table)
+    stand_in(monkeypatch, "wsabench.training.probing.probe.probe", table)
     assert main(["probe", "--game", "pong", "--encoders", "ae"]) == 0
     text = capsys.readouterr().out
     assert max(len(line) for line in text.splitlines()) <= 80

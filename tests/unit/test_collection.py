@@ -16,10 +16,10 @@ import pytest
 from sprites import SpriteSource, make_sprites
 
 from wsabench.errors import CheckpointError, SpecError, WorkerError
-from wsabench.training import collection
-from wsabench.training.collection import Collection, collect_frames
-from wsabench.training.experts import Expert, find_expert
-from wsabench.training.sources import LaneSource
+from wsabench.training.frames import collection
+from wsabench.training.frames.collection import Collection, collect_frames
+from wsabench.training.frames.experts import Expert, find_expert
+from wsabench.training.frames.sources import LaneSource
 
 NUM_FRAMES = 800
 
@@ -132,7 +132,7 @@ def test_a_script_without_main_guard_may_use_workers(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "from pathlib import Path\n"
-        "from wsabench.training.collection import Collection, collect_frames\n"
+        "from wsabench.training.frames.collection import Collection, collect_frames\n"
         "print('begins', flush=True)\n"
         "wanted = Collection('breakout', 200, longest_shard=100)\n"
         f"print(len(collect_frames(wanted, Path({str(tmp_path / 'store')!r}), workers=2)))\n"

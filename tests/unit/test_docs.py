@@ -119,7 +119,7 @@ def test_every_requirement_is_pinned_inside_its_range() -> None:
 
 
 def test_every_kind_of_perturbation_is_documented() -> None:
-    from wsabench.perturb.registered import KINDS
+    from wsabench.perturb.catalogue import KINDS
 
     text = (ROOT / "docs" / "adding-a-perturbation.md").read_text(encoding="utf-8")
     for name, kind in KINDS.items():
@@ -128,7 +128,7 @@ def test_every_kind_of_perturbation_is_documented() -> None:
 
 
 def test_the_perturbations_of_the_docs_can_be_read(tmp_path: Path) -> None:
-    from wsabench.perturb.families import read_family
+    from wsabench.perturb.catalogue import read_family
 
     for page in (ROOT / "README.md", ROOT / "docs" / "adding-a-perturbation.md"):
         for number, block in enumerate(blocks(page, "toml")):

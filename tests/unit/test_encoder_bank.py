@@ -23,7 +23,7 @@ from wsabench.encoders import (
     set_batch_norm_statistics,
 )
 from wsabench.encoders.inference import PackedLinear, RectifiedConvolution, has_joined_operation, join_layers
-from wsabench.encoders.sr_paper import resized
+from wsabench.encoders.pretrained.sr import resized
 from wsabench.encoders.standardisation import encoder_input
 from wsabench.errors import CheckpointError, ShapeError, SpecError, UnknownNameError
 

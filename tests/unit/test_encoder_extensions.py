@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from wsabench.encoders import EncoderBank, extensions, ready, save_encoder
+from wsabench.encoders import EncoderBank, save_encoder
 from wsabench.encoders.finding import encoder_reads, find_encoder
-from wsabench.encoders.measured import measure
+from wsabench.encoders.foundation import ready
+from wsabench.encoders.foundation import ready as extensions
+from wsabench.encoders.foundation.measured import measure
 from wsabench.encoders.standardisation import Calibration, measure_standardisation
 from wsabench.errors import CheckpointError, ShapeError, SpecError, UnknownNameError
 

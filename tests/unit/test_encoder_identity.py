@@ -38,10 +38,10 @@ from wsabench.encoders import (
     save_encoder,
     save_torchscript,
 )
-from wsabench.encoders.ae import AutoencoderEncoder
+from wsabench.encoders.pretrained.ae import AutoencoderEncoder
 from wsabench.errors import CheckpointError, SpecError
 from wsabench.sealed import sealed_file
-from wsabench.training.probe import _contestants
+from wsabench.training.probing.probe import _contestants
 
 STACKS = torch.randint(0, 256, (8, 4, 84, 84), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 COLORS = torch.randint(0, 256, (8, 3, 84, 84), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))

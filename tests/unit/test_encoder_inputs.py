@@ -11,15 +11,14 @@ from fake_encoders import FakeBank, wsa_spec
 
 from wsabench.agents import AgentMeta, AttentionPolicy, build_agent, wrap_policy
 from wsabench.encoders import Encoder, EncoderBank, measure_standardisation
-from wsabench.encoders.ram_text import RamText
+from wsabench.encoders.foundation.ram_text import RamText
 from wsabench.errors import ShapeError, SpecError, UnknownNameError
-from wsabench.evaluation.lanes import EpisodeLanes
 from wsabench.evaluation.recording import record_episode
-from wsabench.evaluation.rollout import EpisodeTask, Handout, play
+from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Handout, play
 from wsabench.games import Game, RamVariable, decode, load_game
 from wsabench.protocol import Protocol
-from wsabench.report.marks import marked
-from wsabench.report.tables import Table
+from wsabench.report.figures.marks import marked
+from wsabench.report.tables.text import Table
 from wsabench.training.lanes import TrainingLanes
 from wsabench.training.run import make_training_envs
 from wsabench.types import LaneBatch
@@ -269,7 +268,7 @@ needs_language = pytest.mark.skipif(
 @needs_language
 def test_minilm_gives_what_the_reference_implementation_gives():
     """Reference: transformers 5 (BertModel, BertTokenizerFast), mean over tokens, length 1, on the same weights."""
-    from wsabench.encoders.language import load_language
+    from wsabench.encoders.foundation.language import load_language
 
     encoder = load_language("pong")
     for text, numbers, beginning in (
@@ -309,7 +308,7 @@ def test_minilm_gives_what_the_reference_implementation_gives():
 
 @needs_language
 def test_embeddings_are_cached_by_text_and_the_cache_is_bounded():
-    from wsabench.encoders.language import LanguageEncoder, load_language
+    from wsabench.encoders.foundation.language import LanguageEncoder, load_language
 
     loaded = load_language("breakout")
     encoder = LanguageEncoder(loaded.model, loaded._pieces, loaded._text, cache_texts=3)
@@ -333,7 +332,7 @@ def test_embeddings_are_cached_by_text_and_the_cache_is_bounded():
 )
 def test_imagenet_embeds_rows_independently():
     from wsabench.encoders import ready_encoders
-    from wsabench.encoders.imagenet import MEAN, STD
+    from wsabench.encoders.foundation.imagenet import MEAN, STD
 
     encoder = ready_encoders()["imagenet"].build("pong")
     standardisation = measure_standardisation(encoder, STACK, INPUTS)

@@ -13,9 +13,9 @@ import pytest
 
 from wsabench.errors import SpecError
 from wsabench.perturb import compile_perturbation, list_perturbations
-from wsabench.perturb.encoder_embeddings import NoisyEncoders, StaleEncoders, ZeroDrawn, ZeroEncoders
-from wsabench.perturb.encoder_masks import DropDrawn, DropEncoders, FlickerEncoders
-from wsabench.perturb.encoder_places import JoinEncoders, PermuteEncoders, cyclic_permutation
+from wsabench.perturb.encoder.embeddings import NoisyEncoders, StaleEncoders, ZeroDrawn, ZeroEncoders
+from wsabench.perturb.encoder.masks import DropDrawn, DropEncoders, FlickerEncoders
+from wsabench.perturb.encoder.places import JoinEncoders, PermuteEncoders, cyclic_permutation
 from wsabench.types import EncoderOperation, EncoderRoster, FusionChange, LaneEncoders
 
 FUSED = ("a", "b", "c", "d")

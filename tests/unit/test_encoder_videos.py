@@ -11,7 +11,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from videos import SIZES, draw, make_videos, stacks, train
 
 from wsabench.encoders import build_pretext
-from wsabench.encoders.vos import NUM_MOVING
+from wsabench.encoders.pretrained.vos import NUM_MOVING
 
 
 @pytest.fixture(scope="module")

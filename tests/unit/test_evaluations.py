@@ -15,13 +15,13 @@ from wsabench import seeding
 from wsabench.agents import build_agent, load_agent, load_spec, read_checkpoint
 from wsabench.agents.policy import Q_EPSILON, choose_actions
 from wsabench.errors import CheckpointError, SpecError
+from wsabench.progress import SilentReporter
 from wsabench.protocol import Protocol
 from wsabench.training import DQNPreset, PPOPreset, TrainingOptions, train
 from wsabench.training.evaluations import EvaluationPlan, Standing, play_episodes, validation_seeds
 from wsabench.training.lanes import TrainingLanes
 from wsabench.training.player import Player
 from wsabench.training.presets import DQN_PRESETS, PRESETS
-from wsabench.training.progress import SilentReporter
 from wsabench.training.run import make_training_envs, one_thread
 from wsabench.types import LaneBatch
 
@@ -163,8 +163,7 @@ def test_returns_belong_to_their_seeds_whatever_the_number_of_lanes(num_lanes: i
 
 
 def test_the_network_plays_as_its_agent_file_does_under_run(tmp_path: Path) -> None:
-    from wsabench.evaluation.lanes import EpisodeLanes
-    from wsabench.evaluation.rollout import EpisodeTask, Handout, play
+    from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Handout, play
 
     path = train("e2e", "breakout", out=tmp_path, steps=64)
     policy = load_agent(path, game="breakout")

@@ -10,8 +10,8 @@ import pytest
 from fake_bench import NUM_ACTIONS, FakeLanes, PlainPolicy, SamplingPolicy
 
 from wsabench.errors import ShapeError, SpecError
-from wsabench.evaluation.records import EpisodeOutcome
 from wsabench.evaluation.rollout import EpisodeTask, Handout, checked_actions, play
+from wsabench.results.records import EpisodeOutcome
 from wsabench.seeding import generator
 from wsabench.types import LaneBatch
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from wsabench.evaluation.contestants import Contestant
+from wsabench.evaluation.executor import TaskBoard
 from wsabench.evaluation.plan import Plan
 from wsabench.evaluation.progress import SilentReporter
-from wsabench.evaluation.records import EpisodeOutcome, Job
 from wsabench.evaluation.rollout import EpisodeTask
-from wsabench.evaluation.tasks import TaskBoard
 from wsabench.protocol import Protocol
+from wsabench.results.records import EpisodeOutcome, Job
 
 
 class ListStore:

@@ -8,9 +8,9 @@ import pytest
 from result_fixture import write_result_set
 
 from wsabench.evaluation import load_result
-from wsabench.evaluation.summary import summarise
 from wsabench.report.export import score_matrices, tidy_episodes, write_csv, write_rliable
 from wsabench.stats import iqm
+from wsabench.summary.summarise import summarise
 
 CELLS = (("clean", None), ("hue-rotate", 3), ("invert", None))
 

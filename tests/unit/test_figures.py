@@ -10,15 +10,14 @@ from result_fixture import write_result_set
 
 from wsabench.errors import UnknownNameError
 from wsabench.evaluation import load_result
-from wsabench.evaluation.summary import summarise
-from wsabench.evaluation.summary_learning import NUM_POINTS, efficiency_table
 from wsabench.report import figures
-from wsabench.report.drawing import draw_figures
-from wsabench.report.learning import learning_curves
-from wsabench.report.overview import rank_table
-from wsabench.report.selection import MOST_LINES, parts_of
-from wsabench.report.style import figure_bytes, figure_style, looks, new_figure, save_figure
-from wsabench.report.tooltips import add_tooltip
+from wsabench.report.curves import learning_curves
+from wsabench.report.figures.drawing import draw_figures
+from wsabench.report.figures.overview import rank_table
+from wsabench.report.figures.selection import MOST_LINES, parts_of
+from wsabench.report.figures.style import add_tooltip, figure_bytes, figure_style, looks, new_figure, save_figure
+from wsabench.summary.learning import NUM_POINTS, efficiency_table
+from wsabench.summary.summarise import summarise
 
 
 @pytest.fixture(scope="module")

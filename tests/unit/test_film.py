@@ -15,12 +15,12 @@ from PIL import Image
 from test_recording import recording
 
 from wsabench.errors import SpecError, StorageError
-from wsabench.evaluation.recording import Recording
-from wsabench.report import video
 from wsabench.report.figures.episode import episode_figure
-from wsabench.report.film import FilmMaker
-from wsabench.report.recording import check_output, gif_interval, num_drawn, write_recording
-from wsabench.report.style import figure_style, looks
+from wsabench.report.figures.style import figure_style, looks
+from wsabench.report.films import video
+from wsabench.report.films.files import check_output, gif_interval, num_drawn, write_recording
+from wsabench.report.films.film import FilmMaker
+from wsabench.results.recorded import Recording
 
 
 def png(picture: np.ndarray) -> bytes:
@@ -155,7 +155,7 @@ def test_the_figure_shows_weights_and_moments() -> None:
 
 def test_drawing_needs_neither_torch_nor_the_emulator() -> None:
     code = (
-        "import sys, wsabench.report.recording\n"
+        "import sys, wsabench.report.films.files\n"
         "found = {'torch', 'ale_py', 'av'} & set(sys.modules)\n"
         "assert not found, found\n"
     )

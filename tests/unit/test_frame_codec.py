@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsabench.training.frame_codec import FRAME_BYTES, LONGEST_CODE, decode_runs, encode_frame
+from wsabench.training.frames.codec import FRAME_BYTES, LONGEST_CODE, decode_runs, encode_frame
 
 
 def encode(frame, before):

@@ -7,8 +7,8 @@ import pytest
 from sprites import NUM_STEPS, SpriteSource, make_sprites
 
 from wsabench.errors import SpecError, StorageError, UnknownNameError
-from wsabench.training.collection import Collection, collect_frames
-from wsabench.training.frames import open_frames
+from wsabench.training.frames.collection import Collection, collect_frames
+from wsabench.training.frames.store import open_frames
 
 
 def collect(path, num_frames=300, seed=0, source=None, shard_frames=4_000):

@@ -8,8 +8,8 @@ from wsabench.cli import main
 from wsabench.errors import SpecError, StorageError, UnknownNameError
 from wsabench.perturb import list_perturbations
 from wsabench.report import draw_gallery
-from wsabench.report.filmstrip import Film, choose_moments
-from wsabench.report.gallery import Gallery, gallery_names
+from wsabench.report.films.filmstrip import Film, choose_moments
+from wsabench.report.films.gallery import Gallery, gallery_names
 
 
 def test_the_sheet_is_a_picture_of_clean_and_the_perturbations(tmp_path):
@@ -21,7 +21,7 @@ def test_the_sheet_is_a_picture_of_clean_and_the_perturbations(tmp_path):
 
 def test_titles_hold_the_measured_change(monkeypatch, tmp_path):
     from wsabench.emulator import measure_effect
-    from wsabench.report import gallery
+    from wsabench.report.films import gallery
 
     titles = []
     original = gallery.frame_grid
@@ -57,7 +57,7 @@ def test_unwritable_places_are_named(tmp_path):
 
 
 def test_many_perturbations_take_several_pages_and_changes_of_the_game_are_films(monkeypatch, tmp_path):
-    from wsabench.report import gallery
+    from wsabench.report.films import gallery
 
     pages = []
     for name in ("_sheet", "_strip"):
@@ -71,7 +71,7 @@ def test_many_perturbations_take_several_pages_and_changes_of_the_game_are_films
         )
     monkeypatch.setattr(gallery, "_CELLS_A_PAGE", 3)
     monkeypatch.setattr(gallery, "_effect_text", lambda cell: "any")
-    monkeypatch.setattr("wsabench.evaluation.frames.FILM_STEPS", 32)
+    monkeypatch.setattr("wsabench.evaluation.samples.FILM_STEPS", 32)
     names = ["invert", "action-delay@3", "palette-pal", "frame-freeze@5", "hue-rotate@3", "zero-all"]
     drawn = draw_gallery("smoke", "breakout", tmp_path / "sheet.png", names, dpi=40)
     assert pages == [
@@ -96,7 +96,7 @@ def test_a_strip_shows_when_films_differ_most_from_the_first():
 
 
 def test_a_suite_is_drawn_with_the_games_own_cells_and_without_those_that_do_not_fit(monkeypatch, tmp_path):
-    from wsabench.report import gallery
+    from wsabench.report.films import gallery
 
     drawn = []
     monkeypatch.setattr(gallery, "_pages", lambda cells, *_: drawn.extend(cell.name for cell in cells) or iter(()))

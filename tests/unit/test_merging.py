@@ -10,11 +10,11 @@ import pytest
 from result_fixture import ENCODERS, attention_rows, label, write_result_set, write_shard
 
 from wsabench.errors import ResultSetError
-from wsabench.evaluation.merging import load_results
-from wsabench.evaluation.records import steps_schema
-from wsabench.evaluation.steps import example_episodes
-from wsabench.evaluation.summary import summarise
 from wsabench.report import write_report
+from wsabench.results.merging import load_results
+from wsabench.results.records import steps_schema
+from wsabench.summary.attention import example_episodes
+from wsabench.summary.summarise import summarise
 
 CELLS = (("clean", None), ("hue-rotate", 3), ("invert", None))
 TABLES = (

@@ -15,16 +15,15 @@ from wsabench.agents.checkpoint import AgentMeta
 from wsabench.errors import SpecError, StorageError
 from wsabench.evaluation import own_play
 from wsabench.evaluation.contestants import Contestant
-from wsabench.evaluation.fingerprint import UNHASHED
-from wsabench.evaluation.lanes import EpisodeLanes
 from wsabench.evaluation.own_play import collect_own_play, own_play_of
 from wsabench.evaluation.own_play_file import OwnPlayContent, StoredOwnPlay, write_own_play
 from wsabench.evaluation.own_play_supply import needs_own_play, with_own_play
-from wsabench.evaluation.rollout import EpisodeTask, Handout, play
+from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Handout, play
 from wsabench.perturb import compile_perturbation
-from wsabench.perturb.encoder_masks import DropDrawn
-from wsabench.perturb.encoder_own_play import OwnMeanDrawn, OwnMeanEncoders, SwapDrawn, SwapEncoders
+from wsabench.perturb.encoder.masks import DropDrawn
+from wsabench.perturb.encoder.own_play import OwnMeanDrawn, OwnMeanEncoders, SwapDrawn, SwapEncoders
 from wsabench.protocol import Protocol
+from wsabench.results.provenance import UNHASHED
 from wsabench.seeding import evaluation_seed, own_play_seed
 from wsabench.types import EncoderRoster, LaneBatch
 

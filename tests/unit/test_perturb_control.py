@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsabench.perturb.control import (
+from wsabench.perturb.dynamics.control import (
     NOOP,
     ActionDelay,
     FrameSkip,
@@ -18,7 +18,7 @@ from wsabench.perturb.control import (
     RandomActions,
     StickyActions,
 )
-from wsabench.perturb.observation_delay import ObservationDelay
+from wsabench.perturb.dynamics.observation_delay import ObservationDelay
 
 NUM_ACTIONS = 6
 SKIP = 4

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from wsabench.errors import SpecError, WsabenchError
-from wsabench.perturb import catalogue, extensions, registered
+from wsabench.perturb import catalogue, extensions
+from wsabench.perturb import catalogue as registered
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "wsabench_vignette"
 BUILD = """
 from wsabench.perturb import Extension, Kind, fixed
-from wsabench.perturb.control import FrameSkip
+from wsabench.perturb.dynamics.control import FrameSkip
 def kind(family="dynamics"):
     return Kind(family, {}, fixed(lambda: FrameSkip(8)))
 """

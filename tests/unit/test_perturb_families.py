@@ -4,7 +4,7 @@ import pytest
 
 from wsabench.errors import SpecError, StorageError
 from wsabench.perturb import list_perturbations, list_suites, load_suite, parse_perturbation
-from wsabench.perturb.families import read_family
+from wsabench.perturb.catalogue import read_family
 
 VALID = """
 [hue-rotate]

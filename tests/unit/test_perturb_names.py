@@ -21,7 +21,7 @@ from wsabench.perturb import (
     misfit,
     parse_perturbation,
 )
-from wsabench.perturb.registered import all_kinds
+from wsabench.perturb.catalogue import all_kinds
 
 GAMES = {game: load_game(game) for game in catalogue_games()}
 PATCHES = [(game.id, patch) for game in GAMES.values() for patch in game.patches.values()]

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from wsabench.evaluation.frames import side_by_side
+from wsabench.evaluation.samples import side_by_side
 from wsabench.report.figures import SampleFrame
-from wsabench.report.pictures import page_pictures
+from wsabench.report.page import page_pictures
 
 
 def stored(pixels):

@@ -11,9 +11,9 @@ import pytest
 
 from wsabench.errors import CheckpointError, SpecError, UnknownNameError
 from wsabench.evaluation import Plan
-from wsabench.evaluation.fingerprint import UNHASHED
 from wsabench.evaluation.plan import RunOptions, make_plan
 from wsabench.protocol import Protocol
+from wsabench.results.provenance import UNHASHED
 from wsabench.seeding import evaluation_seed
 
 SMOKE = ("clean", "hue-rotate@3", "palette-pal", "gaussian-noise@3", "sticky-actions@2", "zero-all", "right-drift")

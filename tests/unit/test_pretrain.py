@@ -11,14 +11,14 @@ from safetensors.torch import save_file
 from sprites import make_sprites
 
 from wsabench.encoders import ENCODERS, PRETEXTS, SIZES, EncoderBank, build_pretext, load_encoder
-from wsabench.encoders.ae import AutoencoderPretext
-from wsabench.encoders.vos import NUM_MOVING, change_maps, frame_pair
+from wsabench.encoders.pretrained.ae import AutoencoderPretext
+from wsabench.encoders.pretrained.vos import NUM_MOVING, change_maps, frame_pair
 from wsabench.errors import CheckpointError, SpecError, UnknownNameError
-from wsabench.training import pretrain_loop
-from wsabench.training.collection import Collection, collect_frames
-from wsabench.training.pretrain import pretrain
-from wsabench.training.pretrain_loop import draw_batch, load_stage, mean_frame, save_stage, start_stage, train_stage
-from wsabench.training.progress import SilentReporter
+from wsabench.progress import SilentReporter
+from wsabench.training.frames.collection import Collection, collect_frames
+from wsabench.training.pretraining import loop as pretrain_loop
+from wsabench.training.pretraining.loop import draw_batch, load_stage, mean_frame, save_stage, start_stage, train_stage
+from wsabench.training.pretraining.pretrain import pretrain
 
 STEPS = {"ae": 12, "sr": 3, "transporter": 4, "vos": 3}
 

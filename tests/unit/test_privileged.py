@@ -11,15 +11,15 @@ from test_summary_tests import run
 
 from wsabench import stats
 from wsabench.evaluation import load_result
-from wsabench.evaluation.privileged import LEGEND, MARK, compared_agents
-from wsabench.evaluation.summary import summarise
-from wsabench.report import comparisons as claims
 from wsabench.report import write_report
-from wsabench.report.drawing import draw_figures
-from wsabench.report.overview import rank_table
+from wsabench.report.figures.drawing import draw_figures
+from wsabench.report.figures.overview import rank_table
+from wsabench.report.figures.style import figure_style
 from wsabench.report.page import content_of
-from wsabench.report.style import figure_style
-from wsabench.report.tables import headline
+from wsabench.report.tables import comparisons as claims
+from wsabench.report.tables.results import headline
+from wsabench.results.result import LEGEND, MARK, compared_agents
+from wsabench.summary.summarise import summarise
 
 LEVELS = {"wsa": 6.0, "e2e": 4.0, "ram": 7.5}
 CELLS = (("clean", None), ("hue-rotate", 1), ("hue-rotate", 3), ("invert", None))

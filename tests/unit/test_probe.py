@@ -9,11 +9,11 @@ from sprites import VARIABLES, make_sprites
 
 from wsabench.encoders import Calibration, EncoderBank, LoadedEncoder, build_encoder, measure_standardisation
 from wsabench.errors import CheckpointError, SpecError, UnknownNameError
-from wsabench.training.collection import Collection, collect_frames
-from wsabench.training.pretrain import pretrain
-from wsabench.training.probe import _contestants, compare_with_twins, probe
-from wsabench.training.probe_data import decode, draw_samples, probe_targets, split_by_episode
-from wsabench.training.probe_fit import PENALTIES, logistic_score, principal_features, ridge_score
+from wsabench.training.frames.collection import Collection, collect_frames
+from wsabench.training.pretraining.pretrain import pretrain
+from wsabench.training.probing.data import decode, draw_samples, probe_targets, split_by_episode
+from wsabench.training.probing.fit import PENALTIES, logistic_score, principal_features, ridge_score
+from wsabench.training.probing.probe import _contestants, compare_with_twins, probe
 
 STACK = torch.zeros(2, 4, 84, 84, dtype=torch.uint8)
 
@@ -196,7 +196,7 @@ def test_what_was_scored_once_is_read_again(trained, monkeypatch):
     def refuse(*_args):
         raise AssertionError("scored again")
 
-    monkeypatch.setattr("wsabench.training.probe._scores", refuse)
+    monkeypatch.setattr("wsabench.training.probing.probe._scores", refuse)
     again = go("ae", "okk", samples=700, twins=2)
     assert again.equals(table)
     assert again.attrs == table.attrs

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from wsabench.errors import StorageError
-from wsabench.evaluation import ENGINE_VERSION, provenance
-from wsabench.evaluation.fingerprint import FingerprintInputs, content_hash, fingerprint
+from wsabench.evaluation import ENGINE_VERSION
 from wsabench.protocol import Protocol
+from wsabench.results import provenance
+from wsabench.results.provenance import FingerprintInputs, content_hash, fingerprint
 
 INPUTS = FingerprintInputs(
     perturbation_hash="p",

@@ -6,9 +6,8 @@ import pytest
 from wsabench.errors import SpecError
 from wsabench.games import load_game
 from wsabench.perturb import compile_perturbation, load_palette
-from wsabench.perturb.families import read_family
-from wsabench.perturb.recolor import color_of, object_indices, recolor_index, recolor_objects, sharing
-from wsabench.perturb.registered import KINDS
+from wsabench.perturb.catalogue import KINDS, read_family
+from wsabench.perturb.color.recolor import color_of, object_indices, recolor_index, recolor_objects, sharing
 
 
 def test_an_object_is_recoloured_with_all_that_shares_its_index():

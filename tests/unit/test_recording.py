@@ -15,14 +15,14 @@ from test_store import ENCODERS, JOBS, manifest
 
 from wsabench.errors import ResultSetError, SpecError
 from wsabench.evaluation import load_result
-from wsabench.evaluation.recording import Recording, _encode
-from wsabench.evaluation.records import EpisodeOutcome, EpisodeSteps, attention_sums, steps_table
 from wsabench.evaluation.rollout import play
-from wsabench.evaluation.steps import example_episodes, moving_mean
-from wsabench.evaluation.store import ResultStore
 from wsabench.report.figures.episode import episode_figure
-from wsabench.report.style import figure_style
+from wsabench.report.figures.style import figure_style
+from wsabench.results.recorded import Recording, _encode, moving_mean
+from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums, steps_table
+from wsabench.results.store import ResultStore
 from wsabench.stats.context_effect import ContextEffect
+from wsabench.summary.attention import example_episodes
 
 
 class CountingLanes(FakeLanes):
@@ -190,8 +190,8 @@ def test_a_table_can_be_made_without_an_end() -> None:
 
 
 def test_what_the_context_did_is_told_everywhere() -> None:
-    from wsabench.report.film import FilmMaker
-    from wsabench.report.words import context_text
+    from wsabench.report.figures.episode import context_text
+    from wsabench.report.films.film import FilmMaker
 
     weights = np.full((4, 2), 0.5, np.float32)
     picture = (_encode(np.zeros((210, 160, 3), np.uint8)), _encode(np.zeros((84, 84), np.uint8)))

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wsabench.errors import CheckpointError, StorageError
+from wsabench.training.algorithms.replay import Replay
 from wsabench.training.lanes import LaneStep
-from wsabench.training.replay import Replay
 
 
 class Step(NamedTuple):

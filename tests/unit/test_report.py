@@ -17,7 +17,7 @@ from result_fixture import write_result_set
 from wsabench.cli import main
 from wsabench.errors import ResultSetError, StorageError, UnknownNameError
 from wsabench.report import write_report
-from wsabench.report.tables import interval, markdown, number
+from wsabench.report.tables.text import interval, markdown, number
 
 TESTS = Path(__file__).parents[1]
 
@@ -256,6 +256,6 @@ def test_every_table_explains_its_marks_and_no_others(tmp_path):
 
 
 def test_markdown_escapes_bars():
-    from wsabench.report.tables import Table
+    from wsabench.report.tables.text import Table
 
     assert "a\\|b" in markdown(Table("t", "", ("x",), (("a|b",),), 1))

@@ -15,12 +15,12 @@ from test_store import ENCODERS, JOBS
 
 from wsabench.errors import ResultSetError
 from wsabench.evaluation import load_result
-from wsabench.evaluation.merging import merge_results
-from wsabench.evaluation.records import ATTENTION_SCHEMA, EpisodeOutcome, attention_sums, attention_table
-from wsabench.evaluation.summary import summarise
-from wsabench.report.definitions import DEFINITIONS
-from wsabench.report.tables import attention_tables, result_tables
+from wsabench.report.tables.definitions import DEFINITIONS
+from wsabench.report.tables.results import attention_tables, result_tables
+from wsabench.results.merging import merge_results
+from wsabench.results.records import ATTENTION_SCHEMA, EpisodeOutcome, attention_sums, attention_table
 from wsabench.stats.context_effect import ContextEffect
+from wsabench.summary.summarise import summarise
 
 COLUMNS = ["context_static_share", "context_variance_share"]
 NAMES = ("static steps", "context's share of variance")

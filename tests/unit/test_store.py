@@ -15,9 +15,9 @@ import pytest
 
 from wsabench.errors import ResultSetError, StorageError
 from wsabench.evaluation import Job, load_result
-from wsabench.evaluation import store as store_module
-from wsabench.evaluation.records import EpisodeOutcome, EpisodeSteps, attention_sums
-from wsabench.evaluation.store import ResultStore
+from wsabench.results import store as store_module
+from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums
+from wsabench.results.store import ResultStore
 
 JOBS = (
     Job("wsa", 0, "breakout", "clean", "clean", None, (2, 4), "f0"),

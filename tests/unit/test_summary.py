@@ -9,8 +9,8 @@ from result_fixture import write_result_set
 
 from wsabench.errors import ResultSetError
 from wsabench.evaluation import load_result
-from wsabench.evaluation.summary import summarise
-from wsabench.evaluation.summary_attention import attention_table
+from wsabench.summary.attention import attention_table
+from wsabench.summary.summarise import summarise
 
 TEN = {"random": 0.0, "human": 10.0}
 WIDER = np.sqrt(2.0 / 1.0) * 12.7062047 / 1.9599640

@@ -7,10 +7,9 @@ from test_summary import result, row
 
 from wsabench import stats
 from wsabench.errors import SpecError, UnknownNameError
-from wsabench.evaluation.summary import summarise
-from wsabench.evaluation.summary_published import published_table
-from wsabench.evaluation.summary_scores import Reference
 from wsabench.resources import data_dir
+from wsabench.summary.scores import Reference, published_table
+from wsabench.summary.summarise import summarise
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from wsabench.agents import load_spec
 from wsabench.errors import CheckpointError
 from wsabench.stats.context_effect import ContextEffect
 from wsabench.training import DQNPreset, PPOPreset
-from wsabench.training import learner as learner_module
+from wsabench.training.algorithms import learner as learner_module
 from wsabench.training.curve import WALL_COLUMNS, Curve
 from wsabench.training.run import make_trainer, one_thread
 from wsabench.training.trainer import CONTEXT_COLUMNS, Trainer

@@ -19,12 +19,11 @@ from wsabench.agents import AgentSpec, build_agent, half_precision, load_spec
 from wsabench.encoders import EncoderBank
 from wsabench.errors import SpecError
 from wsabench.training import DQNPreset, PPOPreset
+from wsabench.training.algorithms.dqn import DQN, Batch
+from wsabench.training.algorithms.ppo import PPO, Rollout
 from wsabench.training.device import choose_device, one_thread
-from wsabench.training.dqn import DQN, Batch
 from wsabench.training.lanes import TrainingLanes
 from wsabench.training.player import Player
-from wsabench.training.ppo import PPO
-from wsabench.training.rollout import Rollout
 
 META = torch.device("meta")
 SPECS = {"e2e": load_spec("e2e"), "wsa": wsa_spec()}

@@ -12,11 +12,10 @@ from fake_encoders import FakeBank, wsa_spec
 
 from wsabench.agents import half_precision, load_spec
 from wsabench.errors import SpecError
+from wsabench.progress import SilentReporter
 from wsabench.seeding import training_seed
 from wsabench.training import DQNPreset, PPOPreset
-from wsabench.training.on_policy import PPOLearner
-from wsabench.training.progress import SilentReporter
-from wsabench.training.rollout import Rollout
+from wsabench.training.algorithms.ppo import PPOLearner, Rollout
 from wsabench.training.run import make_trainer, one_thread
 from wsabench.training.trainer import DEAD_ATTENTION, Trainer, attention_figures
 

@@ -10,8 +10,8 @@ from test_agent_options import as_policy
 
 from wsabench.agents import build_agent
 from wsabench.errors import SpecError
-from wsabench.evaluation.cells import fit_agents
 from wsabench.evaluation.contestants import Contestant
+from wsabench.evaluation.fitting import fit_agents
 from wsabench.perturb import compile_perturbation
 from wsabench.types import AgentReads, EncoderRoster
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from wsabench.bench.lanes import PERTURBED
 from wsabench.emulator import benchmark_env, make_vec
-from wsabench.emulator.benchmark import PERTURBED
 from wsabench.emulator.vector import lane_seed
 from wsabench.errors import ShapeError, SpecError, UnknownNameError
 from wsabench.perturb import compile_perturbation
@@ -148,7 +148,7 @@ def test_benchmark_rows_of_all_games_are_medians(monkeypatch):
         "pong": [("peer", "", 10.0, None), ("ours", "peer", 20.0, 2.0)],
         "breakout": [("peer", "", 30.0, None), ("ours", "peer", 120.0, 4.0)],
     }
-    monkeypatch.setattr("wsabench.emulator.benchmark._benchmark_game", lambda game, *rest: tables[game])
+    monkeypatch.setattr("wsabench.bench.lanes._benchmark_game", lambda game, *rest: tables[game])
     rows = benchmark_env(["pong", "breakout"])
     assert [row["name"] for row in rows[:4]] == ["pong: peer", "pong: ours", "breakout: peer", "breakout: ours"]
     assert [(row["name"], row["peer"], row["value"], row["ratio"]) for row in rows[4:]] == [

@@ -1,19 +1,19 @@
 """Agents: networks, checkpoints, and adapters that make anything a policy."""
 
-from wsabench.agents.attention import attention_is_dead
-from wsabench.agents.building import build_agent, build_fusion, count_parameters
-from wsabench.agents.checkpoint import (
-    AgentCheckpoint,
-    AgentMeta,
-    read_checkpoint,
-    save_checkpoint,
-)
-from wsabench.agents.comparisons import measure_context
+from wsabench.agents.checkpoint import AgentCheckpoint, AgentMeta, read_checkpoint, save_checkpoint
 from wsabench.agents.foreign import WrappedPolicy, load_policy, stated_inputs, system_failure, wrap_policy
-from wsabench.agents.fusions import FUSIONS
 from wsabench.agents.loading import AGENT_FILE, AgentEntry, list_agents, load_agent, load_bank, open_bank
-from wsabench.agents.network import ActorCritic, Comparison, Features, Output, half_precision
-from wsabench.agents.parameters import ParameterCount, parameter_table
+from wsabench.agents.networks.building import (
+    ParameterCount,
+    build_agent,
+    build_fusion,
+    count_parameters,
+    parameter_table,
+)
+from wsabench.agents.networks.comparisons import measure_context
+from wsabench.agents.networks.fused import attention_is_dead
+from wsabench.agents.networks.fusions import FUSIONS
+from wsabench.agents.networks.network import ActorCritic, Comparison, Features, Output, half_precision
 from wsabench.agents.policy import AgentPolicy, AttendedActions, AttentionPolicy
 from wsabench.agents.spec import AgentSpec, list_specs, load_spec
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from torch import Tensor
 
-from wsabench.agents.network import ActorCritic
+from wsabench.agents.networks.network import ActorCritic
 from wsabench.agents.spec import AgentSpec
 from wsabench.errors import CheckpointError, SpecError
 from wsabench.machine import package_versions

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import torch
 
-from wsabench.agents.building import build_agent
 from wsabench.agents.checkpoint import AgentMeta, fill_network, read_checkpoint
+from wsabench.agents.networks.building import build_agent
 from wsabench.agents.policy import BATCH_SIZE, AgentPolicy, AttentionPolicy
 from wsabench.agents.spec import AgentSpec
 from wsabench.encoders import EncoderBank, HashCheck

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from wsabench.agents.fused import FusedAgent
-from wsabench.agents.network import Features, Lineup, Newcomer
+from wsabench.agents.networks.fused import FusedAgent
+from wsabench.agents.networks.network import Features, Lineup, Newcomer
 from wsabench.errors import ShapeError, SpecError
 from wsabench.types import Embedding, EncoderOperation, EncoderRoster, EncoderState, LaneBatch
 

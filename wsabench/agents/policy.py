@@ -10,9 +10,9 @@ import numpy.typing as npt
 import torch
 
 from wsabench.agents.checkpoint import AgentMeta
-from wsabench.agents.comparisons import joined, measure_context, row_of
-from wsabench.agents.fused import FusedAgent
-from wsabench.agents.network import ActorCritic, Comparison, Features, Lineup, Output, half_precision
+from wsabench.agents.networks.comparisons import joined, measure_context, row_of
+from wsabench.agents.networks.fused import FusedAgent
+from wsabench.agents.networks.network import ActorCritic, Comparison, Features, Lineup, Output, half_precision
 from wsabench.agents.operations import EncoderOperations, Pass, check_operations, take_rows
 from wsabench.agents.spec import AgentSpec, HeadKind
 from wsabench.errors import ShapeError, SpecError

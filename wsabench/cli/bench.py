@@ -68,8 +68,8 @@ def encode(
     Both sizes. With --encoders: in the trainable part of each fusion's agent, and how many parameters that has.
     Processor time.
     """
-    from wsabench.report.encoder_costs import check_figure, save_encoder_costs
-    from wsabench.training.benchmark_encode import benchmark_encode, benchmark_fusions
+    from wsabench.bench.encoders import benchmark_encode, benchmark_fusions
+    from wsabench.bench.figure import check_figure, save_encoder_costs
 
     if encoders is None:
         if figure is not None:
@@ -121,7 +121,7 @@ def train(
     The paper's agent (wsa:paper) is compared with the same PPO over a plain features extractor of the same
     architecture, which needs a checkout; other agents with e2e. Processor time; minutes, nearly all the peers'.
     """
-    from wsabench.training.benchmark_train import benchmark_train
+    from wsabench.bench.training import benchmark_train
 
     names = split_names([agents]) or []
     rows = benchmark_train(game, names, rounds, seconds, profile=profile, warn=write_error)
@@ -137,7 +137,7 @@ def stats(
 
     Processor time, of all threads together.
     """
-    from wsabench.evaluation.summary_benchmark import benchmark_stats
+    from wsabench.bench.statistics import benchmark_stats
 
     _show("Interval estimates, 2 agents x 5 seeds x 60 cells", benchmark_stats(rounds), as_json)
 

@@ -12,7 +12,7 @@ from wsabench.cli.console import WIDTH, plain, split_names, write_json, write_li
 from wsabench.cli.options import Json
 
 if TYPE_CHECKING:
-    from wsabench.evaluation.check import CheckedCell, CheckResult
+    from wsabench.gate.check import CheckedCell, CheckResult
 
 HELP = "Fail when an agent got less robust than in a reference run."
 EXAMPLE = "Example: wsabench check runs/new --against results/smoke --junit gate.xml"
@@ -35,8 +35,8 @@ def check(
     as_json: Json = False,
 ) -> int:
     """Compare cell by cell and overall; 0: no regression, 1: regression, 2: not comparable."""
-    from wsabench.evaluation.check import check_runs
-    from wsabench.evaluation.check_formats import junit_xml, markdown_summary
+    from wsabench.gate.check import check_runs
+    from wsabench.gate.formats import junit_xml, markdown_summary
     from wsabench.resources import write_text
 
     options = {"margin": margin, "alpha": alpha, "strict": strict, "seed": seed}

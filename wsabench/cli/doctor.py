@@ -88,7 +88,7 @@ def check_catalogue() -> Iterator[Finding]:
 
 def check_baselines() -> Iterator[Finding]:
     """Every shipped checkpoint opens."""
-    from wsabench.cli.weights import read_header
+    from wsabench.cli.baselines import read_header
 
     specs = agent_specs()
     files = weight_files()

@@ -36,7 +36,7 @@ def gallery(
     from wsabench.games import load_game
     from wsabench.perturb import misfit
     from wsabench.report import draw_gallery
-    from wsabench.report.gallery import gallery_names
+    from wsabench.report.films.gallery import gallery_names
 
     names = split_names(perturbations)
     if sum(given is not None for given in (suite, family, names)) > 1:

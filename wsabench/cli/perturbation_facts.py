@@ -61,7 +61,7 @@ def _plain(value: Any) -> Any:
 
 def _entry_facts(entry: CatalogueEntry) -> dict[str, Any]:
     """Return the description of one catalogue entry."""
-    from wsabench.perturb.registered import all_kinds
+    from wsabench.perturb.catalogue import all_kinds
 
     return {
         "kind of change": entry.kind,
@@ -133,7 +133,7 @@ def named_text(rule: str, addresses: Mapping[str, int]) -> str:
 def _recoloured_rows(kind: str, parameters: Mapping[str, Any]) -> list[Row]:
     """Return, for each game, which objects a recolouring means and which others share their colours."""
     from wsabench.games import catalogue_games, load_game
-    from wsabench.perturb.recolor import sharing
+    from wsabench.perturb.color.recolor import sharing
 
     if kind not in ("palette.recolor", "palette.recolor_index"):
         return []

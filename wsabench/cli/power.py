@@ -12,8 +12,8 @@ from wsabench.cli.options import Json
 from wsabench.errors import SpecError, unknown_name
 
 if TYPE_CHECKING:
-    from wsabench.evaluation.summary_power import RunNoise
     from wsabench.stats import Variation
+    from wsabench.summary.noise import RunNoise
 
 HELP = "Tell how many train seeds and episodes a comparison needs."
 EXAMPLE = "Example: wsabench power --effect 0.1 --seed-sd 0.08 --episode-sd 0.3"
@@ -78,7 +78,7 @@ def _noise_of_run(run_dir: Path | None, measure: str) -> RunNoise | None:
     if run_dir is None:
         return None
     from wsabench.evaluation import load_result
-    from wsabench.evaluation.summary_power import noise_of_run
+    from wsabench.summary.noise import noise_of_run
 
     return noise_of_run(load_result(run_dir), measure)
 

@@ -40,7 +40,7 @@ def pretrain(
     as_json: Json = False,
 ) -> None:
     """Pre-train every encoder of a game and print where the weights and loss curves are."""
-    from wsabench.training.pretrain import pretrain as pretrain_encoders
+    from wsabench.training.pretraining.pretrain import pretrain as pretrain_encoders
 
     options: dict[str, Any] = {} if frames is None else {"frames": frames}
     if expert is not None:

@@ -32,8 +32,8 @@ def probe(
     as_json: Json = False,
 ) -> None:
     """Fit the probes; print each encoder beside its twins, then every variable."""
-    from wsabench.training.probe import compare_with_twins
-    from wsabench.training.probe import probe as probe_encoders
+    from wsabench.training.probing.probe import compare_with_twins
+    from wsabench.training.probing.probe import probe as probe_encoders
 
     options: dict[str, Any] = {"size": size, "directory": directory, "data": data, "seed": seed}
     options |= {name: value for name, value in (("frames", frames), ("expert", expert)) if value is not None}

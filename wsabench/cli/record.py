@@ -13,7 +13,7 @@ from wsabench.cli.options import Game, Json
 from wsabench.cli.progress import progress_reporter
 
 if TYPE_CHECKING:
-    from wsabench.evaluation.recording import Recording
+    from wsabench.results.recorded import Recording
 
 HELP = "Film one evaluation episode, with the attention weights of the agent's encoders as bars."
 EXAMPLE = "Example: wsabench record --agent wsa --game breakout --perturbation hue-rotate@3 --out film.mp4"
@@ -38,7 +38,7 @@ def record(
 ) -> None:
     """Play one episode as `wsabench run` plays it, and write its films, figure and table."""
     from wsabench.evaluation.recording import record_episode
-    from wsabench.report.recording import check_output, num_drawn, write_recording
+    from wsabench.report.films.files import check_output, num_drawn, write_recording
 
     # As `python -m` does: a policy named module:attribute may stand in the current directory.
     sys.path.insert(0, str(Path.cwd()))
@@ -82,8 +82,8 @@ def record(
 
 def output_paths(outputs: list[str], key: str) -> list[Path]:
     """Return the files to write; a folder gets one of each kind that can be written, named by `key`."""
-    from wsabench.report.recording import FOLDER_FORMATS, is_folder
-    from wsabench.report.video import can_write_mp4
+    from wsabench.report.films.files import FOLDER_FORMATS, is_folder
+    from wsabench.report.films.video import can_write_mp4
 
     paths: list[Path] = []
     for text in outputs:
@@ -98,9 +98,9 @@ def output_paths(outputs: list[str], key: str) -> list[Path]:
 
 def _write_summary(recording: Recording, paths: list[Path]) -> None:
     """Say what was played and written."""
-    from wsabench.report.recording import gif_interval
-    from wsabench.report.video import can_write_mp4
-    from wsabench.report.words import context_text, end_text, recording_title
+    from wsabench.report.figures.episode import context_text, end_text, recording_title
+    from wsabench.report.films.files import gif_interval
+    from wsabench.report.films.video import can_write_mp4
 
     write_line(f"{recording_title(recording)}, episode seed {recording.episode_seed}")
     write_line(f"return {recording.episodic_return:g}, {recording.length} steps, {end_text(recording)}")

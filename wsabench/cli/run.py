@@ -62,7 +62,7 @@ def run(
         write_json({"path": result.path, "episodes": len(result.episodes), "mean_returns": rows})
         return
     write_line()
-    from wsabench.evaluation.privileged import LEGEND, marked_name, privileged_agents
+    from wsabench.results.result import LEGEND, marked_name, privileged_agents
 
     privileged = privileged_agents(result.manifest)
     write_table(

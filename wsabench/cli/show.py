@@ -8,11 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from wsabench.cli.baselines import agent_specs, weight_files
+from wsabench.cli.baselines import agent_specs, read_header, weight_files
 from wsabench.cli.console import WIDTH, write_json, write_line, write_table
 from wsabench.cli.options import Json
 from wsabench.cli.perturbation_facts import perturbation_facts
-from wsabench.cli.weights import read_header
 from wsabench.errors import unknown_name
 
 HELP = "Show one perturbation, suite, game or agent."

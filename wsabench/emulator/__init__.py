@@ -9,14 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wsabench.emulator.benchmark import benchmark_env
+    from wsabench.bench.lanes import benchmark_env
     from wsabench.emulator.console import action_meanings
     from wsabench.emulator.effect import MIN_EFFECT_GREY_LEVELS, measure_effect, require_effect
-    from wsabench.emulator.environment import LaneEnv
+    from wsabench.emulator.environment import LaneEnv, make
     from wsabench.emulator.lane import Lane, observation_shape
-    from wsabench.emulator.making import make, make_vec
     from wsabench.emulator.registration import register_envs
-    from wsabench.emulator.vector import LaneVectorEnv
+    from wsabench.emulator.vector import LaneVectorEnv, make_vec
 
 __all__ = [
     "MIN_EFFECT_GREY_LEVELS",

@@ -134,3 +134,32 @@ def check_seed(seed: Any) -> int | None:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise SpecError(f"The episode seed is {seed!r}. Allowed: integers from 0, or none.")
     return int(seed)
+
+
+def make(
+    game: str,
+    perturbation: str | Perturbation = "clean",
+    seed: int | None = None,
+    protocol: Protocol | None = None,
+    render_mode: str | None = None,
+    inputs: Sequence[str] = (),
+) -> LaneEnv:
+    """Make one perturbed game.
+
+    Args:
+        game: Id of any of ale-py's single-player ROMs, for example `"breakout"`.
+        perturbation: Its name, for example `"hue-rotate@3"`.
+        seed: Episode seed of the first episode; None takes one from the operating system.
+        protocol: Preprocessing and episode rules; None for those of evaluation.
+        render_mode: `"rgb_array"` to make `render()` return what a person sees.
+        inputs: What `info` holds beside the rest: `"rgb84"`, the newest frame in colour, uint8 (3, 84, 84); `"ram"`,
+            the console's memory after the step, uint8 (128,).
+
+    Returns:
+        A gymnasium environment; observations uint8 (4, 84, 84), newest frame last.
+
+    Raises:
+        SpecError: The game needs two players, or the perturbation is malformed or does not fit.
+        UnknownNameError: Game or perturbation does not exist; the message has the nearest names.
+    """
+    return LaneEnv(game, perturbation, seed, protocol, render_mode, inputs)

@@ -11,9 +11,8 @@ from gymnasium.spaces import Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from wsabench.emulator.arrays import lay_out
 from wsabench.emulator.environment import check_seed, observation_space
-from wsabench.emulator.group import LaneGroup
+from wsabench.emulator.group import LaneGroup, lay_out
 from wsabench.emulator.inputs import check_inputs, check_shown
 from wsabench.emulator.lane import Lane
 from wsabench.emulator.workers import WorkerPool
@@ -285,3 +284,37 @@ def lane_perturbations(perturbations: Perturbations | None, num_lanes: int) -> l
     if len(chosen) != num_lanes:
         raise ShapeError(f"{len(chosen)} perturbations for {num_lanes} lanes. Allowed: one for all, or one a lane.")
     return chosen
+
+
+def make_vec(  # noqa: PLR0913  (the public contract)
+    game: str,
+    num_envs: int,
+    perturbations: Perturbations = "clean",
+    seed: Seeds = None,
+    num_workers: int = 0,
+    protocol: Protocol | None = None,
+    autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+    inputs: Sequence[str] = (),
+) -> LaneVectorEnv:
+    """Make many perturbed games that are stepped together.
+
+    Args:
+        game: Id of any of ale-py's single-player ROMs.
+        num_envs: Number of lanes N.
+        perturbations: One name for all lanes, or N names.
+        seed: An integer, from which each lane derives its own, or N episode seeds.
+        num_workers: Worker processes among which the lanes are divided; 0 for this process. Results are the same.
+        protocol: Preprocessing and episode rules; None for those of evaluation.
+        autoreset_mode: As in gymnasium.
+        inputs: As for `make`; in `infos` with one row a lane.
+
+    Returns:
+        A gymnasium vector environment; observations uint8 (N, 4, 84, 84), newest frame last.
+
+    Raises:
+        ShapeError: Seeds or perturbations are not one a lane.
+        SpecError: An argument is malformed or does not fit.
+        UnknownNameError: Game or perturbation does not exist; the message has the nearest names.
+        WorkerError: A worker process could not be started.
+    """
+    return make_lanes(game, num_envs, perturbations, seed, num_workers, protocol, autoreset_mode, inputs)

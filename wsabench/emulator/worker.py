@@ -17,8 +17,7 @@ from typing import Any
 import cv2
 from gymnasium.vector import AutoresetMode
 
-from wsabench.emulator.arrays import lay_out
-from wsabench.emulator.group import LaneGroup
+from wsabench.emulator.group import LaneGroup, lay_out
 from wsabench.errors import WsabenchError
 from wsabench.perturb import CompiledPerturbation, compile_perturbation
 from wsabench.processes import Reporting, ignore_interrupts

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from wsabench.emulator.arrays import LaneArrays, lay_out, num_bytes
+from wsabench.emulator.group import LaneArrays, lay_out, num_bytes
 from wsabench.emulator.worker import DONE, STEP
 from wsabench.errors import SpecError, WorkerError
 from wsabench.perturb import CompiledPerturbation

@@ -3,7 +3,6 @@
 from wsabench.encoders.bank import EncoderBank
 from wsabench.encoders.catalogue import ENCODERS, PRETEXTS, SIZES, build_encoder, build_pretext, check_size
 from wsabench.encoders.encoder import Encoder, Pretext, PretextBatch, Reads
-from wsabench.encoders.extensions import ENCODER_NAME
 from wsabench.encoders.finding import (
     FILE_SUFFIXES,
     encoder_reads,
@@ -12,9 +11,10 @@ from wsabench.encoders.finding import (
     required_inputs,
     torchscript_encoder,
 )
+from wsabench.encoders.foundation.measured import HashCheck, MeasuredEncoder, measure
+from wsabench.encoders.foundation.ready import ENCODER_NAME, ReadyEncoder, ready_encoders
+from wsabench.encoders.foundation.torchscript import load_torchscript, save_torchscript
 from wsabench.encoders.inference import fold_batch_norm, half_precision_is_fast
-from wsabench.encoders.measured import HashCheck, MeasuredEncoder, measure
-from wsabench.encoders.ready import ReadyEncoder, ready_encoders
 from wsabench.encoders.standardisation import (
     Calibration,
     InputTensors,
@@ -23,7 +23,6 @@ from wsabench.encoders.standardisation import (
     set_batch_norm_statistics,
 )
 from wsabench.encoders.storage import LoadedEncoder, encoder_path, load_encoder, save_encoder
-from wsabench.encoders.torchscript import load_torchscript, save_torchscript
 
 __all__ = [
     "ENCODERS",

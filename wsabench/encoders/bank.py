@@ -15,9 +15,9 @@ from wsabench import seeding
 from wsabench.encoders.catalogue import ENCODERS, build_encoder
 from wsabench.encoders.encoder import Encoder
 from wsabench.encoders.finding import find_encoder, find_ready
+from wsabench.encoders.foundation.measured import HashCheck
+from wsabench.encoders.foundation.ready import redraw, weights_hash
 from wsabench.encoders.inference import computing_dtype, half_precision_is_fast, inference_copy
-from wsabench.encoders.measured import HashCheck
-from wsabench.encoders.ready import redraw, weights_hash
 from wsabench.encoders.standardisation import (
     Calibration,
     InputTensors,

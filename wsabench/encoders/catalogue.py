@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wsabench.encoders.ae import AutoencoderEncoder, AutoencoderPretext
-from wsabench.encoders.ae_paper import PaperAutoencoderEncoder, PaperAutoencoderPretext
 from wsabench.encoders.encoder import Encoder, Pretext, initialise, preserved_global_generator
-from wsabench.encoders.sr import StateEncoder, StatePretext
-from wsabench.encoders.sr_paper import PaperStateEncoder, PaperStatePretext
-from wsabench.encoders.transporter import FeatureEncoder, KeypointEncoder, TransporterPretext
-from wsabench.encoders.transporter_paper import PaperFeatureEncoder, PaperKeypointEncoder, PaperTransporterPretext
-from wsabench.encoders.vos import SegmentationEncoder, SegmentationPretext
-from wsabench.encoders.vos_paper import PaperSegmentationEncoder, PaperSegmentationPretext
+from wsabench.encoders.pretrained.ae import (
+    AutoencoderEncoder,
+    AutoencoderPretext,
+    PaperAutoencoderEncoder,
+    PaperAutoencoderPretext,
+)
+from wsabench.encoders.pretrained.sr import PaperStateEncoder, PaperStatePretext, StateEncoder, StatePretext
+from wsabench.encoders.pretrained.transporter import (
+    FeatureEncoder,
+    KeypointEncoder,
+    PaperFeatureEncoder,
+    PaperKeypointEncoder,
+    PaperTransporterPretext,
+    TransporterPretext,
+)
+from wsabench.encoders.pretrained.vos import (
+    PaperSegmentationEncoder,
+    PaperSegmentationPretext,
+    SegmentationEncoder,
+    SegmentationPretext,
+)
 from wsabench.errors import unknown_name
 from wsabench.registry import Registry
 

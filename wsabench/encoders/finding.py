@@ -7,11 +7,11 @@ from pathlib import Path
 
 from wsabench.encoders.catalogue import ENCODERS
 from wsabench.encoders.encoder import Reads
-from wsabench.encoders.measured import HashCheck, load_measured, measure, read_standardisation
-from wsabench.encoders.ready import ReadyEncoder, ready_encoders
+from wsabench.encoders.foundation.measured import HashCheck, load_measured, measure, read_standardisation
+from wsabench.encoders.foundation.ready import ReadyEncoder, ready_encoders
+from wsabench.encoders.foundation.torchscript import SUFFIXES, read_torchscript, run_torchscript, stated_reads
 from wsabench.encoders.standardisation import Calibration
 from wsabench.encoders.storage import LoadedEncoder, encoder_path, load_encoder, read_architecture
-from wsabench.encoders.torchscript import SUFFIXES, read_torchscript, run_torchscript, stated_reads
 from wsabench.errors import CheckpointError, unknown_name
 from wsabench.sealed import bytes_hash
 from wsabench.types import INPUT_SHAPES

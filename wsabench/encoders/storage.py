@@ -14,7 +14,7 @@ import torch
 
 from wsabench.encoders.catalogue import ENCODERS, SIZES, build_encoder, encoder_class
 from wsabench.encoders.encoder import Encoder
-from wsabench.encoders.ready import ready_encoders
+from wsabench.encoders.foundation.ready import ready_encoders
 from wsabench.encoders.standardisation import Standardisation
 from wsabench.errors import CheckpointError, SpecError, UnknownNameError
 from wsabench.resources import atomic_path, data_dir

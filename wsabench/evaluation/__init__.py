@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wsabench.evaluation.fingerprint import ENGINE_VERSION
     from wsabench.evaluation.plan import Plan, make_plan
     from wsabench.evaluation.progress import RunReporter, SilentReporter
-    from wsabench.evaluation.records import Job
-    from wsabench.evaluation.result import RunResult, load_result
     from wsabench.evaluation.runs import run
+    from wsabench.results.provenance import ENGINE_VERSION
+    from wsabench.results.records import Job
+    from wsabench.results.result import RunResult, load_result
 
 __all__ = [
     "ENGINE_VERSION",

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from wsabench.errors import SpecError
-from wsabench.evaluation.fingerprint import UNHASHED
 from wsabench.evaluation.own_play_file import OwnPlayReference
 from wsabench.protocol import ActionSelection, Protocol
+from wsabench.results.provenance import UNHASHED
 from wsabench.types import PRIVILEGED_INPUTS, AgentReads, Policy
 
 AgentReference = str | Path | Policy | Any

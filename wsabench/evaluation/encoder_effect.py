@@ -16,15 +16,7 @@ from wsabench.evaluation.own_play_file import StoredOwnPlay
 from wsabench.evaluation.own_play_supply import needs_own_play, with_own_play
 from wsabench.protocol import Protocol
 from wsabench.seeding import evaluation_seed, generator
-from wsabench.types import (
-    Embedding,
-    EncoderOperation,
-    EncoderRoster,
-    Inputs,
-    LaneBatch,
-    LaneEncoders,
-    Observations,
-)
+from wsabench.types import Embedding, EncoderOperation, EncoderRoster, Inputs, LaneBatch, LaneEncoders, Observations
 
 if TYPE_CHECKING:
     from wsabench.agents import AgentPolicy, AttentionPolicy

@@ -15,10 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wsabench.errors import SpecError, StorageError
-from wsabench.evaluation import provenance
 from wsabench.evaluation.contestants import Contestant
-from wsabench.evaluation.fingerprint import ENGINE_VERSION, content_hash
-from wsabench.evaluation.lanes import EpisodeLanes
 from wsabench.evaluation.own_play_file import (
     OwnPlayContent,
     OwnPlayReference,
@@ -26,10 +23,12 @@ from wsabench.evaluation.own_play_file import (
     arrays_hash,
     write_own_play,
 )
-from wsabench.evaluation.rollout import EpisodeTask, Handout, play
+from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Handout, play
 from wsabench.evaluation.worker import single_thread
 from wsabench.protocol import Protocol
 from wsabench.resources import make_dir, state_dir
+from wsabench.results import provenance
+from wsabench.results.provenance import ENGINE_VERSION, content_hash
 from wsabench.seeding import own_play_seed
 from wsabench.types import Embedding, EncoderRoster, EncoderState, LaneEncoders, Policy
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wsabench.errors import SpecError
-from wsabench.evaluation import provenance
-from wsabench.evaluation.cells import Cell, JobName, Skipped, fit_agents, fit_cells
 from wsabench.evaluation.contestants import AgentReference, Contestant, find_contestants
-from wsabench.evaluation.fingerprint import ENGINE_VERSION, FingerprintInputs, content_hash, fingerprint
+from wsabench.evaluation.fitting import Cell, JobName, Skipped, fit_agents, fit_cells
 from wsabench.evaluation.own_play import own_play_of
 from wsabench.evaluation.own_play_supply import needs_own_play
-from wsabench.evaluation.records import Job
 from wsabench.protocol import Protocol
+from wsabench.results import provenance
+from wsabench.results.provenance import ENGINE_VERSION, FingerprintInputs, content_hash, fingerprint
+from wsabench.results.records import Job
 from wsabench.seeding import evaluation_seed
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from wsabench.evaluation.records import Job
+from wsabench.results.records import Job
 from wsabench.types import FloatArray
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
+import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from wsabench.errors import ShapeError, SpecError
-from wsabench.evaluation.lanes import Finish
-from wsabench.evaluation.records import CONTEXT_STEPS, EpisodeOutcome, EpisodeSteps, attention_sums
+from wsabench.protocol import Protocol
+from wsabench.results.records import CONTEXT_STEPS, EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.seeding import generator
 from wsabench.stats.context_effect import ContextEffect, EvenSample
-from wsabench.types import Actions, EncoderOperation, Inputs, LaneBatch, Observations, Policy
+from wsabench.types import INPUT_SHAPES, Actions, EncoderOperation, EpisodeEnd, Inputs, LaneBatch, Observations, Policy
+
+if TYPE_CHECKING:
+    from wsabench.emulator import Lane
+    from wsabench.perturb import CompiledPerturbation
 
 
 class EpisodeTask(NamedTuple):
@@ -38,7 +43,7 @@ class Handout(NamedTuple):
     """There will be no more of this agent."""
 
 
-class Lanes(Protocol):
+class Lanes(typing.Protocol):
     """Where episodes are played; `EpisodeLanes`, or a script in tests."""
 
     num_lanes: int
@@ -64,7 +69,7 @@ class Lanes(Protocol):
         ...
 
 
-class TaskSource(Protocol):
+class TaskSource(typing.Protocol):
     """Where a rollout takes its episodes from."""
 
     def take(self, count: int) -> Handout:
@@ -316,3 +321,76 @@ def checked_actions(chosen: Any, num_lanes: int, num_actions: int) -> Actions:
             f"Allowed: 0 to {num_actions - 1}, the actions of this game."
         )
     return actions.astype(np.int64)
+
+
+NUM_LANES = 16
+"""Lanes a process plays at once. Policies that do not pad for themselves always see this many rows."""
+
+
+class Finish(NamedTuple):
+    """How an episode ended."""
+
+    episodic_return: float
+    length: int
+    end: EpisodeEnd
+
+
+class EpisodeLanes:
+    """Lanes of one game. The vector environment steps all its lanes together; here the last long games play alone."""
+
+    def __init__(self, game: str, protocol: Protocol, num_lanes: int = NUM_LANES, inputs: Sequence[str] = ()) -> None:
+        """Prepare; an emulator is loaded when its lane is first started.
+
+        Args:
+            game: The game's id.
+            protocol: How lanes are made.
+            num_lanes: How many there are.
+            inputs: What lanes supply beside observations: `rgb84`, `ram`.
+        """
+        from wsabench.emulator import action_meanings, observation_shape
+
+        self.game = game
+        self.num_lanes = num_lanes
+        self.num_actions = len(action_meanings(game, protocol))
+        self.observations: Observations = np.zeros((num_lanes, *observation_shape(protocol)), dtype=np.uint8)
+        self.inputs: dict[str, npt.NDArray[np.uint8]] = {
+            name: np.zeros((num_lanes, *INPUT_SHAPES[name]), np.uint8) for name in inputs
+        }
+        self._protocol = protocol
+        self._lanes: list[Lane | None] = [None] * num_lanes
+        self._compiled: dict[str, CompiledPerturbation] = {}
+
+    def start(self, row: int, episode_seed: int, perturbation: str) -> None:
+        """Start an episode in one lane; its first observation is in `observations[row]`."""
+        from wsabench.emulator import Lane
+        from wsabench.perturb import compile_perturbation
+
+        if perturbation not in self._compiled:
+            self._compiled[perturbation] = compile_perturbation(perturbation, self.game)
+        compiled = self._compiled[perturbation]
+        lane = self._lanes[row]
+        if lane is None:
+            arrays = {name: array[row] for name, array in self.inputs.items()}
+            lane = self._lanes[row] = Lane(
+                compiled, self._protocol, None, self.observations[row], tuple(arrays), arrays
+            )
+        else:
+            lane.set_perturbation(compiled)
+        lane.reset(episode_seed)
+
+    def step(self, row: int, action: int) -> Finish | None:
+        """Play one step in one lane; return how the episode ended, None while it goes on."""
+        lane = self.lane(row)
+        lane.step(action)
+        return None if lane.end is None else Finish(lane.episode_return, lane.episode_length, lane.end)
+
+    def episode_return(self, row: int) -> float:
+        """Return the unclipped return of a lane's episode so far."""
+        return self.lane(row).episode_return
+
+    def lane(self, row: int) -> Lane:
+        """Return a lane that was started."""
+        lane = self._lanes[row]
+        if lane is None:
+            raise IndexError(f"lane {row} was never started")
+        return lane

@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from wsabench.errors import SpecError
-from wsabench.evaluation import provenance
 from wsabench.evaluation.contestants import AgentReference
-from wsabench.evaluation.executor import execute
-from wsabench.evaluation.fingerprint import UNHASHED
-from wsabench.evaluation.frames import write_frames
+from wsabench.evaluation.executor import TaskBoard, execute
 from wsabench.evaluation.plan import Plan, RunOptions, make_plan
 from wsabench.evaluation.progress import RunReporter, SilentReporter
-from wsabench.evaluation.records import Job
-from wsabench.evaluation.result import SCHEMA_VERSION, RunResult, load_result
-from wsabench.evaluation.store import ResultStore
-from wsabench.evaluation.tasks import TaskBoard
+from wsabench.evaluation.samples import write_frames
 from wsabench.machine import available_cores
 from wsabench.protocol import Protocol
+from wsabench.results import provenance
+from wsabench.results.provenance import UNHASHED
+from wsabench.results.records import Job
+from wsabench.results.result import SCHEMA_VERSION, RunResult, load_result
+from wsabench.results.store import ResultStore
 
 DEFAULT_ROOT = Path("runs")
 """Where results go without `out`: below the current directory."""

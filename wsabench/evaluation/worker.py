@@ -9,12 +9,11 @@ from functools import partial
 from multiprocessing.connection import Connection
 
 from wsabench.evaluation.contestants import Contestant
-from wsabench.evaluation.lanes import EpisodeLanes
 from wsabench.evaluation.own_play_supply import supplied
-from wsabench.evaluation.records import EpisodeOutcome
-from wsabench.evaluation.rollout import Handout, play
+from wsabench.evaluation.rollout import EpisodeLanes, Handout, play
 from wsabench.processes import Failure, serve, single_thread
 from wsabench.protocol import Protocol
+from wsabench.results.records import EpisodeOutcome
 from wsabench.types import Policy
 
 _REPORT_SECONDS = 0.25

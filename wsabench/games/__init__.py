@@ -1,8 +1,7 @@
 """Typed records of the games: what the catalogue knows of each ROM."""
 
 from wsabench.games.catalogue import catalogue_games, load_game
-from wsabench.games.decoding import decode
-from wsabench.games.records import Game, RamPatch, RamVariable
+from wsabench.games.records import Game, RamPatch, RamVariable, decode
 from wsabench.games.roms import Standard, check_rom_id, has_fixed_start, rom_hash, rom_ids, rom_path, standard_of
 
 __all__ = [

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple, get_args
 
 from wsabench.errors import SpecError, StorageError
-from wsabench.games.fields import Fields, read_toml
+from wsabench.fields import Fields, read_toml
 from wsabench.games.records import (
     Confidence,
     Difficulty,

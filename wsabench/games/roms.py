@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from wsabench.errors import SpecError, StorageError, unknown_name
-from wsabench.games.fields import Fields, read_toml
+from wsabench.fields import Fields, read_toml
 from wsabench.resources import data_dir
 
 Standard = Literal["NTSC", "PAL", "SECAM"]

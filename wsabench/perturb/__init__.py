@@ -1,10 +1,9 @@
 """Perturbations: named, validated, immutable, and compiled to plain tables. No emulator in here."""
 
-from wsabench.perturb.compiled import CompiledPerturbation, Placed
-from wsabench.perturb.compiling import compile_perturbation, misfit
+from wsabench.perturb.compiling import CompiledPerturbation, Placed, compile_perturbation, misfit
 from wsabench.perturb.drawn import DrawnColors
+from wsabench.perturb.entries import CatalogueEntry
 from wsabench.perturb.extensions import Extension
-from wsabench.perturb.families import CatalogueEntry
 from wsabench.perturb.kinds import Kind, choice, fixed, names, number, seed, whole_number
 from wsabench.perturb.palette import Palette, load_palette, luminance
 from wsabench.perturb.spec import Perturbation, PerturbationPart, list_perturbations, parse_perturbation

@@ -5,17 +5,16 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from wsabench.errors import SpecError
 from wsabench.games import Game, check_rom_id, load_game, standard_of
-from wsabench.perturb.catalogue import catalogue
-from wsabench.perturb.compiled import CompiledPerturbation, Placed
+from wsabench.perturb.catalogue import all_kinds, catalogue
 from wsabench.perturb.game_entries import misfit_of
-from wsabench.perturb.palette import ColorTable, LuminanceTable, Palette, load_palette, luminance
-from wsabench.perturb.registered import all_kinds
+from wsabench.perturb.palette import ColorTable, LuminanceTable, load_palette, luminance_table
 from wsabench.perturb.spec import Perturbation, PerturbationPart, parse_perturbation
 from wsabench.perturb.stages import (
     ColorDrawStage,
@@ -27,6 +26,7 @@ from wsabench.perturb.stages import (
     RamStage,
     Stage,
 )
+from wsabench.types import EncoderOperation
 
 
 def compile_perturbation(perturbation: str | Perturbation, game: str) -> CompiledPerturbation:
@@ -136,17 +136,64 @@ def _content_hash(perturbation: Perturbation, game: Game) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def luminance_table(palette: Palette, rgb: ColorTable) -> LuminanceTable:
-    """Return what the agent sees for each screen byte when `palette` was changed to `rgb`.
+S = TypeVar("S")
 
-    Bytes whose colour did not change keep ale-py's own grey, so an identity gives exactly `clean`.
 
-    Args:
-        palette: The game's unchanged palette.
-        rgb: The changed colours, uint8, shape (256, 3).
+@dataclass(frozen=True, slots=True)
+class Placed(Generic[S]):
+    """A stage and its place in the composition, which names its random stream."""
 
-    Returns:
-        Grey levels, uint8, shape (256,).
+    place: int
+    """Position of its part in the composition, from 0."""
+    stage: S
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledPerturbation:
+    """A perturbation made ready for one game; nothing in it changes while playing.
+
+    Whatever the order of families in a composition, colours come first, then images, each in the written order, as
+    the hardware has it; actions pass the control stages in the written order, and RAM rules run in it.
     """
-    is_unchanged = (rgb == palette.rgb).all(axis=1)
-    return np.where(is_unchanged, palette.grey, luminance(rgb))
+
+    name: str
+    """Canonical name, for example `hue-rotate@3+value@2`."""
+    family: str
+    """The family, or `clean`; compositions of several families are joined by `+`."""
+    severity: int | None
+    """1 to 5, or None without a scale or when composed."""
+    content_hash: str
+    """Hash of the kinds, the resolved parameters and what else decides the behaviour in this game, 16 digits."""
+    game: str
+    """The game it was compiled for."""
+    rgb: ColorTable
+    """What a person sees for each screen byte, uint8, shape (256, 3); drawn changes left out."""
+    luminance: LuminanceTable
+    """What the agent sees for each screen byte, uint8, shape (256,); drawn changes left out."""
+    colors: tuple[Placed[ColorStage | ColorDrawStage], ...] = ()
+    """All colour changes in order, where at least one is drawn while playing; else empty: the tables say all."""
+    images: tuple[Placed[ImageStage], ...] = ()
+    """Changes of the native frame, in order."""
+    controls: tuple[Placed[ControlStage], ...] = ()
+    """Changes of the control channel, in order."""
+    rules: tuple[Placed[RamStage], ...] = ()
+    """RAM rules, in order."""
+    console: ConsoleStage = field(default_factory=ConsoleStage)
+    """Mode and difficulty."""
+    encoder_operations: tuple[EncoderOperation, ...] = ()
+    """What is done to the agent's encoders, in order."""
+
+    @property
+    def changes_game(self) -> bool:
+        """Whether equal actions may lead to other games."""
+        return bool(self.controls or self.rules or self.console != ConsoleStage())
+
+    @property
+    def is_pixel_change_only(self) -> bool:
+        """Whether the game itself and the agent stay as they are, so that equal actions lead to equal games."""
+        return not (self.changes_game or self.encoder_operations)
+
+    @property
+    def shows_old_frames(self) -> bool:
+        """Whether an image stage shows frames of steps before: single observations look ordinary, only late."""
+        return any(getattr(placed.stage, "shows_old_frames", False) for placed in self.images)

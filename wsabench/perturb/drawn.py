@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from wsabench.games import standard_of
-from wsabench.perturb.compiled import Placed
-from wsabench.perturb.compiling import luminance_table
-from wsabench.perturb.palette import ColorTable, LuminanceTable, load_palette
+from wsabench.perturb.compiling import Placed
+from wsabench.perturb.palette import ColorTable, LuminanceTable, load_palette, luminance_table
 from wsabench.perturb.stages import ColorDrawStage, ColorStage
 
 

@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 from wsabench.errors import SpecError
 from wsabench.games import Game, RamPatch, catalogue_games, load_game
-from wsabench.perturb.families import NAME, CatalogueEntry
+from wsabench.perturb.dynamics.switches import SWITCHES, switch_misfit, values_of
+from wsabench.perturb.entries import NAME, CatalogueEntry
 from wsabench.perturb.rules import check_patch
-from wsabench.perturb.switches import SWITCHES, switch_misfit, values_of
 
 PATCH_KIND = "ram.patch"
 

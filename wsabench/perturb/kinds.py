@@ -98,4 +98,4 @@ def fixed(build: Build) -> Build:
 
 
 KINDS: Registry[Kind] = Registry("kind of perturbation")
-"""All kinds; filled by `wsabench.perturb.registered`, which knows the families' modules and other packages' kinds."""
+"""All kinds; filled by `wsabench.perturb.catalogue`, which knows the families' modules and other packages' kinds."""

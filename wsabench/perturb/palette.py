@@ -76,3 +76,19 @@ def load_palette(standard: Standard) -> Palette:
 def _are_bytes(values: npt.NDArray[Any]) -> bool:
     """Whether all values are in 0..255."""
     return bool(((values >= 0) & (values <= 255)).all())
+
+
+def luminance_table(palette: Palette, rgb: ColorTable) -> LuminanceTable:
+    """Return what the agent sees for each screen byte when `palette` was changed to `rgb`.
+
+    Bytes whose colour did not change keep ale-py's own grey, so an identity gives exactly `clean`.
+
+    Args:
+        palette: The game's unchanged palette.
+        rgb: The changed colours, uint8, shape (256, 3).
+
+    Returns:
+        Grey levels, uint8, shape (256,).
+    """
+    is_unchanged = (rgb == palette.rgb).all(axis=1)
+    return np.where(is_unchanged, palette.grey, luminance(rgb))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from wsabench.errors import SpecError, UnknownNameError
 from wsabench.perturb.catalogue import catalogue
-from wsabench.perturb.families import CLEAN, NUM_SEVERITIES, CatalogueEntry
+from wsabench.perturb.entries import CLEAN, NUM_SEVERITIES, CatalogueEntry
 from wsabench.perturb.game_entries import unverified_patches
 from wsabench.perturb.kinds import ParameterValue
 

@@ -6,6 +6,7 @@ each lane and episode, with a generator of its own: lanes do not couple, and the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -177,3 +178,27 @@ class ColorOperator(Protocol):
     def __call__(self, rgb: ColorTable, /) -> ColorTable:
         """Return the changed colours, uint8, shape (256, 3)."""
         ...
+
+
+ImageOperator = Callable[[Image], Image]
+"""From a frame to the changed frame of the same shape; its argument may be overwritten and returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class PureImage:
+    """An operator that gives the same for the same frame: its own state."""
+
+    operator: ImageOperator
+
+    def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> PureImage:
+        """Return itself; draws nothing."""
+        del generator, shape
+        return self
+
+    def apply(self, image: Image) -> Image:
+        """Return the changed frame."""
+        return self.operator(image)
+
+    def preview(self, image: Image) -> Image:
+        """Return the changed frame."""
+        return self.operator(image)

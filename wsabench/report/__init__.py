@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wsabench.report.gallery import draw_gallery
-    from wsabench.report.style import figure_style, save_figure
+    from wsabench.report.figures.style import figure_style, save_figure
+    from wsabench.report.films.gallery import draw_gallery
     from wsabench.report.writer import ReportFiles, write_report
 
 __all__ = ["ReportFiles", "draw_gallery", "figure_style", "save_figure", "write_report"]

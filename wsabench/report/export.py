@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from wsabench.evaluation.result import RunResult
-from wsabench.evaluation.summary import Summary
-from wsabench.evaluation.summary_scores import CLEAN, with_labels
-from wsabench.evaluation.summary_tables import groups_of, rows_except, rows_of, rows_where
 from wsabench.resources import atomic_path, make_dir, write_text
+from wsabench.results.records import CLEAN, with_labels
+from wsabench.results.result import RunResult
+from wsabench.summary.summarise import Summary
+from wsabench.summary.tables import groups_of, rows_except, rows_of, rows_where
 from wsabench.types import FloatArray
 
 TABLES = ("samples", "cells", "perturbations", "seeds", "severities", "aggregates", "improvement", "profiles")

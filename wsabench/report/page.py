@@ -4,42 +4,41 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from wsabench.evaluation.privileged import privileged_agents
-from wsabench.evaluation.summary import Summary
-from wsabench.report.comparisons import (
+from wsabench.report.figures import SampleFrame
+from wsabench.report.figures.marks import marked
+from wsabench.report.figures.selection import MOST_LINES
+from wsabench.report.figures.style import NamedFigure, figure_bytes
+from wsabench.report.tables.comparisons import (
     comparison_tables,
     measure_tables,
     sentences_of,
     side_by_side_tables,
     with_claims,
 )
-from wsabench.report.definitions import DEFINITIONS
-from wsabench.report.figures import SampleFrame
-from wsabench.report.marks import marked
-from wsabench.report.named_figure import NamedFigure
-from wsabench.report.pictures import page_pictures
-from wsabench.report.provenance import Step, provenance_tables, steps_to_reproduce, title_of
-from wsabench.report.selection import MOST_LINES
-from wsabench.report.style import figure_bytes
-from wsabench.report.svg import dark_colors, inline_svg
-from wsabench.report.tables import (
-    Table,
+from wsabench.report.tables.definitions import DEFINITIONS
+from wsabench.report.tables.provenance import Step, provenance_tables, steps_to_reproduce, title_of
+from wsabench.report.tables.results import (
     aggregate_summary_table,
     attention_tables,
     average_table,
     headline,
     improvement_summary_tables,
-    markdown,
     result_tables,
     sample_size_table,
 )
+from wsabench.report.tables.text import Table, markdown
+from wsabench.results.result import FRAME_GAP, privileged_agents
+from wsabench.summary.summarise import Summary
 
 _MOST_SENTENCES = 14
 _LONGEST_SENTENCE = 260
@@ -173,3 +172,113 @@ def _svg(named: NamedFigure) -> str:
     label = f"{named.title}. {named.caption}"
     text = figure_bytes(named.figure, "svg").decode("utf-8")
     return inline_svg(text, named.name, label, is_themed=not named.keeps_colors)
+
+
+MOST_BYTES = 4_000_000
+"""All pictures of a page together, as they stand in it."""
+
+_LOSSLESS_BYTES = 14_000
+"""Larger pictures (noise does not compress) are stored with loss."""
+_WEBP_QUALITY = 70
+_WHITE = _OPAQUE = 255
+
+
+class PagePicture(NamedTuple):
+    """One picture as it stands in the page."""
+
+    title: str
+    source: str
+    """A data URI."""
+    width: int
+    height: int
+
+
+def page_pictures(frames: Sequence[SampleFrame], most_bytes: int = MOST_BYTES) -> tuple[list[PagePicture], int]:
+    """Encode sample pictures for the page.
+
+    Args:
+        frames: In the order of the run.
+        most_bytes: Room for all of them.
+
+    Returns:
+        The pictures that fit, in order, and how many had to be left out.
+    """
+    pictures: list[PagePicture] = []
+    used = 0
+    for frame in frames:
+        source = _data_uri(frame)
+        used += len(source)
+        if used > most_bytes:
+            break
+        height, width = frame.pixels.shape[:2]
+        pictures.append(PagePicture(frame.title, source, width, height))
+    return pictures, len(frames) - len(pictures)
+
+
+def _data_uri(frame: SampleFrame) -> str:
+    """Return a picture as PNG, or as WebP where that is much smaller; the gap between its halves is transparent."""
+    import cv2
+
+    pixels = frame.pixels[:, :, ::-1]
+    height, width = pixels.shape[:2]
+    start = width - height - FRAME_GAP
+    if start > 0 and (pixels[:, start : start + FRAME_GAP] == _WHITE).all():
+        opacity = np.full((height, width, 1), _OPAQUE, dtype=np.uint8)
+        opacity[:, start : start + FRAME_GAP] = 0
+        pixels = np.concatenate([pixels, opacity], axis=2)
+    kind, encoded = "png", cv2.imencode(".png", pixels)[1]
+    if encoded.size > _LOSSLESS_BYTES:
+        kind, encoded = "webp", cv2.imencode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY])[1]
+    return f"data:image/{kind};base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"
+
+
+# Light to dark: the same hue, light enough for a dark page.
+_DARK: Mapping[str, str] = {
+    "#000000": "#ffffff",
+    "#262626": "#e7eaee",
+    "#5c5c5c": "#a3acb7",
+    "#d9d9d9": "#3a414a",
+    "#ffffff": "#15181c",
+    "#0072b2": "#4da3e0",
+    "#e69f00": "#f0b429",
+    "#009e73": "#2cc295",
+    "#cc79a7": "#e29cc4",
+    "#56b4e9": "#a5d8f6",
+    "#d55e00": "#ff8a4c",
+}
+_COLOR = re.compile(r"(?<=: )#[0-9a-f]{6}\b")
+_REFERENCE = re.compile(r'( id="|href="#|url\(#)')
+_HEAD = re.compile(r"^.*?<svg\b[^>]*?viewBox=\"([^\"]*)\"[^>]*>", re.DOTALL)
+_METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
+_GLOBAL_STYLE = re.compile(r"\s*<defs>\s*<style type=\"text/css\">.*?</style>\s*</defs>", re.DOTALL)
+
+
+def inline_svg(svg: str, name: str, label: str, *, is_themed: bool) -> str:
+    """Return a figure as an `<svg>` element for a page.
+
+    Args:
+        svg: A whole SVG file as matplotlib writes it.
+        name: Unique on the page; the identifiers inside begin with it.
+        label: What a screen reader says.
+        is_themed: Whether its colours become CSS variables that a dark page changes; figures whose colours carry
+            numbers keep them.
+    """
+    found = _HEAD.match(svg)
+    if found is None:
+        raise ValueError(f"The figure {name} is not an SVG file.")
+    body = _GLOBAL_STYLE.sub("", _METADATA.sub("", svg[found.end() :]))
+    prefix = re.sub(r"[^A-Za-z0-9]", "-", name)
+    body = _REFERENCE.sub(rf"\g<1>{prefix}-", body)
+    if is_themed:
+        body = _COLOR.sub(_variable, body)
+    head = f'<svg viewBox="{found[1]}" role="img" aria-label="{html.escape(label)}"'
+    return f'{head} xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">{body}'
+
+
+def dark_colors() -> str:
+    """Return the CSS declarations that make themed figures readable on a dark page."""
+    return " ".join(f"--f-{light[1:]}: {dark};" for light, dark in _DARK.items())
+
+
+def _variable(color: re.Match[str]) -> str:
+    return f"var(--f-{color[0][1:]}, {color[0]})" if color[0] in _DARK else color[0]

@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsabench.errors import unknown_name
-from wsabench.evaluation.merging import load_results
-from wsabench.evaluation.result import FRAMES_DIR
-from wsabench.evaluation.steps import example_episodes
-from wsabench.evaluation.summary import summarise
-from wsabench.evaluation.summary_learning import efficiency_table
-from wsabench.report.drawing import draw_figures, sample_frames
+from wsabench.report.curves import learning_curves
 from wsabench.report.export import write_csv, write_rliable
 from wsabench.report.figures import SampleFrame
-from wsabench.report.latex import latex
-from wsabench.report.learning import learning_curves
-from wsabench.report.named_figure import NamedFigure
+from wsabench.report.figures.drawing import draw_figures, sample_frames
+from wsabench.report.figures.style import FIGURE_FORMATS, PNG_DPI, NamedFigure, figure_style, save_figure
 from wsabench.report.page import Content, content_of, html_page, markdown_text
-from wsabench.report.style import FIGURE_FORMATS, PNG_DPI, figure_style, save_figure
+from wsabench.report.tables.latex import latex
 from wsabench.resources import make_dir, write_text
+from wsabench.results.merging import load_results
+from wsabench.results.result import FRAMES_DIR
+from wsabench.summary.attention import example_episodes
+from wsabench.summary.learning import efficiency_table
+from wsabench.summary.summarise import summarise
 
 FORMATS = ("html", "png", "pdf", "svg", "latex", "markdown", "csv", "rliable")
 ALIASES = {"md": "markdown", "tex": "latex"}

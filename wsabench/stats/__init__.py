@@ -2,13 +2,7 @@
 
 from wsabench.stats.aggregates import iqm, mean, median, optimality_gap, performance_profile, probability_of_improvement
 from wsabench.stats.bounds import METHODS
-from wsabench.stats.comparisons import (
-    holm,
-    seeds_to_decide,
-    sign_flip_test,
-    smallest_adjusted_p,
-    two_sample_test,
-)
+from wsabench.stats.comparisons import holm, seeds_to_decide, sign_flip_test, smallest_adjusted_p, two_sample_test
 from wsabench.stats.intervals import (
     CHECKPOINTS_ONLY,
     DEFAULT_METHOD,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+from collections.abc import Iterator
 from pathlib import Path
 
 import safetensors.torch
 
-from wsabench.agents import AgentMeta, save_checkpoint
-from wsabench.errors import CheckpointError
-from wsabench.resources import make_dir, write_text
+from wsabench.agents import AGENT_FILE, AgentMeta, save_checkpoint
+from wsabench.errors import CheckpointError, StorageError
+from wsabench.resources import make_dir, write_text, writing
+from wsabench.training.algorithms.dqn import REPLAY_NAME
 from wsabench.training.storage import read_meta
-from wsabench.training.trainer import CHECKPOINT_NAME, CURVE_NAME
+from wsabench.training.trainer import BEST_NAME, CHECKPOINT_NAME, CURVE_NAME, EVALUATIONS_NAME, TENSORBOARD_NAME
 
 MAX_CURVE_ROWS = 200
 
@@ -50,3 +54,36 @@ def thinned(lines: list[str], limit: int = MAX_CURVE_ROWS) -> list[str]:
     header, rows = lines[:1], lines[1:]
     stride = max(1, -(-len(rows) // limit))
     return header + rows[::-1][::stride][::-1]
+
+
+_KEPT = (CHECKPOINT_NAME, CURVE_NAME, AGENT_FILE, EVALUATIONS_NAME, BEST_NAME, TENSORBOARD_NAME, "encoders")
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold the folder, so that two processes never write one run."""
+    with writing(directory / "lock"):
+        file = (directory / "lock").open("w")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StorageError(
+                f"Another process is training in {directory}. Wait for it, or choose another folder."
+            ) from error
+        yield
+
+
+def set_aside(directory: Path) -> None:
+    """Rename what an earlier run left, so that starting again loses nothing; files that are not ours stay.
+
+    The replay's frames are removed: they are large, and no agent needs them.
+    """
+    number = 1
+    while any(directory.glob(f"abandoned-{number}-*")):
+        number += 1
+    with writing(directory):
+        for name in _KEPT:
+            if (directory / name).exists():
+                (directory / name).rename(directory / f"abandoned-{number}-{name}")
+        (directory / REPLAY_NAME).unlink(missing_ok=True)

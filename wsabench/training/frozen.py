@@ -26,7 +26,7 @@ from wsabench.encoders import (
     set_batch_norm_statistics,
     torchscript_encoder,
 )
-from wsabench.encoders.torchscript import SUFFIXES
+from wsabench.encoders.foundation.torchscript import SUFFIXES
 from wsabench.errors import SpecError, StorageError
 from wsabench.resources import atomic_path, make_dir
 from wsabench.training.lanes import LaneEnvs

@@ -15,21 +15,20 @@ import torch
 from wsabench import seeding
 from wsabench.agents import AgentSpec, build_agent, load_spec
 from wsabench.errors import SpecError
+from wsabench.progress import Reporter, SilentReporter
 from wsabench.protocol import Protocol
 from wsabench.resources import make_dir, state_dir
-from wsabench.training.device import choose_device, one_thread
+from wsabench.training.algorithms.dqn import DQNLearner
+from wsabench.training.algorithms.ppo import PPOLearner
+from wsabench.training.curve import require_tensorboard
+from wsabench.training.device import choose_device, keep_freed_memory, one_thread
 from wsabench.training.evaluations import EvaluationPlan
-from wsabench.training.folder import locked, set_aside
+from wsabench.training.export import locked, set_aside
 from wsabench.training.frozen import MakeEnvs, make_lanes, prepare_bank, read_inputs
 from wsabench.training.lanes import LaneEnvs, TrainingLanes
-from wsabench.training.memory import keep_freed_memory
-from wsabench.training.off_policy import DQNLearner
-from wsabench.training.on_policy import PPOLearner
 from wsabench.training.player import Player
 from wsabench.training.presets import DQNPreset, PPOPreset, load_preset
-from wsabench.training.progress import Reporter, SilentReporter
 from wsabench.training.randomisation import Randomisation, make_randomisation
-from wsabench.training.tensorboard import require_tensorboard
 from wsabench.training.trainer import CHECKPOINT_NAME, Outlets, Trainer, TrainingJob
 
 if TYPE_CHECKING:

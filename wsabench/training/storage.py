@@ -1,6 +1,6 @@
 """The training checkpoint: everything that an undisturbed run would have, in one file that is replaced atomically.
 
-The frames of DQN's replay alone lie in a file of their own, see `wsabench.training.replay`.
+The frames of DQN's replay alone lie in a file of their own, see `wsabench.training.algorithms.replay`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Tensor
 
 from wsabench.errors import CheckpointError
 from wsabench.resources import atomic_path
+from wsabench.training.algorithms.learner import Learner, LearnerState
 from wsabench.training.lanes import LaneState
-from wsabench.training.learner import Learner, LearnerState
 
 FORMAT = "wsabench-training-3"
 HALVED = "wsabench-training-2"

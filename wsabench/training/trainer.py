@@ -13,21 +13,14 @@ from torch import Tensor
 
 from wsabench.agents import AGENT_FILE, AgentMeta, AgentSpec, save_checkpoint
 from wsabench.errors import CheckpointError
-from wsabench.training.curve import Curve, Row
-from wsabench.training.evaluations import (
-    EVALUATION_COLUMNS,
-    EvaluationPlan,
-    Standing,
-    play_episodes,
-    validation_seeds,
-)
+from wsabench.progress import Reporter, SilentReporter
+from wsabench.training.algorithms.learner import Learner, Update
+from wsabench.training.curve import Curve, Row, TensorBoard
+from wsabench.training.evaluations import EVALUATION_COLUMNS, EvaluationPlan, Standing, play_episodes, validation_seeds
 from wsabench.training.lanes import LaneEnvs
-from wsabench.training.learner import Learner, Update
 from wsabench.training.presets import DQNPreset, PPOPreset
-from wsabench.training.progress import Reporter, SilentReporter
 from wsabench.training.randomisation import Randomisation
 from wsabench.training.storage import TrainingState, load_training, read_meta, save_training
-from wsabench.training.tensorboard import TensorBoard
 
 CHECKPOINT_NAME = "training.safetensors"
 CURVE_NAME = "curve.csv"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from wsabench.evaluation.summary_tables import rows_of, rows_where
 from wsabench.report.figures.intervals import draw_interval, finish_lines
-from wsabench.report.style import looks
+from wsabench.report.figures.style import looks
 from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.summary.tables import rows_of, rows_where
 
 METRIC_NAMES = {"mean": "mean", "median": "median", "iqm": "IQM", "optimality_gap": "optimality gap"}
 

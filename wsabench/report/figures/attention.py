@@ -8,8 +8,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from wsabench.evaluation.summary_tables import rows_of
-from wsabench.report.style import GREY
+from wsabench.report.figures.style import GREY
+from wsabench.summary.tables import rows_of
 
 SHOWN_SPREAD = 0.1
 """Where train seeds differ by more, their mean alone would mislead, and the figure shows their range."""

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from wsabench.evaluation.summary_tables import rows_where
-from wsabench.report.style import GREY, looks
-from wsabench.report.tooltips import add_tooltip
+from wsabench.report.figures.style import GREY, add_tooltip, looks
 from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.summary.tables import rows_where
 
 _LABELS = {"normalised_score": "normalised score", "retention": "retention", "robustness_gap": "robustness gap"}
 

@@ -10,10 +10,9 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wsabench.evaluation.recording import Recording
-from wsabench.evaluation.steps import SMOOTH_STEPS, ExampleEpisode
-from wsabench.report.style import GREY, LIGHT_GREY, TWO_COLUMNS_IN, looks
-from wsabench.report.words import context_text, end_text, recording_title
+from wsabench.report.figures.style import GREY, LIGHT_GREY, TWO_COLUMNS_IN, looks
+from wsabench.results.recorded import SMOOTH_STEPS, Recording
+from wsabench.summary.attention import ExampleEpisode
 
 NUM_PICTURES = 6
 
@@ -131,3 +130,25 @@ def _mark(moments: Sequence[int], ax: Axes) -> None:
 def _letter(place: int) -> str:
     """Return a, b, c, ..."""
     return chr(ord("a") + place)
+
+
+_ENDS = {"game_over": "game over", "time_limit": "time limit", "stalled": "stalled", None: "cut here"}
+
+
+def recording_title(recording: Recording) -> str:
+    """Return who plays what: `wsa (train seed 0), breakout, hue-rotate@3`."""
+    return f"{recording.agent} (train seed {recording.train_seed}), {recording.game}, {recording.perturbation}"
+
+
+def end_text(recording: Recording) -> str:
+    """Return how the episode ended."""
+    return _ENDS[recording.end]
+
+
+def context_text(recording: Recording) -> str:
+    """Return what the context did to the weights in the episode; empty without a context."""
+    shares = recording.context_shares()
+    if not shares:
+        return ""
+    static, variance = ("undefined" if share is None else f"{share:.2f}" for share in shares.values())
+    return f"Context: share of static steps {static}, of the weights' variance {variance}"

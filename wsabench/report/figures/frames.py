@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wsabench.errors import ResultSetError
-from wsabench.report.style import TWO_COLUMNS_IN
+from wsabench.report.figures.style import TWO_COLUMNS_IN
 
 
 class SampleFrame(NamedTuple):

@@ -10,8 +10,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from wsabench.report.style import GREY
-from wsabench.report.tables import number
+from wsabench.report.figures.style import GREY
+from wsabench.report.tables.text import number
 
 _NAMES = {"retention": "retention", "normalised_score": "normalised score"}
 _WHITE_FROM = 0.68

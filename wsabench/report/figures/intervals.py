@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from wsabench.evaluation.summary_tables import rows_of, rows_where
-from wsabench.report.style import GREY, LIGHT_GREY, Look, looks
-from wsabench.report.tooltips import add_tooltip
+from wsabench.report.figures.style import GREY, LIGHT_GREY, Look, add_tooltip, looks
 from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.summary.tables import rows_of, rows_where
 
 Bounds = Literal["seeds", "episodes"]
 

@@ -7,10 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from wsabench.evaluation.summary_tables import groups_of, rows_where
-from wsabench.report.style import looks
-from wsabench.report.tooltips import add_tooltip
+from wsabench.report.figures.style import add_tooltip, looks
 from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.summary.tables import groups_of, rows_where
 
 _MARKERS_A_CURVE = 6
 

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
-from wsabench.evaluation.summary_tables import rows_of, rows_where
 from wsabench.report.figures.intervals import finish_lines
-from wsabench.report.style import looks
-from wsabench.report.tooltips import add_tooltip
+from wsabench.report.figures.style import add_tooltip, looks
+from wsabench.summary.tables import rows_of, rows_where
 
 CLEAN = "clean"
 

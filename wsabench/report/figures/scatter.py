@@ -5,9 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from wsabench.evaluation.summary_tables import rows_of, rows_where
-from wsabench.report.style import GREY, looks
-from wsabench.report.tooltips import add_tooltip
+from wsabench.report.figures.style import GREY, add_tooltip, looks
+from wsabench.summary.tables import rows_of, rows_where
 
 CLEAN = "clean"
 _MANY = 300

@@ -16,10 +16,10 @@ from typing import Protocol as TypingProtocol
 
 from wsabench.errors import StorageError, WsabenchError
 from wsabench.machine import cpu_facts, package_versions
+from wsabench.progress import Reporter
 from wsabench.resources import make_dir, state_dir
-from wsabench.training.collection import collect_frames
-from wsabench.training.pretrain import pretrain
-from wsabench.training.progress import Reporter
+from wsabench.training.frames.collection import collect_frames
+from wsabench.training.pretraining.pretrain import pretrain
 from wsabench.training.queue.options import agent_reference, collection, collection_options, training_options
 from wsabench.training.queue.places import Places, held
 from wsabench.training.queue.progress import FileReporter, closed

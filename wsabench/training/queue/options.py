@@ -11,10 +11,10 @@ from wsabench.agents import load_spec
 from wsabench.encoders import ENCODERS, check_size, find_ready
 from wsabench.errors import SpecError
 from wsabench.games import check_rom_id
-from wsabench.training.collection import Collection
-from wsabench.training.experts import DEFAULT_EXPERT, Expert, find_expert
+from wsabench.training.frames.collection import Collection
+from wsabench.training.frames.experts import DEFAULT_EXPERT, Expert, find_expert
 from wsabench.training.presets import load_preset
-from wsabench.training.pretrain import NUM_FRAMES, STAGE_STEPS, check_steps
+from wsabench.training.pretraining.pretrain import NUM_FRAMES, STAGE_STEPS, check_steps
 from wsabench.training.queue.places import Places
 from wsabench.training.queue.spec import Queue, QueueRun
 from wsabench.training.randomisation import make_randomisation

@@ -1,0 +1,83 @@
+"""What an attention's weights come from, kept step by step, and the weights under the contexts of other steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from wsabench.agents.networks.fused import FusedAgent
+from wsabench.agents.networks.fusions.attending import AttendingFusion
+from wsabench.agents.networks.network import ActorCritic, Comparison
+from wsabench.stats.context_effect import ContextEffect, context_effect
+
+_NUMBERS_AT_ONCE = 4_000_000
+"""Numbers of keys that are weighed in one piece."""
+
+
+def measure_context(
+    model: ActorCritic, comparisons: Sequence[Comparison], generator: np.random.Generator
+) -> ContextEffect:
+    """Measure how much the context does to the weights in some steps; see `wsabench.stats.context_effect`.
+
+    Args:
+        model: The network that made the comparisons.
+        comparisons: Of one or more steps each, at least one; places may differ in number.
+        generator: Draws the steps whose contexts are lent.
+
+    Raises:
+        TypeError: The network weighs nothing by a context.
+    """
+    fusion = model.fusion if isinstance(model, FusedAgent) else None
+    if not isinstance(fusion, AttendingFusion):
+        raise TypeError(f"{type(model).__name__} weighs nothing by a context")
+    query, keys, mask = joined(comparisons)
+
+    def reweigh(steps: npt.NDArray[np.int64], contexts: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        here, there = (torch.from_numpy(rows).to(keys.device) for rows in (steps, contexts))
+        part = Comparison(query[there], keys[here], None if mask is None else mask[here])
+        with torch.no_grad(), torch.autocast(keys.device.type, enabled=False):
+            return fusion.weigh(part).cpu().numpy()
+
+    rows = max(1, _NUMBERS_AT_ONCE // math.prod(keys.shape[1:]))
+    return context_effect(reweigh, len(keys), generator, rows_at_once=rows)
+
+
+def row_of(comparison: Comparison, row: int) -> Comparison:
+    """Return a copy of one row, shape (1, ...) each."""
+    here = slice(row, row + 1)
+    mask = None if comparison.mask is None else comparison.mask[here].clone()
+    return Comparison(comparison.query[here].clone(), comparison.keys[here].clone(), mask)
+
+
+def joined(comparisons: Sequence[Comparison]) -> Comparison:
+    """Return the rows of several comparisons; where the numbers of places differ, masked ones fill the smaller up."""
+    num_places = max(one.keys.shape[1] for one in comparisons)
+    filled = [_filled(one, num_places) for one in comparisons]
+    masks = [one.mask for one in filled]
+    if any(mask is not None for mask in masks):
+        masks = [_all_places(one) if one.mask is None else one.mask for one in filled]
+    return Comparison(
+        torch.cat([one.query for one in filled]),
+        torch.cat([one.keys for one in filled]),
+        torch.cat([mask for mask in masks if mask is not None]) if any(mask is not None for mask in masks) else None,
+    )
+
+
+def _filled(one: Comparison, num_places: int) -> Comparison:
+    missing = num_places - one.keys.shape[1]
+    if missing == 0:
+        return one
+    mask = functional.pad(_all_places(one) if one.mask is None else one.mask, (0, missing))
+    # Counted from the last dimension: places are the second.
+    ends = [0, 0] * (one.keys.dim() - 2) + [0, missing]
+    return Comparison(one.query, functional.pad(one.keys, ends), mask)
+
+
+def _all_places(one: Comparison) -> Tensor:
+    return torch.ones(one.keys.shape[:2], dtype=torch.bool, device=one.keys.device)

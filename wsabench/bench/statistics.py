@@ -1,0 +1,135 @@
+"""Speed of the statistics, beside rliable's own functions on the same scores."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from wsabench import stats
+from wsabench.seeding import generator
+from wsabench.summary.summarise import summarise
+from wsabench.types import BenchRow, FloatArray
+
+PEER = "rliable"
+AGENTS, NUM_SEEDS, NUM_CELLS, NUM_EPISODES = ("wsa", "e2e"), 5, 60, 30
+REPETITIONS = 10_000
+"""What a report of two agents takes."""
+SEVERITIES = 5
+_PEER_REPETITIONS = {"mean, median, IQM, optimality gap": 100, "probability of improvement": 20, "profile": 20}
+
+
+class _Run(NamedTuple):
+    """A result set in memory."""
+
+    episodes: pd.DataFrame
+    attention: pd.DataFrame
+    manifest: dict[str, Any]
+
+
+def benchmark_stats(num_rounds: int = 3, *, with_report: bool = True) -> list[BenchRow]:
+    """Measure the processor time of interval estimates, and of all numbers of a report.
+
+    Both resample every task by itself, as rliable does, on 2 agents x 5 seeds x 60 cells. rliable's repetitions cost
+    the same one by one, so it gets fewer of them, and times are given a repetition; the median of the rounds counts.
+
+    Args:
+        num_rounds: Turns of each contestant.
+        with_report: Whether to measure the whole report, which has no peer.
+
+    Returns:
+        Rows in us/repetition, and the report's seconds.
+    """
+    rng = generator(0, "benchmark")
+    x, y = (rng.normal(mean, 0.3, (NUM_SEEDS, NUM_CELLS)) for mean in (0.6, 0.5))
+    ours, theirs = _ours(x, y), _theirs(x, y) if importlib.util.find_spec(PEER) else {}
+    rows: list[BenchRow] = []
+    for name, run in ours.items():
+        speeds: dict[str, list[float]] = {"": [], PEER: []}
+        for _ in range(num_rounds):
+            speeds[""].append(_seconds(run) / REPETITIONS)
+            if name in theirs:
+                speeds[PEER].append(_seconds(theirs[name]) / _PEER_REPETITIONS[name])
+        value = 1e6 * statistics.median(speeds[""])
+        ratio = 1e6 * statistics.median(speeds[PEER]) / value if speeds[PEER] else None
+        rows.append(_row(name, value, "us/repetition", ratio))
+    if with_report:
+        run_of_size = _run_of_size(rng)
+        name = f"report: {len(AGENTS)} agents x {NUM_SEEDS} seeds x {NUM_CELLS} cells x {NUM_EPISODES} episodes"
+        rows.append(_row(name, _seconds(lambda: summarise(run_of_size)), "s", None))
+    return rows
+
+
+def _ours(x: FloatArray, y: FloatArray) -> dict[str, Callable[[], object]]:
+    metrics = (stats.mean, stats.median, stats.iqm, stats.optimality_gap)
+    all_metrics = stats.over_matrix(lambda matrix: np.stack([metric(matrix) for metric in metrics], axis=-1))
+    improvement = stats.over_matrix(stats.probability_of_improvement)
+    profile = stats.over_matrix(lambda matrix: stats.performance_profile(matrix, _THRESHOLDS))
+    blocks_x, blocks_y = stats.per_task(x), stats.per_task(y)
+
+    def interval(statistic: stats.Statistic, *samples: list[FloatArray]) -> object:
+        return stats.seed_interval(statistic, samples, generator(0, "benchmark draws"), method="percentile")
+
+    return {
+        "mean, median, IQM, optimality gap": lambda: interval(all_metrics, blocks_x),
+        "probability of improvement": lambda: interval(improvement, blocks_x, blocks_y),
+        "profile": lambda: interval(profile, blocks_x),
+    }
+
+
+def _theirs(x: FloatArray, y: FloatArray) -> dict[str, Callable[[], object]]:
+    """Return the same estimates by rliable, with its own functions."""
+    from rliable import library, metrics  # pyright: ignore[reportMissingImports]
+
+    def aggregates(scores: FloatArray) -> FloatArray:
+        names = ("mean", "median", "iqm", "optimality_gap")
+        return np.array([getattr(metrics, f"aggregate_{name}")(scores) for name in names])
+
+    def quietly(run: Callable[[], object]) -> object:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return run()
+
+    estimates: Any = library.get_interval_estimates  # its annotations do not know the pairs that it takes
+    names = list(_PEER_REPETITIONS)
+    one, two, three = _PEER_REPETITIONS.values()
+    return {
+        names[0]: lambda: quietly(lambda: estimates({"x": x}, aggregates, reps=one)),
+        names[1]: lambda: quietly(lambda: estimates({"x,y": (x, y)}, metrics.probability_of_improvement, reps=two)),
+        names[2]: lambda: quietly(lambda: library.create_performance_profile({"x": x}, _THRESHOLDS, reps=three)),
+    }
+
+
+_THRESHOLDS = np.linspace(0.0, 1.5, 101)
+
+
+def _run_of_size(rng: np.random.Generator) -> _Run:
+    """Return a made-up result set of one game with as many cells as the report has, clean among them."""
+    names = [("clean", None), *((f"p{k // SEVERITIES}", k % SEVERITIES + 1) for k in range(NUM_CELLS - 1))]
+    keys = [(agent, seed, *name) for agent in AGENTS for seed in range(NUM_SEEDS) for name in names]
+    rows = [key for key in keys for _ in range(NUM_EPISODES)]
+    columns = zip(*rows, strict=True)
+    table = pd.DataFrame(dict(zip(("agent", "train_seed", "perturbation", "severity"), columns, strict=True)))
+    table["severity"] = table["severity"].astype("Int64")
+    table["family"] = np.where(table["perturbation"] == "clean", "clean", "color")
+    table["episode"] = table["episode_seed"] = np.tile(np.arange(NUM_EPISODES), len(keys))
+    table = table.assign(game="g", length=100, end="game_over", fingerprint="")
+    table["return"] = np.round(rng.normal(6.0, 1.5, len(table)))
+    manifest = {"reference_scores": {"g": {"random": 0.0, "human": 10.0}}, "seed": 0}
+    return _Run(table, pd.DataFrame(), manifest)
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def _row(name: str, value: float, unit: str, ratio: float | None) -> BenchRow:
+    return {"name": name, "peer": PEER if ratio else "", "value": value, "unit": unit, "ratio": ratio}

@@ -1,0 +1,65 @@
+"""What the gate decided, for machines and pull requests: JUnit XML and Markdown."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from wsabench.gate.check import CheckedCell, CheckResult
+
+_MARKS = {"regressed": "**regressed**", "within margin": "within margin", "undecided": "undecided"}
+
+
+def junit_xml(result: CheckResult) -> str:
+    """Return the check as JUnit XML, one test case a cell and average.
+
+    A test case fails where the check does: on a regression, and when strict on what is undecided. The numbers stand in
+    `system-out`. There are no times: nothing is played here.
+    """
+    rows = result.rows
+    failures = sum(result.fails(row) for row in rows)
+    counts = {"tests": str(len(rows)), "failures": str(failures), "errors": "0"}
+    root = ElementTree.Element("testsuites", counts)
+    suite = ElementTree.SubElement(root, "testsuite", {"name": "wsabench check", **counts, "skipped": "0"})
+    for row in rows:
+        names = {"classname": f"{row.agent}.{row.game}", "name": row.perturbation}
+        case = ElementTree.SubElement(suite, "testcase", names)
+        if result.fails(row):
+            failure = ElementTree.SubElement(
+                case, "failure", {"message": f"{row.verdict}: {row.change}", "type": row.verdict}
+            )
+            failure.text = f"{row.where}: {row.verdict} ({row.change})"
+        ElementTree.SubElement(case, "system-out").text = f"{row.verdict}: {row.change}"
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def markdown_summary(result: CheckResult) -> str:
+    """Return the check as Markdown: conclusion, table, notes; fit for a pull request or a job's summary."""
+    lines = [
+        f"## {'Robustness gate: passed' if result.passed else 'Robustness gate: failed'}",
+        "",
+        result.conclusion,
+        "",
+        f"Run `{result.run}` against reference `{result.reference}`; margin {result.margin:.0%} of the reference's "
+        f"normalised score, alpha {result.alpha:g} for the whole check.",
+        "",
+        "| agent | game | cell | reference | run | drop | margin | adjusted p | verdict |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        *(_markdown_row(row) for row in result.rows),
+    ]
+    if result.notes:
+        lines += ["", *(f"- {note}" for note in result.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_row(row: CheckedCell) -> str:
+    """Return one row of the table."""
+    numbers = [
+        f"{row.reference:.3f}",
+        f"{row.run:.3f}",
+        f"{row.drop:+.3f}",
+        f"{row.margin:.3f}",
+        f"{row.p_adjusted:.2g}",
+    ]
+    words = [row.agent_shown, row.game, row.perturbation, *numbers, _MARKS[row.verdict]]
+    return f"| {' | '.join(word.replace('|', chr(92) + '|') for word in words)} |"

@@ -1,0 +1,175 @@
+"""Figures that set agents side by side: aggregates, heat map, ranks, scatter, learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from wsabench.report.figures import (
+    draw_aggregate,
+    draw_clean_scatter,
+    draw_heat_map,
+    draw_learning_curves,
+    draw_ranks,
+    draw_sample_efficiency,
+    interval_height,
+)
+from wsabench.report.figures.aggregates import METRIC_NAMES
+from wsabench.report.figures.selection import Part, rows_in
+from wsabench.report.figures.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, NamedFigure, new_figure
+from wsabench.results.records import CLEAN, file_stem
+from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.summary.summarise import Summary
+from wsabench.summary.tables import groups_of, rows_except, rows_where
+
+
+def overview_figures(
+    summary: Summary,
+    parts: Sequence[Part],
+    curves: pd.DataFrame | None = None,
+    efficiency: pd.DataFrame | None = None,
+) -> list[NamedFigure]:
+    """Draw the figures that compare agents; call it inside `figure_style()`.
+
+    Args:
+        summary: The numbers.
+        parts: How perturbations are divided among figures.
+        curves: Learning curves as `learning_curves` reads them; None for none.
+        efficiency: What `efficiency_table` makes of them; None for none.
+    """
+    drawn = [
+        *_aggregate_figures(summary),
+        *(_heat_map_figure(summary, part) for part in parts),
+        *(_rank_figure(summary, part) for part in parts),
+        _scatter_figure(summary),
+        *_learning_figures(curves),
+        _efficiency_figure(efficiency),
+    ]
+    return [figure for figure in drawn if figure is not None]
+
+
+def rank_table(summary: Summary) -> pd.DataFrame:
+    """Return the agents' ranks by normalised score: agent, label, rank (1 is best, ties share the mean rank).
+
+    Args:
+        summary: The numbers. Where it has ranks, they are taken (perturbations without severity). Only compared agents
+            have ranks, under perturbations that each of them played.
+    """
+    rows: list[dict[str, Any]] = []
+    if len(summary.compared) < 2:
+        return pd.DataFrame(rows)
+    found = getattr(summary, "ranks", None)
+    if isinstance(found, pd.DataFrame) and not found.empty:
+        return found.rename(columns={"perturbation": "label"}).reindex(columns=["agent", "label", "rank"])
+    for (label,), part in groups_of(rows_in(summary.perturbations, "agent", summary.compared), "label"):
+        scores = part["normalised_score"].to_numpy(dtype=np.float64)
+        if len(scores) == len(summary.compared) and not np.isnan(scores).any():
+            ranks = (scores > scores[:, None]).sum(axis=1) + ((scores == scores[:, None]).sum(axis=1) + 1) / 2
+            pairs = zip(part["agent"], ranks, strict=True)
+            rows += [{"agent": agent, "label": label, "rank": float(rank)} for agent, rank in pairs]
+    return pd.DataFrame(rows)
+
+
+def _aggregate_figures(summary: Summary) -> list[NamedFigure]:
+    drawn: list[NamedFigure] = []
+    if summary.aggregates.empty:
+        return drawn
+    for (scope, measure), table in groups_of(summary.aggregates, "scope", "measure"):
+        if table["value"].isna().to_numpy().all() or len(set(table["agent"])) < 2:
+            continue
+        metrics = [name for name in METRIC_NAMES if name in set(table["metric"])]
+        height = interval_height(len(set(table["agent"]))) + 0.1
+        figure = Figure(figsize=(TWO_COLUMNS_IN, height), layout=ConstrainedLayoutEngine(wspace=0.06))
+        axes: Any = figure.subplots(1, len(metrics), sharey=True, squeeze=False)
+        for ax, metric in zip(axes.flat, metrics, strict=True):
+            draw_aggregate(table, ax, metric)
+        words = measure.replace("_", " ")
+        figure.supxlabel(words, fontsize=7.5)
+        fewest = int(table["num_seeds"].min())
+        flag = " Hollow: too few train seeds to conclude anything." if fewest < MIN_TRAIN_SEEDS else ""
+        cells = int(table["num_cells"].max())
+        caption = (
+            f"{words.capitalize()} over {cells} cell{'s' if cells > 1 else ''} that every agent played ({scope}). "
+            f"Lines: 95% interval over train seeds.{flag} Each panel has its own scale; "
+            f"of the optimality gap less is better."
+        )
+        name = file_stem(f"aggregates-{scope}-{measure}".replace(" ", "-").replace("_", "-"))
+        drawn.append(NamedFigure(name, f"Aggregates of the {words}, {scope}", caption, figure, is_wide=True))
+    return drawn
+
+
+def _heat_map_figure(summary: Summary, part: Part) -> NamedFigure | None:
+    table = rows_except(part.rows(summary.perturbations), label=CLEAN)
+    if table.empty or table["retention"].isna().to_numpy().all() or len(summary.agents) < 2:
+        return None
+    figure, ax = new_figure(ONE_COLUMN_IN, 0.6 + 0.19 * table["label"].nunique())
+    draw_heat_map(table, ax)
+    games = "" if summary.cells["game"].nunique() == 1 else " Mean over games."
+    caption = (
+        f"Share of its own clean score that each agent keeps. 1 or more (dark): unharmed; 0: random play; hatched: "
+        f"undefined.{games} "
+        f"{part.note}".rstrip()
+    )
+    name = part.file_name("retention-heat-map")
+    return NamedFigure(name, f"Retention by agent{part.title_end}", caption, figure, keeps_colors=True)
+
+
+def _rank_figure(summary: Summary, part: Part) -> NamedFigure | None:
+    table = part.by_perturbation(summary).rows(rank_table(summary))
+    if rows_except(table, label=CLEAN).empty:
+        return None
+    figure, ax = new_figure(ONE_COLUMN_IN, interval_height(len(set(table["label"]))))
+    draw_ranks(table, ax, summary.agents)
+    whose = "the agents" if summary.compared == summary.agents else "the agents on pixels"
+    caption = (
+        f"Order of {whose} by normalised score. A line that turns is a change of order; whether it is more than "
+        f"chance is for the comparisons to say. {part.note}".rstrip()
+    )
+    return NamedFigure(part.file_name("ranks"), f"Ranks under each perturbation{part.title_end}", caption, figure)
+
+
+def _scatter_figure(summary: Summary) -> NamedFigure | None:
+    has_clean = not rows_where(summary.seeds, label=CLEAN)["normalised_score"].dropna().empty
+    perturbed = rows_except(summary.seeds, label=CLEAN)
+    if not has_clean or perturbed.empty or perturbed["normalised_score"].isna().to_numpy().all():
+        return None
+    figure, ax = new_figure(ONE_COLUMN_IN, ONE_COLUMN_IN)
+    draw_clean_scatter(summary.seeds, ax)
+    caption = (
+        "Each mark is one train seed in one cell. On the dashed line a perturbation changes nothing; below it harms."
+    )
+    return NamedFigure("clean-against-perturbed", "Clean against perturbed", caption, figure)
+
+
+def _learning_figures(curves: pd.DataFrame | None) -> list[NamedFigure]:
+    drawn: list[NamedFigure] = []
+    for (game,), table in groups_of(pd.DataFrame() if curves is None else curves, "game"):
+        figure, ax = new_figure(ONE_COLUMN_IN, 2.5)
+        draw_learning_curves(table, ax)
+        caption = (
+            f"Unclipped return on {game} during training, mean of the last 50 games, one line a train seed. Curves of "
+            "the very checkpoints that were evaluated."
+        )
+        name = file_stem(f"learning-curves-{game}")
+        drawn.append(NamedFigure(name, f"Learning curves on {game}", caption, figure))
+    return drawn
+
+
+def _efficiency_figure(table: pd.DataFrame | None) -> NamedFigure | None:
+    if table is None or table.empty:
+        return None
+    figure, ax = new_figure(ONE_COLUMN_IN, 2.5)
+    draw_sample_efficiency(table, ax)
+    games, fewest = int(table["num_games"].max()), int(table["num_seeds"].min())
+    counts = f"{fewest} train seed{'s' * (fewest != 1)} of each agent"
+    bands = "Bands: 95% interval over train seeds." if fewest >= MIN_TRAIN_SEEDS else "Too few of them for bands."
+    caption = (
+        f"Interquartile mean of the normalised score during training (mean of the last 50 games) over {counts} and "
+        f"{games} game{'s' * (games != 1)}, at each point of training. {bands}"
+    )
+    return NamedFigure("sample-efficiency", "Sample efficiency", caption, figure)

@@ -1,0 +1,143 @@
+"""Where a number comes from: versions, ROM, commit, machine, command line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import wsabench
+from wsabench import machine
+from wsabench.errors import StorageError
+
+BIT_DECIDING = ("ale-py", "numba", "numpy", "opencv-python-headless", "scipy", "torch")
+"""Packages that compute what agents see or do, whose version is part of the fingerprint."""
+_GIT_SECONDS = 10
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that results depend on; "absent" where not installed."""
+    return {"python": platform.python_version(), **machine.package_versions()}
+
+
+def rom_hash(game: str) -> str:
+    """Return the SHA-256 of a game's ROM file, hexadecimal.
+
+    Raises:
+        StorageError: ale-py has no readable ROM of that name.
+    """
+    from ale_py import roms
+
+    path = roms.get_rom_path(game) if game in roms.get_all_rom_ids() else None
+    if path is None:
+        raise StorageError(f"ale-py has no ROM file for {game!r}. Reinstall ale-py.")
+    return _file_hash(Path(path))
+
+
+def git_state(package_dir: Path | None = None) -> dict[str, Any] | None:
+    """Return `{"commit", "dirty"}` of the checkout that the package runs from; None for an installed package.
+
+    Args:
+        package_dir: The package's folder; this one by default.
+    """
+    root = (package_dir or Path(wsabench.__file__).resolve().parent).parent
+    if not (root / ".git").exists():
+        return None
+    commit = _git(root, "rev-parse", "HEAD")
+    status = _git(root, "status", "--porcelain", "--untracked-files=no")
+    if commit is None or status is None:
+        return None
+    return {"commit": commit, "dirty": bool(status)}
+
+
+def host_summary() -> dict[str, Any]:
+    """Return the machine's kind: system, processor model and the cores this process may use. No names, no addresses."""
+    return {
+        "system": platform.platform(terse=True),
+        "machine": platform.machine(),
+        "processor": machine.cpu_facts()["model"],
+        "cores": machine.available_cores(),
+    }
+
+
+def command_line() -> str:
+    """Return the command line of this process, quoted for a shell; the program without its folder."""
+    program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
+    return shlex.join([program, *sys.argv[1:]])
+
+
+def timestamp() -> str:
+    """Return the time now, UTC, ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@lru_cache(maxsize=256)
+def _file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise StorageError(f"Cannot read {path}: {error.strerror}. Reinstall ale-py.") from error
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """Return what git prints, or None where git is missing, slow or unhappy."""
+    command = ["git", "-C", str(root), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+ENGINE_VERSION = 2
+"""Raised whenever lanes, perturbations, the rollout or frozen encoders behave differently; golden trajectories in the
+tests force it. 2: encoders compute alike in training and evaluation, compact `oke` in float32."""
+
+UNHASHED = "unhashed"
+"""Stands for the checkpoint hash of a policy whose content cannot be hashed; its jobs are always run again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FingerprintInputs:
+    """Everything that decides a job's episodes. Summaries and names are not part of it."""
+
+    perturbation_hash: str
+    """Content hash of the compiled perturbation."""
+    protocol: Mapping[str, Any]
+    """The protocol's fields as plain values."""
+    checkpoint_hash: str
+    """Hash of the agent's weights, or of what else identifies a policy."""
+    rom_hash: str
+    """SHA-256 of the ROM file."""
+    episode_seeds: tuple[int, ...]
+    """The episode seeds, in the order of the episodes' numbers."""
+    versions: Mapping[str, str]
+    """Versions of the packages that decide bits (`provenance.BIT_DECIDING`)."""
+    engine_version: int = ENGINE_VERSION
+    """Version of this package's behaviour."""
+    own_play_hash: str | None = None
+    """Hash of the agent's own clean play, for perturbations that feed embeddings of it."""
+
+
+def fingerprint(inputs: FingerprintInputs) -> str:
+    """Return the fingerprint, 32 hexadecimal digits; the order of keys makes no difference."""
+    values = asdict(inputs)
+    if inputs.own_play_hash is None:
+        del values["own_play_hash"]  # as before there was any
+    return content_hash(values)
+
+
+def content_hash(value: Any) -> str:
+    """Return 32 hexadecimal digits of the SHA-256 of `value` written as JSON with sorted keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,223 @@
+"""Reading a result set: a directory with a manifest, shards of episodes and attention, and sample frames."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wsabench.errors import ResultSetError
+from wsabench.results.records import ATTENTION_SCHEMA, CONTEXT_FIELDS, EPISODE_SCHEMA
+
+SCHEMA_VERSION = 1
+"""Raised when the layout or the columns of a result set change."""
+MANIFEST_NAME = "manifest.json"
+EPISODES_DIR = "episodes"
+ATTENTION_DIR = "attention"
+FRAMES_DIR = "frames"
+FRAME_GAP = 8
+"""Columns of white between what a person sees and what the agent sees, which is square, in a sample picture."""
+STEPS_DIR = "attention_steps"
+
+_REQUIRED = ("jobs", "agents", "games", "perturbations", "episodes", "suite", "protocol", "seed", "versions")
+_JOB_KEYS = {"agent", "train_seed", "game", "perturbation", "file", "fingerprint"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A result set in memory."""
+
+    path: Path
+    """The directory."""
+    episodes: pd.DataFrame
+    """One row an episode, columns of `EPISODE_SCHEMA`, in the manifest's order of jobs, then by episode."""
+    attention: pd.DataFrame
+    """One row a job and encoder, columns of `ATTENTION_SCHEMA`; empty without agents that attend."""
+    manifest: dict[str, Any]
+    """Suite, protocol, agents, versions, host, as written when the run began and ended."""
+    num_finished: int
+    """Jobs whose shards are there."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every planned job is finished."""
+        return self.num_finished == len(self.manifest["jobs"])
+
+
+def load_result(path: str | Path) -> RunResult:
+    """Read and check a result set, finished or not.
+
+    Args:
+        path: The directory of a run.
+
+    Returns:
+        Its tables and manifest. Jobs of which a shard is missing, be it only that of the attention, have no rows.
+
+    Raises:
+        ResultSetError: The directory is missing, foreign, damaged or of another schema version.
+    """
+    directory = Path(path)
+    manifest = read_manifest(directory)
+    _refuse_strangers(directory, manifest)
+    episodes: list[pa.Table] = []
+    attention: list[pa.Table] = []
+    attending = {(one["name"], one["train_seed"], one["game"]) for one in manifest["agents"] if one.get("encoders")}
+    for job in manifest["jobs"]:
+        shard, beside = (directory / folder / job["file"] for folder in (EPISODES_DIR, ATTENTION_DIR))
+        is_attending = (job["agent"], job["train_seed"], job["game"]) in attending
+        if not shard.exists() or (is_attending and not beside.exists()):
+            continue
+        table = read_shard(shard, EPISODE_SCHEMA)
+        _check_shard(shard, table, job, manifest["episodes"])
+        episodes.append(table)
+        if beside.exists():
+            attention.append(read_shard(beside, ATTENTION_SCHEMA, later=CONTEXT_FIELDS))
+    return RunResult(
+        path=directory,
+        episodes=_to_frame(episodes, EPISODE_SCHEMA),
+        attention=_to_frame(attention, ATTENTION_SCHEMA),
+        manifest=manifest,
+        num_finished=len(episodes),
+    )
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """Read and check a result set's manifest.
+
+    Raises:
+        ResultSetError: It is missing, unreadable, not a manifest, or of another schema version.
+    """
+    path = directory / MANIFEST_NAME
+    if not directory.is_dir():
+        raise ResultSetError(f"There is no result directory {directory}. Give the directory that `wsabench run` wrote.")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ResultSetError(
+            f"{directory} is not a result set: it has no {MANIFEST_NAME}. Give the directory that `wsabench run` wrote."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ResultSetError(
+            f"{path} cannot be read ({error}). Restore it from a copy, or run again into a new directory."
+        ) from error
+    if not isinstance(manifest, dict) or "schema_version" not in manifest:
+        raise ResultSetError(f"{path} is not the manifest of a result set: it has no schema_version.")
+    version = manifest["schema_version"]
+    if version != SCHEMA_VERSION:
+        raise ResultSetError(
+            f"{path} has schema version {version!r}. Allowed: {SCHEMA_VERSION}. "
+            "Read it with the wsabench version it names, or run again."
+        )
+    missing = [key for key in _REQUIRED if key not in manifest]
+    if missing or not _are_jobs(manifest["jobs"]):
+        raise ResultSetError(f"{path} is damaged: {', '.join(missing) or 'jobs'} missing or malformed. Run again.")
+    return manifest
+
+
+def read_shard(path: Path, schema: pa.Schema, later: Sequence[pa.Field] = ()) -> pa.Table:
+    """Read one parquet shard and check its columns.
+
+    Args:
+        path: The file.
+        schema: Its columns.
+        later: The last of them, which files of earlier versions lack; null there.
+
+    Raises:
+        ResultSetError: It is damaged or has other columns.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+    except (OSError, pa.ArrowException) as error:
+        raise ResultSetError(
+            f"{path} is damaged and cannot be read ({_first_line(error)}). "
+            "Delete this file and start the same run again: only this job is played again."
+        ) from error
+    if later and table.schema.names == schema.names[: -len(later)]:
+        for field in later:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    if table.schema.names != schema.names or table.schema.types != schema.types:
+        raise ResultSetError(
+            f"{path} has the columns {', '.join(table.schema.names)}. Allowed: {', '.join(schema.names)}, with the "
+            "types of this version. Delete this file and start the same run again."
+        )
+    return table
+
+
+def shard_fingerprints(table: pa.Table) -> set[str]:
+    """Return the fingerprints that occur in a table of episodes."""
+    return set(table.column("fingerprint").to_pylist())
+
+
+def _check_shard(path: Path, table: pa.Table, job: dict[str, Any], num_episodes: int) -> None:
+    """Check that a shard holds the whole job the manifest means."""
+    if shard_fingerprints(table) != {job["fingerprint"]}:
+        raise ResultSetError(
+            f"{path} was made by another run: its fingerprint is not that of the manifest. "
+            "Start the same run again to replace it, or delete it."
+        )
+    if table.num_rows != num_episodes:
+        raise ResultSetError(
+            f"{path} holds {table.num_rows} episodes; the manifest says {num_episodes}. "
+            "Delete this file and start the same run again."
+        )
+
+
+def _refuse_strangers(directory: Path, manifest: dict[str, Any]) -> None:
+    """Refuse shards that the manifest does not know."""
+    known = {job["file"] for job in manifest["jobs"]}
+    for folder in (EPISODES_DIR, ATTENTION_DIR, STEPS_DIR):
+        for path in sorted((directory / folder).glob("*.parquet")):
+            if path.name not in known and not path.name.startswith("."):
+                raise ResultSetError(
+                    f"{path} belongs to no job of {directory / MANIFEST_NAME}. Move it to the run it comes from."
+                )
+
+
+def _are_jobs(jobs: object) -> bool:
+    """Whether `jobs` is a list of job entries."""
+    return isinstance(jobs, list) and all(isinstance(job, dict) and job.keys() >= _JOB_KEYS for job in jobs)
+
+
+def _to_frame(tables: list[pa.Table], schema: pa.Schema) -> pd.DataFrame:
+    """Join shards into a data frame; severities as nullable integers."""
+    table = pa.concat_tables(tables) if tables else schema.empty_table()
+    return table.to_pandas().astype({"severity": "Int64"})
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the first line of an error's text."""
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+
+
+MARK = "\u00a7"
+"""Behind the name of an agent that reads the emulator's memory."""
+LEGEND = f"{MARK}: reads the emulator's memory, not only pixels."
+
+
+def privileged_agents(manifest: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of the agents that read more than pixels."""
+    return frozenset(str(entry["name"]) for entry in manifest.get("agents", []) if entry.get("privileged"))
+
+
+def compared_agents(agents: Sequence[str], manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the agents among which claims are made: those on pixels, or all where the run has none of them.
+
+    Args:
+        agents: Those that have played, in order.
+        manifest: The run's manifest; agents that have not played yet count as part of the run.
+    """
+    privileged = privileged_agents(manifest)
+    of_run = {*agents, *(str(entry["name"]) for entry in manifest.get("agents", []))}
+    return tuple(agent for agent in agents if agent not in privileged or of_run <= privileged)
+
+
+def marked_name(agent: str, privileged: Collection[str]) -> str:
+    """Return an agent's name with its mark, if it is one of the privileged ones."""
+    return f"{agent} {MARK}" if agent in privileged else agent

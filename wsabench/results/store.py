@@ -1,0 +1,281 @@
+"""Writing a result set: one shard a finished job, written once, so that a run killed at any moment can go on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wsabench.errors import ResultSetError, StorageError
+from wsabench.resources import atomic_path, make_dir, write_text, writing
+from wsabench.results.comparing import changed_perturbations
+from wsabench.results.provenance import BIT_DECIDING
+from wsabench.results.records import (
+    ATTENTION_SCHEMA,
+    EPISODE_SCHEMA,
+    EpisodeOutcome,
+    Job,
+    attention_table,
+    episode_table,
+    steps_schema,
+    steps_table,
+)
+from wsabench.results.result import (
+    ATTENTION_DIR,
+    EPISODES_DIR,
+    FRAMES_DIR,
+    MANIFEST_NAME,
+    STEPS_DIR,
+    read_manifest,
+    read_shard,
+    shard_fingerprints,
+)
+
+_FOLDERS = (EPISODES_DIR, ATTENTION_DIR, STEPS_DIR, FRAMES_DIR)
+_FIXED = (
+    "suite",
+    "protocol",
+    "seed",
+    "episodes",
+    "games",
+    "perturbations",
+    "perturbation_hashes",
+    "agents",
+    "engine_version",
+    "roms",
+)
+"""Entries of the manifest that a run which goes on must share with the one that began."""
+
+
+class ResultStore:
+    """A result directory open for writing by one run.
+
+    Shards are written by one process, under a temporary name that is renamed when complete. A job is finished
+    when all its shards are there: that of its episodes, for an agent that attends that of its attention, and that of
+    its steps where every step is recorded. Episodes are written last.
+    """
+
+    def __init__(self, path: Path, *, keeps_steps: bool = False) -> None:
+        """Open a directory; nothing is written yet.
+
+        Args:
+            path: The directory; created on `begin`.
+            keeps_steps: Every step of agents that attend is recorded too.
+        """
+        self.path = path
+        self.keeps_steps = keeps_steps
+        self._open = ExitStack()
+
+    def __enter__(self) -> ResultStore:
+        """Return the store."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Release the directory."""
+        self._open.close()
+
+    def begin(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """Claim the directory for a run, new or going on. The manifest is left to `write_manifest`.
+
+        Args:
+            manifest: What this run would write.
+
+        Returns:
+            The manifest that holds: the given one, or, where an equal run began earlier, that run's with this start
+            added to `resumed`.
+
+        Raises:
+            ResultSetError: The directory holds something else, another run's results, or is in use.
+            StorageError: It cannot be written.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise StorageError(f"{self.path} is a file. Give a directory for the results.")
+        make_dir(self.path)
+        self._lock()  # before anything is decided: another run may begin, or end, until then
+        is_new = not (self.path / MANIFEST_NAME).exists()
+        if is_new and (foreign := _foreign_entries(self.path)):
+            found = ", ".join(foreign[:3])
+            raise ResultSetError(f"{self.path} is no result set and is not empty ({found}). Choose another directory.")
+        previous = None if is_new else read_manifest(self.path)
+        if previous is not None:
+            check_same_run(previous, manifest, self.path)
+        for folder in (EPISODES_DIR, ATTENTION_DIR, FRAMES_DIR, *([STEPS_DIR] if self.keeps_steps else [])):
+            make_dir(self.path / folder)
+        self._sweep()
+        return dict(manifest) if previous is None else _continued(previous, manifest)
+
+    def is_finished(self, job: Job, encoders: Sequence[str] = ()) -> bool:
+        """Whether all of a job's shards are there and whole, that of its episodes with the same fingerprint.
+
+        Args:
+            job: The job.
+            encoders: Names of the encoders the agent attends to; empty for agents without attention.
+
+        Raises:
+            ResultSetError: A shard of that name is damaged.
+        """
+        schemas = {EPISODES_DIR: EPISODE_SCHEMA}
+        if encoders:
+            schemas[ATTENTION_DIR] = ATTENTION_SCHEMA
+        if encoders and self.keeps_steps:
+            schemas[STEPS_DIR] = steps_schema(encoders)
+        paths = {folder: self.path / folder / f"{job.key}.parquet" for folder in schemas}
+        if not all(path.exists() for path in paths.values()):
+            return False
+        tables = {folder: read_shard(paths[folder], schema) for folder, schema in schemas.items()}
+        episodes = tables[EPISODES_DIR]
+        is_attended = not encoders or tables[ATTENTION_DIR].column("encoder").to_pylist() == list(encoders)
+        is_whole = is_attended and episodes.num_rows == job.num_episodes
+        return is_whole and shard_fingerprints(episodes) == {job.fingerprint}
+
+    def write_job(self, job: Job, outcomes: Sequence[EpisodeOutcome], encoders: Sequence[str]) -> None:
+        """Write a finished job's shards.
+
+        Args:
+            job: The job.
+            outcomes: All of its episodes.
+            encoders: Names of the encoders the agent attends to; empty for agents without attention.
+
+        Raises:
+            StorageError: The disk is full or the directory cannot be written; nothing of this job is left behind.
+        """
+        if encoders and self.keeps_steps:
+            self._write(STEPS_DIR, job, steps_table(job, outcomes, encoders))
+        else:  # those of an earlier run are not of these episodes
+            with writing(self.path / STEPS_DIR):
+                (self.path / STEPS_DIR / f"{job.key}.parquet").unlink(missing_ok=True)
+        if encoders:
+            self._write(ATTENTION_DIR, job, attention_table(job, outcomes, encoders))
+        self._write(EPISODES_DIR, job, episode_table(job, outcomes))
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Write the manifest.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
+        write_text(self.path / MANIFEST_NAME, f"{text}\n")
+
+    def write_bytes(self, folder: str, name: str, content: bytes) -> None:
+        """Write a small file into one of the folders.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        with atomic_path(self.path / folder / name) as temporary:
+            temporary.write_bytes(content)
+
+    def _write(self, folder: str, job: Job, table: pa.Table) -> None:
+        """Write one shard under a temporary name and rename it."""
+        with atomic_path(self.path / folder / f"{job.key}.parquet") as temporary:
+            pq.write_table(table, temporary)
+
+    def _lock(self) -> None:
+        """Keep a second run out of the directory; the system frees the lock when the process ends in any way."""
+        try:
+            import fcntl
+        except ImportError:  # only POSIX has advisory locks
+            return
+        try:
+            handle = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise StorageError(f"Cannot read {self.path}: {error.strerror}. Choose another place.") from error
+        self._open.callback(os.close, handle)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ResultSetError(
+                f"Another run is writing to {self.path}. Wait for it, or choose another directory."
+            ) from error
+        except OSError:  # file systems without locks
+            return
+
+    def _sweep(self) -> None:
+        """Delete temporary files that a killed run left."""
+        for folder in (self.path, *(self.path / name for name in _FOLDERS)):
+            with writing(folder):
+                for leftover in folder.glob(".*.tmp"):
+                    leftover.unlink(missing_ok=True)
+
+
+def check_same_run(previous: Mapping[str, Any], current: Mapping[str, Any], path: Path) -> None:
+    """Check that a run may go on in a directory that another one began.
+
+    Args:
+        previous: The manifest found there.
+        current: What this run would write.
+        path: The directory, for the message.
+
+    Raises:
+        ResultSetError: They differ in something that decides results; the message names it.
+    """
+    if changed := changed_perturbations(previous, current):
+        raise ResultSetError(
+            f"{path} holds a run in which {', '.join(changed[:3])}{', ...' if changed[3:] else ''} was defined "
+            "otherwise. Choose another directory for this run, or restore the definition that the run began with."
+        )
+    pairs = [(key, _comparable(previous.get(key)), _comparable(current.get(key))) for key in _FIXED]
+    for name in BIT_DECIDING:
+        if name in current["versions"] and name not in previous["versions"]:
+            raise ResultSetError(
+                f"{path} holds a run of an earlier version of wsabench: the {name} version is not recorded there, so "
+                "new episodes might not be like the old ones. Reports and checks still read it. Choose another "
+                "directory for this run."
+            )
+        pairs.append((f"{name} version", previous["versions"].get(name), current["versions"].get(name)))
+    for key, found, wanted in pairs:
+        if found != wanted:
+            raise ResultSetError(
+                f"{path} holds a run with other settings: {_difference(key, found, wanted)}. "
+                "Choose another directory for this run, or repeat the command that began it."
+            )
+
+
+def _comparable(value: Any) -> Any:
+    """Return a value for comparison: agents in any order, as JSON gives it back."""
+    plain = json.loads(json.dumps(value))
+    if isinstance(plain, dict):
+        plain.pop("summary", None)
+    if isinstance(plain, list) and plain and isinstance(plain[0], dict):
+        kept = ("name", "train_seed", "game", "checkpoint_hash")
+        return sorted(([entry.get(key) for key in kept] for entry in plain), key=str)
+    return plain
+
+
+def _difference(key: str, found: Any, wanted: Any) -> str:
+    """Say in short how two values of the manifest differ."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for inner in sorted(found.keys() | wanted.keys()):
+            if found.get(inner) != wanted.get(inner):
+                return _difference(f"{key}.{inner}", found.get(inner), wanted.get(inner))
+    if isinstance(found, list) and isinstance(wanted, list):
+        only_found = [item for item in found if item not in wanted]
+        only_wanted = [item for item in wanted if item not in found]
+        return f"{key}: only there {_shorten(only_found)}, only here {_shorten(only_wanted)}"
+    return f"{key} is {_shorten(found)} there and {_shorten(wanted)} here"
+
+
+def _shorten(value: Any) -> str:
+    """Return a value's text, cut to a readable length."""
+    text = json.dumps(value)
+    return text if len(text) <= 160 else f"{text[:157]}..."
+
+
+def _continued(previous: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the first run's manifest with this start added."""
+    again = {key: current[key] for key in ("start", "command_line", "git", "host")}
+    same = {key: current[key] for key in ("agents", "jobs", "frames") if key in current}
+    return {**previous, **same, "resumed": [*previous.get("resumed", []), again]}
+
+
+def _foreign_entries(path: Path) -> list[str]:
+    """Return what stands in a directory besides what a run that was killed at its very start leaves."""
+    names = sorted(entry.name for entry in os.scandir(path))
+    return [name for name in names if name not in _FOLDERS and not (name.startswith(".") and name.endswith(".tmp"))]

@@ -1,0 +1,125 @@
+"""Attention weights per perturbation: means over train seeds, where the seeds differ, how far they move from clean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from wsabench.results.recorded import SMOOTH_STEPS, moving_mean
+from wsabench.results.records import CLEAN, CONTEXT_FIELDS, WEIGHT_PREFIX, steps_schema, with_labels
+from wsabench.results.result import STEPS_DIR, RunResult, read_shard
+from wsabench.summary.tables import rows_of, rows_where
+
+_CELL = ["agent", "game", "family", "perturbation", "severity", "label"]
+
+
+def attention_table(attention: pd.DataFrame | None) -> pd.DataFrame:
+    """Average attention weights over train seeds.
+
+    Args:
+        attention: The table of a result set, maybe empty.
+
+    Returns:
+        One row an agent, game, cell and encoder; empty without attention. `sd` is over steps, `seed_min` and `seed_max`
+        over train seeds. `shift` is the share of the weight that stands with other encoders than under `clean`: half
+        the sum of absolute differences, of each train seed with itself, then the mean over train seeds; the same for
+        all encoders of a cell, NaN without a clean cell. `context_static_share` and `context_variance_share` are means
+        over train seeds, the same for all encoders of a cell, NaN where no train seed has them.
+    """
+    if attention is None or attention.empty:
+        return pd.DataFrame()
+    labelled = with_labels(attention)
+    groups = labelled.groupby([*_CELL, "encoder"], sort=False, dropna=False)
+    table = groups.agg(
+        mean=("mean", "mean"),
+        seed_min=("mean", "min"),
+        seed_max=("mean", "max"),
+        sd=("sd", lambda sd: float(np.sqrt(np.mean(np.square(sd))))),
+        entropy=("entropy", "mean"),
+        num_steps=("num_steps", "sum"),
+        num_seeds=("train_seed", "nunique"),
+        **{field.name: (field.name, "mean") for field in CONTEXT_FIELDS if field.name in labelled},
+    ).reset_index()
+    table = table.reindex(columns=list(dict.fromkeys([*table.columns, *(field.name for field in CONTEXT_FIELDS)])))
+    return table.merge(_shifts(labelled), how="left", on=["agent", "game", "label"])
+
+
+def _shifts(labelled: pd.DataFrame) -> pd.DataFrame:
+    """Return agent, game, label, shift."""
+    network = ["agent", "train_seed", "game"]
+    clean = rows_where(labelled, label=CLEAN).loc[:, [*network, "encoder", "mean"]]
+    paired = labelled.merge(clean, how="left", on=[*network, "encoder"], suffixes=("", "_clean"))
+    paired["shift"] = (paired["mean"] - paired["mean_clean"]).abs() / 2
+    of_seeds = paired.groupby([*network, "label"], sort=False)["shift"].sum(min_count=1)
+    return of_seeds.groupby(["agent", "game", "label"], sort=False).mean().reset_index()
+
+
+_MOST_CELLS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleEpisode:
+    """The weights over one episode of T steps; E encoders."""
+
+    agent: str
+    game: str
+    train_seed: int
+    label: str
+    """Canonical name of the perturbation."""
+    encoders: tuple[str, ...]
+    weights: npt.NDArray[np.float32]
+    """Shape (T, E)."""
+    smooth: npt.NDArray[np.float32]
+    """Their moving mean over `SMOOTH_STEPS`, shape (T, E)."""
+
+
+def example_episodes(
+    result: RunResult, attention: pd.DataFrame, directories: Sequence[Path] | None = None
+) -> list[ExampleEpisode]:
+    """Return the first episode of some cells: clean, and those under which the weights moved most.
+
+    Args:
+        result: A result set; without recorded steps there are no examples.
+        attention: `Summary.attention`; says which cells moved most.
+        directories: The result sets that were put together; a job's steps are read from the first that has them.
+            None: the result's own.
+
+    Returns:
+        Up to three episodes for each agent and game, of its first train seed, clean first.
+
+    Raises:
+        ResultSetError: A shard is damaged.
+    """
+    encoders = {entry["name"]: tuple(entry.get("encoders", ())) for entry in result.manifest["agents"]}
+    found: dict[tuple[str, str], list[ExampleEpisode]] = {}
+    for job in sorted(result.manifest["jobs"], key=lambda job: _rank(job, attention)):
+        paths = [directory / STEPS_DIR / job["file"] for directory in directories or (result.path,)]
+        path = next((path for path in paths if path.exists()), None)
+        taken = found.setdefault((job["agent"], job["game"]), [])
+        is_other_seed = bool(taken) and taken[0].train_seed != job["train_seed"]
+        if len(taken) >= _MOST_CELLS or is_other_seed or path is None:
+            continue
+        names = encoders[job["agent"]]
+        table = read_shard(path, steps_schema(names)).to_pandas()
+        first = table[table["episode"] == table["episode"].min()]
+        weights = first[[f"{WEIGHT_PREFIX}{name}" for name in names]].to_numpy(dtype=np.float32)
+        if len(weights):
+            smooth = moving_mean(weights, SMOOTH_STEPS)
+            identity = (job["agent"], job["game"], job["train_seed"], job["perturbation"])
+            taken.append(ExampleEpisode(*identity, names, weights, smooth))
+    return [example for examples in found.values() for example in examples]
+
+
+def _rank(job: Mapping[str, Any], attention: pd.DataFrame) -> tuple[int, bool, float]:
+    """Return the order in which a job may serve as an example: train seed, clean, then the greatest shift."""
+    cell = {"agent": job["agent"], "game": job["game"], "label": job["perturbation"]}
+    shifts = [float(row["shift"]) for row in rows_of(rows_where(attention, **cell))]
+    shift = next((value for value in shifts if not math.isnan(value)), 0.0)
+    return job["train_seed"], job["perturbation"] != CLEAN, -shift

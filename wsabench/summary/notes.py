@@ -1,0 +1,197 @@
+"""What a reader must know before believing a number, in plain sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from wsabench.results.records import CLEAN
+from wsabench.results.result import compared_agents, privileged_agents
+from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.summary.scores import GameScores, may_repeat_episodes
+from wsabench.summary.tables import groups_of, rows_of, rows_where
+
+SMALL_CLEAN_SCORE = 0.1
+"""Below this clean normalised score, retention divides by so little that it is hardly worth reading."""
+
+
+def notes_of(
+    scores: Sequence[GameScores],
+    samples: pd.DataFrame,
+    attention: pd.DataFrame,
+    manifest: Mapping[str, Any],
+    family: Sequence[str] | None = None,
+) -> list[str]:
+    """Return the caveats of a result set, the weightiest first.
+
+    Args:
+        scores: Every agent and game.
+        samples: The table of sample sizes.
+        attention: The table of attention weights, maybe empty.
+        manifest: The result set's manifest.
+        family: The declared family of tests; None: all perturbations.
+    """
+    return [
+        *_profile_notes(manifest),
+        *_family_notes(family),
+        *_seed_notes(scores, manifest),
+        *_agent_notes(scores, manifest),
+        *_reference_notes(scores),
+        *_clean_notes(scores),
+        *_episode_notes(samples, manifest),
+        *_refusal_notes(manifest),
+        *_attention_notes(attention),
+    ]
+
+
+def _profile_notes(manifest: Mapping[str, Any]) -> list[str]:
+    if manifest.get("profile") != "quick":
+        return []
+    return [
+        "The profile 'quick' shows that everything works and roughly where the agents stand. It is too small to "
+        "compare them, and this report names no winner."
+    ]
+
+
+def _family_notes(family: Sequence[str] | None) -> list[str]:
+    if family is None:
+        return []
+    return [
+        f"Tests are about a declared family only: {', '.join(family)}. Their p values hold if it was declared before "
+        "anybody looked at the scores."
+    ]
+
+
+def _seed_notes(scores: Sequence[GameScores], manifest: Mapping[str, Any]) -> list[str]:
+    fewest: dict[str, int] = {}
+    for game in scores:
+        fewest[game.agent] = min(fewest.get(game.agent, len(game.train_seeds)), len(game.train_seeds))
+    few = {agent: count for agent, count in fewest.items() if count < MIN_TRAIN_SEEDS}
+    if not few:
+        return []
+    counts = ", ".join(f"{agent} has {count}" for agent, count in few.items())
+    enough = [agent for agent in compared_agents(list(fewest), manifest) if agent not in few]
+    what = "no difference between agents"
+    if len(enough) > 1:
+        what = "no difference between them and other agents"
+    text = (
+        f"Too few train seeds ({counts}; at least {MIN_TRAIN_SEEDS} are needed): nothing can be concluded about "
+        f"{'their ' if len(enough) > 1 else ''}training, and {what} can be claimed."
+    )
+    if any(count >= 2 for count in few.values()):
+        text += " Intervals over two to four train seeds are shown with a mark: they rest on very little."
+    if any(count < 2 for count in few.values()):
+        text += " With one train seed there is no interval over train seeds."
+    return [text]
+
+
+def _agent_notes(scores: Sequence[GameScores], manifest: Mapping[str, Any]) -> list[str]:
+    privileged = privileged_agents(manifest)
+    if not privileged:
+        return []
+    reads, them = ("reads", "it") if len(privileged) == 1 else ("read", "them")
+    text = f"Privileged: {', '.join(sorted(privileged))} {reads} the emulator's memory, not only pixels."
+    compared = compared_agents(list(dict.fromkeys(game.agent for game in scores)), manifest)
+    if not privileged.isdisjoint(compared):
+        return [
+            f"{text} No agent of this run plays by pixels alone: nothing here is a claim about pixels, comparisons "
+            "between agents included."
+        ]
+    few = "" if len(compared) > 1 else " That leaves no two agents to compare."
+    return [
+        f"{text} Tables of scores and figures show {them} for reference. Claims about pixels leave {them} out: "
+        f"comparisons between agents, probabilities of improvement, ranks, bold and sentences.{few}"
+    ]
+
+
+def _reference_notes(scores: Sequence[GameScores]) -> list[str]:
+    unknown = [game.game for game in scores if math.isnan(game.reference.random) or math.isnan(game.reference.human)]
+    if not unknown:
+        return []
+    return [f"No reference scores for {', '.join(dict.fromkeys(unknown))}: returns only, no normalised scores."]
+
+
+def _clean_notes(scores: Sequence[GameScores]) -> list[str]:
+    notes: list[str] = []
+    for game in scores:
+        column = game.index(CLEAN)
+        if column is None:
+            notes.append(f"{game.agent} did not play {game.game} clean: no retention and no robustness gap.")
+            continue
+        by_seed = game.scores[:, column].mean(axis=1)
+        failed = [seed for seed, score in zip(game.train_seeds, by_seed, strict=True) if score <= 0]
+        weak = [s for s, score in zip(game.train_seeds, by_seed, strict=True) if 0 < score < SMALL_CLEAN_SCORE]
+        if failed:
+            notes.append(
+                f"{game.agent} on {game.game}: train seed {_listed(failed)} is not better than random play even "
+                "clean, so its retention is undefined; it is left out of the mean retention."
+            )
+        if weak:
+            notes.append(
+                f"{game.agent} on {game.game}: train seed {_listed(weak)} scores below {SMALL_CLEAN_SCORE:g} clean; "
+                "retention divides by that small number, so read the robustness gap instead."
+            )
+    return notes
+
+
+def _episode_notes(samples: pd.DataFrame, manifest: Mapping[str, Any]) -> list[str]:
+    notes: list[str] = []
+    if samples.empty:
+        return notes
+    for column, what in (("num_stalled", "stalled"), ("num_time_limit", "hit the frame limit")):
+        ended = [row for row in rows_of(samples) if row[column] > 0]
+        if ended:
+            counts = ", ".join(f"{r['agent']} on {r['game']} {r[column]} of {r['num_episodes']}" for r in ended)
+            notes.append(f"Episodes that {what} (their return counts as it stood): {counts}.")
+    if may_repeat_episodes(manifest.get("protocol", {})):
+        notes.append(
+            "Greedy play without sticky actions repeats itself: intervals over episodes use the number of different "
+            "episodes, which the tables show."
+        )
+    return notes
+
+
+def _refusal_notes(manifest: Mapping[str, Any]) -> list[str]:
+    refused, misfits = manifest.get("refused", {}), manifest.get("misfits", {})
+    return [
+        *(
+            f"Refused on {game}, because the agent could hardly see the change: {', '.join(labels)}."
+            for game, labels in dict(refused).items()
+            if labels
+        ),
+        *(
+            f"Left out on {game}, because the game cannot have them: {', '.join(labels)}."
+            for game, labels in dict(misfits).items()
+            if labels
+        ),
+        *(
+            f"Skipped for {one['agent']} on {one['game']}: {', '.join(one['perturbations'])}. {one['reason']}"
+            for one in manifest.get("skipped", [])
+        ),
+    ]
+
+
+def _attention_notes(attention: pd.DataFrame) -> list[str]:
+    notes: list[str] = []
+    if attention.empty:
+        return notes
+    for (agent, game), part in groups_of(rows_where(attention, label=CLEAN), "agent", "game"):
+        rows = rows_of(part)
+        top = max(rows, key=lambda row: row["mean"])
+        entropy = sum(row["entropy"] for row in rows) / len(rows)
+        if len(rows) < 2:
+            continue
+        if entropy > math.log(len(rows)) - 1e-3 and max(row["sd"] for row in rows) < 1e-3:
+            notes.append(
+                f"The attention of {agent} on {game} is uniform and does not move: its scoring layer may be dead."
+            )
+        elif top["mean"] > 0.99:
+            notes.append(f"The attention of {agent} on {game} rests on one encoder alone: {top['encoder']}.")
+    return notes
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ", ".join(str(seed) for seed in seeds)

@@ -1,0 +1,201 @@
+"""From the episodes of a result set to arrays of scores, one an agent and game."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from wsabench.errors import SpecError, StorageError
+from wsabench.resources import data_dir
+from wsabench.results.records import CLEAN
+from wsabench.stats import normalised_score
+from wsabench.summary.tables import groups_of
+from wsabench.types import FloatArray
+
+_CELL = ["family", "perturbation", "severity", "label"]
+
+
+class Reference(NamedTuple):
+    """Raw scores that the normalised score is measured against; NaN where unknown."""
+
+    random: float
+    human: float
+
+
+@dataclass(frozen=True, slots=True)
+class GameScores:
+    """Everything one agent played in one game: complete rows and columns, episodes paired by seed."""
+
+    agent: str
+    game: str
+    train_seeds: tuple[int, ...]
+    cells: pd.DataFrame
+    """Columns family, perturbation, severity, label; one row a cell, in the order of the run."""
+    returns: FloatArray
+    """Undiscounted, unclipped returns, shape (num_seeds, num_cells, num_episodes)."""
+    distinct: npt.NDArray[np.int64]
+    """Different episodes, shape (num_seeds, num_cells)."""
+    reference: Reference
+
+    @property
+    def scores(self) -> FloatArray:
+        """Normalised scores, shape (num_seeds, num_cells, num_episodes); NaN where the game has no reference."""
+        return normalised_score(self.returns, self.reference.random, self.reference.human)
+
+    @property
+    def labels(self) -> list[str]:
+        """The written name of each cell, in order."""
+        return self.cells["label"].tolist()
+
+    def index(self, label: str) -> int | None:
+        """Return the column of a cell, None where it was not played."""
+        labels = self.labels
+        return labels.index(label) if label in labels else None
+
+    def with_seeds(self, train_seeds: Sequence[int]) -> GameScores:
+        """Return the same with the rows of some of its train seeds only."""
+        rows = [self.train_seeds.index(seed) for seed in train_seeds]
+        return replace(self, train_seeds=tuple(train_seeds), returns=self.returns[rows], distinct=self.distinct[rows])
+
+
+def collect_scores(
+    episodes: pd.DataFrame, manifest: Mapping[str, Any], references: Mapping[str, Reference]
+) -> tuple[list[GameScores], list[str]]:
+    """Arrange episodes by agent and game.
+
+    Args:
+        episodes: The result set's episodes with the column `label`.
+        manifest: The result set's manifest: the order of agents and perturbations, and the protocol.
+        references: Reference scores by game.
+
+    Returns:
+        One entry an agent and game, and sentences about what had to be left out.
+    """
+    collected: list[GameScores] = []
+    notes: list[str] = []
+    order = agent_order(episodes, manifest)
+    games = [*manifest.get("games", []), *sorted(set(episodes["game"]))]
+    groups = groups_of(episodes, "agent", "game")
+    for (agent, game), part in sorted(groups, key=lambda group: (order.index(group[0][0]), games.index(group[0][1]))):
+        scores, left_out = _arrange(part, manifest, references[game])
+        if scores is not None:
+            collected.append(scores)
+        if left_out:
+            listed = ", ".join(left_out[:4]) + (", ..." if len(left_out) > 4 else "")
+            cells = "1 cell is" if len(left_out) == 1 else f"{len(left_out)} cells are"
+            notes.append(f"{agent} on {game}: {cells} left out, because not every train seed has finished: {listed}.")
+    return collected, notes
+
+
+def agent_order(episodes: pd.DataFrame, manifest: Mapping[str, Any]) -> list[str]:
+    """Return the agents that have episodes, in the order the user named them."""
+    played = list(dict.fromkeys(episodes["agent"]))
+    named = list(dict.fromkeys(entry["name"] for entry in manifest.get("agents", [])))
+    return [name for name in named if name in played] + [name for name in played if name not in named]
+
+
+def may_repeat_episodes(protocol: Mapping[str, Any]) -> bool:
+    """Whether episodes of one checkpoint can be the same: greedy choice and no sticky actions."""
+    return protocol.get("action_selection") == "greedy" and not protocol.get("sticky_probability")
+
+
+def _arrange(
+    part: pd.DataFrame, manifest: Mapping[str, Any], reference: Reference
+) -> tuple[GameScores | None, list[str]]:
+    """Return one agent and game as arrays, and the labels of cells that not all train seeds finished."""
+    cells = part.drop_duplicates("label")[_CELL]
+    order = {name: place for place, name in enumerate([CLEAN, *manifest.get("perturbations", [])])}
+    cells = cells.iloc[np.argsort([order.get(label, len(order)) for label in cells["label"]], kind="stable")]
+    returns = part.pivot(index=["train_seed", "label"], columns="episode_seed", values="return")
+    returns = returns.dropna(axis="columns")
+    seeds = tuple(sorted(int(seed) for seed in part["train_seed"].unique()))
+    finished = [label for label in cells["label"] if all((seed, label) in returns.index for seed in seeds)]
+    left_out = [label for label in cells["label"] if label not in finished]
+    if not finished or returns.shape[1] == 0:
+        return None, left_out
+    rows = pd.MultiIndex.from_product([seeds, finished])
+    shape = (len(seeds), len(finished))
+    if may_repeat_episodes(manifest.get("protocol", {})):
+        different = part.drop_duplicates(["train_seed", "label", "return", "length", "end"])
+        distinct = different.groupby(["train_seed", "label"]).size().reindex(rows).to_numpy(dtype=np.int64)
+    else:
+        distinct = np.full(len(rows), returns.shape[1], dtype=np.int64)
+    scores = GameScores(
+        agent=str(part["agent"].iloc[0]),
+        game=str(part["game"].iloc[0]),
+        train_seeds=seeds,
+        cells=cells[cells["label"].isin(finished)].reset_index(drop=True),
+        returns=returns.loc[rows].to_numpy(dtype=np.float64).reshape(*shape, -1),
+        distinct=distinct.reshape(shape),
+        reference=reference,
+    )
+    return scores, left_out
+
+
+def reference_scores(games: Sequence[str], manifest: Mapping[str, Any]) -> dict[str, Reference]:
+    """Return the random and the human score of each game: the manifest's, else the catalogue's.
+
+    Args:
+        games: Game ids.
+        manifest: May hold `reference_scores`, by game `{"random": ..., "human": ...}`.
+    """
+    recorded = manifest.get("reference_scores", {})
+    return {game: _reference(recorded[game]) if game in recorded else _catalogue_reference(game) for game in games}
+
+
+def _reference(entry: Mapping[str, Any]) -> Reference:
+    return Reference(_number(entry.get("random")), _number(entry.get("human")))
+
+
+def _catalogue_reference(game: str) -> Reference:
+    from wsabench.games import load_game
+
+    entry = load_game(game)
+    return Reference(_number(entry.random_score), _number(entry.human_score))
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+COLUMNS = ("game", "agent", "algorithm", "mean", "sd", "source")
+
+
+def published_table(references: Mapping[str, Reference]) -> pd.DataFrame:
+    """Return the published scores of some games, from `baselines/published_scores.csv`.
+
+    Args:
+        references: Random and human score by game.
+
+    Returns:
+        Columns game, agent (as the source names it), algorithm, mean, sd (of the source; NaN where not given), source,
+        normalised_score (NaN without references), by game. Other protocols and training budgets: for orientation, not
+        for tests.
+
+    Raises:
+        SpecError: The table lacks a column.
+        StorageError: It cannot be read.
+    """
+    path = data_dir("baselines") / "published_scores.csv"
+    try:
+        table = pd.read_csv(path)
+    except OSError as error:
+        raise StorageError(f"Cannot read {path}: {error.strerror}. Reinstall wsabench.") from error
+    if tuple(table.columns) != COLUMNS:
+        raise SpecError(f"{path}: columns are {', '.join(table.columns)}. Allowed: {', '.join(COLUMNS)}.")
+    # By game in the order of the run; within a game in the order of the file.
+    places = {game: place for place, game in enumerate(references)}
+    order = np.argsort([places.get(game, len(places)) for game in table["game"]], kind="stable")
+    chosen = table.iloc[order[: int(table["game"].isin(list(places)).sum())]].reset_index(drop=True)
+    spans = {game: scores.human - scores.random for game, scores in references.items()}
+    normalised = [
+        (mean - references[game].random) / spans[game] if spans[game] > 0 else np.nan
+        for game, mean in zip(chosen["game"], chosen["mean"], strict=True)
+    ]
+    return chosen.assign(normalised_score=np.array(normalised, dtype=np.float64))

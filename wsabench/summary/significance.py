@@ -1,0 +1,292 @@
+"""Claims about agents: tests of declared families, each conclusion a plain sentence with its effect and interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from wsabench import stats
+from wsabench.errors import SpecError, UnknownNameError, unknown_name
+from wsabench.results.records import CLEAN
+from wsabench.seeding import generator
+from wsabench.stats import MIN_TRAIN_SEEDS, Blocks
+from wsabench.summary.aggregates import ALL_PERTURBATIONS, by_agent
+from wsabench.summary.scores import GameScores
+from wsabench.summary.sentences import Claim, sentence_between, sentence_clean
+from wsabench.summary.tables import rows_of
+from wsabench.types import FloatArray
+
+ALPHA = 0.05
+"""Share of families with any false claim that is accepted."""
+DECLARED_FAMILY = "declared family"
+"""What stands for all perturbations of a family that leaves out some of the run."""
+MEASURES_COMPARED = ("retention", "robustness_gap", "normalised_score")
+"""What agents are compared by: the first that is defined for every train seed of both."""
+_EACH = "each perturbation"
+
+
+def checked_family(family: Sequence[str], labels: pd.DataFrame) -> tuple[str, ...]:
+    """Return a declared family without repetitions.
+
+    Args:
+        family: Perturbations without severity.
+        labels: The run's cells, columns perturbation and label.
+
+    Raises:
+        SpecError: The family is empty or holds clean.
+        UnknownNameError: The run has no such perturbation, or a name has a severity.
+    """
+    played = {str(row["label"]): str(row["perturbation"]) for row in rows_of(labels.drop_duplicates("label"))}
+    names = {name for name in played.values() if name != CLEAN}
+    for name in family:
+        if name == CLEAN:
+            raise SpecError("The family of tests holds 'clean', against which the others are held. Leave it out.")
+        if name in played and name not in names:
+            raise UnknownNameError(
+                f"The family of tests holds {name!r}: a comparison is about a perturbation over all severities that "
+                f"were played. Use {played[name]!r}."
+            )
+        if name not in names:
+            raise unknown_name("perturbation", name, names, "A family of tests names perturbations of the run.")
+    if not family:
+        raise SpecError("The family of tests is empty. Name at least one perturbation of the run.")
+    return tuple(dict.fromkeys(family))
+
+
+class Played(NamedTuple):
+    """What one agent did in one game, a column a perturbation: means over severities."""
+
+    game: str
+    train_seeds: tuple[int, ...]
+    values: FloatArray
+    """Shape (num_seeds, num_perturbations), NaN where the game has no such perturbation."""
+
+
+def comparison_table(
+    scores: Sequence[GameScores],
+    bootstrap_seed: int,
+    manifest: Mapping[str, Any] | None = None,
+    family: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Compare the first agent with each other one: over all perturbations, then one test a perturbation.
+
+    Args:
+        scores: Every agent and game, the first agent first.
+        bootstrap_seed: Fixes resampling and relabelling.
+        manifest: Tells which agents are the same checkpoint, whose seeds are paired.
+        family: Perturbations (without severity) to test; None tests all that both agents played.
+
+    Returns:
+        Columns agent_x, agent_y, scope (`all perturbations`, a family of one test, or `each perturbation`; a declared
+        family that is smaller than what was played has `declared family` in place of the first), perturbation, measure,
+        effect (above 0: x is more robust), low, high, p, adjusted_p (Holm, within pair and scope), smallest_p
+        (adjusted, that so many seeds can give at all), num_tests, num_seeds_x, num_seeds_y, num_games, paired, decided,
+        sentence.
+    """
+    agents = list(by_agent(scores).items())
+    rows: list[dict[str, Any]] = []
+    for agent_y, games_y in agents[1:]:
+        agent_x, games_x = agents[0]
+        pairs = [(x, y) for x in games_x for y in games_y if x.game == y.game]
+        every = _perturbations(pairs)
+        names = [name for name in every if family is None or name in family]
+        whole = ALL_PERTURBATIONS if names == every else DECLARED_FAMILY
+        found = _first_defined(pairs, names)
+        if found is None:
+            continue
+        measure, played = found
+        paired = _same_checkpoints(agent_x, agent_y, pairs, manifest or {})
+        for scope, columns in ((whole, [whole]), (_EACH, names)):
+            data = [tuple(_in_scope(one, scope) for one in pair) for pair in played]
+            first = {"agent_x": agent_x, "agent_y": agent_y, "scope": scope}
+            streams = (bootstrap_seed, agent_x, agent_y, measure, scope)
+            rows += [
+                {**first, "perturbation": columns[place], "measure": measure, **test, "paired": paired}
+                for place, test in enumerate(_tests(data, streams, paired))
+            ]
+    return _with_sentences(pd.DataFrame(rows), sentence_between)
+
+
+def clean_comparison_table(
+    scores: Sequence[GameScores], bootstrap_seed: int, family: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Compare clean with perturbed play of each agent, paired within its train seeds, one test a perturbation.
+
+    Args:
+        scores: Every agent and game.
+        bootstrap_seed: Fixes resampling and relabelling.
+        family: Perturbations (without severity) to test; None tests all.
+
+    Returns:
+        Columns agent, scope, perturbation, measure (`robustness_gap`), effect (above 0: the perturbation costs score),
+        low, high, p, adjusted_p (Holm, within the agent), smallest_p, num_tests, num_seeds, num_games, decided,
+        sentence.
+    """
+    rows: list[dict[str, Any]] = []
+    for agent, games in by_agent(scores).items():
+        measured = [game for game in games if game.index(CLEAN) is not None and np.isfinite(game.scores).all()]
+        names = [
+            name for name in _perturbations([(game, game) for game in measured]) if family is None or name in family
+        ]
+        if not names:
+            continue
+        played = [_played(game, game, names, "robustness_gap") for game in measured]
+        streams = (bootstrap_seed, agent, "clean")
+        for place, test in enumerate(_tests([(one,) for one in played], streams, paired=True)):
+            first = {"agent": agent, "scope": _EACH, "perturbation": names[place]}
+            test["num_seeds"] = test.pop("num_seeds_x")
+            del test["num_seeds_y"]
+            rows.append({**first, "measure": "robustness_gap", **test})
+    return _with_sentences(pd.DataFrame(rows), sentence_clean)
+
+
+def _tests(data: Sequence[tuple[Played, ...]], streams: tuple[Any, ...], paired: bool) -> list[dict[str, Any]]:
+    """Return one test a column, adjusted over all of them; columns that the same games have share their draws."""
+    num_tests = data[0][0].values.shape[1]
+    has = np.array([~np.isnan(pair[0].values).any(axis=0) for pair in data])
+    rows: list[dict[str, Any]] = [{} for _ in range(num_tests)]
+    for pattern in dict.fromkeys(map(tuple, has.T)):
+        columns = [place for place in range(num_tests) if tuple(has[:, place]) == pattern]
+        chosen = [pair for pair, wanted in zip(data, pattern, strict=True) if wanted]
+        for place, row in zip(columns, _tested(chosen, columns, streams, paired), strict=True):
+            rows[place] = row
+    adjusted = stats.holm([row["p"] for row in rows])
+    for row, p in zip(rows, adjusted, strict=True):
+        row |= {"adjusted_p": float(p), "num_tests": num_tests}
+        row["smallest_p"] = stats.smallest_adjusted_p(row["smallest_p"], num_tests)
+        fewest = min(row["num_seeds_x"], row["num_seeds_y"])
+        row["decided"] = bool(row["adjusted_p"] <= ALPHA and fewest >= MIN_TRAIN_SEEDS)
+    return rows
+
+
+def _tested(
+    chosen: Sequence[tuple[Played, ...]], columns: list[int], streams: tuple[Any, ...], paired: bool
+) -> list[dict[str, Any]]:
+    """Return the raw tests of some columns that all these games have."""
+    seed, *names = streams
+    stream = (*names, *(pair[0].game for pair in chosen))
+    samples: list[Blocks] = [[pair[k].values[:, columns] for pair in chosen] for k in range(len(chosen[0]))]
+    draws = generator(seed, "permutation", *stream)
+    if paired:
+        differences = samples[0] if len(samples) == 1 else [_paired(*pair)[:, columns] for pair in chosen]
+        samples = [differences]
+        test = stats.sign_flip_test(differences, draws)
+    else:
+        test = stats.two_sample_test(samples[0], samples[1], draws)
+    interval = stats.seed_interval(_difference, samples, generator(seed, "bootstrap", "comparison", *stream))
+    seeds = [min(len(block) for block in sample) for sample in samples]
+    return [
+        {
+            "effect": float(test.effect[k]),
+            "low": float(interval.low[k]),
+            "high": float(interval.high[k]),
+            "p": float(test.p[k]),
+            "smallest_p": test.smallest_p,
+            "num_seeds_x": seeds[0],
+            "num_seeds_y": seeds[-1],
+            "num_games": len(chosen),
+        }
+        for k in range(len(columns))
+    ]
+
+
+def _difference(*samples: Blocks) -> FloatArray:
+    """Statistic: mean over games of the mean over train seeds; of two samples, the difference."""
+    means = [np.mean([block.mean(axis=-2) for block in blocks], axis=0) for blocks in samples]
+    return means[0] if len(means) == 1 else means[0] - means[1]
+
+
+def _paired(x: Played, y: Played) -> FloatArray:
+    common = [seed for seed in x.train_seeds if seed in y.train_seeds]
+    rows = [[one.train_seeds.index(seed) for seed in common] for one in (x, y)]
+    return x.values[rows[0]] - y.values[rows[1]]
+
+
+def _first_defined(
+    pairs: Sequence[tuple[GameScores, GameScores]], names: Sequence[str]
+) -> tuple[str, list[tuple[Played, Played]]] | None:
+    """Return the first measure that every train seed has, and its values; None where there is none."""
+    if not pairs or not names:
+        return None
+    for measure in MEASURES_COMPARED:
+        played = [(_played(x, y, names, measure), _played(y, x, names, measure)) for x, y in pairs]
+        shared = [np.array([bool(_shared(x, y, name)) for name in names]) for x, y in pairs]
+        if all(np.isfinite(one.values[:, has]).all() for pair, has in zip(played, shared, strict=True) for one in pair):
+            return measure, played
+    return None
+
+
+def _played(game: GameScores, other: GameScores, names: Sequence[str], measure: str) -> Played:
+    """Return a game's values over the severities that another agent played too; above 0 speaks for the agent.
+
+    Only against itself, that is clean against perturbed, the robustness gap keeps its sign.
+    """
+    values = np.full((len(game.train_seeds), len(names)), np.nan)
+    scores = game.scores.mean(axis=2)
+    clean = game.index(CLEAN)
+    of_clean = np.full(len(scores), np.nan) if clean is None else scores[:, clean]
+    for place, name in enumerate(names):
+        if shared := _shared(game, other, name):
+            perturbed = scores[:, shared]
+            start = np.broadcast_to(of_clean[:, None], perturbed.shape)
+            if measure == "retention":
+                perturbed = stats.retention(start, perturbed)
+            elif measure == "robustness_gap":
+                perturbed = stats.robustness_gap(start, perturbed) * (1.0 if game is other else -1.0)
+            values[:, place] = perturbed.mean(axis=1)
+    return Played(game.game, game.train_seeds, values)
+
+
+def _shared(game: GameScores, other: GameScores, name: str) -> list[int]:
+    """Return the columns of a perturbation's cells that another agent played too."""
+    return [
+        column
+        for column, cell in enumerate(rows_of(game.cells))
+        if cell["perturbation"] == name and other.index(cell["label"]) is not None
+    ]
+
+
+def _in_scope(played: Played, scope: str) -> Played:
+    if scope == _EACH:
+        return played
+    has = ~np.isnan(played.values).any(axis=0)
+    whole = played.values[:, has].mean(axis=1) if has.any() else np.full(len(played.values), np.nan)
+    return played._replace(values=whole[:, None])
+
+
+def _perturbations(pairs: Sequence[tuple[GameScores, GameScores]]) -> list[str]:
+    """Return the perturbations, without severity, that both agents of any pair played."""
+    names: dict[str, None] = {}
+    for x, y in pairs:
+        for cell in rows_of(x.cells):
+            if cell["label"] != CLEAN and y.index(cell["label"]) is not None:
+                names[cell["perturbation"]] = None
+    return list(names)
+
+
+def _same_checkpoints(
+    agent_x: str, agent_y: str, pairs: Sequence[tuple[GameScores, GameScores]], manifest: Mapping[str, Any]
+) -> bool:
+    """Whether two agents are the same trained networks, evaluated twice."""
+    hashes = {
+        (entry.get("name"), entry.get("game"), entry.get("train_seed")): entry.get("checkpoint_hash")
+        for entry in manifest.get("agents", [])
+    }
+    return all(
+        x.train_seeds == y.train_seeds
+        and all(
+            hashes.get((agent_x, x.game, seed)) is not None
+            and hashes.get((agent_x, x.game, seed)) == hashes.get((agent_y, x.game, seed))
+            for seed in x.train_seeds
+        )
+        for x, y in pairs
+    )
+
+
+def _with_sentences(table: pd.DataFrame, sentence: Any) -> pd.DataFrame:
+    if table.empty:
+        return table
+    return table.assign(sentence=[sentence(Claim.of(row, ALPHA)) for row in rows_of(table)])
