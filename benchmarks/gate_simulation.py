@@ -25,7 +25,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from wsabench.evaluation import load_result, run
+from wsabench.evaluation import run
+from wsabench.results import load_result
 from wsabench.results.result import MANIFEST_NAME
 from wsabench.seeding import generator
 from wsabench.stats import normalised_score

@@ -6,17 +6,19 @@ It registers the environments with gymnasium (`gymnasium.make("wsabench/Breakout
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from wsabench.emulator.registration import register_envs
+from wsabench.lazy import lazy_names
 from wsabench.version import __version__
 
 if TYPE_CHECKING:
     from wsabench.agents import load_agent
     from wsabench.emulator import make, make_vec
     from wsabench.errors import WsabenchError
-    from wsabench.evaluation import RunResult, run
+    from wsabench.evaluation import run
     from wsabench.protocol import Protocol
+    from wsabench.results import RunResult
     from wsabench.types import LaneBatch, Policy
 
 __all__ = [
@@ -32,29 +34,20 @@ __all__ = [
     "run",
 ]
 
-_HOME = {
-    "LaneBatch": "wsabench.types",
-    "Policy": "wsabench.types",
-    "Protocol": "wsabench.protocol",
-    "RunResult": "wsabench.evaluation",
-    "WsabenchError": "wsabench.errors",
-    "load_agent": "wsabench.agents",
-    "make": "wsabench.emulator",
-    "make_vec": "wsabench.emulator",
-    "run": "wsabench.evaluation",
-}
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "LaneBatch": "types",
+        "Policy": "types",
+        "Protocol": "protocol",
+        "RunResult": "results",
+        "WsabenchError": "errors",
+        "__version__": "version",
+        "load_agent": "agents",
+        "make": "emulator",
+        "make_vec": "emulator",
+        "run": "evaluation",
+    },
+)
 
-
-def __getattr__(name: str) -> Any:
-    """Load the part that holds `name`, on first use."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'wsabench' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    """Return the public names."""
-    return sorted(__all__)
-
-
-import_module("wsabench.emulator.registration").register_envs()
+register_envs()

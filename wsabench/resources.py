@@ -17,7 +17,8 @@ from wsabench.errors import SpecError, StorageError
 DataFolder = Literal["perturbations", "baselines"]
 CataloguePart = Literal["families", "games", "suites"]
 
-_PACKAGE = Path(__file__).resolve().parent
+PACKAGE_DIR = Path(__file__).resolve().parent
+"""Where the code of this package lies."""
 
 
 def data_dir(name: DataFolder) -> Path:
@@ -30,7 +31,7 @@ def data_dir(name: DataFolder) -> Path:
         StorageError: The folder is in none of these places.
     """
     override = os.environ.get("WSABENCH_DATA")
-    candidates = [Path(override) / name] if override else [_PACKAGE / "_data" / name, _PACKAGE.parent / name]
+    candidates = [Path(override) / name] if override else [PACKAGE_DIR / "_data" / name, PACKAGE_DIR.parent / name]
     for candidate in candidates:
         if candidate.is_dir():
             return candidate

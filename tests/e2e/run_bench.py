@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wsabench.evaluation import RunResult, SilentReporter, run
+from wsabench.evaluation import SilentReporter, run
 from wsabench.protocol import Protocol
+from wsabench.results import RunResult
 
 SETTINGS: dict[str, Any] = {
     "suite": "color-shift",

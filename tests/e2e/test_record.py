@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 from wsabench.cli import main
-from wsabench.evaluation import RunResult, run
+from wsabench.evaluation import run
 from wsabench.evaluation.recording import record_episode
 from wsabench.protocol import Protocol
+from wsabench.results import RunResult
 from wsabench.results.recorded import Recording
 
 PROTOCOL = Protocol(max_frames=160)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from run_bench import SETTINGS, run_small
 
-from wsabench.evaluation import RunResult, load_result
+from wsabench.results import RunResult, load_result
 
 HERE = Path(__file__).parent
 

@@ -11,6 +11,7 @@ from wsabench.errors import SpecError, StorageError
 from wsabench.evaluation import RunResult, SilentReporter, own_play, run
 from wsabench.evaluation.recording import record_episode
 from wsabench.protocol import Protocol
+from wsabench.results import RunResult
 
 CELLS = (
     "clean",

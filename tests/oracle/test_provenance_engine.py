@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from wsabench.errors import SpecError
-from wsabench.evaluation import ENGINE_VERSION
 from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Handout, play
 from wsabench.protocol import Protocol
+from wsabench.results import ENGINE_VERSION
 from wsabench.results.records import EpisodeOutcome
 from wsabench.types import LaneBatch
 

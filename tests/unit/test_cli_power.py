@@ -9,7 +9,7 @@ from result_fixture import write_result_set, write_shard
 
 from wsabench.bench.statistics import benchmark_stats
 from wsabench.cli import main
-from wsabench.evaluation import load_result
+from wsabench.results import load_result
 from wsabench.summary.noise import noise_of_run
 
 NOISE = ["--seed-sd", "0.6", "--episode-sd", "1.788854"]

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from result_fixture import write_result_set
 
-from wsabench.evaluation import load_result
 from wsabench.report.export import score_matrices, tidy_episodes, write_csv, write_rliable
+from wsabench.results import load_result
 from wsabench.stats import iqm
 from wsabench.summary.summarise import summarise
 

@@ -9,13 +9,13 @@ import pytest
 from result_fixture import write_result_set
 
 from wsabench.errors import UnknownNameError
-from wsabench.evaluation import load_result
 from wsabench.report import figures
 from wsabench.report.curves import learning_curves
 from wsabench.report.figures.drawing import draw_figures
 from wsabench.report.figures.overview import rank_table
 from wsabench.report.figures.selection import MOST_LINES, parts_of
 from wsabench.report.figures.style import add_tooltip, figure_bytes, figure_style, looks, new_figure, save_figure
+from wsabench.results import load_result
 from wsabench.summary.learning import NUM_POINTS, efficiency_table
 from wsabench.summary.summarise import summarise
 

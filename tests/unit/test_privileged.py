@@ -10,7 +10,6 @@ from result_fixture import write_result_set
 from test_summary_tests import run
 
 from wsabench import stats
-from wsabench.evaluation import load_result
 from wsabench.report import write_report
 from wsabench.report.figures.drawing import draw_figures
 from wsabench.report.figures.overview import rank_table
@@ -18,6 +17,7 @@ from wsabench.report.figures.style import figure_style
 from wsabench.report.page import content_of
 from wsabench.report.tables import comparisons as claims
 from wsabench.report.tables.results import headline
+from wsabench.results import load_result
 from wsabench.results.result import LEGEND, MARK, compared_agents
 from wsabench.summary.summarise import summarise
 

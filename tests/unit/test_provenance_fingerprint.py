@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from wsabench.errors import StorageError
-from wsabench.evaluation import ENGINE_VERSION
+from wsabench.games import rom_hash
+from wsabench.hashing import json_hash
 from wsabench.protocol import Protocol
-from wsabench.results import provenance
-from wsabench.results.provenance import FingerprintInputs, content_hash, fingerprint
+from wsabench.results import ENGINE_VERSION, provenance
+from wsabench.results.provenance import FingerprintInputs, fingerprint
 
 INPUTS = FingerprintInputs(
     perturbation_hash="p",
@@ -65,7 +66,7 @@ def test_order_of_keys_does_not_count() -> None:
 
 def test_the_value_is_fixed() -> None:
     # SHA-256 of '{"a":[1,2],"b":"x"}', worked out with `printf ... | sha256sum`.
-    assert content_hash({"b": "x", "a": (1, 2)}) == "d0f56dda38d34376527524ddd98f7ec1"
+    assert json_hash({"b": "x", "a": (1, 2)}, 32) == "d0f56dda38d34376527524ddd98f7ec1"
 
 
 def test_versions_name_what_decides_bits() -> None:
@@ -81,12 +82,12 @@ def test_rom_hash_is_that_of_the_file() -> None:
     from ale_py import roms
 
     printed = subprocess.run(["sha256sum", roms.get_rom_path("breakout")], capture_output=True, text=True, check=True)
-    assert provenance.rom_hash("breakout") == printed.stdout.split()[0]
+    assert rom_hash("breakout") == printed.stdout.split()[0]
 
 
 def test_a_game_without_rom_is_an_error() -> None:
     with pytest.raises(StorageError, match="no ROM file for 'zaxxxon'"):
-        provenance.rom_hash("zaxxxon")
+        rom_hash("zaxxxon")
 
 
 def test_git_state_tells_commit_and_dirt(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from test_executor_rollout import TASKS, ListSource, as_plain, played
 from test_store import ENCODERS, JOBS, manifest
 
 from wsabench.errors import ResultSetError, SpecError
-from wsabench.evaluation import load_result
 from wsabench.evaluation.rollout import play
 from wsabench.report.figures.episode import episode_figure
 from wsabench.report.figures.style import figure_style
+from wsabench.results import load_result
 from wsabench.results.recorded import Recording, _encode, moving_mean
 from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums, steps_table
 from wsabench.results.store import ResultStore

@@ -8,11 +8,11 @@ import pytest
 from result_fixture import write_result_set
 from test_summary_tests import run
 
-from wsabench.evaluation import load_result
 from wsabench.report.page import brief, content_of, html_page, markdown_text
 from wsabench.report.tables import comparisons as claims
 from wsabench.report.tables.latex import escape, latex
 from wsabench.report.tables.text import Table, markdown
+from wsabench.results import load_result
 from wsabench.summary.summarise import summarise
 
 CELLS = (("clean", None), ("hue-rotate", 3), ("invert", None))

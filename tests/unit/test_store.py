@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from wsabench.errors import ResultSetError, StorageError
-from wsabench.evaluation import Job, load_result
+from wsabench.results import Job, load_result
 from wsabench.results import store as store_module
 from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.results.store import ResultStore

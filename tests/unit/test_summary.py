@@ -8,7 +8,7 @@ import pytest
 from result_fixture import write_result_set
 
 from wsabench.errors import ResultSetError
-from wsabench.evaluation import load_result
+from wsabench.results import load_result
 from wsabench.summary.attention import attention_table
 from wsabench.summary.summarise import summarise
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from wsabench.bench.lanes import PERTURBED
-from wsabench.emulator import benchmark_env, make_vec
+from wsabench.bench.lanes import PERTURBED, benchmark_env
+from wsabench.emulator import make_vec
 from wsabench.emulator.vector import lane_seed
 from wsabench.errors import ShapeError, SpecError, UnknownNameError
 from wsabench.perturb import compile_perturbation

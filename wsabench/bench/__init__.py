@@ -1,1 +1,1 @@
-"""TODO docstring."""
+"""Everything that measures speed, side by side with a peer."""

@@ -34,7 +34,7 @@ def env(
 
     `x2` is two threads of AtariVectorEnv, or two worker processes. All twelve games take eight minutes or so.
     """
-    from wsabench.emulator import benchmark_env
+    from wsabench.bench.lanes import benchmark_env
 
     rows = benchmark_env(split_names(games), num_envs, seconds, rounds)
     if as_json:

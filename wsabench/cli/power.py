@@ -77,7 +77,7 @@ def power(
 def _noise_of_run(run_dir: Path | None, measure: str) -> RunNoise | None:
     if run_dir is None:
         return None
-    from wsabench.evaluation import load_result
+    from wsabench.results import load_result
     from wsabench.summary.noise import noise_of_run
 
     return noise_of_run(load_result(run_dir), measure)

@@ -5,11 +5,11 @@ Each name loads its part on first use, so that registering environments loads no
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from wsabench.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from wsabench.bench.lanes import benchmark_env
     from wsabench.emulator.console import action_meanings
     from wsabench.emulator.effect import MIN_EFFECT_GREY_LEVELS, measure_effect, require_effect
     from wsabench.emulator.environment import LaneEnv, make
@@ -23,7 +23,6 @@ __all__ = [
     "LaneEnv",
     "LaneVectorEnv",
     "action_meanings",
-    "benchmark_env",
     "make",
     "make_vec",
     "measure_effect",
@@ -32,29 +31,19 @@ __all__ = [
     "require_effect",
 ]
 
-_HOME = {
-    "MIN_EFFECT_GREY_LEVELS": "effect",
-    "LaneEnv": "environment",
-    "LaneVectorEnv": "vector",
-    "Lane": "lane",
-    "action_meanings": "console",
-    "benchmark_env": "benchmark",
-    "make": "making",
-    "make_vec": "making",
-    "measure_effect": "effect",
-    "observation_shape": "lane",
-    "register_envs": "registration",
-    "require_effect": "effect",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Load the part that holds `name`, on first use."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'wsabench.emulator' has no attribute {name!r}")
-    return getattr(import_module(f"wsabench.emulator.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    """Return the public names."""
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "MIN_EFFECT_GREY_LEVELS": "effect",
+        "LaneEnv": "environment",
+        "LaneVectorEnv": "vector",
+        "Lane": "lane",
+        "action_meanings": "console",
+        "make": "environment",
+        "make_vec": "vector",
+        "measure_effect": "effect",
+        "observation_shape": "lane",
+        "register_envs": "registration",
+        "require_effect": "effect",
+    },
+)

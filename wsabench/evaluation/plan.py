@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import AgentReference, Contestant, find_contestants
+from wsabench.emulator.rom_files import rom_hash
 from wsabench.evaluation.fitting import Cell, JobName, Skipped, fit_agents, fit_cells
 from wsabench.evaluation.own_play import own_play_of
 from wsabench.evaluation.own_play_supply import needs_own_play
+from wsabench.hashing import json_hash
 from wsabench.protocol import Protocol
 from wsabench.results import provenance
-from wsabench.results.provenance import ENGINE_VERSION, FingerprintInputs, content_hash, fingerprint
+from wsabench.results.provenance import ENGINE_VERSION, FingerprintInputs, fingerprint
 from wsabench.results.records import Job
 from wsabench.seeding import evaluation_seed
 
@@ -95,7 +97,7 @@ class Plan:
             "agents": [one.to_dict() for one in self.contestants],
             "engine_version": ENGINE_VERSION,
             "versions": provenance.package_versions(),
-            "roms": {game: provenance.rom_hash(game) for game in self.games},
+            "roms": {game: rom_hash(game) for game in self.games},
             "jobs": [_job_entry(job) for job in self.jobs],
         }
 
@@ -129,7 +131,7 @@ class Plan:
 
     def identity(self) -> str:
         """Return a short hash of what decides the results, for the default directory's name."""
-        return content_hash(sorted(f"{job.key} {job.fingerprint}" for job in self.jobs))[:8]
+        return json_hash(sorted(f"{job.key} {job.fingerprint}" for job in self.jobs), 8)
 
 
 def make_plan(options: RunOptions, note: Callable[[str], None] = lambda _: None) -> Plan:
@@ -230,7 +232,7 @@ def _with_jobs(plan: Plan, left_out: frozenset[JobName]) -> Plan:
                 perturbation_hash=compiled.content_hash,
                 protocol=plan.protocol.to_dict(),
                 checkpoint_hash=one.checkpoint_hash,
-                rom_hash=provenance.rom_hash(one.game),
+                rom_hash=rom_hash(one.game),
                 episode_seeds=seeds,
                 versions=decisive,
                 own_play_hash=None if own is None else own.content_hash,

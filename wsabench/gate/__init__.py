@@ -1,1 +1,1 @@
-"""TODO docstring."""
+"""The gate: may this run replace that one?"""

@@ -190,6 +190,6 @@ def all_kinds() -> Registry[Kind]:
     for loaded in load_extensions():
         for name, kind in extended_kinds(loaded).items():
             if name in kinds:
-                raise SpecError(f"{loaded.origin}: the kind {name!r} is taken. Allowed: a name of its own.")
+                raise SpecError(f"{loaded.added.origin}: the kind {name!r} is taken. Allowed: a name of its own.")
             kinds.add(name, kind)
     return kinds

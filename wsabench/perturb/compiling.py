@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -12,6 +10,7 @@ import numpy as np
 
 from wsabench.errors import SpecError
 from wsabench.games import Game, check_rom_id, load_game, standard_of
+from wsabench.hashing import json_hash
 from wsabench.perturb.catalogue import all_kinds, catalogue
 from wsabench.perturb.game_entries import misfit_of
 from wsabench.perturb.palette import ColorTable, LuminanceTable, load_palette, luminance_table
@@ -132,8 +131,7 @@ def _content_hash(perturbation: Perturbation, game: Game) -> str:
         kind, parameters = all_kinds()[part.kind], dict(part.parameters)
         extra = [] if kind.content is None else [kind.content(game, **parameters)]
         content.append([part.kind, parameters, *extra])
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return json_hash(content, 16)
 
 
 S = TypeVar("S")

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""What the catalogue says of a perturbation, whoever wrote the entry."""
 
 from __future__ import annotations
 

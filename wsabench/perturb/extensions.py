@@ -28,11 +28,11 @@ import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from wsabench.errors import SpecError
+from wsabench.extending import Added, load_added
 from wsabench.games import Game
 from wsabench.perturb.kinds import FAMILIES, Kind, ParameterValue
 
@@ -51,19 +51,11 @@ class Extension:
     """Folder with family files (`*.toml`); None: only kinds, for the files of others."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedExtension:
+class LoadedExtension(NamedTuple):
     """An extension and where it comes from."""
 
-    distribution: str
-    version: str
-    entry_point: str
+    added: Added
     extension: Extension
-
-    @property
-    def origin(self) -> str:
-        """How messages name it."""
-        return _origin(self.distribution, self.entry_point)
 
 
 @functools.cache
@@ -73,9 +65,7 @@ def load_extensions() -> tuple[LoadedExtension, ...]:
     Raises:
         SpecError: A package cannot be imported or states something else; the message names its distribution.
     """
-    found = metadata.entry_points(group=GROUP)
-    loaded = [_load(entry) for entry in found]
-    return tuple(sorted(loaded, key=lambda one: (one.distribution, one.entry_point)))
+    return tuple(LoadedExtension(added, _checked(added)) for added in load_added(GROUP))
 
 
 def extended_kinds(loaded: LoadedExtension) -> dict[str, Kind]:
@@ -88,31 +78,16 @@ def _content_of(kind: Kind, loaded: LoadedExtension) -> Any:
 
     def content(game: Game, **parameters: ParameterValue) -> dict[str, Any]:
         own = None if kind.content is None else kind.content(game, **parameters)
-        return {"distribution": loaded.distribution, "version": loaded.version, "content": own}
+        return {"distribution": loaded.added.distribution, "version": loaded.added.version, "content": own}
 
     return content
 
 
-def _load(entry: metadata.EntryPoint) -> LoadedExtension:
-    """Import one extension and check it."""
-    distribution = entry.dist.name if entry.dist else entry.module
-    version = entry.dist.version if entry.dist else ""
-    origin = _origin(distribution, entry.name)
-    try:
-        extension = entry.load()
-    except Exception as error:  # a foreign module may raise anything; the user must hear whose it is
-        raise SpecError(
-            f"{origin}: loading {entry.value!r} failed: {type(error).__name__}: {error}. "
-            f"Correct the package, or uninstall {distribution!r}."
-        ) from error
-    _check(extension, origin, entry.value)
-    return LoadedExtension(distribution, version, entry.name, extension)
-
-
-def _check(extension: Any, origin: str, value: str) -> None:
+def _checked(added: Added) -> Extension:
     """Refuse what is no extension."""
+    extension, origin = added.content, added.origin
     if not isinstance(extension, Extension):
-        raise SpecError(f"{origin}: {value!r} is {extension!r}. Allowed: a wsabench.perturb.Extension.")
+        raise SpecError(f"{origin}: {added.value!r} is {extension!r}. Allowed: a wsabench.perturb.Extension.")
     for name, kind in extension.kinds.items():
         if not isinstance(name, str) or not _KIND_NAME.fullmatch(name):
             raise SpecError(f"{origin}: the kind's name is {name!r}. Allowed: lower-case words joined by a dot.")
@@ -124,8 +99,4 @@ def _check(extension: Any, origin: str, value: str) -> None:
             )
     if extension.families is not None and not Path(extension.families).is_dir():
         raise SpecError(f"{origin}: families is {extension.families!r}, no folder. Allowed: a folder of TOML files.")
-
-
-def _origin(distribution: str, entry_point: str) -> str:
-    """Return how messages name an entry point."""
-    return f"The package {distribution!r} (entry point {GROUP}, {entry_point!r})"
+    return extension

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 
 from wsabench.errors import SpecError, UnknownNameError
+from wsabench.hashing import json_hash
 from wsabench.perturb.catalogue import catalogue
 from wsabench.perturb.entries import CLEAN, NUM_SEVERITIES, CatalogueEntry
 from wsabench.perturb.game_entries import unverified_patches
@@ -65,8 +64,7 @@ class Perturbation:
     def content_hash(self) -> str:
         """Hash of kinds and resolved parameters in order, 16 hexadecimal digits; names and summaries do not count."""
         content = [[part.kind, dict(part.parameters)] for part in self.parts]
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return json_hash(content, 16)
 
 
 def parse_perturbation(text: str | Perturbation, where: str = "") -> Perturbation:

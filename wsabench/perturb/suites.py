@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any, Literal
 from wsabench.errors import SpecError, UnknownNameError, unknown_name
 from wsabench.fields import Fields, is_integer, read_toml
 from wsabench.games import check_rom_id, load_game
+from wsabench.hashing import json_hash
 from wsabench.perturb.compiling import compile_perturbation, misfit
 from wsabench.perturb.entries import CLEAN, NUM_SEVERITIES
 from wsabench.perturb.spec import parse_perturbation
@@ -60,8 +59,7 @@ class Suite:
 
         The rules of the games' RAM patches do.
         """
-        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return json_hash(self.to_dict(), 16)
 
     def profile(self, name: str) -> Profile:
         """Return a profile.

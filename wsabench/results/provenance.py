@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
 import shlex
 import subprocess
@@ -11,13 +9,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import wsabench
 from wsabench import machine
-from wsabench.errors import StorageError
+from wsabench.hashing import json_hash
+from wsabench.resources import PACKAGE_DIR
 
 BIT_DECIDING = ("ale-py", "numba", "numpy", "opencv-python-headless", "scipy", "torch")
 """Packages that compute what agents see or do, whose version is part of the fingerprint."""
@@ -29,27 +26,13 @@ def package_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **machine.package_versions()}
 
 
-def rom_hash(game: str) -> str:
-    """Return the SHA-256 of a game's ROM file, hexadecimal.
-
-    Raises:
-        StorageError: ale-py has no readable ROM of that name.
-    """
-    from ale_py import roms
-
-    path = roms.get_rom_path(game) if game in roms.get_all_rom_ids() else None
-    if path is None:
-        raise StorageError(f"ale-py has no ROM file for {game!r}. Reinstall ale-py.")
-    return _file_hash(Path(path))
-
-
 def git_state(package_dir: Path | None = None) -> dict[str, Any] | None:
     """Return `{"commit", "dirty"}` of the checkout that the package runs from; None for an installed package.
 
     Args:
         package_dir: The package's folder; this one by default.
     """
-    root = (package_dir or Path(wsabench.__file__).resolve().parent).parent
+    root = (package_dir or PACKAGE_DIR).parent
     if not (root / ".git").exists():
         return None
     commit = _git(root, "rev-parse", "HEAD")
@@ -78,15 +61,6 @@ def command_line() -> str:
 def timestamp() -> str:
     """Return the time now, UTC, ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@lru_cache(maxsize=256)
-def _file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise StorageError(f"Cannot read {path}: {error.strerror}. Reinstall ale-py.") from error
 
 
 def _git(root: Path, *arguments: str) -> str | None:
@@ -134,10 +108,4 @@ def fingerprint(inputs: FingerprintInputs) -> str:
     values = asdict(inputs)
     if inputs.own_play_hash is None:
         del values["own_play_hash"]  # as before there was any
-    return content_hash(values)
-
-
-def content_hash(value: Any) -> str:
-    """Return 32 hexadecimal digits of the SHA-256 of `value` written as JSON with sorted keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return json_hash(values, 32)

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""A recorded episode on disk: pictures, steps and attention weights."""
 
 from __future__ import annotations
 

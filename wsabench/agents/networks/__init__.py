@@ -1,1 +1,1 @@
-"""TODO docstring."""
+"""Networks of agents: adapters, fusions, heads, and what builds them from a specification."""

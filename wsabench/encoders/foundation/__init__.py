@@ -1,1 +1,1 @@
-"""TODO docstring."""
+"""Encoders that come with their weights: foundation models, other packages', TorchScript files."""

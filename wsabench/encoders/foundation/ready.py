@@ -11,14 +11,15 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
-from typing import Any, get_args
+from typing import get_args
 
 import torch
 from torch import nn
 
 from wsabench.encoders.encoder import Encoder, Reads, initialise, preserved_global_generator
 from wsabench.errors import SpecError
+from wsabench.extending import Added, load_added
+from wsabench.hashing import text_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def ready_encoders() -> Mapping[str, ReadyEncoder]:
 
     for loaded in load_extensions():
         if loaded.name in found or loaded.name in ENCODERS:
-            raise SpecError(f"{loaded.origin}: the encoder's name {loaded.name!r} is taken. Choose another.")
+            raise SpecError(f"{loaded.added.origin}: the encoder's name {loaded.name!r} is taken. Choose another.")
         found[loaded.name] = ReadyEncoder(loaded.name, loaded.encoder.reads, loaded.build, loaded.content)
     return found
 
@@ -138,15 +139,13 @@ ENCODER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 class LoadedExtension:
     """An encoder class of another package."""
 
-    name: str
-    distribution: str
-    version: str
+    added: Added
     encoder: type[Encoder]
 
     @property
-    def origin(self) -> str:
-        """How messages name it."""
-        return _origin(self.distribution, self.name)
+    def name(self) -> str:
+        """The encoder's name."""
+        return self.added.name
 
     def build(self, game: str) -> Encoder:
         """Return the encoder for a game.
@@ -159,16 +158,16 @@ class LoadedExtension:
             with preserved_global_generator():
                 encoder = self.encoder() if make is None else make(game)
         except Exception as error:  # foreign code may raise anything; the user must hear whose it is
-            raise SpecError(f"{self.origin}: building it failed: {type(error).__name__}: {error}.") from error
+            raise SpecError(f"{self.added.origin}: building it failed: {type(error).__name__}: {error}.") from error
         if not isinstance(encoder, Encoder):
-            raise SpecError(f"{self.origin}: building it gave {encoder!r}. Allowed: a wsabench.encoders.Encoder.")
+            raise SpecError(f"{self.added.origin}: building it gave {encoder!r}. Allowed: a wsabench.encoders.Encoder.")
         encoder.name = self.name
         return encoder.eval()
 
     def content(self, game: str) -> str:
         """Return the SHA-256 of the distribution's version and of the encoder's weights, hexadecimal."""
         weights = weights_hash(self.build(game))
-        return hashlib.sha256(f"{self.distribution} {self.version} {self.name} {weights}".encode()).hexdigest()
+        return text_hash(f"{self.added.distribution} {self.added.version} {self.name} {weights}")
 
 
 @functools.cache
@@ -178,39 +177,20 @@ def load_extensions() -> tuple[LoadedExtension, ...]:
     Raises:
         SpecError: A package cannot be imported or states something else; the message names its distribution.
     """
-    loaded = [_load(entry) for entry in metadata.entry_points(group=GROUP)]
-    return tuple(sorted(loaded, key=lambda one: (one.name, one.distribution)))
+    loaded = [LoadedExtension(added, _checked(added)) for added in load_added(GROUP)]
+    return tuple(sorted(loaded, key=lambda one: one.name))
 
 
-def _load(entry: metadata.EntryPoint) -> LoadedExtension:
-    """Import one encoder and check it."""
-    distribution = entry.dist.name if entry.dist else entry.module
-    version = entry.dist.version if entry.dist else ""
-    origin = _origin(distribution, entry.name)
-    try:
-        encoder = entry.load()
-    except Exception as error:  # a foreign module may raise anything; the user must hear whose it is
-        raise SpecError(
-            f"{origin}: loading {entry.value!r} failed: {type(error).__name__}: {error}. "
-            f"Correct the package, or uninstall {distribution!r}."
-        ) from error
-    _check(encoder, entry, origin)
-    return LoadedExtension(entry.name, distribution, version, encoder)
-
-
-def _check(encoder: Any, entry: metadata.EntryPoint, origin: str) -> None:
+def _checked(added: Added) -> type[Encoder]:
     """Refuse what is no encoder."""
-    if ENCODER_NAME.fullmatch(entry.name) is None:
-        raise SpecError(f"{origin}: the name is {entry.name!r}. Allowed: letters, digits, _ and -, a letter first.")
+    encoder, origin = added.content, added.origin
+    if ENCODER_NAME.fullmatch(added.name) is None:
+        raise SpecError(f"{origin}: the name is {added.name!r}. Allowed: letters, digits, _ and -, a letter first.")
     if not (isinstance(encoder, type) and issubclass(encoder, Encoder)):
-        raise SpecError(f"{origin}: {entry.value!r} is {encoder!r}. Allowed: a subclass of wsabench.encoders.Encoder.")
+        raise SpecError(f"{origin}: {added.value!r} is {encoder!r}. Allowed: a subclass of wsabench.encoders.Encoder.")
     reads, shape = getattr(encoder, "reads", None), getattr(encoder, "shape", None)
     if reads not in get_args(Reads):
         raise SpecError(f"{origin}: `reads` is {reads!r}. Allowed: {', '.join(get_args(Reads))}.")
     if not isinstance(shape, tuple) or len(shape) not in (1, 3) or not all(isinstance(n, int) for n in shape):
         raise SpecError(f"{origin}: `shape` is {shape!r}. Allowed: (size,), or (channels, height, width).")
-
-
-def _origin(distribution: str, entry_point: str) -> str:
-    """Return how messages name an entry point."""
-    return f"The package {distribution!r} (entry point {GROUP}, {entry_point!r})"
+    return encoder

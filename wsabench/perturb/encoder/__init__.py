@@ -1,1 +1,1 @@
-"""TODO docstring."""
+"""The family `encoder`: the agent's own encoders change."""

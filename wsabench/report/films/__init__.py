@@ -1,1 +1,1 @@
-"""TODO docstring."""
+"""Films, film strips and galleries: what a person sees, and what the agent sees."""

@@ -1,1 +1,1 @@
-"""TODO docstring."""
+"""Tables of the report, as text, Markdown, HTML and LaTeX."""

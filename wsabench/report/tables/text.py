@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Tables as text: numbers, intervals and p values as readers see them, and Markdown."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""TODO docstring."""
+"""Reinforcement learning: PPO, DQN with its replay, and what both share."""

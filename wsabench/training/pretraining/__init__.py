@@ -1,1 +1,1 @@
-"""TODO docstring."""
+"""Pre-training of encoders on frames, without rewards."""

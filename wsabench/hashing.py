@@ -1,0 +1,40 @@
+"""Hashes that say whether two things are the same: SHA-256 of plain values, and of files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+
+def json_hash(value: Any, digits: int) -> str:
+    """Return the hash of plain values, whatever the order of their keys.
+
+    Args:
+        value: What JSON can hold; tuples count as lists.
+        digits: How many hexadecimal digits are kept.
+
+    Returns:
+        The first digits of the SHA-256 of the value, written as JSON with sorted keys and without spaces.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+
+
+def text_hash(text: str, digits: int = 64) -> str:
+    """Return the first `digits` hexadecimal digits of the SHA-256 of a text in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file, 64 hexadecimal digits.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
