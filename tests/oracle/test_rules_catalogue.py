@@ -6,7 +6,8 @@ import pytest
 from naive_rules import NaiveRule, SplitMix64, assert_same, stream_seed
 
 from wsabench.emulator import Lane
-from wsabench.games import catalogue_games, load_game, rom_path
+from wsabench.emulator.rom_files import rom_path
+from wsabench.games import catalogue_games, load_game
 from wsabench.perturb import compile_perturbation
 from wsabench.perturb.rules import RamPatchStage, canonical_text, compile_rule, parse_rule, patch_rule
 from wsabench.protocol import Protocol

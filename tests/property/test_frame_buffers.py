@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from wsabench.emulator.frames import BEFORE, NEWEST, ColorFrames, LuminanceFrames
 from wsabench.emulator.kernel import area_taps
-from wsabench.games import rom_ids, rom_path
+from wsabench.emulator.rom_files import rom_path
+from wsabench.games import rom_ids
 
 WIDTH = 160
 HEIGHTS = st.integers(210, 250)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from wsabench.emulator.console import Console
+from wsabench.emulator.rom_files import rom_hash
 from wsabench.errors import SpecError, StorageError, UnknownNameError
-from wsabench.games import catalogue_games, load_game, rom_hash, rom_ids, standard_of
+from wsabench.games import catalogue_games, load_game, rom_ids, standard_of
 from wsabench.games.catalogue import ReferenceScores, read_game
 from wsabench.games.records import Ease, RandomPlay
 from wsabench.protocol import Protocol

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,3 +70,78 @@ def test_every_module_belongs_to_a_layer() -> None:
         if p.suffix == ".py" or (p.is_dir() and (p / "__init__.py").exists())
     }
     assert {f"wsabench.{part}" for part in parts - {"__init__"}} == named
+
+
+HEAVY = {"torch", "ale_py", "gymnasium", "safetensors"}
+"""What reading, summarising and judging a result set must not need."""
+FORBIDDEN = ("emulator", "agents", "encoders", "perturb", "evaluation", "training", "bench")
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    """All static imports, those inside functions too, without those for type checkers."""
+    return grimp.build_graph(
+        "wsabench", include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
+    )
+
+
+def circles(graph: grimp.ImportGraph) -> list[list[str]]:
+    """Return the groups of modules that import each other in a circle (Tarjan's strongly connected components)."""
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    open_: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        order[module] = lowest[module] = len(order)
+        open_.append(module)
+        for other in sorted(graph.find_modules_directly_imported_by(module)):
+            if other not in order:
+                visit(other)
+                lowest[module] = min(lowest[module], lowest[other])
+            elif other in open_:
+                lowest[module] = min(lowest[module], order[other])
+        if lowest[module] == order[module]:
+            place = open_.index(module)
+            group = open_[place:]
+            del open_[place:]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for module in sorted(graph.modules):
+        if module not in order:
+            visit(module)
+    return found
+
+
+def test_no_files_import_each_other_in_a_circle(graph: grimp.ImportGraph) -> None:
+    assert circles(graph) == []
+
+
+def test_a_circle_is_found() -> None:
+    graph = grimp.ImportGraph()
+    for module in ("a", "b", "c", "d"):
+        graph.add_module(module)
+    for importer, imported in (("a", "b"), ("b", "c"), ("c", "b"), ("c", "d")):
+        graph.add_import(importer=importer, imported=imported)
+    assert circles(graph) == [["b", "c"]]
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["wsabench.report.writer", "wsabench.gate.check", "wsabench.cli.report", "wsabench.cli.check", "wsabench.summary.summarise"],
+)
+def test_reports_and_checks_reach_neither_emulator_nor_torch(graph: grimp.ImportGraph, start: str) -> None:
+    reached = graph.find_upstream_modules(start) | {start}
+    heavy = {
+        module
+        for module in reached
+        if module in HEAVY or (module.startswith("wsabench.") and module.split(".")[1] in FORBIDDEN)
+    }
+    assert not heavy, [graph.find_shortest_chain(start, module) for module in sorted(heavy)]
+
+
+def test_no_folder_has_more_than_twenty_files() -> None:
+    folders = {path.parent for path in (ROOT / "wsabench").rglob("*.py")}
+    sizes = {folder.name: len(list(folder.glob("*.py"))) for folder in folders}
+    assert max(sizes.values()) <= 20, {name: size for name, size in sizes.items() if size > 20}

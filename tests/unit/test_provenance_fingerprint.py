@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from wsabench.emulator.rom_files import rom_hash
 from wsabench.errors import UnknownNameError
-from wsabench.games import rom_hash
 from wsabench.hashing import json_hash
 from wsabench.protocol import Protocol
 from wsabench.results import ENGINE_VERSION, provenance
@@ -86,7 +86,7 @@ def test_rom_hash_is_that_of_the_file() -> None:
 
 
 def test_a_game_without_rom_is_an_error() -> None:
-    with pytest.raises(UnknownNameError, match="Unknown game .zaxxxon."):
+    with pytest.raises(UnknownNameError, match="Unknown game 'zaxxxon'"):
         rom_hash("zaxxxon")
 
 

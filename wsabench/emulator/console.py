@@ -8,7 +8,8 @@ import ale_py
 import numpy as np
 import numpy.typing as npt
 
-from wsabench.games import has_fixed_start, rom_path
+from wsabench.emulator.rom_files import rom_path
+from wsabench.games import has_fixed_start
 from wsabench.perturb import ConsoleStage
 from wsabench.protocol import Protocol
 

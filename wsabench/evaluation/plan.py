@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from wsabench.emulator.rom_files import rom_hash
 from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import AgentReference, Contestant, find_contestants
-from wsabench.emulator.rom_files import rom_hash
 from wsabench.evaluation.fitting import Cell, JobName, Skipped, fit_agents, fit_cells
 from wsabench.evaluation.own_play import own_play_of
 from wsabench.evaluation.own_play_supply import needs_own_play

@@ -2,7 +2,7 @@
 
 from wsabench.games.catalogue import catalogue_games, load_game
 from wsabench.games.records import Game, RamPatch, RamVariable, decode
-from wsabench.games.roms import Standard, check_rom_id, has_fixed_start, rom_hash, rom_ids, rom_path, standard_of
+from wsabench.games.roms import Standard, check_rom_id, has_fixed_start, rom_ids, standard_of
 
 __all__ = [
     "Game",
@@ -14,8 +14,6 @@ __all__ = [
     "decode",
     "has_fixed_start",
     "load_game",
-    "rom_hash",
     "rom_ids",
-    "rom_path",
     "standard_of",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.util
 import json
 from pathlib import Path
@@ -83,30 +82,3 @@ def standard_of(game: str) -> Standard:
 def has_fixed_start(game: str) -> bool:
     """Whether every game of this ROM starts alike, whatever the console played or held in memory before."""
     return game in _facts().fixed_start
-
-
-@functools.cache
-def rom_hash(game: str) -> str:
-    """Return the SHA-256 of the ROM's bytes, 64 hexadecimal digits.
-
-    Raises:
-        SpecError: It needs two players.
-        UnknownNameError: There is no such ROM.
-    """
-    return hashlib.sha256(rom_path(game).read_bytes()).hexdigest()
-
-
-def rom_path(game: str) -> Path:
-    """Return the file of the ROM, as ale-py finds and checks it.
-
-    Raises:
-        SpecError: It needs two players.
-        StorageError: ale-py does not have it.
-        UnknownNameError: There is no such ROM.
-    """
-    from ale_py import roms  # here, because it loads gymnasium
-
-    path = roms.get_rom_path(check_rom_id(game))
-    if path is None:
-        raise StorageError(f"ale-py has no ROM {game!r}. Reinstall ale-py 0.12.")
-    return path
