@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from wsabench.cli.baselines import agent_specs, weight_files
+from wsabench.cli.facts.baselines import agent_specs, weight_files
 from wsabench.emulator import MIN_EFFECT_GREY_LEVELS, measure_effect
 from wsabench.errors import CheckpointError
 from wsabench.games import catalogue_games, load_game

@@ -22,9 +22,9 @@ from run_bench import SETTINGS, run_small
 from scripted_policies import Attender, Sampler, unversioned, wrong
 
 from wsabench.errors import CheckpointError, ResultSetError, SpecError, StorageError, WorkerError
-from wsabench.evaluation import Job, SilentReporter, load_result, run
+from wsabench.evaluation import SilentReporter, run
 from wsabench.protocol import Protocol
-from wsabench.results import Job
+from wsabench.results import Job, load_result
 from wsabench.results import store as store_module
 from wsabench.results.comparing import require_comparable
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsabench.cli import console
+from wsabench.cli.terminal import console
 
 
 @dataclass

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from wsabench.cli import progress, run_progress
-from wsabench.cli.progress import PlainProgress, duration, rate_text
+from wsabench.cli.terminal import progress, run_progress
+from wsabench.cli.terminal.progress import PlainProgress, duration, rate_text
 
 
 class FakeClock:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wsabench.cli import main
-from wsabench.cli.perturbation_facts import named_text
+from wsabench.cli.facts.perturbations import named_text
 from wsabench.emulator import measure_effect
 from wsabench.evaluation.encoder_effect import AttentionCapture
 from wsabench.games import catalogue_games, load_game

@@ -129,7 +129,13 @@ def test_a_circle_is_found() -> None:
 
 @pytest.mark.parametrize(
     "start",
-    ["wsabench.report.writer", "wsabench.gate.check", "wsabench.cli.report", "wsabench.cli.check", "wsabench.summary.summarise"],
+    [
+        "wsabench.report.writer",
+        "wsabench.gate.check",
+        "wsabench.cli.report",
+        "wsabench.cli.check",
+        "wsabench.summary.summarise",
+    ],
 )
 def test_reports_and_checks_reach_neither_emulator_nor_torch(graph: grimp.ImportGraph, start: str) -> None:
     reached = graph.find_upstream_modules(start) | {start}

@@ -14,9 +14,9 @@ from result_fixture import write_result_set
 from test_store import ENCODERS, JOBS
 
 from wsabench.errors import ResultSetError
-from wsabench.evaluation import load_result
 from wsabench.report.tables.definitions import DEFINITIONS
 from wsabench.report.tables.results import attention_tables, result_tables
+from wsabench.results import load_result
 from wsabench.results.merging import merge_results
 from wsabench.results.records import ATTENTION_SCHEMA, EpisodeOutcome, attention_sums, attention_table
 from wsabench.stats.context_effect import ContextEffect

@@ -28,7 +28,7 @@ from wsabench.cli import (
     show,
     train,
 )
-from wsabench.cli.console import clean_up_terminal, write_error
+from wsabench.cli.terminal.console import clean_up_terminal, write_error
 from wsabench.errors import WsabenchError
 
 EXIT_BAD_INPUT = 2

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from wsabench.cli.console import split_names, write_error, write_json, write_table
 from wsabench.cli.options import Game, Json
+from wsabench.cli.terminal.console import split_names, write_error, write_json, write_table
 from wsabench.errors import SpecError
 from wsabench.machine import machine_facts
 from wsabench.types import BenchRow

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wsabench.cli.console import WIDTH, plain, split_names, write_json, write_line, write_table
 from wsabench.cli.options import Json
+from wsabench.cli.terminal.console import WIDTH, plain, split_names, write_json, write_line, write_table
 
 if TYPE_CHECKING:
     from wsabench.gate.check import CheckedCell, CheckResult

@@ -11,9 +11,9 @@ from typing import Any
 
 import typer
 
-from wsabench.cli.baselines import agent_specs, weight_files
-from wsabench.cli.console import write_json, write_line, write_table
+from wsabench.cli.facts.baselines import agent_specs, weight_files
 from wsabench.cli.options import Json
+from wsabench.cli.terminal.console import write_json, write_line, write_table
 from wsabench.errors import WsabenchError
 from wsabench.machine import ABSENT, machine_facts, package_versions
 from wsabench.resources import state_dir
@@ -88,7 +88,7 @@ def check_catalogue() -> Iterator[Finding]:
 
 def check_baselines() -> Iterator[Finding]:
     """Every shipped checkpoint opens."""
-    from wsabench.cli.baselines import read_header
+    from wsabench.cli.facts.baselines import read_header
 
     specs = agent_specs()
     files = weight_files()

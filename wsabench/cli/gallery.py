@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from wsabench.cli.console import WIDTH, split_names, write_line
 from wsabench.cli.options import Game
-from wsabench.cli.progress import progress_reporter
+from wsabench.cli.terminal.console import WIDTH, split_names, write_line
+from wsabench.cli.terminal.progress import progress_reporter
 
 HELP = "Draw contact sheets and film strips of a suite. They show what a person sees and what the agent sees."
 EXAMPLE = "Example: wsabench gallery --suite color-shift --game breakout --out gallery.png"

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from wsabench.cli.baselines import agent_rows
-from wsabench.cli.console import write_json, write_line, write_table
+from wsabench.cli.facts.baselines import agent_rows
 from wsabench.cli.options import Json
+from wsabench.cli.terminal.console import write_json, write_line, write_table
 from wsabench.errors import SpecError, unknown_name
 
 HELP = "List games, perturbations, suites and agents."

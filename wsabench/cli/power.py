@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsabench.cli.console import write_json, write_table
 from wsabench.cli.options import Json
+from wsabench.cli.terminal.console import write_json, write_table
 from wsabench.errors import SpecError, unknown_name
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from wsabench.cli.console import write_json, write_line
 from wsabench.cli.options import Game, Json, Resume
-from wsabench.cli.progress import progress_reporter
+from wsabench.cli.terminal.console import write_json, write_line
+from wsabench.cli.terminal.progress import progress_reporter
 from wsabench.errors import SpecError
 
 HELP = "Train a game's encoders on its own frames. Resumes after an interruption."

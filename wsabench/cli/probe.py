@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from wsabench.cli.console import split_names, write_json, write_line, write_table
 from wsabench.cli.options import Game, Json
-from wsabench.cli.progress import progress_reporter
+from wsabench.cli.terminal.console import split_names, write_json, write_line, write_table
+from wsabench.cli.terminal.progress import progress_reporter
 
 HELP = "Predict the game's RAM variables from each embedding. Beside it stand random twins of the encoders, and pixels."
 EXAMPLE = "Example: wsabench probe --game breakout --json"

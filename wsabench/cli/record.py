@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsabench.cli.console import write_json, write_line
 from wsabench.cli.options import Game, Json
-from wsabench.cli.progress import progress_reporter
+from wsabench.cli.terminal.console import write_json, write_line
+from wsabench.cli.terminal.progress import progress_reporter
 
 if TYPE_CHECKING:
     from wsabench.results.recorded import Recording

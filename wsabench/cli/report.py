@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from wsabench.cli.console import split_names, write_json, write_line
 from wsabench.cli.options import Json
+from wsabench.cli.terminal.console import split_names, write_json, write_line
 from wsabench.errors import unknown_name
 
 HELP = "Make the page, figures and tables of a run, or of several combined."

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from wsabench.cli.console import split_names, write_json, write_line, write_table
 from wsabench.cli.options import Json, Suite
-from wsabench.cli.run_progress import run_reporter
+from wsabench.cli.terminal.console import split_names, write_json, write_line, write_table
+from wsabench.cli.terminal.run_progress import run_reporter
 from wsabench.errors import SpecError
 
 HELP = "Play a suite with some agents. What is finished is kept; the same command resumes."

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from wsabench.cli.baselines import agent_specs, read_header, weight_files
-from wsabench.cli.console import WIDTH, write_json, write_line, write_table
+from wsabench.cli.facts.baselines import agent_specs, read_header, weight_files
+from wsabench.cli.facts.perturbations import perturbation_facts
 from wsabench.cli.options import Json
-from wsabench.cli.perturbation_facts import perturbation_facts
+from wsabench.cli.terminal.console import WIDTH, write_json, write_line, write_table
 from wsabench.errors import unknown_name
 
 HELP = "Show one perturbation, suite, game or agent."

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from wsabench.cli.console import split_names, write_line
 from wsabench.cli.options import Resume
-from wsabench.cli.progress import progress_reporter
+from wsabench.cli.terminal.console import split_names, write_line
+from wsabench.cli.terminal.progress import progress_reporter
 from wsabench.errors import SpecError
 
 HELP = (

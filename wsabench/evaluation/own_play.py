@@ -28,7 +28,9 @@ from wsabench.evaluation.worker import single_thread
 from wsabench.protocol import Protocol
 from wsabench.resources import make_dir, state_dir
 from wsabench.results import provenance
-from wsabench.results.provenance import ENGINE_VERSION, content_hash
+from wsabench.emulator.rom_files import rom_hash
+from wsabench.hashing import json_hash
+from wsabench.results.provenance import ENGINE_VERSION
 from wsabench.seeding import own_play_seed
 from wsabench.types import Embedding, EncoderRoster, EncoderState, LaneEncoders, Policy
 
@@ -70,7 +72,7 @@ def own_play_of(contestant: Contestant, protocol: Protocol, note: Callable[[str]
 
 def _path(identity: dict[str, Any]) -> Path:
     """Return the file of an own play."""
-    return make_dir(state_dir() / "own-play") / f"{content_hash(identity)}.safetensors"
+    return make_dir(state_dir() / "own-play") / f"{json_hash(identity, 32)}.safetensors"
 
 
 def _kept(path: Path, identity: dict[str, Any], who: str, note: Callable[[str], None]) -> StoredOwnPlay | None:
@@ -96,7 +98,7 @@ def _identity(contestant: Contestant, protocol: Protocol, encoder_hashes: dict[s
         "encoder_hashes": encoder_hashes,
         "game": contestant.game,
         "protocol": protocol.to_dict(),
-        "rom_hash": provenance.rom_hash(contestant.game),
+        "rom_hash": rom_hash(contestant.game),
         "min_steps": MIN_STEPS,
         "num_moments": NUM_MOMENTS,
         "round_episodes": ROUND_EPISODES,

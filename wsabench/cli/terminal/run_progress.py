@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsabench.cli.console import WIDTH
-from wsabench.cli.progress import LINE_EVERY_S, duration, rate_text
+from wsabench.cli.terminal.console import WIDTH
+from wsabench.cli.terminal.progress import LINE_EVERY_S, duration, rate_text
 
 TABLE_ROWS = 12
 

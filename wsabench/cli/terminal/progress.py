@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from wsabench.cli.console import cell_text
+from wsabench.cli.terminal.console import cell_text
 
 LINE_EVERY_S = 10.0
 AT_ONCE_S = 1.0

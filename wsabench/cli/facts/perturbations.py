@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wsabench.cli.baselines import agent_specs, weight_files
-from wsabench.cli.progress import progress_reporter
+from wsabench.cli.facts.baselines import agent_specs, weight_files
+from wsabench.cli.terminal.progress import progress_reporter
 
 if TYPE_CHECKING:
     from wsabench.games import Game, RamPatch

@@ -1,0 +1,1 @@
+"""What commands tell of the catalogue and of the baselines, read without torch."""

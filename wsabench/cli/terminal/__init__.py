@@ -1,0 +1,1 @@
+"""What commands print with: text and tables, and progress of long work."""
