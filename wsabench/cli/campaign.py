@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import wsabench
-from wsabench.cli.console import write_error, write_line
+from wsabench.cli.terminal.console import write_error, write_line
 from wsabench.errors import SpecError, WsabenchError
 
 ACTIONS = ("start", "status", "collect")

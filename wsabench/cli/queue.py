@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsabench.cli.console import write_json, write_line, write_table
+from wsabench.cli.terminal.console import write_json, write_line, write_table
 from wsabench.errors import SpecError
 
 if TYPE_CHECKING:

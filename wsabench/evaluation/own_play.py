@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wsabench.emulator.rom_files import rom_hash
 from wsabench.errors import SpecError, StorageError
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.own_play_file import (
@@ -25,11 +26,10 @@ from wsabench.evaluation.own_play_file import (
 )
 from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Handout, play
 from wsabench.evaluation.worker import single_thread
+from wsabench.hashing import json_hash
 from wsabench.protocol import Protocol
 from wsabench.resources import make_dir, state_dir
 from wsabench.results import provenance
-from wsabench.emulator.rom_files import rom_hash
-from wsabench.hashing import json_hash
 from wsabench.results.provenance import ENGINE_VERSION
 from wsabench.seeding import own_play_seed
 from wsabench.types import Embedding, EncoderRoster, EncoderState, LaneEncoders, Policy
