@@ -1,9 +1,10 @@
 """Working through many runs: a file says which, a folder keeps them."""
 
 from wsabench.training.queue.handover import adopt, bring_back, export_queue
+from wsabench.training.queue.options import check_queue
 from wsabench.training.queue.places import Places, default_out
 from wsabench.training.queue.running import QueueOptions, Result, check_records, failure, run_queue
-from wsabench.training.queue.spec import Queue, QueueRun, check_queue, of_shard, parse_shard, read_queue
+from wsabench.training.queue.spec import Queue, QueueRun, of_shard, parse_shard, read_queue
 from wsabench.training.queue.status import QueueStatus, RunStatus, queue_status
 from wsabench.training.queue.table import write_runs
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from wsabench.agents import load_spec
 from wsabench.encoders import ENCODERS, check_size, find_ready
-from wsabench.errors import SpecError
+from wsabench.errors import SpecError, WsabenchError
 from wsabench.games import check_rom_id
 from wsabench.training.frames.collection import Collection
 from wsabench.training.frames.experts import DEFAULT_EXPERT, Expert, find_expert
@@ -81,7 +81,27 @@ def expected_steps(queue: Queue, run: QueueRun) -> int:
     return preset.num_updates * preset.update_steps
 
 
-def checks(queue: Queue, run: QueueRun) -> Iterator[Check]:
+def check_queue(queue: Queue) -> None:
+    """Check every name and option of every run, so that a mistake in the last is found before the first starts.
+
+    Raises:
+        SpecError: An option is out of range or does not fit; the message names file, run and key.
+        UnknownNameError: A game, agent, preset, perturbation or the like does not exist.
+    """
+    for run in queue.runs:
+        for key, check in _checks(queue, run):
+            _told(queue.where(run, key), check)
+
+
+def _told(where: str, check: Callable[[], object]) -> None:
+    """Run a check; its message begins with the place in the file."""
+    try:
+        check()
+    except WsabenchError as error:
+        raise type(error)(f"{where}: {error}") from error
+
+
+def _checks(queue: Queue, run: QueueRun) -> Iterator[Check]:
     """Yield what has to hold for a run, with the key that it is about."""
     yield "game", functools.partial(check_rom_id, run.game)
     yield from _checks_of_training(queue, run) if run.kind == "train" else _checks_of_encoders(queue, run)

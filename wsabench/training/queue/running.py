@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from wsabench.errors import SpecError, StorageError, WorkerError
 from wsabench.machine import available_cores
 from wsabench.resources import make_dir, write_text
+from wsabench.training.queue.options import check_queue
 from wsabench.training.queue.places import Places, held
 from wsabench.training.queue.progress import closed
 from wsabench.training.queue.record import (
@@ -28,7 +29,7 @@ from wsabench.training.queue.record import (
     require_same_settings,
     write_record,
 )
-from wsabench.training.queue.spec import Queue, QueueRun, check_queue, of_shard
+from wsabench.training.queue.spec import Queue, QueueRun, of_shard
 
 MAX_DEATHS = 3
 """Times that a run's process may be killed from outside before the run counts as failed."""

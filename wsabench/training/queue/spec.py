@@ -5,7 +5,7 @@ from __future__ import annotations
 import graphlib
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -268,30 +268,6 @@ def _check_shipped(queue: Queue) -> None:
                 f"{'Give it another name or seed.' if key == 'name' else 'Set it to false in one of them.'}"
             )
         taken[place] = run
-
-
-def check_queue(queue: Queue) -> None:
-    """Check every name and option of every run, so that a mistake in the last is found before the first starts.
-
-    Raises:
-        SpecError: An option is out of range or does not fit; the message names file, run and key.
-        UnknownNameError: A game, agent, preset, perturbation or the like does not exist.
-    """
-    from wsabench.training.queue.options import checks
-
-    for run in queue.runs:
-        for key, check in checks(queue, run):
-            _told(queue.where(run, key), check)
-
-
-def _told(where: str, check: Callable[[], object]) -> None:
-    """Run a check; its message begins with the place in the file."""
-    from wsabench.errors import WsabenchError
-
-    try:
-        check()
-    except WsabenchError as error:
-        raise type(error)(f"{where}: {error}") from error
 
 
 def parse_shard(text: str) -> tuple[int, int]:
