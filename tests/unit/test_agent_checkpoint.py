@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from old_files import save_old_agent
 
 from wsabench.agents import (
     AGENT_FILE,
@@ -286,3 +287,12 @@ def test_shipped_agents_are_found_by_name(shipped: Path) -> None:
 def test_agents_that_are_not_shipped(shipped: Path, arguments: tuple, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         load_agent(*arguments)
+
+
+def test_the_values_weight_of_an_old_agent_is_read_as_that_of_the_whole_error(tmp_path: Path) -> None:
+    path = tmp_path / "e2e.safetensors"
+    meta = describe(load_spec("e2e"), training={"name": "compact", "value_coefficient": 0.5})
+    weights = build_agent(load_spec("e2e"), 4, seed=9).state_dict()
+    for save, weight in ((save_old_agent, 0.25), (save_checkpoint, 0.5)):
+        save(path, weights, meta)
+        assert read_checkpoint(path).meta.training == {"name": "compact", "value_coefficient": weight}

@@ -75,6 +75,8 @@ def test_a_campaign_from_its_start_to_its_results(root: Path, capsys: pytest.Cap
     assert f"first started, process {pid}." in text
     assert f"kill -STOP -- -{pid}" in text
     assert os.getpgid(pid) == os.getsid(pid) == pid != os.getsid(0)
+    if (group := Path(f"/proc/{pid}/autogroup")).exists():
+        assert group.read_text().split()[-1] == "19"
     assert (folder / "checkout" / "baselines" / "queue.toml").read_text() == 'name = "first"\n'
     calls = (folder / "work" / "calls.txt").read_text().splitlines()
     queue = f"train --queue {folder}/checkout/baselines/queue.toml --out {folder}/work"

@@ -230,7 +230,7 @@ def test_twins_have_the_options_of_the_encoders():
             twin = list(_contestants("breakout", {"okk": item}, None, 0, 1))[-1]
             twin.load(Calibration(STACK))
             identities.append(json.dumps(twin.identity))
-    assert chosen == [former, {"output": "map", "gaussian": "full"}]
+    assert chosen == [{"okk": former}, {"okk": {"output": "map", "gaussian": "full"}}]
     assert identities[0] != identities[1], "one's scores would be read for the other"
 
 

@@ -111,6 +111,10 @@ def _parse_meta(header: Mapping[str, Any], path: Path) -> AgentMeta:
     values = {key: value for key, value in header.items() if key in names}
     if missing := sorted(names - values.keys()):
         raise CheckpointError(f"The checkpoint {path} is damaged: its header lacks {', '.join(missing)}. Train again.")
+    training = values["training"]
+    if found == OLD_FORMAT and isinstance(training, dict) and "value_coefficient" in training:
+        # It weighed half the mean squared error then.
+        values["training"] = {**training, "value_coefficient": training["value_coefficient"] / 2}
     try:
         spec = AgentSpec.from_dict(values.pop("spec"), where=str(path))
     except (SpecError, AttributeError, TypeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -192,6 +193,7 @@ def _detach(campaign: Campaign) -> int:
             stderr=log,
             start_new_session=True,
         )
+    _yield_to_other_sessions(process.pid)
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if process.poll() is not None:
@@ -206,6 +208,13 @@ def _detach(campaign: Campaign) -> int:
             return process.pid
         time.sleep(1.0)
     raise WorkerError(f"The queue did not start within {START_SECONDS:.0f} s. Look into {campaign.log}.")
+
+
+def _yield_to_other_sessions(pid: int) -> None:
+    """Let the session of a process give way: Linux shares the processor by session first, by niceness within one."""
+    group = Path(f"/proc/{pid}/autogroup")
+    with contextlib.suppress(OSError):  # other systems, or kernels that share by process
+        group.write_text(NICE, encoding="ascii")
 
 
 def _instructions(campaign: Campaign, pid: int) -> str:
