@@ -83,28 +83,6 @@ def test_undefined_values_have_undefined_bounds_and_leave_others_alone():
         assert (estimate.low[0], estimate.high[0]) == pytest.approx((alone.low[0], alone.high[0]))
 
 
-def test_the_hierarchical_interval_of_noiseless_episodes_is_that_over_seeds():
-    means = rng(7).normal(size=(8, 2))
-    episodes = np.repeat(means[:, :, None], 5, axis=2)
-    over_seeds = stats.seed_interval(stats.cell_means, [[means]], rng(8))
-    both = stats.hierarchical_interval(stats.cell_means, [[episodes]], rng(8))
-    np.testing.assert_allclose([both.low, both.high], [over_seeds.low, over_seeds.high])
-
-
-def test_the_hierarchical_interval_adds_the_noise_of_episodes():
-    # Ten equal seeds, whose episodes differ: no spread over seeds; episodes have sd 1, so 50 of them 1 / sqrt(50).
-    episodes = np.broadcast_to(np.array([-1.0, 1.0, -1.0, 1.0, 0.0]) / np.sqrt(0.8), (10, 1, 5))
-    values = []
-
-    def kept(blocks):
-        values.append(stats.cell_means(blocks))
-        return values[-1]
-
-    stats.hierarchical_interval(kept, [[episodes]], rng(9), repetitions=20_000)
-    drawn = np.concatenate(values[1:])
-    assert drawn.std() == pytest.approx(1 / np.sqrt(50), rel=0.03)
-
-
 def test_the_interval_over_games_holds_the_spread_between_games():
     # Six games without any spread between seeds: the interval is the t interval of six numbers.
     levels = scipy.stats.norm.ppf((np.arange(6) + 0.5) / 6)

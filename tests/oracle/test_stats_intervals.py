@@ -29,11 +29,23 @@ def test_interval_of_a_mean_is_that_of_all_27_resamples():
     assert (narrow.low[0], narrow.high[0]) == pytest.approx((1 / 3, 11 / 3))
 
 
+def drawn(blocks: list[np.ndarray], repetitions: int) -> list[np.ndarray]:
+    """Return what `seed_interval` draws, a block a game, as its statistic sees it."""
+    seen = []
+
+    def kept(sample):
+        seen.append([block.copy() for block in sample])
+        return stats.cell_means(sample)
+
+    stats.seed_interval(kept, [blocks], rng(2), repetitions=repetitions)
+    return [np.concatenate(parts) for parts in zip(*seen[1:], strict=True)]  # the first are the data themselves
+
+
 def test_resampling_is_joint_over_the_cells_of_a_game():
     # Equal columns are one network in nine equal cells: the mean over cells must vary as much as one cell does.
     column = rng(1).normal(size=(10, 1))
     block = np.repeat(column, 9, axis=1)
-    draws = stats.resample_seeds([block], rng(2), 4_000)[0]
+    (draws,) = drawn([block], 4_000)
     assert draws.shape == (4_000, 10, 9)
     np.testing.assert_array_equal(draws, np.repeat(draws[..., :1], 9, axis=2))
     over_cells, one_cell = draws.mean(axis=(1, 2)), draws[:, :, 0].mean(axis=1)
@@ -43,7 +55,7 @@ def test_resampling_is_joint_over_the_cells_of_a_game():
 def test_resampling_is_independent_between_games():
     # The same scores in two games: the sd of the mean over games falls by sqrt(2), as for independent games.
     column = rng(1).normal(size=(10, 1))
-    first, second = stats.resample_seeds([column, column], rng(2), 20_000)
+    first, second = drawn([column, column], 20_000)
     both = (first + second).mean(axis=(1, 2)) / 2
     assert both.std() == pytest.approx(first.mean(axis=(1, 2)).std() / np.sqrt(2), rel=0.03)
     assert np.corrcoef(first.mean(axis=(1, 2)), second.mean(axis=(1, 2)))[0, 1] == pytest.approx(0.0, abs=0.03)

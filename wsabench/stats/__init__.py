@@ -12,7 +12,6 @@ from wsabench.stats.intervals import (
     Statistic,
     episode_interval,
     game_interval,
-    hierarchical_interval,
     seed_interval,
     seed_note,
 )
@@ -27,7 +26,7 @@ from wsabench.stats.power import (
     seed_sd_limit,
     variation_of,
 )
-from wsabench.stats.resampling import Blocks, resample_seeds
+from wsabench.stats.resampling import Blocks
 from wsabench.stats.robustness import retention, retention_is_defined, robustness_gap
 from wsabench.stats.severity import (
     corruption_error,
@@ -56,7 +55,6 @@ __all__ = [
     "corruption_error",
     "episode_interval",
     "game_interval",
-    "hierarchical_interval",
     "holm",
     "iqm",
     "mean",
@@ -72,7 +70,6 @@ __all__ = [
     "probability_of_improvement",
     "ranks",
     "relative_corruption_error",
-    "resample_seeds",
     "retention",
     "retention_is_defined",
     "robustness_gap",

@@ -16,7 +16,6 @@ from wsabench.stats.resampling import (
     count_draws,
     draw_episode_weights,
     draw_seeds,
-    episodes_of_seeds,
     weighted_means,
 )
 from wsabench.types import FloatArray
@@ -162,55 +161,6 @@ def episode_interval(
     strata = [Stratum(weight * count, count) for weight, count in zip(drawn, draws, strict=True)]
     low, high = METHODS[method](Replicates(values, strata), value, confidence)
     return Estimate(value, low, high, num_seeds, CHECKPOINTS_ONLY)
-
-
-def hierarchical_interval(
-    statistic: Statistic,
-    samples: Sequence[Sequence[FloatArray]],
-    rng: np.random.Generator,
-    *,
-    method: str = DEFAULT_METHOD,
-    repetitions: int = DEFAULT_REPETITIONS,
-    confidence: float = 0.95,
-) -> Estimate:
-    """Interval over train seeds and, within each drawn seed, over its episodes.
-
-    The spread of the seeds' means already holds the noise of their episodes, so this counts that noise twice: it is on
-    the safe side, and wide where a cell has few episodes. `seed_interval` is the default for that reason.
-
-    Args:
-        statistic: As for `seed_interval`, on the mean scores of drawn seeds.
-        samples: One list an agent; an entry a game: scores (num_seeds, num_cells, num_episodes), paired over cells by
-            episode seed.
-        rng: Where the draws come from.
-        method: A name in `METHODS`.
-        repetitions: Bootstrap repetitions.
-        confidence: Share of repetitions between the bounds.
-
-    Returns:
-        The estimate, with notes as `seed_interval` gives them.
-
-    Raises:
-        ShapeError: An array has not three axes.
-        SpecError: `confidence` or `repetitions` is out of range.
-        UnknownNameError: There is no such method.
-    """
-    _check_options(method, repetitions, confidence)
-    arrays = [[_checked_episodes(scores, np.ones(len(scores))) for scores in games] for games in samples]
-    value = _on_data(statistic, [[scores.mean(axis=2) for scores in games] for games in arrays])
-    num_seeds = min(scores.shape[0] for games in arrays for scores in games)
-    if num_seeds < 2:
-        return _without_interval(value, num_seeds, seed_note(num_seeds))
-    rows = [[draw_seeds(scores.shape[0], rng, repetitions) for scores in games] for games in arrays]
-
-    def resampled(part: slice) -> list[Blocks]:
-        pairs = zip(arrays, rows, strict=True)
-        return [[episodes_of_seeds(s, index[part], rng) for s, index in zip(*pair, strict=True)] for pair in pairs]
-
-    values = _replicates(statistic, resampled, repetitions, sum(s.size for games in arrays for s in games))
-    strata = [Stratum(count_draws(index, index.shape[1]), index.shape[1]) for sample in rows for index in sample]
-    low, high = METHODS[method](Replicates(values, strata), value, confidence)
-    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
 
 
 def game_interval(

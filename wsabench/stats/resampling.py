@@ -33,24 +33,6 @@ def draw_seeds(num_seeds: int, rng: np.random.Generator, repetitions: int) -> np
     return rng.integers(0, num_seeds, size=(repetitions, num_seeds))
 
 
-def resample_seeds(blocks: Blocks, rng: np.random.Generator, repetitions: int) -> list[FloatArray]:
-    """Resample train seeds, jointly over the cells of a game, independently between games.
-
-    Args:
-        blocks: One array a game, shape (num_seeds, num_cells), float64; sizes may differ between games.
-        rng: Where the draws come from.
-        repetitions: How many resamples.
-
-    Returns:
-        One array a game, shape (repetitions, num_seeds, num_cells).
-
-    Raises:
-        ShapeError: A block has not two axes or no train seed.
-    """
-    arrays = checked_blocks(blocks)
-    return [block[draw_seeds(block.shape[0], rng, repetitions)] for block in arrays]
-
-
 def checked_blocks(blocks: Blocks) -> list[FloatArray]:
     """Return the blocks as float64 arrays of shape (num_seeds, num_cells).
 
@@ -107,27 +89,6 @@ def weighted_means(episodes: FloatArray, weights: FloatArray) -> FloatArray:
         Shape (repetitions, num_seeds, num_cells), float64.
     """
     return np.matmul(weights, np.swapaxes(episodes, 1, 2)).swapaxes(0, 1)
-
-
-def episodes_of_seeds(episodes: FloatArray, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> FloatArray:
-    """Resample the episodes of drawn train seeds, the same episodes in all cells of a seed.
-
-    Args:
-        episodes: Shape (num_seeds, num_cells, num_episodes), float64.
-        rows: Drawn train seeds, shape (repetitions, num_draws); a seed that is drawn twice draws episodes twice.
-        rng: Where the draws come from.
-
-    Returns:
-        Mean scores, shape (repetitions, num_draws, num_cells), float64.
-    """
-    num_episodes = episodes.shape[2]
-    means = np.empty((*rows.shape, episodes.shape[1]))
-    even = np.full(num_episodes, 1.0 / num_episodes)
-    for seed, of_seed in enumerate(episodes):
-        places = rows == seed
-        weights = rng.multinomial(num_episodes, even, size=int(places.sum()))
-        means[places] = weights @ of_seed.T / num_episodes
-    return means
 
 
 def count_draws(rows: npt.NDArray[np.int64], num_units: int) -> FloatArray:
