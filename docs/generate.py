@@ -69,7 +69,7 @@ def kinds_block(family: str) -> str:
     kinds = {name: kind for name, kind in KINDS.items() if kind.family == family}
     return table(
         ("kind", "parameters", "what it does"),
-        ((f"`{n}`", ", ".join(f"`{p}`" for p in k.parameters) or "none", k.summary) for n, k in kinds.items()),
+        ((f"`{n}`", ", ".join(f"`{p}`" for p in k.parameters) or "none", k.description) for n, k in kinds.items()),
     )
 
 

@@ -4,7 +4,7 @@ from wsabench.perturb.compiling import CompiledPerturbation, Placed, compile_per
 from wsabench.perturb.drawn import DrawnColors
 from wsabench.perturb.entries import CatalogueEntry
 from wsabench.perturb.extensions import Extension
-from wsabench.perturb.kinds import Kind, choice, fixed, names, number, seed, whole_number
+from wsabench.perturb.kinds import Kind, Parameter, Range, choice, fixed, kind, names, number, seed, whole_number
 from wsabench.perturb.palette import Palette, load_palette, luminance
 from wsabench.perturb.spec import Perturbation, PerturbationPart, list_perturbations, parse_perturbation
 from wsabench.perturb.stages import ConsoleStage, ControlState, ImageState, RamState
@@ -20,15 +20,18 @@ __all__ = [
     "ImageState",
     "Kind",
     "Palette",
+    "Parameter",
     "Perturbation",
     "PerturbationPart",
     "Placed",
     "Profile",
     "RamState",
+    "Range",
     "Suite",
     "choice",
     "compile_perturbation",
     "fixed",
+    "kind",
     "list_perturbations",
     "list_suites",
     "load_palette",

@@ -1,23 +1,33 @@
 """Perturbations of other packages, found by the entry point group `wsabench.perturbations`.
 
-A package adds kinds that data cannot express. It states one `Extension`:
+A package adds kinds that data cannot express. It defines them by `kind` and states one `Extension`:
 
     # my_package/__init__.py
+    from dataclasses import dataclass
     from pathlib import Path
-    from wsabench.perturb import Extension, Kind, number
+    from typing import Annotated
+    from wsabench.perturb import Extension, Range, kind
 
-    EXTENSION = Extension(
-        kinds={"vignette.darken": Kind("corruption", {"strength": number(0, 1)}, build, summary="...")},
-        families=Path(__file__).parent / "families",
-    )
+    KINDS = {}
+
+    @kind("vignette.darken", family="corruption", source="own choice", into=KINDS)
+    @dataclass(frozen=True)
+    class Vignette:
+        "Darken the corners."
+
+        strength: Annotated[float, Range(0, 1)]
+        ...
+
+    EXTENSION = Extension(kinds=KINDS, families=Path(__file__).parent / "families")
 
 and names it in its `pyproject.toml`:
 
     [project.entry-points."wsabench.perturbations"]
     vignette = "my_package:EXTENSION"
 
-`build(game, **parameters)` returns a stage of `wsabench.perturb.stages`: a colour operator, an image operator, a
-control channel, RAM rules, switches or an encoder operation. The files in `families` are read like
+What is decorated is a stage of `wsabench.perturb.stages` (a colour operator, an image operator, a control channel, RAM
+rules, switches), an encoder operation, or a function that returns one. A kind can also be stated in full, as a `Kind`
+whose `build(game, **parameters)` returns a stage. The files in `families` are read like the files
 `perturbations/families/*.toml`; they may use any kind. Names must be new. The distribution's version enters the hash of
 what uses its kinds, so results made by another version are not taken for the same.
 """

@@ -41,11 +41,6 @@ class Perturbation:
         return "+".join(part.text for part in self.parts) or CLEAN
 
     @property
-    def base_name(self) -> str:
-        """The name without the severity; of a composition the whole name."""
-        return self.parts[0].name if len(self.parts) == 1 else self.name
-
-    @property
     def family(self) -> str:
         """The family; `clean`; of a composition the families joined by `+`."""
         return "+".join(sorted({part.family for part in self.parts})) or CLEAN

@@ -92,11 +92,11 @@ class ImageStage(Protocol):
 class ControlState(Protocol):
     """A control channel at work in one lane and episode."""
 
-    def transmit(self, frames: list[int]) -> list[int]:
+    def transmit(self, actions: list[int]) -> list[int]:
         """Return which action index the console gets in each emulated frame of this step.
 
         Args:
-            frames: What arrives from the agent or the channel before: one index for each frame. May be changed.
+            actions: What arrives from the agent or the channel before: one index for each frame. May be changed.
 
         Returns:
             At least one index; how many there are is the number of frames that the step lasts.

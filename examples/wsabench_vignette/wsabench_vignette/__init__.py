@@ -7,18 +7,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
-from wsabench.perturb import Extension, Kind, fixed, number
+from wsabench.perturb import Extension, Kind, Range, kind
+
+KINDS: dict[str, Kind] = {}
 
 
+@kind("vignette.darken", family="corruption", source="own choice", into=KINDS)
 @dataclass(frozen=True)
 class Vignette:
-    """Multiply each pixel by 1 - strength * (r / R)^2: r its distance from the centre, R that of the corners."""
+    """Multiply each pixel by 1 - strength * (r / R)^2; 0: clean.
 
-    strength: float
+    r is its distance from the centre, R that of the corners.
+    """
+
+    strength: Annotated[float, Range(0, 1)]
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> VignetteState:
         """Return the state for an episode: nothing is drawn, but the factors depend on the frame's shape.
@@ -50,14 +57,4 @@ class VignetteState:
         return np.floor(image * factors + 0.5).astype(np.uint8)
 
 
-EXTENSION = Extension(
-    kinds={
-        "vignette.darken": Kind(
-            "corruption",
-            {"strength": number(0, 1)},
-            fixed(Vignette),
-            "Each pixel times 1 - strength (r / R)^2, r its distance from the centre, R that of the corners. 0: clean.",
-        )
-    },
-    families=Path(__file__).parent / "families",
-)
+EXTENSION = Extension(kinds=KINDS, families=Path(__file__).parent / "families")

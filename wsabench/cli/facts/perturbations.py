@@ -66,7 +66,7 @@ def _entry_facts(entry: CatalogueEntry) -> dict[str, Any]:
     return {
         "kind of change": entry.kind,
         "summary": entry.summary,
-        "how it works": all_kinds()[entry.kind].summary,
+        "how it works": all_kinds()[entry.kind].description,
         "source": entry.source,
         "games": "any" if entry.games is None else ", ".join(entry.games),
         "suites": ", ".join(suites_with(entry)) or "none",

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from wsabench.games import Standard
+from wsabench.perturb.kinds import Range, Seed, kind
 from wsabench.perturb.palette import load_palette
 from wsabench.perturb.stages import ColorStage, Fixed
 
@@ -65,51 +67,79 @@ def from_hsv(hue: Floats, saturation: Floats, value: Floats) -> Colors:
     return to_bytes(value[..., None] * (1 - saturation[..., None] * drop))
 
 
-def rotate_hue(rgb: Colors, degrees: float) -> Colors:
-    """Turn the hue of every colour by `degrees`; greys stay."""
+_HSV = "Smith 1978, the hexcone model"
+Factor = Annotated[float, Range(0, 10)]
+
+
+@kind("palette.hue_rotate", source=_HSV)
+def rotate_hue(rgb: Colors, degrees: Annotated[float, Range(-360, 360)]) -> Colors:
+    """Turn the hue of every colour: hue + degrees / 360, modulo 1; greys stay; 0: identity.
+
+    From RGB to HSV and back, rounded to bytes, halves up.
+    """
     hue, saturation, value = to_hsv(rgb)
     return from_hsv(hue + degrees / 360, saturation, value)
 
 
-def scale_saturation(rgb: Colors, factor: float) -> Colors:
-    """Multiply the HSV saturation by `factor` (clipped at 1); 0 turns every colour into a grey of its value."""
+@kind("palette.saturation", source=_HSV)
+def scale_saturation(rgb: Colors, factor: Factor) -> Colors:
+    """Multiply the saturation of every colour: saturation * factor, at most 1; 1: identity.
+
+    The value stays, so the luminance moves; 0 turns every colour into a grey of its value. From RGB to HSV and back,
+    rounded to bytes, halves up.
+    """
     hue, saturation, value = to_hsv(rgb)
     return from_hsv(hue, np.clip(saturation * factor, 0, 1), value)
 
 
-def scale_value(rgb: Colors, factor: float) -> Colors:
-    """Multiply the HSV value (brightness) by `factor` (clipped at 1)."""
+@kind("palette.value", source=_HSV)
+def scale_value(rgb: Colors, factor: Factor) -> Colors:
+    """Multiply the value (brightness) of every colour: value * factor, at most 1; 1: identity.
+
+    From RGB to HSV and back, rounded to bytes, halves up.
+    """
     hue, saturation, value = to_hsv(rgb)
     return from_hsv(hue, saturation, np.clip(value * factor, 0, 1))
 
 
-def scale_contrast(rgb: Colors, factor: float) -> Colors:
-    """Multiply the distance of the HSV value from one half by `factor` (clipped to 0..1)."""
+@kind("palette.contrast", source=_HSV)
+def scale_contrast(rgb: Colors, factor: Factor) -> Colors:
+    """Multiply the distance of every colour's value (brightness) from one half; 1: identity.
+
+    0.5 + (value - 0.5) * factor, clipped to 0..1. From RGB to HSV and back, rounded to bytes, halves up.
+    """
     hue, saturation, value = to_hsv(rgb)
     return from_hsv(hue, saturation, np.clip(0.5 + (value - 0.5) * factor, 0, 1))
 
 
-def invert(rgb: Colors) -> Colors:
-    """Return 255 - c for each channel, the photographic negative: luminance becomes 255 minus luminance."""
-    return 255 - rgb
+@kind("palette.gamma")
+def adjust_gamma(rgb: Colors, gamma: Annotated[float, Range(0.05, 20)]) -> Colors:
+    """Raise each RGB channel, as a share of 255, to a power: 255 * (c / 255) ** gamma, rounded to bytes, halves up.
 
-
-def permute_channels(rgb: Colors, order: str) -> Colors:
-    """Return colours whose red, green and blue are the channels named by `order` (`"brg"`: red is the old blue)."""
-    return rgb[:, ["rgb".index(channel) for channel in order]]
-
-
-def adjust_gamma(rgb: Colors, gamma: float) -> Colors:
-    """Raise each channel, as a share of 255, to the power `gamma`: above 1 darker, below 1 brighter."""
+    Above 1 the colours are darker, below 1 brighter; black and full light stay; 1: identity.
+    """
     return to_bytes((rgb / 255.0) ** gamma)
 
 
-def shuffle_palette(rgb: Colors, seed: int) -> Colors:
-    """Give each of the 128 colours the place of another, by a permutation drawn from `seed`.
+@kind("palette.invert")
+def invert(rgb: Colors) -> Colors:
+    """Show 255 - c for each RGB channel: the photographic negative."""
+    return 255 - rgb
+
+
+@kind("palette.channel_permute")
+def permute_channels(rgb: Colors, order: Literal["rgb", "rbg", "grb", "gbr", "brg", "bgr"]) -> Colors:
+    """Let red, green and blue show the channels that `order` names (`brg`: red shows the old blue); rgb: identity."""
+    return rgb[:, ["rgb".index(channel) for channel in order]]
+
+
+@kind("palette.shuffle")
+def shuffle_palette(rgb: Colors, seed: Seed) -> Colors:
+    """Show another colour in place of each of the console's 128, by a permutation from a PCG64 generator of `seed`.
 
     Args:
         rgb: A whole palette, uint8, shape (256, 3).
-        seed: Seed of a PCG64 generator.
+        seed: Seed of the generator.
     """
     return reorder_palette(rgb, np.random.Generator(np.random.PCG64(seed)).permutation(NUM_COLORS))
 
@@ -132,14 +162,26 @@ def paint(rgb: Colors, indices: tuple[int, ...], color: tuple[int, int, int]) ->
     return painted
 
 
-def replace_palette(rgb: Colors, standard: Standard) -> Colors:
-    """Return the palette of another television standard: the same bytes on other hardware; `rgb` does not matter."""
-    return load_palette(standard).rgb.copy()
+@kind("palette.hardware", source="ale-py's tables")
+@dataclass(frozen=True, slots=True)
+class HardwarePalette:
+    """Show the colours of another television standard: the same bytes on other hardware."""
+
+    standard: Standard
+    ignores_input: bool = True
+
+    def __call__(self, rgb: Colors) -> Colors:
+        """Return that standard's palette, uint8, shape (256, 3); `rgb` does not matter."""
+        return load_palette(self.standard).rgb.copy()
 
 
+@kind("palette.random")
 @dataclass(frozen=True, slots=True)
 class RandomPalette:
-    """Another palette each episode: each of the 128 colours uniformly from all RGB values, independently."""
+    """Draw a new palette at the start of each episode, with the generator of the lane.
+
+    Each of the 128 colours is drawn uniformly from all RGB values, independently of the others.
+    """
 
     ignores_input: bool = True
     period: int = 0
@@ -156,11 +198,16 @@ def _always(palette: Colors, rgb: Colors) -> Colors:
     return palette
 
 
+@kind("palette.strobe")
 @dataclass(frozen=True, slots=True)
 class Strobe:
-    """Another random permutation of the 128 colours every `period` emulated frames, from the episode's start."""
+    """Draw another permutation of the 128 colours every `period` emulated frames, with the generator of the lane.
 
-    period: int
+    Four frames make a step; they are counted from the start of the episode. With a period of 4, the two frames whose
+    maximum is an observation have different colours.
+    """
+
+    period: Annotated[int, Range(1, 108_000)]
     ignores_input: bool = False
 
     def draw(self, generator: np.random.Generator) -> ColorStage:

@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import numpy as np
 
 from wsabench.errors import SpecError
 from wsabench.games import Game
 from wsabench.perturb.color.operators import paint
-from wsabench.perturb.kinds import Parameter, ParameterValue
+from wsabench.perturb.kinds import Names, Parameter, ParameterValue, Range, kind
 from wsabench.perturb.stages import Fixed
 
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
-
-
-def color_parameter() -> Parameter:
-    """Return a parameter that is a colour: written out, or the seed of a random one."""
-    return Parameter("'#rrggbb', or an integer from 0, the seed of a random colour", _is_color, _normalise)
 
 
 def _is_color(value: Any) -> bool:
@@ -36,6 +31,12 @@ def _is_color(value: Any) -> bool:
 def _normalise(value: Any) -> ParameterValue:
     """Write hexadecimal digits in lower case."""
     return value.lower() if isinstance(value, str) else int(value)
+
+
+Color = Annotated[
+    str | int, Parameter("'#rrggbb', or an integer from 0, the seed of a random colour", _is_color, _normalise)
+]
+"""A parameter that is a colour: written out, or the seed of a random one."""
 
 
 def color_of(color: str | int) -> tuple[int, int, int]:
@@ -85,8 +86,18 @@ def sharing(game: Game, indices: Iterable[int], besides: Iterable[str] = ()) -> 
     )
 
 
-def recolor_objects(game: Game, objects: Sequence[str], color: str | int) -> Fixed:
-    """Return the change that shows objects, and all that shares their indices, in one colour.
+def recolored_indices(game: Game, objects: Names, color: Color) -> list[int]:
+    """Return which indices `recolor_objects` changes: what the game's file adds to the parameters."""
+    del color
+    return list(object_indices(game, objects))
+
+
+@kind("palette.recolor", content=recolored_indices)
+def recolor_objects(game: Game, objects: Names, color: Color) -> Fixed:
+    """Show objects in one colour: every colour index of those of `objects` that the game has.
+
+    Objects are named as in perturbations/games; `color` is #rrggbb, or a seed for a colour drawn uniformly from RGB.
+    Everything else that is drawn in these indices changes too. Does not fit a game that has none of the objects.
 
     Raises:
         SpecError: The game has none of the objects.
@@ -94,14 +105,11 @@ def recolor_objects(game: Game, objects: Sequence[str], color: str | int) -> Fix
     return Fixed(functools.partial(paint, indices=object_indices(game, objects), color=color_of(color)))
 
 
-def recolored_indices(game: Game, objects: Sequence[str], color: str | int) -> list[int]:
-    """Return which indices `recolor_objects` changes: what the game's file adds to the parameters."""
-    del color
-    return list(object_indices(game, objects))
+@kind("palette.recolor_index")
+def recolor_index(game: Game, index: Annotated[int, Range(0, 254)], color: Color) -> Fixed:
+    """Show the even colour index `index` in one colour: whatever is drawn in this index changes, in any game.
 
-
-def recolor_index(game: Game, index: int, color: str | int) -> Fixed:
-    """Return the change that shows whatever has an even colour index, in any game, in one colour.
+    `color` is #rrggbb, or a seed for a colour drawn uniformly from RGB.
 
     Raises:
         SpecError: The index is odd.

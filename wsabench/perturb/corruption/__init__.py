@@ -1,1 +1,4 @@
-"""The family `corruption`: operators on native frames, luminance (height, width) or RGB (height, width, 3), uint8."""
+"""Changes of the native frame: noise, blur, fog, blocks, figures, a moving camera, lost frames."""
+
+IMAGENET_C = "ImageNet-C (Hendrycks and Dietterich 2019)"
+OWN_CHOICE = "own choice"

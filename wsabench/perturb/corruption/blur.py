@@ -5,18 +5,22 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from wsabench.perturb.corruption import IMAGENET_C
+from wsabench.perturb.kinds import Range, kind
 from wsabench.perturb.stages import Image, PureImage
 
 MAX_ANGLE_DEGREES = 45.0
 """The direction of motion is drawn from minus this to this, as in ImageNet-C."""
 
 
-def gaussian_blur(image: Image, sigma: float) -> Image:
+@kind("image.gaussian_blur", source=f"{IMAGENET_C}, `gaussian_blur`, whose sigma is in pixels of 224x224")
+def gaussian_blur(image: Image, sigma: Annotated[float, Range(0, 20)]) -> Image:
     """Blur with a Gaussian of `sigma` native pixels, cut at 4 sigma, edges repeated; 0: identity."""
     if sigma == 0:
         return image
@@ -34,17 +38,21 @@ def gaussian_weights(sigma: float) -> npt.NDArray[np.float32]:
     return (weights / weights.sum()).astype(np.float32)
 
 
+@kind(
+    "image.motion_blur",
+    source=f"{IMAGENET_C}, `motion_blur` (ImageMagick's), on 224x224 and with an angle for every picture",
+)
 @dataclass(frozen=True, slots=True)
 class MotionBlur:
-    """Smear along one direction, drawn once an episode: what ImageMagick's motion blur computes.
+    """Show the mean over 2 * radius + 1 native pixels on a line that starts at the pixel; sigma 0: identity.
 
-    A pixel is the weighted mean of `2 * radius + 1` pixels on a line that starts at it; the weights are one half of a
-    Gaussian. Sigma 0: identity.
+    The i-th pixel has the weight exp(-i**2 / (2 sigma**2)). The angle of the line is drawn once in each episode, from
+    -45 to 45 degrees; edges are repeated.
     """
 
-    radius: int
-    """Length of the line is `2 * radius + 1` native pixels."""
-    sigma: float
+    radius: Annotated[int, Range(1, 50)]
+    """The line has `2 * radius + 1` native pixels."""
+    sigma: Annotated[float, Range(0, 50)]
     """Standard deviation of the Gaussian, in native pixels."""
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> PureImage:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import functools
+from typing import Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from wsabench.perturb.corruption import IMAGENET_C, OWN_CHOICE
+from wsabench.perturb.kinds import Probability, Range, kind
 from wsabench.perturb.stages import Image
 
 
-def pixelate(image: Image, factor: float) -> Image:
-    """Shrink by area means to `factor` of the size (rounded down), and enlarge again by nearest pixels; 1: identity."""
+@kind(
+    "image.pixelate",
+    source=f"{IMAGENET_C}, `pixelate`; its box filter counts pixels whole, this one by their area",
+)
+def pixelate(image: Image, factor: Annotated[float, Range(0.01, 1)]) -> Image:
+    """Shrink to int(factor * height) x int(factor * width) by area means, enlarge by nearest pixels; 1: identity."""
     height, width = image.shape[:2]
     small = (max(1, int(width * factor)), max(1, int(height * factor)))
     if small == (width, height):
@@ -28,8 +35,11 @@ def _nearest(size: int, small: int) -> npt.NDArray[np.intp]:
     return ((2 * np.arange(size) + 1) * small // (2 * size)).astype(np.intp)
 
 
-def compress(image: Image, quality: int) -> Image:
-    """Return what is left after JPEG compression (colour in the usual 4:2:0 form).
+@kind("image.jpeg_compression", source=f"{IMAGENET_C}, `jpeg_compression`")
+def compress(image: Image, quality: Annotated[int, Range(1, 100)]) -> Image:
+    """Write the frame as JPEG of this quality and read it again; there is no identity.
+
+    Colour has the usual 4:2:0 form; grey frames have no colour to subsample.
 
     Args:
         image: The frame.
@@ -47,8 +57,9 @@ def _swapped(image: Image) -> Image:
     return np.ascontiguousarray(image[..., ::-1])
 
 
-def scan_lines(image: Image, strength: float, period: int) -> Image:
-    """Darken every `period`-th row, the last of each period, to `1 - strength` of its light; 0: identity."""
+@kind("image.scan_lines", source=OWN_CHOICE)
+def scan_lines(image: Image, strength: Probability, period: Annotated[int, Range(2, 20)]) -> Image:
+    """Show the last of every `period` rows as x * (1 - strength), as on a cathode-ray tube; 0: identity."""
     rows = image[period - 1 :: period]
     rows[...] = _darker(strength)[rows]
     return image

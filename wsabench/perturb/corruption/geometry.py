@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from wsabench.perturb.corruption import OWN_CHOICE
+from wsabench.perturb.kinds import Range, kind
 from wsabench.perturb.stages import Image
 
 if TYPE_CHECKING:
     from wsabench.perturb.corruption.bilinear import Grid
 
 
-def translate(image: Image, right: int, down: int) -> Image:
-    """Move the picture by whole native pixels, edges repeated; 0, 0: identity.
+Shift = Annotated[int, Range(-100, 100)]
+"""A parameter in native pixels."""
+
+
+@kind("image.camera_shift", source="after `translate` of ImageNet-P")
+def translate(image: Image, right: Shift, down: Shift) -> Image:
+    """Move the picture by `right` and `down` native pixels, always the same; edges repeated; 0, 0: identity.
 
     Args:
         image: The frame, larger than the shift.
@@ -34,12 +41,16 @@ def translate(image: Image, right: int, down: int) -> Image:
     return moved
 
 
+@kind("image.camera_jitter", source=f"{OWN_CHOICE}, after `translate` of ImageNet-P")
 @dataclass(frozen=True, slots=True)
 class CameraJitter:
-    """Move the picture by another random offset each step; 0: identity."""
+    """Move the picture by an offset that is drawn anew in every step; 0: identity.
 
-    pixels: int
-    """Largest offset along each axis, in native pixels; all from minus this to this are equally likely."""
+    Along each axis it is drawn uniformly from -pixels to pixels; edges are repeated.
+    """
+
+    pixels: Annotated[int, Range(0, 100)]
+    """Largest offset along each axis, in native pixels."""
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> _JitterState:
         """Return the state for an episode."""
@@ -66,8 +77,9 @@ class _JitterState:
         return translate(image, *self._offset)
 
 
-def zoom(image: Image, factor: float) -> Image:
-    """Magnify about the centre, bilinear, edges repeated; 1: identity, below 1: farther away."""
+@kind("image.zoom", source="after `scale` of ImageNet-P")
+def zoom(image: Image, factor: Annotated[float, Range(0.1, 10)]) -> Image:
+    """Magnify by `factor` about the centre, bilinear; below 1 the picture is smaller, edges repeated; 1: identity."""
     if factor == 1:
         return image
     if image.ndim == 2:

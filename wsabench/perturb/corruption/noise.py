@@ -12,11 +12,14 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from wsabench.perturb.corruption import IMAGENET_C
+from wsabench.perturb.kinds import Probability, Range, kind
 from wsabench.perturb.stages import Image
 
 NUM_QUANTILES = 2**16
@@ -32,7 +35,7 @@ Noise = Callable[[Image, Draws], Image]
 
 
 _MOST_TABLES = 5
-"""Tables kept of each kind, one a severity: of 16 MiB each, so 80 MiB for speckle and 80 MiB for shot noise at most."""
+"""Tables that are kept of each kind of noise, one for each severity: 16 MiB each, so 80 MiB for each kind at most."""
 
 
 class NoiseState:
@@ -66,14 +69,15 @@ def uniform_draws(generator: np.random.Generator, shape: tuple[int, ...]) -> Dra
     return words.astype("<u8", copy=False).view("<u2")[:size].reshape(shape)
 
 
+@kind("image.gaussian_noise", source=f"{IMAGENET_C}, `gaussian_noise`; theirs truncates to bytes, this rounds")
 @dataclass(frozen=True, slots=True)
 class GaussianNoise:
-    """Add a normal variate to every pixel, rounded to grey levels, and clip; 0: identity.
+    """Add normal noise to every pixel and channel: x + round(255 * deviation * z), clipped to 0..255; 0: identity.
 
-    `x + round(255 * deviation * z)`: since x is a whole number, this is the sum, rounded.
+    z is a standard normal variate, new for every pixel, channel and step.
     """
 
-    deviation: float
+    deviation: Probability
     """Standard deviation as a share of the full range (1: 255 grey levels)."""
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> NoiseState:
@@ -81,11 +85,15 @@ class GaussianNoise:
         return NoiseState(functools.partial(_add_offsets, gaussian_offsets(self.deviation)), generator, shape)
 
 
+@kind("image.speckle_noise", source=f"{IMAGENET_C}, `speckle_noise`")
 @dataclass(frozen=True, slots=True)
 class SpeckleNoise:
-    """Add a normal variate times the pixel itself, round and clip; 0: identity."""
+    """Add normal noise in proportion to the pixel: round(x + x * deviation * z), clipped to 0..255; 0: identity.
 
-    deviation: float
+    z is a standard normal variate, new for every pixel, channel and step; black stays black.
+    """
+
+    deviation: Probability
     """Standard deviation as a share of the pixel's grey level."""
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> NoiseState:
@@ -93,11 +101,15 @@ class SpeckleNoise:
         return NoiseState(functools.partial(_look_up, speckle_table(self.deviation)), generator, shape)
 
 
+@kind("image.shot_noise", source=f"{IMAGENET_C}, `shot_noise`")
 @dataclass(frozen=True, slots=True)
 class ShotNoise:
-    """Count photons: a Poisson variate whose mean is proportional to the grey level, scaled back and clipped."""
+    """Count photons: round(255 * Poisson(photons * x / 255) / photons), clipped to 255.
 
-    photons: float
+    The count is drawn anew for every pixel, channel and step; black stays black.
+    """
+
+    photons: Annotated[float, Range(0.1, 1000)]
     """Mean count at grey level 255; fewer photons, more noise."""
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> NoiseState:
@@ -105,12 +117,16 @@ class ShotNoise:
         return NoiseState(functools.partial(_look_up, shot_table(self.photons)), generator, shape)
 
 
+@kind("image.impulse_noise", source=f"{IMAGENET_C}, `impulse_noise`")
 @dataclass(frozen=True, slots=True)
 class ImpulseNoise:
-    """Replace a share of the pixels, half of them by 0 (pepper), half by 255 (salt); 0: identity."""
+    """Replace every pixel and channel with the probability `amount` in every step; 0: identity.
 
-    amount: float
-    """Probability, 0 to 1, to within 2**-16, that a pixel (and channel) is replaced."""
+    It is replaced by 0 (pepper) or by 255 (salt), each as likely as the other.
+    """
+
+    amount: Probability
+    """Probability, to within 2**-16, that a pixel (and channel) is replaced."""
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> NoiseState:
         """Return the state for an episode."""

@@ -5,30 +5,34 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
+from wsabench.perturb.corruption import OWN_CHOICE
+from wsabench.perturb.kinds import Probability, Range, kind
 from wsabench.perturb.palette import luminance
 from wsabench.perturb.stages import Image
 
 
+@kind("image.occlusion", source=f"{OWN_CHOICE}, after cutout (DeVries and Taylor 2017)")
 @dataclass(frozen=True, slots=True)
 class Occlusion:
-    """Cover the screen with grey blocks of its own shape, placed at random once an episode; fraction 0: identity.
+    """Cover the screen with `blocks` opaque blocks of its own shape and of grey level `gray`; fraction 0: identity.
 
-    Blocks may overlap, so that several of them cover `fraction` of the screen at most; one covers just that, but for
-    the rounding of its sides to pixels.
+    Each has fraction / blocks of the screen's area. Their places are uniformly random, drawn once in each episode; they
+    may overlap, so that several of them cover `fraction` of the screen at most.
     """
 
-    fraction: float
-    """Share of the screen's area that all blocks together have, 0 to 1."""
-    blocks: int
+    fraction: Probability
+    """Share of the screen's area that all blocks together have; their sides are rounded to pixels."""
+    blocks: Annotated[int, Range(1, 16)]
     """How many there are."""
-    gray: int
-    """Their grey level, 0 to 255."""
+    gray: Annotated[int, Range(0, 255)]
+    """Their grey level."""
     speed: int = 0
-    """Largest speed along each axis in native pixels a step; 0: they stand still."""
+    """Largest speed along each axis in native pixels per step; 0: they stand still."""
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> _OcclusionState:
         """Place the blocks; return the state for an episode."""
@@ -36,6 +40,18 @@ class Occlusion:
         size = (round(shape[0] * side), round(shape[1] * side))
         room = (shape[0] - size[0], shape[1] - size[1])
         return _OcclusionState(Bouncing(generator, self.blocks, room, self.speed), size, self.gray)
+
+
+@kind("image.moving_occlusion", source=OWN_CHOICE)
+@dataclass(frozen=True, slots=True)
+class MovingOcclusion(Occlusion):
+    """Cover the screen as `image.occlusion` does, with blocks that move straight on; fraction 0: identity.
+
+    Each moves 1 to `speed` native pixels per step along each axis, and turns back at the edges.
+    """
+
+    speed: Annotated[int, Range(1, 50)] = 1
+    """Largest speed along each axis in native pixels per step."""
 
 
 class _OcclusionState:
@@ -71,10 +87,11 @@ class Bouncing:
         """Draw starts and velocities.
 
         Args:
-            generator: Draws two uniform numbers and four integers a thing.
+            generator: Draws two uniform numbers and four integers for each thing.
             num_things: How many there are.
             room: Largest row and column, shape (2,) or (num_things, 2).
-            speed: Largest speed along each axis, in native pixels a step, each from 1 on as likely; 0: all stand still.
+            speed: Largest speed along each axis, in native pixels per step; all from 1 to this are equally likely.
+                0: all stand still.
         """
         self._room = np.broadcast_to(np.asarray(room, np.int64), (num_things, 2))
         # A larger thing with the same draw covers a smaller one: floor(u (H - h + 1)) falls no faster than h grows.
@@ -100,7 +117,7 @@ _FIGURES = (
     (0x18, 0x18, 0x18, 0xFF, 0xFF, 0x18, 0x18, 0x18),  # cross
     (0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF),  # brick
 )
-"""One byte a row, the highest bit at the left, as the console itself draws them."""
+"""One byte for each row, the highest bit at the left, as the console itself draws them."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -112,16 +129,21 @@ def figures(scale: int) -> tuple[Mask, ...]:
     return tuple(mask.repeat(scale, axis=0).repeat(scale, axis=1) for mask in masks)
 
 
+@kind("image.distractor_sprites", source=f"{OWN_CHOICE}, after the Distracting Control Suite (Stone et al. 2021)")
 @dataclass(frozen=True, slots=True)
 class DistractorSprites:
-    """Draw figures of random shape and colour on random straight paths; count 0: identity."""
+    """Draw `count` figures of 8x8 pixels, each enlarged `scale` times, which move straight on; count 0: identity.
 
-    count: int
+    Their shapes and colours are random, drawn once in each episode. They move 1 to `speed` native pixels per step along
+    each axis, and turn back at the edges.
+    """
+
+    count: Annotated[int, Range(0, 64)]
     """How many there are."""
-    scale: int
+    scale: Annotated[int, Range(1, 8)]
     """Native pixels for each of a figure's 8x8."""
-    speed: int
-    """Largest speed along each axis in native pixels a step."""
+    speed: Annotated[int, Range(0, 50)]
+    """Largest speed along each axis in native pixels per step; 0: they stand still."""
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> _SpritesState:
         """Draw figures, colours and paths; return the state for an episode."""

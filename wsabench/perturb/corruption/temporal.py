@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
+from wsabench.perturb.corruption import OWN_CHOICE
+from wsabench.perturb.kinds import Probability, Range, kind
 from wsabench.perturb.stages import Image
 
 
+@kind("image.frame_freeze", source=OWN_CHOICE)
 @dataclass(frozen=True, slots=True)
 class FrameHold:
-    """Now and then show the last frame again, for some steps; probability 0: identity.
+    """Now and then hold the last picture, for some steps; probability 0: identity.
 
     In every step in which nothing is held, the picture freezes with `probability` p: this step and the ones after it,
-    `steps` k in all, show what was shown last. In the long run `p k / (1 - p + p k)` of all steps show a held frame.
+    k = `steps` in all, show what was shown last. p k / (1 - p + p k) of all steps show a held picture.
     """
 
     shows_old_frames: ClassVar[bool] = True
 
-    probability: float
-    steps: int
-    """Length of a freeze in steps; with 1, each newest frame is lost with `probability`, independently."""
+    probability: Probability
+    steps: Annotated[int, Range(1, 1000)]
+    """Length of a freeze in steps."""
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> _HoldState:
         """Return the state for an episode."""
         del shape
         return _HoldState(self.probability, self.steps, generator)
+
+
+@kind("image.frame_drop", source=f"{OWN_CHOICE}; the flickering of Hausknecht and Stone 2015 blanks the frame instead")
+@dataclass(frozen=True, slots=True)
+class FrameDrop(FrameHold):
+    """Lose the newest frame with `probability` and show the one before again; 0: identity.
+
+    Every step draws independently of the others.
+    """
+
+    steps: int = 1
 
 
 class _HoldState:

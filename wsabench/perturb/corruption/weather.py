@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from wsabench.perturb.corruption import IMAGENET_C
+from wsabench.perturb.kinds import Range, kind
 from wsabench.perturb.stages import Image
 
 MAP_SIZE = 256
@@ -16,16 +19,18 @@ MAP_SIZE = 256
 Heights = npt.NDArray[np.float64]
 
 
+@kind("image.fog", source=f"{IMAGENET_C}, `fog`, with a new fractal for every picture")
 @dataclass(frozen=True, slots=True)
 class Fog:
-    """Add a plasma fractal, drawn once an episode, and scale back to the brightest pixel; density 0: identity.
+    """Add fog, a plasma fractal f: (x + density * f) * m / (m + density); density 0: identity.
 
-    With x and fractal f in 0..1 and m the largest x of the frame: `(x + density * f) * m / (m + density)`.
+    x and f are in 0..1, and m is the largest x of the frame. The fractal is drawn once in each episode; its roughness
+    falls by `decay` at each halving of the scale.
     """
 
-    density: float
+    density: Annotated[float, Range(0, 10)]
     """Weight of the fractal."""
-    decay: float
+    decay: Annotated[float, Range(1, 5)]
     """By how much the fractal's roughness falls at each halving of the scale; less: finer structure."""
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> _FogState:
@@ -84,7 +89,7 @@ def plasma_fractal(generator: np.random.Generator, size: int, decay: float) -> H
         _fill(heights[::step, half::step], centres + np.roll(centres, 1, axis=0) + across, offset, generator)
         along = corners + np.roll(corners, -1, axis=0)
         _fill(heights[half::step, ::step], centres + np.roll(centres, 1, axis=1) + along, offset, generator)
-        # ImageNet-C scales its uniform offset by the square of its `wibble`, which it divides once a halving.
+        # ImageNet-C scales its uniform offset by the square of its `wibble`, which it divides at each halving.
         step, offset = half, offset / decay**2
     heights -= heights.min()
     return heights / heights.max()

@@ -1,30 +1,47 @@
 """Changes of the channel between the agent's choice and the console; time in steps (one action each) and frames.
 
 What arrives is one action index for each emulated frame of a step, 0 being NOOP; what leaves is the same. Every state
-draws as often whatever its parameters, so that a stronger level meets the same chances as a weaker one.
+draws equally often whatever its parameters are, so that a stronger level meets the same chances as a weaker one.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+
+from wsabench.errors import SpecError
+from wsabench.perturb.kinds import Probability, Range, kind
 
 NOOP = 0
 """Action index of no action in every action set of ALE."""
 
+Delay = Annotated[int, Range(0, 100)]
+"""A parameter in steps."""
+NumSteps = Annotated[int, Range(1, 100)]
+"""A parameter in steps, at least one."""
+NumFrames = Annotated[int, Range(1, 100)]
+"""A parameter in emulated frames per step; the upper bound is against typing errors, games are played at 2 to 30."""
 
+DELAYS = "Katsikopoulos and Engelbrecht 2003, Markov decision processes with delays and asynchronous cost collection"
+"""Source of the delays of actions and observations."""
+
+
+@kind(
+    "control.sticky",
+    source="Machado et al. 2018, Revisiting the Arcade Learning Environment, section 5 (there 0.25)",
+)
 @dataclass(frozen=True, slots=True)
 class StickyActions:
-    """Before each frame, with `probability`, the action of the frame before is executed again instead of the new one.
+    """Before each emulated frame, with `probability` p, execute the last executed action again, not the new one.
 
-    References:
-        Machado et al. 2018, "Revisiting the Arcade Learning Environment", section 5 (there 0.25); as ALE's own
-        `repeat_action_probability`, but drawn from the lane's generator. Each episode starts from NOOP.
+    e_f = e_(f-1) with p, else a_f; e_(-1) = NOOP. 0 is clean. As ALE's own `repeat_action_probability`, but drawn by
+    the generator of the lane.
     """
 
-    probability: float
+    probability: Probability
 
     def start_control(self, generator: np.random.Generator, num_actions: int) -> StickyState:
         """Return the state for an episode."""
@@ -40,27 +57,30 @@ class StickyState:
         self._probability = probability
         self._executed = NOOP
 
-    def transmit(self, frames: list[int]) -> list[int]:
-        """Return the frames, each replaced by the one executed before it where the draw says so."""
+    def transmit(self, actions: list[int]) -> list[int]:
+        """Return the actions, each replaced by the one executed before it where the draw says so."""
         executed = self._executed
-        for index, draw in enumerate(self._generator.random(len(frames)).tolist()):
+        for index, draw in enumerate(self._generator.random(len(actions)).tolist()):
             if draw >= self._probability:
-                executed = frames[index]
-            frames[index] = executed
+                executed = actions[index]
+            actions[index] = executed
         self._executed = executed
-        return frames
+        return actions
 
 
+@kind(
+    "control.random",
+    source="Tessler et al. 2019, Action robust reinforcement learning and applications in continuous control "
+    "(probabilistic action-robust MDP, here with a random adversary); the 5 % of Mnih et al. 2015's evaluation",
+)
 @dataclass(frozen=True, slots=True)
 class RandomActions:
-    """With `probability`, the action of a whole step is replaced by one drawn uniformly from all actions.
+    """In each step, with `probability`, replace the agent's action by one drawn uniformly from all actions of the game.
 
-    References:
-        Tessler et al. 2019, "Action robust reinforcement learning and applications in continuous control" (the
-        probabilistic action-robust MDP, here with a random adversary); the 5 % of Mnih et al. 2015's evaluation.
+    The agent's own action is among them. 0 is clean.
     """
 
-    probability: float
+    probability: Probability
 
     def start_control(self, generator: np.random.Generator, num_actions: int) -> RandomState:
         """Return the state for an episode."""
@@ -68,29 +88,26 @@ class RandomActions:
 
 
 class RandomState:
-    """A generator; nothing is remembered."""
+    """The draws of replaced actions; nothing else is remembered."""
 
     def __init__(self, generator: np.random.Generator, probability: float, num_actions: int) -> None:
         self._generator = generator
         self._probability = probability
         self._num_actions = num_actions
 
-    def transmit(self, frames: list[int]) -> list[int]:
-        """Return the frames, or a drawn action in all of them."""
+    def transmit(self, actions: list[int]) -> list[int]:
+        """Return the actions, or a drawn one in all frames."""
         is_replaced = self._generator.random() < self._probability
         drawn = int(self._generator.integers(self._num_actions))
-        return [drawn] * len(frames) if is_replaced else frames
+        return [drawn] * len(actions) if is_replaced else actions
 
 
+@kind("control.delay", source=DELAYS)
 @dataclass(frozen=True, slots=True)
 class ActionDelay:
-    """A step executes what the agent chose `steps` steps ago; in the first `steps` steps NOOP.
+    """Execute at step t the action chosen at step t - k, with k = `steps`; NOOP while t < k. 0 is clean."""
 
-    References:
-        Katsikopoulos and Engelbrecht 2003, "Markov decision processes with delays and asynchronous cost collection".
-    """
-
-    steps: int
+    steps: Delay
 
     def start_control(self, generator: np.random.Generator, num_actions: int) -> DelayState:
         """Return the state for an episode."""
@@ -99,45 +116,56 @@ class ActionDelay:
 
 
 class DelayState:
-    """Choices under way, oldest first."""
+    """The choices that are under way to the console, oldest first."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
         self._under_way: deque[list[int]] = deque()
 
-    def transmit(self, frames: list[int]) -> list[int]:
+    def transmit(self, actions: list[int]) -> list[int]:
         """Return what arrived `steps` calls ago."""
-        self._under_way.append(frames)
-        return self._under_way.popleft() if len(self._under_way) > self._steps else [NOOP] * len(frames)
+        self._under_way.append(actions)
+        return self._under_way.popleft() if len(self._under_way) > self._steps else [NOOP] * len(actions)
 
 
+@kind("control.frame_skip")
 @dataclass(frozen=True, slots=True)
 class FrameSkip:
-    """A step lasts `frames` frames, whatever the protocol says."""
+    """Let a step last `frames` emulated frames instead of the protocol's 4. 4 is clean."""
 
-    frames: int
+    frames: NumFrames
 
     def start_control(self, generator: np.random.Generator, num_actions: int) -> FrameSkip:
         """Return the state for an episode, which is the stage itself: nothing changes while playing."""
         del generator, num_actions
         return self
 
-    def transmit(self, frames: list[int]) -> list[int]:
-        """Return the frames cut, or the last one repeated, to the new number."""
-        return resized(frames, self.frames)
+    def transmit(self, actions: list[int]) -> list[int]:
+        """Return the actions cut, or the last one repeated, to the new number of frames."""
+        return resized(actions, self.frames)
 
 
+@kind(
+    "control.frame_skip_jitter",
+    source="Gym's first Atari environments, which drew 2, 3 or 4 in every step (Brockman et al. 2016, OpenAI Gym)",
+)
 @dataclass(frozen=True, slots=True)
 class FrameSkipJitter:
-    """With `probability`, a step lasts a number of frames drawn uniformly from `lowest` to `highest`.
+    """In each step, with `probability`, draw the number of emulated frames uniformly from `lowest` to `highest`.
 
-    References:
-        Gym's first Atari environments drew 2, 3 or 4 in every step (Brockman et al. 2016, "OpenAI Gym").
+    Both ends are included. 0 is clean.
+
+    Raises:
+        SpecError: `lowest` is greater than `highest`.
     """
 
-    probability: float
-    lowest: int
-    highest: int
+    probability: Probability
+    lowest: NumFrames
+    highest: NumFrames
+
+    def __post_init__(self) -> None:
+        if self.lowest > self.highest:
+            raise SpecError(f"lowest is {self.lowest}, highest {self.highest}. Allowed: lowest at most highest.")
 
     def start_control(self, generator: np.random.Generator, num_actions: int) -> JitterState:
         """Return the state for an episode."""
@@ -146,29 +174,30 @@ class FrameSkipJitter:
 
 
 class JitterState:
-    """A generator; nothing is remembered."""
+    """The draws of lengths; nothing else is remembered."""
 
     def __init__(self, generator: np.random.Generator, stage: FrameSkipJitter) -> None:
         self._generator = generator
         self._stage = stage
 
-    def transmit(self, frames: list[int]) -> list[int]:
-        """Return the frames, cut or extended where the draw says so."""
+    def transmit(self, actions: list[int]) -> list[int]:
+        """Return the actions, cut or extended where the draw says so."""
         stage = self._stage
         is_drawn = self._generator.random() < stage.probability
         number = int(self._generator.integers(stage.lowest, stage.highest, endpoint=True))
-        return resized(frames, number) if is_drawn else frames
+        return resized(actions, number) if is_drawn else actions
 
 
+@kind("control.noop_bursts")
 @dataclass(frozen=True, slots=True)
 class NoopBursts:
-    """Outside a burst, with `probability`, a burst of `steps` steps starts, this step included, in which NOOP is sent.
+    """In each step outside a burst, with `probability` p, start a burst of k = `steps` steps in which NOOP is sent.
 
-    The share of NOOP steps tends to p k / (p k + 1 - p).
+    This step is the first of them. The share of such steps tends to p k / (p k + 1 - p). 0 is clean.
     """
 
-    probability: float
-    steps: int
+    probability: Probability
+    steps: NumSteps
 
     def start_control(self, generator: np.random.Generator, num_actions: int) -> BurstState:
         """Return the state for an episode."""
@@ -177,24 +206,24 @@ class NoopBursts:
 
 
 class BurstState:
-    """How many steps of a burst are left."""
+    """How many steps of the present burst are left."""
 
     def __init__(self, generator: np.random.Generator, stage: NoopBursts) -> None:
         self._generator = generator
         self._stage = stage
         self._left = 0
 
-    def transmit(self, frames: list[int]) -> list[int]:
-        """Return the frames, or NOOP in all of them during a burst."""
+    def transmit(self, actions: list[int]) -> list[int]:
+        """Return the actions, or NOOP in all frames during a burst."""
         has_started = self._generator.random() < self._stage.probability
         if not self._left and has_started:
             self._left = self._stage.steps
         if not self._left:
-            return frames
+            return actions
         self._left -= 1
-        return [NOOP] * len(frames)
+        return [NOOP] * len(actions)
 
 
-def resized(frames: list[int], number: int) -> list[int]:
-    """Return the first `number` frames; the last one is repeated where there are fewer."""
-    return frames[:number] + frames[-1:] * (number - len(frames))
+def resized(actions: list[int], number: int) -> list[int]:
+    """Return the first `number` actions; the last one is repeated where there are fewer."""
+    return actions[:number] + actions[-1:] * (number - len(actions))

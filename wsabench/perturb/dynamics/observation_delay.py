@@ -8,20 +8,22 @@ from typing import ClassVar
 
 import numpy as np
 
+from wsabench.perturb.dynamics.control import DELAYS, Delay
+from wsabench.perturb.kinds import kind
 from wsabench.perturb.stages import Image
 
 
+@kind("observation.delay", source=DELAYS)
 @dataclass(frozen=True, slots=True)
 class ObservationDelay:
-    """The newest native frame is that of `steps` steps ago; in the first `steps` steps the episode's first.
+    """Show at step t, as the newest frame, that of step t - k, with k = `steps`; the episode's first while t < k.
 
-    References:
-        Katsikopoulos and Engelbrecht 2003, "Markov decision processes with delays and asynchronous cost collection".
+    0 is clean.
     """
 
     shows_old_frames: ClassVar[bool] = True
 
-    steps: int
+    steps: Delay
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> ObservationDelayState:
         """Return the state for an episode."""

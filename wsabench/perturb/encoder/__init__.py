@@ -1,1 +1,3 @@
-"""The family `encoder`: the agent's own encoders change."""
+"""Changes of the agent's own encoders: left out, fed something else, in other places, one more."""
+
+PAPER = "Piccoli et al. 2026"

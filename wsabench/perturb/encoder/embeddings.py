@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from wsabench.perturb.encoder.masks import check_count, drawn_encoders
-from wsabench.perturb.encoder.own_play import OwnMeanEncoders, SwapEncoders
-from wsabench.perturb.encoder.selection import CONTEXT, FUSED, check_selection, selected
-from wsabench.types import AgentReads, Embedding, EncoderOperation, EncoderRoster, LaneEncoders
+from wsabench.perturb.encoder.selection import (
+    CONTEXT,
+    FUSED,
+    Choice,
+    Count,
+    check_count,
+    check_selection,
+    drawn,
+    named,
+)
+from wsabench.perturb.kinds import Names, Probability, Range, kind
+from wsabench.types import AgentReads, Embedding, EncoderOperation, EncoderRoster, EncoderState, LaneEncoders
 
 
-@dataclass(frozen=True, slots=True)
-class ZeroEncoders:
-    """Feeds zeros for the embeddings of named encoders: what they tell of the average moment of random play.
+class NamedEncoders:
+    """What all operations share that replace the embeddings of named encoders."""
 
-    The encoder keeps its place in the fusion, unlike one that is left out. Where the fusion attends, it does not keep
-    its weight: zeros are far from what a trained agent sees, and may draw most of the attention to themselves.
-    """
-
+    __slots__ = ()
     encoders: tuple[str, ...]
 
     def check(self, roster: EncoderRoster) -> EncoderRoster:
@@ -38,21 +43,14 @@ class ZeroEncoders:
         check_selection(self.encoders, roster)
         return roster
 
-    def start(self, generator: np.random.Generator) -> ZeroEncoders:
-        """Return itself: there is nothing to remember."""
-        del generator
-        return self
 
-    def apply(self, encoders: LaneEncoders) -> None:
-        """Set zeros."""
-        _set_zeros(encoders, selected(self.encoders, encoders))
+class DrawnEncoders:
+    """What all operations share that replace the embeddings of `count` encoders, drawn as `DropDrawn` draws."""
 
-
-@dataclass(frozen=True, slots=True)
-class ZeroDrawn:
-    """Feeds zeros for `count` encoders, drawn at the start of each episode as `DropDrawn` draws."""
-
+    __slots__ = ()
     count: int
+    fed: ClassVar[str]
+    """What the encoders are fed, for messages."""
 
     def check(self, roster: EncoderRoster) -> EncoderRoster:
         """Return the roster.
@@ -60,100 +58,106 @@ class ZeroDrawn:
         Raises:
             SpecError: Fewer encoders surely take part.
         """
-        check_count(self.count, roster, "zeros")
+        check_count(self.count, roster, self.fed)
         return roster
 
-    def start(self, generator: np.random.Generator) -> _ZeroDrawn:
-        """Return the state for an episode."""
-        return _ZeroDrawn(self.count, generator)
 
+class Feeding:
+    """The state of an operation that feeds other embeddings for the encoders that are meant."""
 
-class _ZeroDrawn:
-    def __init__(self, count: int, generator: np.random.Generator) -> None:
-        self._count, self._generator = count, generator
-        self._names: tuple[str, ...] | None = None
+    def __init__(self, choose: Choice, feed: Callable[[LaneEncoders, str], Embedding]) -> None:
+        """Keep which encoders are meant, and what gives the embedding that is fed for an encoder of a lane."""
+        self._choose, self._feed = choose, feed
 
     def apply(self, encoders: LaneEncoders) -> None:
-        if self._names is None:
-            self._names = drawn_encoders(encoders, self._count, self._generator)
-        _set_zeros(encoders, self._names)
+        """Replace the embeddings of one step."""
+        for name in self._choose(encoders):
+            encoders.replace(name, self._feed(encoders, name))
 
 
+@kind("encoder.zero")
 @dataclass(frozen=True, slots=True)
-class NoisyEncoders:
-    """Mixes embeddings e with Gaussian noise of their own scale: sqrt(1 - share) e + sqrt(share) z, z ~ N(0, 1).
+class ZeroEncoders(NamedEncoders):
+    """Feed zeros instead of the standardised embeddings: e = 0, the mean over random play.
 
-    z is drawn anew for every number and step. The mix keeps the variance; at share 1 nothing but noise is left.
-
-    References:
-        Ho, Jain and Abbeel 2020, "Denoising diffusion probabilistic models", eq. 4 (the mix that keeps the variance).
+    The encoder keeps its place in the fusion and gets the weight that its zeros earn: where a fusion attends, this
+    mostly measures that zeros capture the attention, not that information is lost (compare `encoder.own_mean`).
+    `encoders`: names, `fused`, `context`.
     """
 
-    encoders: tuple[str, ...]
-    share: float
+    encoders: Names
 
-    def check(self, roster: EncoderRoster) -> EncoderRoster:
-        """Return the roster.
-
-        Raises:
-            SpecError: The agent lacks one of the encoders.
-        """
-        check_selection(self.encoders, roster)
-        return roster
-
-    def start(self, generator: np.random.Generator) -> _Noise:
-        """Return the state for an episode."""
-        return _Noise(self.encoders, self.share, generator)
-
-
-class _Noise:
-    def __init__(self, encoders: tuple[str, ...], share: float, generator: np.random.Generator) -> None:
-        self._encoders, self._generator = encoders, generator
-        self._signal, self._noise = math.sqrt(1 - share), math.sqrt(share)
-
-    def apply(self, encoders: LaneEncoders) -> None:
-        if self._noise == 0:
-            return  # adding 0 would turn -0 into 0
-        for name in selected(self._encoders, encoders):
-            embedding = encoders.embedding(name)
-            drawn = self._generator.standard_normal(embedding.shape, dtype=np.float32)
-            embedding *= self._signal
-            drawn *= self._noise
-            encoders.replace(name, embedding + drawn)
-
-
-@dataclass(frozen=True, slots=True)
-class StaleEncoders:
-    """Feeds the embeddings of `steps` agent steps ago; until then the episode's first."""
-
-    encoders: tuple[str, ...]
-    steps: int
-
-    def check(self, roster: EncoderRoster) -> EncoderRoster:
-        """Return the roster.
-
-        Raises:
-            SpecError: The agent lacks one of the encoders.
-        """
-        check_selection(self.encoders, roster)
-        return roster
-
-    def start(self, generator: np.random.Generator) -> _Stale:
-        """Return the state for an episode."""
+    def start(self, generator: np.random.Generator) -> EncoderState:
+        """Return the state for an episode; it draws nothing."""
         del generator
-        return _Stale(self.encoders, self.steps)
+        return Feeding(named(self.encoders), _zeros)
 
 
-class _Stale:
-    def __init__(self, encoders: tuple[str, ...], steps: int) -> None:
-        self._encoders, self._steps = encoders, steps
-        self._past: dict[str, deque[Embedding]] = {}
+@kind("encoder.zero_drawn")
+@dataclass(frozen=True, slots=True)
+class ZeroDrawn(DrawnEncoders):
+    """Feed zeros for `count` fused encoders, drawn at the start of each episode.
 
-    def apply(self, encoders: LaneEncoders) -> None:
-        for name in selected(self._encoders, encoders) if self._steps else ():
-            past = self._past.setdefault(name, deque(maxlen=self._steps + 1))
-            past.append(encoders.embedding(name))
-            encoders.replace(name, past[0])
+    They are the same ones as `encoder.drop_drawn` draws.
+    """
+
+    fed: ClassVar[str] = "zeros"
+    count: Count
+
+    def start(self, generator: np.random.Generator) -> EncoderState:
+        """Return the state for an episode."""
+        return Feeding(drawn(self.count, generator), _zeros)
+
+
+@kind("encoder.noise", source="the mix is that of Ho, Jain and Abbeel 2020, eq. 4")
+@dataclass(frozen=True, slots=True)
+class NoisyEncoders(NamedEncoders):
+    """Mix Gaussian noise of the embedding's own scale in: sqrt(1 - share) e + sqrt(share) z.
+
+    z ~ N(0, 1) is drawn anew for every number and step; standardised embeddings have scale 1, so the variance stays and
+    `share` is the noise's part of it. share = 1: nothing but noise. `encoders`: names, `fused`, `context`.
+    """
+
+    encoders: Names
+    share: Probability
+
+    def start(self, generator: np.random.Generator) -> EncoderState:
+        """Return the state for an episode."""
+        signal, noise = math.sqrt(1 - self.share), math.sqrt(self.share)
+
+        def mixed(lane: LaneEncoders, name: str) -> Embedding:
+            embedding = lane.embedding(name)
+            draws = generator.standard_normal(embedding.shape, dtype=np.float32)
+            embedding *= signal
+            draws *= noise
+            return embedding + draws
+
+        # Without noise nothing is fed: adding 0 would turn -0 into 0.
+        return Feeding(named(self.encoders if noise else ()), mixed)
+
+
+@kind("encoder.stale")
+@dataclass(frozen=True, slots=True)
+class StaleEncoders(NamedEncoders):
+    """Feed the embeddings of `steps` agent steps ago, e_t = e_max(t - steps, 0): until then the episode's first.
+
+    `encoders`: names, `fused`, `context`.
+    """
+
+    encoders: Names
+    steps: Annotated[int, Range(0, 10_000)]
+
+    def start(self, generator: np.random.Generator) -> EncoderState:
+        """Return the state for an episode; it draws nothing."""
+        del generator
+        past: dict[str, deque[Embedding]] = {}
+
+        def oldest(lane: LaneEncoders, name: str) -> Embedding:
+            kept = past.setdefault(name, deque(maxlen=self.steps + 1))
+            kept.append(lane.embedding(name))
+            return kept[0]
+
+        return Feeding(named(self.encoders if self.steps else ()), oldest)
 
 
 def replaced_encoders(operation: EncoderOperation, reads: AgentReads) -> frozenset[str] | None:
@@ -166,7 +170,7 @@ def replaced_encoders(operation: EncoderOperation, reads: AgentReads) -> frozens
     Returns:
         Names, `context` where the agent has none; None where the operation may do something else.
     """
-    if not isinstance(operation, ZeroEncoders | NoisyEncoders | StaleEncoders | OwnMeanEncoders | SwapEncoders):
+    if not isinstance(operation, NamedEncoders):
         return None
     names: set[str] = set()
     for word in operation.encoders:
@@ -176,6 +180,5 @@ def replaced_encoders(operation: EncoderOperation, reads: AgentReads) -> frozens
     return frozenset(names)
 
 
-def _set_zeros(encoders: LaneEncoders, names: Sequence[str]) -> None:
-    for name in names:
-        encoders.replace(name, np.zeros_like(encoders.embedding(name)))
+def _zeros(lane: LaneEncoders, name: str) -> Embedding:
+    return np.zeros_like(lane.embedding(name))

@@ -1,4 +1,4 @@
-"""Encoders that are left out of the fusion: named, drawn once an episode, or drawn every step."""
+"""Encoders that are left out of the fusion: named, drawn once in each episode, or drawn in every step."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wsabench.errors import SpecError
-from wsabench.perturb.encoder.selection import check_selection, require_change, require_encoders
-from wsabench.types import EncoderRoster, LaneEncoders
+from wsabench.perturb.encoder import PAPER
+from wsabench.perturb.encoder.selection import Choice, Count, check_selection, drawn, require_change
+from wsabench.perturb.kinds import Names, Probability, kind
+from wsabench.types import EncoderRoster, EncoderState, LaneEncoders
 
 _LEAVE_OUT = "leave encoders out"
 
 
+@kind("encoder.drop", source=f"{PAPER}: the number of models can change after training")
 @dataclass(frozen=True, slots=True)
 class DropEncoders:
-    """Leaves named encoders out in every step; as if the agent had been built without them."""
+    """Leave the named encoders out of the fusion in every step.
 
-    encoders: tuple[str, ...]
+    In attention their scores become -inf before the softmax, so their weights are 0 and the others'
+    w_i = exp(a_i) / sum_kept exp(a_j): as if the agent had been built without them.
+    """
+
+    encoders: Names
 
     def check(self, roster: EncoderRoster) -> EncoderRoster:
         """Return the roster with fewer encoders that surely stay.
@@ -40,11 +47,15 @@ class DropEncoders:
             encoders.drop(name)
 
 
+@kind("encoder.drop_drawn")
 @dataclass(frozen=True, slots=True)
 class DropDrawn:
-    """Leaves out `count` encoders, drawn at the start of each episode; the same episode loses more with more."""
+    """Leave `count` encoders out of the fusion, drawn at the start of each episode, every set equally likely.
 
-    count: int
+    Otherwise as `encoder.drop`. In the same episode those missing at one count are also missing at every greater count.
+    """
+
+    count: Count
 
     def check(self, roster: EncoderRoster) -> EncoderRoster:
         """Return the roster with fewer encoders that surely stay.
@@ -55,32 +66,30 @@ class DropDrawn:
         require_change(roster, "mask", _LEAVE_OUT)
         return _with_fewer(roster, self.count)
 
-    def start(self, generator: np.random.Generator) -> _Drawn:
+    def start(self, generator: np.random.Generator) -> EncoderState:
         """Return the state for an episode."""
-        return _Drawn(self.count, generator)
+        return _Dropping(drawn(self.count, generator))
 
 
-class _Drawn:
-    def __init__(self, count: int, generator: np.random.Generator) -> None:
-        self._count, self._generator = count, generator
-        self._names: tuple[str, ...] | None = None
+class _Dropping:
+    def __init__(self, choose: Choice) -> None:
+        self._choose = choose
 
     def apply(self, encoders: LaneEncoders) -> None:
-        if self._names is None:
-            self._names = drawn_encoders(encoders, self._count, self._generator)
-        for name in self._names:
+        for name in self._choose(encoders):
             encoders.drop(name)
 
 
+@kind("encoder.flicker")
 @dataclass(frozen=True, slots=True)
 class FlickerEncoders:
-    """Leaves each encoder out with a probability, drawn anew every step; one always stays.
+    """Leave each encoder out of the fusion with the probability p, drawn anew in every step: u_i < p with u_i uniform.
 
-    Each encoder draws a number u in [0, 1) a step and is left out where u < p; where all would be, the one with the
-    greatest number stays. So what is missing at one p is missing at every greater p.
+    Where all would go, the one with the greatest u_i stays; so each of N is missing in p - p^N / N of the steps. What
+    is missing at one p is missing at every greater p.
     """
 
-    probability: float
+    probability: Probability
 
     def check(self, roster: EncoderRoster) -> EncoderRoster:
         """Return the roster, of which only one encoder surely stays.
@@ -107,32 +116,6 @@ class _Flicker:
         for name in kept:
             if drawn[name] < self._probability and name != staying:
                 encoders.drop(name)
-
-
-def drawn_encoders(encoders: LaneEncoders, count: int, generator: np.random.Generator) -> tuple[str, ...]:
-    """Return `count` of the encoders that are not left out, each set equally likely; fewer are a part of more."""
-    order = generator.permutation(len(encoders.fused))
-    kept = set(encoders.kept)
-    return tuple([name for name in (encoders.fused[index] for index in order) if name in kept][:count])
-
-
-def check_count(count: int, roster: EncoderRoster, what: str) -> None:
-    """Check that `count` encoders surely take part, so that they can be fed something else.
-
-    Args:
-        count: Encoders that are drawn.
-        roster: The agent's encoders.
-        what: What they would be fed, for the message.
-
-    Raises:
-        SpecError: Fewer do.
-    """
-    require_encoders(roster)
-    if count > roster.num_kept:
-        raise SpecError(
-            f"{count} encoders would be fed {what} where only {roster.num_kept} of the {len(roster.fused)} of "
-            f"{roster.agent!r} surely take part. Allowed: 0 to {roster.num_kept}."
-        )
 
 
 def _with_fewer(roster: EncoderRoster, count: int) -> EncoderRoster:

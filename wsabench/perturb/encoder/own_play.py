@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from wsabench.errors import SpecError
-from wsabench.perturb.encoder.masks import check_count, drawn_encoders
-from wsabench.perturb.encoder.selection import check_selection, selected
+from wsabench.perturb.encoder.embeddings import DrawnEncoders, Feeding, NamedEncoders
+from wsabench.perturb.encoder.selection import Count, drawn, named
+from wsabench.perturb.kinds import Names, kind
 from wsabench.types import Embedding, EncoderRoster, EncoderState, LaneEncoders, OwnPlay
-
-Choice = Callable[[LaneEncoders], tuple[str, ...]]
-"""Says which encoders of a lane are meant."""
 
 
 class _Startable(Protocol):
@@ -67,112 +65,77 @@ class _WithOwnPlay:
         return self.operation.start_with(self.play, generator)
 
 
-class _Named(_FromOwnPlay):
-    """Acts on named encoders."""
-
+class _DrawnFromOwnPlay(_FromOwnPlay, DrawnEncoders):
     __slots__ = ()
-    encoders: tuple[str, ...]
-
-    def check(self, roster: EncoderRoster) -> EncoderRoster:
-        """Return the roster.
-
-        Raises:
-            SpecError: The agent lacks one of the encoders.
-        """
-        check_selection(self.encoders, roster)
-        return roster
+    fed: ClassVar[str] = "embeddings of the agent's own play"
 
 
-class _Drawn(_FromOwnPlay):
-    """Acts on `count` encoders, drawn at the start of each episode as `DropDrawn` draws."""
-
-    __slots__ = ()
-    count: int
-
-    def check(self, roster: EncoderRoster) -> EncoderRoster:
-        """Return the roster.
-
-        Raises:
-            SpecError: Fewer encoders surely take part.
-        """
-        check_count(self.count, roster, "embeddings of the agent's own play")
-        return roster
-
-
+@kind("encoder.own_mean")
 @dataclass(frozen=True, slots=True)
-class OwnMeanEncoders(_Named):
-    """Feeds, for named encoders, their mean embedding over the agent's own clean play."""
+class OwnMeanEncoders(_FromOwnPlay, NamedEncoders):
+    """Feed the encoder's mean embedding over the agent's own clean play.
 
-    encoders: tuple[str, ...]
-
-    def start_with(self, play: OwnPlay, generator: np.random.Generator) -> EncoderState:
-        """Return the state for an episode."""
-        del generator
-        return _Feeding(_named(self.encoders), play.mean)
-
-
-@dataclass(frozen=True, slots=True)
-class OwnMeanDrawn(_Drawn):
-    """Feeds, for `count` drawn encoders, their mean embedding over the agent's own clean play."""
-
-    count: int
-
-    def start_with(self, play: OwnPlay, generator: np.random.Generator) -> EncoderState:
-        """Return the state for an episode."""
-        return _Feeding(_drawn(self.count, generator), play.mean)
-
-
-@dataclass(frozen=True, slots=True)
-class SwapEncoders(_Named):
-    """Feeds, for named encoders, their embedding at a random step of the agent's own clean play.
-
-    The step is drawn anew in every step and for every encoder, uniformly among those that are kept.
+    e = mean_t e_t over whole episodes of at least 5,000 steps in all: nothing of the present step, and nearer to what
+    the agent meets than zeros are. `encoders`: names, `fused`, `context`.
     """
 
-    encoders: tuple[str, ...]
+    encoders: Names
 
     def start_with(self, play: OwnPlay, generator: np.random.Generator) -> EncoderState:
-        """Return the state for an episode."""
-        return _Feeding(_named(self.encoders), _moments(play, generator))
+        """Return the state for an episode; it draws nothing."""
+        del generator
+        return Feeding(named(self.encoders), _mean(play))
 
 
+@kind("encoder.own_mean_drawn")
 @dataclass(frozen=True, slots=True)
-class SwapDrawn(_Drawn):
-    """Feeds, for `count` drawn encoders, their embedding at a random step of the agent's own clean play."""
+class OwnMeanDrawn(_DrawnFromOwnPlay):
+    """As `encoder.own_mean` for `count` fused encoders, drawn at the start of each episode.
 
-    count: int
+    They are the same ones as `encoder.drop_drawn` draws.
+    """
+
+    count: Count
 
     def start_with(self, play: OwnPlay, generator: np.random.Generator) -> EncoderState:
         """Return the state for an episode."""
-        return _Feeding(_drawn(self.count, generator), _moments(play, generator))
+        return Feeding(drawn(self.count, generator), _mean(play))
 
 
-class _Feeding:
-    """Replaces the embeddings of the encoders that are meant."""
+@kind("encoder.swap")
+@dataclass(frozen=True, slots=True)
+class SwapEncoders(_FromOwnPlay, NamedEncoders):
+    """Feed the encoder's embedding of another step of the agent's own clean play: e_u instead of e_t.
 
-    def __init__(self, choose: Choice, feed: Callable[[str], Embedding]) -> None:
-        self._choose, self._feed = choose, feed
+    u is uniform among 1,024 random steps of that play, drawn anew for every encoder and step: real embeddings that say
+    nothing of the present. `encoders`: names, `fused`, `context`.
+    """
 
-    def apply(self, encoders: LaneEncoders) -> None:
-        for name in self._choose(encoders):
-            encoders.replace(name, self._feed(name))
+    encoders: Names
 
-
-def _named(words: tuple[str, ...]) -> Choice:
-    return lambda lane: selected(words, lane)
-
-
-def _drawn(count: int, generator: np.random.Generator) -> Choice:
-    """Return a choice that is drawn when first asked, once an episode."""
-    names: list[tuple[str, ...]] = []
-
-    def choose(lane: LaneEncoders) -> tuple[str, ...]:
-        if not names:
-            names.append(drawn_encoders(lane, count, generator))
-        return names[0]
-
-    return choose
+    def start_with(self, play: OwnPlay, generator: np.random.Generator) -> EncoderState:
+        """Return the state for an episode."""
+        return Feeding(named(self.encoders), _moments(play, generator))
 
 
-def _moments(play: OwnPlay, generator: np.random.Generator) -> Callable[[str], Embedding]:
-    return lambda name: play.moment(name, int(generator.integers(play.num_moments)))
+@kind("encoder.swap_drawn")
+@dataclass(frozen=True, slots=True)
+class SwapDrawn(_DrawnFromOwnPlay):
+    """As `encoder.swap` for `count` fused encoders, drawn at the start of each episode.
+
+    They are the same ones as `encoder.drop_drawn` draws.
+    """
+
+    count: Count
+
+    def start_with(self, play: OwnPlay, generator: np.random.Generator) -> EncoderState:
+        """Return the state for an episode."""
+        return Feeding(drawn(self.count, generator), _moments(play, generator))
+
+
+def _mean(play: OwnPlay) -> Callable[[LaneEncoders, str], Embedding]:
+    return lambda _, name: play.mean(name)
+
+
+def _moments(play: OwnPlay, generator: np.random.Generator) -> Callable[[LaneEncoders, str], Embedding]:
+    return lambda _, name: play.moment(name, int(generator.integers(play.num_moments)))

@@ -7,23 +7,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wsabench.errors import SpecError
+from wsabench.perturb.encoder import PAPER
 from wsabench.perturb.encoder.selection import require_change
+from wsabench.perturb.kinds import Names, Seed, kind
 from wsabench.seeding import generator as named_generator
 from wsabench.types import EncoderRoster, LaneEncoders
 
 
+@kind("encoder.permute", source="Sattolo 1986, An algorithm to generate a random cyclic permutation")
 @dataclass(frozen=True, slots=True)
 class PermuteEncoders:
-    """Exchanges the places of the adapted embeddings, always in the same way; none stays where it was.
+    """Exchange the places of the adapted embeddings by a fixed cyclic permutation, so that none stays in its place.
 
-    Whether an encoder is left out goes with it. A fusion that treats its inputs as a set, weight sharing attention for
-    one, gives the same feature whatever the places: there this is a control.
-
-    References:
-        Sattolo 1986, "An algorithm to generate a random cyclic permutation".
+    Whether an encoder is left out goes with it. Without effect on fusions that treat the embeddings as a set (weight
+    sharing attention): a control there.
     """
 
-    seed: int
+    seed: Seed
 
     def check(self, roster: EncoderRoster) -> EncoderRoster:
         """Return the roster.
@@ -47,15 +47,16 @@ class PermuteEncoders:
         encoders.arrange(tuple(before[index] for index in cyclic_permutation(len(before), self.seed)))
 
 
+@kind("encoder.join", source=f"{PAPER}: the number of models changes over time")
 @dataclass(frozen=True, slots=True)
 class JoinEncoders:
-    """Fuses encoders that the agent has but never fused, through adapters that were never trained.
+    """Fuse one more encoder, which the agent runs but never fused, through an untrained adapter.
 
-    The paper's "number of models changes over time". How an adapter is made from the trained ones says
-    `wsabench.agents.networks.adapters`.
+    The adapter is the mean of the trained adapters' last linear layers, their inputs resampled to the newcomer's by
+    area, each scaled to its own Frobenius norm (`wsabench.agents.networks.adapters`).
     """
 
-    encoders: tuple[str, ...]
+    encoders: Names
 
     def check(self, roster: EncoderRoster) -> EncoderRoster:
         """Return the roster with the newcomers.

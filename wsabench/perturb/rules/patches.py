@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from wsabench.errors import SpecError, unknown_name
 from wsabench.games import Game, RamPatch
-from wsabench.perturb.kinds import KINDS, Kind, Parameter
+from wsabench.perturb.kinds import Parameter, kind
 from wsabench.perturb.rules.code import Program, compile_rule
 from wsabench.perturb.rules.machine import CHANGED, MEMORY_SIZE, NOW, PREVIOUS, RESET, machine
 from wsabench.perturb.rules.parsing import parse_rule
@@ -143,28 +144,31 @@ class _RamPatchState:
                 memory.setRAM(address, values[address])
 
 
-def _build(game: Game, *, patch: str) -> RamPatchStage:
-    """Return the stage of a patch, or refuse one whose effect was not confirmed."""
+def patch_content(game: Game, patch: str) -> str:
+    """Return what decides the behaviour of a game's patch: addresses and times are included, names and spaces are not.
+
+    Raises:
+        SpecError: The game has no such patch, or its rule is malformed.
+    """
+    return canonical_text(patch_rule(game, patch))
+
+
+_PatchName = Annotated[
+    str, Parameter("the name of a RAM patch of the game", lambda v: isinstance(v, str) and bool(v), str)
+]
+
+
+@kind("ram.patch", content=patch_content)
+def patch_stage(game: Game, patch: _PatchName) -> RamPatchStage:
+    """Let the rule `patch` of the game's catalogue entry write bytes of the console's memory: byte = value mod 256.
+
+    It runs before every emulated frame, no-ops and FIRE at the start included. Frames count from the console's reset.
+
+    Raises:
+        SpecError: The game has no such patch, its rule is malformed, or its effect was not confirmed.
+    """
     rule = patch_rule(game, patch)
     if not game.patches[patch].is_verified:
         found = game.patches[patch].how_verified
         raise SpecError(f"the patch {patch!r} was not confirmed ({found}). Allowed: patches with verified = true.")
     return RamPatchStage(compile_rule(rule))
-
-
-def _content(game: Game, *, patch: str) -> str:
-    """Return what decides the behaviour of a patch: addresses and times included, names and spaces not."""
-    return canonical_text(patch_rule(game, patch))
-
-
-KINDS.add(
-    "ram.patch",
-    Kind(
-        "dynamics",
-        {"patch": Parameter("the name of a RAM patch of the game", lambda v: isinstance(v, str) and bool(v), str)},
-        _build,
-        "The rule `patch` of the game's catalogue entry writes bytes of the console's memory before every emulated "
-        "frame, no-ops and FIRE at the start included: byte = value mod 256. Frames count from the console's reset.",
-        _content,
-    ),
-)
