@@ -17,7 +17,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "ReportFiles": "writer",
-        "draw_gallery": "gallery",
+        "draw_gallery": "films.gallery",
         "figure_style": "style",
         "save_figure": "style",
         "write_report": "writer",
