@@ -18,8 +18,8 @@ __getattr__, __dir__ = lazy_names(
     {
         "ReportFiles": "writer",
         "draw_gallery": "films.gallery",
-        "figure_style": "style",
-        "save_figure": "style",
+        "figure_style": "figures.style",
+        "save_figure": "figures.style",
         "write_report": "writer",
     },
 )
