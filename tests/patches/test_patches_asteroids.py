@@ -1,11 +1,8 @@
-"""Each verified patch of Asteroids shows its effect, and without it the effect is absent."""
+"""Asteroids: what each verified patch does."""
 
 import numpy as np
-import pytest
 from ale_py import Action
-from patch_checks import Check, Paired, assert_complete, assert_effect, at_most, between, exactly, ram
-
-pytestmark = pytest.mark.oracle
+from patch_checks import Check, Paired, Trace, at_most, between, exactly, patch_tests, ram
 
 SHOT = 156
 LAST_SHIP = "lives_direction = (lives_direction & 15) | 16 at frame 2"
@@ -31,12 +28,6 @@ def rows_with_shots(trace):
     return (trace.screens[:, 16:100] == SHOT).any((0, 2)).sum()
 
 
-def first_game_over(trace):
-    """Frame of the first game over; NaN if there was none."""
-    ends = np.flatnonzero(trace.game_overs)
-    return ends[0] if len(ends) else np.nan
-
-
 def is_ship_in_the_middle(trace):
     y = ram(trace, "player_y")
     return y.min() > 12 and y.max() < 68
@@ -44,19 +35,12 @@ def is_ship_in_the_middle(trace):
 
 CHECKS = {
     # Both begin with the last ship, and lose it.
-    "unlimited_lives": Check(lambda trace: trace.num_game_overs, exactly(0), "random", 900, setting=LAST_SHIP),
-    "one_life": Check(first_game_over, at_most(2400), "random", 2400),
+    "unlimited_lives": Check(Trace.num_game_overs, exactly(0), "random", 900, setting=LAST_SHIP),
+    "one_life": Check(Trace.first_game_over, at_most(2400), "random", 2400),
     "frozen_asteroids": Check(travel, exactly(0), "noop", 400),
     "ship_drift_down": Paired("player_y", between(3, 5), 32, "noop", "noop", where=is_ship_in_the_middle),
     "ship_drift_up": Paired("player_y", between(-5, -3), 32, "noop", "noop", where=is_ship_in_the_middle),
     "no_shots": Check(rows_with_shots, at_most(2), shoots, 120, screens_every=1),
 }
 
-
-@pytest.mark.parametrize("patch", CHECKS)
-def test_the_effect_is_there_with_the_patch_and_not_without(patch):
-    assert_effect("asteroids", patch, CHECKS[patch])
-
-
-def test_each_verified_patch_has_a_check():
-    assert_complete("asteroids", CHECKS)
+test_effect, test_complete = patch_tests("asteroids", CHECKS)

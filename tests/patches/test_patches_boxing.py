@@ -1,12 +1,7 @@
-"""Boxing's RAM patches do what they say, and without them nothing of it is seen."""
+"""Boxing: what each verified patch does."""
 
 import numpy as np
-import pytest
-from patch_checks import Check, Paired, assert_complete, assert_effect, at_least, at_most, between, exactly, ram, steps
-
-pytestmark = pytest.mark.oracle
-
-GAME = "boxing"
+from patch_checks import Check, Paired, Trace, at_least, at_most, between, exactly, patch_tests, ram, steps
 
 RING = {"rows": slice(36, 180), "columns": slice(30, 130)}
 """Inside the ropes: players and floor, no scores."""
@@ -89,15 +84,8 @@ CHECKS = {
     "frozen_enemy": Check(enemy_range, at_most(3), "track"),
     "slow_enemy": Check(enemy_travel, between(2, 4), "track"),
     "pacifist_enemy": Check(points_conceded, exactly(0), "track"),
-    "short_round": Check(lambda trace: trace.num_game_overs, exactly(1), "noop", 2000),
-    "start_behind_0_20": Check(lambda trace: trace.rewards.sum(), exactly(-20), "noop", 6),
+    "short_round": Check(Trace.num_game_overs, exactly(1), "noop", 2000),
+    "start_behind_0_20": Check(Trace.total_reward, exactly(-20), "noop", 6),
 }
 
-
-@pytest.mark.parametrize("patch", CHECKS)
-def test_patch_has_its_effect(patch):
-    assert_effect(GAME, patch, CHECKS[patch])
-
-
-def test_every_verified_patch_is_checked():
-    assert_complete(GAME, CHECKS)
+test_effect, test_complete = patch_tests("boxing", CHECKS)

@@ -1,21 +1,7 @@
-"""Each verified patch of Breakout shows its effect, and without it the effect is absent."""
+"""Breakout: what each verified patch does."""
 
 import numpy as np
-import pytest
-from patch_checks import (
-    Check,
-    Paired,
-    assert_complete,
-    assert_effect,
-    at_least,
-    at_most,
-    between,
-    exactly,
-    ram,
-    steps,
-)
-
-pytestmark = pytest.mark.oracle
+from patch_checks import Check, Paired, Trace, at_least, at_most, between, exactly, patch_tests, ram, steps
 
 WALL_ROWS = slice(57, 93)
 INSIDE = slice(8, 152)
@@ -33,12 +19,6 @@ def is_in_open_field(trace):
 
 def drift(byte, expected):
     return Paired(byte, expected, 20, "noop", "track", tuple(range(60, 1260, 20)), where=is_in_open_field)
-
-
-def first_game_over(trace):
-    """Frame of the first game over; NaN if there was none."""
-    ends = np.flatnonzero(trace.game_overs)
-    return ends[0] if len(ends) else np.nan
 
 
 def paddle_widths(trace):
@@ -140,8 +120,8 @@ CHECKS = {
     "gravity": drift("ball_y", between(3, 5)),
     "inverse_gravity": drift("ball_y", between(-5, -3)),
     # Who only serves loses the five balls.
-    "unlimited_lives": Check(lambda trace: trace.num_game_overs, exactly(0), "fire", 1500),
-    "one_life": Check(first_game_over, at_most(300), "fire", 1500),
+    "unlimited_lives": Check(Trace.num_game_overs, exactly(0), "fire", 1500),
+    "one_life": Check(Trace.first_game_over, at_most(300), "fire", 1500),
     "small_paddle": Check(lambda trace: np.median(paddle_widths(trace)), exactly(12), "noop", 200, screens_every=10),
     # The paddle shrinks when the ball hits the top, which it does at once where there is no wall.
     "wide_paddle": Check(
@@ -182,11 +162,4 @@ CHECKS = {
     },
 }
 
-
-@pytest.mark.parametrize("patch", CHECKS)
-def test_the_effect_is_there_with_the_patch_and_not_without(patch):
-    assert_effect("breakout", patch, CHECKS[patch])
-
-
-def test_each_verified_patch_has_a_check():
-    assert_complete("breakout", CHECKS)
+test_effect, test_complete = patch_tests("breakout", CHECKS)

@@ -1,10 +1,7 @@
-"""Each verified patch of Enduro shows its effect, and without it the effect is absent."""
+"""Enduro: what each verified patch does."""
 
 import numpy as np
-import pytest
-from patch_checks import Check, Paired, assert_complete, assert_effect, at_least, at_most, between, exactly, ram
-
-pytestmark = pytest.mark.oracle
+from patch_checks import Check, Paired, Trace, at_least, at_most, between, exactly, patch_tests, ram
 
 SKY, ROAD = slice(0, 51), slice(52, 155)
 CAR_COLORS = [22, 54, 86, 118, 150, 182, 214, 230, 246]
@@ -81,20 +78,11 @@ CHECKS = {
     # Only collisions and steering move the near end of the road: here nobody steers.
     "no_skid": Check(lambda trace: np.std(road_middles(trace, 140)), at_most(2), "fire", 1200, screens_every=20),
     # A day that is almost over ends, and with it the game, as the cars were not passed.
-    "endless_day": Check(
-        lambda trace: trace.num_game_overs, exactly(0), "fire", 1000, setting="day_timer = 194 at frame 30"
-    ),
+    "endless_day": Check(Trace.num_game_overs, exactly(0), "fire", 1000, setting="day_timer = 194 at frame 30"),
     "always_snow": Check(share_of(SNOW, ROAD), at_least(0.8), "fire", 400, screens_every=10),
     "always_night": Check(share_of(NIGHT, ROAD), at_least(0.8), "fire", 400, screens_every=10),
     "always_fog": Check(far_road_marks, exactly(0), "fire", 400, screens_every=10),
     "color_ground_blue": Check(share_of(112, ROAD), at_least(0.8), "fire", 400, screens_every=10),
 }
 
-
-@pytest.mark.parametrize("patch", CHECKS)
-def test_the_effect_is_there_with_the_patch_and_not_without(patch):
-    assert_effect("enduro", patch, CHECKS[patch])
-
-
-def test_each_verified_patch_has_a_check():
-    assert_complete("enduro", CHECKS)
+test_effect, test_complete = patch_tests("enduro", CHECKS)

@@ -1,8 +1,8 @@
-"""Freeway's RAM patches do what they say, and without them nothing of it is seen."""
+"""Freeway: what each verified patch does."""
 
 import numpy as np
 import pytest
-from patch_checks import Check, Paired, assert_complete, assert_effect, at_least, at_most, between, exactly, ram, steps
+from patch_checks import Check, Paired, assert_effect, at_least, at_most, between, exactly, patch_tests, ram, steps
 
 pytestmark = pytest.mark.oracle
 
@@ -151,16 +151,9 @@ CHECKS = {
     "tailwind": Paired("player_y", between(6, 9), policy="up"),
 }
 
-
-@pytest.mark.parametrize("patch", CHECKS)
-def test_patch_has_its_effect(patch):
-    assert_effect(GAME, patch, CHECKS[patch])
+test_effect, test_complete = patch_tests(GAME, CHECKS)
 
 
 @pytest.mark.parametrize("patch", ["stop_nearest_5", "stop_own_half"])
 def test_the_half_where_the_chicken_is_stands_still(patch):
     assert_effect(GAME, patch, Check(near_to_far, at_most(0.1), "up", 600))
-
-
-def test_every_verified_patch_is_checked():
-    assert_complete(GAME, CHECKS)

@@ -1,20 +1,9 @@
-"""Ms. Pac-Man's RAM patches do what they say, and without them nothing of it is seen."""
+"""Ms. Pac-Man: what each verified patch does."""
 
 import ale_py
 import numpy as np
 import pytest
-from patch_checks import (
-    Check,
-    assert_complete,
-    assert_effect,
-    at_most,
-    between,
-    exactly,
-    lives_won_back,
-    play,
-    play_plain,
-    ram,
-)
+from patch_checks import Check, Trace, at_most, between, exactly, patch_tests, play, play_plain, ram
 
 pytestmark = pytest.mark.oracle
 
@@ -114,8 +103,8 @@ CHECKS = {
     "frozen_ghosts": Check(way_after_start, at_most(2), "random-held", 500),
     "slow_ghosts": Check(travel, between(0.5, 1.4), "random-held", 900),
     # The first death comes before frame 900.
-    "unlimited_lives": Check(lives_won_back, exactly(0), "random-held", 1000),
-    "one_life": Check(lambda trace: trace.num_game_overs, exactly(1), "random-held", 1000),
+    "unlimited_lives": Check(Trace.lives_won_back, exactly(0), "random-held", 1000),
+    "one_life": Check(Trace.num_game_overs, exactly(1), "random-held", 1000),
     "no_power_pills": Check(pill_pixels, exactly(0), "noop", 60, screens_every=10),
     # For 438 frames after a pill; with the patch from frame 241 to the end, 66 screens.
     "edible_ghosts": Check(num_vulnerable, between(60, 66), "noop", 900, screens_every=10),
@@ -135,14 +124,7 @@ CHECKS = {
     "maze_man": Check(dot_pixels_on_and_off, exactly(8), wander, 600, screens_every=5),
 }
 
-
-@pytest.mark.parametrize("patch", CHECKS)
-def test_patch_has_its_effect(patch):
-    assert_effect(GAME, patch, CHECKS[patch])
-
-
-def test_every_verified_patch_is_checked():
-    assert_complete(GAME, CHECKS)
+test_effect, test_complete = patch_tests(GAME, CHECKS)
 
 
 def test_unseen_ghosts_are_harmless():

@@ -1,23 +1,7 @@
-"""Road Runner's RAM patches do what they say, and without them nothing of it is seen."""
+"""Road Runner: what each verified patch does."""
 
 import numpy as np
-import pytest
-from patch_checks import (
-    Check,
-    Paired,
-    assert_complete,
-    assert_effect,
-    at_least,
-    at_most,
-    between,
-    exactly,
-    lives_won_back,
-    ram,
-)
-
-pytestmark = pytest.mark.oracle
-
-GAME = "road_runner"
+from patch_checks import Check, Paired, Trace, at_least, at_most, between, exactly, patch_tests, ram
 
 ROAD_ROWS = slice(100, 188)
 COYOTE, ROAD, PINK = (52, 54, 56), 0, 72
@@ -55,20 +39,13 @@ CHECKS = {
     "always_rocket_coyote": Check(nearest_coyote, at_most(90), "left", 700),
     "coyote_held_off_screen": Check(num_coyotes, exactly(0), "noop", 500, screens_every=10),
     # Who stands still is caught before frame 400.
-    "unlimited_lives": Check(lives_won_back, exactly(0), "noop", 500),
-    "one_life": Check(lambda trace: trace.num_game_overs, exactly(1), "noop", 500),
+    "unlimited_lives": Check(Trace.lives_won_back, exactly(0), "noop", 500),
+    "one_life": Check(Trace.num_game_overs, exactly(1), "noop", 500),
     "level_1": Check(lower_road_pixels, exactly(0), "left", 200, screens_every=20),
     "level_2": Check(steel_shot_sign, at_least(50), "left", 300, screens_every=10),
     # One pixel every fourth of 24 frames, once he lets go; against the wind he stays 10 pixels further back.
     "headwind": Paired("player_x", between(5, 7), policy="noop", approach="left"),
-    "no_seeds": Check(lambda trace: trace.rewards.sum(), exactly(0), "left", 700),
+    "no_seeds": Check(Trace.total_reward, exactly(0), "left", 700),
 }
 
-
-@pytest.mark.parametrize("patch", CHECKS)
-def test_patch_has_its_effect(patch):
-    assert_effect(GAME, patch, CHECKS[patch])
-
-
-def test_every_verified_patch_is_checked():
-    assert_complete(GAME, CHECKS)
+test_effect, test_complete = patch_tests("road_runner", CHECKS)

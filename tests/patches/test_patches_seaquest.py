@@ -1,22 +1,9 @@
-"""Seaquest's RAM patches do what they say, and without them nothing of it is seen."""
+"""Seaquest: what each verified patch does."""
 
 import ale_py
 import numpy as np
 import pytest
-from patch_checks import (
-    Check,
-    Paired,
-    assert_complete,
-    assert_effect,
-    at_least,
-    at_most,
-    between,
-    exactly,
-    lives_won_back,
-    play,
-    ram,
-    steps,
-)
+from patch_checks import Check, Paired, Trace, at_least, at_most, between, exactly, patch_tests, play, ram, steps
 
 from wsabench.games import load_game
 
@@ -89,8 +76,8 @@ CHECKS = {
     "disable_enemies": Check(enemy_pixels, exactly(0), dive, 540, screens_every=10),
     "random_color_enemies": Check(num_enemy_colors, at_least(3), dive, 1000, screens_every=10),
     "all_red_enemies": Check(red_enemy_pixels, at_least(1000), dive, 540, screens_every=10),
-    "unlimited_lives": Check(lives_won_back, exactly(0), dive, 700),
-    "one_life": Check(lambda trace: trace.num_game_overs, exactly(1), dive, 700),
+    "unlimited_lives": Check(Trace.lives_won_back, exactly(0), dive, 700),
+    "one_life": Check(Trace.num_game_overs, exactly(1), dive, 700),
     # Five icons of 17 pixels.
     "start_with_5_divers": Check(
         lambda trace: trace.pixels(DIVER_ICON, PANEL)[-1], exactly(85), "noop", 60, screens_every=20
@@ -102,6 +89,8 @@ CHECKS = {
     "high_level_start": Check(lane_speed, at_least(0.7), dive, 270),
     "frozen_enemies": Check(way_of_lanes, at_most(2), dive, 540),
 }
+
+test_effect, test_complete = patch_tests(GAME, CHECKS)
 
 
 def first_loss(rule, seed):
@@ -121,12 +110,3 @@ def test_a_full_tank_is_64_and_not_less():
     assert all(later >= usual for later, usual in zip(full, plain, strict=True))
     assert sum(later > usual for later, usual in zip(full, plain, strict=True)) >= 3
     assert sum(sooner < usual for sooner, usual in zip(less, plain, strict=True)) >= 4
-
-
-@pytest.mark.parametrize("patch", CHECKS)
-def test_patch_has_its_effect(patch):
-    assert_effect(GAME, patch, CHECKS[patch])
-
-
-def test_every_verified_patch_is_checked():
-    assert_complete(GAME, CHECKS)
