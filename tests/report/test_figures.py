@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from made_returns import result
 from result_fixture import write_result_set
 
 from wsabench.errors import UnknownNameError
@@ -161,15 +162,12 @@ def test_heat_maps_show_numbers_and_hatch_what_is_undefined(ax):
 
 
 def test_ranks_share_ties_and_need_every_agent():
-    table = pd.DataFrame(
-        {
-            "agent": ["a", "b", "c", "a", "b", "c", "a"],
-            "label": ["clean"] * 3 + ["invert"] * 3 + ["strobe@1"],
-            "normalised_score": [0.9, 0.5, 0.5, 0.1, 0.3, 0.2, 0.4],
-        }
-    )
-    ranks = rank_table(SimpleNamespace(perturbations=table, compared=("a", "b", "c")))
-    assert ranks["rank"].tolist() == [1.0, 2.5, 2.5, 3.0, 1.0, 2.0]
+    scores = {"clean": {"a": 9, "b": 5, "c": 5}, "invert": {"a": 1, "b": 3, "c": 2}, "strobe": {"a": 4}}
+    returns = {(agent, 0, "g", name, None): [score] for name in scores for agent, score in scores[name].items()}
+    ranks = rank_table(summarise(result(returns, agents=[{"name": agent} for agent in "abc"])))
+    assert set(ranks["label"]) == {"clean", "invert", "all perturbations"}
+    assert ranks[ranks["label"] == "clean"]["rank"].tolist() == [1.0, 2.5, 2.5]
+    assert ranks[ranks["label"] == "invert"]["rank"].tolist() == [3.0, 1.0, 2.0]
 
 
 def test_ranks_are_drawn_at_their_place(ax):

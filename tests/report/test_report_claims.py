@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -18,17 +19,10 @@ from wsabench.summary.summarise import summarise
 CELLS = (("clean", None), ("hue-rotate", 3), ("invert", None))
 
 
-class Compared:
-    """A summary with comparisons of our own, and no other table about claims."""
-
-    def __init__(self, summary, rows, sentences=()):
-        self._summary = summary
-        self.comparisons = pd.DataFrame(rows)
-        self.sentences = sentences
-        self.measures = self.ranks = self.clean_comparisons = self.published = pd.DataFrame()
-
-    def __getattr__(self, name):
-        return getattr(self._summary, name)
+def compared_in(summary, rows, sentences=(), **changes):
+    """Return a summary with comparisons of our own, and no other table about claims."""
+    none = dict.fromkeys(("measures", "ranks", "clean_comparisons", "published"), pd.DataFrame())
+    return replace(summary, **{**none, "comparisons": pd.DataFrame(rows), "sentences": sentences, **changes})
 
 
 def comparison(perturbation, effect, decided, pair=("wsa", "e2e"), measure="retention"):
@@ -48,7 +42,7 @@ def loaded(tmp_path_factory):
 
 def test_the_winner_of_a_decided_comparison_is_best(loaded):
     rows = [comparison("hue-rotate", 0.2, True), comparison("invert", -0.2, True)]
-    assert claims.claimed_best(Compared(loaded[0], rows), "retention") == {("hue-rotate", "wsa"), ("invert", "e2e")}
+    assert claims.claimed_best(compared_in(loaded[0], rows), "retention") == {("hue-rotate", "wsa"), ("invert", "e2e")}
 
 
 @pytest.mark.parametrize(
@@ -62,20 +56,20 @@ def test_the_winner_of_a_decided_comparison_is_best(loaded):
     ids=["undecided", "no effect", "undefined", "another measure"],
 )
 def test_nothing_else_is(loaded, row):
-    assert claims.claimed_best(Compared(loaded[0], [row]), "retention") == set()
+    assert claims.claimed_best(compared_in(loaded[0], [row]), "retention") == set()
 
 
 def test_an_effect_above_0_speaks_for_the_first_agent_whatever_the_measure(loaded):
     rows = [comparison("invert", 0.2, True, measure="robustness_gap")]
-    assert claims.claimed_best(Compared(loaded[0], rows), "robustness_gap") == {("invert", "wsa")}
+    assert claims.claimed_best(compared_in(loaded[0], rows), "robustness_gap") == {("invert", "wsa")}
 
 
 def test_a_claim_about_several_severities_is_no_claim_about_one(loaded):
     rows = [comparison("hue-rotate", 0.2, True)]
-    compared = Compared(loaded[0], rows)
+    compared = compared_in(loaded[0], rows)
     assert claims.claimed_labels(compared, "retention") == {("hue-rotate@3", "wsa")}
     again = loaded[0].perturbations.replace({"label": {"hue-rotate@3": "hue-rotate@5"}})
-    compared.perturbations = pd.concat([loaded[0].perturbations, again], ignore_index=True)
+    compared = replace(compared, perturbations=pd.concat([loaded[0].perturbations, again], ignore_index=True))
     assert claims.claimed_labels(compared, "retention") == set()
 
 
@@ -99,11 +93,11 @@ def test_measures_and_ranks_have_their_tables(loaded):
     ranks = pd.DataFrame(
         {"agent": ["wsa"], "perturbation": "invert", "rank": 1.5, "low": 1, "high": 2, "clean_rank": 1.0, "change": 0.5}
     )
-    compared = Compared(loaded[0], [comparison("all perturbations", 0.25, True)])
-    compared.measures, compared.ranks = measures, ranks
+    rows = [comparison("all perturbations", 0.25, True)]
+    compared = compared_in(loaded[0], rows, measures=measures, ranks=ranks)
     over, ranked = claims.measure_tables(compared)
-    compared.ranks = ranks.assign(num_seeds=4)
-    assert claims.measure_tables(compared)[1].rows[0][2] == f"{ranked.rows[0][2]}\u2020"
+    few = replace(compared, ranks=ranks.assign(num_seeds=4))
+    assert claims.measure_tables(few)[1].rows[0][2] == f"{ranked.rows[0][2]}\u2020"
     assert over.rows[0] == ("all perturbations", "wsa", "1", "1.00 [0.50, 2.50]", "0.50 [0.40, 0.60]")
     assert over.bold == {(0, 4)}
     assert ranked.rows == (("invert", "wsa", "1.5 [1, 2]", "1", "+0.5"),)
@@ -113,8 +107,9 @@ def test_measures_and_ranks_have_their_tables(loaded):
 
 
 def test_the_best_of_three_beats_both_others(loaded):
-    three = Compared(loaded[0], [comparison("invert", 0.2, True), comparison("invert", 0.1, False, ("wsa", "own"))])
-    three.agents = three.compared = ("wsa", "e2e", "own")
+    rows = [comparison("invert", 0.2, True), comparison("invert", 0.1, False, ("wsa", "own"))]
+    agents = ("wsa", "e2e", "own")
+    three = compared_in(loaded[0], rows, agents=agents, compared=agents)
     assert claims.claimed_best(three, "retention") == set()
     three.comparisons.loc[1, "decided"] = True
     assert claims.claimed_best(three, "retention") == {("invert", "wsa")}
@@ -124,12 +119,12 @@ def test_without_comparisons_nothing_is_bold(loaded):
     content = content_of(*loaded)
     assert (
         not any(table.bold for table in content.tables if "Compar" not in table.title)
-        or claims.comparisons_of(loaded[0]).to_dict()
+        or loaded[0].comparisons.to_dict()
     )
 
 
 def test_bold_stands_in_every_format(loaded):
-    summary = Compared(loaded[0], [comparison("hue-rotate", 0.2, True)], ("wsa keeps more: +0.20.",))
+    summary = compared_in(loaded[0], [comparison("hue-rotate", 0.2, True)], ("wsa keeps more: +0.20.",))
     content = content_of(summary, loaded[1])
     page, text = html_page(content, []), markdown_text(content, [])
     table = next(table for table in content.results if table.title == "Retention by agent")
@@ -147,7 +142,7 @@ def test_bold_stands_in_every_format(loaded):
 
 def test_comparisons_are_told_with_their_p_values(loaded):
     rows = [comparison("invert", -0.2, True), comparison("hue-rotate", 0.05, False)]
-    (table,) = claims.comparison_tables(Compared(loaded[0], rows))
+    (table,) = claims.comparison_tables(compared_in(loaded[0], rows))
     assert table.rows[0][2:] == (
         "\u22120.20 [\u22120.30, \u22120.10]",
         "0.010",
@@ -159,7 +154,7 @@ def test_comparisons_are_told_with_their_p_values(loaded):
     assert table.rows[1][-1] == "not decided"
     few = {**comparison("invert", 0.5, False), "num_seeds_x": 4}
     late = {**comparison("value", 0.5, False), "smallest_p": 0.056}
-    (table,) = claims.comparison_tables(Compared(loaded[0], [few, late]))
+    (table,) = claims.comparison_tables(compared_in(loaded[0], [few, late]))
     assert [row[-1] for row in table.rows] == ["cannot be decided with 4 seeds", "cannot be decided with 5 seeds"]
 
 
@@ -288,5 +283,5 @@ def test_sentences_about_very_many_perturbations_are_shortened():
 
 def test_what_is_shortened_can_be_unfolded(loaded):
     sentence = f"wsa against e2e, {', '.join(f'name-{i}' for i in range(100))}: undecided."
-    page = html_page(content_of(Compared(loaded[0], [], (sentence,)), loaded[1]), [])
+    page = html_page(content_of(compared_in(loaded[0], [], (sentence,)), loaded[1]), [])
     assert f"</summary>{sentence}</details>" in page
