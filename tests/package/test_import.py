@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
+import wsabench
+
 HEAVY = ("torch", "ale_py", "gymnasium", "cv2", "numba", "pandas", "matplotlib", "seaborn")
+
+PACKAGES = ["wsabench", *(one.name for one in pkgutil.walk_packages(wsabench.__path__, "wsabench.") if one.ispkg)]
 
 
 def loaded_by(code: str) -> set[str]:
@@ -39,6 +45,12 @@ def test_importing_the_package_changes_no_global_state() -> None:
         "before = state(); import wsabench; assert state() == before"
     )
     assert loaded_by(code) == LIGHT
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_is_found(package: str) -> None:
+    module = import_module(package)
+    assert [name for name in getattr(module, "__all__", ()) if not hasattr(module, name)] == []
 
 
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["report", "--help"], ["--version"]])
