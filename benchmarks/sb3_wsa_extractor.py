@@ -5,7 +5,7 @@ the paper's sizes, the paper's adapters, everything float32, layer after layer a
 encoders run without gradients, but in every epoch again, because the library's rollout buffer holds frames.
 
 It takes the encoders' layers from wsabench, except where those lay out memory for speed, and nothing else;
-`tests/oracle/test_plain_extractor.py` shows that it computes the same function as wsabench's agent, and has as many
+`tests/bench/test_plain_extractor.py` shows that it computes the same function as wsabench's agent, and has as many
 trained parameters.
 """
 

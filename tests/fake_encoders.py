@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
-from wsabench.agents import AgentSpec
+from wsabench.agents import AgentMeta, AgentPolicy, AgentSpec, AttentionPolicy
 
 SHAPES = {"vector": (6,), "map": (3, 12, 12), "context": (2, 4, 4)}
 
@@ -51,3 +52,11 @@ def wsa_spec(**changes: object) -> AgentSpec:
         "adapter_cells": 4,
     }
     return AgentSpec(**{**values, **changes})
+
+
+def as_policy(model: Any, spec: AgentSpec, bank: Any) -> AgentPolicy:
+    """Let an untrained model play."""
+    meta = AgentMeta(
+        spec=spec, game="breakout", train_seed=0, num_actions=3, steps=1, training={}, encoder_hashes={}, versions={}
+    )
+    return (AttentionPolicy if model.has_weights else AgentPolicy)(model, meta, checkpoint_hash="0", bank=bank)

@@ -1,6 +1,6 @@
 """The rule language's first parser, written by hand: recursive descent over the text's own tokens.
 
-It is the authority on what a rule means and what is refused: `property/test_rules_reading.py` compares the package's
+It is the authority on what a rule means and what is refused: `perturb/test_rules_reading.py` compares the package's
 parser, which reads with `ast`, with it. Only the tree's classes and the bounds are the package's.
 """
 

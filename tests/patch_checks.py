@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 
 import ale_py
 import numpy as np
+import pytest
 
 from wsabench.emulator.console import Console
 from wsabench.games import load_game
@@ -37,9 +38,21 @@ class Trace:
     screens: np.ndarray
     """Palette indices, uint8, shape (num_screens, height, width): after frames 0, k, 2k, ... for `screens_every=k`."""
 
-    @property
+    def total_reward(self):
+        return self.rewards.sum()
+
     def num_game_overs(self):
         return int(self.game_overs.sum())
+
+    def first_game_over(self):
+        """Frame of the first game over; NaN if there was none."""
+        ends = np.flatnonzero(self.game_overs)
+        return ends[0] if len(ends) else np.nan
+
+    def lives_won_back(self):
+        """Change of the lives from frame 10 to the end, if one was lost in between; the counter shows each loss."""
+        lives = self.lives[10:]
+        return lives[-1] - lives[0] if (np.diff(lives) < 0).any() else np.nan
 
     def pixels(self, index, rows=slice(None), columns=slice(None)):
         """Pixels that have this palette index (or one of several), in each kept screen: int64, shape (num_screens,)."""
@@ -59,12 +72,6 @@ def ram(trace, name):
 def steps(trace, name):
     """Changes of a byte from frame to frame as -128..127, int64, shape (num_frames - 1,)."""
     return (np.diff(ram(trace, name)) + 128) % 256 - 128
-
-
-def lives_won_back(trace):
-    """Change of the lives from frame 10 to the end, if one was lost in between; the counter shows each loss."""
-    lives = trace.lives[10:]
-    return lives[-1] - lives[0] if (np.diff(lives) < 0).any() else np.nan
 
 
 # Ways of acting: (rng, bytes before the frame, frame) -> action. A constant action goes by its name, "noop", "upfire".
@@ -316,3 +323,21 @@ def assert_complete(game, checks):
     """Assert that each verified patch of the game has a check, and that no other patch has one."""
     verified = {patch.name for patch in load_game(game).verified_patches}
     assert set(checks) == verified
+
+
+def patch_tests(game, checks):
+    """The two tests of a game: each patch has its effect, which is absent without it; each verified patch has a check.
+
+    Assign them to names that begin with `test_`.
+    """
+
+    @pytest.mark.oracle
+    @pytest.mark.parametrize("patch", checks)
+    def test_effect(patch):
+        assert_effect(game, patch, checks[patch])
+
+    @pytest.mark.oracle
+    def test_complete():
+        assert_complete(game, checks)
+
+    return test_effect, test_complete

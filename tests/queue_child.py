@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from wsabench.errors import SpecError
@@ -16,12 +17,19 @@ from wsabench.resources import make_dir, write_text
 from wsabench.training.queue.child import main
 from wsabench.training.queue.options import expected_steps
 from wsabench.training.queue.places import Places
+from wsabench.training.queue.running import child_command
 from wsabench.training.queue.spec import Queue, QueueRun
 from wsabench.training.trainer import CURVE_NAME
 
+CHILD = Path(__file__).resolve()
 TASKS = {"frames": "collect frames", "pretrain": "pre-train all", "train": "train it"}
 CURVE = "steps,wall_s,games,return_unclipped_mean_50,return_clipped_mean_50\n"
 STEP_SECONDS = 0.01
+
+
+def pretended(queue: Queue, run: QueueRun, places: Places, device: str) -> Sequence[str]:
+    """Return the command of a child that pretends."""
+    return [sys.executable, str(CHILD), *child_command(queue, run, places, device)[3:]]
 
 
 def pretend(queue: Queue, run: QueueRun, places: Places, device: str, reporter: Reporter) -> list[Path]:

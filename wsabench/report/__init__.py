@@ -17,9 +17,9 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "ReportFiles": "writer",
-        "draw_gallery": "gallery",
-        "figure_style": "style",
-        "save_figure": "style",
+        "draw_gallery": "films.gallery",
+        "figure_style": "figures.style",
+        "save_figure": "figures.style",
         "write_report": "writer",
     },
 )

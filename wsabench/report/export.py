@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +20,6 @@ from wsabench.summary.summarise import Summary
 from wsabench.summary.tables import groups_of, rows_except, rows_of, rows_where
 from wsabench.types import FloatArray
 
-TABLES = ("samples", "cells", "perturbations", "seeds", "severities", "aggregates", "improvement", "profiles")
-LATER_TABLES = ("attention", "references", "comparisons", "clean_comparisons", "measures", "ranks", "published")
-"""Tables that not every summary has."""
 SCORE_MEASURES = ("normalised_score", "retention")
 
 
@@ -113,11 +111,8 @@ def write_csv(
     """
     make_dir(directory)
     tables = {"episodes": tidy_episodes(result, summary)}
-    for name in (*TABLES, *LATER_TABLES):
-        table = getattr(summary, name, None)
-        if isinstance(table, pd.DataFrame) and not table.empty:
-            tables[name] = table
-    tables |= {name: table for name, table in (more or {}).items() if not table.empty}
+    named = {field.name: getattr(summary, field.name) for field in fields(summary)} | dict(more or {})
+    tables |= {name: table for name, table in named.items() if isinstance(table, pd.DataFrame) and not table.empty}
     written: list[Path] = []
     for name, table in tables.items():
         if summary.privileged and "agent" in table:

@@ -21,7 +21,6 @@ from wsabench.report.figures.style import NamedFigure, figure_bytes
 from wsabench.report.tables.comparisons import (
     comparison_tables,
     measure_tables,
-    sentences_of,
     side_by_side_tables,
     with_claims,
 )
@@ -83,7 +82,7 @@ def content_of(summary: Summary, manifest: Mapping[str, Any], run_dirs: Sequence
         title=title_of(manifest),
         samples=marked(sample_size_table(summary), privileged),
         notes=(*summary.notes, *manifest.get("combined_notes", ())),
-        headline=(*headline(summary), *sentences_of(summary)),
+        headline=(*headline(summary), *summary.sentences),
         results=tuple(marked(table, privileged) for table in results),
         comparisons=tuple(marked(table, privileged) for table in comparisons if table is not None),
         attention=tuple(marked(table, privileged) for table in attention_tables(summary)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -20,7 +19,7 @@ from wsabench.report.figures import (
     interval_height,
 )
 from wsabench.report.figures.aggregates import METRIC_NAMES
-from wsabench.report.figures.selection import Part, rows_in
+from wsabench.report.figures.selection import Part
 from wsabench.report.figures.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, NamedFigure, new_figure
 from wsabench.results.records import CLEAN, file_stem
 from wsabench.stats import MIN_TRAIN_SEEDS
@@ -54,25 +53,12 @@ def overview_figures(
 
 
 def rank_table(summary: Summary) -> pd.DataFrame:
-    """Return the agents' ranks by normalised score: agent, label, rank (1 is best, ties share the mean rank).
+    """Return the agents' ranks by normalised score: agent, label (a perturbation without severity), rank (1 is best).
 
     Args:
-        summary: The numbers. Where it has ranks, they are taken (perturbations without severity). Only compared agents
-            have ranks, under perturbations that each of them played.
+        summary: The numbers. Only compared agents have ranks, under perturbations that each of them played.
     """
-    rows: list[dict[str, Any]] = []
-    if len(summary.compared) < 2:
-        return pd.DataFrame(rows)
-    found = getattr(summary, "ranks", None)
-    if isinstance(found, pd.DataFrame) and not found.empty:
-        return found.rename(columns={"perturbation": "label"}).reindex(columns=["agent", "label", "rank"])
-    for (label,), part in groups_of(rows_in(summary.perturbations, "agent", summary.compared), "label"):
-        scores = part["normalised_score"].to_numpy(dtype=np.float64)
-        if len(scores) == len(summary.compared) and not np.isnan(scores).any():
-            ranks = (scores > scores[:, None]).sum(axis=1) + ((scores == scores[:, None]).sum(axis=1) + 1) / 2
-            pairs = zip(part["agent"], ranks, strict=True)
-            rows += [{"agent": agent, "label": label, "rank": float(rank)} for agent, rank in pairs]
-    return pd.DataFrame(rows)
+    return summary.ranks.rename(columns={"perturbation": "label"}).reindex(columns=["agent", "label", "rank"])
 
 
 def _aggregate_figures(summary: Summary) -> list[NamedFigure]:

@@ -36,17 +36,6 @@ _TEST_CAPTION = (
 _TITLES = {"normalised_score": "Normalised score by agent", "retention": "Retention by agent"}
 
 
-def comparisons_of(summary: Summary, name: str = "comparisons") -> pd.DataFrame:
-    """Return a summary's table of that name; an empty one where it has none."""
-    table = getattr(summary, name, None)
-    return table if isinstance(table, pd.DataFrame) else pd.DataFrame()
-
-
-def sentences_of(summary: Summary) -> tuple[str, ...]:
-    """Return the conclusions in plain sentences, maybe none."""
-    return tuple(getattr(summary, "sentences", ()))
-
-
 def claimed_best(summary: Summary, measure: str) -> set[tuple[str, str]]:
     """Return the (perturbation, agent) pairs of which it may be said that the agent is the most robust.
 
@@ -59,7 +48,7 @@ def claimed_best(summary: Summary, measure: str) -> set[tuple[str, str]]:
         perturbation as a whole (its name without severity, or `all perturbations`); an effect above 0 speaks for their
         first agent.
     """
-    table = comparisons_of(summary)
+    table = summary.comparisons
     if table.empty or len(summary.compared) < 2:
         return set()
     beaten: dict[tuple[str, str], set[str]] = {}
@@ -97,7 +86,7 @@ def side_by_side_tables(summary: Summary) -> list[Table]:
         bold: set[tuple[int, int]] = set()
         table = summary.perturbations
         parts = groups_of(rows_except(table, label=CLEAN) if measure == "retention" else table, "label")
-        whole = rows_where(comparisons_of(summary, "measures"), perturbation=ALL_PERTURBATIONS)
+        whole = rows_where(summary.measures, perturbation=ALL_PERTURBATIONS)
         for (label,), part in [*parts, *groups_of(whole, "perturbation")]:
             column = _WHOLE_COLUMNS[measure] if label == ALL_PERTURBATIONS else measure
             by_agent = {row["agent"]: row for row in rows_of(part)}
@@ -132,7 +121,7 @@ def with_claims(table: Table, summary: Summary, measures: dict[str, int]) -> Tab
 def measure_tables(summary: Summary) -> list[Table]:
     """Return the measures over severities and the ranks, one table each, where the summary has them."""
     tables: list[Table] = []
-    measures = comparisons_of(summary, "measures")
+    measures = summary.measures
     if not measures.empty:
         columns = [name for name in _MEASURE_NAMES if name in measures]
         rows = [
@@ -148,7 +137,7 @@ def measure_tables(summary: Summary) -> list[Table]:
         heads = ("perturbation", "agent", "severities", *(_MEASURE_NAMES[column] for column in columns))
         places = {measure: 3 + columns.index(column) for measure, column in _WHOLE_COLUMNS.items() if column in columns}
         tables.append(with_claims(Table("Robustness over severities", caption, heads, tuple(rows), 2), summary, places))
-    ranks = comparisons_of(summary, "ranks")
+    ranks = summary.ranks
     if not ranks.empty:
         rows = [
             (row["perturbation"], row["agent"], _rank(row), f"{row['clean_rank']:g}", _change(row["change"]))
@@ -166,13 +155,13 @@ def measure_tables(summary: Summary) -> list[Table]:
 def comparison_tables(summary: Summary) -> list[Table]:
     """Return what the comparisons found: between agents, and clean against perturbed."""
     tables: list[Table] = []
-    table = comparisons_of(summary)
+    table = summary.comparisons
     for (agent_x, agent_y), pair in groups_of(table, "agent_x", "agent_y"):
         rows = tuple(_comparison_row(row) for row in rows_of(pair))
         columns = ("perturbation", "of", "difference", *_TEST_COLUMNS)
         caption = f"Difference: {agent_x} minus {agent_y}, 95% interval. {_TEST_CAPTION}"
         tables.append(Table(f"Comparison of {agent_x} with {agent_y}", caption, columns, rows, 2))
-    clean = comparisons_of(summary, "clean_comparisons")
+    clean = summary.clean_comparisons
     if not clean.empty:
         rows = tuple((str(row["agent"]), str(row["perturbation"]), *_test_cells(row)) for row in rows_of(clean))
         caption = (
@@ -181,7 +170,7 @@ def comparison_tables(summary: Summary) -> list[Table]:
         )
         columns = ("agent", "perturbation", "robustness gap", *_TEST_COLUMNS)
         tables.append(Table("Clean against perturbed", caption, columns, rows, 2))
-    published = comparisons_of(summary, "published")
+    published = summary.published
     if not published.empty:
         caption = "Other protocols and training budgets: for orientation."
         tables.append(frame_table("Scores from the literature", published, caption))

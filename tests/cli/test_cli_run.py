@@ -1,0 +1,101 @@
+"""The command line from a run to its report, with a policy of our own, and a run that is interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from wsabench.cli import main
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = """
+import numpy as np
+
+def still(observations):
+    return np.zeros(len(observations), dtype=np.int64)
+
+still.version = "1"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a policy in `policies.py`, as the current directory."""
+    (tmp_path / "policies.py").write_text(MODULE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    sys.modules.pop("policies", None)
+    return tmp_path
+
+
+def test_run_resume_and_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "--suite", "smoke", "--agents", "still=policies:still", "--workers", "1", "--out", "runs/a"]
+    assert main([*words, "--json"]) == 0
+    first = capsys.readouterr()
+    result = json.loads(first.out)
+    assert result["path"] == "runs/a"
+    played = ["clean", "hue-rotate@3", "palette-pal", "gaussian-noise@3", "sticky-actions@2", "right-drift"]
+    assert [row["perturbation"] for row in result["mean_returns"]] == played
+    assert {row["episodes"] for row in result["mean_returns"]} == {2}
+    assert "run: 6 jobs, 12 episodes" in first.err
+    assert "Skipped for still on breakout: zero-all. The agent 'still' has no encoders." in " ".join(first.err.split())
+
+    assert main(words) == 0
+    second = capsys.readouterr()
+    assert "6 of them finished before" in second.err
+    assert "Make the page: wsabench report runs/a" in second.out
+    assert max(len(line) for line in second.out.splitlines()) <= 80
+
+    assert main(["report", "runs/a", "--format", "html,md", "--json"]) == 0
+    files = json.loads(capsys.readouterr().out)
+    assert Path(files["html"]).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert Path(files["markdown"]).is_file()
+    assert main(["report", "runs/a", "--format", "png"]) == 0
+    assert "files: runs/a/report/figures" in capsys.readouterr().out
+
+
+def test_the_gallery_is_drawn(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gallery", "--suite", "smoke", "--game", "breakout", "--out", "sheet.png"]) == 0
+    pages = ["sheet.png", "sheet-2.png"]  # the pictures, then the film strips
+    encoders = "No picture: zero-all: acts on the agent's encoders: nothing to draw\n"
+    assert capsys.readouterr().out == "".join(f"Page: {page}\n" for page in pages) + encoders
+    assert all((folder / page).read_bytes().startswith(b"\x89PNG") for page in pages)
+
+
+def test_an_interrupted_run_keeps_what_was_finished_and_goes_on(folder: Path) -> None:
+    words = ["run", "--suite", "color-shift", "--agents", "still=policies:still", "--workers", "2", "--out", "runs/b"]
+    # Whoever runs the tests in the background may have them ignore interrupts, which a child inherits.
+    heed = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code = heed + "from wsabench.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, *words, "--episodes", "20"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    errors = folder / "stderr.txt"
+    with errors.open("w") as stream:
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=stream, start_new_session=True
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while not list((folder / "runs").glob("b/episodes/*.parquet")) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(timeout=60) == 130
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    text = errors.read_text(encoding="utf-8")
+    assert text.endswith("wsabench: interrupted. What was finished is kept; the same command goes on from there.\n")
+    assert "Traceback" not in text
+    kept = {path.name for path in (folder / "runs" / "b" / "episodes").glob("*.parquet")}
+    assert kept
+    assert all(character.isprintable() or character == "\n" for character in text)

@@ -1,0 +1,137 @@
+"""Episodes do not know which lanes play beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_bench import NUM_ACTIONS, TASKS, FakeLanes, ListSource, PlainPolicy, SamplingPolicy, as_plain, played
+
+from wsabench.errors import ShapeError, SpecError
+from wsabench.evaluation.rollout import EpisodeTask, checked_actions, play
+from wsabench.results.records import EpisodeOutcome
+from wsabench.seeding import generator
+from wsabench.types import LaneBatch
+
+
+def test_outcomes_are_those_of_a_naive_loop() -> None:
+    # One lane at a time, written out: the episode seed's "policy" stream draws, the fake's rules apply.
+    for outcome, task in zip(played(SamplingPolicy(), TASKS, 5), TASKS, strict=True):
+        stream = generator(task.episode_seed, "policy")
+        total, length, limit = 0.0, 0, 3 + task.episode_seed % 10
+        while length < limit:
+            seen = (task.episode_seed + 7 * length + len(task.perturbation)) % 256
+            total += (int(stream.integers(NUM_ACTIONS)) + seen) % NUM_ACTIONS
+            length += 1
+        assert outcome[:5] == (task.job_index, task.episode, total, length, "game_over")
+
+
+@pytest.mark.parametrize(("num_lanes", "portion"), [(1, 100), (3, 1), (16, 100), (40, 2)])
+def test_lanes_order_and_portions_change_nothing(num_lanes: int, portion: int) -> None:
+    expected = as_plain(played(SamplingPolicy(), TASKS, 7))
+    turned = list(reversed(TASKS))
+    assert as_plain(played(SamplingPolicy(), turned, num_lanes, portion)) == expected
+
+
+def test_episode_starts_are_told_once_an_episode() -> None:
+    policy = SamplingPolicy()
+    outcomes = played(policy, TASKS, 4)
+    assert sum(int(batch.episode_starts.sum()) for batch in policy.batches) == len(TASKS)
+    assert sum(len(batch.ids) for batch in policy.batches) == sum(outcome.length for outcome in outcomes)
+
+
+def test_a_policy_that_does_not_pad_always_sees_all_rows() -> None:
+    policy = PlainPolicy()
+    played(policy, TASKS, 6)
+    assert policy.num_rows == {6}
+
+
+def test_steps_are_counted() -> None:
+    counted: list[int] = []
+    outcomes: list[EpisodeOutcome] = []
+    play(PlainPolicy(), FakeLanes(4), ListSource(TASKS), outcomes.append, counted.append)
+    assert sum(counted) == sum(outcome.length for outcome in outcomes)
+
+
+def test_no_episodes_no_step() -> None:
+    assert played(PlainPolicy(), [], 4) == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (np.zeros(3), r"shape \(3,\) and type float64\. Allowed: one integer action index a lane, shape \(3,\)"),
+        (np.zeros((3, 1), int), r"shape \(3, 1\)"),
+        ([0, 1], r"shape \(2,\)"),
+        ([0, 1, 4], "chose action 4. Allowed: 0 to 3"),
+        ([0, -1, 4], "chose action -1"),
+    ],
+)
+def test_bad_actions_are_refused(chosen: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        checked_actions(chosen, 3, NUM_ACTIONS)
+
+
+def test_weights_for_other_encoders_are_refused() -> None:
+    policy = SamplingPolicy()
+    policy.encoder_names = ("sr", "oke", "okk")
+    with pytest.raises(ShapeError, match=r"weights of shape \(6, 2\)\. Allowed: .* shape \(6, 3\)"):
+        played(policy, TASKS, 6)
+
+
+class OperatedPolicy(SamplingPolicy):
+    """Draws from the encoder generators too; takes no operation called `wrong`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: dict[int, list[float]] = {}
+
+    def check_encoder_operations(self, operations: Sequence[Any]) -> None:
+        if "wrong" in operations:
+            raise SpecError("it does not fit.")
+
+    def act_with_attention(self, observations: np.ndarray, lanes: LaneBatch) -> tuple[np.ndarray, np.ndarray]:
+        for lane, operations, stream in zip(lanes.ids, lanes.encoder_operations, lanes.encoder_generators, strict=True):
+            assert (stream is not None) == bool(operations)
+            if stream is not None:
+                self.drawn.setdefault(int(lane), []).append(stream.random())
+        return super().act_with_attention(observations, lanes)
+
+
+def operated(operations: Any) -> list[EpisodeTask]:
+    return [task._replace(encoder_operations=operations) for task in TASKS[:9]]
+
+
+def test_operations_reach_the_policy_with_a_stream_of_their_own() -> None:
+    clean, policy = OperatedPolicy(), OperatedPolicy()
+    expected = as_plain(played(clean, TASKS[:9], 9))
+    assert as_plain(played(policy, operated(("one", "two")), 9)) == expected  # actions are drawn as ever
+    assert clean.drawn == {}
+    for lane, task in enumerate(TASKS[:9]):
+        stream = generator(task.episode_seed, "encoders")
+        assert policy.drawn[lane] == [stream.random() for _ in policy.drawn[lane]]
+    assert {batch.encoder_operations[0] for batch in policy.batches} == {("one", "two")}
+
+
+@pytest.mark.parametrize(
+    ("policy", "operations", "message"),
+    [
+        (OperatedPolicy(), ("wrong",), r"^clean: it does not fit\.$"),
+        (SamplingPolicy(), ("one",), r"^clean: the policy has no method check_encoder_operations.* Leave these cells"),
+        (PlainPolicy(), ("one",), r"^clean: the policy has no method check_encoder_operations"),
+    ],
+)
+def test_operations_that_a_policy_cannot_take_are_never_played_as_clean(
+    policy: Any, operations: Any, message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        played(policy, operated(operations), 4)
+    assert getattr(policy, "batches", []) == []
+
+
+def test_bounds_of_actions_are_allowed() -> None:
+    actions = checked_actions(np.array([0, 3, 1], dtype=np.uint8), 3, NUM_ACTIONS)
+    assert actions.tolist() == [0, 3, 1]
+    assert actions.dtype == np.int64

@@ -1,0 +1,120 @@
+"""A run killed at any moment goes on to exactly the table of an undisturbed run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from run_bench import SETTINGS, run_small
+
+from wsabench.results import RunResult, load_result
+
+pytestmark = pytest.mark.e2e
+
+TESTS = Path(__file__).parents[1]
+
+
+def start(out: Path, log: Path, workers: int) -> subprocess.Popen[bytes]:
+    paths = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, str(TESTS / "run_bench.py"), str(out), str(log), str(workers)]
+    return subprocess.Popen(command, env=environment)
+
+
+def finished_shards(out: Path) -> set[str]:
+    return {path.stem for path in (out / "episodes").glob("*.parquet")} if out.exists() else set()
+
+
+def lines_of(log: Path) -> list[str]:
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def kill_after_lines(process: subprocess.Popen[bytes], log: Path, num_lines: int, seconds: float) -> bool:
+    """SIGKILL a run some time after its log has so many lines; False if it had ended by itself."""
+    deadline = time.monotonic() + 120
+    while process.poll() is None and len(lines_of(log)) < num_lines:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    return kill_after_time(process, seconds)
+
+
+def kill_after_time(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """SIGKILL a run after a time; False if it had ended by itself."""
+    try:
+        assert process.wait(seconds) == 0
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return True
+    return False
+
+
+def check_kills(tmp_path: Path, reference: RunResult, num_kills: int, worker_counts: tuple[int, ...]) -> None:
+    """Kill a run so many times at random moments; whenever it comes to its end, compare and begin a new one."""
+    moments = np.random.default_rng(num_kills)
+    num_killed = num_begun = 0
+    while num_killed < num_kills:
+        out, log = tmp_path / f"killed{num_begun}", tmp_path / f"log{num_begun}"
+        before, old_lines = finished_shards(out), lines_of(log)
+        process = start(out, log, worker_counts[num_killed % len(worker_counts)])
+        if num_killed % 4 == 3:  # also while it starts: imports, manifest, pictures
+            was_killed = kill_after_time(process, float(moments.uniform(0.0, 6.0)))
+        else:
+            wanted = len(old_lines) + int(moments.integers(1, 4))
+            was_killed = kill_after_lines(process, log, wanted, float(moments.uniform(0.0, 0.1)))
+        started = {line.split(" ")[1] for line in lines_of(log)[len(old_lines) :] if line.startswith("started")}
+        assert not started & before, "a finished job was run twice"
+        num_killed += was_killed
+        if not was_killed:
+            assert_equal(load_result(out), reference)
+            num_begun += 1
+    assert_equal(run_small(tmp_path / f"killed{num_begun}"), reference)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def assert_equal(result: RunResult, reference: RunResult) -> None:
+    pd.testing.assert_frame_equal(result.episodes, reference.episodes, check_exact=True)
+    pd.testing.assert_frame_equal(result.attention, reference.attention, check_exact=True)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """An undisturbed run in this process."""
+    return run_small(tmp_path_factory.mktemp("reference") / "out")
+
+
+def test_the_reference_is_whole(reference: RunResult) -> None:
+    assert reference.is_complete
+    assert len(reference.episodes) == 2 * len(SETTINGS["perturbations"]) * SETTINGS["episodes"]
+    assert len(reference.attention) == 2 * len(SETTINGS["perturbations"])
+    assert set(reference.episodes["end"]) == {"time_limit"}
+    assert reference.episodes["length"].between(1, 40).all()
+
+
+def test_three_kills(tmp_path: Path, reference: RunResult) -> None:
+    check_kills(tmp_path, reference, 3, (1,))
+
+
+@pytest.mark.slow
+def test_twenty_kills(tmp_path: Path, reference: RunResult) -> None:
+    check_kills(tmp_path, reference, 20, (1, 2))
+
+
+def test_two_workers_and_another_order_give_the_same_table(tmp_path: Path, reference: RunResult) -> None:
+    turned = tuple(reversed(SETTINGS["agents"]))
+    assert_equal(run_small(tmp_path / "out", workers=2, agents=turned), reference)
+
+
+def test_a_finished_run_is_read_not_run(tmp_path: Path, reference: RunResult) -> None:
+    manifest = (reference.path / "manifest.json").read_bytes()
+    shards = {path: path.stat().st_mtime_ns for path in reference.path.rglob("*.parquet")}
+    again = run_small(reference.path)
+    assert_equal(again, reference)
+    assert (reference.path / "manifest.json").read_bytes() == manifest
+    assert {path: path.stat().st_mtime_ns for path in reference.path.rglob("*.parquet")} == shards

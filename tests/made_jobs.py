@@ -1,0 +1,75 @@
+"""Two jobs with their manifest, and a recording of an episode: made up, for tests of what is written and shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from wsabench.results import Job
+from wsabench.results.recorded import Recording
+from wsabench.results.records import EpisodeSteps
+
+JOBS = (
+    Job("wsa", 0, "breakout", "clean", "clean", None, (2, 4), "f0"),
+    Job("wsa", 0, "breakout", "color", "hue-rotate@3", 3, (2, 4), "f1"),
+)
+ENCODERS = ("sr", "oke")
+
+
+def manifest(**changes: Any) -> dict[str, Any]:
+    """A manifest of the two jobs; `changes` override entries."""
+    jobs = [
+        {
+            "agent": job.agent,
+            "train_seed": job.train_seed,
+            "game": job.game,
+            "perturbation": job.perturbation,
+            "file": f"{job.key}.parquet",
+            "fingerprint": job.fingerprint,
+        }
+        for job in JOBS
+    ]
+    base = {
+        "schema_version": 1,
+        "suite": {"name": "s", "summary": "text", "content_hash": "h"},
+        "protocol": {"frame_skip": 4},
+        "seed": 0,
+        "episodes": 2,
+        "games": ["breakout"],
+        "perturbations": ["clean", "hue-rotate@3"],
+        "agents": [{"name": "wsa", "train_seed": 0, "game": "breakout", "checkpoint_hash": "c"}],
+        "versions": {"ale-py": "0.12.1", "torch": "2.13.0"},
+        "engine_version": 1,
+        "roms": {"breakout": "r"},
+        "jobs": jobs,
+        "host": {},
+        "git": None,
+        "command_line": "wsabench run",
+        "start": "2026-01-01T00:00:00+00:00",
+        "end": None,
+        "resumed": [],
+    }
+    return {**base, **changes}
+
+
+def recording(weights: np.ndarray, **changes: Any) -> Recording:
+    """A recording of as many steps as there are rows of weights; `changes` override fields."""
+    count = len(weights)
+    values: dict[str, Any] = {
+        "agent": "wsa",
+        "train_seed": 0,
+        "game": "breakout",
+        "family": "clean",
+        "perturbation": "clean",
+        "severity": None,
+        "episode_seed": 2,
+        "encoders": ENCODERS[: weights.shape[1]],
+        "action_names": ("NOOP", "FIRE"),
+        "steps": EpisodeSteps(np.zeros(count, np.int64), np.ones(count), np.ones(count, np.float32), weights),
+        "episodic_return": float(count),
+        "attention": None,
+        "end": "game_over",
+        "pictures": (),
+    }
+    return Recording(**{**values, **changes})

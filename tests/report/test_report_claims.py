@@ -1,0 +1,287 @@
+"""Bold only where a claim holds: in tables of every format."""
+
+import shutil
+import subprocess
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from made_returns import run
+from result_fixture import write_result_set
+
+from wsabench.report.page import brief, content_of, html_page, markdown_text
+from wsabench.report.tables import comparisons as claims
+from wsabench.report.tables.latex import escape, latex
+from wsabench.report.tables.text import Table, markdown
+from wsabench.results import load_result
+from wsabench.summary.summarise import summarise
+
+CELLS = (("clean", None), ("hue-rotate", 3), ("invert", None))
+
+
+def compared_in(summary, rows, sentences=(), **changes):
+    """Return a summary with comparisons of our own, and no other table about claims."""
+    none = dict.fromkeys(("measures", "ranks", "clean_comparisons", "published"), pd.DataFrame())
+    return replace(summary, **{**none, "comparisons": pd.DataFrame(rows), "sentences": sentences, **changes})
+
+
+def comparison(perturbation, effect, decided, pair=("wsa", "e2e"), measure="retention"):
+    """Return one row of the table of comparisons."""
+    return {
+        **{"agent_x": pair[0], "agent_y": pair[1], "perturbation": perturbation, "measure": measure},
+        **{"effect": effect, "low": effect - 0.1, "high": effect + 0.1, "p": 0.01, "adjusted_p": 0.0004},
+        **{"smallest_p": 0.0002, "num_seeds_x": 5, "num_seeds_y": 6, "decided": decided, "sentence": "s"},
+    }
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    result = load_result(write_result_set(tmp_path_factory.mktemp("claims") / "run", cells=CELLS))
+    return summarise(result), result.manifest
+
+
+def test_the_winner_of_a_decided_comparison_is_best(loaded):
+    rows = [comparison("hue-rotate", 0.2, True), comparison("invert", -0.2, True)]
+    assert claims.claimed_best(compared_in(loaded[0], rows), "retention") == {("hue-rotate", "wsa"), ("invert", "e2e")}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        comparison("hue-rotate", 0.2, False),
+        comparison("hue-rotate", 0.0, True),
+        comparison("hue-rotate", float("nan"), True),
+        comparison("hue-rotate", 0.2, True, measure="normalised_score"),
+    ],
+    ids=["undecided", "no effect", "undefined", "another measure"],
+)
+def test_nothing_else_is(loaded, row):
+    assert claims.claimed_best(compared_in(loaded[0], [row]), "retention") == set()
+
+
+def test_an_effect_above_0_speaks_for_the_first_agent_whatever_the_measure(loaded):
+    rows = [comparison("invert", 0.2, True, measure="robustness_gap")]
+    assert claims.claimed_best(compared_in(loaded[0], rows), "robustness_gap") == {("invert", "wsa")}
+
+
+def test_a_claim_about_several_severities_is_no_claim_about_one(loaded):
+    rows = [comparison("hue-rotate", 0.2, True)]
+    compared = compared_in(loaded[0], rows)
+    assert claims.claimed_labels(compared, "retention") == {("hue-rotate@3", "wsa")}
+    again = loaded[0].perturbations.replace({"label": {"hue-rotate@3": "hue-rotate@5"}})
+    compared = replace(compared, perturbations=pd.concat([loaded[0].perturbations, again], ignore_index=True))
+    assert claims.claimed_labels(compared, "retention") == set()
+
+
+def test_measures_and_ranks_have_their_tables(loaded):
+    measures = pd.DataFrame(
+        {
+            "agent": ["wsa", "e2e"],
+            "perturbation": "all perturbations",
+            "num_severities": 1,
+            "num_seeds": 5,
+            "retention": [0.5, 0.25],
+            "retention_low": [0.4, 0.2],
+            "retention_high": [0.6, 0.3],
+            "mean_score": [1.0, 2.0],
+            "mean_score_low": 0.5,
+            "mean_score_high": 2.5,
+            "baseline": "e2e",
+            "note": "",
+        }
+    )
+    ranks = pd.DataFrame(
+        {"agent": ["wsa"], "perturbation": "invert", "rank": 1.5, "low": 1, "high": 2, "clean_rank": 1.0, "change": 0.5}
+    )
+    rows = [comparison("all perturbations", 0.25, True)]
+    compared = compared_in(loaded[0], rows, measures=measures, ranks=ranks)
+    over, ranked = claims.measure_tables(compared)
+    few = replace(compared, ranks=ranks.assign(num_seeds=4))
+    assert claims.measure_tables(few)[1].rows[0][2] == f"{ranked.rows[0][2]}\u2020"
+    assert over.rows[0] == ("all perturbations", "wsa", "1", "1.00 [0.50, 2.50]", "0.50 [0.40, 0.60]")
+    assert over.bold == {(0, 4)}
+    assert ranked.rows == (("invert", "wsa", "1.5 [1, 2]", "1", "+0.5"),)
+    retention = claims.side_by_side_tables(compared)[1]
+    assert retention.rows[-1] == ("all perturbations", "0.50 [0.40, 0.60]", "0.25 [0.20, 0.30]")
+    assert retention.bold == {(len(retention.rows) - 1, 1)}
+
+
+def test_the_best_of_three_beats_both_others(loaded):
+    rows = [comparison("invert", 0.2, True), comparison("invert", 0.1, False, ("wsa", "own"))]
+    agents = ("wsa", "e2e", "own")
+    three = compared_in(loaded[0], rows, agents=agents, compared=agents)
+    assert claims.claimed_best(three, "retention") == set()
+    three.comparisons.loc[1, "decided"] = True
+    assert claims.claimed_best(three, "retention") == {("invert", "wsa")}
+
+
+def test_without_comparisons_nothing_is_bold(loaded):
+    content = content_of(*loaded)
+    assert (
+        not any(table.bold for table in content.tables if "Compar" not in table.title)
+        or loaded[0].comparisons.to_dict()
+    )
+
+
+def test_bold_stands_in_every_format(loaded):
+    summary = compared_in(loaded[0], [comparison("hue-rotate", 0.2, True)], ("wsa keeps more: +0.20.",))
+    content = content_of(summary, loaded[1])
+    page, text = html_page(content, []), markdown_text(content, [])
+    table = next(table for table in content.results if table.title == "Retention by agent")
+    ((row, column),) = table.bold
+    cell = table.rows[row][column]
+    assert (table.rows[row][0], table.columns[column]) == ("hue-rotate@3", "wsa")
+    assert page.count(f"<b>{cell}</b>") == 2  # side by side, and in the table with everything
+    assert text.count(f"**{cell}**") == 2
+    value, bounds = cell.split(" ", 1)
+    assert rf"hue-rotate@3 & \textbf{{{value}}} {escape(bounds)} &" in latex(table)
+    assert page.count("<b>") == 2 + page.count("<figcaption><b>")
+    assert "wsa keeps more: +0.20." in page
+    assert "wsa keeps more: +0.20." in text
+
+
+def test_comparisons_are_told_with_their_p_values(loaded):
+    rows = [comparison("invert", -0.2, True), comparison("hue-rotate", 0.05, False)]
+    (table,) = claims.comparison_tables(compared_in(loaded[0], rows))
+    assert table.rows[0][2:] == (
+        "\u22120.20 [\u22120.30, \u22120.10]",
+        "0.010",
+        "<0.001",
+        "<0.001",
+        "5 and 6",
+        "decided",
+    )
+    assert table.rows[1][-1] == "not decided"
+    few = {**comparison("invert", 0.5, False), "num_seeds_x": 4}
+    late = {**comparison("value", 0.5, False), "smallest_p": 0.056}
+    (table,) = claims.comparison_tables(compared_in(loaded[0], [few, late]))
+    assert [row[-1] for row in table.rows] == ["cannot be decided with 4 seeds", "cannot be decided with 5 seeds"]
+
+
+def test_clean_comparisons_are_concluded_as_the_sentences_say():
+    names = ("hue-rotate", "value")
+    summary = summarise(run({"wsa": 5.0, "e2e": 8.0}, perturbed=names, num_seeds=6))
+    table = next(t for t in claims.comparison_tables(summary) if t.title == "Clean against perturbed")
+    said = dict(
+        zip(
+            summary.clean_comparisons["perturbation"] + summary.clean_comparisons["agent"],
+            summary.clean_comparisons["sentence"],
+            strict=True,
+        )
+    )
+    conclusions = {row[1] + row[0]: row[-1] for row in table.rows}
+    assert conclusions["value" + "wsa"] == "cannot be decided with 6 seeds"  # two tests: 2 x 2 / 64
+    assert "cannot be decided with 6 seeds" in said["value" + "wsa"]
+    summary = summarise(run({"wsa": 5.0, "e2e": 8.0}, perturbed=names, num_seeds=8))
+    table = next(t for t in claims.comparison_tables(summary) if t.title == "Clean against perturbed")
+    conclusions = {row[1] + row[0]: row[-1] for row in table.rows}
+    assert conclusions["value" + "wsa"] == "decided"
+    assert conclusions["value" + "e2e"] == "not decided"
+    assert all(row[-2] == "8" for row in table.rows)
+
+
+def test_any_table_of_numbers_can_be_shown():
+    frame = pd.DataFrame(
+        {"agent": ["a"], "value": [0.5], "value_low": [0.25], "value_high": [0.75], "num_cells": [3], "p": [0.0001]}
+    )
+    table = claims.frame_table("T", frame)
+    assert table.columns == ("agent", "value", "num cells", "p")
+    assert table.rows == (("a", "0.50 [0.25, 0.75]", "3", "<0.001"),)
+
+
+def test_latex_is_whole_and_escaped():
+    table = Table("A_b", "50%", ("x", "y"), (("a&b", "\u22121"), ("[c", "2")), 1, frozenset({(1, 1)}))
+    text = latex(table)
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 1
+    assert r"\caption{A\_b. 50\%}\label{tab:a_b}" in text
+    lines = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert lines == [r"x & y \\", r"a\&b & $-$1 \\", r"{}[c & \textbf{2} \\"]
+    assert text.count("{") == text.count("}")
+
+
+def test_long_tables_go_over_pages():
+    text = latex(Table("t", "", ("x",), tuple((str(i),) for i in range(41)), 1))
+    assert r"\begin{longtable}{l}" in text
+    assert r"\end{longtable}" in text
+
+
+WIDE = Table(
+    "w",
+    "",
+    ("perturbation", "agent", *(f"measure {place} of several" for place in range(8))),
+    (("hue-rotate", "wsa", *(f"0.{place}0 [0.10, 0.20]" for place in range(8))),),
+    2,
+    frozenset({(0, 9)}),
+)
+
+
+def test_wide_tables_are_small_and_stacked_with_their_names_again():
+    text = latex(WIDE)
+    assert r"\footnotesize" in text
+    assert r"\footnotesize" not in latex(Table("t", "", ("x", "y"), (("a", "1"),), 1))
+    parts = text.split(r"\begin{tabular}{ll")[1:]
+    assert len(parts) == 2
+    for part in parts:
+        assert "hue-rotate & wsa & 0." in part
+    assert [part.count("[0.10, 0.20]") for part in parts] == [6, 2]
+    assert r"\textbf{0.70} [0.10, 0.20]" in parts[1]
+    # The head is as wide as the numbers below it.
+    assert r"\begin{tabular}[b]{@{}r@{}}measure 0 of \\ several\end{tabular}" in parts[0]
+
+
+def test_long_texts_are_broken_into_lines():
+    words = " ".join(["source"] * 30)
+    text = latex(Table("t", "", ("name", "source", "n"), (("a", words, "1"),), 2))
+    assert rf"a & \parbox[t]{{56.7em}}{{\raggedright {words}\strut}} & 1 \\" in text
+
+
+def test_quotes_open_and_close():
+    assert escape("'these only': the agents' own") == "`these only': the agents' own"
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize("num_rows", [1, 50])
+@pytest.mark.parametrize("width_in", [3.3, 6.8])
+def test_latex_compiles_and_nothing_is_wider_than_the_page(num_rows, width_in, tmp_path):
+    names = (("a_b & 50% #1 {x} ~^\\ \u2212 \u2020 \u00a7 \u03c4 <", "wsa"),)
+    numbers = tuple(f"\u22120.{place}0 [\u22120.10, 0.20]\u2020" for place in range(6))
+    table = Table("A_b", "'50%'", WIDE.columns[:8], tuple((*names[0], *numbers) for _ in range(num_rows)), 2)
+    (tmp_path / "table.tex").write_text(latex(table))
+    (tmp_path / "page.tex").write_text(
+        r"\documentclass{article}\usepackage{booktabs,longtable,graphicx}"
+        rf"\usepackage[textwidth={width_in}in]{{geometry}}\begin{{document}}\input{{table}}\end{{document}}"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    if num_rows == 1:  # what goes over pages cannot be made narrower
+        assert "Overfull" not in done.stdout
+
+
+def test_latex_knows_every_special_character():
+    assert escape("\\{}~^#$") == (r"\textbackslash{}\{\}\textasciitilde{}\textasciicircum{}\#\$")
+
+
+def test_a_repeated_name_is_left_blank():
+    table = Table("t", "", ("perturbation", "agent", "n"), (("invert", "a", "1"), ("invert", "b", "2")), 2)
+    assert r" & b & 2 \\" in latex(table).splitlines()
+
+
+def test_markdown_marks_claims():
+    assert "| x | **1** |" in markdown(Table("t", "", ("a", "b"), (("x", "1"),), 1, frozenset({(0, 1)})))
+
+
+def test_sentences_about_very_many_perturbations_are_shortened():
+    names = [f"name-{i}" for i in range(100)]
+    sentence = f"wsa against e2e, {', '.join(names[:-1])} and {names[-1]}: cannot be decided with 4 seeds."
+    text = brief(sentence)
+    assert len(text) < 200
+    shown = sum(f"{name}," in text or f"{name} and" in text for name in names)
+    assert text.endswith(f" and {100 - shown} more: cannot be decided with 4 seeds.")
+    assert brief("wsa against e2e, invert: decided.") == "wsa against e2e, invert: decided."
+
+
+def test_what_is_shortened_can_be_unfolded(loaded):
+    sentence = f"wsa against e2e, {', '.join(f'name-{i}' for i in range(100))}: undecided."
+    page = html_page(content_of(compared_in(loaded[0], [], (sentence,)), loaded[1]), [])
+    assert f"</summary>{sentence}</details>" in page

@@ -1,0 +1,317 @@
+"""Shards, the manifest, and what a result directory refuses."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from made_jobs import ENCODERS, JOBS, manifest
+
+from wsabench.errors import ResultSetError, StorageError
+from wsabench.results import Job, load_result
+from wsabench.results import store as store_module
+from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums
+from wsabench.results.store import ResultStore
+
+
+def outcomes(index: int) -> list[EpisodeOutcome]:
+    weights = np.array([[0.5, 0.5], [1.0, 0.0]])
+    return [
+        EpisodeOutcome(index, 1, 7.5, 30, "stalled", attention_sums(weights)),
+        EpisodeOutcome(index, 0, -1.0, 10, "game_over", attention_sums(weights[:1])),
+    ]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    return write_whole_run(tmp_path / "results")
+
+
+def write_whole_run(path: Path) -> Path:
+    with ResultStore(path) as store:
+        store.write_manifest(store.begin(manifest()))
+        for index, job in enumerate(JOBS):
+            store.write_job(job, outcomes(index), ENCODERS)
+    return path
+
+
+def test_what_is_written_is_read_back(written: Path) -> None:
+    result = load_result(written)
+    assert result.is_complete
+    assert list(result.episodes["perturbation"]) == ["clean", "clean", "hue-rotate", "hue-rotate"]
+    assert list(result.episodes["episode"]) == [0, 1, 0, 1]
+    assert list(result.episodes["return"]) == [-1.0, 7.5, -1.0, 7.5]
+    assert list(result.episodes["episode_seed"]) == [2, 4, 2, 4]
+    assert list(result.episodes["end"]) == ["game_over", "stalled"] * 2
+    assert result.episodes["severity"].isna().tolist() == [True, True, False, False]
+    assert str(result.episodes["severity"].dtype) == "Int64"
+    assert result.episodes["return"].dtype == np.float64
+    assert result.episodes["length"].dtype == np.int64
+    assert not list(written.rglob("*.tmp"))
+
+
+def test_attention_is_taken_over_all_steps_of_all_episodes(written: Path) -> None:
+    # Steps: (0.5, 0.5) in episode 0; (0.5, 0.5) and (1, 0) in episode 1. Means 2/3 and 1/3.
+    # Variance of (0.5, 0.5, 1) is 1/18 for both encoders. Entropies: log 2, log 2, 0.
+    table = load_result(written).attention
+    rows = table[table["perturbation"] == "clean"]
+    assert list(rows["encoder"]) == list(ENCODERS)
+    assert rows["mean"].to_numpy() == pytest.approx([2 / 3, 1 / 3])
+    assert rows["sd"].to_numpy() == pytest.approx([np.sqrt(1 / 18)] * 2)
+    assert rows["entropy"].to_numpy() == pytest.approx([2 * np.log(2) / 3] * 2)
+    assert list(rows["num_steps"]) == [3, 3]
+
+
+def test_an_unfinished_run_has_the_rows_it_has(written: Path) -> None:
+    (written / "episodes" / f"{JOBS[0].key}.parquet").unlink()
+    result = load_result(written)
+    assert not result.is_complete
+    assert result.num_finished == 1
+    assert set(result.attention["perturbation"]) == {"hue-rotate"}
+
+
+def test_a_finished_job_is_known_by_its_fingerprint(written: Path) -> None:
+    other = Job("wsa", 0, "breakout", "clean", "clean", None, (2, 4), "other")
+    with ResultStore(written) as store:
+        store.begin(manifest())
+        assert store.is_finished(JOBS[0])
+        assert not store.is_finished(other)
+
+
+def test_a_job_is_finished_when_all_its_shards_are(written: Path) -> None:
+    shard = written / "attention" / f"{JOBS[0].key}.parquet"
+    with ResultStore(written) as store:
+        store.begin(manifest())
+        assert store.is_finished(JOBS[0], ENCODERS)
+        pq.write_table(pq.ParquetFile(shard).read().slice(0, 1), shard)
+        assert not store.is_finished(JOBS[0], ENCODERS)
+        shard.write_bytes(shard.read_bytes()[:200])
+        with pytest.raises(ResultSetError, match="is damaged"):
+            store.is_finished(JOBS[0], ENCODERS)
+        shard.unlink()
+        assert not store.is_finished(JOBS[0], ENCODERS)
+        assert store.is_finished(JOBS[0])
+
+
+def test_steps_that_are_kept_are_part_of_a_finished_job(tmp_path: Path) -> None:
+    steps = EpisodeSteps(np.zeros(1, np.int64), np.zeros(1), np.zeros(1, np.float32), np.ones((1, 2), np.float32))
+    played = [outcome._replace(steps=steps) for outcome in outcomes(0)]
+    shard = tmp_path / "attention_steps" / f"{JOBS[0].key}.parquet"
+    with ResultStore(tmp_path, keeps_steps=True) as store:
+        store.begin(manifest())
+        store.write_job(JOBS[0], played, ENCODERS)
+        assert store.is_finished(JOBS[0], ENCODERS)
+        shard.write_bytes(shard.read_bytes()[:200])
+        with pytest.raises(ResultSetError, match="is damaged"):
+            store.is_finished(JOBS[0], ENCODERS)
+        shard.unlink()
+        assert not store.is_finished(JOBS[0], ENCODERS)
+
+
+def test_a_job_without_its_attention_has_no_rows_when_its_agent_attends(written: Path) -> None:
+    (written / "attention" / f"{JOBS[0].key}.parquet").unlink()
+    assert load_result(written).num_finished == 2  # this manifest says nothing of encoders
+    agents = [{**manifest()["agents"][0], "encoders": list(ENCODERS)}]
+    (written / "manifest.json").write_text(json.dumps(manifest(agents=agents)))
+    result = load_result(written)
+    assert not result.is_complete
+    assert (result.num_finished, set(result.episodes["perturbation"])) == (1, {"hue-rotate"})
+
+
+def test_leftovers_of_a_killed_run_are_swept(written: Path) -> None:
+    leftover = written / "episodes" / ".x.parquet.abc.tmp"
+    leftover.write_bytes(b"half")
+    assert load_result(written).is_complete
+    with ResultStore(written) as store:
+        store.begin(manifest())
+    assert not leftover.exists()
+
+
+def test_a_second_run_at_the_same_time_is_refused(written: Path) -> None:
+    with ResultStore(written) as store, ResultStore(written) as second:
+        store.begin(manifest())
+        with pytest.raises(ResultSetError, match="Another run is writing"):
+            second.begin(manifest())
+
+
+def test_a_directory_is_new_only_if_it_still_is_when_the_lock_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "results"
+    lock, others = fcntl.flock, [threading.Thread(target=lambda: write_whole_run(path))]
+
+    def lock_late(handle: int, operation: int) -> None:
+        if others:  # another run begins and ends after we looked and before we have the lock
+            other = others.pop()
+            other.start()
+            other.join()
+        lock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    with ResultStore(path) as store, pytest.raises(ResultSetError, match="seed is 0 there and 1 here"):
+        store.begin(manifest(seed=1))
+    with ResultStore(path) as store:
+        assert len(store.begin(manifest())["resumed"]) == 1
+    assert load_result(path).is_complete
+
+
+def test_a_refused_directory_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tmp").write_text("mine")
+    (tmp_path / ".notes.tmp").write_text("mine too")
+    with ResultStore(tmp_path) as store, pytest.raises(ResultSetError, match="not empty"):
+        store.begin(manifest())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".notes.tmp", "thesis.tmp"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"episodes": 3}, "episodes is 2 there and 3 here"),
+        ({"seed": 1}, "seed is 0 there and 1 here"),
+        ({"protocol": {"frame_skip": 3}}, "protocol.frame_skip is 4 there and 3 here"),
+        ({"suite": {"name": "s", "summary": "", "content_hash": "g"}}, "suite.content_hash"),
+        ({"perturbations": ["clean"]}, 'perturbations: only there \\["hue-rotate@3"\\]'),
+        ({"versions": {"ale-py": "0.13", "torch": "2.13.0"}}, 'ale-py version is "0.12.1" there and "0.13" here'),
+        (
+            {"agents": [{"name": "wsa", "train_seed": 0, "game": "breakout", "checkpoint_hash": "d"}]},
+            'agents: only there .*"c".* only here .*"d"',
+        ),
+    ],
+)
+def test_another_run_is_refused(written: Path, changes: dict[str, Any], message: str) -> None:
+    with ResultStore(written) as store, pytest.raises(ResultSetError, match=message):
+        store.begin(manifest(**changes))
+
+
+@pytest.mark.parametrize("package", ["ale-py", "numba", "numpy", "opencv-python-headless", "scipy", "torch"])
+def test_an_upgrade_of_what_decides_bits_makes_another_run(tmp_path: Path, package: str) -> None:
+    versions = {**manifest()["versions"], package: "1.0"}
+    with ResultStore(tmp_path) as store:
+        store.write_manifest(store.begin(manifest(versions=versions)))
+    upgraded = manifest(versions={**versions, package: "1.1"})
+    with (
+        ResultStore(tmp_path) as store,
+        pytest.raises(ResultSetError, match=f'{package} version is "1.0" there and "1.1"'),
+    ):
+        store.begin(upgraded)
+
+
+def test_a_run_that_recorded_fewer_versions_is_not_gone_on_with(written: Path) -> None:
+    now = manifest(versions={**manifest()["versions"], "numba": "0.68.1"})
+    with ResultStore(written) as store, pytest.raises(ResultSetError, match="numba version is not recorded there"):
+        store.begin(now)
+    assert load_result(written).is_complete
+
+
+def test_summaries_and_starts_make_no_other_run(written: Path) -> None:
+    again = manifest(suite={"name": "s", "summary": "new words", "content_hash": "h"}, start="later", command_line="b")
+    with ResultStore(written) as store:
+        merged = store.begin(again)
+    assert merged["start"] == manifest()["start"]
+    assert [entry["command_line"] for entry in merged["resumed"]] == ["b"]
+
+
+def test_a_foreign_directory_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with ResultStore(tmp_path) as store, pytest.raises(ResultSetError, match=r"not empty \(thesis.txt\)"):
+        store.begin(manifest())
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_file_is_no_directory(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("")
+    with ResultStore(path) as store, pytest.raises(StorageError, match="is a file"):
+        store.begin(manifest())
+    with ResultStore(path / "below") as store, pytest.raises(StorageError, match="Cannot create the folder"):
+        store.begin(manifest())
+
+
+def test_a_full_disk_leaves_nothing_of_the_job(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = sorted(written.rglob("*"))
+    (written / "episodes" / f"{JOBS[1].key}.parquet").unlink()
+    monkeypatch.setattr(store_module.pq, "write_table", full)
+    store = ResultStore(written)
+    with pytest.raises(StorageError, match=r"Cannot write .*hue-rotate@3.parquet: No space left on device"):
+        store.write_job(JOBS[1], outcomes(1), ())
+    assert [path for path in before if path.name != f"{JOBS[1].key}.parquet" or "attention" in str(path)] == sorted(
+        written.rglob("*")
+    )
+
+
+def test_a_damaged_shard_is_named(written: Path) -> None:
+    path = written / "episodes" / f"{JOBS[0].key}.parquet"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ResultSetError, match=r"clean.parquet is damaged .* only this job is played again"):
+        load_result(written)
+    with ResultStore(written) as store, pytest.raises(ResultSetError, match="is damaged"):
+        store.is_finished(JOBS[0])
+
+
+def test_other_columns_are_refused(written: Path) -> None:
+    path = written / "episodes" / f"{JOBS[0].key}.parquet"
+    pq.write_table(pq.ParquetFile(path).read().drop_columns(["end"]), path)
+    with pytest.raises(ResultSetError, match="Allowed: agent, train_seed"):
+        load_result(written)
+
+
+def test_a_shard_of_another_run_is_refused(written: Path) -> None:
+    path = written / "episodes" / f"{JOBS[0].key}.parquet"
+    table = pq.ParquetFile(path).read()
+    column = table.schema.get_field_index("fingerprint")
+    pq.write_table(table.set_column(column, table.schema.field(column), [["x", "x"]]), path)
+    with pytest.raises(ResultSetError, match="made by another run"):
+        load_result(written)
+    pq.write_table(table.slice(0, 1), path)
+    with pytest.raises(ResultSetError, match="holds 1 episodes; the manifest says 2"):
+        load_result(written)
+
+
+def test_a_shard_of_no_job_is_refused(written: Path) -> None:
+    (written / "episodes" / "stranger.parquet").write_bytes(b"")
+    with pytest.raises(ResultSetError, match="belongs to no job"):
+        load_result(written)
+
+
+def test_directories_that_are_no_result_sets(tmp_path: Path) -> None:
+    with pytest.raises(ResultSetError, match="There is no result directory"):
+        load_result(tmp_path / "nowhere")
+    with pytest.raises(ResultSetError, match=r"is not a result set: it has no manifest\.json"):
+        load_result(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read"),
+        ("\xff", "cannot be read"),
+        ("[]", "has no schema_version"),
+        ('{"name": "other"}', "has no schema_version"),
+        (json.dumps(manifest(schema_version=2)), "has schema version 2. Allowed: 1"),
+        ('{"schema_version": 1}', "is damaged: jobs, agents"),
+        (json.dumps(manifest(jobs=[{"agent": "a"}])), "is damaged: jobs missing"),
+    ],
+)
+def test_bad_manifests(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "manifest.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ResultSetError, match=message):
+        load_result(tmp_path)
+
+
+def test_keys_are_file_names() -> None:
+    plain = Job("wsa", 1, "breakout", "color", "hue-rotate@3+value@2", None, (2,), "f")
+    odd = Job("a", 1, "b", "color", "x" * 300, None, (2,), "f")
+    assert plain.key == "wsa-seed1--breakout--hue-rotate@3+value@2"
+    assert plain.label == "hue-rotate@3+value@2"
+    assert len(odd.key) < 150
+    assert odd.key != Job("a", 1, "b", "color", "x" * 301, None, (2,), "f").key

@@ -1,0 +1,188 @@
+"""Interval estimates against enumeration, simulation and rliable's own."""
+
+import itertools
+
+import numpy as np
+import pytest
+from rliable import library, metrics
+
+from wsabench import stats
+from wsabench.errors import ShapeError, SpecError, UnknownNameError
+
+pytestmark = pytest.mark.oracle
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_interval_of_a_mean_is_that_of_all_27_resamples():
+    # Seeds 0, 1, 5 give 27 equally likely resamples. Sorted means: 0 (1 of them, cumulative 0.037), 1/3 (3; 0.148),
+    # 2/3 (3; 0.259), 1 (1; 0.296), 5/3 (3; 0.407), 2 (6; 0.630), 7/3 (3; 0.741), 10/3 (3; 0.852), 11/3 (3; 0.963),
+    # 5 (1; 1). So the 2.5% and 97.5% points are 0 and 5, the 10% and 90% points 1/3 and 11/3.
+    block = np.array([[0.0], [1.0], [5.0]])
+    means = sorted(np.mean(draw) for draw in itertools.product([0.0, 1.0, 5.0], repeat=3))
+    assert np.quantile(means, [0.1, 0.9], method="inverted_cdf") == pytest.approx([1 / 3, 11 / 3])
+    wide = stats.seed_interval(stats.cell_means, [[block]], rng(), method="percentile", repetitions=20_000)
+    assert (wide.value[0], wide.low[0], wide.high[0]) == pytest.approx((2.0, 0.0, 5.0))
+    narrow = stats.seed_interval(
+        stats.cell_means, [[block]], rng(), method="percentile", repetitions=20_000, confidence=0.8
+    )
+    assert (narrow.low[0], narrow.high[0]) == pytest.approx((1 / 3, 11 / 3))
+
+
+def drawn(blocks: list[np.ndarray], repetitions: int) -> list[np.ndarray]:
+    """Return what `seed_interval` draws, a block a game, as its statistic sees it."""
+    seen = []
+
+    def kept(sample):
+        seen.append([block.copy() for block in sample])
+        return stats.cell_means(sample)
+
+    stats.seed_interval(kept, [blocks], rng(2), repetitions=repetitions)
+    return [np.concatenate(parts) for parts in zip(*seen[1:], strict=True)]  # the first are the data themselves
+
+
+def test_resampling_is_joint_over_the_cells_of_a_game():
+    # Equal columns are one network in nine equal cells: the mean over cells must vary as much as one cell does.
+    column = rng(1).normal(size=(10, 1))
+    block = np.repeat(column, 9, axis=1)
+    (draws,) = drawn([block], 4_000)
+    assert draws.shape == (4_000, 10, 9)
+    np.testing.assert_array_equal(draws, np.repeat(draws[..., :1], 9, axis=2))
+    over_cells, one_cell = draws.mean(axis=(1, 2)), draws[:, :, 0].mean(axis=1)
+    assert over_cells.std() == pytest.approx(one_cell.std(), rel=1e-12)
+
+
+def test_resampling_is_independent_between_games():
+    # The same scores in two games: the sd of the mean over games falls by sqrt(2), as for independent games.
+    column = rng(1).normal(size=(10, 1))
+    first, second = drawn([column, column], 20_000)
+    both = (first + second).mean(axis=(1, 2)) / 2
+    assert both.std() == pytest.approx(first.mean(axis=(1, 2)).std() / np.sqrt(2), rel=0.03)
+    assert np.corrcoef(first.mean(axis=(1, 2)), second.mean(axis=(1, 2)))[0, 1] == pytest.approx(0.0, abs=0.03)
+
+
+def test_one_cell_a_game_is_rliables_stratified_bootstrap():
+    # With one cell a game joint resampling is rliable's per-task resampling; bounds agree within Monte-Carlo error.
+    scores = rng(3).normal(0.5, 0.4, (6, 5))
+    blocks = [scores[:, [task]] for task in range(5)]
+    ours = stats.seed_interval(stats.over_matrix(stats.iqm), [blocks], rng(4), method="percentile")
+
+    def function(x):
+        return np.array([metrics.aggregate_iqm(x)])
+
+    state = np.random.get_state()  # noqa: NPY002  rliable draws from numpy's global generator
+    np.random.seed(5)  # noqa: NPY002
+    _, theirs = library.get_interval_estimates({"a": scores}, function, reps=2_000)
+    np.random.set_state(state)  # noqa: NPY002
+    width = theirs["a"][1, 0] - theirs["a"][0, 0]
+    assert ours.low == pytest.approx(theirs["a"][0, 0], abs=0.06 * width)
+    assert ours.high == pytest.approx(theirs["a"][1, 0], abs=0.06 * width)
+
+
+def test_interval_of_many_seeds_is_the_normal_one():
+    scores = rng(6).normal(2.0, 1.0, (400, 1))
+    estimate = stats.seed_interval(stats.cell_means, [[scores]], rng(7))
+    half = 1.96 * scores.std() / 20
+    assert (estimate.low[0], estimate.high[0]) == pytest.approx((scores.mean() - half, scores.mean() + half), abs=0.01)
+    assert estimate.note == ""
+    assert estimate.num_seeds == 400
+
+
+def test_the_same_generator_gives_the_same_interval():
+    blocks = [rng(8).normal(size=(5, 3)), rng(9).normal(size=(4, 2))]
+    first, second = (stats.seed_interval(stats.cell_means, [blocks], rng(10)) for _ in range(2))
+    np.testing.assert_array_equal(first.low, second.low)
+    np.testing.assert_array_equal(first.high, second.high)
+
+
+def test_the_chunk_size_does_not_move_a_bound(monkeypatch):
+    blocks = [rng(8).normal(size=(5, 3))]
+    whole = stats.seed_interval(stats.cell_means, [blocks], rng(10), repetitions=999)
+    monkeypatch.setattr("wsabench.stats.intervals._CHUNK_ELEMENTS", 100)
+    parts = stats.seed_interval(stats.cell_means, [blocks], rng(10), repetitions=999)
+    np.testing.assert_array_equal(whole.low, parts.low)
+
+
+@pytest.mark.parametrize(
+    ("num_seeds", "note"), [(1, "one train seed: no interval"), (2, "too few"), (4, "too few"), (5, "")]
+)
+def test_few_train_seeds_are_said(num_seeds, note):
+    estimate = stats.seed_interval(stats.cell_means, [[rng(0).normal(size=(num_seeds, 2))]], rng(1))
+    assert estimate.num_seeds == num_seeds
+    assert estimate.note.startswith(note)
+    assert (estimate.note == "") == (note == "")
+    assert np.isnan(estimate.low).all() == (num_seeds == 1)
+    assert np.isfinite(estimate.value).all()
+
+
+def test_two_agents_are_resampled_independently():
+    # One seed against another in each: P(X > Y) is 0, 1/4, 1/2, 3/4 or 1 and every value occurs.
+    x, y = np.array([[0.0], [2.0]]), np.array([[1.0], [3.0]])
+    probability = stats.over_matrix(stats.probability_of_improvement)
+    estimate = stats.seed_interval(probability, [[x], [y]], rng(3), method="percentile")
+    # 2 > 1 is the only win of four pairs. A resample has X in {00, 02, 20, 22}, Y in {11, 13, 31, 33}: P is 0 if X = 00
+    # or Y = 33, and 1 for X = 22, Y = 11 (1 of 16 resamples, more than 2.5%).
+    assert (estimate.value, estimate.low, estimate.high) == (0.25, 0.0, 1.0)
+
+
+def test_episode_interval_resamples_episodes_within_checkpoints():
+    # One checkpoint, 200 episodes: the standard error of the mean of its episodes, whatever other checkpoints score.
+    episodes = rng(11).normal(1.0, 2.0, (1, 1, 200))
+    estimate = stats.episode_interval(stats.cell_means, [[(episodes, np.array([200]))]], rng(12))
+    half = 1.96 * episodes.std() / np.sqrt(200)
+    expected = (episodes.mean() - half, episodes.mean() + half)
+    assert (estimate.low[0], estimate.high[0]) == pytest.approx(expected, abs=0.03)
+    assert estimate.note == "these checkpoints only"
+    # Two checkpoints far apart, each without noise: episodes say nothing about training, so the interval has no width.
+    apart = np.stack([np.zeros((1, 10)), np.ones((1, 10))])
+    flat = stats.episode_interval(stats.cell_means, [[(apart, np.array([10, 10]))]], rng(12))
+    assert flat.low[0] == pytest.approx(0.5) == flat.high[0]
+
+
+def test_episode_interval_pairs_cells_by_episode():
+    # The perturbed cell is the clean one minus 1 in every episode: the gap is exactly 1 in every repetition.
+    clean = rng(13).normal(size=(2, 1, 30))
+    episodes = np.concatenate([clean, clean - 1.0], axis=1)
+
+    def gap(blocks):
+        return (blocks[0][..., 0] - blocks[0][..., 1]).mean(axis=-1)
+
+    estimate = stats.episode_interval(gap, [[(episodes, np.array([30, 30]))]], rng(14))
+    assert (estimate.low, estimate.high) == pytest.approx((1.0, 1.0))
+
+
+def test_repeated_episodes_do_not_narrow_the_interval():
+    # 4 different episodes played 25 times each: the interval is that of 4 episodes, 5 times as wide as that of 100.
+    episodes = np.tile(np.array([0.0, 1.0, 2.0, 3.0]), 25)[None, None]
+    naive = stats.episode_interval(stats.cell_means, [[(episodes, np.array([100]))]], rng(15), method="percentile")
+    honest = stats.episode_interval(stats.cell_means, [[(episodes, np.array([4]))]], rng(15), method="percentile")
+    ratio = (honest.high[0] - honest.low[0]) / (naive.high[0] - naive.low[0])
+    assert ratio == pytest.approx(5.0, rel=0.1)
+
+
+def test_one_distinct_episode_gives_no_interval():
+    estimate = stats.episode_interval(stats.cell_means, [[(np.ones((1, 1, 8)), np.array([1]))]], rng())
+    assert np.isnan(estimate.low).all()
+    assert estimate.note == "these checkpoints only: one distinct episode, no interval"
+
+
+def test_bad_options_are_refused():
+    block = [[np.zeros((2, 1))]]
+    with pytest.raises(UnknownNameError, match=r"Unknown interval method 'percentil'. Did you mean 'percentile'\?"):
+        stats.seed_interval(stats.cell_means, block, rng(), method="percentil")
+    with pytest.raises(SpecError, match=r"confidence is 95.*0\.95 for a 95% interval"):
+        stats.seed_interval(stats.cell_means, block, rng(), confidence=95)
+    with pytest.raises(SpecError, match="repetitions is 0"):
+        stats.seed_interval(stats.cell_means, block, rng(), repetitions=0)
+    with pytest.raises(ShapeError, match="at least one block"):
+        stats.seed_interval(stats.cell_means, [[]], rng())
+    with pytest.raises(ShapeError, match=r"shape \(2,\).*num_seeds, num_cells"):
+        stats.seed_interval(stats.cell_means, [[np.zeros(2)]], rng())
+    with pytest.raises(ShapeError, match=r"different numbers of train seeds: \[2, 3\]"):
+        stats.seed_interval(stats.over_matrix(stats.mean), [[np.zeros((2, 1)), np.zeros((3, 1))]], rng())
+    with pytest.raises(ShapeError, match=r"Distinct episodes are \[9\]"):
+        stats.episode_interval(stats.cell_means, [[(np.zeros((1, 1, 8)), np.array([9]))]], rng())
+    with pytest.raises(ShapeError, match=r"Episodes have shape \(1, 8\)"):
+        stats.episode_interval(stats.cell_means, [[(np.zeros((1, 8)), np.array([8]))]], rng())
