@@ -21,7 +21,7 @@ PLAN = "baselines/campaign.toml"
 QUEUE = "baselines/queue.toml"
 ENVIRONMENT_TARGET = ".venv/.campaign"
 NICE = "19"
-START_SECONDS = 120.0
+START_SECONDS = 900.0
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FOREIGN = ("PYTHONPATH", "VIRTUAL_ENV", "WSABENCH_DATA", "WSABENCH_PERTURBATIONS")
 """Variables that would let the clone run or read something else than its commit."""
