@@ -37,12 +37,25 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(out.glob("wsabench-*.whl"))
 
 
+def of_another_game(path: Path) -> bool:
+    """Whether a file is a trained agent's, its curve or its record, of which the wheel carries Breakout's only."""
+    parts = path.relative_to(ROOT).parts
+    return parts[0] == "baselines" and len(parts) > 2 and parts[1] not in ("breakout", "variants")
+
+
+def test_the_wheel_is_small_and_carries_no_other_games_agents(wheel: Path) -> None:
+    assert wheel.stat().st_size < 40_000_000
+    with zipfile.ZipFile(wheel) as archive:
+        folders = {name.split("/")[3] for name in archive.namelist() if name.startswith("wsabench/_data/baselines/")}
+    assert {name for name in folders if "." not in name} == {"breakout", "variants"}
+
+
 def test_the_wheel_carries_every_file_of_catalogue_and_baselines(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
     for folder in SHIPPED:
         for path in (ROOT / folder).rglob("*"):
-            if path.is_file() and not path.name.startswith("."):
+            if path.is_file() and not path.name.startswith(".") and not of_another_game(path):
                 name = f"wsabench/_data/{path.relative_to(ROOT).as_posix()}"
                 assert sizes.get(name) == path.stat().st_size, name
     assert "wsabench/py.typed" in sizes

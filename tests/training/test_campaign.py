@@ -28,6 +28,7 @@ case "$*" in
            echo "{\"pid\": ${pid:-null}}" ;;
   *--status) echo "it stands well" ;;
   *--bring-back*) echo "Brought back: 0 runs" ;;
+  *--adopt*) echo "adopted" ;;
   *--export*) [ ! -f "$work/full" ] && echo "Handed over" || { echo "no space" >&2; exit 2; } ;;
   *) [ -f "$work/broken" ] && { echo "it is broken"; exit 2; }
      echo $$ > "$work/pid"; exec sleep 600 ;;
@@ -57,7 +58,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     git(root, "commit", "--quiet", "-m", "first")
     commit = git(root, "rev-parse", "HEAD")
     (root / "baselines" / "queue.toml").write_text('name = "second"\n')
-    (root / "baselines" / "campaign.toml").write_text(f'current = "first"\n[campaigns]\nfirst = "{commit}"\n')
+    (root / "baselines" / "campaign.toml").write_text(
+        f'current = "first"\n[campaigns]\nfirst = "{commit}"\n[adopted]\nfirst = ["baselines/old.safetensors"]\n'
+    )
     git(root, "add", ".")
     git(root, "commit", "--quiet", "-m", "second")
     monkeypatch.delenv("WSABENCH_CAMPAIGN", raising=False)
@@ -81,9 +84,10 @@ def test_a_campaign_from_its_start_to_its_results(root: Path, capsys: pytest.Cap
     calls = (folder / "work" / "calls.txt").read_text().splitlines()
     queue = f"train --queue {folder}/checkout/baselines/queue.toml --out {folder}/work"
     niceness = os.nice(0)
-    assert calls[:2] == [
+    adopted = f"--adopt {root}/baselines/old.safetensors --origin trained before the campaign"
+    assert calls[:3] == [
         f":{niceness}:{os.environ.get('OMP_NUM_THREADS', '')}:{queue} {words}"
-        for words in ("--status --json", f"--bring-back {root}/baselines")
+        for words in ("--status --json", f"--bring-back {root}/baselines", adopted)
     ]
     assert f":{min(19, niceness + 19)}:1:{queue}" in calls
 
@@ -122,8 +126,7 @@ def test_a_clone_that_was_changed_is_refused(root: Path, capsys: pytest.CaptureF
 
 def test_a_queue_of_another_campaign_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     head = git(root, "rev-parse", "HEAD")
-    with (root / "baselines" / "campaign.toml").open("a") as file:
-        file.write(f'third = "{head}"\n')
+    (root / "baselines" / "campaign.toml").write_text(f'[campaigns]\nthird = "{head}"\n')
     assert main(["start", "third"], root) == 2
     assert "queue.toml, name: is 'second'. Allowed: 'third'" in capsys.readouterr().err
 
@@ -139,7 +142,7 @@ def test_mistakes_are_explained(
     for text, kind, message in (
         ('current = "x"\n', UnknownNameError, "Unknown campaign 'x'.*Add `x = \"HASH\"` to the table campaigns"),
         ('[campaigns]\nx = "12"\n', SpecError, "campaigns, x: is '12'. Allowed: a commit's whole hash"),
-        ("now = 1\n", SpecError, "unknown key 'now'. Allowed: current, and the table campaigns"),
+        ("now = 1\n", SpecError, "unknown key 'now'. Allowed: current, the tables campaigns and adopted"),
         ("now = \n", SpecError, "not valid TOML"),
     ):
         plan.write_text(text)

@@ -21,6 +21,7 @@ PLAN = "baselines/campaign.toml"
 QUEUE = "baselines/queue.toml"
 ENVIRONMENT_TARGET = ".venv/.campaign"
 NICE = "19"
+BEFORE = "trained before the campaign"
 START_SECONDS = 900.0
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FOREIGN = ("PYTHONPATH", "VIRTUAL_ENV", "WSABENCH_DATA", "WSABENCH_PERTURBATIONS")
@@ -39,6 +40,8 @@ class Campaign:
     """The checkout that finished files come from and go to."""
     folder: Path
     """Where clone, work and log lie."""
+    adopted: tuple[Path, ...] = ()
+    """Agent files of the checkout that were trained before the campaign and stand for runs of it."""
 
     @property
     def clone(self) -> Path:
@@ -84,8 +87,8 @@ def find_campaign(root: Path, name: str | None = None) -> Campaign:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: not valid TOML: {error}. Correct the file.") from error
     campaigns = table.get("campaigns", {})
-    if unknown := table.keys() - {"current", "campaigns"}:
-        raise SpecError(f"{path}: unknown key {min(unknown)!r}. Allowed: current, and the table campaigns.")
+    if unknown := table.keys() - {"current", "campaigns", "adopted"}:
+        raise SpecError(f"{path}: unknown key {min(unknown)!r}. Allowed: current, the tables campaigns and adopted.")
     for key, commit in campaigns.items():
         if not isinstance(commit, str) or _COMMIT.fullmatch(commit) is None:
             raise SpecError(f"{path}, campaigns, {key}: is {commit!r}. Allowed: a commit's whole hash, 40 digits.")
@@ -96,7 +99,9 @@ def find_campaign(root: Path, name: str | None = None) -> Campaign:
     place = Path(os.environ.get("WSABENCH_CAMPAIGN") or root.parent / "campaign")
     if place.resolve().is_relative_to(root.resolve()):
         raise SpecError(f"WSABENCH_CAMPAIGN is {place}, inside the checkout. Allowed: a folder outside of it.")
-    return Campaign(name=chosen, commit=campaigns[chosen], root=root, folder=place.resolve() / chosen)
+    adopted = tuple(root / name for name in table.get("adopted", {}).get(chosen, ()))
+    folder = place.resolve() / chosen
+    return Campaign(name=chosen, commit=campaigns[chosen], root=root, folder=folder, adopted=adopted)
 
 
 def start(campaign: Campaign, tell: Tell) -> int:
@@ -126,6 +131,8 @@ def start(campaign: Campaign, tell: Tell) -> int:
     else:
         told = _call(campaign.command("--bring-back", str(campaign.root / "baselines")))
         tell(told.strip())
+        for agent in campaign.adopted:
+            tell(_call(campaign.command("--adopt", str(agent), "--origin", BEFORE)).strip())
         pid = _detach(campaign)
         tell(f"{campaign.name} started, process {pid}.")
     tell(_instructions(campaign, pid))
