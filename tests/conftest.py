@@ -1,4 +1,7 @@
-"""Makes this folder importable, so that tests share fakes (`from catch import CatchVector`)."""
+"""Tests lie in folders named as the packages that they test; what they share lies here (`from catch import ...`).
+
+Marks: `oracle`, `property`, `e2e` and `slow`, as pyproject.toml tells them; a test without one is about one behaviour.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -15,20 +16,23 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SNIPPETS = [
-    pytest.param(block, id=f"{page.name}-{number}")
-    for page in PAGES
-    for number, block in enumerate(FENCE.findall(page.read_text(encoding="utf-8")))
-]
+PROGRAMS = {page.name: FENCE.findall(page.read_text(encoding="utf-8")) for page in PAGES}
+EACH_ALONE = """
+import json, sys
+for number, block in enumerate(json.load(sys.stdin)):
+    exec(compile(block, f"block {number} of the page", "exec"), {"__name__": "__main__"})
+"""
+"""Runs the blocks of a page in one process, each with names of its own."""
 
 
-def run(code: str, folder: Path) -> str:
-    """Run Python in a fresh process, away from the checkout, and return what it printed."""
+def run(code: str, folder: Path, words: str = "") -> str:
+    """Run Python in a fresh process, away from the checkout, with these words to read; return what it printed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "WSABENCH_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
         env=environment,
+        input=words,
         capture_output=True,
         text=True,
         timeout=240,
@@ -38,9 +42,9 @@ def run(code: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("code", SNIPPETS)
-def test_a_snippet_runs(code: str, tmp_path: Path) -> None:
-    run(code, tmp_path)
+@pytest.mark.parametrize("page", [page for page, blocks in PROGRAMS.items() if blocks])
+def test_the_snippets_of_a_page_run(page: str, tmp_path: Path) -> None:
+    run(EACH_ALONE, tmp_path, json.dumps(PROGRAMS[page]))
 
 
 def test_the_example_plays_clean_and_shifted_games(tmp_path: Path) -> None:

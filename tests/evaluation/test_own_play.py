@@ -158,10 +158,11 @@ def contestant(checkpoint_hash: str = "c") -> FakeContestant:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Few steps, kept in a folder of the test's own, which is returned."""
+    """Few steps (one round has 30), kept in a folder of the test's own, which is returned."""
     monkeypatch.setenv("WSABENCH_HOME", str(tmp_path))
-    monkeypatch.setattr(own_play, "MIN_STEPS", 130)
-    monkeypatch.setattr(own_play, "NUM_MOMENTS", 40)
+    monkeypatch.setattr(own_play, "MIN_STEPS", 40)
+    monkeypatch.setattr(own_play, "NUM_MOMENTS", 20)
+    monkeypatch.setattr(own_play, "ROUND_EPISODES", 2)
     return tmp_path / "own-play"
 
 
@@ -198,13 +199,13 @@ def test_the_means_and_the_kept_steps_are_those_of_every_step_played_one_by_one(
     found = collect_own_play(contestant().load("sampled"), contestant(), SHORT)
     logs = logged(found.num_episodes)
     steps = [step for log in logs for step in log.steps]
-    assert found.num_steps == len(steps) >= 130
+    assert found.num_steps == len(steps) >= 40
     assert found.num_episodes % own_play.ROUND_EPISODES == 0
     # No round was played that was not needed.
-    assert sum(len(log.steps) for log in logs[: -own_play.ROUND_EPISODES]) < 130
-    # The kept steps: the 40 of which each drew less than all others.
+    assert sum(len(log.steps) for log in logs[: -own_play.ROUND_EPISODES]) < 40
+    # The kept steps: the 20 of which each drew less than all others.
     drawn = [log.generator.random() for log in logs for _ in log.steps]
-    places = sorted(np.argsort(drawn)[:40])
+    places = sorted(np.argsort(drawn)[:20])
     for name in SHAPES:
         slow = np.mean([step[name].astype(np.float64) for step in steps], axis=0)
         assert found.means[name].dtype == np.float32
@@ -251,7 +252,7 @@ def test_another_checkpoint_protocol_or_number_of_steps_is_played_anew(
         own_play_of(contestant("d"), SHORT, print),
         own_play_of(contestant(), dataclasses.replace(SHORT, action_selection="greedy"), print),
     ]
-    monkeypatch.setattr(own_play, "MIN_STEPS", 131)
+    monkeypatch.setattr(own_play, "MIN_STEPS", 41)
     found.append(own_play_of(contestant(), SHORT, print))
     assert len({one.path for one in found}) == len({one.content_hash for one in found}) == 4
     assert len(list(few.iterdir())) == 4

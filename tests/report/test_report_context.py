@@ -24,6 +24,11 @@ from wsabench.summary.summarise import summarise
 
 COLUMNS = ["context_static_share", "context_variance_share"]
 NAMES = ("static steps", "context's share of variance")
+CELLS = (("clean", None), ("hue-rotate", 3), ("invert", None))
+
+
+def write(path: Path, agents: tuple[str, ...] = ("wsa", "e2e")) -> Path:
+    return write_result_set(path, agents=agents, cells=CELLS)
 
 
 def outcome(episode: int, context: ContextEffect | None) -> EpisodeOutcome:
@@ -33,13 +38,13 @@ def outcome(episode: int, context: ContextEffect | None) -> EpisodeOutcome:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    return write_result_set(tmp_path / "old")
+    return write(tmp_path / "old")
 
 
 @pytest.fixture
 def new(tmp_path: Path) -> Path:
     """As `old`, with both measures: of train seed 0 0.5 and 0.1, of train seed 1 1 and none."""
-    path = write_result_set(tmp_path / "new")
+    path = write(tmp_path / "new")
     for shard in (path / "attention").glob("*.parquet"):
         table = pq.read_table(shard)
         seed = table["train_seed"][0].as_py()
@@ -80,7 +85,7 @@ def test_runs_of_earlier_versions_report_as_before(old: Path, new: Path) -> None
 
 
 def test_runs_of_both_kinds_merge(old: Path, tmp_path: Path) -> None:
-    other: Any = write_result_set(tmp_path / "other", agents=("e2e",))
+    other: Any = write(tmp_path / "other", agents=("e2e",))
     merged = merge_results([load_result(old), load_result(other)])
     assert set(COLUMNS) <= set(merged.attention.columns)
 
@@ -95,7 +100,7 @@ def test_other_missing_columns_are_refused(new: Path, name: str) -> None:
 
 def without_effect(path: Path, agent: str, seeds: tuple[int, ...], num_changed: int = 0) -> Path:
     """Make a cell's episodes those of clean, all but `num_changed` of each train seed."""
-    write_result_set(path)
+    write(path)
     for seed in seeds:
         shard, clean = (
             path / "episodes" / f"{agent}-seed{seed}--breakout--{name}.parquet" for name in ("invert", "clean")
