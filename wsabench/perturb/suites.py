@@ -90,7 +90,7 @@ class Suite:
         return plain | ({"own": own} if any(own.values()) else {})
 
     def _own_content(self, game: str) -> dict[str, str]:
-        """Return the hashes of what a game decides (rules of its patches, say), beside the names of the perturbations."""
+        """Return the hashes of perturbations whose behaviour this game decides (by a patch's rule, say), by their names."""
         content: dict[str, str] = {}
         for name in self.cells.of(game):
             if misfit(name, game) is None:

@@ -79,8 +79,8 @@ def read_expression(tokens: Sequence[Token], names: Mapping[str, int], loop: Bou
         loop: The addresses of `i`; None where it has no meaning.
 
     Raises:
-        SpecError: The expression is malformed, too deep, reads outside the memory, divides by what may be zero, or may exceed 64
-            bits.
+        SpecError: The expression is malformed, too deep, reads outside the memory, divides by what may be zero, or may
+            exceed 64 bits.
     """
     return _Reader(tokens, names, loop).read()
 
