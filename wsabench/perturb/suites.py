@@ -90,7 +90,7 @@ class Suite:
         return plain | ({"own": own} if any(own.values()) else {})
 
     def _own_content(self, game: str) -> dict[str, str]:
-        """Return the hashes of perturbations whose behaviour this game decides (by a patch's rule, say), by their names."""
+        """Return the hashes of perturbations whose behaviour the game decides (by a rule, say), by their names."""
         content: dict[str, str] = {}
         for name in self.cells.of(game):
             if misfit(name, game) is None:
