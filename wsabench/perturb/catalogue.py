@@ -71,8 +71,8 @@ def read_family(path: Path) -> list[CatalogueEntry]:
     """Read one family file.
 
     Raises:
-        SpecError: It is malformed.
-        StorageError: It cannot be read.
+        SpecError: The file is malformed.
+        StorageError: The file cannot be read.
     """
     return [read_entry(name, Fields(values, f"{path}, {name}")) for name, values in read_toml(path).items()]
 
@@ -81,7 +81,7 @@ def read_entry(name: str, table: Fields) -> CatalogueEntry:
     """Read the table of one perturbation.
 
     Raises:
-        SpecError: It is malformed; the message has the table's place, the key, what was found and what is allowed.
+        SpecError: The table is malformed; the message has its place, the key, what was found and what is allowed.
     """
     if not NAME.fullmatch(name) or name == CLEAN:
         raise SpecError(f"{table.where}: the name is {name!r}. Allowed: lower-case words joined by -, not 'clean'.")
@@ -123,7 +123,7 @@ def _fixed(table: Fields, kind: Kind) -> dict[str, ParameterValue]:
 
 
 def _scale(table: Fields, kind: Kind) -> dict[str, tuple[ParameterValue, ...]]:
-    """Read the parameters with one value a severity; numbers must rise or fall strictly."""
+    """Read the parameters with one value for each severity; the numbers must rise or fall strictly."""
     scale: dict[str, tuple[ParameterValue, ...]] = {}
     for name, parameter, steps in _known(table, "severity", kind):
         key = f"severity.{name}"

@@ -163,13 +163,13 @@ class CompiledPerturbation:
     content_hash: str
     """Hash of the kinds, the resolved parameters and what else decides the behaviour in this game, 16 digits."""
     game: str
-    """The game it was compiled for."""
+    """The game that the perturbation was compiled for."""
     rgb: ColorTable
-    """What a person sees for each screen byte, uint8, shape (256, 3); drawn changes left out."""
+    """What a person sees for each screen byte, uint8, shape (256, 3); changes that are drawn are left out."""
     luminance: LuminanceTable
-    """What the agent sees for each screen byte, uint8, shape (256,); drawn changes left out."""
+    """What the agent sees for each screen byte, uint8, shape (256,); changes that are drawn are left out."""
     colors: tuple[Placed[ColorStage | ColorDrawStage], ...] = ()
-    """All colour changes in order, where at least one is drawn while playing; else empty: the tables say all."""
+    """All colour changes in order, where at least one is drawn while playing; else empty, for the tables say all."""
     images: tuple[Placed[ImageStage], ...] = ()
     """Changes of the native frame, in order."""
     controls: tuple[Placed[ControlStage], ...] = ()
@@ -177,21 +177,21 @@ class CompiledPerturbation:
     rules: tuple[Placed[RamStage], ...] = ()
     """RAM rules, in order."""
     console: ConsoleStage = field(default_factory=ConsoleStage)
-    """Mode and difficulty."""
+    """The mode and the difficulty of the console."""
     encoder_operations: tuple[EncoderOperation, ...] = ()
-    """What is done to the agent's encoders, in order."""
+    """The changes of the agent's encoders, in order."""
 
     @property
     def changes_game(self) -> bool:
-        """Whether equal actions may lead to other games."""
+        """Whether equal actions may lead to another course of the game."""
         return bool(self.controls or self.rules or self.console != ConsoleStage())
 
     @property
     def is_pixel_change_only(self) -> bool:
-        """Whether the game itself and the agent stay as they are, so that equal actions lead to equal games."""
+        """Whether game and agent stay as they are, so that equal actions lead to an equal course of the game."""
         return not (self.changes_game or self.encoder_operations)
 
     @property
     def shows_old_frames(self) -> bool:
-        """Whether an image stage shows frames of steps before: single observations look ordinary, only late."""
+        """Whether an image stage shows frames of earlier steps: single observations look ordinary, but come late."""
         return any(getattr(placed.stage, "shows_old_frames", False) for placed in self.images)

@@ -28,7 +28,7 @@ class DrawnColors:
 
         Args:
             colors: All colour changes, in order.
-            game: Whose palette is changed.
+            game: The game whose palette is changed.
             generator_at: Gives the lane's own generator for a place in the composition.
         """
         self._palette = load_palette(standard_of(game))
@@ -39,7 +39,7 @@ class DrawnColors:
         self.move_to(0)
 
     def move_to(self, frame: int) -> None:
-        """Draw what is due up to an emulated frame, counted from the episode's start and never less than before."""
+        """Draw what is due up to an emulated frame, counted from the episode's start; it is never less than before."""
         has_changed = False
         for row, stage in enumerate(self._stages):
             if not isinstance(stage, ColorDrawStage):

@@ -1,4 +1,4 @@
-"""What the catalogue says of a perturbation, whoever wrote the entry."""
+"""What the catalogue says about a perturbation, whoever wrote the entry."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ class CatalogueEntry:
     kind: str
     summary: str
     source: str
-    """Where the idea or the numbers come from; empty if our own choice."""
+    """Where the idea or the numbers come from; empty where they are our own choice."""
     parameters: Mapping[str, ParameterValue]
-    """Those that do not depend on severity."""
+    """The parameters that do not depend on severity."""
     scale: Mapping[str, tuple[ParameterValue, ...]]
-    """Parameters with one value a severity, 1 first; empty where there is no scale."""
+    """Parameters with one value for each severity, that of 1 first; empty where there is no scale."""
     games: tuple[str, ...] | None = None
-    """The games it exists for, sorted; None: any."""
+    """The games that have the perturbation, sorted; None: any game."""
 
     @property
     def has_severity(self) -> bool:
-        """Whether it is written `NAME@SEVERITY`."""
+        """Whether the perturbation is written `NAME@SEVERITY`."""
         return bool(self.scale)
 
     @property
     def severities(self) -> tuple[int | None, ...]:
-        """The severities there are: 1 to 5, or only None."""
+        """The severities that there are: 1 to 5, or only None."""
         return tuple(range(1, NUM_SEVERITIES + 1)) if self.has_severity else (None,)
 
     def resolved(self, severity: int | None) -> dict[str, ParameterValue]:

@@ -58,7 +58,7 @@ class Extension:
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     """New kinds by name, `word.word`."""
     families: Path | None = None
-    """Folder with family files (`*.toml`); None: only kinds, for the files of others."""
+    """Folder with family files (`*.toml`); None: the package adds kinds alone."""
 
 
 class LoadedExtension(NamedTuple):

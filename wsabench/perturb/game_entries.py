@@ -49,7 +49,7 @@ def unverified_patches(name: str) -> dict[str, str]:
 
 
 def misfit_of(entry: CatalogueEntry, game: Game) -> str | None:
-    """Return why a game cannot have this perturbation, and which can; None where it can."""
+    """Return why a game cannot have this perturbation, and which games can; None where it can."""
     if entry.games is None or game.id in entry.games:
         return None
     others = f"Games that have it: {', '.join(entry.games)}"

@@ -36,10 +36,10 @@ class Parameter:
     """One parameter of a kind."""
 
     allowed: str
-    """What is allowed, for messages."""
+    """What is allowed, in words for messages."""
     is_valid: Callable[[Any], bool]
     normalise: Callable[[Any], ParameterValue]
-    """Brings equal values to one form, so that they hash alike."""
+    """Brings equal values to one form, so that they have the same hash."""
 
 
 @dataclass(frozen=True, slots=True)

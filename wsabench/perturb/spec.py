@@ -14,14 +14,14 @@ from wsabench.perturb.kinds import ParameterValue
 
 @dataclass(frozen=True, slots=True)
 class PerturbationPart:
-    """One term of a composition, its parameters resolved."""
+    """One term of a composition, with its parameters resolved."""
 
     name: str
     family: str
     severity: int | None
     kind: str
     parameters: tuple[tuple[str, ParameterValue], ...]
-    """Name and value, sorted by name."""
+    """Pairs of a name and a value, sorted by name."""
 
     @property
     def text(self) -> str:
@@ -31,23 +31,23 @@ class PerturbationPart:
 
 @dataclass(frozen=True, slots=True)
 class Perturbation:
-    """A named change, immutable; no parts: `clean`. Made by `parse_perturbation`."""
+    """A named change, immutable; without parts it is `clean`. It is made by `parse_perturbation`."""
 
     parts: tuple[PerturbationPart, ...] = ()
 
     @property
     def name(self) -> str:
-        """The canonical text; parsing it gives this perturbation again."""
+        """The canonical text; when it is parsed, it gives this perturbation again."""
         return "+".join(part.text for part in self.parts) or CLEAN
 
     @property
     def family(self) -> str:
-        """The family; `clean`; of a composition the families joined by `+`."""
+        """The family, or `clean`; of a composition the families, joined by `+`."""
         return "+".join(sorted({part.family for part in self.parts})) or CLEAN
 
     @property
     def severity(self) -> int | None:
-        """1 to 5; None without a scale and of a composition."""
+        """1 to 5; None where there is no scale, and of a composition."""
         return self.parts[0].severity if len(self.parts) == 1 else None
 
     @property
@@ -67,7 +67,7 @@ def parse_perturbation(text: str | Perturbation, where: str = "") -> Perturbatio
 
     Args:
         text: `clean`, `NAME`, `NAME@SEVERITY`, or several joined by `+`, applied from left to right.
-        where: Beginning of messages, say the suite file that has the text.
+        where: Beginning of all messages, for example the suite file that has the text.
 
     Raises:
         SpecError: The text is malformed, a severity is missing, out of range, or given where there is no scale, or the

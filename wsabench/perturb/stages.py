@@ -45,7 +45,7 @@ class ColorDrawStage(Protocol):
 
     @property
     def period(self) -> int:
-        """Emulated frames between draws; 0: once an episode."""
+        """Emulated frames between draws; 0: one draw for each episode."""
         ...
 
     def draw(self, generator: np.random.Generator) -> ColorStage:
@@ -57,7 +57,7 @@ class ImageState(Protocol):
     """An image operator at work in one lane and episode."""
 
     def apply(self, image: Image) -> Image:
-        """Return what the agent gets for the newest native frame; called once a step and once at the episode's start.
+        """Return what the agent gets for the newest native frame; called once in each step, and at the episode's start.
 
         Args:
             image: May be overwritten and returned; a state that keeps it must copy it.
@@ -65,13 +65,13 @@ class ImageState(Protocol):
         ...
 
     def preview(self, image: Image) -> Image:
-        """Return what a person sees, RGB, with the draws of the last `apply`; draws nothing and changes no state."""
+        """Return what a person sees, RGB, with the draws of the last `apply`; nothing is drawn, no state changes."""
         ...
 
 
 @runtime_checkable
 class ImageStage(Protocol):
-    """A change of the native frame, applied once a step after the maximum of two frames and before the resize.
+    """A change of the native frame, applied in each step after the maximum of two frames and before the resize.
 
     A stage that shows frames of steps before (a delay, a freeze) says so by the class attribute `shows_old_frames`,
     True: its effect is not measured in grey levels, because a game with few moving pixels would make it look idle.
@@ -84,7 +84,7 @@ class ImageStage(Protocol):
 
         Args:
             generator: The lane's own for this stage.
-            shape: Of the images: (height, width) or (height, width, 3).
+            shape: That of the images: (height, width) or (height, width, 3).
         """
         ...
 
@@ -186,12 +186,12 @@ ImageOperator = Callable[[Image], Image]
 
 @dataclass(frozen=True, slots=True)
 class PureImage:
-    """An operator that gives the same for the same frame: its own state."""
+    """An operator that gives the same picture for the same frame; it is its own state."""
 
     operator: ImageOperator
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> PureImage:
-        """Return itself; draws nothing."""
+        """Return itself; nothing is drawn."""
         del generator, shape
         return self
 

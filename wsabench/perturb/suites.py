@@ -31,11 +31,11 @@ class Profile:
     name: str
     train_seeds: tuple[int, ...]
     episodes: int
-    """Episodes a job."""
+    """How many episodes each job plays."""
     cells: Cells
-    """What is played on each game."""
+    """Which perturbations are played on each game."""
     perturbations: tuple[str, ...]
-    """Canonical names of the cells on the suite's own games, `clean` first."""
+    """Canonical names of the perturbations that are played on the suite's own games, `clean` first."""
     protocol: Protocol
 
 
@@ -46,11 +46,11 @@ class Suite:
     name: str
     summary: str
     cells: Cells
-    """What is played on each game, in all profiles together."""
+    """Which perturbations are played on each game, in all profiles together."""
     perturbations: tuple[str, ...]
-    """Canonical names of all cells on the suite's own games, `clean` first."""
+    """Canonical names of all perturbations on the suite's own games, `clean` first."""
     games: tuple[str, ...]
-    """Games that are played unless others are asked for."""
+    """The games that are played unless others are asked for."""
     profiles: Mapping[str, Profile]
 
     @property
@@ -90,7 +90,7 @@ class Suite:
         return plain | ({"own": own} if any(own.values()) else {})
 
     def _own_content(self, game: str) -> dict[str, str]:
-        """Return the hashes of what a game decides, its rules say, beside the names of the cells."""
+        """Return the hashes of perturbations whose behaviour the game decides (by a rule, say), by their names."""
         content: dict[str, str] = {}
         for name in self.cells.of(game):
             if misfit(name, game) is None:
@@ -195,26 +195,26 @@ def _protocol(table: Fields, base: Protocol) -> Protocol:
 
 
 Share = int | Literal["all"]
-"""How many of what a game brings along: the first so many in its file's order, or all."""
+"""How many of the perturbations that a game brings along: the first ones, in the order of its file, or all."""
 
 _MAX_SHARE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class OwnCells:
-    """How much of what a game brings along is played."""
+    """How many of the perturbations that a game brings along are played."""
 
     patches: Share = 0
-    """Verified RAM patches of the family `dynamics`."""
+    """Number of verified RAM patches of the family `dynamics`."""
     recolorings: Share = 0
-    """Verified RAM patches of the family `color`."""
+    """Number of verified RAM patches of the family `color`."""
     modes: Share = 0
-    """Modes besides the default."""
+    """Number of modes besides the default."""
     difficulties: Share = 0
-    """Difficulties besides the default."""
+    """Number of difficulties besides the default."""
 
     def of(self, game: str) -> tuple[str, ...]:
-        """Return the names for one game, in the order of its file."""
+        """Return the names of the perturbations that one game brings along, in the order of its file."""
         record = load_game(game)
         by_family = {
             family: [patch.perturbation for patch in record.verified_patches if patch.family == family]
@@ -237,7 +237,7 @@ class Cells:
     own: OwnCells
 
     def of(self, game: str) -> tuple[str, ...]:
-        """Return the names for one game: those listed, whether they fit or not, then the game's own."""
+        """Return the names for one game: those that are listed, whether they fit or not, then the game's own."""
         return (*self.listed, *(name for name in self.own.of(game) if name not in self.listed))
 
     def of_games(self, games: tuple[str, ...]) -> tuple[str, ...]:
@@ -282,7 +282,7 @@ def _listed(table: Fields, default: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _share(table: Fields, key: str, base: Cells | None) -> Share:
-    """Read how much of what a game brings along is played."""
+    """Read how many of the perturbations that a game brings along are played."""
     highest: Share = "all" if base is None else getattr(base.own, key)
     default: Share = 0 if base is None else highest
     share: Share = table.get(

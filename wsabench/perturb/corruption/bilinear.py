@@ -24,11 +24,11 @@ class Grid(NamedTuple):
     rows: Places
     """Row above each row's place, int32, shape (height,)."""
     row_parts: Places
-    """How far below it the place is, in 1/32 pixel, 0..31."""
+    """How far below that row the place is, in 1/32 pixel, 0..31."""
     columns: Places
     """Column left of each column's place, int32, shape (width,)."""
     column_parts: Places
-    """How far right of it the place is, in 1/32 pixel, 0..31."""
+    """How far to the right of that column the place is, in 1/32 pixel, 0..31."""
 
 
 @compiled
@@ -38,7 +38,7 @@ def magnify(image: Bytes, grid: Grid, magnified: Bytes) -> None:
     Args:
         image: uint8, shape (height, width).
         grid: Places in it; the last row and column are repeated beyond the edge.
-        magnified: Where to write, as `image`.
+        magnified: Where the result is written, dtype and shape as `image`.
     """
     height, width = image.shape
     lines = np.zeros((2, width), np.int32)

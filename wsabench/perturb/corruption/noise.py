@@ -27,7 +27,7 @@ NUM_QUANTILES = 2**16
 Draws = npt.NDArray[np.uint16]
 """One uniform 16-bit draw for each pixel and channel, uint16, of the image's shape."""
 Offsets = npt.NDArray[np.int16]
-"""What is added for each draw, in grey levels, int16, shape (65536,)."""
+"""The grey levels that are added for each draw, int16, shape (65536,)."""
 LevelTable = npt.NDArray[np.uint8]
 """The result for each grey level and draw, uint8, shape (256, 65536)."""
 Noise = Callable[[Image, Draws], Image]
@@ -53,7 +53,7 @@ class NoiseState:
         return self._noise(image, self._draws)
 
     def preview(self, image: Image) -> Image:
-        """Return RGB with the last noise: that of the luminance for all three channels, where the agent sees that."""
+        """Return RGB with the last noise; where the agent sees luminance, all channels have the noise of luminance."""
         draws = self._draws
         if draws is None:
             return image

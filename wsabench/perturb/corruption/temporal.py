@@ -1,4 +1,4 @@
-"""A picture that lags: frames that are lost, and pictures that freeze."""
+"""Pictures that lag: frames that are lost, and pictures that freeze."""
 
 from __future__ import annotations
 

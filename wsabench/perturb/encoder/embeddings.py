@@ -164,7 +164,7 @@ def replaced_encoders(operation: EncoderOperation, reads: AgentReads) -> frozens
     """Return the encoders whose embeddings an operation replaces in an agent.
 
     Args:
-        operation: Any.
+        operation: Any operation on encoders.
         reads: The agent's encoders.
 
     Returns:

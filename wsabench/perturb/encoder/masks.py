@@ -42,7 +42,7 @@ class DropEncoders:
         return self
 
     def apply(self, encoders: LaneEncoders) -> None:
-        """Leave them out."""
+        """Leave the encoders out of the fusion."""
         for name in self.encoders:
             encoders.drop(name)
 

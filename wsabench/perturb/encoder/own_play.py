@@ -33,10 +33,10 @@ class _FromOwnPlay:
     __slots__ = ()
 
     def start(self, generator: np.random.Generator) -> EncoderState:
-        """Refuse.
+        """Refuse to start.
 
         Raises:
-            SpecError: Always: the agent's own play was not supplied.
+            SpecError: Always, because the agent's own play was not supplied.
         """
         del generator
         raise SpecError(

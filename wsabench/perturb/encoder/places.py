@@ -42,7 +42,7 @@ class PermuteEncoders:
         return self
 
     def apply(self, encoders: LaneEncoders) -> None:
-        """Exchange places."""
+        """Exchange the places of the fused encoders."""
         before = encoders.places
         encoders.arrange(tuple(before[index] for index in cyclic_permutation(len(before), self.seed)))
 
@@ -83,7 +83,7 @@ class JoinEncoders:
         return self
 
     def apply(self, encoders: LaneEncoders) -> None:
-        """Let them join."""
+        """Let the encoders join the fusion."""
         for name in self.encoders:
             encoders.join(name)
 

@@ -15,14 +15,14 @@ from wsabench.perturb.kinds import Range
 from wsabench.types import EncoderRoster, LaneEncoders
 
 FUSED = "fused"
-"""All fused encoders, newcomers that joined before included."""
+"""The word for all fused encoders, those that joined before included."""
 CONTEXT = "context"
-"""The encoder that the fusion compares with."""
+"""The word for the encoder that the fusion compares with."""
 
 Count = Annotated[int, Range(0, 64)]
 """A parameter that is a number of encoders."""
 Choice = Callable[[LaneEncoders], tuple[str, ...]]
-"""Says which encoders of a lane are meant."""
+"""A function that says which encoders of a lane are meant."""
 
 
 def selected(encoders: Sequence[str], lane: LaneEncoders) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ def check_count(count: int, roster: EncoderRoster, what: str) -> None:
         what: What they would be fed, for the message.
 
     Raises:
-        SpecError: Fewer do.
+        SpecError: Fewer encoders take part.
     """
     require_encoders(roster)
     if count > roster.num_kept:

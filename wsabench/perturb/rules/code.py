@@ -55,22 +55,22 @@ _GROWTH = {
     **dict.fromkeys((Op.CONSTANT, Op.LOAD, Op.INDEX, Op.FRAME, Op.RANDOM, Op.TUCK), 1),
     **dict.fromkeys((Op.LOAD_AT, Op.NEGATE, Op.INVERT, Op.NOT, Op.TRUTH, Op.ABS), 0),
 }
-"""By how much an operation makes the stack grow, going on to the next; all others take one."""
+"""By how many numbers an operation makes the stack grow; all others take one from it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """A compiled rule; shared by lanes and never changed."""
+    """A compiled rule; it is shared by lanes and never changed."""
 
     code: npt.NDArray[np.int64]
     stack_size: int
-    """Numbers that the machine's stack must hold."""
+    """How many numbers the machine's stack must hold."""
     keeps_previous: bool
-    """Whether it reads the memory of the frame before."""
+    """Whether the rule reads the memory of the frame before."""
     period: int
-    """Statements without `at` run in no frame that is not a multiple of it; 0: there are none."""
+    """Statements without `at` run only in frames whose number is a multiple of this; 0: there are no such."""
     moments: frozenset[int]
-    """Frames of the statements with `at`."""
+    """The frames in which the statements with `at` run."""
 
 
 def compile_rule(rule: Rule) -> Program:

@@ -74,13 +74,13 @@ def read_expression(tokens: Sequence[Token], names: Mapping[str, int], loop: Bou
     """Return the tree of an expression.
 
     Args:
-        tokens: The expression's, few enough for a tree that can be walked, and the token after it.
+        tokens: Those of the expression, few enough for a tree that can be walked, and the token after it.
         names: Addresses by the names of the game's RAM map.
         loop: The addresses of `i`; None where it has no meaning.
 
     Raises:
-        SpecError: It is malformed, too deep, reads outside the memory, divides by what may be zero, or may exceed 64
-            bits.
+        SpecError: The expression is malformed, too deep, reads outside the memory, divides by what may be zero, or may
+            exceed 64 bits.
     """
     return _Reader(tokens, names, loop).read()
 

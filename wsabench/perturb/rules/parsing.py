@@ -22,12 +22,12 @@ def parse_rule(text: str, names: Mapping[str, int], where: str = "rule", is_on_r
     Args:
         text: Statements such as `ram[5] += 1 every 4 frames if frame > 9; ...`.
         names: Addresses by the names of the game's RAM map: `ball_y` is `ram[101]`, `prev.ball_y` is `prev[101]`.
-        where: Beginning of messages.
+        where: Beginning of all messages.
         is_on_reset: Whether each statement runs once, in frame 0 where it names no other.
 
     Raises:
-        SpecError: It is malformed, too long or too deep, reads outside the memory, divides by what may be zero, or
-            may exceed 64 bits; the message has the column, what was found and what is allowed.
+        SpecError: The text is malformed, too long or too deep, reads outside the memory, divides by what may be
+            zero, or may exceed 64 bits; the message has the column, what was found and what is allowed.
 
     Example:
         >>> rule = parse_rule("ball_y += 1 every 4 frames if ball_y != 0", {"ball_y": 101})

@@ -22,7 +22,7 @@ from wsabench.perturb.rules.text import canonical_text
 from wsabench.perturb.stages import Memory, RamState
 
 _SCORE_WORDS = ("score", "cars_to_pass")
-"""In names of RAM maps: bytes whose change ALE gives as reward."""
+"""Parts of names in RAM maps: a change of such a byte is given as reward by ALE."""
 _LIVES_WORD = "lives"
 
 
@@ -32,7 +32,7 @@ def patch_rule(game: Game, patch: str, where: str = "rule") -> Rule:
     Args:
         game: The game's record.
         patch: The patch's name in the game's catalogue entry, for example `lazy_enemy`.
-        where: Beginning of messages about the rule.
+        where: Beginning of all messages about the rule.
 
     Raises:
         SpecError: The game has no such patch, or its rule is malformed.

@@ -95,24 +95,24 @@ Expression = Number | Byte | Frame | LoopIndex | Random | Unary | Binary | Logic
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Write to the bytes `first`..`last`, one after the other, where the condition holds for each."""
+    """Write to the bytes `first`..`last`, one after the other, wherever the condition holds for the byte."""
 
     first: int
     last: int
     is_range: bool
-    """Whether it was written as a range, where `i` has a meaning."""
+    """Whether the statement was written for a range of bytes, where `i` has a meaning."""
     operator: str
     """`=`, or `+= -= &= |= ^=`."""
     value: Expression
     every: int = 1
-    """Only in frames that are multiples of it."""
+    """The statement runs only in frames whose number is a multiple of this."""
     at: int | None = None
-    """Only in this frame."""
+    """The statement runs only in this frame; None: in any frame."""
     condition: Expression | None = None
 
     @property
     def addresses(self) -> range:
-        """The bytes it may write."""
+        """The addresses of the bytes that the statement may write."""
         return range(self.first, self.last + 1)
 
 
@@ -124,5 +124,5 @@ class Rule:
 
     @property
     def addresses(self) -> tuple[int, ...]:
-        """The bytes it may write, in ascending order."""
+        """The addresses of the bytes that the rule may write, in ascending order."""
         return tuple(sorted({address for statement in self.statements for address in statement.addresses}))

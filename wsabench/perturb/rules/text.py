@@ -48,7 +48,7 @@ def canonical_text(rule: Rule) -> str:
 
 
 def written_bytes(rule: Rule, names: Mapping[str, int]) -> str:
-    """Return which bytes the rule may write, by name where the RAM map has one: `ball_y (101), 102..104`."""
+    """Return which bytes the rule may write, by their names where the RAM map has them: `ball_y (101), 102..104`."""
     name_of: dict[int, list[str]] = {}
     for name, address in names.items():
         name_of.setdefault(address, []).append(name)

@@ -40,7 +40,7 @@ class Source:
 
     text: str
     where: str
-    """Empty where whoever catches the error adds the place."""
+    """The place, with which messages begin; empty where whoever catches the error adds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +51,25 @@ class Token:
     kind: str
     """`number`, `word`, `sign`, `end`."""
     text: str
-    """As written; empty at the end."""
+    """The piece as it is written; empty at the end."""
     position: int
-    """Of its first character, from 0."""
+    """Position of its first character in the text, from 0."""
 
     @property
     def value(self) -> int:
-        """Of a number: decimal, or hexadecimal with 0x, or binary with 0b."""
+        """The value of a number: decimal, or hexadecimal with 0x, or binary with 0b."""
         return int(self.text, {"0x": 16, "0b": 2}.get(self.text[:2], 10))
 
     @property
     def shown(self) -> str:
-        """How messages name it."""
+        """How messages name this token."""
         return repr(self.text[:40]) if self.kind != "end" else "the end"
 
     def fail(self, problem: str) -> NoReturn:
         """Refuse the text at this token.
 
         Raises:
-            SpecError: Always; it begins with the place, as column or as line and column, both from 1.
+            SpecError: Always; the message begins with the place, as column or as line and column, both from 1.
         """
         text, where = self.source.text, self.source.where
         line, column = text.count("\n", 0, self.position) + 1, self.position - text.rfind("\n", 0, self.position)
@@ -89,7 +89,7 @@ def tokenize(source: Source) -> list[Token]:
     """Return the tokens of a text; the last is of the kind `end`.
 
     Raises:
-        SpecError: The text is too long, or has a character or number that the language has not.
+        SpecError: The text is too long, or has a character or a number that the language does not have.
     """
     text = source.text
     if len(text) > MAX_LENGTH:
