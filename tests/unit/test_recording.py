@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from fake_bench import FakeLanes, PlainPolicy, SamplingPolicy
+from result_fixture import agent_entry, change_manifest
 from test_executor_rollout import TASKS, ListSource, as_plain, played
 from test_store import ENCODERS, JOBS, manifest
 
@@ -136,8 +137,8 @@ def test_the_moving_mean_is_that_of_a_loop() -> None:
 
 def test_examples_are_clean_and_the_cells_that_moved_most(tmp_path: Path) -> None:
     write(tmp_path / "run", keeps_steps=True)
+    change_manifest(tmp_path / "run", agents=(agent_entry("wsa", encoders=ENCODERS),))
     result = load_result(tmp_path / "run")
-    result.manifest["agents"][0]["encoders"] = list(ENCODERS)
     moved = pd.DataFrame(
         [
             {"agent": "wsa", "game": "breakout", "label": label, "shift": shift}
