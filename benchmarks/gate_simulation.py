@@ -27,7 +27,7 @@ from scipy import stats
 
 from wsabench.evaluation import run
 from wsabench.results import load_result
-from wsabench.results.result import MANIFEST_NAME
+from wsabench.results.manifest import MANIFEST_NAME
 from wsabench.seeding import generator
 from wsabench.stats import normalised_score
 from wsabench.stats.gate import (
@@ -79,9 +79,9 @@ def load_pool(path: Path) -> Pool:
         run("smoke", "e2e", episodes=POOL_EPISODES, perturbations=CELLS, workers=1, out=path, seed=1000)
     result = load_result(path)
     table = result.episodes.pivot(index="episode", columns="perturbation", values="return")
-    known = result.manifest["reference_scores"]["breakout"]
+    known = result.manifest.plan.reference_scores["breakout"]
     returns = table[[cell.split("@")[0] for cell in CELLS]].to_numpy(np.float64)
-    scores = normalised_score(returns, known["random"], known["human"])
+    scores = normalised_score(returns, known.random, known.human)
     return Pool(scores, float(scores.min()), CELLS)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from result_fixture import agent_entry, made_manifest
 
 from wsabench.results import Job
+from wsabench.results.manifest import JobEntry, Manifest, SuiteEntry
 from wsabench.results.recorded import Recording
 from wsabench.results.records import EpisodeSteps
 
@@ -17,40 +19,30 @@ JOBS = (
 ENCODERS = ("sr", "oke")
 
 
-def manifest(**changes: Any) -> dict[str, Any]:
+def manifest(**changes: Any) -> Manifest:
     """A manifest of the two jobs; `changes` override entries."""
-    jobs = [
-        {
-            "agent": job.agent,
-            "train_seed": job.train_seed,
-            "game": job.game,
-            "perturbation": job.perturbation,
-            "file": f"{job.key}.parquet",
-            "fingerprint": job.fingerprint,
-        }
+    jobs = tuple(
+        JobEntry(
+            agent=job.agent,
+            train_seed=job.train_seed,
+            game=job.game,
+            perturbation=job.perturbation,
+            file=f"{job.key}.parquet",
+            fingerprint=job.fingerprint,
+        )
         for job in JOBS
-    ]
+    )
     base = {
-        "schema_version": 1,
-        "suite": {"name": "s", "summary": "text", "content_hash": "h"},
-        "protocol": {"frame_skip": 4},
-        "seed": 0,
+        "suite": SuiteEntry(name="s", summary="text", content_hash="h"),
         "episodes": 2,
-        "games": ["breakout"],
-        "perturbations": ["clean", "hue-rotate@3"],
-        "agents": [{"name": "wsa", "train_seed": 0, "game": "breakout", "checkpoint_hash": "c"}],
-        "versions": {"ale-py": "0.12.1", "torch": "2.13.0"},
-        "engine_version": 1,
+        "games": ("breakout",),
+        "perturbations": ("clean", "hue-rotate@3"),
+        "agents": (agent_entry("wsa", checkpoint_hash="c"),),
         "roms": {"breakout": "r"},
         "jobs": jobs,
-        "host": {},
-        "git": None,
-        "command_line": "wsabench run",
-        "start": "2026-01-01T00:00:00+00:00",
         "end": None,
-        "resumed": [],
     }
-    return {**base, **changes}
+    return made_manifest(**{**base, **changes})
 
 
 def recording(weights: np.ndarray, **changes: Any) -> Recording:

@@ -4,11 +4,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+from result_fixture import agent_entry, made_manifest
 
-TEN = {"random": 0.0, "human": 10.0}
+from wsabench.results.manifest import ReferenceScores
+
+TEN = ReferenceScores(random=0.0, human=10.0)
 
 
-def result(returns, *, attention=None, **manifest):
+def result(returns, *, attention=None, **changes):
     """Build a result set in memory; `returns` maps (agent, train seed, game, cell name, severity) to returns."""
     rows = []
     for (agent, seed, game, name, severity), values in returns.items():
@@ -32,14 +35,14 @@ def result(returns, *, attention=None, **manifest):
     columns = ["agent", "train_seed", "game", "family", "perturbation", "severity", "episode_seed", "return", "end"]
     episodes = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
     games = sorted({key[2] for key in returns})
-    content = {"reference_scores": dict.fromkeys(games, TEN), "seed": 0, **manifest}
+    manifest = made_manifest(**{"reference_scores": dict.fromkeys(games, TEN), **changes})
     episodes["severity"] = episodes["severity"].astype("Int64")
     return SimpleNamespace(
-        episodes=episodes, attention=pd.DataFrame() if attention is None else attention, manifest=content
+        episodes=episodes, attention=pd.DataFrame() if attention is None else attention, manifest=manifest
     )
 
 
-def run(levels, *, num_seeds=5, games=("g",), perturbed=("hue-rotate", "value"), seed=0, **manifest):
+def run(levels, *, num_seeds=5, games=("g",), perturbed=("hue-rotate", "value"), seed=0, **changes):
     """Build a result set: clean returns near 8, perturbed ones near `levels[agent]`, a little noise a train seed."""
     rng = np.random.default_rng(seed)
     cells = {}
@@ -50,7 +53,7 @@ def run(levels, *, num_seeds=5, games=("g",), perturbed=("hue-rotate", "value"),
                 for name in perturbed:
                     for severity in (1, 3):
                         cells[agent, train_seed, game, name, severity] = [level + 0.1 * rng.normal()] * 2
-    return result(cells, agents=[{"name": agent} for agent in levels], **manifest)
+    return result(cells, **{"agents": tuple(agent_entry(agent) for agent in levels), **changes})
 
 
 def row(table, **values):

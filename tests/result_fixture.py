@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,24 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec.structs import replace
+
+from wsabench.protocol import Protocol
+from wsabench.results.manifest import (
+    SCHEMA_VERSION,
+    AgentEntry,
+    GitState,
+    History,
+    Host,
+    JobEntry,
+    Manifest,
+    RecordedPlan,
+    ReferenceScores,
+    Start,
+    SuiteEntry,
+    manifest_text,
+    read_manifest,
+)
 
 CELLS = (
     ("clean", None),
@@ -29,6 +48,9 @@ EFFECTS = (0.0, 2.1, 5.2, 8.4, 12.0, 9.5, 60.2, 3.3, 20.8)
 KEPT = {"wsa": (1.0, 0.95, 0.8, 0.6, 0.7, 0.75, 0.1, 0.9, 0.3), "e2e": (1.0, 0.9, 0.7, 0.5, 0.8, 0.6, 0.05, 0.9, 0.2)}
 CLEAN_RETURN = {"wsa": 16.0, "e2e": 19.0}
 ENCODERS = ("sr", "oke", "okk", "vos")
+VERSIONS = {"ale-py": "0.12.1", "torch": "2.13.0"} | dict.fromkeys(
+    ("numba", "numpy", "opencv-python-headless", "scipy"), "1.0"
+)
 REFERENCES = {"breakout": {"random": 1.7, "human": 30.5}, "pong": {"random": -20.7, "human": 14.6}}
 
 
@@ -44,9 +66,9 @@ def write_result_set(
     cells: tuple[tuple[str, int | None], ...] = CELLS,
     games: tuple[str, ...] = ("breakout",),
     episodes: int = 8,
-    **manifest: Any,
+    **changes: Any,
 ) -> Path:
-    """Write a result set; `manifest` overrides entries. The same arguments give the same numbers."""
+    """Write a result set; `changes` as in `made_manifest`. The same arguments give the same numbers."""
     for folder in ("episodes", "attention", "frames"):
         (path / folder).mkdir(parents=True, exist_ok=True)
     jobs = []
@@ -59,14 +81,69 @@ def write_result_set(
         if agent == "wsa":
             write_shard(path / "attention" / file, attention_rows(agent, seed, game, cell))
         job = {"agent": agent, "train_seed": seed, "game": game, "perturbation": label(*cell), "file": file}
-        jobs.append({**job, "fingerprint": fingerprint})
+        jobs.append(JobEntry(**job, fingerprint=fingerprint))
     for game in games:
         for cell in cells:
             write_frame(path / "frames", game, cell)
-    content = base_manifest(agents, train_seeds, cells, games, episodes)
-    content |= {"jobs": jobs, **manifest}
-    (path / "manifest.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+    base = base_manifest(agents, train_seeds, cells, games, episodes)
+    write_manifest(path, changed(base, jobs=tuple(jobs), **changes))
     return path
+
+
+def write_manifest(path: Path, manifest: Manifest) -> Path:
+    """Write the manifest of a result set, in place of any other."""
+    (path / "manifest.json").write_text(manifest_text(manifest), encoding="utf-8")
+    return path
+
+
+def change_manifest(path: Path, **changes: Any) -> Path:
+    """Change some entries of a result set's manifest in place, as `changed` does."""
+    return write_manifest(path, changed(read_manifest(path), **changes))
+
+
+def edit_manifest(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Change the plain values of a result set's manifest in place."""
+    content = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    change(content)
+    (path / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def changed(manifest: Manifest, **changes: Any) -> Manifest:
+    """Return a manifest with other entries.
+
+    Fields of the plan by their names; those of the first start too, whose `versions` are called `packages`.
+    """
+    names = {"packages": "versions", **{name: name for name in ("start", "end", "command_line", "git", "host")}}
+    start = {names[name]: changes.pop(name) for name in list(changes) if name in names}
+    first, *others = manifest.history.starts
+    history = replace(manifest.history, starts=(replace(first, **start), *others))
+    return replace(manifest, plan=replace(manifest.plan, **changes), history=history)
+
+
+def made_manifest(**changes: Any) -> Manifest:
+    """Return a manifest of nothing played, with other entries as in `changed`."""
+    blank = changed(base_manifest((), (), (), (), 1), suite=SuiteEntry(name="s", summary="", content_hash=""))
+    return changed(blank, **{"profile": None, **changes})
+
+
+def agent_entry(agent: str, train_seed: int = 0, game: str = "breakout", **facts: Any) -> AgentEntry:
+    """Return an agent on pixels, without encoders unless told otherwise."""
+    return AgentEntry(
+        agent=agent,
+        train_seed=train_seed,
+        game=game,
+        **{
+            "checkpoint_hash": hashlib.sha256(f"{agent}{train_seed}{game}".encode()).hexdigest(),
+            "kind": "agent",
+            "source": agent,
+            "encoders": (),
+            "inputs": (),
+            "privileged": False,
+            "own_play": None,
+            **facts,
+        },
+    )
 
 
 def episode_rows(agent: str, seed: int, game: str, cell: tuple[str, int | None], episodes: int) -> pd.DataFrame:
@@ -174,45 +251,40 @@ def base_manifest(
     cells: tuple[tuple[str, int | None], ...],
     games: tuple[str, ...],
     episodes: int,
-) -> dict[str, Any]:
+) -> Manifest:
     """Return a manifest as a run writes it, without its jobs."""
-    entries = [
-        {
-            "name": agent,
-            "train_seed": seed,
-            "game": game,
-            "checkpoint_hash": hashlib.sha256(f"{agent}{seed}{game}".encode()).hexdigest(),
-            "kind": "agent",
-            "source": agent,
-            "encoders": list(ENCODERS) if agent == "wsa" else [],
-        }
-        for agent in agents
-        for seed in train_seeds
-        for game in games
-    ]
-    return {
-        "schema_version": 1,
-        "suite": {"name": "color-shift", "summary": "Colour shifts", "content_hash": "5" * 64},
-        "profile": "quick",
-        "protocol": {"frame_skip": 4, "noop_max": 30, "sticky_probability": 0.0, "action_selection": "sampled"},
-        "seed": 0,
-        "episodes": episodes,
-        "games": list(games),
-        "perturbations": [label(*cell) for cell in cells],
-        "effects": {
-            game: {
-                label(*cell): effect for cell, effect in zip(CELLS, EFFECTS, strict=True) if cell in cells and effect
-            }
+    effects = {label(*cell): effect for cell, effect in zip(CELLS, EFFECTS, strict=True) if cell in cells and effect}
+    plan = RecordedPlan(
+        suite=SuiteEntry(name="color-shift", summary="Colour shifts", content_hash="5" * 64),
+        profile="quick",
+        protocol=Protocol(),
+        seed=0,
+        episodes=episodes,
+        games=games,
+        perturbations=tuple(label(*cell) for cell in cells),
+        perturbation_hashes={},
+        effects=dict.fromkeys(games, effects),
+        refused={},
+        misfits={},
+        skipped=(),
+        reference_scores={game: ReferenceScores(**REFERENCES[game]) for game in games},
+        agents=tuple(
+            agent_entry(agent, seed, game, encoders=ENCODERS if agent == "wsa" else ())
+            for agent in agents
+            for seed in train_seeds
             for game in games
-        },
-        "reference_scores": {game: REFERENCES[game] for game in games},
-        "agents": entries,
-        "engine_version": 1,
-        "versions": {"python": "3.11.2", "wsabench": "0.1.0", "ale-py": "0.12.1", "torch": "2.13.0"},
-        "roms": dict.fromkeys(games, "a" * 64),
-        "command_line": "wsabench run --suite color-shift --profile quick",
-        "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
-        "host": {"system": "Linux", "machine": "x86_64", "processor": "a processor", "cores": 2},
-        "start": "2026-01-01T00:00:00+00:00",
-        "end": "2026-01-01T00:04:00+00:00",
-    }
+        ),
+        engine_version=1,
+        versions=VERSIONS,
+        roms=dict.fromkeys(games, "a" * 64),
+        jobs=(),
+    )
+    start = Start(
+        start="2026-01-01T00:00:00+00:00",
+        end="2026-01-01T00:04:00+00:00",
+        command_line="wsabench run --suite color-shift --profile quick",
+        git=GitState(commit="0123456789abcdef0123456789abcdef01234567", dirty=False),
+        host=Host(system="Linux", machine="x86_64", processor="a processor", cores=2),
+        versions={"python": "3.11.2", "wsabench": "0.1.0", **VERSIONS},
+    )
+    return Manifest(schema_version=SCHEMA_VERSION, plan=plan, history=History.of_start(start))

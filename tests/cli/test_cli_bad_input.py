@@ -155,7 +155,7 @@ def test_damaged_result_sets_are_refused_and_kept(refused: Refused, result_dir: 
     shard.write_bytes(whole)
     manifest = result_dir / "manifest.json"
     text = manifest.read_text(encoding="utf-8")
-    for damaged in ("{", "[]", "{}", text.replace('"schema_version": 1', '"schema_version": 99')):
+    for damaged in ("{", "[]", "{}", text.replace('"schema_version": 2', '"schema_version": 99')):
         manifest.write_text(damaged, encoding="utf-8")
         assert "manifest.json" in refused("report", result_dir)
     assert shard.read_bytes() == whole

@@ -20,6 +20,7 @@ COMMANDS = (
     "record",
     "report",
     "check",
+    "migrate",
     "pretrain",
     "probe",
     "train",

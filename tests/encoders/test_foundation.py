@@ -78,7 +78,7 @@ def test_training_evaluation_and_probe(encoder, tmp_path, capsys):
     assert main(["run", "--suite", str(tmp_path / "short.toml"), "--out", str(tmp_path / "results"), *words]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [row["perturbation"] for row in told["mean_returns"]] == ["clean", "invert"]
-    (entry,) = json.loads((tmp_path / "results" / "manifest.json").read_text())["agents"]
+    (entry,) = json.loads((tmp_path / "results" / "manifest.json").read_text())["plan"]["agents"]
     assert (entry["inputs"], entry["privileged"]) == (list(INPUTS[encoder]), encoder == "language")
 
     assert main(["report", str(tmp_path / "results"), "--format", "md"]) == 0

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from fake_bench import TASKS, FakeLanes, ListSource, PlainPolicy, SamplingPolicy, as_plain, played
 from made_jobs import ENCODERS, JOBS, manifest, recording
+from result_fixture import agent_entry, change_manifest
 
 from wsabench.errors import ResultSetError, SpecError
 from wsabench.evaluation.rollout import play
@@ -135,8 +136,8 @@ def test_the_moving_mean_is_that_of_a_loop() -> None:
 
 def test_examples_are_clean_and_the_cells_that_moved_most(tmp_path: Path) -> None:
     write(tmp_path / "run", keeps_steps=True)
+    change_manifest(tmp_path / "run", agents=(agent_entry("wsa", encoders=ENCODERS),))
     result = load_result(tmp_path / "run")
-    result.manifest["agents"][0]["encoders"] = list(ENCODERS)
     moved = pd.DataFrame(
         [
             {"agent": "wsa", "game": "breakout", "label": label, "shift": shift}

@@ -23,10 +23,11 @@ from scripted_policies import Attender, Sampler, unversioned, wrong
 
 from wsabench.errors import CheckpointError, ResultSetError, SpecError, StorageError, WorkerError
 from wsabench.evaluation import SilentReporter, run
+from wsabench.gate.comparability import require_comparable
 from wsabench.protocol import Protocol
 from wsabench.results import Job, load_result
 from wsabench.results import store as store_module
-from wsabench.results.comparing import require_comparable
+from wsabench.results.provenance import BIT_DECIDING
 
 pytestmark = pytest.mark.e2e
 
@@ -85,11 +86,11 @@ def test_a_perturbation_with_another_definition_is_another_run(tmp_path: Path, m
 
     play(50, tmp_path / "out")
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")}
-    with pytest.raises(ResultSetError, match=r"my-hue@1 on breakout was defined otherwise.*Choose another directory"):
+    with pytest.raises(ResultSetError, match=r"another definition of my-hue@1 on breakout.*Choose another directory"):
         play(90, tmp_path / "out")
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")} == before
     play(90, tmp_path / "new")
-    with pytest.raises(ResultSetError, match="the perturbations are defined otherwise: my-hue@1 on breakout"):
+    with pytest.raises(ResultSetError, match=r"definition of my-hue@1 on breakout is .* in the run and"):
         require_comparable(load_result(tmp_path / "new"), load_result(tmp_path / "out"))
 
 
@@ -149,12 +150,14 @@ def test_a_run_writes_a_whole_result_set(tmp_path: Path) -> None:
     assert notebook.lines == ["planned 3 0", *["started"] * 3, *["finished 2"] * 3, "end"]
     assert notebook.num_steps == result.episodes["length"].sum()
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert manifest["suite"]["name"] == "three_cells"
-    assert manifest["protocol"]["max_frames"] == 80
-    assert manifest["start"] <= manifest["end"]
-    assert manifest["agents"][0]["source"].endswith("scripted_policies:Sampler")
-    assert len(manifest["roms"]["breakout"]) == 64
-    assert manifest["reference_scores"]["breakout"]["random"] == pytest.approx(1.7)
+    plan, (start,) = manifest["plan"], manifest["history"]["starts"]
+    assert plan["suite"]["name"] == "three_cells"
+    assert plan["protocol"]["max_frames"] == 80
+    assert start["start"] <= start["end"]
+    assert plan["agents"][0]["source"].endswith("scripted_policies:Sampler")
+    assert len(plan["roms"]["breakout"]) == 64
+    assert plan["reference_scores"]["breakout"]["random"] == pytest.approx(1.7)
+    assert plan["versions"].keys() == set(BIT_DECIDING) < start["versions"].keys()
     names = sorted(path.name for path in (tmp_path / "out" / "frames").iterdir())
     assert names == ["breakout--clean.png", "breakout--hue-rotate@3.png", "breakout--palette-pal.png"]
     pictures = [cv2.imread(str(tmp_path / "out" / "frames" / name)) for name in names]
@@ -190,13 +193,13 @@ def test_a_policy_without_version_is_run_again(tmp_path: Path) -> None:
     assert notebook.lines[:2] == ["planned 1 0", "started"]
     assert "mine: finished jobs are run again" in notebook.notes[0]
     assert again.episodes.equals(first.episodes)
-    assert len(again.manifest["resumed"]) == 1
+    assert len(again.manifest.history.starts) == 2
 
 
 def test_another_run_in_the_same_directory_is_refused(tmp_path: Path) -> None:
     run(**SMALL, agents={"mine": Sampler("1")}, perturbations=["clean"], out=tmp_path / "out")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(ResultSetError, match=r"agents: only there .*mine.* only here .*mine"):
+    with pytest.raises(ResultSetError, match=r"checkpoint of mine \(train seed 0\) on breakout is .* there and "):
         run(**SMALL, agents={"mine": Sampler("2")}, perturbations=["clean"], out=tmp_path / "out")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 

@@ -105,11 +105,12 @@ def test_own_play_is_played_once_shared_and_found_again(home: Path, tmp_path: Pa
     assert any(note.startswith("Skipped for e2e on breakout: own-mean-oke") for note in notes)
     weights = result.attention.set_index(["perturbation", "encoder"])["mean"]
     assert (weights["own-mean-oke"] - weights["clean"]).abs().max() > 1e-3
-    (entry,) = (one for one in result.manifest["agents"] if one["name"] == "wsa")
-    assert entry["own_play"]["steps"] == 30
-    assert all("own_play" not in one for one in result.manifest["agents"] if one["name"] == "e2e")
+    (entry,) = (one for one in result.manifest.plan.agents if one.agent == "wsa")
+    assert entry.own_play is not None
+    assert entry.own_play.steps == 30
+    assert all(one.own_play is None for one in result.manifest.plan.agents if one.agent == "e2e")
     (kept,) = home.iterdir()
-    assert entry["own_play"]["content_hash"] in kept.read_bytes()[:10_000].decode(errors="replace")
+    assert entry.own_play.content_hash in kept.read_bytes()[:10_000].decode(errors="replace")
 
     shared, notes = own(tmp_path / "two", workers=2)
     assert not [note for note in notes if note.startswith("Playing")]
@@ -122,7 +123,7 @@ def test_own_play_is_played_once_shared_and_found_again(home: Path, tmp_path: Pa
     again, notes = own(tmp_path / "one")
     assert [note for note in notes if note.startswith("The kept own play of wsa (train seed 0) on breakout is played")]
     assert shards(tmp_path / "one") == before
-    assert again.manifest["agents"] == result.manifest["agents"]
+    assert again.manifest.plan == result.manifest.plan
 
 
 def test_another_own_play_is_another_job_for_the_cells_that_need_it(
@@ -133,11 +134,11 @@ def test_another_own_play_is_another_job_for_the_cells_that_need_it(
     before = shards(tmp_path / "one")
     other, _ = own(tmp_path / "one", agents="wsa", perturbations=OWN[:2], episodes=1)
     assert len(list(home.iterdir())) == 2
-    prints = [{job["perturbation"]: job["fingerprint"] for job in one.manifest["jobs"]} for one in (result, other)]
+    prints = [{job.perturbation: job.fingerprint for job in one.manifest.plan.jobs} for one in (result, other)]
     assert {name for name in prints[0] if prints[0][name] != prints[1][name]} == {"own-mean-oke"}
     changed = {name for name, when in shards(tmp_path / "one").items() if before[name] != when}
     assert changed == {"wsa-seed0--breakout--own-mean-oke.parquet"}
-    assert [one.manifest["agents"][0]["own_play"]["steps"] for one in (result, other)] == [30, 60]
+    assert [one.manifest.plan.agents[0].own_play.steps for one in (result, other)] == [30, 60]
 
 
 @pytest.mark.usefixtures("home")

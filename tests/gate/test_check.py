@@ -15,11 +15,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import typer
-from result_fixture import CELLS, REFERENCES, base_manifest, label, write_result_set, write_shard
+from msgspec.structs import replace
+from result_fixture import CELLS, REFERENCES, VERSIONS, change_manifest, label, write_result_set, write_shard
 
 from wsabench.cli import app, main
 from wsabench.errors import ResultSetError, SpecError, UnknownNameError
 from wsabench.gate.check import CheckResult, check_runs
+from wsabench.protocol import Protocol
+from wsabench.results.manifest import ReferenceScores, SuiteEntry, read_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW = (("clean", None), ("hue-rotate", 3), ("palette-pal", None))
@@ -43,12 +46,6 @@ def keep(share: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """Lose the rest of what lies above the random score."""
     low = REFERENCES["breakout"]["random"]
     return lambda table: table.assign(**{"return": low + share * (table["return"] - low)})
-
-
-def change_manifest(path: Path, **changes: Any) -> Path:
-    content = json.loads((path / "manifest.json").read_text())
-    (path / "manifest.json").write_text(json.dumps(content | changes))
-    return path
 
 
 @pytest.fixture
@@ -118,7 +115,7 @@ def test_too_few_pairs_are_compared_without_pairing(tmp_path: Path) -> None:
 
 
 def test_equal_episodes_of_greedy_play_count_once(tmp_path: Path) -> None:
-    protocol = {"action_selection": "greedy", "sticky_probability": 0.0}
+    protocol = Protocol(action_selection="greedy")
     path = write(tmp_path / "run", protocol=protocol)
     change_episodes(path, lambda t: t.assign(**{"return": t["episode"] % 5 * 1.0, "length": t["episode"] % 5}))
     result = check_runs(path, path)
@@ -177,36 +174,32 @@ def test_agents_are_judged_together_or_chosen(tmp_path: Path) -> None:
 
 def test_what_the_reference_lacks_is_not_judged(tmp_path: Path) -> None:
     reference = write(tmp_path / "a", cells=FEW[:2], versions={"torch": "1"})
-    run = write(tmp_path / "b", agents=("wsa", "e2e"), versions={"torch": "2"})
+    run = write(tmp_path / "b", agents=("wsa", "e2e"), versions={**VERSIONS, "torch": "2"})
     result = check_runs(run, reference)
     assert len(result.cells) == 2
-    assert "torch is 2 in the run and 1 in the reference." in result.notes
+    assert "torch version is 2 in the run and 1 in the reference." in result.notes
     assert "Not in the reference, so not judged: e2e on breakout, palette-pal (wsa on breakout)." in result.notes
-
-
-PLAIN = base_manifest(("wsa",), (0,), FEW, ("breakout",), 20)
 
 
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
         (
-            {"suite": {"name": "smoke", "content_hash": "1" * 64}},
-            "suite is smoke 1111111111111111 in the run and color-",
+            {"suite": SuiteEntry(name="smoke", summary="", content_hash="1" * 64)},
+            "name of the suite is smoke in the run and color-shift in the reference; "
+            "hash of the suite is 1111111111111111... in the run and 5555555555555555... in the reference",
         ),
-        (
-            {"protocol": PLAIN["protocol"] | {"noop_max": 0}},
-            "protocol noop_max is 0 in the run and 30 in the reference",
-        ),
+        ({"protocol": Protocol(noop_max=0)}, "protocol.noop_max is 0 in the run and 30 in the reference"),
         ({"engine_version": 2}, "engine version is 2 in the run and 1 in the reference"),
         ({"roms": {"breakout": "b" * 64}}, "ROM of breakout is bbbbbbbbbbbbbbbb... in the run and aaaaaaaaaaaaaaaa..."),
         (
-            {"reference_scores": {"breakout": {"random": 1.7, "human": 31.0}}},
+            {"reference_scores": {"breakout": ReferenceScores(random=1.7, human=31.0)}},
             "human score of breakout is 31.0 in the run and 30.5 in the reference",
         ),
+        ({"reference_scores": {}}, "human score of breakout is only in the reference"),
         (
             {"perturbation_hashes": {"breakout": HASHES["breakout"] | {"hue-rotate@3": "other"}}},
-            "the perturbations are defined otherwise: hue-rotate@3 on breakout",
+            "definition of hue-rotate@3 on breakout is other in the run and breakout hue-rotate@3 in the reference",
         ),
         (
             {"perturbation_hashes": {"breakout": {"clean": HASHES["breakout"]["clean"]}}},
@@ -248,16 +241,12 @@ def test_an_unfinished_run_is_refused(reference: Path, tmp_path: Path) -> None:
 
 def test_manifests_without_hashes_or_scores_are_refused(reference: Path, tmp_path: Path) -> None:
     old = write(tmp_path / "old")
-    content = json.loads((old / "manifest.json").read_text())
-    del content["perturbation_hashes"]
-    (old / "manifest.json").write_text(json.dumps(content))
+    change_manifest(old, perturbation_hashes={})
     with pytest.raises(ResultSetError, match=r"the run's manifest has no perturbation hashes"):
         check_runs(old, reference)
     with pytest.raises(ResultSetError, match=r"the reference's manifest has no perturbation hashes"):
         check_runs(reference, old)
-    unscored = change_manifest(
-        write(tmp_path / "unscored"), reference_scores={"breakout": {"random": 1.7, "human": None}}
-    )
+    unscored = write(tmp_path / "unscored", reference_scores={"breakout": ReferenceScores(random=1.7, human=None)})
     with pytest.raises(ResultSetError, match=r"breakout has no random and human score, so no normalised score"):
         check_runs(unscored, unscored)
 
@@ -266,14 +255,15 @@ def test_a_shipped_reference_made_before_some_versions_were_recorded_is_one_stil
     reference = ROOT / "results" / "smoke"
     run = tmp_path / "run"
     shutil.copytree(reference, run)
-    manifest = json.loads((run / "manifest.json").read_text())
-    for job in manifest["jobs"]:  # as the same episodes are called when more versions are part of the fingerprint
-        shard = run / "episodes" / job["file"]
-        job["fingerprint"] = f"new {job['fingerprint']}"
-        table = pq.ParquetFile(shard).read().to_pandas().assign(fingerprint=job["fingerprint"])
+    plan = read_manifest(run).plan
+    jobs = []
+    for job in plan.jobs:  # as the same episodes are called when more versions are part of the fingerprint
+        shard = run / "episodes" / job.file
+        jobs.append(replace(job, fingerprint=f"new {job.fingerprint}"))
+        table = pq.ParquetFile(shard).read().to_pandas().assign(fingerprint=jobs[-1].fingerprint)
         write_shard(shard, table.astype({"severity": "Int64"}))
-    manifest["versions"]["numba"] = "0.68.1"
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    assert plan.versions["numba"] == "unknown"
+    change_manifest(run, jobs=tuple(jobs), versions={**plan.versions, "numba": "0.68.1"})
     found = check_runs(run, reference)
     assert found.passed
     assert not [note for note in found.notes if "numba" in note]
@@ -281,12 +271,12 @@ def test_a_shipped_reference_made_before_some_versions_were_recorded_is_one_stil
 
 def test_mixed_units_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a", games=("breakout", "pong"), train_seeds=(0, 1))
-    content = json.loads((path / "manifest.json").read_text())
-    gone = [job for job in content["jobs"] if (job["game"], job["train_seed"]) == ("pong", 1)]
+    jobs = read_manifest(path).plan.jobs
+    gone = [job for job in jobs if (job.game, job.train_seed) == ("pong", 1)]
     for job in gone:
         for folder in ("episodes", "attention"):
-            (path / folder / job["file"]).unlink()
-    change_manifest(path, jobs=[job for job in content["jobs"] if job not in gone])
+            (path / folder / job.file).unlink()
+    change_manifest(path, jobs=tuple(job for job in jobs if job not in gone))
     with pytest.raises(ResultSetError, match=r"wsa has one train seed in some games and several in others"):
         check_runs(path, path)
 
@@ -332,8 +322,8 @@ def test_privileged_agents_are_marked_everywhere(
 ) -> None:
     both = {"agents": ("wsa", "e2e"), "train_seeds": (0,)}
     sides = {name: write(tmp_path / name, **both) for name in ("reference", "run")}
-    entries = json.loads((sides[where] / "manifest.json").read_text())["agents"]
-    change_manifest(sides[where], agents=[{**entry, "privileged": entry["name"] == "wsa"} for entry in entries])
+    entries = read_manifest(sides[where]).plan.agents
+    change_manifest(sides[where], agents=tuple(replace(one, privileged=one.agent == "wsa") for one in entries))
     change_episodes(sides["run"], keep(0.3))
     words = ["check", str(sides["run"]), "--against", str(sides["reference"])]
     files = ["--junit", str(tmp_path / "gate.xml"), "--markdown", str(tmp_path / "gate.md")]

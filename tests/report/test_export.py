@@ -9,6 +9,7 @@ from result_fixture import write_result_set
 
 from wsabench.report.export import score_matrices, tidy_episodes, write_csv, write_rliable
 from wsabench.results import load_result
+from wsabench.results.manifest import ReferenceScores
 from wsabench.stats import iqm
 from wsabench.summary.summarise import summarise
 
@@ -100,7 +101,7 @@ def test_the_csv_file_has_a_row_an_episode(loaded, tmp_path):
 
 
 def test_without_reference_scores_there_is_no_matrix(tmp_path):
-    unknown = {"breakout": {"random": None, "human": None}}
+    unknown = {"breakout": ReferenceScores(random=None, human=None)}
     run = write_result_set(tmp_path / "run", cells=CELLS, reference_scores=unknown)
     result = load_result(run)
     assert write_rliable(summarise(result), tmp_path / "out") == ()

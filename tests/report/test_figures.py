@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_returns import result
-from result_fixture import write_result_set
+from msgspec.structs import replace
+from result_fixture import agent_entry, write_result_set
 
 from wsabench.errors import UnknownNameError
 from wsabench.report import figures
@@ -203,12 +204,11 @@ def test_learning_curves_belong_to_the_checkpoints_that_were_evaluated(tmp_path)
     folder.mkdir()
     (folder / "wsa-seed0.safetensors").write_bytes(b"weights")
     (folder / "wsa-seed0-curve.csv").write_text("steps,return_unclipped_mean_50\n100,1.5\n200,2.5\n")
-    agent = {"name": "ours", "source": "wsa", "train_seed": 0, "game": "breakout"}
-    same = {**agent, "checkpoint_hash": hashlib.sha256(b"weights").hexdigest()}
-    table = learning_curves({"agents": [same]}, tmp_path)
+    same = agent_entry("ours", source="wsa", checkpoint_hash=hashlib.sha256(b"weights").hexdigest())
+    table = learning_curves([same], tmp_path)
     assert table["return_mean"].tolist() == [1.5, 2.5]
     assert set(table["agent"]) == {"ours"}
-    assert learning_curves({"agents": [{**agent, "checkpoint_hash": "other"}]}, tmp_path).empty
+    assert learning_curves([replace(same, checkpoint_hash="other")], tmp_path).empty
 
 
 @pytest.mark.parametrize("source", ["run", "run/agent.safetensors", "own-seed3.safetensors"])
@@ -221,9 +221,9 @@ def test_learning_curves_lie_beside_checkpoints_given_by_path(source, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / weights).write_bytes(b"weights")
     (tmp_path / curve).write_text("steps,return_unclipped_mean_50\n100,\n200,2.5\n")
-    agent = {"name": "own", "kind": "agent", "source": str(tmp_path / source), "train_seed": 3, "game": "breakout"}
-    entry = {**agent, "checkpoint_hash": hashlib.sha256(b"weights").hexdigest()}
-    table = learning_curves({"agents": [entry]}, tmp_path / "no-baselines")
+    found = hashlib.sha256(b"weights").hexdigest()
+    entry = agent_entry("own", 3, source=str(tmp_path / source), checkpoint_hash=found)
+    table = learning_curves([entry], tmp_path / "no-baselines")
     assert table.to_dict("list") == {
         "agent": ["own"],
         "game": ["breakout"],
@@ -231,9 +231,9 @@ def test_learning_curves_lie_beside_checkpoints_given_by_path(source, tmp_path):
         "steps": [200],
         "return_mean": [2.5],
     }
-    assert learning_curves({"agents": [{**entry, "kind": "object"}]}, tmp_path / "no-baselines").empty
+    assert learning_curves([replace(entry, kind="object")], tmp_path / "no-baselines").empty
     (tmp_path / weights).write_bytes(b"trained on")
-    assert learning_curves({"agents": [entry]}, tmp_path / "no-baselines").empty
+    assert learning_curves([entry], tmp_path / "no-baselines").empty
 
 
 def curves_of(agents, games=("breakout", "pong"), num_seeds=5, num_steps=6):

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import html
-import json
 import re
 import shutil
 import subprocess
@@ -12,12 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from result_fixture import write_result_set
+from msgspec.structs import replace
+from result_fixture import change_manifest, write_result_set
 
 from wsabench.cli import main
 from wsabench.errors import ResultSetError, StorageError, UnknownNameError
 from wsabench.report import write_report
 from wsabench.report.tables.text import interval, markdown, number
+from wsabench.results.manifest import ReferenceScores, read_manifest
 
 TESTS = Path(__file__).parents[1]
 
@@ -165,7 +166,7 @@ def test_several_games_get_a_table_each_and_a_mean(tmp_path):
 
 
 def test_without_references_there_are_still_returns(tmp_path):
-    unknown = {"breakout": {"random": None, "human": None}}
+    unknown = {"breakout": ReferenceScores(random=None, human=None)}
     run = write_result_set(tmp_path / "run", reference_scores=unknown)
     page = write_report(run, formats=("html",)).html.read_text()
     assert "No reference scores for breakout" in page
@@ -232,10 +233,8 @@ def test_intervals_over_few_seeds_are_marked(num_seeds, text):
 
 def test_every_table_explains_its_marks_and_no_others(tmp_path):
     run = write_result_set(tmp_path / "run", agents=("wsa", "e2e", "reader"))
-    manifest = json.loads((run / "manifest.json").read_text())
-    for entry in manifest["agents"]:
-        entry["privileged"] = entry["name"] == "reader"
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    agents = read_manifest(run).plan.agents
+    change_manifest(run, agents=tuple(replace(one, privileged=one.agent == "reader") for one in agents))
     files = write_report(run, formats=("md", "latex"))
     text = files.markdown.read_text()
     tables = [part for part in re.split(r"^### ", text, flags=re.MULTILINE) if "\n| " in part]

@@ -1,17 +1,29 @@
 """Several result sets as one: what fits together, what does not, and that a merged report is that of one run."""
 
-import json
 import shutil
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from result_fixture import ENCODERS, attention_rows, label, write_result_set, write_shard
+from msgspec.structs import replace
+from result_fixture import (
+    ENCODERS,
+    VERSIONS,
+    agent_entry,
+    attention_rows,
+    change_manifest,
+    edit_manifest,
+    label,
+    write_result_set,
+    write_shard,
+)
 
 from wsabench.errors import ResultSetError
 from wsabench.report import write_report
+from wsabench.results.manifest import read_manifest
 from wsabench.results.merging import load_results
+from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import steps_schema
 from wsabench.summary.attention import example_episodes
 from wsabench.summary.summarise import summarise
@@ -32,15 +44,6 @@ TABLES = (
 
 def write(path, **options):
     return write_result_set(path, **{"cells": CELLS, "episodes": 4, **options})
-
-
-def edit(path, change):
-    """Change a manifest in place."""
-    file = path / "manifest.json"
-    content = json.loads(file.read_text())
-    change(content)
-    file.write_text(json.dumps(content))
-    return path
 
 
 def equal(first, second):
@@ -65,11 +68,11 @@ def test_two_halves_give_the_numbers_of_the_whole(tmp_path, halves):
     merged = load_results(parts)
     equal(summarise(merged), summarise(load_results([write(tmp_path / "whole", **whole)])))
     assert merged.is_complete
-    assert [one["name"] for one in merged.manifest["combined"]] == ["0", "1"]
+    assert [one.name for one in merged.manifest.history.merged_from] == ["0", "1"]
 
 
 def test_one_run_is_returned_as_it_is(tmp_path):
-    assert "combined" not in load_results([write(tmp_path / "run")]).manifest
+    assert load_results([write(tmp_path / "run")]).manifest == read_manifest(tmp_path / "run")
 
 
 def test_jobs_in_both_runs_count_once(tmp_path):
@@ -77,7 +80,7 @@ def test_jobs_in_both_runs_count_once(tmp_path):
     shutil.copytree(first, tmp_path / "second")
     merged = load_results([first, tmp_path / "second"])
     equal(summarise(merged), summarise(load_results([first])))
-    assert merged.manifest["combined_notes"] == []
+    assert merged.manifest.history.merge_notes == ()
 
 
 def test_a_job_that_only_the_second_run_finished_is_taken_from_there(tmp_path):
@@ -101,70 +104,74 @@ def test_equal_settings_with_other_outcomes_are_said(tmp_path):
     table = pq.ParquetFile(shard).read().to_pandas().astype({"severity": "Int64"})
     write_shard(shard, table.assign(**{"return": table["return"] + 1.0}))
     merged = load_results([first, tmp_path / "second"])
-    (note,) = merged.manifest["combined_notes"]
+    (note,) = merged.manifest.history.merge_notes
     assert "1 cell was played in several runs" in note
     assert "e2e (train seed 0) on breakout, clean" in note
     equal(summarise(merged), summarise(load_results([first])))
 
 
-def _suite(m):
-    m["suite"]["content_hash"] = "6" * 16
+def _set(value, *keys):
+    """What sets a value of the plan."""
 
+    def change(manifest):
+        values = manifest["plan"]
+        for key in keys[:-1]:
+            values = values[key]
+        values[keys[-1]] = value
 
-def _protocol(m):
-    m["protocol"]["noop_max"] = 0
-
-
-def _references(m):
-    m["reference_scores"]["breakout"]["human"] = 31.8
-
-
-def _perturbation(m):
-    m["perturbation_hashes"]["breakout"]["invert"] = "b"
-
-
-def _checkpoint(m):
-    m["agents"][0]["checkpoint_hash"] = "other"
-
-
-def _fingerprint(m):
-    m["jobs"][0]["fingerprint"] = "other"
-
-
-def _entry(**values):
-    return lambda m: m.update(values)
-
-
-def _version(name, value):
-    return lambda m: m["versions"].update({name: value})
+    return change
 
 
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (_suite, r"suite hash: 5+\.\.\. and 6666666666666666"),
-        (_protocol, r"protocol\.noop_max: 30 and 0"),
-        (_entry(seed=1), "seed of the episode seeds: 0 and 1"),
-        (_entry(engine_version=2), "engine behaviour version: 1 and 2"),
-        (_version("ale-py", "0.13.0"), r"ale-py version: 0\.12\.1 and 0\.13\.0"),
-        (_version("torch", "2.14.0"), r"torch version: 2\.13\.0 and 2\.14\.0"),
-        (_references, "reference scores of breakout: .*30.5.* and .*31.8"),
-        (_entry(roms={"breakout": "b"}), r"ROM of breakout: a+\.\.\. and b"),
-        (_perturbation, r"perturbation invert on breakout \(its hash\)"),
-        (_checkpoint, "checkpoint of wsa, train seed 0, on breakout"),
+        (_set("6" * 16, "suite", "content_hash"), "hash of the suite is 5{16}... in the first and 6{16} in the second"),
+        (_set(0, "protocol", "noop_max"), r"protocol\.noop_max is 30 in the first and 0 in the second"),
+        (_set(1, "seed"), "seed is 0 in the first and 1"),
+        (_set(2, "engine_version"), "engine version is 1 in the first and 2"),
+        (_set("0.13.0", "versions", "ale-py"), r"ale-py version is 0\.12\.1 in the first and 0\.13\.0"),
+        (_set("unknown", "versions", "ale-py"), r"ale-py version is 0\.12\.1 in the first and unknown"),
+        (_set("2.14.0", "versions", "torch"), r"torch version is 2\.13\.0 in the first and 2\.14\.0"),
+        (_set(31.8, "reference_scores", "breakout", "human"), "human score of breakout is 30.5 in the first and 31.8"),
+        (_set({"breakout": "b"}, "roms"), r"ROM of breakout is a{16}\.\.\. in the first and b in"),
+        (_set("b", "perturbation_hashes", "breakout", "invert"), "definition of invert on breakout is a in the first"),
+        (
+            _set("other", "agents", 0, "checkpoint_hash"),
+            r"checkpoint of wsa \(train seed 0\) on breakout is [0-9a-f]{16}\.\.\. in the first and other in the sec",
+        ),
     ],
 )
 def test_what_differs_is_named(tmp_path, change, named):
-    first = edit(write(tmp_path / "first"), _entry(perturbation_hashes={"breakout": {"clean": "a", "invert": "a"}}))
+    first = write(tmp_path / "first", perturbation_hashes={"breakout": {"clean": "a", "invert": "a"}})
     shutil.copytree(first, tmp_path / "second")
     with pytest.raises(ResultSetError, match=named):
-        load_results([first, edit(tmp_path / "second", change)])
+        load_results([first, edit_manifest(tmp_path / "second", change)])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set("1.1", "versions", "numpy"),
+        _set("unknown", "versions", "numba"),
+        _set("standard", "profile"),
+        _set("other", "suite", "name"),
+        _set(2.0, "effects", "breakout", "invert"),
+        _set({}, "perturbation_hashes"),
+        _set({}, "roms"),
+        _set({}, "reference_scores"),
+    ],
+)
+def test_what_decides_no_result_may_differ(tmp_path, change):
+    first = write(tmp_path / "first", perturbation_hashes={"breakout": {"clean": "a", "invert": "a"}})
+    shutil.copytree(first, tmp_path / "second")
+    assert load_results([first, edit_manifest(tmp_path / "second", change)]).is_complete
 
 
 def test_other_numbers_of_episodes_are_refused(tmp_path):
     runs = [write(tmp_path / "first", agents=("wsa",)), write(tmp_path / "second", agents=("e2e",), episodes=6)]
     with pytest.raises(
-        ResultSetError, match=r"first and .*second cannot be combined.*episodes a cell: 4 and 6.*Report"
+        ResultSetError,
+        match=r"first and .*second cannot be combined: number of episodes is 4 in the first and 6 .*Report",
     ):
         load_results(runs)
 
@@ -173,34 +180,36 @@ def test_a_job_with_another_fingerprint_is_refused(tmp_path):
     first = write(tmp_path / "first")
     shutil.copytree(first, tmp_path / "second")
     (tmp_path / "second" / "episodes" / "wsa-seed0--breakout--clean.parquet").unlink()  # else its shard is refused
-    with pytest.raises(ResultSetError, match="fingerprint of wsa, train seed 0, clean"):
-        load_results([first, edit(tmp_path / "second", _fingerprint)])
+    with pytest.raises(ResultSetError, match=r"fingerprint of wsa \(train seed 0\) on breakout, clean is .* and other"):
+        load_results([first, edit_manifest(tmp_path / "second", _set("other", "jobs", 0, "fingerprint"))])
 
 
 def test_agents_without_a_hash_may_not_be_in_two_runs(tmp_path):
-    def unhashed(m):
-        m["agents"][0]["checkpoint_hash"] = "unhashed"
-
-    first = edit(write(tmp_path / "first", agents=("own",), train_seeds=(0,)), unhashed)
+    first = write(tmp_path / "first", agents=("own",), train_seeds=(0,))
+    change_manifest(first, agents=(agent_entry("own", checkpoint_hash=UNHASHED),))
     shutil.copytree(first, tmp_path / "second")
-    with pytest.raises(ResultSetError, match="own, train seed 0, on breakout has no hash"):
+    with pytest.raises(ResultSetError, match=r"own \(train seed 0\) on breakout has no hash"):
         load_results([first, tmp_path / "second"])
 
 
 def test_builds_and_processors_may_differ_and_are_said(tmp_path):
-    def other_machine(m):
-        m["versions"]["torch"] = "2.13.0+cu128"
-        m["host"]["processor"] = "another processor"
-
     first = write(tmp_path / "first", agents=("wsa",))
-    second = edit(write(tmp_path / "second", agents=("e2e",)), other_machine)
-    (note,) = load_results([first, second]).manifest["combined_notes"]
+    start = read_manifest(first).history.first
+    torch = {"torch": "2.13.0+cu128"}
+    second = write(
+        tmp_path / "second",
+        agents=("e2e",),
+        versions={**VERSIONS, **torch},
+        packages={**start.versions, **torch},
+        host=replace(start.host, processor="another processor"),
+    )
+    (note,) = load_results([first, second]).manifest.history.merge_notes
     assert "processors (a processor, another processor), torch (2.13.0, 2.13.0+cu128)" in note
 
 
 def test_the_third_run_is_compared_with_the_second_too(tmp_path):
     runs = [write(tmp_path / "0", agents=("wsa",)), write(tmp_path / "1", games=("pong",))]
-    runs.append(edit(write(tmp_path / "2", games=("pong",), agents=("e2e",)), _entry(roms={"pong": "b"})))
+    runs.append(write(tmp_path / "2", games=("pong",), agents=("e2e",), roms={"pong": "b"}))
     with pytest.raises(ResultSetError, match=r"/1 and .*/2 cannot be combined.*ROM of pong"):
         load_results(runs)
 
@@ -232,20 +241,20 @@ def write_steps(run, agent, first_weight):
     weights["weight_sr"], weights["weight_vos"] = [first_weight, 0.5], [1 - first_weight, 0.5]
     (run / "attention_steps").mkdir(exist_ok=True)
     schema = steps_schema(ENCODERS)
-    for job in json.loads((run / "manifest.json").read_text())["jobs"]:
-        if job["agent"] != agent:
+    for job in read_manifest(run).plan.jobs:
+        if job.agent != agent:
             continue
-        played = pq.read_table(run / "episodes" / job["file"]).to_pandas().iloc[[0, 0]]
+        played = pq.read_table(run / "episodes" / job.file).to_pandas().iloc[[0, 0]]
         table = played.assign(episode=0, step=[0, 1], action=0, reward=0.0, value=0.0, **weights)
         columns = {name: pa.array(table[name], schema.field(name).type, from_pandas=True) for name in schema.names}
-        pq.write_table(pa.table(columns, schema=schema), run / "attention_steps" / job["file"])
+        pq.write_table(pa.table(columns, schema=schema), run / "attention_steps" / job.file)
 
 
 def test_recorded_attention_is_taken_from_every_run(tmp_path):
     runs = []
     for name, weight in (("a", 0.75), ("b", 0.25)):
         run = write(tmp_path / name, agents=(name,), train_seeds=(0,))
-        edit(run, lambda manifest: manifest["agents"][0].update(encoders=list(ENCODERS)))
+        change_manifest(run, agents=(agent_entry(name, encoders=ENCODERS),))
         for cell in CELLS:
             file = f"{name}-seed0--breakout--{label(*cell)}.parquet"
             write_shard(run / "attention" / file, attention_rows(name, 0, "breakout", cell))

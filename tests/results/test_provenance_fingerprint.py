@@ -104,12 +104,12 @@ def test_git_state_tells_commit_and_dirt(tmp_path: Path) -> None:
     dirty = provenance.git_state(package)
     assert clean is not None
     assert dirty is not None
-    assert len(clean["commit"]) == 40
-    assert (clean["dirty"], dirty["dirty"]) == (False, True)
-    assert clean["commit"] == dirty["commit"]
+    assert len(clean.commit) == 40
+    assert (clean.dirty, dirty.dirty) == (False, True)
+    assert clean.commit == dirty.commit
 
 
 def test_host_and_command_line_name_no_folder() -> None:
     summary = provenance.host_summary()
-    assert summary["cores"] >= 1
+    assert summary.cores >= 1
     assert "/" not in provenance.command_line().split(" ")[0]

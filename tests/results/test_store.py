@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from made_jobs import ENCODERS, JOBS, manifest
+from result_fixture import VERSIONS, agent_entry, change_manifest, edit_manifest
 
 from wsabench.errors import ResultSetError, StorageError
+from wsabench.protocol import Protocol
 from wsabench.results import Job, load_result
 from wsabench.results import store as store_module
+from wsabench.results.manifest import UNKNOWN, SuiteEntry
 from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.results.store import ResultStore
 
@@ -118,8 +121,7 @@ def test_steps_that_are_kept_are_part_of_a_finished_job(tmp_path: Path) -> None:
 def test_a_job_without_its_attention_has_no_rows_when_its_agent_attends(written: Path) -> None:
     (written / "attention" / f"{JOBS[0].key}.parquet").unlink()
     assert load_result(written).num_finished == 2  # this manifest says nothing of encoders
-    agents = [{**manifest()["agents"][0], "encoders": list(ENCODERS)}]
-    (written / "manifest.json").write_text(json.dumps(manifest(agents=agents)))
+    change_manifest(written, agents=(agent_entry("wsa", encoders=ENCODERS),))
     result = load_result(written)
     assert not result.is_complete
     assert (result.num_finished, set(result.episodes["perturbation"])) == (1, {"hue-rotate"})
@@ -158,7 +160,7 @@ def test_a_directory_is_new_only_if_it_still_is_when_the_lock_is_held(
     with ResultStore(path) as store, pytest.raises(ResultSetError, match="seed is 0 there and 1 here"):
         store.begin(manifest(seed=1))
     with ResultStore(path) as store:
-        assert len(store.begin(manifest())["resumed"]) == 1
+        assert len(store.begin(manifest()).history.starts) == 2
     assert load_result(path).is_complete
 
 
@@ -175,14 +177,21 @@ def test_a_refused_directory_is_not_touched(tmp_path: Path) -> None:
     [
         ({"episodes": 3}, "episodes is 2 there and 3 here"),
         ({"seed": 1}, "seed is 0 there and 1 here"),
-        ({"protocol": {"frame_skip": 3}}, "protocol.frame_skip is 4 there and 3 here"),
-        ({"suite": {"name": "s", "summary": "", "content_hash": "g"}}, "suite.content_hash"),
-        ({"perturbations": ["clean"]}, 'perturbations: only there \\["hue-rotate@3"\\]'),
-        ({"versions": {"ale-py": "0.13", "torch": "2.13.0"}}, 'ale-py version is "0.12.1" there and "0.13" here'),
+        ({"protocol": Protocol(frame_skip=3)}, "protocol.frame_skip is 4 there and 3 here"),
         (
-            {"agents": [{"name": "wsa", "train_seed": 0, "game": "breakout", "checkpoint_hash": "d"}]},
-            'agents: only there .*"c".* only here .*"d"',
+            {"suite": SuiteEntry(name="s", summary="", content_hash="g")},
+            "settings: hash of the suite is h there and g here",
         ),
+        ({"profile": "quick"}, "profile is null there and quick here"),
+        ({"perturbations": ("clean",)}, "perturbation hue-rotate@3 is only there"),
+        ({"versions": {**VERSIONS, "ale-py": "0.13"}}, "ale-py version is 0.12.1 there and 0.13 here"),
+        ({"versions": {**VERSIONS, "torch": "2.13.0+cpu"}}, r"torch version is 2\.13\.0 there and 2\.13\.0\+cpu here"),
+        (
+            {"agents": (agent_entry("wsa", checkpoint_hash="d"),)},
+            r"checkpoint of wsa \(train seed 0\) on breakout is c there and d here",
+        ),
+        ({"agents": (agent_entry("wsa", 1),)}, r"agent wsa \(train seed 0\) on breakout is only there; agent wsa \(tr"),
+        ({"jobs": manifest().plan.jobs[:1]}, r"job wsa \(train seed 0\) on breakout, hue-rotate@3 is only there"),
     ],
 )
 def test_another_run_is_refused(written: Path, changes: dict[str, Any], message: str) -> None:
@@ -192,30 +201,34 @@ def test_another_run_is_refused(written: Path, changes: dict[str, Any], message:
 
 @pytest.mark.parametrize("package", ["ale-py", "numba", "numpy", "opencv-python-headless", "scipy", "torch"])
 def test_an_upgrade_of_what_decides_bits_makes_another_run(tmp_path: Path, package: str) -> None:
-    versions = {**manifest()["versions"], package: "1.0"}
+    versions = {**VERSIONS, package: "1.0"}
     with ResultStore(tmp_path) as store:
         store.write_manifest(store.begin(manifest(versions=versions)))
     upgraded = manifest(versions={**versions, package: "1.1"})
     with (
         ResultStore(tmp_path) as store,
-        pytest.raises(ResultSetError, match=f'{package} version is "1.0" there and "1.1"'),
+        pytest.raises(ResultSetError, match=f"{package} version is 1.0 there and 1.1 here"),
     ):
         store.begin(upgraded)
 
 
-def test_a_run_that_recorded_fewer_versions_is_not_gone_on_with(written: Path) -> None:
-    now = manifest(versions={**manifest()["versions"], "numba": "0.68.1"})
+@pytest.mark.parametrize("recorded", [{"numba": UNKNOWN}, {}])
+def test_a_run_that_recorded_fewer_versions_is_not_gone_on_with(written: Path, recorded: dict[str, str]) -> None:
+    others = {name: version for name, version in VERSIONS.items() if name != "numba"}
+    change_manifest(written, versions=others | recorded)
+    now = manifest(versions={**VERSIONS, "numba": "0.68.1"})
     with ResultStore(written) as store, pytest.raises(ResultSetError, match="numba version is not recorded there"):
         store.begin(now)
     assert load_result(written).is_complete
 
 
 def test_summaries_and_starts_make_no_other_run(written: Path) -> None:
-    again = manifest(suite={"name": "s", "summary": "new words", "content_hash": "h"}, start="later", command_line="b")
+    suite = SuiteEntry(name="s", summary="new words", content_hash="h")
+    again = manifest(suite=suite, start="later", command_line="b", effects={"breakout": {"hue-rotate@3": 5.0}})
     with ResultStore(written) as store:
-        merged = store.begin(again)
-    assert merged["start"] == manifest()["start"]
-    assert [entry["command_line"] for entry in merged["resumed"]] == ["b"]
+        begun = store.begin(again)
+    assert begun.history.starts == (manifest().history.first, again.history.first)
+    assert begun.plan == again.plan
 
 
 def test_a_foreign_directory_is_left_alone(tmp_path: Path) -> None:
@@ -297,15 +310,57 @@ def test_directories_that_are_no_result_sets(tmp_path: Path) -> None:
         ("\xff", "cannot be read"),
         ("[]", "has no schema_version"),
         ('{"name": "other"}', "has no schema_version"),
-        (json.dumps(manifest(schema_version=2)), "has schema version 2. Allowed: 1"),
-        ('{"schema_version": 1}', "is damaged: jobs, agents"),
-        (json.dumps(manifest(jobs=[{"agent": "a"}])), "is damaged: jobs missing"),
+        ('{"schema_version": 3}', "has schema version 3. Allowed: 2"),
+        ('{"schema_version": true}', "has schema version True. Allowed: 2"),
+        ('{"schema_version": 2}', r"manifest\.json is damaged: Object missing required field `plan`\. Restore"),
+        ("[" * 100_000, "cannot be read"),
     ],
 )
 def test_bad_manifests(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "manifest.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(ResultSetError, match=message):
         load_result(tmp_path)
+
+
+def without(*path: str | int) -> Callable[[Any], Any]:
+    """What deletes a value of a manifest."""
+    return lambda content: inner(content, path[:-1]).__delitem__(path[-1])
+
+
+def with_value(value: object, *path: str | int) -> Callable[[Any], Any]:
+    """What sets a value of a manifest."""
+    return lambda content: inner(content, path[:-1]).__setitem__(path[-1], value)
+
+
+def inner(content: Any, path: tuple[str | int, ...]) -> Any:
+    for key in path:
+        content = content[key]
+    return content
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without("plan", "jobs"), r"missing required field `jobs` - at `\$\.plan`"),
+        (without("plan", "jobs", 1, "file"), r"missing required field `file` - at `\$\.plan\.jobs\[1\]`"),
+        (without("plan", "protocol", "noop_max"), r"missing required field `noop_max` - at `\$\.plan\.protocol`"),
+        (without("history", "starts", 0), r"at least one start - at `\$\.history\.starts`"),
+        (with_value(1, "plan", "sead"), r"unknown field `sead` - at `\$\.plan`"),
+        (with_value(1, "sead"), "unknown field `sead`"),
+        (with_value(1, "plan", "protocol", "sead"), r"unknown field `sead` - at `\$\.plan\.protocol`"),
+        (with_value("0", "plan", "seed"), r"Expected `int`, got `str` - at `\$\.plan\.seed`"),
+        (with_value(0, "plan", "protocol", "frame_skip"), r"Protocol\.frame_skip is 0\. Allowed"),
+        (with_value(None, "plan", "agents"), r"got `null` - at `\$\.plan\.agents`"),
+    ],
+)
+def test_a_manifest_is_read_strictly(written: Path, change: Callable[[Any], Any], message: str) -> None:
+    edit_manifest(written, change)
+    with pytest.raises(ResultSetError, match=rf"manifest\.json is damaged: .*{message}"):
+        load_result(written)
+
+
+def test_a_manifest_survives_the_file(written: Path) -> None:
+    assert load_result(written).manifest == manifest()
 
 
 def test_keys_are_file_names() -> None:

@@ -1,13 +1,12 @@
 """Privileged agents: shown and marked, but no part of a claim; who is compared with whom."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 from made_returns import run
 from matplotlib.text import Text
-from result_fixture import write_result_set
+from msgspec.structs import replace
+from result_fixture import agent_entry, change_manifest, changed, made_manifest, write_result_set
 
 from wsabench import stats
 from wsabench.report import write_report
@@ -18,6 +17,7 @@ from wsabench.report.page import content_of
 from wsabench.report.tables import comparisons as claims
 from wsabench.report.tables.results import headline
 from wsabench.results import load_result
+from wsabench.results.manifest import read_manifest
 from wsabench.results.result import LEGEND, MARK, compared_agents
 from wsabench.summary.summarise import summarise
 
@@ -33,7 +33,8 @@ def _few_repetitions(monkeypatch):
 
 def privileged(made, *names, order=tuple(LEVELS)):
     """Make some agents of a result set privileged, and name its agents in another order."""
-    made.manifest["agents"] = [{"name": name, "privileged": name in names} for name in order]
+    agents = tuple(agent_entry(name, privileged=name in names) for name in order)
+    made.manifest = changed(made.manifest, agents=agents)
     return made
 
 
@@ -114,9 +115,9 @@ def test_one_agent_on_pixels_is_compared_with_nobody():
 
 
 def test_an_agent_that_has_not_played_yet_is_part_of_the_run():
-    manifest = {"agents": [{"name": "ram", "privileged": True}, {"name": "wsa"}]}
-    assert compared_agents(["ram"], manifest) == ()
-    assert compared_agents(["ram"], {"agents": manifest["agents"][:1]}) == ("ram",)
+    agents = (agent_entry("ram", privileged=True), agent_entry("wsa"))
+    assert compared_agents(["ram"], made_manifest(agents=agents)) == ()
+    assert compared_agents(["ram"], made_manifest(agents=agents[:1])) == ("ram",)
     made = privileged(run({"ram": 6.0, "ram-2": 4.0}), "ram", "ram-2", order=("ram", "ram-2", "wsa"))
     summary = summarise(made)
     assert summary.comparisons.empty
@@ -137,10 +138,8 @@ def test_few_seeds_of_one_agent_do_not_deny_what_is_claimed_of_others():
 def mixed(tmp_path_factory):
     path = tmp_path_factory.mktemp("mixed") / "run"
     write_result_set(path, agents=("reader", "wsa", "e2e"), train_seeds=(0, 1, 2, 3, 4), cells=CELLS)
-    manifest = json.loads((path / "manifest.json").read_text())
-    for entry in manifest["agents"]:
-        entry["privileged"] = entry["name"] == "reader"
-    (path / "manifest.json").write_text(json.dumps(manifest))
+    agents = read_manifest(path).plan.agents
+    change_manifest(path, agents=tuple(replace(one, privileged=one.agent == "reader") for one in agents))
     return path
 
 

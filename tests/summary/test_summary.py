@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_returns import result, row
-from result_fixture import write_result_set
+from result_fixture import agent_entry, write_result_set
 
 from wsabench.errors import ResultSetError
+from wsabench.protocol import Protocol
 from wsabench.results import load_result
+from wsabench.results.manifest import ReferenceScores
 from wsabench.summary.attention import attention_table
 from wsabench.summary.summarise import summarise
 
@@ -101,7 +103,7 @@ def test_weak_clean_scores_are_pointed_out():
 
 
 def test_without_reference_scores_there_are_returns_only():
-    no_reference = {"g": {"random": None, "human": None}}
+    no_reference = {"g": ReferenceScores(random=None, human=None)}
     summary = summarise(result(two_cells([[4, 6], [8, 8]], [[2, 2], [3, 5]]), reference_scores=no_reference))
     assert summary.cells["normalised_score"].isna().all()
     assert row(summary.cells, label="clean")["mean_return"] == 6.5
@@ -119,14 +121,13 @@ def test_without_clean_nothing_can_be_retained():
 
 
 def test_greedy_play_counts_distinct_episodes():
-    protocol = {"action_selection": "greedy", "sticky_probability": 0.0}
     cells = two_cells([[4, 6, 4, 6], [8, 8, 8, 8]], [[1, 2, 3, 4], [3, 5, 5, 5]])
-    summary = summarise(result(cells, protocol=protocol))
+    summary = summarise(result(cells, protocol=Protocol(action_selection="greedy")))
     assert row(summary.cells, label="clean")["num_distinct_episodes"] == 3  # 2 of seed 0, 1 of seed 1
     assert row(summary.cells, label="hue-rotate@3")["num_distinct_episodes"] == 6
     assert np.isnan(row(summary.cells, label="clean")["normalised_score_episode_low"])
     assert any("Greedy play" in note for note in summary.notes)
-    sampled = summarise(result(cells, protocol={"action_selection": "sampled"}))
+    sampled = summarise(result(cells, protocol=Protocol(action_selection="sampled")))
     assert row(sampled.cells, label="clean")["num_distinct_episodes"] == 8
 
 
@@ -146,7 +147,7 @@ def test_means_over_games():
 def test_aggregates_use_the_cells_that_every_agent_played():
     cells = {**two_cells([[5], [5]], [[1], [3]]), **two_cells([[8], [8]], [[6], [6]], agent="b")}
     cells["a", 0, "g", "value", 1] = cells["a", 1, "g", "value", 1] = [10]
-    summary = summarise(result(cells, agents=[{"name": "b"}, {"name": "a"}]))
+    summary = summarise(result(cells, agents=(agent_entry("b"), agent_entry("a"))))
     assert summary.agents == ("b", "a")
     shifted = row(summary.aggregates, agent="a", scope="all perturbations", measure="normalised_score", metric="mean")
     assert (shifted["value"], shifted["num_cells"]) == pytest.approx((0.2, 1))
@@ -182,8 +183,8 @@ def test_what_a_reader_must_know_is_said():
         result(
             two_cells([[5], [5]], [[1], [3]]),
             profile="quick",
-            agents=[{"name": "a", "privileged": True}],
-            refused={"g": ["hue-rotate@1"]},
+            agents=(agent_entry("a", privileged=True),),
+            refused={"g": ("hue-rotate@1",)},
         )
     ).notes
     assert "names no winner" in notes[0]

@@ -4,10 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_returns import result, row, run
+from msgspec.structs import replace
+from result_fixture import agent_entry
 
 from wsabench import stats
 from wsabench.errors import SpecError, UnknownNameError
 from wsabench.resources import data_dir
+from wsabench.results.manifest import ReferenceScores
 from wsabench.summary.scores import Reference, published_table
 from wsabench.summary.summarise import summarise
 
@@ -151,18 +154,18 @@ def test_one_checkpoint_in_two_runs_is_paired():
         for agent, cost in (("old", 0.0), ("new", 0.3)):
             cells[agent, seed, "g", "clean", None] = [9.0]
             cells[agent, seed, "g", "hue-rotate", 3] = [level - cost + 0.01 * rng.normal()]
-            entries.append({"name": agent, "game": "g", "train_seed": seed, "checkpoint_hash": f"h{seed}"})
+            entries.append(agent_entry(agent, seed, "g", checkpoint_hash=f"h{seed}"))
     paired = row(summarise(result(cells, agents=entries)).comparisons, scope="all perturbations")
     assert paired["paired"]
     assert paired["p"] == pytest.approx(2 / 64)
-    others = [{**entry, "checkpoint_hash": entry["name"] + entry["checkpoint_hash"]} for entry in entries]
+    others = [replace(entry, checkpoint_hash=entry.agent + entry.checkpoint_hash) for entry in entries]
     apart = row(summarise(result(cells, agents=others)).comparisons, scope="all perturbations")
     assert not apart["paired"]
     assert apart["p"] > 0.3  # seeds of 1 to 6 points hide 0.3
 
 
 def test_without_reference_scores_nothing_is_compared():
-    summary = summarise(run({"a": 6.0, "b": 4.0}, reference_scores={"g": {"random": None, "human": None}}))
+    summary = summarise(run({"a": 6.0, "b": 4.0}, reference_scores={"g": ReferenceScores(random=None, human=None)}))
     assert summary.comparisons.empty
     assert summary.clean_comparisons.empty
     assert summary.ranks.empty

@@ -14,6 +14,9 @@ import numpy as np
 import pandas as pd
 
 from wsabench import stats
+from wsabench.protocol import Protocol
+from wsabench.results.manifest import SCHEMA_VERSION, History, Manifest, RecordedPlan, ReferenceScores, SuiteEntry
+from wsabench.results.provenance import ENGINE_VERSION, this_start
 from wsabench.seeding import generator
 from wsabench.summary.summarise import summarise
 from wsabench.types import BenchRow, FloatArray
@@ -31,7 +34,7 @@ class _Run(NamedTuple):
 
     episodes: pd.DataFrame
     attention: pd.DataFrame
-    manifest: dict[str, Any]
+    manifest: Manifest
 
 
 def benchmark_stats(num_rounds: int = 3, *, with_report: bool = True) -> list[BenchRow]:
@@ -121,8 +124,32 @@ def _run_of_size(rng: np.random.Generator) -> _Run:
     table["episode"] = table["episode_seed"] = np.tile(np.arange(NUM_EPISODES), len(keys))
     table = table.assign(game="g", length=100, end="game_over", fingerprint="")
     table["return"] = np.round(rng.normal(6.0, 1.5, len(table)))
-    manifest = {"reference_scores": {"g": {"random": 0.0, "human": 10.0}}, "seed": 0}
-    return _Run(table, pd.DataFrame(), manifest)
+    return _Run(table, pd.DataFrame(), _manifest("g"))
+
+
+def _manifest(game: str) -> Manifest:
+    """Return a manifest that says nothing but the game and its reference scores."""
+    plan = RecordedPlan(
+        suite=SuiteEntry(name="benchmark", summary="", content_hash=""),
+        profile=None,
+        protocol=Protocol(),
+        seed=0,
+        episodes=NUM_EPISODES,
+        games=(game,),
+        perturbations=(),
+        perturbation_hashes={},
+        effects={},
+        refused={},
+        misfits={},
+        skipped=(),
+        reference_scores={game: ReferenceScores(random=0.0, human=10.0)},
+        agents=(),
+        engine_version=ENGINE_VERSION,
+        versions={},
+        roms={},
+        jobs=(),
+    )
+    return Manifest(schema_version=SCHEMA_VERSION, plan=plan, history=History.of_start(this_start()))
 
 
 def _seconds(run: Callable[[], object]) -> float:

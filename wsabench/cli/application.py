@@ -19,6 +19,7 @@ from wsabench.cli import (
     doctor,
     gallery,
     listing,
+    migrate,
     power,
     pretrain,
     probe,
@@ -70,6 +71,7 @@ app.command("run", help=run.HELP, epilog=run.EXAMPLE)(run.run)
 app.command("report", help=report.HELP, epilog=report.EXAMPLE)(report.report)
 app.command("power", help=power.HELP, epilog=power.EXAMPLE)(power.power)
 app.command("check", help=check.HELP, epilog=check.EXAMPLE)(check.check)
+app.command("migrate", help=migrate.HELP, epilog=migrate.EXAMPLE)(migrate.migrate)
 app.command("pretrain", help=pretrain.HELP, epilog=pretrain.EXAMPLE)(pretrain.pretrain)
 app.command("probe", help=probe.HELP, epilog=probe.EXAMPLE)(probe.probe)
 app.command("train", help=train.HELP, epilog=train.EXAMPLE)(train.train)

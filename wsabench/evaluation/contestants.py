@@ -13,6 +13,7 @@ from typing import Any
 from wsabench.errors import SpecError
 from wsabench.evaluation.own_play_file import OwnPlayReference
 from wsabench.protocol import ActionSelection, Protocol
+from wsabench.results.manifest import AgentEntry, AgentId, OwnPlayEntry
 from wsabench.results.provenance import UNHASHED
 from wsabench.types import PRIVILEGED_INPUTS, AgentReads, Policy
 
@@ -45,6 +46,11 @@ class Contestant:
     """Its own clean play; None where no cell needs it."""
 
     @property
+    def id(self) -> AgentId:
+        """What tells it from the others."""
+        return AgentId(self.name, self.train_seed, self.game)
+
+    @property
     def has_encoders(self) -> bool:
         """Whether there are encoders that operations could change."""
         return bool(self.encoders) or (self.reads is not None and bool(self.reads.encoders))
@@ -73,25 +79,22 @@ class Contestant:
         """
         return _load(self.kind, self.reference, self.game, self.train_seed, action_selection)
 
-    def to_dict(self) -> dict[str, Any]:
+    def entry(self) -> AgentEntry:
         """Return what the manifest says of it."""
-        source = self.reference if isinstance(self.reference, str) else _describe_object(self.reference)
-        return {
-            "name": self.name,
-            "train_seed": self.train_seed,
-            "game": self.game,
-            "checkpoint_hash": self.checkpoint_hash,
-            "kind": self.kind,
-            "source": source,
-            "encoders": list(self.encoders),
-            "inputs": list(self.inputs),
-            "privileged": self.is_privileged,
-            **({} if self.own_play is None else {"own_play": self._own_play_facts(self.own_play)}),
-        }
-
-    @staticmethod
-    def _own_play_facts(own: OwnPlayReference) -> dict[str, Any]:
-        return {"content_hash": own.content_hash, "steps": own.num_steps, "episodes": own.num_episodes}
+        own = self.own_play
+        return AgentEntry(
+            agent=self.name,
+            train_seed=self.train_seed,
+            game=self.game,
+            checkpoint_hash=self.checkpoint_hash,
+            kind=self.kind,
+            source=self.reference if isinstance(self.reference, str) else _describe_object(self.reference),
+            encoders=self.encoders,
+            inputs=self.inputs,
+            privileged=self.is_privileged,
+            own_play=own
+            and OwnPlayEntry(content_hash=own.content_hash, steps=own.num_steps, episodes=own.num_episodes),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,12 +273,11 @@ def _checked_name(name: str) -> str:
 
 def _refuse_twins(contestants: Sequence[Contestant]) -> None:
     """Refuse two contestants that the tables could not tell apart."""
-    seen: set[tuple[str, int, str]] = set()
+    seen: set[AgentId] = set()
     for one in contestants:
-        identity = (one.name, one.train_seed, one.game)
-        if identity in seen:
+        if one.id in seen:
             raise SpecError(
                 f"Two agents are called {one.name!r} (train seed {one.train_seed}) on {one.game}. "
                 "Give each a name of its own: NAME=REFERENCE, or a dict from names to policies."
             )
-        seen.add(identity)
+        seen.add(one.id)

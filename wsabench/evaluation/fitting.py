@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import Contestant
 from wsabench.protocol import ActionSelection
+from wsabench.results.manifest import SkippedEntry
 
 if TYPE_CHECKING:
     from wsabench.perturb import CompiledPerturbation
@@ -34,25 +35,6 @@ class FittedCells:
     """Cells that the agent could hardly see, by game."""
     misfits: Mapping[str, Mapping[str, str]]
     """Cells that a game cannot have, by game and name, with the reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """Cells that an agent cannot take, or that touch nothing that it reads."""
-
-    agent: str
-    game: str
-    perturbations: tuple[str, ...]
-    reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what the manifest says of them."""
-        return {
-            "agent": self.agent,
-            "game": self.game,
-            "perturbations": list(self.perturbations),
-            "reason": self.reason,
-        }
 
 
 def fit_cells(wanted: Mapping[str, Sequence[str]], *, is_explicit: bool) -> FittedCells:
@@ -120,7 +102,7 @@ def fit_agents(
     action_selection: ActionSelection,
     *,
     is_explicit: bool,
-) -> tuple[frozenset[JobName], tuple[Skipped, ...]]:
+) -> tuple[frozenset[JobName], tuple[SkippedEntry, ...]]:
     """Find the cells that an agent cannot take, and those that provably touch nothing that it reads.
 
     Args:
@@ -153,7 +135,10 @@ def fit_agents(
             names = grouped.setdefault((one.name, one.game, reason), [])
             if name not in names:
                 names.append(name)
-    skipped = tuple(Skipped(agent, game, tuple(names), reason) for (agent, game, reason), names in grouped.items())
+    skipped = tuple(
+        SkippedEntry(agent=agent, game=game, perturbations=tuple(names), reason=reason)
+        for (agent, game, reason), names in grouped.items()
+    )
     return frozenset(left_out), skipped
 
 

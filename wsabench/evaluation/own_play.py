@@ -92,7 +92,6 @@ def _kept(path: Path, identity: dict[str, Any], who: str, note: Callable[[str], 
 
 def _identity(contestant: Contestant, protocol: Protocol, encoder_hashes: dict[str, str]) -> dict[str, Any]:
     """Return all that decides an agent's own play, as plain values."""
-    versions = provenance.package_versions()
     return {
         "checkpoint_hash": contestant.checkpoint_hash,
         "encoder_hashes": encoder_hashes,
@@ -103,7 +102,7 @@ def _identity(contestant: Contestant, protocol: Protocol, encoder_hashes: dict[s
         "num_moments": NUM_MOMENTS,
         "round_episodes": ROUND_EPISODES,
         "engine_version": ENGINE_VERSION,
-        "versions": {name: versions[name] for name in provenance.BIT_DECIDING},
+        "versions": provenance.decisive_versions(),
     }
 
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from wsabench.emulator.rom_files import rom_hash
 from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import AgentReference, Contestant, find_contestants
-from wsabench.evaluation.fitting import Cell, JobName, Skipped, fit_agents, fit_cells
+from wsabench.evaluation.fitting import Cell, JobName, fit_agents, fit_cells
 from wsabench.evaluation.own_play import own_play_of
 from wsabench.evaluation.own_play_supply import needs_own_play
 from wsabench.hashing import json_hash
 from wsabench.protocol import Protocol
 from wsabench.results import provenance
+from wsabench.results.manifest import JobEntry, RecordedPlan, ReferenceScores, SkippedEntry, SuiteEntry
 from wsabench.results.provenance import ENGINE_VERSION, FingerprintInputs, fingerprint
 from wsabench.results.records import Job
 from wsabench.seeding import evaluation_seed
@@ -62,44 +63,39 @@ class Plan:
     """Perturbations of the suite that cannot be seen, by game; they are not run."""
     misfits: Mapping[str, Mapping[str, str]]
     """Perturbations of the suite that a game cannot have, by game and name with the reason; they are not run."""
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedEntry, ...]
     """Encoder changes that an agent cannot take, and cells that touch nothing that it reads; they are not run."""
     jobs: tuple[Job, ...]
     """Sorted by agent, train seed, game, then in the order of perturbations."""
 
     def contestant_of(self, job: Job) -> Contestant:
         """Return who plays a job."""
-        identity = (job.agent, job.train_seed, job.game)
-        return next(one for one in self.contestants if (one.name, one.train_seed, one.game) == identity)
+        return next(one for one in self.contestants if one.id == job.id)
 
-    def manifest(self) -> dict[str, Any]:
+    def recorded(self) -> RecordedPlan:
         """Return what the manifest says of the plan."""
-        return {
-            "suite": {
-                "name": self.suite.name,
-                "summary": self.suite.summary,
-                "content_hash": self.suite.content_hash,
-            },
-            "profile": self.profile,
-            "protocol": self.protocol.to_dict(),
-            "seed": self.seed,
-            "episodes": self.num_episodes,
-            "games": list(self.games),
-            "perturbations": list(self.perturbations),
-            "perturbation_hashes": self._perturbation_hashes(),
-            "effects": {
+        return RecordedPlan(
+            suite=SuiteEntry(name=self.suite.name, summary=self.suite.summary, content_hash=self.suite.content_hash),
+            profile=self.profile,
+            protocol=self.protocol,
+            seed=self.seed,
+            episodes=self.num_episodes,
+            games=self.games,
+            perturbations=self.perturbations,
+            perturbation_hashes=self._perturbation_hashes(),
+            effects={
                 game: {name: round(value, 4) for name, value in values.items()} for game, values in self.effects.items()
             },
-            "refused": {game: list(names) for game, names in self.refused.items()},
-            "misfits": {game: dict(reasons) for game, reasons in self.misfits.items()},
-            "skipped": [one.to_dict() for one in self.skipped],
-            "reference_scores": {game: _reference_scores(game) for game in self.games},
-            "agents": [one.to_dict() for one in self.contestants],
-            "engine_version": ENGINE_VERSION,
-            "versions": provenance.package_versions(),
-            "roms": {game: rom_hash(game) for game in self.games},
-            "jobs": [_job_entry(job) for job in self.jobs],
-        }
+            refused=dict(self.refused),
+            misfits={game: dict(reasons) for game, reasons in self.misfits.items()},
+            skipped=self.skipped,
+            reference_scores={game: _reference_scores(game) for game in self.games},
+            agents=tuple(one.entry() for one in self.contestants),
+            engine_version=ENGINE_VERSION,
+            versions=provenance.decisive_versions(),
+            roms={game: rom_hash(game) for game in self.games},
+            jobs=tuple(_job_entry(job) for job in self.jobs),
+        )
 
     def notes(self) -> list[str]:
         """Return a sentence for each group of cells that is not played."""
@@ -218,8 +214,7 @@ def _with_own_play(
 
 def _with_jobs(plan: Plan, left_out: frozenset[JobName]) -> Plan:
     """Return the plan with its jobs, without those to leave out."""
-    versions = provenance.package_versions()
-    decisive = {name: versions[name] for name in provenance.BIT_DECIDING}
+    versions = provenance.decisive_versions()
     jobs = []
     for one in sorted(plan.contestants, key=lambda c: (c.name, c.train_seed, c.game)):
         seeds = tuple(evaluation_seed(one.game, episode, plan.seed) for episode in range(plan.num_episodes))
@@ -234,7 +229,7 @@ def _with_jobs(plan: Plan, left_out: frozenset[JobName]) -> Plan:
                 checkpoint_hash=one.checkpoint_hash,
                 rom_hash=rom_hash(one.game),
                 episode_seeds=seeds,
-                versions=decisive,
+                versions=versions,
                 own_play_hash=None if own is None else own.content_hash,
             )
             jobs.append(
@@ -252,24 +247,24 @@ def _with_jobs(plan: Plan, left_out: frozenset[JobName]) -> Plan:
     return replace(plan, jobs=tuple(jobs))
 
 
-def _reference_scores(game: str) -> dict[str, float | None]:
-    """Return the random and the human score of a game; None where the table has none."""
+def _reference_scores(game: str) -> ReferenceScores:
+    """Return the random and the human score of a game."""
     from wsabench.games import load_game
 
     entry = load_game(game)
-    return {"random": entry.random_score, "human": entry.human_score}
+    return ReferenceScores(random=entry.random_score, human=entry.human_score)
 
 
-def _job_entry(job: Job) -> dict[str, Any]:
+def _job_entry(job: Job) -> JobEntry:
     """Return what the manifest says of a job."""
-    return {
-        "agent": job.agent,
-        "train_seed": job.train_seed,
-        "game": job.game,
-        "perturbation": job.perturbation,
-        "file": f"{job.key}.parquet",
-        "fingerprint": job.fingerprint,
-    }
+    return JobEntry(
+        agent=job.agent,
+        train_seed=job.train_seed,
+        game=job.game,
+        perturbation=job.perturbation,
+        file=f"{job.key}.parquet",
+        fingerprint=job.fingerprint,
+    )
 
 
 def _game_ids(games: Sequence[str]) -> tuple[str, ...]:

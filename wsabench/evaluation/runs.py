@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import AgentReference
 from wsabench.evaluation.executor import TaskBoard, execute
@@ -15,9 +17,10 @@ from wsabench.evaluation.samples import write_frames
 from wsabench.machine import available_cores
 from wsabench.protocol import Protocol
 from wsabench.results import provenance
+from wsabench.results.manifest import SCHEMA_VERSION, History, Manifest
 from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import Job
-from wsabench.results.result import SCHEMA_VERSION, RunResult, load_result
+from wsabench.results.result import RunResult, load_result
 from wsabench.results.store import ResultStore
 
 DEFAULT_ROOT = Path("runs")
@@ -94,30 +97,32 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
 def _run_plan(plan: Plan, opened: ResultStore, num_workers: int, reporter: RunReporter) -> None:
     """Play the jobs of a plan that are not finished yet."""
     with opened as store:
-        manifest = store.begin(_manifest(plan))
+        history = History.of_start(provenance.this_start())
+        manifest = store.begin(Manifest(schema_version=SCHEMA_VERSION, plan=plan.recorded(), history=history))
         finished = _finished_jobs(plan, store, reporter)
         for text in plan.notes():
             reporter.note(text)
         reporter.planned(plan.jobs, finished)
         board = TaskBoard(plan, finished, store, reporter)
-        if board.is_complete and manifest["end"] is not None:
+        earlier = manifest.history.starts[:-1]
+        if board.is_complete and earlier and earlier[-1].end is not None:
             return
-        store.write_manifest({**manifest, "end": None})
+        store.write_manifest(manifest)
         write_frames(plan, store)
         if not board.is_complete:
             execute(plan, board, num_workers, reporter)
-        store.write_manifest({**manifest, "end": provenance.timestamp()})
+        store.write_manifest(replace(manifest, history=manifest.history.ended(provenance.timestamp())))
 
 
 def _finished_jobs(plan: Plan, store: ResultStore, reporter: RunReporter) -> list[Job]:
     """Return the jobs that an earlier run finished with the same fingerprint."""
-    unhashed = {(one.name, one.train_seed, one.game) for one in plan.contestants if one.checkpoint_hash == UNHASHED}
+    unhashed = {one.id for one in plan.contestants if one.checkpoint_hash == UNHASHED}
     finished: list[Job] = []
     repeated: set[str] = set()
     for job in plan.jobs:
         if not store.is_finished(job, plan.contestant_of(job).encoders):
             continue
-        if (job.agent, job.train_seed, job.game) in unhashed:
+        if job.id in unhashed:
             repeated.add(job.agent)
         else:
             finished.append(job)
@@ -127,20 +132,6 @@ def _finished_jobs(plan: Plan, store: ResultStore, reporter: RunReporter) -> lis
             "Give it an attribute `version` (a text) to keep them."
         )
     return finished
-
-
-def _manifest(plan: Plan) -> dict[str, Any]:
-    """Return the manifest of a run that begins now."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        **plan.manifest(),
-        "host": provenance.host_summary(),
-        "git": provenance.git_state(),
-        "command_line": provenance.command_line(),
-        "start": provenance.timestamp(),
-        "end": None,
-        "resumed": [],
-    }
 
 
 def _checked_workers(workers: int | None) -> int:

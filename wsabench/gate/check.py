@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from wsabench.errors import SpecError
+from wsabench.gate.comparability import require_comparable, with_agents
 from wsabench.gate.scores import Block, collect_blocks
-from wsabench.results.comparing import require_comparable, with_agents
 from wsabench.results.result import LEGEND, MARK, load_result, privileged_agents
 from wsabench.seeding import generator
 from wsabench.stats.gate import DEFAULT_ALPHA, DEFAULT_MARGIN, DEFAULT_PERMUTATIONS, Comparison, Sample, adjust, compare

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from wsabench.errors import ResultSetError
-from wsabench.results.comparing import cells_of, train_seeds
+from wsabench.gate.comparability import cells_of, train_seeds
+from wsabench.results.manifest import RecordedPlan
 from wsabench.results.records import with_labels
 from wsabench.results.result import RunResult
 from wsabench.stats import normalised_score
 from wsabench.stats.gate import MIN_EPISODE_PAIRS, Sample, Unit
-from wsabench.summary.scores import may_repeat_episodes
+from wsabench.summary.scores import may_repeat_episodes, reference_scores
 from wsabench.types import FloatArray
 
 
@@ -74,7 +74,8 @@ def collect_blocks(run: RunResult, reference: RunResult) -> dict[str, list[Block
         ResultSetError: One side has a single train seed, the other several, none in common; or an agent has one train
             seed in some games and several in others.
     """
-    cells, wanted, found = cells_of(reference.manifest), train_seeds(reference.manifest), train_seeds(run.manifest)
+    plan = reference.manifest.plan
+    cells, wanted, found = cells_of(plan), train_seeds(plan), train_seeds(run.manifest.plan)
     blocks: dict[str, list[Block]] = {}
     for agent, game in cells:
         theirs, ours = wanted[agent, game], found[agent, game]
@@ -87,7 +88,7 @@ def collect_blocks(run: RunResult, reference: RunResult) -> dict[str, list[Block
             )
         columns = cells[agent, game]
         sides = [
-            _Played(result.episodes, result.manifest, agent, game, seeds, columns)
+            _Played(result.episodes, result.manifest.plan, agent, game, seeds, columns)
             for result, seeds in ((run, used), (reference, theirs))
         ]
         blocks.setdefault(agent, []).append(_block(agent, game, columns, sides, is_shared=is_shared))
@@ -105,7 +106,7 @@ class _Played:
     def __init__(
         self,
         episodes: pd.DataFrame,
-        manifest: Mapping[str, Any],
+        plan: RecordedPlan,
         agent: str,
         game: str,
         seeds: Sequence[int],
@@ -118,9 +119,9 @@ class _Played:
         self.returns = np.array([table.loc[row, "return"] for row in rows], np.float64).reshape(shape)
         self.lengths = np.array([table.loc[row, "length"] for row in rows], np.float64).reshape(shape)
         self.episode_seeds: list[int] = table.loc[rows[0], "episode_seed"].tolist()
-        self.can_repeat = may_repeat_episodes(manifest["protocol"])
-        known = manifest["reference_scores"][game]
-        self.scores = normalised_score(self.returns, known["random"], known["human"])
+        self.can_repeat = may_repeat_episodes(plan.protocol)
+        known = reference_scores([game], plan)[game]
+        self.scores = normalised_score(self.returns, known.random, known.human)
 
     def by_seed(self) -> Side:
         """Return means over episodes, a row a train seed."""

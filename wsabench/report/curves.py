@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from wsabench.errors import StorageError
 from wsabench.resources import data_dir
+from wsabench.results.manifest import AgentEntry
 
 _RETURN = "return_unclipped_mean_50"
 _RUN_WEIGHTS = ("agent.safetensors", "best.safetensors")
@@ -19,11 +19,11 @@ _RUN_WEIGHTS = ("agent.safetensors", "best.safetensors")
 _COLUMNS = ["agent", "game", "train_seed", "steps", "return_mean"]
 
 
-def learning_curves(manifest: Mapping[str, Any], baselines: Path | None = None) -> pd.DataFrame:
+def learning_curves(agents: Sequence[AgentEntry], baselines: Path | None = None) -> pd.DataFrame:
     """Read the learning curves that belong to the checkpoints of a result set.
 
     Args:
-        manifest: The result set's manifest.
+        agents: The agents of a result set.
         baselines: The folder of the baselines; the shipped one by default.
 
     Returns:
@@ -37,37 +37,36 @@ def learning_curves(manifest: Mapping[str, Any], baselines: Path | None = None) 
     """
     folder = baselines or data_dir("baselines")
     tables: list[pd.DataFrame] = []
-    for entry in manifest.get("agents", []):
+    for entry in agents:
         curve = next((curve for weights, curve in _places(entry, folder) if _belongs(weights, curve, entry)), None)
         if curve is None:
             continue
         table = _read(curve)
         if _RETURN in table and "steps" in table:
-            names = {"agent": entry["name"], "game": entry["game"], "train_seed": entry["train_seed"]}
+            names = {"agent": entry.agent, "game": entry.game, "train_seed": entry.train_seed}
             curve_of = pd.DataFrame({"steps": table["steps"], "return_mean": table[_RETURN]}).dropna()
             tables.append(curve_of.assign(**names).reindex(columns=_COLUMNS))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({name: [] for name in _COLUMNS})
 
 
-def _places(entry: Mapping[str, Any], baselines: Path) -> Iterator[tuple[Path, Path]]:
+def _places(entry: AgentEntry, baselines: Path) -> Iterator[tuple[Path, Path]]:
     """Yield where an agent's checkpoint and its curve may lie."""
-    source = str(entry.get("source"))
-    stem = f"{source}-seed{entry.get('train_seed')}"
-    folder = baselines / str(entry.get("game"))
+    stem = f"{entry.source}-seed{entry.train_seed}"
+    folder = baselines / entry.game
     yield folder / f"{stem}.safetensors", folder / f"{stem}-curve.csv"
-    if entry.get("kind") == "agent":
-        path = Path(source)
+    if entry.kind == "agent":
+        path = Path(entry.source)
         weights = path / _RUN_WEIGHTS[0] if path.is_dir() else path
         yield weights, weights.with_name(f"{weights.stem}-curve.csv")
         if weights.name in _RUN_WEIGHTS:
             yield weights, weights.with_name("curve.csv")
 
 
-def _belongs(weights: Path, curve: Path, entry: Mapping[str, Any]) -> bool:
+def _belongs(weights: Path, curve: Path, entry: AgentEntry) -> bool:
     """Whether a curve lies beside the checkpoint that was evaluated."""
     if not (curve.is_file() and weights.is_file()):
         return False
-    return _file_hash(weights, weights.stat().st_mtime_ns) == entry.get("checkpoint_hash")
+    return _file_hash(weights, weights.stat().st_mtime_ns) == entry.checkpoint_hash
 
 
 def _read(path: Path) -> pd.DataFrame:

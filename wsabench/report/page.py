@@ -9,7 +9,7 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -36,6 +36,7 @@ from wsabench.report.tables.results import (
     sample_size_table,
 )
 from wsabench.report.tables.text import Table, markdown
+from wsabench.results.manifest import Manifest
 from wsabench.results.result import FRAME_GAP, privileged_agents
 from wsabench.summary.summarise import Summary
 
@@ -65,7 +66,7 @@ class Content(NamedTuple):
         return (self.samples, *self.results, *self.comparisons, *self.attention)
 
 
-def content_of(summary: Summary, manifest: Mapping[str, Any], run_dirs: Sequence[Path] = ()) -> Content:
+def content_of(summary: Summary, manifest: Manifest, run_dirs: Sequence[Path] = ()) -> Content:
     """Put a summary into words and tables.
 
     Args:
@@ -74,14 +75,14 @@ def content_of(summary: Summary, manifest: Mapping[str, Any], run_dirs: Sequence
         run_dirs: Where the result sets are, for the command that makes this report; only their names are shown.
     """
     results = [*side_by_side_tables(summary), *measure_tables(summary)]
-    results += _detailed_tables(summary, manifest.get("effects", {}))
+    results += _detailed_tables(summary, manifest.plan.effects)
     comparisons = [*comparison_tables(summary), aggregate_summary_table(summary), *improvement_summary_tables(summary)]
     is_large = summary.perturbations["label"].nunique() > MOST_LINES
     privileged = privileged_agents(manifest)
     return Content(
-        title=title_of(manifest),
+        title=title_of(manifest.plan),
         samples=marked(sample_size_table(summary), privileged),
-        notes=(*summary.notes, *manifest.get("combined_notes", ())),
+        notes=(*summary.notes, *manifest.history.merge_notes),
         headline=(*headline(summary), *summary.sentences),
         results=tuple(marked(table, privileged) for table in results),
         comparisons=tuple(marked(table, privileged) for table in comparisons if table is not None),

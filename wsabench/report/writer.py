@@ -91,7 +91,7 @@ def write_report(
     result = load_results(paths)
     summary = summarise(result, family)
     content = content_of(summary, result.manifest, paths)
-    curves = learning_curves(result.manifest)
+    curves = learning_curves(result.manifest.plan.agents)
     efficiency = efficiency_table(curves, summary.references, summary.bootstrap_seed)
     figures: list[NamedFigure] = []
     frames: list[SampleFrame] = []

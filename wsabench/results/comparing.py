@@ -1,337 +1,255 @@
-"""Whether runs may be put together: what decides results must be the same, and every difference is named."""
+"""What differs between two manifests, as one list; resuming, merging and the gate say which of it they allow."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, NamedTuple, TypeVar
 
-from wsabench.errors import ResultSetError, unknown_name
-from wsabench.results.provenance import BIT_DECIDING, UNHASHED
-from wsabench.results.result import RunResult
+import msgspec
 
-_SAME_BY_GAME = (("reference_scores", "reference scores"), ("roms", "ROM"))
-_MOST_SHOWN = 6
+from wsabench.results.manifest import UNKNOWN, AgentEntry, AgentId, Manifest, RecordedPlan
+from wsabench.results.provenance import UNHASHED
+
+Kind = Literal[
+    "suite",
+    "suite name",
+    "words",
+    "profile",
+    "protocol",
+    "seed",
+    "episodes",
+    "extent",
+    "definition",
+    "effect",
+    "left out",
+    "reference",
+    "checkpoint",
+    "unhashed",
+    "own play",
+    "engine",
+    "version",
+    "build",
+    "package",
+    "unrecorded",
+    "rom",
+    "fingerprint",
+]
+"""What sort of thing differs.
+
+`words`: texts that decide nothing. `extent`: games, perturbations, agents or jobs that only one side has. `definition`:
+the content hash of a perturbation. `left out`: cells that were not played. `reference`: reference scores. `unhashed`:
+an agent of both sides whose content nobody knows; nothing is seen to differ, but it may. `build`: one version, built
+otherwise (2.13.0+cpu, 2.13.0+cu128). `unrecorded`: a version that one side did not record. `package`: the version of
+wsabench itself. `fingerprint`: that of a job, where the agent is the same.
+"""
+
+_MOST_CHARACTERS = 60
+_KEPT_CHARACTERS = 16
+_MOST_NAMES = 6
+
+Absent = msgspec.UnsetType
+ABSENT = msgspec.UNSET
+"""Stands for the value of the side that has none."""
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
-class Run(NamedTuple):
-    """A run's place and manifest."""
+class Difference(NamedTuple):
+    """One thing that two manifests do not have in common."""
 
-    path: Path
-    manifest: Mapping[str, Any]
+    kind: Kind
+    what: str
+    """In words, `ROM of pong`."""
+    path: str
+    """Where it stands in the first part of the manifest that has it, `plan.roms.pong`."""
+    first: object
+    second: object
+
+    @property
+    def is_of_both(self) -> bool:
+        """Whether both sides have a value, not one alone."""
+        return ABSENT not in (self.first, self.second)
+
+    def between(self, first: str, second: str) -> str:
+        """Say how the two differ.
+
+        Args:
+            first: Where the first value stands, as in `in the run`.
+            second: Where the second one stands.
+        """
+        if self.kind == "unhashed":
+            return f"{self.what} has no hash, so it may have changed"
+        if not self.is_of_both:
+            return f"{self.what} is only {second if self.first is ABSENT else first}"
+        return f"{self.what} is {shortened(self.first)} {first} and {shortened(self.second)} {second}"
 
 
-def check_compatible(runs: Sequence[Run]) -> None:
-    """Check that runs can be merged into one result set.
-
-    Args:
-        runs: Their directories and manifests.
-
-    Raises:
-        ResultSetError: Two of them differ in suite, protocol, episode seeds, perturbations, reference scores, ROMs,
-            versions that change behaviour, or in an agent of the same name and train seed; all differences are named.
-    """
-    first = runs[0]
-    for run in runs[1:]:
-        found = differences(first.manifest, run.manifest)
-        if found:
-            _refuse(first, run, found)
-    for place, run in enumerate(runs):
-        for other in runs[place + 1 :]:
-            found = [*_by_game_differences(run.manifest, other.manifest), *_agent_differences(run, other)]
-            if found:
-                _refuse(run, other, found)
-
-
-def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """Name what differs between two runs and decides every result: suite, protocol, seeds, versions.
+def differences(first: Manifest, second: Manifest) -> tuple[Difference, ...]:
+    """Return everything in which the plans of two manifests differ, and the versions of wsabench itself.
 
     Args:
         first: A manifest.
         second: Another manifest.
 
     Returns:
-        One phrase a difference, as `protocol.noop_max: 30 and 0`; empty where there is none.
+        In the order of the manifest. The order of agents, games, perturbations and jobs is no difference.
     """
-    pairs = [
-        ("suite hash", _suite_hash(first), _suite_hash(second)),
-        *_protocol_pairs(first.get("protocol", {}), second.get("protocol", {})),
-        ("seed of the episode seeds", first.get("seed"), second.get("seed")),
-        ("episodes a cell", first.get("episodes"), second.get("episodes")),
-        ("engine behaviour version", first.get("engine_version"), second.get("engine_version")),
-        ("ale-py version", first["versions"].get("ale-py"), second["versions"].get("ale-py")),
-        ("torch version", _release(first["versions"].get("torch")), _release(second["versions"].get("torch"))),
-    ]
-    return [f"{name}: {_shown(one)} and {_shown(other)}" for name, one, other in pairs if one != other]
-
-
-def perturbation_hashes(manifest: Mapping[str, Any]) -> dict[tuple[str, str], str]:
-    """Return the content hashes of what was played, by the perturbation's name and the game; empty where unknown."""
-    by_game = manifest.get("perturbation_hashes", {})
-    return {(name, game): value for game, hashes in by_game.items() for name, value in hashes.items()}
-
-
-def changed_perturbations(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """Name the perturbations that two manifests both have but define otherwise, as `hue-rotate@3 on breakout`."""
-    one, other = perturbation_hashes(first), perturbation_hashes(second)
-    return [" on ".join(cell) for cell, value in one.items() if other.get(cell, value) != value]
-
-
-def _by_game_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """Name what differs in games that both runs have."""
-    found: list[str] = []
-    for key, words in _SAME_BY_GAME:
-        one, other = first.get(key, {}), second.get(key, {})
-        found += [
-            f"{words} of {game}: {_shown(one[game])} and {_shown(other[game])}"
-            for game in one
-            if game in other and one[game] != other[game]
-        ]
-    return [*found, *(f"perturbation {cell} (its hash)" for cell in changed_perturbations(first, second))]
-
-
-def _agent_differences(first: Run, second: Run) -> list[str]:
-    """Name agents and jobs that both runs have but not alike."""
-    agents = [
-        {(one["name"], one["train_seed"], one["game"]): one.get("checkpoint_hash") for one in run.manifest["agents"]}
-        for run in (first, second)
-    ]
-    found: list[str] = []
-    changed: set[tuple[Any, ...]] = set()
-    for key, checkpoint in agents[0].items():
-        if key not in agents[1]:
-            continue
-        name, train_seed, game = key
-        if checkpoint != agents[1][key]:
-            found.append(f"checkpoint of {name}, train seed {train_seed}, on {game}")
-            changed.add(key)
-        elif checkpoint == UNHASHED:
-            found.append(f"{name}, train seed {train_seed}, on {game} has no hash, so it may have changed between runs")
-            changed.add(key)
-    prints = {_job_key(job): job["fingerprint"] for job in first.manifest["jobs"]}
-    for job in second.manifest["jobs"]:
-        is_same = prints.get(_job_key(job), job["fingerprint"]) == job["fingerprint"]
-        if not is_same and (job["agent"], job["train_seed"], job["game"]) not in changed:
-            found.append(f"fingerprint of {job['agent']}, train seed {job['train_seed']}, {job['perturbation']}")
-    return found
-
-
-def _refuse(first: Run, second: Run, found: Sequence[str]) -> None:
-    shown = "; ".join(found[:_MOST_SHOWN]) + (f"; and {len(found) - _MOST_SHOWN} more" if found[_MOST_SHOWN:] else "")
-    raise ResultSetError(
-        f"{first.path} and {second.path} cannot be combined. They differ in {shown}. Allowed: runs of one suite with "
-        "equal protocol, seeds, episodes, reference scores and versions, and one checkpoint for each agent and train "
-        "seed. Report them one by one, or repeat one run with the settings of the other."
+    one, other = first.plan, second.plan
+    return (
+        *_settings(one, other),
+        *_extent("game", "plan.games", one.games, other.games),
+        *_extent("perturbation", "plan.perturbations", one.perturbations, other.perturbations),
+        *_by_game(one, other),
+        *_agents(one, other),
+        *_versions(first, second),
+        *_jobs(one, other),
     )
 
 
-def _suite_hash(manifest: Mapping[str, Any]) -> Any:
-    suite = manifest.get("suite", {})
-    return suite.get("content_hash") if isinstance(suite, Mapping) else suite
+def shortened(value: object) -> str:
+    """Return a value's text; the beginning of a long one, as of a hash."""
+    text = value if isinstance(value, str) else json.dumps(msgspec.to_builtins(value), ensure_ascii=False)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_KEPT_CHARACTERS]}..."
 
 
-def _protocol_pairs(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    return [(f"protocol.{key}", first.get(key), second.get(key)) for key in sorted(first.keys() | second.keys())]
-
-
-def _release(version: str | None) -> str | None:
-    """Return a version without its build: 2.13.0+cpu and 2.13.0+cu128 behave alike but for the last bits."""
-    return None if version is None else version.partition("+")[0]
-
-
-def _job_key(job: Mapping[str, Any]) -> tuple[Any, ...]:
-    return job["agent"], job["train_seed"], job["game"], job["perturbation"]
-
-
-def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-_NOTED_VERSIONS = ("wsabench", *BIT_DECIDING)
-_JOB = ["agent", "train_seed", "game", "perturbation", "severity"]
-_SHOWN = 6
-
-
-def require_comparable(run: RunResult, reference: RunResult) -> list[str]:
-    """Check that a run can be held against a reference.
-
-    The run must hold all that the reference holds: agents, their train seeds, games, cells. It may hold more. Numbers
-    of episodes and episode seeds may differ, and so may an agent's train seeds if they have none in common.
-
-    Args:
-        run: What is judged.
-        reference: What it is held against.
-
-    Returns:
-        Sentences on what differs without forbidding a comparison.
-
-    Raises:
-        ResultSetError: They cannot be compared; the message names everything that differs.
-    """
-    found = [
-        *_unfinished(run),
-        *_unfinished(reference),
-        *_settings(run.manifest, reference.manifest),
-        *_missing(run.manifest, reference.manifest),
-        *_scales(run.manifest, reference.manifest),
-        *_perturbations(run.manifest, reference.manifest),
-    ]
-    if found:
-        raise ResultSetError(
-            f"{run.path} cannot be compared with {reference.path}: {'; '.join(found)}. Play the reference's suite, "
-            "profile and agents again with this version, or make a new reference."
-        )
-    return list(_notes(run.manifest, reference.manifest))
-
-
-def with_agents(result: RunResult, agents: Sequence[str] | None) -> RunResult:
-    """Return a result set without its other agents.
-
-    Args:
-        result: The result set.
-        agents: Names of those to keep; None keeps all.
-
-    Raises:
-        UnknownNameError: It has no agent of that name.
-    """
-    if agents is None:
-        return result
-    known = {job["agent"] for job in result.manifest["jobs"]}
-    for agent in agents:
-        if agent not in known:
-            raise unknown_name(f"agent of {result.path}", agent, known)
-    jobs = [job for job in result.manifest["jobs"] if job["agent"] in agents]
-    episodes = result.episodes.loc[result.episodes["agent"].isin(list(agents))]
-    num_finished = len(episodes.drop_duplicates(_JOB))
-    return replace(result, episodes=episodes, manifest={**result.manifest, "jobs": jobs}, num_finished=num_finished)
-
-
-def train_seeds(manifest: Mapping[str, Any]) -> dict[tuple[str, str], tuple[int, ...]]:
-    """Return the train seeds of each agent and game, sorted, in the order of the jobs."""
-    seeds: dict[tuple[str, str], set[int]] = {}
-    for job in manifest["jobs"]:
-        seeds.setdefault((job["agent"], job["game"]), set()).add(job["train_seed"])
-    return {key: tuple(sorted(found)) for key, found in seeds.items()}
-
-
-def cells_of(manifest: Mapping[str, Any]) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Return the perturbations that each agent played in each game, in the order of the jobs."""
-    cells: dict[tuple[str, str], dict[str, None]] = {}
-    for job in manifest["jobs"]:
-        cells.setdefault((job["agent"], job["game"]), {})[job["perturbation"]] = None
-    return {key: tuple(found) for key, found in cells.items()}
-
-
-def _unfinished(result: RunResult) -> Iterator[str]:
-    """Say that jobs are not finished."""
-    if not result.is_complete:
-        jobs = f"{result.num_finished} of {len(result.manifest['jobs'])} jobs"
-        yield f"{result.path} is not finished ({jobs}; the command that began it goes on from there)"
-
-
-def _settings(run: Mapping[str, Any], reference: Mapping[str, Any]) -> Iterator[str]:
-    """Say which settings differ: suite, protocol, engine, ROMs."""
-    yield from _difference("suite", _suite(run), _suite(reference))
-    for name in sorted(run["protocol"].keys() | reference["protocol"].keys()):
-        yield from _difference(f"protocol {name}", run["protocol"].get(name), reference["protocol"].get(name))
-    yield from _difference("engine version", run.get("engine_version"), reference.get("engine_version"))
-    for game, expected in reference.get("roms", {}).items():
-        if game in run.get("roms", {}):
-            yield from _difference(f"ROM of {game}", run["roms"][game], expected)
-
-
-def _suite(manifest: Mapping[str, Any]) -> str:
-    """Return a suite's name and the hash of its content."""
-    return f"{manifest['suite'].get('name')} {str(manifest['suite'].get('content_hash'))[:16]}"
-
-
-def _missing(run: Mapping[str, Any], reference: Mapping[str, Any]) -> Iterator[str]:
-    """Say which agents, train seeds and cells of the reference the run lacks."""
-    played, seeds, cells = train_seeds(run), train_seeds(reference), cells_of(reference)
-    agents = {agent for agent, _ in played}
-    for agent in dict.fromkeys(agent for agent, _ in seeds):
-        if agent not in agents:
-            found = ", ".join(sorted(agents))
-            yield f"the run has no agent {agent!r} (it has {found}; `wsabench run --agents {agent}=...` names one)"
-    jobs = {(job["agent"], job["game"], job["train_seed"], job["perturbation"]) for job in run["jobs"]}
-    for (agent, game), expected in seeds.items():
-        if agent not in agents:
-            continue
-        if (agent, game) not in played:
-            yield f"the run has no game {game!r} for {agent}"
-            continue
-        shared = set(played[agent, game]) & set(expected)
-        if shared and shared != set(expected):
-            yield f"{agent} on {game} lacks the train seeds {_names(sorted(set(expected) - shared))}"
-        wanted = shared or set(played[agent, game])
-        absent = [c for c in cells[agent, game] if any((agent, game, seed, c) not in jobs for seed in wanted)]
-        if absent:
-            yield f"{agent} on {game} lacks the cells {_names(absent)}"
-
-
-def _scales(run: Mapping[str, Any], reference: Mapping[str, Any]) -> Iterator[str]:
-    """Say where normalised scores are not on one scale, or there is none."""
-    for game in dict.fromkeys(job["game"] for job in reference["jobs"]):
-        ours, theirs = (side.get("reference_scores", {}).get(game, {}) for side in (run, reference))
-        if None in (theirs.get("random"), theirs.get("human")):
-            yield f"{game} has no random and human score, so no normalised score"
-        elif ours or game in run["games"]:
-            for name in ("random", "human"):
-                yield from _difference(f"{name} score of {game}", ours.get(name), theirs.get(name))
-
-
-def _perturbations(run: Mapping[str, Any], reference: Mapping[str, Any]) -> Iterator[str]:
-    """Say which of the reference's cells are other perturbations in the run, under the same name, or may be."""
-    for side, manifest in (("run", run), ("reference", reference)):
-        if "perturbation_hashes" not in manifest:
-            yield f"the {side}'s manifest has no perturbation hashes (an earlier version made it)"
-            return
-        played = dict.fromkeys((job["perturbation"], job["game"]) for job in manifest["jobs"])
-        unknown = [" on ".join(cell) for cell in played if cell not in perturbation_hashes(manifest)]
-        if unknown:
-            yield f"the {side}'s manifest has no hash of the perturbations {_names(unknown)}"
-    if changed := changed_perturbations(run, reference):
-        yield f"the perturbations are defined otherwise: {_names(changed)}"
-
-
-def _notes(run: Mapping[str, Any], reference: Mapping[str, Any]) -> Iterator[str]:
-    """Say what differs without forbidding a comparison."""
-    for name in _NOTED_VERSIONS:
-        ours, theirs = run["versions"].get(name), reference["versions"].get(name)
-        if ours != theirs and None not in (ours, theirs):  # earlier versions did not record all
-            yield f"{name} is {ours} in the run and {theirs} in the reference."
-    cells, expected = cells_of(run), cells_of(reference)
-    extra = [f"{agent} on {game}" for agent, game in cells if (agent, game) not in expected]
-    for key, names in expected.items():
-        extra += [f"{cell} ({' on '.join(key)})" for cell in cells[key] if cell not in names]
-    if extra:
-        yield f"Not in the reference, so not judged: {_names(extra)}."
-    seeds = train_seeds(run)
-    for (agent, game), wanted in train_seeds(reference).items():
-        found = seeds[agent, game]
-        if not set(found) & set(wanted):
-            yield (
-                f"{agent} on {game} has other train seeds ({_names(found)}) than the reference ({_names(wanted)}), so "
-                "they are not paired."
-            )
-        elif set(found) - set(wanted):
-            yield f"{agent} on {game}: train seeds {_names(sorted(set(found) - set(wanted)))} are not in the reference."
-
-
-def _difference(what: str, ours: object, theirs: object) -> Iterator[str]:
-    """Say that two values differ."""
-    if ours != theirs:
-        yield f"{what} is {_text(ours)} in the run and {_text(theirs)} in the reference"
-
-
-def _text(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:16]}..."
-
-
-def _names(names: Iterable[object]) -> str:
+def listed(names: Iterable[object], between: str = ", ") -> str:
+    """Return names in a row, of many the first ones and how many more there are."""
     words = [str(name) for name in names]
-    return ", ".join(words[:_SHOWN]) + (f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else "")
+    more = [f"and {len(words) - _MOST_NAMES} more"] if len(words) > _MOST_NAMES else []
+    return between.join([*words[:_MOST_NAMES], *more])
+
+
+def _settings(first: RecordedPlan, second: RecordedPlan) -> Iterator[Difference]:
+    """Yield what differs in single values."""
+    values: list[tuple[Kind, str, str, object, object]] = [
+        ("suite name", "name of the suite", "suite.name", first.suite.name, second.suite.name),
+        ("words", "summary of the suite", "suite.summary", first.suite.summary, second.suite.summary),
+        ("suite", "hash of the suite", "suite.content_hash", first.suite.content_hash, second.suite.content_hash),
+        ("profile", "profile", "profile", first.profile, second.profile),
+        *(
+            ("protocol", f"protocol.{name}", f"protocol.{name}", one, other)
+            for name, one, other in _pairs(first.protocol.to_dict(), second.protocol.to_dict())
+        ),
+        ("seed", "seed", "seed", first.seed, second.seed),
+        ("episodes", "number of episodes", "episodes", first.episodes, second.episodes),
+        ("engine", "engine version", "engine_version", first.engine_version, second.engine_version),
+    ]
+    for kind, what, path, one, other in values:
+        if one != other:
+            yield Difference(kind, what, f"plan.{path}", one, other)
+
+
+def _extent(what: str, path: str, first: Iterable[str], second: Iterable[str]) -> Iterator[Difference]:
+    """Yield the names that only one side has."""
+    for name, one, other in _pairs(dict.fromkeys(first, True), dict.fromkeys(second, True)):
+        if ABSENT in (one, other):
+            yield Difference("extent", f"{what} {name}", path, one, other)
+
+
+def _by_game(first: RecordedPlan, second: RecordedPlan) -> Iterator[Difference]:
+    """Yield what differs in the games that both sides have."""
+    kinds: list[tuple[Kind, str, str]] = [
+        ("definition", "definition of", "perturbation_hashes"),
+        ("effect", "measured effect of", "effects"),
+        ("left out", "refusal of", "refused"),
+        ("left out", "misfit of", "misfits"),
+    ]
+    for game in (game for game in first.games if game in second.games):
+        for kind, what, key in kinds:
+            ours, theirs = (_by_name(getattr(plan, key).get(game, {})) for plan in (first, second))
+            for name, one, other in _pairs(ours, theirs):
+                if one != other:
+                    found: Kind = "words" if key == "misfits" and ABSENT not in (one, other) else kind  # the reason
+                    yield Difference(found, f"{what} {name} on {game}", f"plan.{key}.{game}.{name}", one, other)
+        yield from _scores(game, first, second)
+        one, other = first.roms.get(game, ABSENT), second.roms.get(game, ABSENT)
+        if one != other:
+            yield Difference("rom", f"ROM of {game}", f"plan.roms.{game}", one, other)
+
+
+def _by_name(values: Mapping[str, object] | tuple[str, ...]) -> Mapping[str, object]:
+    """Return names alone as a mapping too."""
+    return dict.fromkeys(values, True) if isinstance(values, tuple) else values
+
+
+def _scores(game: str, first: RecordedPlan, second: RecordedPlan) -> Iterator[Difference]:
+    """Yield the reference scores of a game that differ."""
+    for name in ("random", "human"):
+        one, other = (getattr(plan.reference_scores.get(game), name, ABSENT) for plan in (first, second))
+        if one != other:
+            path = f"plan.reference_scores.{game}.{name}"
+            yield Difference("reference", f"{name} score of {game}", path, one, other)
+
+
+def _agents(first: RecordedPlan, second: RecordedPlan) -> Iterator[Difference]:
+    """Yield the agents that only one side has, and what differs in those of both; then what was skipped for them."""
+    for identity, one, other in _pairs(_by_id(first), _by_id(second)):
+        who = identity.describe()
+        if isinstance(one, Absent) or isinstance(other, Absent):
+            yield Difference("extent", f"agent {who}", "plan.agents", one, other)
+            continue
+        if one.checkpoint_hash == other.checkpoint_hash == UNHASHED:
+            yield Difference("unhashed", who, "plan.agents.checkpoint_hash", UNHASHED, UNHASHED)
+        for name in AgentEntry.__struct_fields__:
+            ours, theirs = getattr(one, name), getattr(other, name)
+            if ours != theirs:
+                what = name.removesuffix("_hash").replace("_", " ")
+                yield Difference(
+                    _AGENT_KINDS.get(name, "words"), f"{what} of {who}", f"plan.agents.{name}", ours, theirs
+                )
+    skipped = [
+        {(entry.agent, entry.game, name): entry.reason for entry in plan.skipped for name in entry.perturbations}
+        for plan in (first, second)
+    ]
+    for (agent, game, name), one, other in _pairs(*skipped):
+        if one != other:
+            kind: Kind = "left out" if ABSENT in (one, other) else "words"
+            yield Difference(kind, f"skipping of {name} for {agent} on {game}", "plan.skipped", one, other)
+
+
+_AGENT_KINDS: Mapping[str, Kind] = {"checkpoint_hash": "checkpoint", "own_play": "own play"}
+
+
+def _by_id(plan: RecordedPlan) -> dict[AgentId, AgentEntry]:
+    return {entry.id: entry for entry in plan.agents}
+
+
+def _versions(first: Manifest, second: Manifest) -> Iterator[Difference]:
+    """Yield the versions that differ."""
+    for name, one, other in _pairs(first.plan.versions, second.plan.versions):
+        if one != other:
+            yield Difference(_version_kind(one, other), f"{name} version", f"plan.versions.{name}", one, other)
+    one, other = (side.history.first.versions.get("wsabench", UNKNOWN) for side in (first, second))
+    if one != other:
+        yield Difference("package", "wsabench version", "history.starts.versions.wsabench", one, other)
+
+
+def _version_kind(first: str | Absent, second: str | Absent) -> Kind:
+    if isinstance(first, Absent) or isinstance(second, Absent) or UNKNOWN in (first, second):
+        return "unrecorded"
+    return "build" if first.partition("+")[0] == second.partition("+")[0] else "version"
+
+
+def _jobs(first: RecordedPlan, second: RecordedPlan) -> Iterator[Difference]:
+    """Yield the jobs that only one side has, and those of another fingerprint where the agent is the same."""
+    ours, theirs = ({(job.id, job.perturbation): job.fingerprint for job in plan.jobs} for plan in (first, second))
+    agents, others = _by_id(first), _by_id(second)
+    same = {key for key in agents.keys() & others.keys() if _is_same(agents[key], others[key])}
+    for (identity, perturbation), one, other in _pairs(ours, theirs):
+        what = f"{identity.describe()}, {perturbation}"
+        if ABSENT in (one, other):
+            yield Difference("extent", f"job {what}", "plan.jobs", one, other)
+        elif one != other and identity in same:
+            yield Difference("fingerprint", f"fingerprint of {what}", "plan.jobs.fingerprint", one, other)
+
+
+def _is_same(first: AgentEntry, second: AgentEntry) -> bool:
+    return first.checkpoint_hash == second.checkpoint_hash != UNHASHED
+
+
+def _pairs(first: Mapping[_K, _V], second: Mapping[_K, _V]) -> Iterator[tuple[_K, _V | Absent, _V | Absent]]:
+    """Yield the keys of both mappings with both values."""
+    for key in dict.fromkeys([*first, *second]):
+        yield key, first.get(key, ABSENT), second.get(key, ABSENT)

@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from msgspec.structs import replace
 
 from wsabench.errors import ResultSetError
-from wsabench.results.comparing import Run, check_compatible
+from wsabench.results.comparing import Difference, Kind, differences, listed
+from wsabench.results.manifest import UNKNOWN, AgentId, History, JobEntry, Manifest, MergedRun
 from wsabench.results.provenance import BIT_DECIDING
 from wsabench.results.records import with_labels
 from wsabench.results.result import RunResult, load_result
 
-_JOB = ("agent", "train_seed", "game", "perturbation")
+_DECISIVE: frozenset[Kind] = frozenset(
+    {
+        *(
+            "suite",
+            "protocol",
+            "seed",
+            "episodes",
+            "definition",
+            "reference",
+            "checkpoint",
+            "unhashed",
+            "engine",
+            "rom",
+        ),
+        "fingerprint",
+    }
+)
+"""What may not differ, where both runs have it. Both may have games, agents and cells that the other lacks."""
+_DECISIVE_VERSIONS = ("plan.versions.ale-py", "plan.versions.torch")
+"""Versions that may not differ but in their build; those of other packages move no more than the last bits."""
+
+_K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V")
 _CELL = ["agent", "train_seed", "game", "label"]
 _OUTCOME = ["episode_seed", "return", "length", "end"]
 
@@ -46,16 +71,19 @@ def merge_results(results: Sequence[RunResult]) -> RunResult:
     Returns:
         One result set in memory; `path` is the first one's. A job that is in several runs, with the same fingerprint,
         counts once: the first finished one. The manifest is the first one's with agents, games, perturbations, jobs
-        and what was left out of all; its entry `combined` holds what each run was, and `combined_notes` sentences
-        about differences that do not forbid merging. One result set alone is returned as it is.
+        and what was left out of all; its history says what each run was (`merged_from`), with sentences about
+        differences that do not forbid merging (`merge_notes`). One result set alone is returned as it is.
 
     Raises:
         ResultSetError: Two runs differ in what decides results: the message names it and both directories.
     """
     if len(results) == 1:
         return results[0]
-    check_compatible([Run(result.path, result.manifest) for result in results])
-    jobs = _unique(job for result in results for job in result.manifest["jobs"])
+    for first, second in combinations(results, 2):
+        check_compatible(first, second)
+    jobs = tuple(
+        _first_of_each(((job.id, job.perturbation), job) for result in results for job in result.manifest.plan.jobs)
+    )
     episodes, notes = _episodes_once(results, jobs)
     return RunResult(
         path=results[0].path,
@@ -66,32 +94,60 @@ def merge_results(results: Sequence[RunResult]) -> RunResult:
     )
 
 
-def _unique(jobs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the jobs without repetition, in order; the first of each name stays."""
-    found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-    for job in jobs:
-        found.setdefault(tuple(job[key] for key in _JOB), job)
+def check_compatible(first: RunResult, second: RunResult) -> None:
+    """Check that two runs can be put together.
+
+    Args:
+        first: A result set.
+        second: Another one.
+
+    Raises:
+        ResultSetError: They differ in suite, protocol, episode seeds, or in perturbations, reference scores, ROMs,
+            versions that change behaviour, or an agent of the same name and train seed; the message names it.
+    """
+    found = [one for one in differences(first.manifest, second.manifest) if _forbids(one)]
+    if found:
+        shown = listed((one.between("in the first", "in the second") for one in found), "; ")
+        raise ResultSetError(
+            f"{first.path} and {second.path} cannot be combined: {shown}. Allowed: runs of one suite with equal "
+            "protocol, seeds, episodes, reference scores and versions, and one checkpoint for each agent and train "
+            "seed. Report them one by one, or repeat one run with the settings of the other."
+        )
+
+
+def _forbids(one: Difference) -> bool:
+    if one.kind in ("version", "unrecorded"):
+        return one.path in _DECISIVE_VERSIONS
+    return one.kind in _DECISIVE and one.is_of_both
+
+
+def _first_of_each(entries: Iterable[tuple[_K, _V]]) -> list[_V]:
+    """Return the first value of each key, in order."""
+    found: dict[_K, _V] = {}
+    for key, value in entries:
+        found.setdefault(key, value)
     return list(found.values())
 
 
-def _episodes_once(results: Sequence[RunResult], jobs: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, list[str]]:
+def _episodes_once(results: Sequence[RunResult], jobs: Sequence[JobEntry]) -> tuple[pd.DataFrame, list[str]]:
     """Return the episodes of all runs, each job once, in the order of `jobs`, and a note on jobs that differ."""
-    taken: dict[tuple[Any, ...], pd.DataFrame] = {}
+    taken: dict[tuple[AgentId, str], pd.DataFrame] = {}
     differing: list[str] = []
     for result in results:
         for group, part in with_labels(result.episodes).groupby(_CELL, sort=False):
-            key = _hashable(group)
+            agent, train_seed, game, label = _hashable(group)
+            key = AgentId(agent, train_seed, game), label
             first = taken.setdefault(key, part)
             if first is not part and not _same_outcomes(first, part):
-                differing.append(f"{key[0]} (train seed {key[1]}) on {key[2]}, {key[3]}")
+                differing.append(f"{key[0].describe()}, {label}")
     notes = []
     if differing:
-        shown = "; ".join(differing[:3]) + ("; ..." if len(differing) > 3 else "")
         notes.append(
             f"{len(differing)} cell{'s were' if len(differing) > 1 else ' was'} played in several runs with equal "
-            f"settings but other outcomes, as another kind of processor can cause; the first run's count: {shown}."
+            "settings but other outcomes, as another kind of processor can cause; the first run's count: "
+            f"{listed(differing, '; ')}."
         )
-    ordered = [taken[key] for job in jobs if (key := tuple(job[name] for name in _JOB)) in taken]
+    ordered = [taken[key] for job in jobs if (key := (job.id, job.perturbation)) in taken]
     frames = [part.drop(columns="label") for part in ordered]
     return (pd.concat(frames, ignore_index=True) if frames else results[0].episodes.iloc[:0]), notes
 
@@ -118,56 +174,58 @@ def _same_outcomes(first: pd.DataFrame, second: pd.DataFrame) -> bool:
     return first[_OUTCOME].reset_index(drop=True).equals(second[_OUTCOME].reset_index(drop=True))
 
 
-def _merged_manifest(
-    results: Sequence[RunResult], jobs: Sequence[Mapping[str, Any]], notes: Sequence[str]
-) -> dict[str, Any]:
+def _merged_manifest(results: Sequence[RunResult], jobs: tuple[JobEntry, ...], notes: Sequence[str]) -> Manifest:
     """Return the first manifest with the agents, games, cells and jobs of all."""
     manifests = [result.manifest for result in results]
-    agents = {(one["name"], one["train_seed"], one["game"]): one for m in reversed(manifests) for one in m["agents"]}
-    order = [(one["name"], one["train_seed"], one["game"]) for m in manifests for one in m["agents"]]
-    profiles = list(dict.fromkeys(str(m["profile"]) for m in manifests if m.get("profile")))
-    merged = {
-        **manifests[0],
+    plans = [manifest.plan for manifest in manifests]
+    profiles = list(dict.fromkeys(plan.profile for plan in plans if plan.profile))
+    games = tuple(dict.fromkeys(game for plan in plans for game in plan.games))
+    refused = {game: tuple(dict.fromkeys(n for plan in plans for n in plan.refused.get(game, ()))) for game in games}
+    plan = replace(
+        plans[0],
         # The caveats of `quick` hold where any part of it is quick.
-        "profile": "quick" if "quick" in profiles else " and ".join(profiles) or None,
-        "agents": [agents[key] for key in dict.fromkeys(order)],
-        "games": list(dict.fromkeys(game for m in manifests for game in m["games"])),
-        "perturbations": list(dict.fromkeys(name for m in manifests for name in m["perturbations"])),
-        "jobs": list(jobs),
-        "skipped": _distinct(entry for m in manifests for entry in m.get("skipped", [])),
-        "combined": [_origin(result) for result in results],
-        "combined_notes": [*notes, *_machine_notes(manifests)],
-    }
-    for key in ("effects", "misfits", "perturbation_hashes"):
-        if any(key in m for m in manifests):
-            merged[key] = _joined_by_game([m.get(key, {}) for m in manifests])
-    for key in ("reference_scores", "roms"):
-        merged[key] = {game: value for m in reversed(manifests) for game, value in m.get(key, {}).items()}
-    refused: dict[str, list[str]] = {}
-    for m in manifests:
-        for game, names in m.get("refused", {}).items():
-            refused[game] = list(dict.fromkeys([*refused.get(game, []), *names]))
-    return {**merged, "refused": refused}
+        profile="quick" if "quick" in profiles else " and ".join(profiles) or None,
+        agents=tuple(_first_of_each((entry.id, entry) for plan in plans for entry in plan.agents)),
+        games=games,
+        perturbations=tuple(dict.fromkeys(name for plan in plans for name in plan.perturbations)),
+        jobs=jobs,
+        skipped=tuple(_distinct(entry for plan in plans for entry in plan.skipped)),
+        effects=_joined_by_game([plan.effects for plan in plans]),
+        misfits=_joined_by_game([plan.misfits for plan in plans]),
+        perturbation_hashes=_joined_by_game([plan.perturbation_hashes for plan in plans]),
+        reference_scores=_joined([plan.reference_scores for plan in plans]),
+        roms=_joined([plan.roms for plan in plans]),
+        refused={game: names for game, names in refused.items() if names},
+    )
+    history = History(
+        starts=manifests[0].history.starts,
+        merged_from=tuple(_origin(result) for result in results),
+        merge_notes=(*notes, *_machine_notes(manifests)),
+        migrated_from=(),
+    )
+    return replace(manifests[0], plan=plan, history=history)
 
 
-def _origin(result: RunResult) -> dict[str, Any]:
+def _origin(result: RunResult) -> MergedRun:
     """Return where one of several runs comes from."""
-    kept = ("command_line", "git", "host", "versions", "start", "end", "profile")
-    agents = list(dict.fromkeys(entry["name"] for entry in result.manifest["agents"]))
-    facts = {key: result.manifest.get(key) for key in kept}
-    return {"name": result.path.name, "agents": agents, "num_jobs": len(result.manifest["jobs"]), **facts}
+    plan = result.manifest.plan
+    return MergedRun(
+        name=result.path.name,
+        agents=tuple(dict.fromkeys(entry.agent for entry in plan.agents)),
+        profile=plan.profile,
+        num_jobs=len(plan.jobs),
+        starts=result.manifest.history.starts,
+    )
 
 
-def _machine_notes(manifests: Sequence[Mapping[str, Any]]) -> list[str]:
+def _machine_notes(manifests: Sequence[Manifest]) -> list[str]:
     """Say what differs between the machines without deciding results."""
-    found: list[str] = []
-    processors = {str((m.get("host") or {}).get("processor")) for m in manifests} - {"None"}
-    if len(processors) > 1:
-        found.append(f"processors ({', '.join(sorted(processors))})")
-    for package in ("wsabench", *BIT_DECIDING):
-        versions = {str(m["versions"][package]) for m in manifests if m["versions"].get(package)}
-        if len(versions) > 1:
-            found.append(f"{package} ({', '.join(sorted(versions))})")
+    starts = [manifest.history.first for manifest in manifests]
+    values = {"processors": {start.host.processor for start in starts}}
+    for name in ("wsabench", *BIT_DECIDING):
+        values[name] = {start.versions.get(name, UNKNOWN) for start in starts}
+    known = {what: sorted(found - {UNKNOWN}) for what, found in values.items()}
+    found = [f"{what} ({', '.join(names)})" for what, names in known.items() if len(names) > 1]
     if not found:
         return []
     return [
@@ -176,18 +234,20 @@ def _machine_notes(manifests: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _joined_by_game(values: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+def _joined(values: Sequence[Mapping[str, _V]]) -> dict[str, _V]:
+    """Return the union of mappings; the first one that has a value decides."""
+    return {key: value for mapping in reversed(values) for key, value in mapping.items()}
+
+
+def _joined_by_game(values: Sequence[Mapping[str, Mapping[str, _V]]]) -> dict[str, dict[str, _V]]:
     """Return the union of mappings from game to name to value; the first one that has a value decides."""
-    joined: dict[str, dict[str, Any]] = {}
-    for mapping in values:
-        for game, names in mapping.items():
-            joined[game] = {**names, **joined.get(game, {})}
-    return joined
+    games = dict.fromkeys(game for mapping in values for game in mapping)
+    return {game: _joined([mapping.get(game, {}) for mapping in values]) for game in games}
 
 
-def _distinct(entries: Iterable[Any]) -> list[Any]:
+def _distinct(entries: Iterable[_V]) -> list[_V]:
     """Return the entries without repetition, in order."""
-    kept: list[Any] = []
+    kept: list[_V] = []
     for entry in entries:
         if entry not in kept:
             kept.append(entry)

@@ -15,6 +15,7 @@ from typing import Any
 from wsabench import machine
 from wsabench.hashing import json_hash
 from wsabench.resources import PACKAGE_DIR
+from wsabench.results.manifest import GitState, Host, Start
 
 BIT_DECIDING = ("ale-py", "numba", "numpy", "opencv-python-headless", "scipy", "torch")
 """Packages that compute what agents see or do, whose version is part of the fingerprint."""
@@ -26,8 +27,25 @@ def package_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **machine.package_versions()}
 
 
-def git_state(package_dir: Path | None = None) -> dict[str, Any] | None:
-    """Return `{"commit", "dirty"}` of the checkout that the package runs from; None for an installed package.
+def decisive_versions() -> dict[str, str]:
+    """Return the versions of the packages that decide bits."""
+    return machine.package_versions(BIT_DECIDING)
+
+
+def this_start() -> Start:
+    """Return what the history of a run says of this process, which starts it now."""
+    return Start(
+        start=timestamp(),
+        end=None,
+        command_line=command_line(),
+        git=git_state(),
+        host=host_summary(),
+        versions=package_versions(),
+    )
+
+
+def git_state(package_dir: Path | None = None) -> GitState | None:
+    """Return the state of the checkout that the package runs from; None for an installed package.
 
     Args:
         package_dir: The package's folder; this one by default.
@@ -39,17 +57,17 @@ def git_state(package_dir: Path | None = None) -> dict[str, Any] | None:
     status = _git(root, "status", "--porcelain", "--untracked-files=no")
     if commit is None or status is None:
         return None
-    return {"commit": commit, "dirty": bool(status)}
+    return GitState(commit=commit, dirty=bool(status))
 
 
-def host_summary() -> dict[str, Any]:
+def host_summary() -> Host:
     """Return the machine's kind: system, processor model and the cores this process may use. No names, no addresses."""
-    return {
-        "system": platform.platform(terse=True),
-        "machine": platform.machine(),
-        "processor": machine.cpu_facts()["model"],
-        "cores": machine.available_cores(),
-    }
+    return Host(
+        system=platform.platform(terse=True),
+        machine=platform.machine(),
+        processor=machine.cpu_facts()["model"],
+        cores=machine.available_cores(),
+    )
 
 
 def command_line() -> str:

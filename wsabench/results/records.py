@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from wsabench.results.manifest import AgentId
 from wsabench.stats.context_effect import ContextEffect, total_effect
 from wsabench.types import EpisodeEnd, FloatArray
 
@@ -82,6 +83,11 @@ class Job:
         return len(self.episode_seeds)
 
     @property
+    def id(self) -> AgentId:
+        """Who plays."""
+        return AgentId(self.agent, self.train_seed, self.game)
+
+    @property
     def label(self) -> str:
         """The perturbation's name without its severity, as the tables hold it."""
         suffix = f"@{self.severity}"
@@ -96,7 +102,7 @@ class Job:
 
     def describe(self) -> str:
         """Return the job in words, for messages."""
-        return f"{self.agent} (train seed {self.train_seed}) on {self.game}, {self.perturbation}"
+        return f"{self.id.describe()}, {self.perturbation}"
 
 
 class EpisodeOutcome(NamedTuple):

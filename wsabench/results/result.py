@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wsabench.errors import ResultSetError
+from wsabench.results.manifest import MANIFEST_NAME, JobEntry, Manifest, read_manifest
 from wsabench.results.records import ATTENTION_SCHEMA, CONTEXT_FIELDS, EPISODE_SCHEMA
 
-SCHEMA_VERSION = 1
-"""Raised when the layout or the columns of a result set change."""
-MANIFEST_NAME = "manifest.json"
 EPISODES_DIR = "episodes"
 ATTENTION_DIR = "attention"
 FRAMES_DIR = "frames"
 FRAME_GAP = 8
 """Columns of white between what a person sees and what the agent sees, which is square, in a sample picture."""
 STEPS_DIR = "attention_steps"
-
-_REQUIRED = ("jobs", "agents", "games", "perturbations", "episodes", "suite", "protocol", "seed", "versions")
-_JOB_KEYS = {"agent", "train_seed", "game", "perturbation", "file", "fingerprint"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +32,15 @@ class RunResult:
     """One row an episode, columns of `EPISODE_SCHEMA`, in the manifest's order of jobs, then by episode."""
     attention: pd.DataFrame
     """One row a job and encoder, columns of `ATTENTION_SCHEMA`; empty without agents that attend."""
-    manifest: dict[str, Any]
-    """Suite, protocol, agents, versions, host, as written when the run began and ended."""
+    manifest: Manifest
+    """What was planned, and when and where it was played."""
     num_finished: int
     """Jobs whose shards are there."""
 
     @property
     def is_complete(self) -> bool:
         """Whether every planned job is finished."""
-        return self.num_finished == len(self.manifest["jobs"])
+        return self.num_finished == len(self.manifest.plan.jobs)
 
 
 def load_result(path: str | Path) -> RunResult:
@@ -63,18 +56,30 @@ def load_result(path: str | Path) -> RunResult:
         ResultSetError: The directory is missing, foreign, damaged or of another schema version.
     """
     directory = Path(path)
-    manifest = read_manifest(directory)
-    _refuse_strangers(directory, manifest)
+    return read_tables(directory, read_manifest(directory))
+
+
+def read_tables(directory: Path, manifest: Manifest) -> RunResult:
+    """Read and check the tables of a result set whose manifest is known.
+
+    Args:
+        directory: The directory of a run.
+        manifest: What was planned there.
+
+    Raises:
+        ResultSetError: A shard is damaged, or is not that of the manifest.
+    """
+    plan = manifest.plan
+    _refuse_strangers(directory, plan.jobs)
     episodes: list[pa.Table] = []
     attention: list[pa.Table] = []
-    attending = {(one["name"], one["train_seed"], one["game"]) for one in manifest["agents"] if one.get("encoders")}
-    for job in manifest["jobs"]:
-        shard, beside = (directory / folder / job["file"] for folder in (EPISODES_DIR, ATTENTION_DIR))
-        is_attending = (job["agent"], job["train_seed"], job["game"]) in attending
-        if not shard.exists() or (is_attending and not beside.exists()):
+    attending = {entry.id for entry in plan.agents if entry.encoders}
+    for job in plan.jobs:
+        shard, beside = (directory / folder / job.file for folder in (EPISODES_DIR, ATTENTION_DIR))
+        if not shard.exists() or (job.id in attending and not beside.exists()):
             continue
         table = read_shard(shard, EPISODE_SCHEMA)
-        _check_shard(shard, table, job, manifest["episodes"])
+        _check_shard(shard, table, job, plan.episodes)
         episodes.append(table)
         if beside.exists():
             attention.append(read_shard(beside, ATTENTION_SCHEMA, later=CONTEXT_FIELDS))
@@ -85,39 +90,6 @@ def load_result(path: str | Path) -> RunResult:
         manifest=manifest,
         num_finished=len(episodes),
     )
-
-
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """Read and check a result set's manifest.
-
-    Raises:
-        ResultSetError: It is missing, unreadable, not a manifest, or of another schema version.
-    """
-    path = directory / MANIFEST_NAME
-    if not directory.is_dir():
-        raise ResultSetError(f"There is no result directory {directory}. Give the directory that `wsabench run` wrote.")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ResultSetError(
-            f"{directory} is not a result set: it has no {MANIFEST_NAME}. Give the directory that `wsabench run` wrote."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ResultSetError(
-            f"{path} cannot be read ({error}). Restore it from a copy, or run again into a new directory."
-        ) from error
-    if not isinstance(manifest, dict) or "schema_version" not in manifest:
-        raise ResultSetError(f"{path} is not the manifest of a result set: it has no schema_version.")
-    version = manifest["schema_version"]
-    if version != SCHEMA_VERSION:
-        raise ResultSetError(
-            f"{path} has schema version {version!r}. Allowed: {SCHEMA_VERSION}. "
-            "Read it with the wsabench version it names, or run again."
-        )
-    missing = [key for key in _REQUIRED if key not in manifest]
-    if missing or not _are_jobs(manifest["jobs"]):
-        raise ResultSetError(f"{path} is damaged: {', '.join(missing) or 'jobs'} missing or malformed. Run again.")
-    return manifest
 
 
 def read_shard(path: Path, schema: pa.Schema, later: Sequence[pa.Field] = ()) -> pa.Table:
@@ -155,9 +127,9 @@ def shard_fingerprints(table: pa.Table) -> set[str]:
     return set(table.column("fingerprint").to_pylist())
 
 
-def _check_shard(path: Path, table: pa.Table, job: dict[str, Any], num_episodes: int) -> None:
+def _check_shard(path: Path, table: pa.Table, job: JobEntry, num_episodes: int) -> None:
     """Check that a shard holds the whole job the manifest means."""
-    if shard_fingerprints(table) != {job["fingerprint"]}:
+    if shard_fingerprints(table) != {job.fingerprint}:
         raise ResultSetError(
             f"{path} was made by another run: its fingerprint is not that of the manifest. "
             "Start the same run again to replace it, or delete it."
@@ -169,20 +141,15 @@ def _check_shard(path: Path, table: pa.Table, job: dict[str, Any], num_episodes:
         )
 
 
-def _refuse_strangers(directory: Path, manifest: dict[str, Any]) -> None:
+def _refuse_strangers(directory: Path, jobs: Sequence[JobEntry]) -> None:
     """Refuse shards that the manifest does not know."""
-    known = {job["file"] for job in manifest["jobs"]}
+    known = {job.file for job in jobs}
     for folder in (EPISODES_DIR, ATTENTION_DIR, STEPS_DIR):
         for path in sorted((directory / folder).glob("*.parquet")):
             if path.name not in known and not path.name.startswith("."):
                 raise ResultSetError(
                     f"{path} belongs to no job of {directory / MANIFEST_NAME}. Move it to the run it comes from."
                 )
-
-
-def _are_jobs(jobs: object) -> bool:
-    """Whether `jobs` is a list of job entries."""
-    return isinstance(jobs, list) and all(isinstance(job, dict) and job.keys() >= _JOB_KEYS for job in jobs)
 
 
 def _to_frame(tables: list[pa.Table], schema: pa.Schema) -> pd.DataFrame:
@@ -201,12 +168,12 @@ MARK = "\u00a7"
 LEGEND = f"{MARK}: reads the emulator's memory, not only pixels."
 
 
-def privileged_agents(manifest: Mapping[str, Any]) -> frozenset[str]:
+def privileged_agents(manifest: Manifest) -> frozenset[str]:
     """Return the names of the agents that read more than pixels."""
-    return frozenset(str(entry["name"]) for entry in manifest.get("agents", []) if entry.get("privileged"))
+    return frozenset(entry.agent for entry in manifest.plan.agents if entry.privileged)
 
 
-def compared_agents(agents: Sequence[str], manifest: Mapping[str, Any]) -> tuple[str, ...]:
+def compared_agents(agents: Sequence[str], manifest: Manifest) -> tuple[str, ...]:
     """Return the agents among which claims are made: those on pixels, or all where the run has none of them.
 
     Args:
@@ -214,7 +181,7 @@ def compared_agents(agents: Sequence[str], manifest: Mapping[str, Any]) -> tuple
         manifest: The run's manifest; agents that have not played yet count as part of the run.
     """
     privileged = privileged_agents(manifest)
-    of_run = {*agents, *(str(entry["name"]) for entry in manifest.get("agents", []))}
+    of_run = {*agents, *(entry.agent for entry in manifest.plan.agents)}
     return tuple(agent for agent in agents if agent not in privileged or of_run <= privileged)
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec.structs import replace
 
 from wsabench.errors import ResultSetError, StorageError
 from wsabench.resources import atomic_path, make_dir, write_text, writing
-from wsabench.results.comparing import changed_perturbations
-from wsabench.results.provenance import BIT_DECIDING
+from wsabench.results.comparing import Kind, differences, listed
+from wsabench.results.manifest import MANIFEST_NAME, Manifest, manifest_text, read_manifest
 from wsabench.results.records import (
     ATTENTION_SCHEMA,
     EPISODE_SCHEMA,
@@ -30,27 +29,14 @@ from wsabench.results.result import (
     ATTENTION_DIR,
     EPISODES_DIR,
     FRAMES_DIR,
-    MANIFEST_NAME,
     STEPS_DIR,
-    read_manifest,
     read_shard,
     shard_fingerprints,
 )
 
 _FOLDERS = (EPISODES_DIR, ATTENTION_DIR, STEPS_DIR, FRAMES_DIR)
-_FIXED = (
-    "suite",
-    "protocol",
-    "seed",
-    "episodes",
-    "games",
-    "perturbations",
-    "perturbation_hashes",
-    "agents",
-    "engine_version",
-    "roms",
-)
-"""Entries of the manifest that a run which goes on must share with the one that began."""
+_NO_OTHER_RUN: frozenset[Kind] = frozenset({"words", "effect", "own play", "fingerprint", "unhashed", "package"})
+"""What may differ where a run goes on: it decides no episode, or jobs are played again for it."""
 
 
 class ResultStore:
@@ -80,15 +66,15 @@ class ResultStore:
         """Release the directory."""
         self._open.close()
 
-    def begin(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    def begin(self, manifest: Manifest) -> Manifest:
         """Claim the directory for a run, new or going on. The manifest is left to `write_manifest`.
 
         Args:
             manifest: What this run would write.
 
         Returns:
-            The manifest that holds: the given one, or, where an equal run began earlier, that run's with this start
-            added to `resumed`.
+            The manifest that holds: the given one, or, where an equal run began earlier, with that run's history
+            before this start.
 
         Raises:
             ResultSetError: The directory holds something else, another run's results, or is in use.
@@ -108,7 +94,9 @@ class ResultStore:
         for folder in (EPISODES_DIR, ATTENTION_DIR, FRAMES_DIR, *([STEPS_DIR] if self.keeps_steps else [])):
             make_dir(self.path / folder)
         self._sweep()
-        return dict(manifest) if previous is None else _continued(previous, manifest)
+        if previous is None:
+            return manifest
+        return replace(manifest, history=previous.history.started_again(manifest.history.first))
 
     def is_finished(self, job: Job, encoders: Sequence[str] = ()) -> bool:
         """Whether all of a job's shards are there and whole, that of its episodes with the same fingerprint.
@@ -154,14 +142,13 @@ class ResultStore:
             self._write(ATTENTION_DIR, job, attention_table(job, outcomes, encoders))
         self._write(EPISODES_DIR, job, episode_table(job, outcomes))
 
-    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+    def write_manifest(self, manifest: Manifest) -> None:
         """Write the manifest.
 
         Raises:
             StorageError: It cannot be written.
         """
-        text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
-        write_text(self.path / MANIFEST_NAME, f"{text}\n")
+        write_text(self.path / MANIFEST_NAME, manifest_text(manifest))
 
     def write_bytes(self, folder: str, name: str, content: bytes) -> None:
         """Write a small file into one of the folders.
@@ -205,8 +192,8 @@ class ResultStore:
                     leftover.unlink(missing_ok=True)
 
 
-def check_same_run(previous: Mapping[str, Any], current: Mapping[str, Any], path: Path) -> None:
-    """Check that a run may go on in a directory that another one began.
+def check_same_run(previous: Manifest, current: Manifest, path: Path) -> None:
+    """Check that a run may go on in a directory that another one began: its plan is the same.
 
     Args:
         previous: The manifest found there.
@@ -214,65 +201,25 @@ def check_same_run(previous: Mapping[str, Any], current: Mapping[str, Any], path
         path: The directory, for the message.
 
     Raises:
-        ResultSetError: They differ in something that decides results; the message names it.
+        ResultSetError: They differ in something that decides results, or may; the message names it.
     """
-    if changed := changed_perturbations(previous, current):
+    found = [one for one in differences(previous, current) if one.kind not in _NO_OTHER_RUN]
+    if changed := [one.what for one in found if one.kind == "definition" and one.is_of_both]:
         raise ResultSetError(
-            f"{path} holds a run in which {', '.join(changed[:3])}{', ...' if changed[3:] else ''} was defined "
-            "otherwise. Choose another directory for this run, or restore the definition that the run began with."
+            f"{path} holds a run with another {listed(changed)}. Choose another directory for this run, or restore the "
+            "definition that the run began with."
         )
-    pairs = [(key, _comparable(previous.get(key)), _comparable(current.get(key))) for key in _FIXED]
-    for name in BIT_DECIDING:
-        if name in current["versions"] and name not in previous["versions"]:
-            raise ResultSetError(
-                f"{path} holds a run of an earlier version of wsabench: the {name} version is not recorded there, so "
-                "new episodes might not be like the old ones. Reports and checks still read it. Choose another "
-                "directory for this run."
-            )
-        pairs.append((f"{name} version", previous["versions"].get(name), current["versions"].get(name)))
-    for key, found, wanted in pairs:
-        if found != wanted:
-            raise ResultSetError(
-                f"{path} holds a run with other settings: {_difference(key, found, wanted)}. "
-                "Choose another directory for this run, or repeat the command that began it."
-            )
-
-
-def _comparable(value: Any) -> Any:
-    """Return a value for comparison: agents in any order, as JSON gives it back."""
-    plain = json.loads(json.dumps(value))
-    if isinstance(plain, dict):
-        plain.pop("summary", None)
-    if isinstance(plain, list) and plain and isinstance(plain[0], dict):
-        kept = ("name", "train_seed", "game", "checkpoint_hash")
-        return sorted(([entry.get(key) for key in kept] for entry in plain), key=str)
-    return plain
-
-
-def _difference(key: str, found: Any, wanted: Any) -> str:
-    """Say in short how two values of the manifest differ."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        for inner in sorted(found.keys() | wanted.keys()):
-            if found.get(inner) != wanted.get(inner):
-                return _difference(f"{key}.{inner}", found.get(inner), wanted.get(inner))
-    if isinstance(found, list) and isinstance(wanted, list):
-        only_found = [item for item in found if item not in wanted]
-        only_wanted = [item for item in wanted if item not in found]
-        return f"{key}: only there {_shorten(only_found)}, only here {_shorten(only_wanted)}"
-    return f"{key} is {_shorten(found)} there and {_shorten(wanted)} here"
-
-
-def _shorten(value: Any) -> str:
-    """Return a value's text, cut to a readable length."""
-    text = json.dumps(value)
-    return text if len(text) <= 160 else f"{text[:157]}..."
-
-
-def _continued(previous: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first run's manifest with this start added."""
-    again = {key: current[key] for key in ("start", "command_line", "git", "host")}
-    same = {key: current[key] for key in ("agents", "jobs", "frames") if key in current}
-    return {**previous, **same, "resumed": [*previous.get("resumed", []), again]}
+    if unrecorded := [one.what for one in found if one.kind == "unrecorded"]:
+        raise ResultSetError(
+            f"{path} holds a run of an earlier version of wsabench: the {listed(unrecorded)} is not recorded there, so "
+            "new episodes might not be like the old ones. Reports and checks still read it. Choose another directory "
+            "for this run."
+        )
+    if found:
+        raise ResultSetError(
+            f"{path} holds a run with other settings: {listed((one.between('there', 'here') for one in found), '; ')}. "
+            "Choose another directory for this run, or repeat the command that began it."
+        )
 
 
 def _foreign_entries(path: Path) -> list[str]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from wsabench.results.manifest import JobEntry
 from wsabench.results.recorded import SMOOTH_STEPS, moving_mean
 from wsabench.results.records import CLEAN, CONTEXT_FIELDS, WEIGHT_PREFIX, steps_schema, with_labels
 from wsabench.results.result import STEPS_DIR, RunResult, read_shard
@@ -97,29 +97,29 @@ def example_episodes(
     Raises:
         ResultSetError: A shard is damaged.
     """
-    encoders = {entry["name"]: tuple(entry.get("encoders", ())) for entry in result.manifest["agents"]}
+    plan = result.manifest.plan
+    encoders = {entry.agent: entry.encoders for entry in plan.agents}
     found: dict[tuple[str, str], list[ExampleEpisode]] = {}
-    for job in sorted(result.manifest["jobs"], key=lambda job: _rank(job, attention)):
-        paths = [directory / STEPS_DIR / job["file"] for directory in directories or (result.path,)]
+    for job in sorted(plan.jobs, key=lambda job: _rank(job, attention)):
+        paths = [directory / STEPS_DIR / job.file for directory in directories or (result.path,)]
         path = next((path for path in paths if path.exists()), None)
-        taken = found.setdefault((job["agent"], job["game"]), [])
-        is_other_seed = bool(taken) and taken[0].train_seed != job["train_seed"]
+        taken = found.setdefault((job.agent, job.game), [])
+        is_other_seed = bool(taken) and taken[0].train_seed != job.train_seed
         if len(taken) >= _MOST_CELLS or is_other_seed or path is None:
             continue
-        names = encoders[job["agent"]]
+        names = encoders[job.agent]
         table = read_shard(path, steps_schema(names)).to_pandas()
         first = table[table["episode"] == table["episode"].min()]
         weights = first[[f"{WEIGHT_PREFIX}{name}" for name in names]].to_numpy(dtype=np.float32)
         if len(weights):
             smooth = moving_mean(weights, SMOOTH_STEPS)
-            identity = (job["agent"], job["game"], job["train_seed"], job["perturbation"])
-            taken.append(ExampleEpisode(*identity, names, weights, smooth))
+            taken.append(ExampleEpisode(job.agent, job.game, job.train_seed, job.perturbation, names, weights, smooth))
     return [example for examples in found.values() for example in examples]
 
 
-def _rank(job: Mapping[str, Any], attention: pd.DataFrame) -> tuple[int, bool, float]:
+def _rank(job: JobEntry, attention: pd.DataFrame) -> tuple[int, bool, float]:
     """Return the order in which a job may serve as an example: train seed, clean, then the greatest shift."""
-    cell = {"agent": job["agent"], "game": job["game"], "label": job["perturbation"]}
+    cell = {"agent": job.agent, "game": job.game, "label": job.perturbation}
     shifts = [float(row["shift"]) for row in rows_of(rows_where(attention, **cell))]
     shift = next((value for value in shifts if not math.isnan(value)), 0.0)
-    return job["train_seed"], job["perturbation"] != CLEAN, -shift
+    return job.train_seed, job.perturbation != CLEAN, -shift

@@ -39,8 +39,8 @@ def noise_of_run(result: Results, measure: str = "retention") -> RunNoise:
         ResultSetError: The run is too small for it, or the measure is undefined in every cell.
     """
     episodes = with_labels(result.episodes)
-    references = reference_scores(list(episodes["game"].unique()), result.manifest)
-    scores, _ = collect_scores(episodes, result.manifest, references)
+    plan = result.manifest.plan
+    scores, _ = collect_scores(episodes, plan, reference_scores(list(episodes["game"].unique()), plan))
     cells = (
         [block for block in _episode_values(game, measure) if np.isfinite(block).all() and min(block.shape) >= 2]
         for game in scores

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
+from wsabench.results.manifest import Manifest, RecordedPlan
 from wsabench.results.records import CLEAN
 from wsabench.results.result import compared_agents, privileged_agents
 from wsabench.stats import MIN_TRAIN_SEEDS
@@ -22,7 +22,7 @@ def notes_of(
     scores: Sequence[GameScores],
     samples: pd.DataFrame,
     attention: pd.DataFrame,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     family: Sequence[str] | None = None,
 ) -> list[str]:
     """Return the caveats of a result set, the weightiest first.
@@ -35,20 +35,20 @@ def notes_of(
         family: The declared family of tests; None: all perturbations.
     """
     return [
-        *_profile_notes(manifest),
+        *_profile_notes(manifest.plan),
         *_family_notes(family),
         *_seed_notes(scores, manifest),
         *_agent_notes(scores, manifest),
         *_reference_notes(scores),
         *_clean_notes(scores),
-        *_episode_notes(samples, manifest),
-        *_refusal_notes(manifest),
+        *_episode_notes(samples, manifest.plan),
+        *_refusal_notes(manifest.plan),
         *_attention_notes(attention),
     ]
 
 
-def _profile_notes(manifest: Mapping[str, Any]) -> list[str]:
-    if manifest.get("profile") != "quick":
+def _profile_notes(plan: RecordedPlan) -> list[str]:
+    if plan.profile != "quick":
         return []
     return [
         "The profile 'quick' shows that everything works and roughly where the agents stand. It is too small to "
@@ -65,7 +65,7 @@ def _family_notes(family: Sequence[str] | None) -> list[str]:
     ]
 
 
-def _seed_notes(scores: Sequence[GameScores], manifest: Mapping[str, Any]) -> list[str]:
+def _seed_notes(scores: Sequence[GameScores], manifest: Manifest) -> list[str]:
     fewest: dict[str, int] = {}
     for game in scores:
         fewest[game.agent] = min(fewest.get(game.agent, len(game.train_seeds)), len(game.train_seeds))
@@ -88,7 +88,7 @@ def _seed_notes(scores: Sequence[GameScores], manifest: Mapping[str, Any]) -> li
     return [text]
 
 
-def _agent_notes(scores: Sequence[GameScores], manifest: Mapping[str, Any]) -> list[str]:
+def _agent_notes(scores: Sequence[GameScores], manifest: Manifest) -> list[str]:
     privileged = privileged_agents(manifest)
     if not privileged:
         return []
@@ -137,7 +137,7 @@ def _clean_notes(scores: Sequence[GameScores]) -> list[str]:
     return notes
 
 
-def _episode_notes(samples: pd.DataFrame, manifest: Mapping[str, Any]) -> list[str]:
+def _episode_notes(samples: pd.DataFrame, plan: RecordedPlan) -> list[str]:
     notes: list[str] = []
     if samples.empty:
         return notes
@@ -146,7 +146,7 @@ def _episode_notes(samples: pd.DataFrame, manifest: Mapping[str, Any]) -> list[s
         if ended:
             counts = ", ".join(f"{r['agent']} on {r['game']} {r[column]} of {r['num_episodes']}" for r in ended)
             notes.append(f"Episodes that {what} (their return counts as it stood): {counts}.")
-    if may_repeat_episodes(manifest.get("protocol", {})):
+    if may_repeat_episodes(plan.protocol):
         notes.append(
             "Greedy play without sticky actions repeats itself: intervals over episodes use the number of different "
             "episodes, which the tables show."
@@ -154,22 +154,21 @@ def _episode_notes(samples: pd.DataFrame, manifest: Mapping[str, Any]) -> list[s
     return notes
 
 
-def _refusal_notes(manifest: Mapping[str, Any]) -> list[str]:
-    refused, misfits = manifest.get("refused", {}), manifest.get("misfits", {})
+def _refusal_notes(plan: RecordedPlan) -> list[str]:
     return [
         *(
             f"Refused on {game}, because the agent could hardly see the change: {', '.join(labels)}."
-            for game, labels in dict(refused).items()
+            for game, labels in plan.refused.items()
             if labels
         ),
         *(
             f"Left out on {game}, because the game cannot have them: {', '.join(labels)}."
-            for game, labels in dict(misfits).items()
+            for game, labels in plan.misfits.items()
             if labels
         ),
         *(
-            f"Skipped for {one['agent']} on {one['game']}: {', '.join(one['perturbations'])}. {one['reason']}"
-            for one in manifest.get("skipped", [])
+            f"Skipped for {one.agent} on {one.game}: {', '.join(one.perturbations)}. {one.reason}"
+            for one in plan.skipped
         ),
     ]
 

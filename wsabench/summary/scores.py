@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from wsabench.errors import SpecError, StorageError
+from wsabench.protocol import Protocol
 from wsabench.resources import data_dir
+from wsabench.results.manifest import RecordedPlan
 from wsabench.results.records import CLEAN
 from wsabench.stats import normalised_score
 from wsabench.summary.tables import groups_of
@@ -65,13 +67,13 @@ class GameScores:
 
 
 def collect_scores(
-    episodes: pd.DataFrame, manifest: Mapping[str, Any], references: Mapping[str, Reference]
+    episodes: pd.DataFrame, plan: RecordedPlan, references: Mapping[str, Reference]
 ) -> tuple[list[GameScores], list[str]]:
     """Arrange episodes by agent and game.
 
     Args:
         episodes: The result set's episodes with the column `label`.
-        manifest: The result set's manifest: the order of agents and perturbations, and the protocol.
+        plan: What was planned: the order of agents and perturbations, and the protocol.
         references: Reference scores by game.
 
     Returns:
@@ -79,11 +81,11 @@ def collect_scores(
     """
     collected: list[GameScores] = []
     notes: list[str] = []
-    order = agent_order(episodes, manifest)
-    games = [*manifest.get("games", []), *sorted(set(episodes["game"]))]
+    order = agent_order(episodes, plan)
+    games = [*plan.games, *sorted(set(episodes["game"]))]
     groups = groups_of(episodes, "agent", "game")
     for (agent, game), part in sorted(groups, key=lambda group: (order.index(group[0][0]), games.index(group[0][1]))):
-        scores, left_out = _arrange(part, manifest, references[game])
+        scores, left_out = _arrange(part, plan, references[game])
         if scores is not None:
             collected.append(scores)
         if left_out:
@@ -93,24 +95,22 @@ def collect_scores(
     return collected, notes
 
 
-def agent_order(episodes: pd.DataFrame, manifest: Mapping[str, Any]) -> list[str]:
+def agent_order(episodes: pd.DataFrame, plan: RecordedPlan) -> list[str]:
     """Return the agents that have episodes, in the order the user named them."""
     played = list(dict.fromkeys(episodes["agent"]))
-    named = list(dict.fromkeys(entry["name"] for entry in manifest.get("agents", [])))
+    named = list(dict.fromkeys(entry.agent for entry in plan.agents))
     return [name for name in named if name in played] + [name for name in played if name not in named]
 
 
-def may_repeat_episodes(protocol: Mapping[str, Any]) -> bool:
+def may_repeat_episodes(protocol: Protocol) -> bool:
     """Whether episodes of one checkpoint can be the same: greedy choice and no sticky actions."""
-    return protocol.get("action_selection") == "greedy" and not protocol.get("sticky_probability")
+    return protocol.action_selection == "greedy" and not protocol.sticky_probability
 
 
-def _arrange(
-    part: pd.DataFrame, manifest: Mapping[str, Any], reference: Reference
-) -> tuple[GameScores | None, list[str]]:
+def _arrange(part: pd.DataFrame, plan: RecordedPlan, reference: Reference) -> tuple[GameScores | None, list[str]]:
     """Return one agent and game as arrays, and the labels of cells that not all train seeds finished."""
     cells = part.drop_duplicates("label")[_CELL]
-    order = {name: place for place, name in enumerate([CLEAN, *manifest.get("perturbations", [])])}
+    order = {name: place for place, name in enumerate([CLEAN, *plan.perturbations])}
     cells = cells.iloc[np.argsort([order.get(label, len(order)) for label in cells["label"]], kind="stable")]
     returns = part.pivot(index=["train_seed", "label"], columns="episode_seed", values="return")
     returns = returns.dropna(axis="columns")
@@ -121,7 +121,7 @@ def _arrange(
         return None, left_out
     rows = pd.MultiIndex.from_product([seeds, finished])
     shape = (len(seeds), len(finished))
-    if may_repeat_episodes(manifest.get("protocol", {})):
+    if may_repeat_episodes(plan.protocol):
         different = part.drop_duplicates(["train_seed", "label", "return", "length", "end"])
         distinct = different.groupby(["train_seed", "label"]).size().reindex(rows).to_numpy(dtype=np.int64)
     else:
@@ -138,30 +138,29 @@ def _arrange(
     return scores, left_out
 
 
-def reference_scores(games: Sequence[str], manifest: Mapping[str, Any]) -> dict[str, Reference]:
-    """Return the random and the human score of each game: the manifest's, else the catalogue's.
+def reference_scores(games: Sequence[str], plan: RecordedPlan) -> dict[str, Reference]:
+    """Return the random and the human score of each game: those that were recorded, else the catalogue's.
 
     Args:
         games: Game ids.
-        manifest: May hold `reference_scores`, by game `{"random": ..., "human": ...}`.
+        plan: What was planned; its reference scores may lack a game.
     """
-    recorded = manifest.get("reference_scores", {})
-    return {game: _reference(recorded[game]) if game in recorded else _catalogue_reference(game) for game in games}
+    recorded = plan.reference_scores
+    return {
+        game: _reference(recorded[game].random, recorded[game].human) if game in recorded else _of_catalogue(game)
+        for game in games
+    }
 
 
-def _reference(entry: Mapping[str, Any]) -> Reference:
-    return Reference(_number(entry.get("random")), _number(entry.get("human")))
+def _reference(random: float | None, human: float | None) -> Reference:
+    return Reference(*(math.nan if value is None else float(value) for value in (random, human)))
 
 
-def _catalogue_reference(game: str) -> Reference:
+def _of_catalogue(game: str) -> Reference:
     from wsabench.games import load_game
 
     entry = load_game(game)
-    return Reference(_number(entry.random_score), _number(entry.human_score))
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+    return _reference(entry.random_score, entry.human_score)
 
 
 COLUMNS = ("game", "agent", "algorithm", "mean", "sd", "source")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 from wsabench import stats
 from wsabench.errors import SpecError, UnknownNameError, unknown_name
+from wsabench.results.manifest import AgentId, RecordedPlan
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
 from wsabench.stats import MIN_TRAIN_SEEDS, Blocks
@@ -68,7 +69,7 @@ class Played(NamedTuple):
 def comparison_table(
     scores: Sequence[GameScores],
     bootstrap_seed: int,
-    manifest: Mapping[str, Any] | None = None,
+    plan: RecordedPlan,
     family: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Compare the first agent with each other one: over all perturbations, then one test a perturbation.
@@ -76,7 +77,7 @@ def comparison_table(
     Args:
         scores: Every agent and game, the first agent first.
         bootstrap_seed: Fixes resampling and relabelling.
-        manifest: Tells which agents are the same checkpoint, whose seeds are paired.
+        plan: Tells which agents are the same checkpoint, whose seeds are paired.
         family: Perturbations (without severity) to test; None tests all that both agents played.
 
     Returns:
@@ -98,7 +99,7 @@ def comparison_table(
         if found is None:
             continue
         measure, played = found
-        paired = _same_checkpoints(agent_x, agent_y, pairs, manifest or {})
+        paired = _same_checkpoints(agent_x, agent_y, pairs, plan)
         for scope, columns in ((whole, [whole]), (_EACH, names)):
             data = [tuple(_in_scope(one, scope) for one in pair) for pair in played]
             first = {"agent_x": agent_x, "agent_y": agent_y, "scope": scope}
@@ -268,21 +269,17 @@ def _perturbations(pairs: Sequence[tuple[GameScores, GameScores]]) -> list[str]:
 
 
 def _same_checkpoints(
-    agent_x: str, agent_y: str, pairs: Sequence[tuple[GameScores, GameScores]], manifest: Mapping[str, Any]
+    agent_x: str, agent_y: str, pairs: Sequence[tuple[GameScores, GameScores]], plan: RecordedPlan
 ) -> bool:
     """Whether two agents are the same trained networks, evaluated twice."""
-    hashes = {
-        (entry.get("name"), entry.get("game"), entry.get("train_seed")): entry.get("checkpoint_hash")
-        for entry in manifest.get("agents", [])
-    }
+    hashes = {entry.id: entry.checkpoint_hash for entry in plan.agents}
+
+    def is_same(game: str, seed: int) -> bool:
+        found = hashes.get(AgentId(agent_x, seed, game))
+        return found is not None and found == hashes.get(AgentId(agent_y, seed, game))
+
     return all(
-        x.train_seeds == y.train_seeds
-        and all(
-            hashes.get((agent_x, x.game, seed)) is not None
-            and hashes.get((agent_x, x.game, seed)) == hashes.get((agent_y, x.game, seed))
-            for seed in x.train_seeds
-        )
-        for x, y in pairs
+        x.train_seeds == y.train_seeds and all(is_same(x.game, seed) for seed in x.train_seeds) for x, y in pairs
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pandas as pd
 
 from wsabench.errors import ResultSetError
+from wsabench.results.manifest import Manifest
 from wsabench.results.records import CLEAN, with_labels
 from wsabench.results.result import compared_agents, privileged_agents
 from wsabench.seeding import integer_seed
@@ -37,7 +38,7 @@ class Results(Protocol):
         ...
 
     @property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """What the run was."""
         ...
 
@@ -118,28 +119,28 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
     """
     if result.episodes.empty:
         raise ResultSetError("The result set has no finished episode. Start the same run again; it goes on by itself.")
-    manifest = result.manifest
+    manifest, plan = result.manifest, result.manifest.plan
     episodes = with_labels(result.episodes)
     declared = None if family is None else checked_family(family, episodes)
-    references = reference_scores(list(episodes["game"].unique()), manifest)
-    scores, notes = collect_scores(episodes, manifest, references)
+    references = reference_scores(list(episodes["game"].unique()), plan)
+    scores, notes = collect_scores(episodes, plan, references)
     if not scores:
         raise ResultSetError(
             "No cell is finished for every train seed. Start the same run again; it goes on by itself."
         )
-    agents = tuple(agent_order(episodes, manifest))
+    agents = tuple(agent_order(episodes, plan))
     compared = compared_agents(agents, manifest)
     square, seed_notes = with_common_seeds(scores)
     among, square_among = ([game for game in every if game.agent in compared] for every in (scores, square))
-    bootstrap_seed = _bootstrap_seed(manifest)
+    bootstrap_seed = integer_seed(plan.seed, "bootstrap", plan.suite.content_hash)
     samples = _sample_table(scores, episodes)
     attention = attention_table(result.attention)
     perturbations = perturbation_table(scores, bootstrap_seed)
     planned, finished = (
-        len(manifest.get("jobs", [])),
+        len(plan.jobs),
         len(episodes.drop_duplicates(["agent", "train_seed", "game", "label"])),
     )
-    comparisons = comparison_table(among, bootstrap_seed, manifest, declared)
+    comparisons = comparison_table(among, bootstrap_seed, plan, declared)
     clean_comparisons = clean_comparison_table(scores, bootstrap_seed, declared)
     unfinished = [f"The run is not complete: {finished} of {planned} jobs are finished."] if finished < planned else []
     return Summary(
@@ -166,12 +167,6 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         sentences=sentences_of(comparisons, clean_comparisons, compared),
         family=declared,
     )
-
-
-def _bootstrap_seed(manifest: Mapping[str, Any]) -> int:
-    suite = manifest.get("suite", {})
-    suite_hash = suite.get("content_hash", "") if isinstance(suite, Mapping) else str(suite)
-    return integer_seed(int(manifest.get("seed", 0)), "bootstrap", suite_hash)
 
 
 def _sample_table(scores: Sequence[GameScores], episodes: pd.DataFrame) -> pd.DataFrame:

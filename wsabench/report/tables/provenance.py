@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from wsabench.report.tables.text import Table, number
+from wsabench.results.manifest import UNKNOWN, Manifest, MergedRun, RecordedPlan
 from wsabench.summary.summarise import Summary
 from wsabench.summary.tables import rows_of
 
@@ -22,26 +25,20 @@ class Step(NamedTuple):
     """As typed into a shell, maybe none."""
 
 
-def provenance_tables(summary: Summary, manifest: Mapping[str, Any]) -> list[Table]:
+def provenance_tables(summary: Summary, manifest: Manifest) -> list[Table]:
     """Return what made the run: command, suite, versions; agents; reference scores.
 
     Args:
         summary: The numbers, for the bootstrap seed and the references.
-        manifest: The result set's manifest; entries that are missing are left out.
+        manifest: The result set's manifest; what it does not hold is left out.
     """
     caption = "Repeat the command with these versions on the same kind of processor to get the same episodes."
     tables = [Table("How this run was made", caption, ("what", "value"), tuple(_facts(summary, manifest)), 2)]
-    if manifest.get("combined"):
-        tables = [_combined_table(manifest["combined"]), *tables]
+    if manifest.history.merged_from:
+        tables = [_combined_table(manifest.history.merged_from), *tables]
     agents = tuple(
-        (
-            str(entry.get("name", "")),
-            str(entry.get("train_seed", "")),
-            str(entry.get("game", "")),
-            _short(str(entry.get("checkpoint_hash", ""))),
-            str(entry.get("source", "")),
-        )
-        for entry in manifest.get("agents", [])
+        (one.agent, str(one.train_seed), one.game, _short(one.checkpoint_hash), one.source)
+        for one in manifest.plan.agents
     )
     if agents:
         columns = ("agent", "train seed", "game", "checkpoint", "source")
@@ -54,15 +51,13 @@ def provenance_tables(summary: Summary, manifest: Mapping[str, Any]) -> list[Tab
     return tables
 
 
-def title_of(manifest: Mapping[str, Any]) -> str:
+def title_of(plan: RecordedPlan) -> str:
     """Return the report's title: suite and profile."""
-    suite = manifest.get("suite", {})
-    name = suite.get("name", "own suite") if isinstance(suite, Mapping) else str(suite)
-    return f"{name}, profile {manifest['profile']}" if manifest.get("profile") else name
+    return f"{plan.suite.name}, profile {plan.profile}" if plan.profile else plan.suite.name
 
 
 def steps_to_reproduce(
-    manifest: Mapping[str, Any], run_dirs: Sequence[Path] = (), family: Sequence[str] | None = None
+    manifest: Manifest, run_dirs: Sequence[Path] = (), family: Sequence[str] | None = None
 ) -> list[Step]:
     """Return how to make the episodes and the report again.
 
@@ -71,13 +66,13 @@ def steps_to_reproduce(
         run_dirs: Where the result sets are; only the names of the folders are shown.
         family: The declared family of tests, if any.
     """
-    versions = manifest.get("versions", {})
+    first = manifest.history.first
+    versions = {name: version for name, version in first.versions.items() if version != UNKNOWN}
     pinned = [f"{name}=={versions[name]}" for name in ("ale-py", "gymnasium", "numpy", "torch") if name in versions]
     packages = " ".join(["wsabench" + (f"=={versions['wsabench']}" if "wsabench" in versions else ""), *pinned])
-    commit = (manifest.get("git") or {}).get("commit")
-    made = f" The run was made from commit {commit[:_HASH_LENGTH]}." if commit else ""
-    runs = manifest.get("combined") or [manifest]
-    commands = tuple(dict.fromkeys(str(one["command_line"]) for one in runs if one.get("command_line")))
+    made = f" The run was made from commit {_short(first.git.commit)}." if first.git else ""
+    runs = [one.starts[0] for one in manifest.history.merged_from] or [first]
+    commands = tuple(dict.fromkeys(one.command_line for one in runs if one.command_line))
     names = " ".join(path.resolve().name for path in run_dirs) or "RUN_DIR"
     declared = f" --family {','.join(family)}" if family else ""
     steps = [Step(f"Install the same versions.{made}", (f"pip install {packages}",))]
@@ -89,17 +84,17 @@ def steps_to_reproduce(
     return steps
 
 
-def _combined_table(runs: Sequence[Mapping[str, Any]]) -> Table:
+def _combined_table(runs: Sequence[MergedRun]) -> Table:
     """Return where each of several combined runs comes from."""
     rows = tuple(
         (
-            str(one.get("name", "")),
-            ", ".join(one.get("agents", ())),
-            str(one.get("command_line") or ""),
-            _short((one.get("git") or {}).get("commit")),
-            str((one.get("host") or {}).get("processor") or ""),
-            str(one.get("start") or ""),
-            str(one.get("num_jobs", "")),
+            one.name,
+            ", ".join(one.agents),
+            one.starts[0].command_line,
+            _short(one.starts[0].git.commit) if one.starts[0].git else "",
+            one.starts[0].host.processor,
+            one.starts[0].start,
+            str(one.num_jobs),
         )
         for one in runs
     )
@@ -107,32 +102,28 @@ def _combined_table(runs: Sequence[Mapping[str, Any]]) -> Table:
     return Table("Combined runs", "What follows is from the first of them.", columns, rows, 6)
 
 
-def _facts(summary: Summary, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    suite, git, host = (manifest.get(key) or {} for key in ("suite", "git", "host"))
+def _facts(summary: Summary, manifest: Manifest) -> list[tuple[str, str]]:
+    plan, first = manifest.plan, manifest.history.first
+    git = first.git
     facts = [
-        ("command", manifest.get("command_line")),
-        ("suite", _joined((suite.get("name"), "hash", _short(suite.get("content_hash"))), " ")),
-        ("protocol", _pairs(manifest.get("protocol"))),
-        ("seed of the episode seeds", manifest.get("seed")),
-        ("bootstrap seed", summary.bootstrap_seed),
-        ("versions", _pairs(manifest.get("versions"))),
-        ("engine behaviour version", manifest.get("engine_version")),
-        ("commit", _joined((git.get("commit"), "with local changes" if git.get("dirty") else None), " ")),
-        ("ROMs", _pairs({game: _short(value) for game, value in (manifest.get("roms") or {}).items()})),
-        ("machine", _pairs(host)),
-        ("time", _joined((manifest.get("start"), manifest.get("end")), " to ")),
+        ("command", first.command_line),
+        ("suite", f"{plan.suite.name} hash {_short(plan.suite.content_hash)}"),
+        ("protocol", _pairs(plan.protocol.to_dict())),
+        ("seed of the episode seeds", str(plan.seed)),
+        ("bootstrap seed", str(summary.bootstrap_seed)),
+        ("versions", _pairs(first.versions)),
+        ("engine behaviour version", str(plan.engine_version)),
+        ("commit", "" if git is None else git.commit + " with local changes" * git.dirty),
+        ("ROMs", _pairs({game: _short(value) for game, value in plan.roms.items()})),
+        ("machine", _pairs(msgspec.to_builtins(first.host))),
+        ("time", " to ".join(time for time in (first.start, manifest.history.end) if time)),
     ]
-    return [(what, str(value)) for what, value in facts if value not in (None, "")]
+    return [(what, value) for what, value in facts if value]
 
 
-def _joined(parts: tuple[Any, ...], between: str) -> str:
-    return between.join(str(part) for part in parts if part)
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items())
 
 
-def _pairs(values: Mapping[str, Any] | None) -> str:
-    entries = (values or {}).items()
-    return ", ".join(f"{key} {value if isinstance(value, str) else json.dumps(value)}" for key, value in entries)
-
-
-def _short(text: str | None) -> str:
-    return (text or "")[:_HASH_LENGTH]
+def _short(text: str) -> str:
+    return text[:_HASH_LENGTH]
