@@ -20,6 +20,7 @@ class FakeBank:
     def __init__(self, shapes: Mapping[str, tuple[int, ...]] = SHAPES) -> None:
         """Embed in these shapes; the last is the context."""
         self.shapes = dict(shapes)
+        self.inputs_of = dict.fromkeys(shapes, "stack")
         self.names = tuple(name for name in shapes if name != self.context)
         self.hashes = {name: str(number) * 64 for number, name in enumerate(shapes, 1)}
         generator = torch.Generator().manual_seed(7)

@@ -226,7 +226,7 @@ def test_q_agents_explore_a_little_in_evaluation_and_not_when_greedy(tmp_path: P
     greedy, sampled = load_agent(path, action_selection="greedy"), load_agent(path)
     assert greedy.spec.heads == "q"
     observations = np.random.default_rng(0).integers(0, 256, (4, 4, 84, 84)).astype(np.uint8)
-    best = greedy.act(observations, batch(4, 0))
+    best = greedy.act(observations, batch(4, 0)).actions
     expected = np.full((4, 3), Q_EPSILON / 3)
     expected[range(4), best] += 1 - Q_EPSILON
     np.testing.assert_allclose(sampled.action_probabilities(observations, batch(4, 0)), expected)
@@ -236,7 +236,7 @@ def test_q_agents_explore_a_little_in_evaluation_and_not_when_greedy(tmp_path: P
     # One number is drawn from each lane's own generator, so that clean and perturbed episodes stay paired.
     lanes = batch(4, 5)
     assert (
-        sampled.act(observations, lanes).tolist()
+        sampled.act(observations, lanes).actions.tolist()
         == choose_actions(expected, batch(4, 5).generators, "sampled").tolist()
     )
     for lane, generator in enumerate(batch(4, 5).generators):

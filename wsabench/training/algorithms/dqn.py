@@ -117,7 +117,7 @@ class DQNLearner(Learner):
             SpecError: The encoders read more than the replay holds.
         """
         super().__init__(player, train_seed, "dqn")
-        if inputs := getattr(player.bank, "required_inputs", ()):
+        if inputs := () if player.bank is None else player.bank.required_inputs:
             raise SpecError(
                 f"DQN cannot train this agent: its encoders read {', '.join(inputs)}, and the replay holds luminance "
                 "frames only. Train it with PPO, or leave out the encoders that read more than observations."
