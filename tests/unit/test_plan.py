@@ -199,8 +199,8 @@ def test_encoder_changes_are_skipped_for_agents_that_cannot_take_them(tmp_path: 
             "agent": "refusing",
             "game": "pong",
             "perturbations": ENCODER_CELLS[1:],
-            "reason": "The policy 'refusing' has no encoders that could be changed: its abilities state no encoder_roster. "
-            "Leave these cells out.",
+            "reason": "The policy 'refusing' has no encoders that could be changed: its abilities state no "
+            "encoder_roster. Leave these cells out.",
         },
         {
             "agent": "versioned",
