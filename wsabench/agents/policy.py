@@ -273,11 +273,11 @@ def action_distribution(logits: torch.Tensor, heads: HeadKind) -> FloatArray:
 def choose_actions(
     probabilities: FloatArray, generators: Sequence[np.random.Generator], action_selection: ActionSelection
 ) -> Actions:
-    """Choose one action a row.
+    """Choose one action per row.
 
     Args:
         probabilities: float64, shape (N, num_actions), rows sum to 1.
-        generators: One a row; each gives one uniform number when sampling, none when greedy.
+        generators: One per row; each gives one uniform number when sampling, none when greedy.
         action_selection: `sampled`: the smallest action whose cumulative probability exceeds the number. `greedy`: the
             most probable, the first of equals.
 

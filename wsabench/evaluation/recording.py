@@ -74,8 +74,8 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
     """Play one evaluation episode and keep every step and picture.
 
     It is the episode that a run plays with this agent, train seed, game, perturbation, episode seed and protocol: the
-    same rollout, alone in its lanes, which changes no bit. Pictures are kept compressed, 2 to 8 KB a step, up to 100 KB
-    where a perturbation adds noise.
+    same rollout, alone in its lanes, which changes no bit. Pictures are kept compressed, 2 to 8 KB per step, up to
+    100 KB where a perturbation adds noise.
 
     Args:
         agent: As one of `run`'s agents.

@@ -58,7 +58,7 @@ class LaneRoom:
 
 
 class StepCounter:
-    """Adds up steps and passes them on a few times a second."""
+    """Adds up steps and passes them on a few times per second."""
 
     def __init__(self, report: Callable[[int], None]) -> None:
         """Remember whom to tell."""

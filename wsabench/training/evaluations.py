@@ -44,7 +44,7 @@ class EvaluationPlan:
     every: int = 0
     """Steps over all lanes between evaluations; 0: none."""
     episodes: int = 100
-    """Full games an evaluation."""
+    """Full games in each evaluation."""
     patience: int | None = None
     """Evaluations without a new best mean return after which training stops; None: it does not."""
     target_return: float | None = None
@@ -142,12 +142,12 @@ def play_episodes(
     Args:
         player: Network, encoders and device; its own lanes are not touched.
         envs: Lanes under the evaluation protocol, clean, autoreset DISABLED.
-        seeds: Episode seeds, one a game; each fixes the game and the stream that actions are drawn from.
+        seeds: Episode seeds, one per game; each fixes the game and the stream that actions are drawn from.
         heads: What the network's logits are.
         action_selection: `sampled` or `greedy`.
 
     Returns:
-        One entry a game.
+        One entry per game.
     """
     number = envs.num_envs
     # Lanes left over when few games are asked for, and those that are finished at the end, play on unrecorded.

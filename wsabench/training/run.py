@@ -78,7 +78,7 @@ class TrainingOptions:
     evaluate_every: int | None = None
     """Steps between evaluations; default: the preset's; 0: none."""
     evaluation_episodes: int | None = None
-    """Full games an evaluation; default: the preset's."""
+    """Full games in each evaluation; default: the preset's."""
     patience: int | None = None
     """Stop after so many evaluations without a new best."""
     target_return: float | None = None
