@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
-from wsabench.agents import AgentSpec
+from wsabench.agents import FUSIONS, AgentSpec
+from wsabench.agents.networks.fusions import Fusion, Shapes
+from wsabench.agents.networks.network import Initialiser
+from wsabench.agents.spec import AgentKind
 
 SHAPES = {"vector": (6,), "map": (3, 12, 12), "context": (2, 4, 4)}
 
@@ -52,3 +56,13 @@ def wsa_spec(**changes: object) -> AgentSpec:
         "adapter_cells": 4,
     }
     return AgentSpec(**{**values, **changes})
+
+
+def build_fusion(
+    kind: AgentKind, shapes: Shapes, context: str | None = None, *, seed: int | None = 0, **options: Any
+) -> Fusion:
+    """Build a fusion alone, over embeddings of any number and shape; `options` are fields of `AgentSpec`."""
+    values: dict[str, Any] = {"width": 512, "encoders": tuple(name for name in shapes if name != context)}
+    values |= {"context": context} if kind in ("wsa", "dpa") else {}
+    spec = AgentSpec(name=kind, kind=kind, preset="measured", **{**values, **options})
+    return FUSIONS[kind](spec, shapes, Initialiser(seed))

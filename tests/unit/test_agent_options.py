@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fake_encoders import SHAPES, FakeBank, wsa_spec
+from fake_encoders import SHAPES, FakeBank, build_fusion, wsa_spec
 from torch import Tensor
 
 from wsabench.agents import (
@@ -16,7 +16,6 @@ from wsabench.agents import (
     AgentSpec,
     attention_is_dead,
     build_agent,
-    build_fusion,
     count_parameters,
     half_precision,
     load_spec,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -137,7 +138,9 @@ def test_a_missing_gpu_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sums_are_added_in_one_order_and_settings_come_back() -> None:
     before = torch.get_num_threads(), torch.backends.cudnn.deterministic
+    cv2.setNumThreads(2)
     with single_thread():
-        assert torch.get_num_threads() == 1
+        assert (torch.get_num_threads(), cv2.getNumThreads()) == (1, 1)
         assert torch.backends.cudnn.deterministic
     assert (torch.get_num_threads(), torch.backends.cudnn.deterministic) == before
+    assert cv2.getNumThreads() == 2

@@ -6,7 +6,6 @@ from wsabench.agents.loading import AGENT_FILE, AgentEntry, list_agents, load_ag
 from wsabench.agents.networks.building import (
     ParameterCount,
     build_agent,
-    build_fusion,
     count_parameters,
     parameter_table,
 )
@@ -33,7 +32,6 @@ __all__ = [
     "WrappedPolicy",
     "attention_is_dead",
     "build_agent",
-    "build_fusion",
     "count_parameters",
     "describe_policy",
     "half_precision",
