@@ -20,8 +20,9 @@ from pathlib import Path
 import pandas as pd
 
 from wsabench.agents import load_agent, load_spec
+from wsabench.processes import single_thread
 from wsabench.training.curve import WALL_COLUMNS
-from wsabench.training.device import choose_device, one_thread
+from wsabench.training.device import choose_device
 from wsabench.training.evaluations import EvaluationPlan
 from wsabench.training.frozen import prepare_bank
 from wsabench.training.presets import DQNPreset, PPOPreset
@@ -72,7 +73,7 @@ def train(agent: str, algorithm: str, game: str, device: str, directory: Path) -
         device=choose_device(device),
         evaluations=EvaluationPlan(every=preset.total_steps, episodes=2),
     )
-    with one_thread(), closing(make_envs(game, preset.num_envs)) as envs, closing(make_envs(game, 2)) as others:
+    with single_thread(), closing(make_envs(game, preset.num_envs)) as envs, closing(make_envs(game, 2)) as others:
         bank = prepare_bank(spec, game, 0, directory, make_envs)
         trainer = build_trainer(plan, envs, bank, directory, Outlets(evaluation_envs=others))
         trainer.start()

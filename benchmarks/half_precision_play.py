@@ -72,7 +72,7 @@ def play(policy: AgentPolicy | None, game: str, count: int, seed: int) -> Tensor
     for _ in range(-(-count // LANES)):
         seen.append(observations.copy())
         drawn = random.integers(num_actions, size=LANES)
-        observations, *_ = envs.step(drawn if policy is None else policy.act(observations, batch))
+        observations, *_ = envs.step(drawn if policy is None else policy.act(observations, batch).actions)
     envs.close()
     return torch.from_numpy(np.concatenate(seen))[:count]
 
@@ -86,7 +86,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     policy = load_agent(options.agent)
-    spec, game, folder = policy.spec, policy.game, options.agent / "encoders"
+    spec, game, folder = policy.spec, policy.meta.game, options.agent / "encoders"
     frames = play(policy, game, options.observations, seed=0)
     random_frames = play(None, game, options.calibration, seed=9)
     loaded = {name: find_encoder(game, name, folder) for name in spec.all_encoders}

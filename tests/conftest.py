@@ -13,7 +13,9 @@ import pytest
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Run torch on one thread, as training and evaluation do; small networks are no faster with more."""
-    from wsabench.training.device import one_thread
+    import torch  # noqa: F401  (before `single_thread`, which leaves it alone where nothing has loaded it)
 
-    with one_thread():
+    from wsabench.processes import single_thread
+
+    with single_thread():
         yield

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from wsabench.agents import wrap_policy
 from wsabench.evaluation.rollout import EpisodeTask, Finish, Handout, play
 from wsabench.results.records import EpisodeOutcome
-from wsabench.types import LaneBatch
+from wsabench.types import Abilities, Decision, LaneBatch
 
 NUM_ACTIONS = 4
 TASKS = [
@@ -70,19 +71,18 @@ class FakeGame:
 class SamplingPolicy:
     """Draws each action from its lane's generator and attends by what it sees."""
 
-    batch_size = 16
+    abilities = Abilities(batch_size=16, attends_to=("sr", "oke"))
 
     def __init__(self) -> None:
-        self.encoder_names: tuple[str, ...] = ("sr", "oke")
         self.batches: list[LaneBatch] = []
 
-    def act_with_attention(self, observations: np.ndarray, lanes: LaneBatch) -> tuple[np.ndarray, np.ndarray]:
+    def act(self, observations: np.ndarray, lanes: LaneBatch) -> Decision:
         self.batches.append(lanes)
         seen = observations[:, 0, 0, 0].astype(np.int64)
         drawn = [int(generator.integers(NUM_ACTIONS)) for generator in lanes.generators]
         share = (1 + seen % 7) / 8
         weights = np.stack([share, 1 - share], axis=1).astype(np.float32)
-        return (np.array(drawn, dtype=np.int64) + seen) % NUM_ACTIONS, weights
+        return Decision((np.array(drawn, dtype=np.int64) + seen) % NUM_ACTIONS, attention=weights)
 
 
 class PlainPolicy:
@@ -114,7 +114,7 @@ def played(policy: Any, tasks: Sequence[EpisodeTask], num_lanes: int, portion: i
     """Play all tasks in fake lanes; outcomes in the order of jobs and episodes."""
     outcomes: list[EpisodeOutcome] = []
     lanes = FakeLanes(num_lanes)
-    play(policy, lanes, ListSource(tasks, portion), outcomes.append, lambda _: None)
+    play(wrap_policy(policy), lanes, ListSource(tasks, portion), outcomes.append, lambda _: None)
     assert lanes.num_starts == len(tasks)
     return sorted(outcomes, key=lambda outcome: outcome[:2])
 

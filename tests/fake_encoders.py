@@ -7,7 +7,10 @@ from typing import Any
 
 import torch
 
-from wsabench.agents import AgentMeta, AgentPolicy, AgentSpec, AttentionPolicy
+from wsabench.agents import FUSIONS, AgentMeta, AgentPolicy, AgentSpec
+from wsabench.agents.networks.fusions import Fusion, Shapes
+from wsabench.agents.networks.network import Initialiser
+from wsabench.agents.spec import AgentKind
 
 SHAPES = {"vector": (6,), "map": (3, 12, 12), "context": (2, 4, 4)}
 
@@ -21,6 +24,7 @@ class FakeBank:
     def __init__(self, shapes: Mapping[str, tuple[int, ...]] = SHAPES) -> None:
         """Embed in these shapes; the last is the context."""
         self.shapes = dict(shapes)
+        self.inputs_of = dict.fromkeys(shapes, "stack")
         self.names = tuple(name for name in shapes if name != self.context)
         self.hashes = {name: str(number) * 64 for number, name in enumerate(shapes, 1)}
         generator = torch.Generator().manual_seed(7)
@@ -59,4 +63,14 @@ def as_policy(model: Any, spec: AgentSpec, bank: Any) -> AgentPolicy:
     meta = AgentMeta(
         spec=spec, game="breakout", train_seed=0, num_actions=3, steps=1, training={}, encoder_hashes={}, versions={}
     )
-    return (AttentionPolicy if model.has_weights else AgentPolicy)(model, meta, checkpoint_hash="0", bank=bank)
+    return AgentPolicy(model, meta, checkpoint_hash="0", bank=bank)
+
+
+def build_fusion(
+    kind: AgentKind, shapes: Shapes, context: str | None = None, *, seed: int | None = 0, **options: Any
+) -> Fusion:
+    """Build a fusion alone, over embeddings of any number and shape; `options` are fields of `AgentSpec`."""
+    values: dict[str, Any] = {"width": 512, "encoders": tuple(name for name in shapes if name != context)}
+    values |= {"context": context} if kind in ("wsa", "dpa") else {}
+    spec = AgentSpec(name=kind, kind=kind, preset="measured", **{**values, **options})
+    return FUSIONS[kind](spec, shapes, Initialiser(seed))

@@ -1,4 +1,4 @@
-"""Run a small bench in a process of its own, writing down what is started and finished.
+"""Run a small bench in a process of its own, writing down what is played and finished.
 
 Usage: run_bench.py OUT LOG WORKERS
 """
@@ -26,13 +26,13 @@ SETTINGS: dict[str, Any] = {
 
 
 class LogReporter(SilentReporter):
-    """Writes a line the moment a job starts or its shard stands."""
+    """Writes a line the moment an episode ends or a job's shard stands."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    def job_started(self, job: Any) -> None:
-        os.write(self._file, f"started {job.key}\n".encode())
+    def episode_finished(self, job: Any, episodic_return: float, length: int) -> None:
+        os.write(self._file, f"played {job.key}\n".encode())
 
     def job_finished(self, job: Any, returns: Any) -> None:
         os.write(self._file, f"finished {job.key}\n".encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wsabench.types import LaneBatch
+from wsabench.types import Abilities, Decision, LaneBatch
 
 NUM_ACTIONS = 4
 
@@ -15,7 +15,10 @@ class Sampler:
     def __init__(self, version: str | None) -> None:
         self.version = version
 
-    def act(self, observations: np.ndarray, lanes: LaneBatch) -> np.ndarray:
+    def act(self, observations: np.ndarray, lanes: LaneBatch) -> np.ndarray | Decision:
+        return self.draw(observations, lanes)
+
+    def draw(self, observations: np.ndarray, lanes: LaneBatch) -> np.ndarray:
         drawn = [int(generator.integers(NUM_ACTIONS)) for generator in lanes.generators]
         seen = observations[:, -1].sum(axis=(1, 2), dtype=np.int64)
         return (np.array(drawn, dtype=np.int64) + seen) % NUM_ACTIONS
@@ -24,12 +27,11 @@ class Sampler:
 class Attender(Sampler):
     """The same, with weights over two made-up encoders."""
 
-    batch_size = 16
-    encoder_names = ("bright", "dark")
+    abilities = Abilities(batch_size=16, attends_to=("bright", "dark"))
 
-    def act_with_attention(self, observations: np.ndarray, lanes: LaneBatch) -> tuple[np.ndarray, np.ndarray]:
+    def act(self, observations: np.ndarray, lanes: LaneBatch) -> Decision:
         share = (observations[:, -1].mean(axis=(1, 2)) / 255).astype(np.float32)
-        return self.act(observations, lanes), np.stack([share, 1 - share], axis=1)
+        return Decision(self.draw(observations, lanes), attention=np.stack([share, 1 - share], axis=1))
 
 
 sampler = Sampler("1")

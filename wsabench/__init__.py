@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from wsabench.evaluation import run
     from wsabench.protocol import Protocol
     from wsabench.results import RunResult
-    from wsabench.types import LaneBatch, Policy
+    from wsabench.types import Abilities, Decision, LaneBatch, Policy
 
 __all__ = [
+    "Abilities",
+    "Decision",
     "LaneBatch",
     "Policy",
     "Protocol",
@@ -37,6 +39,8 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "Abilities": "types",
+        "Decision": "types",
         "LaneBatch": "types",
         "Policy": "types",
         "Protocol": "protocol",

@@ -14,8 +14,13 @@ T = TypeVar("T")
 _MISSING: Any = object()
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, what: str = "", advice: str = "Check the path and its permissions.") -> dict[str, Any]:
     """Return the content of a TOML file.
+
+    Args:
+        path: The file.
+        what: What it is, as messages name it before its path.
+        advice: What to do where it cannot be read.
 
     Raises:
         StorageError: The file cannot be read.
@@ -24,7 +29,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise StorageError(f"Cannot read {path}: {error.strerror}. Check the path and its permissions.") from error
+        raise StorageError(f"Cannot read {what}{path}: {error.strerror}. {advice}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: not valid TOML: {error}. Correct the file at that place.") from error
 

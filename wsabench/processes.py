@@ -8,7 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from types import ModuleType, TracebackType
@@ -91,23 +91,35 @@ def ignore_interrupts() -> None:
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Let torch and OpenCV use one thread inside, as many as before after; sums of floats depend on it.
+    """Let torch and OpenCV use one thread and one order inside, on a GPU too, and what they used before afterwards.
 
-    Torch is left alone where nothing has loaded it.
+    Sums of floats depend on it, so they are the same every time; and one thread each is what processes beside each
+    other share the cores best with. Torch is left alone where nothing has loaded it.
     """
     import cv2
 
     torch = sys.modules.get("torch")
-    before = cv2.getNumThreads(), torch.get_num_threads() if torch else 0
+    threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    if torch:
-        torch.set_num_threads(1)
+    with _torch_alike(torch) if torch else nullcontext():
+        try:
+            yield
+        finally:
+            cv2.setNumThreads(threads)
+
+
+@contextmanager
+def _torch_alike(torch: Any) -> Iterator[None]:
+    """Let torch use one thread and deterministic kernels inside."""
+    cudnn = torch.backends.cudnn
+    before = torch.get_num_threads(), cudnn.deterministic, cudnn.benchmark
+    torch.set_num_threads(1)
+    cudnn.deterministic, cudnn.benchmark = True, False
     try:
         yield
     finally:
-        cv2.setNumThreads(before[0])
-        if torch:
-            torch.set_num_threads(before[1])
+        torch.set_num_threads(before[0])
+        cudnn.deterministic, cudnn.benchmark = before[1:]
 
 
 class Failure(NamedTuple):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from wsabench.errors import SpecError
+
 Observations = npt.NDArray[np.uint8]
 """Stacked luminance frames, uint8, shape (N, 4, 84, 84), newest last."""
 Actions = npt.NDArray[np.int64]
-"""One action index a lane, int64, shape (N,)."""
+"""One action index per lane, int64, shape (N,)."""
 FloatArray = npt.NDArray[np.float64]
 Inputs = Mapping[str, npt.NDArray[np.uint8]]
 """Further inputs beside the observations, by name, uint8, each (N, *INPUT_SHAPES[name])."""
@@ -50,6 +52,16 @@ class EncoderRoster:
     """What the fusion can express."""
     num_kept: int
     """Fused encoders that are surely not left out, in any step and whatever is drawn."""
+
+    def check(self, operations: Sequence[EncoderOperation]) -> None:
+        """Check that operations fit these encoders, one after the other.
+
+        Raises:
+            SpecError: One does not; the message says why.
+        """
+        roster = self
+        for operation in operations:
+            roster = operation.check(roster)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +195,115 @@ class LaneBatch:
     drawn from, so that these stay paired. None for lanes without operations; empty where no lane has any."""
 
 
+class Comparisons(Protocol):
+    """What the attention weights of one step come from, where a context has a part in them."""
+
+    def row(self, row: int) -> Any:
+        """Return a copy of what the weights of one row come from."""
+        ...
+
+    def measure(self, kept: Sequence[Any], generator: np.random.Generator) -> Any:
+        """Measure how much the context does to the weights in some steps.
+
+        Args:
+            kept: What `row` returned in these steps, at least one.
+            generator: Draws the steps whose contexts are lent.
+
+        Returns:
+            A `wsabench.stats.context_effect.ContextEffect`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a policy chose in one step, and what led to it; entry i of everything belongs to row i.
+
+    NumPy takes it for its actions, so that `envs.step(policy.act(observations, lanes))` works.
+    """
+
+    actions: Actions
+    """One action index per row, int64, shape (N,)."""
+    values: npt.NDArray[np.float32] | None = None
+    """The return that the policy expects from here on, float32, shape (N,); None where it does not say."""
+    attention: npt.NDArray[np.float32] | None = None
+    """The weight of each encoder, float32, shape (N, num_encoders), columns as in `Abilities.attends_to`; None where
+    the policy does not attend. Rows sum to 1; where an encoder joined after training, to less: the rest is the
+    newcomer's weight."""
+    comparisons: Comparisons | None = None
+    """What the weights come from; None where they come from no context."""
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return the actions."""
+        return np.array(self.actions, dtype=dtype, copy=copy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What a policy can do. It is declared once, and the bench asks nothing else.
+
+    A policy of one's own may state it as its attribute `abilities`. What it leaves out there, the name, the train seed,
+    the hash and the inputs, is taken from the attributes `name`, `train_seed`, `checkpoint_hash` or `version`, and
+    `required_inputs`, where the policy has them.
+    """
+
+    name: str = ""
+    """What it is called, in tables and messages."""
+    train_seed: int = 0
+    """Identifies the training run that made it."""
+    checkpoint_hash: str | None = None
+    """Stands for its content in fingerprints; None where that is not known, so that finished jobs are played again."""
+    inputs: tuple[str, ...] = ()
+    """What it reads beside observations (`rgb84`, `ram`); it finds them in `LaneBatch.inputs`."""
+    batch_size: int | None = None
+    """Rows to which it fills its own batches, so that it can be given any number of rows; None: it always gets as many
+    rows as there are lanes."""
+    attends_to: tuple[str, ...] = ()
+    """The encoders that it weighs, in the order of the columns of `Decision.attention`; empty where it does not."""
+    num_actions: int | None = None
+    """Actions that it was trained with; None where any number will do."""
+    encoder_roster: EncoderRoster | None = None
+    """Its encoders, where it applies `LaneBatch.encoder_operations`; None where it applies none."""
+    encoder_hashes: Mapping[str, str] = field(default_factory=dict)
+    """The content hash of each of its encoders, by name."""
+    reads: AgentReads | None = None
+    """What its decisions can depend on; None where that is not known."""
+
+    def check(self, operations: Sequence[EncoderOperation]) -> None:
+        """Check that encoder operations fit the policy, one after the other.
+
+        Raises:
+            SpecError: One does not, or the policy applies none; the message says why.
+        """
+        if self.encoder_roster is not None:
+            self.encoder_roster.check(operations)
+        elif operations:
+            raise SpecError(
+                f"The policy {self.name!r} has no encoders that could be changed: its abilities state no "
+                "encoder_roster. Leave these cells out."
+            )
+
+
 @runtime_checkable
 class Policy(Protocol):
     """Anything that can be evaluated."""
 
-    def act(self, observations: Observations, lanes: LaneBatch) -> Actions:
-        """Return one action index a lane, int64, shape (N,)."""
+    def act(self, observations: Observations, lanes: LaneBatch) -> npt.ArrayLike | Decision:
+        """Return one action index per lane, int64, shape (N,), or a `Decision` with them."""
         ...
 
 
-PolicyFunction = Callable[[Observations], npt.ArrayLike]
-"""A plain callable from observations (N, 4, 84, 84) to N action indices; accepted wherever a policy is."""
+class DeclaredPolicy(Protocol):
+    """A policy as the bench plays it: it says what it can do, and its answers are checked."""
+
+    @property
+    def abilities(self) -> Abilities:
+        """What it can do."""
+        ...
+
+    def act(self, observations: Observations, lanes: LaneBatch) -> Decision:
+        """Return what it chooses in each lane."""
+        ...
 
 
 class BenchRow(TypedDict):

@@ -77,10 +77,10 @@ def test_an_ablation_trains_resumes_and_loads(option: str, tmp_path: Path, monke
     run = train(str(path), "catch", 0, **options)
     whole = read_checkpoint(run / "agent.safetensors").weights
     policy = load_agent(run)
-    assert policy.encoder_names == ("okk", "ae")
+    assert policy.abilities.attends_to == ("okk", "ae")
     assert isinstance(policy._model, TunedAgent) == ("tune" in option)
     observations, _ = CatchVector(20).reset(seed=list(range(20)))
-    assert len(policy.act(observations, lanes(20))) == 20
+    assert len(policy.act(observations, lanes(20)).actions) == 20
     # In halves: the same weights.
     halves: dict[str, Any] = {"out": tmp_path / "halves", "make_envs": catch}
     with pytest.raises(KeyboardInterrupt):

@@ -18,7 +18,6 @@ from wsabench.agents import (
     AGENT_FILE,
     AgentMeta,
     AgentSpec,
-    AttentionPolicy,
     build_agent,
     list_agents,
     load_agent,
@@ -92,7 +91,7 @@ def act(policy: Any) -> list[int]:
         episode_starts=np.zeros(24, np.bool_),
         encoder_operations=((),) * 24,
     )
-    return policy.act(STACKS, batch).tolist()
+    return policy.act(STACKS, batch).actions.tolist()
 
 
 def test_a_round_trip_keeps_everything(tmp_path: Path) -> None:
@@ -100,8 +99,8 @@ def test_a_round_trip_keeps_everything(tmp_path: Path) -> None:
     checkpoint = read_checkpoint(path)
     assert checkpoint.meta == describe(load_spec("e2e"))
     policy = load_agent(path, game="breakout")
-    assert (policy.name, policy.train_seed, policy.game) == ("e2e", 1, "breakout")
-    assert policy.checkpoint_hash == checkpoint.content_hash
+    assert (policy.abilities.name, policy.abilities.train_seed, policy.meta.game) == ("e2e", 1, "breakout")
+    assert policy.abilities.checkpoint_hash == checkpoint.content_hash
     assert act(policy) == act(load_agent(str(path)))
 
 
@@ -113,8 +112,7 @@ def test_the_same_weights_give_the_same_file(tmp_path: Path) -> None:
 def test_wsa_finds_the_encoders_beside_it_and_its_folder_is_enough(tmp_path: Path) -> None:
     save_wsa(tmp_path / "run")
     policy = load_agent(tmp_path / "run")
-    assert isinstance(policy, AttentionPolicy)
-    assert policy.encoder_names == ("okk",)
+    assert policy.abilities.attends_to == ("okk",)
     assert len(act(policy)) == 24
 
 
@@ -272,7 +270,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_shipped_agents_are_found_by_name(shipped: Path) -> None:
     assert [(entry.name, entry.train_seed) for entry in list_agents("breakout")] == [("e2e", 0), ("e2e", 3)]
-    assert load_agent("e2e", game="breakout", train_seed=3).train_seed == 3
+    assert load_agent("e2e", game="breakout", train_seed=3).abilities.train_seed == 3
 
 
 @pytest.mark.parametrize(

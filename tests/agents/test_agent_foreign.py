@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import numpy as np
 import pytest
 
 from wsabench.agents import WrappedPolicy, load_policy, wrap_policy
-from wsabench.errors import SpecError, UnknownNameError
+from wsabench.errors import ShapeError, SpecError, UnknownNameError
 from wsabench.perturb.encoder.masks import DropEncoders
-from wsabench.types import EncoderOperation, LaneBatch, Policy
+from wsabench.types import Abilities, Decision, EncoderOperation, LaneBatch, Policy
 
 STACKS = np.zeros((3, 4, 84, 84), np.uint8)
 
@@ -39,14 +40,14 @@ class Counter:
 def test_a_callable_becomes_a_policy() -> None:
     policy = wrap_policy(always_two)
     assert isinstance(policy, Policy)
-    assert policy.name == "always_two"  # pyright: ignore[reportAttributeAccessIssue]
-    assert policy.act(STACKS, lanes()).tolist() == [2, 2, 2]
+    assert policy.abilities.name == "always_two"
+    assert policy.act(STACKS, lanes()).actions.tolist() == [2, 2, 2]
 
 
 def test_an_object_with_act_keeps_its_name() -> None:
     policy = wrap_policy(Counter())
-    assert policy.name == "counter"  # pyright: ignore[reportAttributeAccessIssue]
-    assert policy.act(STACKS, lanes()).dtype == np.int64
+    assert policy.abilities.name == "counter"
+    assert policy.act(STACKS, lanes()).actions.dtype == np.int64
 
 
 def test_wrapping_twice_changes_nothing() -> None:
@@ -69,6 +70,58 @@ def test_wrong_answers_are_refused(answer: Any, message: str) -> None:
     policy = wrap_policy(lambda observations: answer, name="bad")
     with pytest.raises(SpecError, match=message):
         policy.act(STACKS, lanes())
+
+
+class Telling:
+    """Answers a decision; says what it can do, and its version beside it."""
+
+    version, train_seed = "3", 7
+
+    def __init__(self, attends_to: tuple[str, ...], **told: Any) -> None:
+        self.abilities = Abilities(name="telling", batch_size=8, attends_to=attends_to)
+        self.told = told
+
+    def act(self, observations: np.ndarray, lanes: LaneBatch) -> Decision:
+        return Decision(np.zeros(len(observations), np.int64), **self.told)
+
+
+def test_abilities_are_read_once_and_filled_up_from_other_attributes() -> None:
+    can = wrap_policy(Telling(("sr",)), origin="its.module:Telling").abilities
+    assert (can.name, can.train_seed, can.batch_size, can.attends_to, can.inputs) == ("telling", 7, 8, ("sr",), ())
+    assert can.checkpoint_hash == hashlib.sha256(b"its.module:Telling@3").hexdigest()
+    bare = wrap_policy(always_two).abilities
+    assert (bare.name, bare.checkpoint_hash, bare.batch_size) == ("always_two", None, None)
+
+
+def test_a_decision_is_passed_on_as_float32() -> None:
+    weights, values = np.full((3, 2), 0.5), [1, 2, 3]
+    told = wrap_policy(Telling(("sr", "oke"), attention=weights, values=values)).act(STACKS, lanes())
+    assert told.attention is not None
+    assert told.values is not None
+    assert (told.attention.dtype, told.values.dtype) == (np.float32, np.float32)
+    assert told.attention.tolist() == weights.tolist()
+    assert told.values.tolist() == values
+
+
+@pytest.mark.parametrize(
+    ("attends_to", "told", "message"),
+    [
+        (("sr", "oke"), {}, r"'telling' answered attention of shape \(\)\. .* shape \(3, 2\)"),
+        (("sr", "oke"), {"attention": np.ones((3, 3))}, r"attention of shape \(3, 3\)"),
+        ((), {"attention": np.ones((3, 2))}, r"attention of shape \(3, 2\)\. .* shape \(3, 0\)"),
+        ((), {"values": np.ones(2)}, r"values of shape \(2,\)"),
+    ],
+)
+def test_a_decision_of_another_shape_is_refused(attends_to: tuple[str, ...], told: Any, message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        wrap_policy(Telling(attends_to, **told)).act(STACKS, lanes())
+
+
+def test_abilities_of_another_type_are_refused() -> None:
+    policy = Counter()
+    policy.abilities = {"attends_to": ["sr"]}  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(SpecError, match=r"`abilities` of .*:Counter is a dict\. Allowed: `wsabench.Abilities`"):
+        wrap_policy(policy)
 
 
 def test_encoder_operations_are_refused() -> None:
@@ -95,8 +148,8 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_policies_are_imported_by_name(module: str) -> None:
-    assert wrap_policy(load_policy("own_policies:stay")).act(STACKS, lanes()).tolist() == [0, 0, 0]
-    assert wrap_policy(load_policy("own_policies:Left")).act(STACKS, lanes()).tolist() == [3, 3, 3]
+    assert wrap_policy(load_policy("own_policies:stay")).act(STACKS, lanes()).actions.tolist() == [0, 0, 0]
+    assert wrap_policy(load_policy("own_policies:Left")).act(STACKS, lanes()).actions.tolist() == [3, 3, 3]
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from fake_encoders import FakeBank, wsa_spec
+from fake_encoders import FakeBank, build_fusion, wsa_spec
 from torch import Tensor
 
-from wsabench.agents import build_agent, build_fusion, half_precision
+from wsabench.agents import build_agent, half_precision
 from wsabench.agents.networks import grouping as grouping_module
 from wsabench.agents.networks.grouping import AdapterGroup
 from wsabench.sealed import tensors_hash

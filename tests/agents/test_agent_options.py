@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fake_encoders import SHAPES, FakeBank, as_policy, wsa_spec
+from fake_encoders import SHAPES, FakeBank, as_policy, build_fusion, wsa_spec
 from torch import Tensor
 
 from wsabench.agents import (
     AgentSpec,
     attention_is_dead,
     build_agent,
-    build_fusion,
     count_parameters,
     half_precision,
     load_spec,
@@ -91,8 +90,8 @@ def test_a_scoring_layer_for_each_encoder() -> None:
     torch.testing.assert_close(output.weights, scores.softmax(1))
     policy = as_policy(model, wsa_spec(score_layer="per_encoder"), FakeBank())
     with pytest.raises(SpecError, match="the fusion of 'tiny-wsa' cannot"):
-        policy.check_encoder_operations((JoinEncoders(("context",)),))
-    policy.check_encoder_operations((DropEncoders(("map",)),))
+        policy.abilities.check((JoinEncoders(("context",)),))
+    policy.abilities.check((DropEncoders(("map",)),))
 
 
 ADDITIVE = {"score_layer": "additive"}
@@ -139,8 +138,8 @@ def test_additive_attention_has_the_ablations_of_the_linear_one() -> None:
 def test_additive_attention_takes_newcomers_and_is_one_set_of_weights_for_any_number() -> None:
     model, _, _ = run(wsa_spec(**ADDITIVE))
     policy = as_policy(model, wsa_spec(**ADDITIVE), FakeBank())
-    plain = policy.act_with_attention(STACK.numpy(), lanes()).weights  # pyright: ignore
-    joined = policy.act_with_attention(STACK.numpy(), lanes((JoinEncoders(("context",)),))).weights  # pyright: ignore
+    plain = policy.act(STACK.numpy(), lanes()).attention  # pyright: ignore
+    joined = policy.act(STACK.numpy(), lanes((JoinEncoders(("context",)),))).attention  # pyright: ignore
     assert (joined.sum(1) < 0.9).all()
     np.testing.assert_allclose(joined / joined.sum(1, keepdims=True), plain, atol=1e-6)
     many = {f"e{i}": (6,) for i in range(50)} | {"context": (4,)}
@@ -229,9 +228,10 @@ def test_every_fusion_plays_and_only_those_that_weigh_give_weights(kind: str) ->
     bank = FakeBank(shapes)
     model = build_agent(spec, 3, shapes, seed=1)
     policy = as_policy(model, spec, bank)
-    assert hasattr(policy, "act_with_attention") == (kind == "dpa")
-    assert policy.encoder_names == ("vector", "map")
-    assert len(policy.act(STACK.numpy(), lanes())) == 6
+    assert policy.abilities.attends_to == (("vector", "map") if kind == "dpa" else ())
+    decision = policy.act(STACK.numpy(), lanes())
+    assert len(decision.actions) == 6
+    assert (decision.attention is not None) == (kind == "dpa")
     if kind != "dpa":
         with pytest.raises(SpecError, match="the fusion of 'tiny-wsa' cannot leave encoders out"):
             policy.act(STACK.numpy(), lanes((DropEncoders(("map",)),)))
@@ -301,8 +301,8 @@ def test_a_tuned_agent_plays_on_its_own_encoders_and_takes_encoder_perturbations
         features["ae"].permute(0, 3, 1, 2).float(), untouched["ae"].float(), atol=0.05, rtol=0.05
     )
     assert not torch.allclose(features["sr"].float(), untouched["sr"].permute(0, 2, 3, 1).float(), atol=0.1)
-    dropped = policy.act_with_attention(STACK.numpy(), lanes((DropEncoders(("sr",)),)))  # pyright: ignore
-    np.testing.assert_array_equal(dropped.weights, [[1.0, 0.0]] * 6)
+    dropped = policy.act(STACK.numpy(), lanes((DropEncoders(("sr",)),)))
+    np.testing.assert_array_equal(dropped.attention, [[1.0, 0.0]] * 6)
 
 
 def test_encoders_that_read_no_pixels_cannot_be_tuned(monkeypatch: pytest.MonkeyPatch) -> None:

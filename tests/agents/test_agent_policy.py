@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fake_encoders import SHAPES, FakeBank, wsa_spec
 
-from wsabench.agents import AgentMeta, AgentPolicy, AttentionPolicy, build_agent, load_spec
+from wsabench.agents import AgentMeta, AgentPolicy, build_agent, load_spec
 from wsabench.agents.policy import choose_actions
 from wsabench.encoders import EncoderBank
 from wsabench.errors import ShapeError
@@ -35,10 +35,10 @@ def e2e(**options: Any) -> AgentPolicy:
     return AgentPolicy(build_agent(spec, 4), meta(spec), checkpoint_hash="0", **options)
 
 
-def wsa(**options: Any) -> AttentionPolicy:
+def wsa(**options: Any) -> AgentPolicy:
     spec = wsa_spec()
     model = build_agent(spec, 4, SHAPES)
-    return AttentionPolicy(model, meta(spec), checkpoint_hash="0", bank=FakeBank(), **options)  # pyright: ignore
+    return AgentPolicy(model, meta(spec), checkpoint_hash="0", bank=FakeBank(), **options)  # pyright: ignore
 
 
 def lanes(ids: np.ndarray | range | list[int]) -> LaneBatch:
@@ -51,17 +51,17 @@ def lanes(ids: np.ndarray | range | list[int]) -> LaneBatch:
 
 
 @pytest.fixture(scope="module")
-def real_wsa() -> AttentionPolicy:
+def real_wsa() -> AgentPolicy:
     """The shipped architecture over random encoders of the shipped architectures."""
     import torch
 
     spec = load_spec("wsa")
     bank = EncoderBank.random(spec.encoders, "ae", seed=0, calibration_frames=torch.from_numpy(STACKS))
-    return AttentionPolicy(build_agent(spec, 4, bank.shapes), meta(spec), checkpoint_hash="0", bank=bank)
+    return AgentPolicy(build_agent(spec, 4, bank.shapes), meta(spec), checkpoint_hash="0", bank=bank)
 
 
 @pytest.mark.parametrize("kind", ["e2e", "wsa"])
-def test_a_row_never_depends_on_its_neighbours(kind: str, real_wsa: AttentionPolicy) -> None:
+def test_a_row_never_depends_on_its_neighbours(kind: str, real_wsa: AgentPolicy) -> None:
     policy = e2e() if kind == "e2e" else real_wsa
     reference = policy._evaluate(STACKS[:16], lanes(range(16)))
     generator = np.random.default_rng(1)
@@ -76,9 +76,9 @@ def test_a_row_never_depends_on_its_neighbours(kind: str, real_wsa: AttentionPol
 @pytest.mark.parametrize("make", [e2e, wsa])
 def test_shuffled_and_refilled_lanes_act_alike(make: Any) -> None:
     policy = make()
-    apart = [int(policy.act(STACKS[[row]], lanes([row]))[0]) for row in range(24)]
+    apart = [int(policy.act(STACKS[[row]], lanes([row])).actions[0]) for row in range(24)]
     order = np.random.default_rng(2).permutation(24)
-    together = policy.act(STACKS[order], lanes(order))
+    together = policy.act(STACKS[order], lanes(order)).actions
     assert together.tolist() == [apart[row] for row in order]
     assert together.dtype == np.int64
 
@@ -108,17 +108,22 @@ def test_greedy_takes_the_mode_and_draws_nothing() -> None:
     policy = e2e(action_selection="greedy")
     batch = lanes(range(24))
     before = [generator.bit_generator.state for generator in batch.generators]
-    actions = policy.act(STACKS, batch)
+    actions = policy.act(STACKS, batch).actions
     logits = policy._evaluate(STACKS[:16], lanes(range(16))).logits
     assert actions[:16].tolist() == logits.argmax(1).tolist()
     assert [generator.bit_generator.state for generator in batch.generators] == before
 
 
-def test_attention_does_not_change_actions() -> None:
-    policy = wsa()
-    assert np.array_equal(
-        policy.act(STACKS, lanes(range(24))), policy.act_with_attention(STACKS, lanes(range(24))).actions
-    )
+def test_a_decision_says_what_led_to_it_and_counts_as_its_actions() -> None:
+    decision = wsa().act(STACKS, lanes(range(24)))
+    assert decision.attention is not None
+    assert decision.values is not None
+    assert (decision.attention.shape, decision.values.shape) == ((24, 2), (24,))
+    np.testing.assert_allclose(decision.attention.sum(axis=1), 1, atol=1e-6)
+    taken = np.asarray(decision)
+    assert taken.dtype == np.int64
+    assert np.array_equal(taken, decision.actions)
+    assert np.asarray(decision, dtype=np.int32).dtype == np.int32
 
 
 @pytest.mark.parametrize("wrong", [STACKS[:2], STACKS[:1].astype(np.float32), STACKS[:1, :3], STACKS[0]])
@@ -130,6 +135,7 @@ def test_observations_of_another_shape_or_type_are_refused(wrong: np.ndarray) ->
 
 def test_both_kinds_are_policies_and_only_one_has_attention() -> None:
     assert isinstance(e2e(), Policy)
-    assert not hasattr(e2e(), "act_with_attention")
-    assert wsa().encoder_names == ("vector", "map")
-    assert (e2e().name, e2e().game, e2e().train_seed, e2e().batch_size) == ("e2e", "breakout", 0, 16)
+    can = e2e().abilities
+    assert (can.name, can.train_seed, can.batch_size, can.attends_to) == ("e2e", 0, 16, ())
+    assert e2e().act(STACKS, lanes(range(24))).attention is None
+    assert wsa().abilities.attends_to == ("vector", "map")

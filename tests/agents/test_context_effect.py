@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fake_encoders import build_fusion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsabench.agents import build_agent, build_fusion
+from wsabench.agents import build_agent
 from wsabench.agents.networks.comparisons import joined, measure_context, row_of
 from wsabench.agents.networks.network import Comparison
 from wsabench.agents.spec import AgentSpec

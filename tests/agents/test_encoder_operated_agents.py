@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wsabench.agents import AgentMeta, AgentPolicy, AttentionPolicy, Output, build_agent, load_spec
+from wsabench.agents import AgentMeta, AgentPolicy, Output, build_agent, load_spec
 from wsabench.agents.networks.adapters import NewcomerAdapter
 from wsabench.agents.networks.fusions import AdaptedFusion, Fused
 from wsabench.agents.networks.network import Lineup
@@ -52,7 +52,7 @@ pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.oracle]
 
 
 @pytest.fixture(scope="module")
-def policy() -> AttentionPolicy:
+def policy() -> AgentPolicy:
     """Four fused encoders; heads strong enough that every encoder counts."""
     spec = wsa_spec(encoders=FUSED)
     model = build_agent(spec, 4, SHAPES, seed=1)
@@ -60,7 +60,7 @@ def policy() -> AttentionPolicy:
         for layer in (module for module in model.modules() if isinstance(module, nn.Linear)):
             layer.bias.uniform_(-0.5, 0.5, generator=torch.Generator().manual_seed(2))
         model.heads.policy[-1].weight.mul_(100)
-    return AttentionPolicy(model, meta(spec), checkpoint_hash="0", bank=FakeBank(SHAPES))  # pyright: ignore
+    return AgentPolicy(model, meta(spec), checkpoint_hash="0", bank=FakeBank(SHAPES))  # pyright: ignore
 
 
 def meta(spec: Any) -> AgentMeta:
@@ -93,7 +93,7 @@ def new_generators(ids: Sequence[int]) -> dict[int, np.random.Generator]:
     return {lane: np.random.default_rng(1000 + lane) for lane in ids}
 
 
-def played(policy: AttentionPolicy, orders: Sequence[Sequence[int]]) -> list[dict[int, tuple[bytes, bytes]]]:
+def played(policy: AgentPolicy, orders: Sequence[Sequence[int]]) -> list[dict[int, tuple[bytes, bytes]]]:
     """Play one episode in lanes 0 to 23, lane i under MIXED[i % n]; in each step the rows stand in the given order."""
     lanes = sorted({lane for order in orders for lane in order})
     generators = new_generators(lanes)
@@ -101,10 +101,10 @@ def played(policy: AttentionPolicy, orders: Sequence[Sequence[int]]) -> list[dic
     for step, order in enumerate(orders):
         told = batch(order, [MIXED[lane % len(MIXED)] for lane in order], step, generators)
         seen.append({})
-        for start in range(0, len(order), policy.batch_size):
+        for start in range(0, len(order), policy._batch_size):
             output = policy._evaluate(STACKS[step][list(order)], told, start)
             assert output.weights is not None
-            for row, lane in enumerate(order[start : start + policy.batch_size]):
+            for row, lane in enumerate(order[start : start + policy._batch_size]):
                 seen[-1][lane] = (output.logits[row].numpy().tobytes(), output.weights[row].numpy().tobytes())
     return seen
 
@@ -186,7 +186,7 @@ def slow_output(model: Any, lane: SlowLane) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("operations", MIXED, ids=str)
 def test_an_operated_agent_is_its_slow_twin(
-    operations: Operations, policy: AttentionPolicy, monkeypatch: pytest.MonkeyPatch
+    operations: Operations, policy: AgentPolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wsabench.agents.policy.half_precision", lambda: torch.autocast("cpu", enabled=False))
     generators = new_generators([7])
@@ -212,13 +212,13 @@ def test_an_operated_agent_is_its_slow_twin(
 
 
 @pytest.mark.parametrize("missing", ["a", "b", "d"])
-def test_a_dropped_encoder_is_one_that_was_never_there(missing: str, policy: AttentionPolicy) -> None:
+def test_a_dropped_encoder_is_one_that_was_never_there(missing: str, policy: AgentPolicy) -> None:
     left = tuple(name for name in FUSED if name != missing)
     spec = wsa_spec(encoders=left)
     without = build_agent(spec, 4, {name: SHAPES[name] for name in (*left, "context")}, seed=9)
     state = {key: value for key, value in policy._model.state_dict().items() if f"adapters.{missing}." not in key}
     without.load_state_dict(state)
-    smaller = AttentionPolicy(without, meta(spec), checkpoint_hash="0", bank=FakeBank(SHAPES))  # pyright: ignore
+    smaller = AgentPolicy(without, meta(spec), checkpoint_hash="0", bank=FakeBank(SHAPES))  # pyright: ignore
     stack = STACKS[0, :8]
     clean = smaller._evaluate(stack, batch(range(8), [()] * 8, 0, {}))
     drop = ((DropEncoders((missing,)),),) * 8
@@ -231,7 +231,7 @@ def test_a_dropped_encoder_is_one_that_was_never_there(missing: str, policy: Att
 
 
 @pytest.fixture(scope="module")
-def alone(policy: AttentionPolicy) -> list[list[dict[int, tuple[bytes, bytes]]]]:
+def alone(policy: AgentPolicy) -> list[list[dict[int, tuple[bytes, bytes]]]]:
     """What each lane gives when it plays alone."""
     return [played(policy, [[lane]] * STEPS) for lane in range(24)]
 
@@ -239,7 +239,7 @@ def alone(policy: AttentionPolicy) -> list[list[dict[int, tuple[bytes, bytes]]]]
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.permutations(range(24)), min_size=STEPS, max_size=STEPS), st.integers(1, 24))
 def test_no_lane_knows_its_neighbours(
-    policy: AttentionPolicy, alone: list[Any], orders: list[list[int]], count: int
+    policy: AgentPolicy, alone: list[Any], orders: list[list[int]], count: int
 ) -> None:
     # A lane that stops playing leaves; the others stand elsewhere in every step.
     some = played(policy, [order if step < 2 else [i for i in order if i < count] for step, order in enumerate(orders)])
@@ -252,7 +252,7 @@ def test_no_lane_knows_its_neighbours(
     [DropDrawn(0), ZeroDrawn(0), FlickerEncoders(0.0), NoisyEncoders(("fused",), 0.0), StaleEncoders(("fused",), 0)],
     ids=str,
 )
-def test_identity_parameters_are_clean_bit_for_bit(operation: EncoderOperation, policy: AttentionPolicy) -> None:
+def test_identity_parameters_are_clean_bit_for_bit(operation: EncoderOperation, policy: AgentPolicy) -> None:
     generators = new_generators(range(16))
     for step in range(2):
         clean, same = (
@@ -265,14 +265,14 @@ def test_identity_parameters_are_clean_bit_for_bit(operation: EncoderOperation, 
         assert clean.weights.numpy().tobytes() == same.weights.numpy().tobytes()
 
 
-def test_every_operation_but_the_control_changes_the_policy(policy: AttentionPolicy) -> None:
+def test_every_operation_but_the_control_changes_the_policy(policy: AgentPolicy) -> None:
     clean = evaluated(policy, ())
     for operations in MIXED[1:]:
         unchanged = torch.allclose(evaluated(policy, operations).logits, clean.logits, atol=1e-5)
         assert unchanged == (operations == (PermuteEncoders(0),)), operations
 
 
-def evaluated(policy: AttentionPolicy, operations: Operations) -> Output:
+def evaluated(policy: AgentPolicy, operations: Operations) -> Output:
     """Return the output of the third step of 16 lanes."""
     generators = new_generators(range(16))
     outputs = [
@@ -296,7 +296,7 @@ class PlaceSensitive(AdaptedFusion):
         return Fused((adapted * numbers[:, None]).sum(1), shares)
 
 
-def test_exchanged_places_matter_where_places_matter_and_weights_follow_the_encoder(policy: AttentionPolicy) -> None:
+def test_exchanged_places_matter_where_places_matter_and_weights_follow_the_encoder(policy: AgentPolicy) -> None:
     fusion: Any = policy._model.fusion
     generator = torch.Generator().manual_seed(0)
     embeddings = {name: torch.randn(2, *shape, generator=generator) for name, shape in SHAPES.items()}
@@ -340,22 +340,22 @@ def test_the_mean_of_equal_adapters_for_an_equal_input_is_the_same_adapter() -> 
     torch.testing.assert_close(adapter.bias, layer.bias)
 
 
-def test_a_newcomers_weight_is_what_is_missing_to_one(policy: AttentionPolicy) -> None:
+def test_a_newcomers_weight_is_what_is_missing_to_one(policy: AgentPolicy) -> None:
     told = batch(range(3), [(), (JoinEncoders(("context",)),), (DropEncoders(("a",)),)], 0, new_generators(range(3)))
-    weights = policy.act_with_attention(STACKS[0, :3], told).weights
+    weights = policy.act(STACKS[0, :3], told).attention
     assert weights.shape == (3, 4)
     np.testing.assert_allclose(weights[[0, 2]].sum(1), 1, atol=1e-6)
     assert 0.01 < weights[1].sum() < 0.99
     assert weights[2, 0] == 0
 
 
-def test_the_trained_state_knows_nothing_of_newcomers(policy: AttentionPolicy) -> None:
+def test_the_trained_state_knows_nothing_of_newcomers(policy: AgentPolicy) -> None:
     before = set(policy._model.state_dict())
     evaluated(policy, (JoinEncoders(("context",)),))
     assert set(policy._model.state_dict()) == before
 
 
-def test_operations_leave_the_draws_of_actions_alone(policy: AttentionPolicy) -> None:
+def test_operations_leave_the_draws_of_actions_alone(policy: AgentPolicy) -> None:
     told = [batch(range(13), operations, 0, new_generators(range(13))) for operations in ([()] * 13, MIXED)]
     for one in told:
         policy.act(STACKS[0, :13], one)
@@ -363,7 +363,7 @@ def test_operations_leave_the_draws_of_actions_alone(policy: AttentionPolicy) ->
     assert states[0] == states[1]
 
 
-def test_a_new_episode_or_operation_starts_anew(policy: AttentionPolicy) -> None:
+def test_a_new_episode_or_operation_starts_anew(policy: AgentPolicy) -> None:
     def logits(step: int, operations: Operations, *, is_start: bool) -> bytes:
         told = batch([3], [operations], 0 if is_start else 1, new_generators([3]))
         return policy._evaluate(STACKS[step, :1], told).logits[0].numpy().tobytes()
@@ -378,7 +378,7 @@ def test_a_new_episode_or_operation_starts_anew(policy: AttentionPolicy) -> None
     assert logits(0, stale, is_start=False) == first  # in between the lane had other operations
 
 
-def test_operations_that_do_not_fit_stop_the_policy(policy: AttentionPolicy) -> None:
+def test_operations_that_do_not_fit_stop_the_policy(policy: AgentPolicy) -> None:
     spec = load_spec("e2e")
     e2e = AgentPolicy(build_agent(spec, 4), meta(spec), checkpoint_hash="0")
     drop = (DropEncoders(("sr",)),)
@@ -387,9 +387,9 @@ def test_operations_that_do_not_fit_stop_the_policy(policy: AttentionPolicy) -> 
         with pytest.raises(SpecError, match=message):
             agent.act(STACKS[0, :1], told)
         with pytest.raises(SpecError, match=message):
-            agent.check_encoder_operations(drop)
-    policy.check_encoder_operations((DropEncoders(("a",)),))
-    e2e.check_encoder_operations(())
+            agent.abilities.check(drop)
+    policy.abilities.check((DropEncoders(("a",)),))
+    e2e.abilities.check(())
     with pytest.raises(ShapeError, match="Lane 0 has encoder operations but no generator for them"):
         policy.act(STACKS[0, :1], batch([0], [(DropEncoders(("a",)),)], 0, {}))
 
@@ -407,7 +407,7 @@ class WrongShape:
         encoders.replace("b", np.zeros(3, np.float32))
 
 
-def test_an_embedding_of_another_shape_is_refused(policy: AttentionPolicy) -> None:
+def test_an_embedding_of_another_shape_is_refused(policy: AgentPolicy) -> None:
     message = r"gave float32 of shape \(3,\) for b. Allowed: float32, shape \(3, 12, 12\)"
     with pytest.raises(ShapeError, match=message):
         policy.act(STACKS[0, :1], batch([0], [(WrongShape(),)], 0, new_generators([0])))

@@ -29,7 +29,7 @@ def played(policy: AgentPolicy, steps: int) -> np.ndarray:
     observations, _ = envs.reset(seed=0)
     for _ in range(steps):
         seen.append(observations)
-        observations, *_ = envs.step(policy.act(observations, batch))
+        observations, *_ = envs.step(policy.act(observations, batch).actions)
     envs.close()
     return np.concatenate(seen)
 
@@ -45,7 +45,7 @@ def greedy(policy: AgentPolicy, observations: np.ndarray) -> np.ndarray:
 def plain_greedy(policy: AgentPolicy, observations: np.ndarray) -> np.ndarray:
     """Evaluate the agent step by step in float32: encoders as they were trained, standardised, no half precision."""
     spec, actions = policy.spec, []
-    encoders = {name: find_encoder(policy.game, name) for name in spec.all_encoders}
+    encoders = {name: find_encoder(policy.meta.game, name) for name in spec.all_encoders}
     for part in np.split(observations, len(observations) // LANES):
         stack = torch.from_numpy(part)
         if not encoders:

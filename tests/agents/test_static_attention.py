@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fake_encoders import build_fusion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
-from wsabench.agents import build_fusion
 from wsabench.agents.networks.network import Comparison
 
 pytestmark = pytest.mark.property

@@ -23,8 +23,12 @@ def env():
     [
         ({"num_envs": 0}, SpecError, "num_envs is 0. Allowed: integers from 1."),
         ({"num_workers": -1}, SpecError, "num_workers is -1. Allowed: integers from 0."),
-        ({"perturbations": ["clean"]}, ShapeError, "1 perturbations for 2 lanes. Allowed: one for all, or one a lane."),
-        ({"seed": [1]}, ShapeError, "Allowed: an integer, or 2 episode seeds, one a lane."),
+        (
+            {"perturbations": ["clean"]},
+            ShapeError,
+            "1 perturbations for 2 lanes. Allowed: one for all, or one per",
+        ),
+        ({"seed": [1]}, ShapeError, "Allowed: an integer, or 2 episode seeds, one per lane."),
         ({"seed": [1, -2]}, SpecError, "episode seed is -2. Allowed: integers from 0"),
         ({"autoreset_mode": "next"}, UnknownNameError, "Unknown autoreset mode 'next'"),
         ({"perturbations": "hue-rotat@3"}, UnknownNameError, "Did you mean 'hue-rotate'"),

@@ -58,7 +58,7 @@ presets.PRESETS["compact"] = preset
 frozen.CALIBRATION_OBSERVATIONS = 32
 assert main(["train", "--agent", "agent.toml", "--game", "pong", "--out", "out"]) == 0
 policy = load_agent("out/agent.safetensors", game="pong")
-assert (policy.encoder_names, policy.required_inputs) == (("edges", "again"), ())
+assert (policy.abilities.attends_to, policy.abilities.inputs) == (("edges", "again"), ())
 words = ["--agents", "out/agent.safetensors", "--workers", "1", "--out", "run", "--json"]
 assert main(["run", "--suite", "short.toml", *words]) == 0
 """

@@ -402,7 +402,7 @@ def test_old_and_new_agents_load_with_old_and_new_encoders(tmp_path: Path, write
     checkpoint = read_checkpoint(tmp_path / AGENT_FILE)
     assert checkpoint.meta == describe(SPEC, bank.hashes)
     assert checkpoint.content_hash == hashlib.sha256((tmp_path / AGENT_FILE).read_bytes()).hexdigest()
-    assert load_agent(tmp_path).checkpoint_hash == checkpoint.content_hash
+    assert load_agent(tmp_path).abilities.checkpoint_hash == checkpoint.content_hash
 
 
 def test_an_agent_on_old_encoders_refuses_the_same_ones_saved_anew(tmp_path: Path) -> None:

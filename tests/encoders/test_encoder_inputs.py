@@ -9,7 +9,7 @@ import pytest
 import torch
 from fake_encoders import FakeBank, wsa_spec
 
-from wsabench.agents import AgentMeta, AttentionPolicy, build_agent, wrap_policy
+from wsabench.agents import AgentMeta, AgentPolicy, build_agent, wrap_policy
 from wsabench.encoders import Encoder, EncoderBank, measure_standardisation
 from wsabench.encoders.foundation.ram_text import RamText
 from wsabench.errors import ShapeError, SpecError, UnknownNameError
@@ -121,13 +121,13 @@ class ColorBank(FakeBank):
         return super().embed(pixels.contiguous(), only)
 
 
-def color_policy() -> AttentionPolicy:
+def color_policy() -> AgentPolicy:
     spec, bank = wsa_spec(), ColorBank()
     meta = AgentMeta(
         spec=spec, game="breakout", train_seed=0, num_actions=4, steps=0, training={}, encoder_hashes={}, versions={}
     )
     model = build_agent(spec, 4, bank.shapes, seed=1)
-    return AttentionPolicy(model, meta, checkpoint_hash="0", bank=bank, batch_size=4)  # pyright: ignore
+    return AgentPolicy(model, meta, checkpoint_hash="0", bank=bank, batch_size=4)  # pyright: ignore
 
 
 def test_a_policy_passes_inputs_on_whatever_the_batch():
@@ -160,7 +160,7 @@ class RamReader:
 def test_a_foreign_policy_states_what_it_reads_and_evaluation_supplies_it():
     policy, ends = RamReader(), []
     wrapped = wrap_policy(policy)
-    assert wrapped.required_inputs == ("ram",)  # pyright: ignore[reportAttributeAccessIssue]
+    assert wrapped.abilities.inputs == ("ram",)
     lanes = EpisodeLanes("breakout", Protocol(max_frames=80), num_lanes=3, inputs=("ram",))
     tasks = [EpisodeTask(0, number, 10 + number, "clean", ()) for number in range(2)]
 

@@ -69,7 +69,7 @@ def test_training_evaluation_and_probe(encoder, tmp_path, capsys):
     assert len(pd.read_csv(out / "curve.csv")) == 2
     assert {path.name for path in (out / "encoders").iterdir()} == {"sr.safetensors", f"{encoder}.safetensors"}
     policy = load_agent(out, game="breakout")
-    assert policy.required_inputs == INPUTS[encoder]
+    assert policy.abilities.inputs == INPUTS[encoder]
     assert set(policy.meta.encoder_hashes) == {"sr", encoder}
     capsys.readouterr()
 

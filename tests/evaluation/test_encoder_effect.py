@@ -67,12 +67,12 @@ def test_captured_attention_is_the_weight_of_the_encoders_that_are_replaced(litt
     assert found["zero-all"] == (pytest.approx(1, abs=1e-5), pytest.approx(1, abs=1e-5))
     # The slow way: the agent alone, step by step, with and without zeros.
     policy, clean = encoder_effect._policy("wsa", "breakout", 0), encoder_effect._clean_play("wsa", "breakout", 0)
-    column = policy.encoder_names.index("okk")
+    column = policy.abilities.attends_to.index("okk")
     for operations, value in (((), found["zero-okk"].clean), (zeros("okk"), found["zero-okk"].changed)):
         weights = []
         for step, observation in enumerate(clean.observations):
             told = encoder_effect._batch([operations], step, [np.random.default_rng(0)], {})
-            weights.append(policy.act_with_attention(observation[None], told).weights[0, column])
+            weights.append(policy.act(observation[None], told).attention[0, column])
         assert np.mean(weights) == pytest.approx(value, abs=1e-6)
     assert found["zero-okk"].clean == found["own-mean-okk"].clean == found["swap-okk"].clean
     assert found["zero-okk"].changed > found["zero-okk"].clean

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from fake_bench import NUM_ACTIONS, TASKS, FakeLanes, ListSource, PlainPolicy, SamplingPolicy, as_plain, played
 
-from wsabench.errors import ShapeError, SpecError
-from wsabench.evaluation.rollout import EpisodeTask, checked_actions, play
+from wsabench.agents import wrap_policy
+from wsabench.errors import SpecError
+from wsabench.evaluation.rollout import EpisodeTask, check_range, play
 from wsabench.results.records import EpisodeOutcome
 from wsabench.seeding import generator
-from wsabench.types import LaneBatch
+from wsabench.types import Decision, EncoderRoster, LaneBatch
 
 
 def test_outcomes_are_those_of_a_naive_loop() -> None:
@@ -51,7 +52,7 @@ def test_a_policy_that_does_not_pad_always_sees_all_rows() -> None:
 def test_steps_are_counted() -> None:
     counted: list[int] = []
     outcomes: list[EpisodeOutcome] = []
-    play(PlainPolicy(), FakeLanes(4), ListSource(TASKS), outcomes.append, counted.append)
+    play(wrap_policy(PlainPolicy()), FakeLanes(4), ListSource(TASKS), outcomes.append, counted.append)
     assert sum(counted) == sum(outcome.length for outcome in outcomes)
 
 
@@ -60,44 +61,48 @@ def test_no_episodes_no_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "message"),
-    [
-        (np.zeros(3), r"shape \(3,\) and type float64\. Allowed: one integer action index a lane, shape \(3,\)"),
-        (np.zeros((3, 1), int), r"shape \(3, 1\)"),
-        ([0, 1], r"shape \(2,\)"),
-        ([0, 1, 4], "chose action 4. Allowed: 0 to 3"),
-        ([0, -1, 4], "chose action -1"),
-    ],
+    ("chosen", "message"), [([0, 1, 4], "chose action 4. Allowed: 0 to 3"), ([0, -1, 4], "chose action -1")]
 )
-def test_bad_actions_are_refused(chosen: Any, message: str) -> None:
+def test_actions_that_the_game_does_not_have_are_refused(chosen: list[int], message: str) -> None:
     with pytest.raises(SpecError, match=message):
-        checked_actions(chosen, 3, NUM_ACTIONS)
+        check_range(np.array(chosen), NUM_ACTIONS)
 
 
-def test_weights_for_other_encoders_are_refused() -> None:
-    policy = SamplingPolicy()
-    policy.encoder_names = ("sr", "oke", "okk")
-    with pytest.raises(ShapeError, match=r"weights of shape \(6, 2\)\. Allowed: .* shape \(6, 3\)"):
-        played(policy, TASKS, 6)
+class Operation(NamedTuple):
+    """An encoder operation that fits or does not."""
+
+    name: str
+
+    def check(self, roster: EncoderRoster) -> EncoderRoster:
+        if self.name == "wrong":
+            raise SpecError("it does not fit.")
+        return roster
+
+    def start(self, generator: np.random.Generator) -> Any:
+        raise AssertionError("the fake policy applies nothing")
+
+
+ONE, TWO, WRONG = Operation("one"), Operation("two"), Operation("wrong")
 
 
 class OperatedPolicy(SamplingPolicy):
-    """Draws from the encoder generators too; takes no operation called `wrong`."""
+    """Draws from the encoder generators too."""
+
+    abilities = replace(
+        SamplingPolicy.abilities,
+        encoder_roster=EncoderRoster("operated", ("sr", "oke"), None, ("sr", "oke"), frozenset(), 2),
+    )
 
     def __init__(self) -> None:
         super().__init__()
         self.drawn: dict[int, list[float]] = {}
 
-    def check_encoder_operations(self, operations: Sequence[Any]) -> None:
-        if "wrong" in operations:
-            raise SpecError("it does not fit.")
-
-    def act_with_attention(self, observations: np.ndarray, lanes: LaneBatch) -> tuple[np.ndarray, np.ndarray]:
+    def act(self, observations: np.ndarray, lanes: LaneBatch) -> Decision:
         for lane, operations, stream in zip(lanes.ids, lanes.encoder_operations, lanes.encoder_generators, strict=True):
             assert (stream is not None) == bool(operations)
             if stream is not None:
                 self.drawn.setdefault(int(lane), []).append(stream.random())
-        return super().act_with_attention(observations, lanes)
+        return super().act(observations, lanes)
 
 
 def operated(operations: Any) -> list[EpisodeTask]:
@@ -107,20 +112,20 @@ def operated(operations: Any) -> list[EpisodeTask]:
 def test_operations_reach_the_policy_with_a_stream_of_their_own() -> None:
     clean, policy = OperatedPolicy(), OperatedPolicy()
     expected = as_plain(played(clean, TASKS[:9], 9))
-    assert as_plain(played(policy, operated(("one", "two")), 9)) == expected  # actions are drawn as ever
+    assert as_plain(played(policy, operated((ONE, TWO)), 9)) == expected  # actions are drawn as ever
     assert clean.drawn == {}
     for lane, task in enumerate(TASKS[:9]):
         stream = generator(task.episode_seed, "encoders")
         assert policy.drawn[lane] == [stream.random() for _ in policy.drawn[lane]]
-    assert {batch.encoder_operations[0] for batch in policy.batches} == {("one", "two")}
+    assert {batch.encoder_operations[0] for batch in policy.batches} == {(ONE, TWO)}
 
 
 @pytest.mark.parametrize(
     ("policy", "operations", "message"),
     [
-        (OperatedPolicy(), ("wrong",), r"^clean: it does not fit\.$"),
-        (SamplingPolicy(), ("one",), r"^clean: the policy has no method check_encoder_operations.* Leave these cells"),
-        (PlainPolicy(), ("one",), r"^clean: the policy has no method check_encoder_operations"),
+        (OperatedPolicy(), (WRONG,), r"^clean: it does not fit\.$"),
+        (SamplingPolicy(), (ONE,), r"^clean: The policy 'SamplingPolicy' has no encoders .* Leave these cells"),
+        (PlainPolicy(), (ONE,), r"^clean: .* its abilities state no encoder_roster"),
     ],
 )
 def test_operations_that_a_policy_cannot_take_are_never_played_as_clean(
@@ -132,6 +137,4 @@ def test_operations_that_a_policy_cannot_take_are_never_played_as_clean(
 
 
 def test_bounds_of_actions_are_allowed() -> None:
-    actions = checked_actions(np.array([0, 3, 1], dtype=np.uint8), 3, NUM_ACTIONS)
-    assert actions.tolist() == [0, 3, 1]
-    assert actions.dtype == np.int64
+    check_range(np.array([0, 3, 1]), NUM_ACTIONS)

@@ -14,6 +14,7 @@ from wsabench.evaluation.progress import SilentReporter
 from wsabench.evaluation.rollout import EpisodeTask
 from wsabench.protocol import Protocol
 from wsabench.results.records import EpisodeOutcome, Job
+from wsabench.types import Abilities
 
 
 class ListStore:
@@ -32,9 +33,6 @@ class Notebook(SilentReporter):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def job_started(self, job: Job) -> None:
-        self.lines.append(f"started {job.key}")
-
     def job_finished(self, job: Job, returns: Any) -> None:
         self.lines.append(f"finished {job.key} {returns.tolist()}")
 
@@ -42,7 +40,7 @@ class Notebook(SilentReporter):
 def make_plan(num_agents: int, num_cells: int, num_episodes: int) -> Plan:
     names = ("clean", "hue-rotate@1", "hue-rotate@2", "hue-rotate@3")[:num_cells]
     contestants = tuple(
-        Contestant(f"agent{number}", 0, "breakout", "hash", "agent", f"agent{number}", ("sr",) * number)
+        Contestant(f"agent{number}", 0, "breakout", "agent", f"agent{number}", Abilities(attends_to=("sr",) * number))
         for number in range(num_agents)
     )
     seeds = tuple(range(0, 2 * num_episodes, 2))
@@ -142,8 +140,7 @@ def test_every_episode_is_played_once_and_every_job_written_once(num_workers: in
     assert len(seen) == len(set(seen)) == 2 * 3 * 7
     assert sorted(job.key for job, _, _ in store.written) == sorted(job.key for job in plan.jobs)
     assert board.num_finished == 6
-    started = [line for line in notebook.lines if line.startswith("started")]
-    assert len(started) == len(set(started)) == 6
+    assert len(notebook.lines) == len(set(notebook.lines)) == 6
     assert f"finished {plan.jobs[0].key} {[float(n) for n in range(7)]}" in notebook.lines
 
 

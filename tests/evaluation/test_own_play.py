@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fake_encoders import SHAPES, FakeBank, wsa_spec
 
-from wsabench.agents import AttentionPolicy, build_agent
+from wsabench.agents import AgentPolicy, build_agent
 from wsabench.agents.checkpoint import AgentMeta
 from wsabench.errors import SpecError, StorageError
 from wsabench.evaluation import own_play
@@ -25,7 +25,7 @@ from wsabench.perturb.encoder.own_play import OwnMeanDrawn, OwnMeanEncoders, Swa
 from wsabench.protocol import Protocol
 from wsabench.results.provenance import UNHASHED
 from wsabench.seeding import evaluation_seed, own_play_seed
-from wsabench.types import EncoderRoster, LaneBatch
+from wsabench.types import Abilities, EncoderRoster, LaneBatch
 
 SHORT = Protocol(max_frames=60)
 
@@ -143,7 +143,7 @@ class FakeContestant(Contestant):
             versions={},
         )
         model = build_agent(spec, 4, SHAPES, seed=0)
-        return AttentionPolicy(
+        return AgentPolicy(
             model,
             meta,
             checkpoint_hash="c",
@@ -153,7 +153,14 @@ class FakeContestant(Contestant):
 
 
 def contestant(checkpoint_hash: str = "c") -> FakeContestant:
-    return FakeContestant("tiny", 0, "breakout", checkpoint_hash, "object", None, ("vector", "map"))
+    return FakeContestant(
+        "tiny",
+        0,
+        "breakout",
+        "object",
+        None,
+        Abilities(checkpoint_hash=checkpoint_hash, attends_to=("vector", "map"), encoder_hashes=FakeBank().hashes),
+    )
 
 
 @pytest.fixture

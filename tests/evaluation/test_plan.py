@@ -16,6 +16,7 @@ from wsabench.evaluation.plan import RunOptions, make_plan
 from wsabench.protocol import Protocol
 from wsabench.results.provenance import UNHASHED
 from wsabench.seeding import evaluation_seed
+from wsabench.types import Abilities, EncoderRoster
 
 SMOKE = ("clean", "hue-rotate@3", "palette-pal", "gaussian-noise@3", "sticky-actions@2", "zero-all", "right-drift")
 THREE = Path(__file__).parents[1] / "three_cells.toml"
@@ -99,7 +100,7 @@ def test_own_policies_have_names_and_hashes() -> None:
         ("versioned", "object", 0),
     ]
     assert plan.contestants[0].checkpoint_hash == UNHASHED
-    assert plan.contestants[1].is_hashed
+    assert plan.contestants[1].checkpoint_hash != UNHASHED
     assert not plan.contestants[0].can_travel
 
 
@@ -155,25 +156,26 @@ def test_a_cell_that_the_user_names_must_fit() -> None:
 
 
 class Taking:
-    """Attends to encoders, of which one cannot be dropped."""
+    """Attends to encoders, of which one can be dropped."""
 
-    version, name, encoder_names = "1", "taking", ("sr", "vos")
+    version, name = "1", "taking"
+    abilities = Abilities(
+        attends_to=("vos", "oke"),
+        encoder_roster=EncoderRoster("taking", ("vos", "oke"), None, ("vos", "oke"), frozenset({"mask"}), 2),
+    )
 
-    def act_with_attention(self, observations: np.ndarray, lanes: Any) -> Any:
+    def act(self, observations: np.ndarray, lanes: Any) -> Any:
         raise NotImplementedError
-
-    def check_encoder_operations(self, operations: Any) -> None:
-        if "sr" in str(operations):
-            raise SpecError("It needs sr.")
 
 
 class Refusing(Taking):
     """Attends to encoders and knows no operations."""
 
     name = "refusing"
-    check_encoder_operations = None
+    abilities = Abilities(attends_to=("vos", "oke"))
 
 
+NO_SR = "the agent 'taking' has no encoder sr: it fuses vos, oke. Leave it out."
 ENCODER_CELLS = ["clean", "drop-sr", "drop-vos", "invert+drop-vos"]
 
 
@@ -193,12 +195,13 @@ def test_encoder_changes_are_skipped_for_agents_that_cannot_take_them(tmp_path: 
         ("versioned", "clean"),
     ]
     assert [msgspec.json.decode(msgspec.json.encode(one)) for one in plan.recorded().skipped] == [
-        {"agent": "taking", "game": "pong", "perturbations": ["drop-sr"], "reason": "It needs sr."},
+        {"agent": "taking", "game": "pong", "perturbations": ["drop-sr"], "reason": NO_SR},
         {
             "agent": "refusing",
             "game": "pong",
             "perturbations": ENCODER_CELLS[1:],
-            "reason": "The agent 'refusing' has no method check_encoder_operations, so it takes no encoder operations.",
+            "reason": "The policy 'refusing' has no encoders that could be changed: its abilities state no "
+            "encoder_roster. Leave these cells out.",
         },
         {
             "agent": "versioned",
@@ -215,7 +218,7 @@ def test_encoder_changes_are_skipped_for_agents_that_cannot_take_them(tmp_path: 
 def test_an_encoder_change_that_the_user_names_must_fit_agents_with_encoders() -> None:
     plan = plan_of(agents=[Taking(), still], perturbations=["drop-vos"])
     assert [(job.agent, job.perturbation) for job in plan.jobs] == [("taking", "drop-vos")]
-    with pytest.raises(SpecError, match=r"drop-sr on breakout: It needs sr\."):
+    with pytest.raises(SpecError, match=f"drop-sr on breakout: {NO_SR}"):
         plan_of(agents=[Taking(), still], perturbations=["drop-vos", "drop-sr"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from fake_bench import TASKS, FakeLanes, ListSource, PlainPolicy, SamplingPolicy
 from made_jobs import ENCODERS, JOBS, manifest, recording
 from result_fixture import agent_entry, change_manifest
 
+from wsabench.agents import wrap_policy
 from wsabench.errors import ResultSetError, SpecError
 from wsabench.evaluation.rollout import play
 from wsabench.report.figures.episode import episode_figure
@@ -23,6 +25,7 @@ from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sum
 from wsabench.results.store import ResultStore
 from wsabench.stats.context_effect import ContextEffect
 from wsabench.summary.attention import example_episodes
+from wsabench.types import Decision, LaneBatch
 
 
 class CountingLanes(FakeLanes):
@@ -37,14 +40,20 @@ class CountingLanes(FakeLanes):
 class ValuingPolicy(SamplingPolicy):
     """Expects what it sees, so that every value is known."""
 
-    def act_with_attention(self, observations: np.ndarray, lanes: Any) -> tuple[np.ndarray, np.ndarray]:
-        self.last_values = observations[:, 0, 0, 0].astype(np.float32)
-        return super().act_with_attention(observations, lanes)
+    def act(self, observations: np.ndarray, lanes: LaneBatch) -> Decision:
+        return replace(super().act(observations, lanes), values=observations[:, 0, 0, 0].astype(np.float32))
 
 
 def recorded(policy: Any, num_lanes: int) -> list[EpisodeOutcome]:
     outcomes: list[EpisodeOutcome] = []
-    play(policy, CountingLanes(num_lanes), ListSource(TASKS), outcomes.append, lambda _: None, keep_steps=True)
+    play(
+        wrap_policy(policy),
+        CountingLanes(num_lanes),
+        ListSource(TASKS),
+        outcomes.append,
+        lambda _: None,
+        keep_steps=True,
+    )
     return sorted(outcomes, key=lambda outcome: outcome[:2])
 
 

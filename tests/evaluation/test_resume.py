@@ -68,8 +68,8 @@ def check_kills(tmp_path: Path, reference: RunResult, num_kills: int, worker_cou
         else:
             wanted = len(old_lines) + int(moments.integers(1, 4))
             was_killed = kill_after_lines(process, log, wanted, float(moments.uniform(0.0, 0.1)))
-        started = {line.split(" ")[1] for line in lines_of(log)[len(old_lines) :] if line.startswith("started")}
-        assert not started & before, "a finished job was run twice"
+        played = {line.split(" ")[1] for line in lines_of(log)[len(old_lines) :] if line.startswith("played")}
+        assert not played & before, "a finished job was run twice"
         num_killed += was_killed
         if not was_killed:
             assert_equal(load_result(out), reference)

@@ -50,9 +50,6 @@ class Notebook(SilentReporter):
     def planned(self, jobs: Sequence[Job], finished: Sequence[Job]) -> None:
         self.lines.append(f"planned {len(jobs)} {len(finished)}")
 
-    def job_started(self, job: Job) -> None:
-        self.lines.append("started")
-
     def job_finished(self, job: Job, returns: Any) -> None:
         self.lines.append(f"finished {len(returns)}")
 
@@ -147,7 +144,7 @@ def test_a_run_writes_a_whole_result_set(tmp_path: Path) -> None:
     notebook = Notebook()
     result = run(**SMALL, agents=[Sampler("1")], out=tmp_path / "out", reporter=notebook)
     assert result.is_complete
-    assert notebook.lines == ["planned 3 0", *["started"] * 3, *["finished 2"] * 3, "end"]
+    assert notebook.lines == ["planned 3 0", *["finished 2"] * 3, "end"]
     assert notebook.num_steps == result.episodes["length"].sum()
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     plan, (start,) = manifest["plan"], manifest["history"]["starts"]
@@ -190,7 +187,7 @@ def test_a_policy_without_version_is_run_again(tmp_path: Path) -> None:
     first = run(**options, agents={"mine": unversioned})
     notebook = Notebook()
     again = run(**options, agents={"mine": unversioned}, reporter=notebook)
-    assert notebook.lines[:2] == ["planned 1 0", "started"]
+    assert notebook.lines == ["planned 1 0", "finished 2", "end"]
     assert "mine: finished jobs are run again" in notebook.notes[0]
     assert again.episodes.equals(first.episodes)
     assert len(again.manifest.history.starts) == 2
@@ -293,7 +290,7 @@ def test_a_script_without_main_guard_may_use_workers(tmp_path: Path) -> None:
 def test_reading_a_result_set_needs_neither_torch_nor_emulator(tmp_path: Path) -> None:
     run(**SMALL, agents=[Sampler("1")], perturbations=["clean"], out=tmp_path / "out")
     code = (
-        "import sys; from wsabench.evaluation import load_result; result = load_result(sys.argv[1]); "
+        "import sys; from wsabench.results import load_result; result = load_result(sys.argv[1]); "
         "print(len(result.episodes), *[name for name in ('torch', 'ale_py', 'cv2') if name in sys.modules])"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "out")]

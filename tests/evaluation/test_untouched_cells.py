@@ -12,29 +12,22 @@ from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.fitting import fit_agents
 from wsabench.perturb import compile_perturbation
-from wsabench.types import AgentReads, EncoderRoster
+from wsabench.types import Abilities, AgentReads, EncoderRoster
 
 FUSED = ("sr", "oke")
 CONTEXT_CELLS = ("zero-context", "noise-context@3", "own-mean-context", "swap-context")
 PLAYED = ("clean", "zero-all", "zero-sr", "drop-sr", "permute-encoders", "hue-rotate@3", "right-drift")
 
 
-def contestant(monkeypatch: pytest.MonkeyPatch, name: str, reads: AgentReads, attends: bool = True) -> Contestant:
-    one = Contestant(name, 0, "breakout", "0", "agent", name, FUSED if attends else (), reads=reads)
-
-    class Checked:
-        def check_encoder_operations(self, operations: Any) -> None:
-            roster = EncoderRoster(name, FUSED, reads.context, reads.available, frozenset({"mask", "order"}), 2)
-            for operation in operations:
-                roster = operation.check(roster)
-
-    monkeypatch.setattr(Contestant, "load", lambda *_: Checked())
-    return one
+def contestant(name: str, reads: AgentReads, attends: bool = True) -> Contestant:
+    roster = EncoderRoster(name, FUSED, reads.context, reads.available, frozenset({"mask", "order"}), 2)
+    can = Abilities(attends_to=FUSED if attends else (), encoder_roster=roster, reads=reads)
+    return Contestant(name, 0, "breakout", "agent", name, can)
 
 
 def left_out(one: Contestant, *names: str, is_explicit: bool = False) -> dict[str, str]:
     compiled = {("breakout", name): compile_perturbation(name, "breakout") for name in names}
-    jobs, skipped = fit_agents([one], compiled, "sampled", is_explicit=is_explicit)
+    jobs, skipped = fit_agents([one], compiled, is_explicit=is_explicit)
     reasons = {name: group.reason for group in skipped for name in group.perturbations}
     assert {name for *_, name in jobs} == reasons.keys()
     return reasons
@@ -46,36 +39,36 @@ WITHOUT = AgentReads(encoders=FUSED, context=None, available=FUSED, pixels=True)
 RAM = AgentReads(encoders=FUSED, context=None, available=FUSED, pixels=False)
 
 
-def test_an_agent_that_reads_its_context_plays_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert left_out(contestant(monkeypatch, "wsa", READING), *CONTEXT_CELLS, *PLAYED, "zero-context+drop-sr") == {}
+def test_an_agent_that_reads_its_context_plays_all() -> None:
+    assert left_out(contestant("wsa", READING), *CONTEXT_CELLS, *PLAYED, "zero-context+drop-sr") == {}
 
 
 @pytest.mark.parametrize("is_explicit", [False, True])
-def test_a_context_that_is_not_read_is_not_played(monkeypatch: pytest.MonkeyPatch, is_explicit: bool) -> None:
-    one = contestant(monkeypatch, "mine", UNREAD)
+def test_a_context_that_is_not_read_is_not_played(is_explicit: bool) -> None:
+    one = contestant("mine", UNREAD)
     cells = (*CONTEXT_CELLS, *PLAYED, "zero-context+drop-sr", "zero-context+hue-rotate@3", "right-drift+zero-context")
     reasons = left_out(one, *cells, "zero-context+noise-context@3", is_explicit=is_explicit)
     text = "The agent 'mine' does not read the embedding that changes (ae)."
     assert reasons == dict.fromkeys((*CONTEXT_CELLS, "zero-context+noise-context@3"), text)
 
 
-def test_a_fusion_without_context_does_not_read_one_and_plays_its_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = contestant(monkeypatch, "fix", WITHOUT, attends=False)
+def test_a_fusion_without_context_does_not_read_one_and_plays_its_encoders() -> None:
+    one = contestant("fix", WITHOUT, attends=False)
     reasons = left_out(one, *CONTEXT_CELLS, *PLAYED)
     assert reasons == dict.fromkeys(
         CONTEXT_CELLS, "The agent 'fix' does not read the embedding that changes (context)."
     )
 
 
-def test_an_encoder_that_the_agent_does_not_have_is_still_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = contestant(monkeypatch, "mine", UNREAD)
+def test_an_encoder_that_the_agent_does_not_have_is_still_an_error() -> None:
+    one = contestant("mine", UNREAD)
     assert "has no encoder okk" in left_out(one, "zero-okk")["zero-okk"]
     with pytest.raises(SpecError, match="has no encoder okk"):
         left_out(one, "zero-okk", is_explicit=True)
 
 
-def test_changes_of_the_picture_do_not_reach_an_agent_on_the_consoles_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = contestant(monkeypatch, "ram", RAM, attends=False)
+def test_changes_of_the_picture_do_not_reach_an_agent_on_the_consoles_memory() -> None:
+    one = contestant("ram", RAM, attends=False)
     pixels = (
         "hue-rotate@3",
         "gaussian-noise@3",
@@ -92,8 +85,8 @@ def test_changes_of_the_picture_do_not_reach_an_agent_on_the_consoles_memory(mon
     assert reasons["invert+zero-context"].endswith("does not read the embedding that changes (context).")
 
 
-def test_of_an_own_policy_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = Contestant("own", 0, "breakout", "0", "object", None, ())
+def test_of_an_own_policy_nothing_is_known() -> None:
+    one = Contestant("own", 0, "breakout", "object", None, Abilities())
     assert left_out(one, "hue-rotate@3", "right-drift") == {}
     assert left_out(one, "zero-context") == {"zero-context": "The agent 'own' has no encoders."}
 
@@ -114,9 +107,10 @@ def test_of_an_own_policy_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_what_an_agent_reads_is_what_its_output_depends_on(changes: Any, read: tuple[str, ...]) -> None:
     spec, bank = wsa_spec(**changes), FakeBank()
-    bank.inputs_of = {"vector": "ram", "map": "ram", "context": "newest"}  # pyright: ignore
+    bank.inputs_of = {"vector": "ram", "map": "ram", "context": "newest"}
     model: Any = build_agent(spec, 3, SHAPES, seed=1)
-    reads = as_policy(model, spec, bank).reads
+    reads = as_policy(model, spec, bank).abilities.reads
+    assert reads is not None
     assert reads.encoders == read
     assert reads.pixels == ("context" in read)
     import torch
@@ -134,5 +128,6 @@ def test_an_end_to_end_agent_reads_pixels() -> None:
     from wsabench.agents import load_spec
 
     spec = load_spec("e2e")
-    reads = as_policy(build_agent(spec, 3, seed=None), spec, None).reads
+    reads = as_policy(build_agent(spec, 3, seed=None), spec, None).abilities.reads
+    assert reads is not None
     assert reads == AgentReads(encoders=(), context=None, available=(), pixels=True)

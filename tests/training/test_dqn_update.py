@@ -12,9 +12,10 @@ from catch import CatchVector
 from table_agent import Table
 
 from wsabench.agents import load_spec
+from wsabench.processes import single_thread
 from wsabench.training import DQN_PRESETS, DQNPreset
 from wsabench.training.algorithms.dqn import DQN, Batch, DQNLearner
-from wsabench.training.run import make_trainer, one_thread
+from wsabench.training.run import make_trainer
 
 pytestmark = pytest.mark.oracle
 
@@ -122,7 +123,7 @@ def test_gradients_and_target_updates_come_when_they_are_due(tmp_path: Path) -> 
     lanes.step = stepped  # pyright: ignore[reportAttributeAccessIssue]
     dqn.learn = lambda batch: (events.append(("gradient", count[0])), learn(batch))[1]
     dqn.update_target = lambda: (events.append(("target", count[0])), update())[1]
-    with one_thread():
+    with single_thread():
         trainer.start()
         rows = [trainer.run_and_record(), trainer.run_and_record()]
     gradients = [at for kind, at in events if kind == "gradient"]

@@ -15,6 +15,7 @@ from wsabench import seeding
 from wsabench.agents import build_agent, load_agent, load_spec, read_checkpoint
 from wsabench.agents.policy import Q_EPSILON, choose_actions
 from wsabench.errors import CheckpointError, SpecError
+from wsabench.processes import single_thread
 from wsabench.progress import SilentReporter
 from wsabench.protocol import Protocol
 from wsabench.training import DQNPreset, PPOPreset, TrainingOptions, train
@@ -22,7 +23,7 @@ from wsabench.training.evaluations import EvaluationPlan, Standing, play_episode
 from wsabench.training.lanes import TrainingLanes
 from wsabench.training.player import Player
 from wsabench.training.presets import DQN_PRESETS, PRESETS
-from wsabench.training.run import make_training_envs, one_thread
+from wsabench.training.run import make_training_envs
 from wsabench.types import LaneBatch
 
 TINY = PPOPreset(name="compact", total_steps=320, num_envs=4, rollout_steps=16, minibatch_size=32, epochs=1)
@@ -153,7 +154,7 @@ def player_of(lanes: int) -> Player:
 @pytest.mark.parametrize("num_lanes", [1, 3, 7, 16])
 def test_returns_belong_to_their_seeds_whatever_the_number_of_lanes(num_lanes: int) -> None:
     player, seeds = player_of(1), list(range(0, 14, 2))
-    with one_thread():
+    with single_thread():
         one_by_one = [play_episodes(player, CatchVector(1, rounds=3), [seed]) for seed in seeds]
         together = play_episodes(player, CatchVector(num_lanes, rounds=3), seeds)
     assert together.returns.tolist() == [float(games.returns[0]) for games in one_by_one]
@@ -181,7 +182,7 @@ def test_the_network_plays_as_its_agent_file_does_under_run(tmp_path: Path) -> N
     model.load_state_dict(read_checkpoint(path / "agent.safetensors").weights)
     envs = make_training_envs("breakout", 2, protocol=protocol)
     player = Player(model, None, TrainingLanes(envs, 0), torch.device("cpu"))
-    with one_thread():
+    with single_thread():
         lanes = EpisodeLanes("breakout", protocol, 2)
         play(policy, lanes, Source(), lambda one: outcomes.update({one.episode: one}), lambda count: None)
         episodes = play_episodes(player, envs, seeds)
@@ -226,7 +227,7 @@ def test_q_agents_explore_a_little_in_evaluation_and_not_when_greedy(tmp_path: P
     greedy, sampled = load_agent(path, action_selection="greedy"), load_agent(path)
     assert greedy.spec.heads == "q"
     observations = np.random.default_rng(0).integers(0, 256, (4, 4, 84, 84)).astype(np.uint8)
-    best = greedy.act(observations, batch(4, 0))
+    best = greedy.act(observations, batch(4, 0)).actions
     expected = np.full((4, 3), Q_EPSILON / 3)
     expected[range(4), best] += 1 - Q_EPSILON
     np.testing.assert_allclose(sampled.action_probabilities(observations, batch(4, 0)), expected)
@@ -236,7 +237,7 @@ def test_q_agents_explore_a_little_in_evaluation_and_not_when_greedy(tmp_path: P
     # One number is drawn from each lane's own generator, so that clean and perturbed episodes stay paired.
     lanes = batch(4, 5)
     assert (
-        sampled.act(observations, lanes).tolist()
+        sampled.act(observations, lanes).actions.tolist()
         == choose_actions(expected, batch(4, 5).generators, "sampled").tolist()
     )
     for lane, generator in enumerate(batch(4, 5).generators):

@@ -179,7 +179,7 @@ def test_an_exported_agent_is_half_as_large_and_plays_its_rounded_weights(tmp_pa
     for name, value in model.state_dict().items():
         assert value.dtype == torch.float32
         assert torch.equal(value, before.weights[name].half().float())
-    assert load_agent(target, "pong").act(observations(), lanes(8)).shape == (8,)
+    assert load_agent(target, "pong").act(observations(), lanes(8)).actions.shape == (8,)
 
     # Exported again it is the same file, to the byte.
     again = tmp_path / "c.safetensors"

@@ -31,7 +31,7 @@ from wsabench.training.queue import (
 from wsabench.training.queue.child import die_with_parent
 from wsabench.training.queue.places import is_held
 from wsabench.training.queue.record import RunRecord, file_hash, hashed, read_record, write_record
-from wsabench.training.queue.running import default_device, device_of
+from wsabench.training.queue.running import device_of
 
 CHAIN = {"expert": [], "frames": ["expert"], "encoders": ["frames"], "wsa": ["encoders"], "other": []}
 
@@ -265,10 +265,10 @@ def test_a_run_that_was_finished_elsewhere_meanwhile_is_not_begun(tmp_path: Path
 
 def test_a_gpu_is_used_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = write_queue(tmp_path, ["expert"]).runs[0]
-    assert (default_device(), device_of(run, None)) == ("cpu", "cpu")
+    assert device_of(run, None) == "cpu"
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    assert (default_device(), device_of(run, None)) == ("auto", "cuda")
+    assert device_of(run, None) == "cuda"
     on_cpu = QueueRun(id="x", kind="train", game="pong", options={"device": "cpu"})
     assert device_of(on_cpu, None) == "cpu"
     # What was begun on one kind of device goes on there.

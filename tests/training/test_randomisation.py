@@ -11,12 +11,13 @@ import pytest
 from wsabench import make_vec
 from wsabench.agents import load_spec, read_checkpoint
 from wsabench.errors import SpecError, UnknownNameError
+from wsabench.processes import single_thread
 from wsabench.protocol import Protocol
 from wsabench.training.curve import WALL_COLUMNS
 from wsabench.training.lanes import TrainingLanes
 from wsabench.training.presets import PPOPreset
 from wsabench.training.randomisation import make_randomisation
-from wsabench.training.run import TrainingPlan, build_trainer, make_training_envs, one_thread
+from wsabench.training.run import TrainingPlan, build_trainer, make_training_envs
 
 
 def test_nothing_asked_for_is_nothing_drawn() -> None:
@@ -110,7 +111,7 @@ def curve(directory: Path, num_workers: int, stop: int | None = None) -> pd.Data
         randomisation=make_randomisation("breakout", perturbations=names),
     )
     directory.mkdir()
-    with one_thread():
+    with single_thread():
         for last in [stop, preset.num_updates] if stop else [preset.num_updates]:
             envs = make_training_envs("breakout", 3, num_workers=num_workers)
             trainer = build_trainer(plan, envs, None, directory)

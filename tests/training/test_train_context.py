@@ -13,11 +13,12 @@ from fake_encoders import FakeBank, wsa_spec
 
 from wsabench.agents import load_spec
 from wsabench.errors import CheckpointError
+from wsabench.processes import single_thread
 from wsabench.stats.context_effect import ContextEffect
 from wsabench.training import DQNPreset, PPOPreset
 from wsabench.training.algorithms import learner as learner_module
 from wsabench.training.curve import WALL_COLUMNS, Curve
-from wsabench.training.run import make_trainer, one_thread
+from wsabench.training.run import make_trainer
 from wsabench.training.trainer import CONTEXT_COLUMNS, Trainer
 
 PPO = PPOPreset(
@@ -38,7 +39,7 @@ def make(directory: Path, preset: Any, **changes: Any) -> Trainer:
 
 def run(directory: Path, preset: Any, updates: int = 3, **changes: Any) -> pd.DataFrame:
     directory.mkdir(exist_ok=True)
-    with one_thread():
+    with single_thread():
         trainer = make(directory, preset, **changes)
         if trainer.checkpoint_path.is_file():
             trainer.resume()
@@ -82,7 +83,7 @@ def test_the_sample_of_an_update_is_bounded_and_of_the_network_that_played(
 
     monkeypatch.setattr(learner_module, "measure_context", measure)
     monkeypatch.setattr(learner_module, "CONTEXT_STEPS", 24)
-    with one_thread():
+    with single_thread():
         trainer = make(tmp_path, PPO)
         trainer.start()
         before = trainer.learner.model.fusion.score.weight.detach().clone()  # pyright: ignore

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -18,10 +19,11 @@ from fake_encoders import SHAPES, wsa_spec
 from wsabench.agents import AgentSpec, build_agent, half_precision, load_spec
 from wsabench.encoders import EncoderBank
 from wsabench.errors import SpecError
+from wsabench.processes import single_thread
 from wsabench.training import DQNPreset, PPOPreset
 from wsabench.training.algorithms.dqn import DQN, Batch
 from wsabench.training.algorithms.ppo import PPO, Rollout
-from wsabench.training.device import choose_device, one_thread
+from wsabench.training.device import choose_device
 from wsabench.training.lanes import TrainingLanes
 from wsabench.training.player import Player
 
@@ -136,7 +138,9 @@ def test_a_missing_gpu_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sums_are_added_in_one_order_and_settings_come_back() -> None:
     before = torch.get_num_threads(), torch.backends.cudnn.deterministic
-    with one_thread():
-        assert torch.get_num_threads() == 1
+    cv2.setNumThreads(2)
+    with single_thread():
+        assert (torch.get_num_threads(), cv2.getNumThreads()) == (1, 1)
         assert torch.backends.cudnn.deterministic
     assert (torch.get_num_threads(), torch.backends.cudnn.deterministic) == before
+    assert cv2.getNumThreads() == 2

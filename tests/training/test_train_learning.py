@@ -53,7 +53,7 @@ def mean_return(directory: Path, games: int) -> float:
     batch = LaneBatch(ids, (None,) * games, ids > -1, ((),) * games)  # pyright: ignore - greedy draws nothing
     total = 0.0
     for _ in range(6):
-        observations, rewards, *_ = envs.step(policy.act(observations, batch))
+        observations, rewards, *_ = envs.step(policy.act(observations, batch).actions)
         total += float(rewards.sum())
     return total / games
 

@@ -18,11 +18,12 @@ from catch import CatchVector
 
 from wsabench.agents import load_spec
 from wsabench.errors import CheckpointError
+from wsabench.processes import single_thread
 from wsabench.training.curve import WALL_COLUMNS
 from wsabench.training.evaluations import EvaluationPlan
 from wsabench.training.presets import DQNPreset, PPOPreset
 from wsabench.training.randomisation import Randomisation
-from wsabench.training.run import TrainingPlan, build_trainer, make_trainer, one_thread
+from wsabench.training.run import TrainingPlan, build_trainer, make_trainer
 from wsabench.training.trainer import Outlets, Trainer
 
 PRESET = PPOPreset(
@@ -92,7 +93,7 @@ def make(directory: Path, kind: str) -> Trainer:
 
 
 def run(directory: Path, updates: int, kind: str = "ppo") -> Trainer:
-    with one_thread():  # as `train` does: sums of several threads are rounded in another order
+    with single_thread():  # as `train` does: sums of several threads are rounded in another order
         trainer = make(directory, kind)
         if trainer.checkpoint_path.is_file():
             trainer.resume()

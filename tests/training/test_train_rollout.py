@@ -12,11 +12,12 @@ from fake_encoders import FakeBank, wsa_spec
 
 from wsabench.agents import half_precision, load_spec
 from wsabench.errors import SpecError
+from wsabench.processes import single_thread
 from wsabench.progress import SilentReporter
 from wsabench.seeding import training_seed
 from wsabench.training import DQNPreset, PPOPreset
 from wsabench.training.algorithms.ppo import PPOLearner, Rollout
-from wsabench.training.run import make_trainer, one_thread
+from wsabench.training.run import make_trainer
 from wsabench.training.trainer import DEAD_ATTENTION, Trainer, attention_figures
 
 PRESET = PPOPreset(name="tiny", total_steps=640, num_envs=4, rollout_steps=8, minibatch_size=16, epochs=1)
@@ -39,14 +40,14 @@ def test_a_cut_episode_is_credited_with_the_value_of_its_last_observation(tmp_pa
     # After 4 of 6 rows the game is cut: no reward yet, so the step's reward is the discounted value alone.
     trainer = make_trainer(load_spec("e2e"), PRESET, "catch", 0, CatchVector(4, max_steps=4), None, tmp_path)
     trainer.start()
-    with one_thread():
+    with single_thread():
         rollout = played(trainer)
     envs = CatchVector(4, max_steps=4)
     envs.reset(seed=[training_seed(0, "lane", lane, "game", 0) for lane in range(4)])
     for step in range(4):
         final = envs.step(rollout.actions[step].numpy())[0]
     model = trainer.learner.model
-    with one_thread(), torch.no_grad(), half_precision():
+    with single_thread(), torch.no_grad(), half_precision():
         values = model(model.prepare(torch.from_numpy(final), None)).value
     assert rollout.ended[[3, 7]].all()
     assert not rollout.ended[[0, 1, 2, 4, 5, 6]].any()

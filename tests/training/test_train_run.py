@@ -56,7 +56,7 @@ def test_a_run_leaves_an_agent_a_curve_and_reports_progress(tmp_path: Path) -> N
     assert (recorder.count, recorder.total, recorder.finished) == (256, 256, True)
     assert recorder.fields.keys() == {"steps/s", "return"}
     policy = load_agent(path, game="catch")
-    assert (policy.train_seed, policy.meta.steps, policy.meta.num_actions) == (3, 256, 3)
+    assert (policy.abilities.train_seed, policy.meta.steps, policy.meta.num_actions) == (3, 256, 3)
     curve = pd.read_csv(path / "curve.csv")
     assert curve["steps"].tolist() == [64, 128, 192, 256]
     assert curve["learning_rate"].iloc[0] == TINY.learning_rate

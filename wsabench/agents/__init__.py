@@ -1,12 +1,11 @@
 """Agents: networks, checkpoints, and adapters that make anything a policy."""
 
 from wsabench.agents.checkpoint import AgentCheckpoint, AgentMeta, read_checkpoint, save_checkpoint
-from wsabench.agents.foreign import WrappedPolicy, load_policy, stated_inputs, system_failure, wrap_policy
+from wsabench.agents.foreign import WrappedPolicy, describe_policy, load_policy, system_failure, wrap_policy
 from wsabench.agents.loading import AGENT_FILE, AgentEntry, list_agents, load_agent, load_bank, open_bank
 from wsabench.agents.networks.building import (
     ParameterCount,
     build_agent,
-    build_fusion,
     count_parameters,
     parameter_table,
 )
@@ -14,7 +13,7 @@ from wsabench.agents.networks.comparisons import measure_context
 from wsabench.agents.networks.fused import attention_is_dead
 from wsabench.agents.networks.fusions import FUSIONS
 from wsabench.agents.networks.network import ActorCritic, Comparison, Features, Output, half_precision
-from wsabench.agents.policy import AgentPolicy, AttendedActions, AttentionPolicy
+from wsabench.agents.policy import AgentPolicy
 from wsabench.agents.spec import AgentSpec, list_specs, load_spec
 
 __all__ = [
@@ -26,8 +25,6 @@ __all__ = [
     "AgentMeta",
     "AgentPolicy",
     "AgentSpec",
-    "AttendedActions",
-    "AttentionPolicy",
     "Comparison",
     "Features",
     "Output",
@@ -35,8 +32,8 @@ __all__ = [
     "WrappedPolicy",
     "attention_is_dead",
     "build_agent",
-    "build_fusion",
     "count_parameters",
+    "describe_policy",
     "half_precision",
     "list_agents",
     "list_specs",
@@ -49,7 +46,6 @@ __all__ = [
     "parameter_table",
     "read_checkpoint",
     "save_checkpoint",
-    "stated_inputs",
     "system_failure",
     "wrap_policy",
 ]

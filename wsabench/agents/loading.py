@@ -10,7 +10,7 @@ import torch
 
 from wsabench.agents.checkpoint import AgentMeta, fill_network, read_checkpoint
 from wsabench.agents.networks.building import build_agent
-from wsabench.agents.policy import BATCH_SIZE, AgentPolicy, AttentionPolicy
+from wsabench.agents.policy import BATCH_SIZE, AgentPolicy
 from wsabench.agents.spec import AgentSpec
 from wsabench.encoders import EncoderBank, HashCheck
 from wsabench.errors import CheckpointError, SpecError, unknown_name
@@ -57,7 +57,7 @@ def load_agent(
         batch_size: Rows of every forward pass.
 
     Returns:
-        The policy; an `AttentionPolicy` if its fusion has attention weights.
+        The policy.
 
     Raises:
         UnknownNameError: There is no agent of that name for the game.
@@ -72,8 +72,7 @@ def load_agent(
     bank = load_bank(meta, path) if meta.spec.kind != "e2e" else None
     model = build_agent(meta.spec, meta.num_actions, seed=None, bank=bank)
     fill_network(model, checkpoint, path)
-    kind = AttentionPolicy if model.has_weights else AgentPolicy
-    return kind(
+    return AgentPolicy(
         model,
         meta,
         checkpoint_hash=checkpoint.content_hash,

@@ -50,14 +50,6 @@ class EncoderOperations:
         self._newcomers: dict[str, Newcomer] = {}
         self._checked: set[tuple[EncoderOperation, ...]] = set()
 
-    def check(self, operations: Sequence[EncoderOperation]) -> None:
-        """Check that operations fit the agent, one after the other.
-
-        Raises:
-            SpecError: One does not.
-        """
-        check_operations(operations, self._roster)
-
     def apply(self, features: Features, lanes: LaneBatch, start: int, count: int) -> list[Pass]:
         """Let the operations of some lanes change what the fusion gets.
 
@@ -95,11 +87,11 @@ class EncoderOperations:
         running = self._running.get(lane)
         if running is None or lanes.episode_starts[index] or running.operations != operations:
             if operations not in self._checked:
-                self.check(operations)
+                self._roster.check(operations)
                 self._checked.add(operations)
             generator = lanes.encoder_generators[index] if lanes.encoder_generators else None
             if generator is None:
-                raise ShapeError(f"Lane {lane} has encoder operations but no generator for them. Pass one a lane.")
+                raise ShapeError(f"Lane {lane} has encoder operations but no generator for them. Pass one per lane.")
             # A stream for each, so that what one draws does not depend on what stands before it.
             streams = generator.spawn(len(operations))
             states = tuple(op.start(stream) for op, stream in zip(operations, streams, strict=True))
@@ -200,16 +192,6 @@ class _Row:
     def join(self, name: str) -> None:
         self.fused = (*self.fused, name)
         self.places = (*self.places, name)
-
-
-def check_operations(operations: Sequence[EncoderOperation], roster: EncoderRoster) -> None:
-    """Check that operations fit an agent's encoders, one after the other.
-
-    Raises:
-        SpecError: One does not.
-    """
-    for operation in operations:
-        roster = operation.check(roster)
 
 
 def take_rows(features: Features, rows: Sequence[int]) -> Features:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from wsabench.encoders import ENCODER_NAME, FILE_SUFFIXES
-from wsabench.errors import SpecError, StorageError, nearest_names, unknown_name
+from wsabench.errors import SpecError, nearest_names, unknown_name
+from wsabench.fields import read_toml
 from wsabench.resources import agent_files, data_dir
 
 AgentKind = Literal["e2e", "wsa", "dpa", "lin", "fix", "cnn", "mix", "res"]
@@ -271,12 +271,7 @@ def load_spec(agent: str, preset: str = "compact") -> AgentSpec:
         StorageError: The file cannot be read.
     """
     path = _find_spec(agent)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StorageError(f"Cannot read the agent file {path}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: not valid TOML: {error}. Correct the file.") from error
+    table = read_toml(path, "the agent file ")
     presets = table.pop("presets", None)
     if not isinstance(presets, dict) or not presets:
         raise SpecError(f"{path}: no presets found. Add at least one [presets.NAME] table.")

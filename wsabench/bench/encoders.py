@@ -11,8 +11,8 @@ from wsabench.agents import FUSIONS, ActorCritic, build_agent, count_parameters,
 from wsabench.bench.turns import OBSERVATIONS, Contestant, bench_rows, repeated, take_turns
 from wsabench.encoders import ENCODERS, EncoderBank
 from wsabench.errors import SpecError, unknown_name
+from wsabench.processes import single_thread
 from wsabench.seeding import generator, integer_seed
-from wsabench.training.device import one_thread
 from wsabench.types import BenchRow
 
 SIZES = ("compact", "paper")
@@ -42,7 +42,7 @@ def benchmark_encode(
     stacks = torch.from_numpy(frames)
     groups = {name: (name,) for name in names} | ({"all": tuple(names)} if len(names) > 1 else {})
     rows: list[BenchRow] = []
-    with one_thread():
+    with single_thread():
         for size in sizes:
             for label, group in groups.items():
                 contestants = _encoders(f"{label} {size}", group, size, stacks, batch_size)
@@ -97,7 +97,7 @@ def benchmark_fusions(
         if kind not in FUSIONS:
             raise unknown_name("fusion", kind, FUSIONS)
     rows: list[BenchRow] = []
-    with one_thread():
+    with single_thread():
         for number in numbers:
             shapes = repeated_shapes(number)
             embeddings = _Embeddings(shapes, batch_size)

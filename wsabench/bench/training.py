@@ -21,9 +21,10 @@ from wsabench.bench.peers import WSA_PEER, make_peer, peer_of, update_of, why_mi
 from wsabench.bench.turns import OBSERVATIONS, Contestant, bench_rows, speed, take_turns
 from wsabench.encoders import EncoderBank
 from wsabench.games import load_game
+from wsabench.processes import single_thread
 from wsabench.seeding import generator
 from wsabench.training.algorithms.ppo import PPOLearner
-from wsabench.training.device import keep_freed_memory, one_thread
+from wsabench.training.device import keep_freed_memory
 from wsabench.training.presets import PPOPreset, load_preset
 from wsabench.training.run import make_trainer, make_training_envs
 from wsabench.training.trainer import Trainer
@@ -280,7 +281,7 @@ _OCCUPANTS: list[Occupant] = []
 
 
 def _sit(build: Callable[..., Occupant], args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
-    _STACK.enter_context(one_thread())
+    _STACK.enter_context(single_thread())
     _OCCUPANTS.append(build(_STACK, *args, **kwargs))
 
 

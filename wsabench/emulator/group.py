@@ -34,7 +34,7 @@ class LaneGroup:
             perturbations: One a lane; they say the game.
             protocol: Preprocessing and episode rules of all.
             seeds: First episode seed of each lane; None takes one from the operating system.
-            arrays: Where results go, one row a lane; they say which inputs the lanes supply.
+            arrays: Where results go, one row per lane; they say which inputs the lanes supply.
             autoreset_mode: What happens after an episode's end, as in gymnasium.
         """
         self.lanes = [

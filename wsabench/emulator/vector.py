@@ -22,9 +22,9 @@ from wsabench.protocol import Protocol
 from wsabench.seeding import integer_seed
 
 Perturbations = str | Perturbation | Sequence[str | Perturbation | None]
-"""One for all lanes, or one a lane; None in a reset keeps what the lane has."""
+"""One for all lanes, or one per lane; None in a reset keeps what the lane has."""
 Seeds = int | Sequence[int | None] | npt.NDArray[np.integer[Any]] | None
-"""One from which each lane derives its own, or one a lane."""
+"""One from which each lane derives its own, or one per lane."""
 
 _OPTIONS = ("reset_mask", "perturbations")
 
@@ -34,8 +34,8 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
 
     `infos` has for each lane `lives`, `episode_return` (unclipped, of the game so far), `episode_length` (steps),
     `life_lost`, `game_over` and `end` (`game_over`, `time_limit`, `stalled`, or empty while the game goes on).
-    Inputs that were asked for are there by their names (`rgb84`, `ram`), uint8, one row a lane; like observations they
-    are those of all lanes, also after a reset of some.
+    Inputs that were asked for are there by their names (`rgb84`, `ram`), uint8, one row per lane; like observations
+    they are those of all lanes, also after a reset of some.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
             Observations, uint8 (N, 4, 84, 84), and infos.
 
         Raises:
-            ShapeError: Seeds, mask or perturbations are not one a lane.
+            ShapeError: Seeds, mask or perturbations are not one per lane.
             SpecError: A seed or an option is malformed, or a perturbation does not fit the game or the inputs.
             UnknownNameError: A perturbation or option does not exist.
         """
@@ -124,7 +124,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
             Observations uint8 (N, 4, 84, 84), rewards float64 (N,), terminated and truncated bool (N,), infos.
 
         Raises:
-            ShapeError: Not one action a lane.
+            ShapeError: Not one action per lane.
             SpecError: An action is out of range, or a lane has no running episode.
             WorkerError: A worker process died or failed.
         """
@@ -255,10 +255,10 @@ def lane_seed(seed: int, lane: int) -> int:
 
 
 def lane_seeds(seed: Seeds, num_lanes: int) -> list[int | None]:
-    """Return one episode seed a lane.
+    """Return one episode seed per lane.
 
     Raises:
-        ShapeError: A list is not one a lane.
+        ShapeError: A list is not one per lane.
         SpecError: A seed is no integer from 0.
     """
     if seed is None:
@@ -268,21 +268,21 @@ def lane_seeds(seed: Seeds, num_lanes: int) -> list[int | None]:
         assert root is not None  # noqa: S101  (only None gives None)
         return [lane_seed(root, lane) for lane in range(num_lanes)]
     if isinstance(seed, bool | str | float) or len(seed) != num_lanes:
-        raise ShapeError(f"seed is {seed!r}. Allowed: an integer, or {num_lanes} episode seeds, one a lane.")
+        raise ShapeError(f"seed is {seed!r}. Allowed: an integer, or {num_lanes} episode seeds, one per lane.")
     return [check_seed(item) for item in seed]
 
 
 def lane_perturbations(perturbations: Perturbations | None, num_lanes: int) -> list[str | Perturbation | None]:
-    """Return one perturbation a lane.
+    """Return one perturbation per lane.
 
     Raises:
-        ShapeError: A list is not one a lane.
+        ShapeError: A list is not one per lane.
     """
     if perturbations is None or isinstance(perturbations, str | Perturbation):
         return [perturbations] * num_lanes
     chosen = list(perturbations)
     if len(chosen) != num_lanes:
-        raise ShapeError(f"{len(chosen)} perturbations for {num_lanes} lanes. Allowed: one for all, or one a lane.")
+        raise ShapeError(f"{len(chosen)} perturbations for {num_lanes} lanes. Allowed: one for all, or one per lane.")
     return chosen
 
 
@@ -306,13 +306,13 @@ def make_vec(  # noqa: PLR0913  (the public contract)
         num_workers: Worker processes among which the lanes are divided; 0 for this process. Results are the same.
         protocol: Preprocessing and episode rules; None for those of evaluation.
         autoreset_mode: As in gymnasium.
-        inputs: As for `make`; in `infos` with one row a lane.
+        inputs: As for `make`; in `infos` with one row per lane.
 
     Returns:
         A gymnasium vector environment; observations uint8 (N, 4, 84, 84), newest frame last.
 
     Raises:
-        ShapeError: Seeds or perturbations are not one a lane.
+        ShapeError: Seeds or perturbations are not one per lane.
         SpecError: An argument is malformed or does not fit.
         UnknownNameError: Game or perturbation does not exist; the message has the nearest names.
         WorkerError: A worker process could not be started.

@@ -1,8 +1,8 @@
 """What runs in a worker process: a group of lanes that obeys messages from a socket and writes to shared memory.
 
 Started as `python -m wsabench.emulator.worker SOCKET_FD MEMORY_FD`; messages and answers are lines of JSON, but a step,
-which comes thousands of times a second, is an empty line, answered by an empty line. It ends when the socket closes, so
-it never outlives the process that started it.
+which comes thousands of times per second, is an empty line, answered by an empty line. It ends when the socket closes,
+so it never outlives the process that started it.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class Pretext(nn.Module, ABC):
     Attributes:
         name: Name of the pre-training stage.
         learning_rate: Of Adam, at the start.
-        batch_size: Observations a step.
+        batch_size: Observations in each training step.
         max_gradient_norm: Gradients are clipped to this norm; None: not clipped.
         offsets: Smallest and largest number of steps between `first` and `second`.
     """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from wsabench.evaluation.own_play_file import OwnPlayReference
 from wsabench.protocol import ActionSelection, Protocol
 from wsabench.results.manifest import AgentEntry, AgentId, OwnPlayEntry
 from wsabench.results.provenance import UNHASHED
-from wsabench.types import PRIVILEGED_INPUTS, AgentReads, Policy
+from wsabench.types import PRIVILEGED_INPUTS, Abilities, DeclaredPolicy, Policy
 
 AgentReference = str | Path | Policy | Any
 """A baseline's name, a checkpoint's path, `package.module:attribute`, a policy or a callable."""
@@ -31,17 +29,12 @@ class Contestant:
     name: str
     train_seed: int
     game: str
-    checkpoint_hash: str
     kind: str
     """`agent` (name or path of a checkpoint), `import` (`module:attribute`) or `object`."""
     reference: Any
     """What `load` starts from: a text, or for `object` the policy itself."""
-    encoders: tuple[str, ...]
-    """Names of the encoders it attends to; empty for none."""
-    inputs: tuple[str, ...] = ()
-    """What it reads beside observations (`rgb84`, `ram`)."""
-    reads: AgentReads | None = None
-    """What its decisions can depend on; None where that is not known, as for own policies."""
+    abilities: Abilities
+    """What it can do; its name there is the policy's own, `name` here is that of the tables."""
     own_play: OwnPlayReference | None = None
     """Its own clean play; None where no cell needs it."""
 
@@ -51,26 +44,27 @@ class Contestant:
         return AgentId(self.name, self.train_seed, self.game)
 
     @property
+    def checkpoint_hash(self) -> str:
+        """Stands for its content; `UNHASHED` where that is not known, so that finished jobs are run again."""
+        return self.abilities.checkpoint_hash or UNHASHED
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """The encoders it attends to; empty for none."""
+        return self.abilities.attends_to
+
+    @property
     def has_encoders(self) -> bool:
         """Whether there are encoders that operations could change."""
-        return bool(self.encoders) or (self.reads is not None and bool(self.reads.encoders))
+        reads = self.abilities.reads
+        return bool(self.encoders) or (reads is not None and bool(reads.encoders))
 
     @property
     def can_travel(self) -> bool:
         """Whether a worker process can load it."""
         return self.kind != "object"
 
-    @property
-    def is_privileged(self) -> bool:
-        """Whether it reads what is no pixel."""
-        return not PRIVILEGED_INPUTS.isdisjoint(self.inputs)
-
-    @property
-    def is_hashed(self) -> bool:
-        """Whether its content is known, so that finished jobs need not be run again."""
-        return self.checkpoint_hash != UNHASHED
-
-    def load(self, action_selection: ActionSelection) -> Policy:
+    def load(self, action_selection: ActionSelection) -> DeclaredPolicy:
         """Return the policy, ready to act.
 
         Raises:
@@ -81,6 +75,8 @@ class Contestant:
 
     def entry(self) -> AgentEntry:
         """Return what the manifest says of it."""
+        from wsabench.agents import describe_policy
+
         own = self.own_play
         return AgentEntry(
             agent=self.name,
@@ -88,10 +84,10 @@ class Contestant:
             game=self.game,
             checkpoint_hash=self.checkpoint_hash,
             kind=self.kind,
-            source=self.reference if isinstance(self.reference, str) else _describe_object(self.reference),
+            source=self.reference if isinstance(self.reference, str) else describe_policy(self.reference),
             encoders=self.encoders,
-            inputs=self.inputs,
-            privileged=self.is_privileged,
+            inputs=self.abilities.inputs,
+            privileged=not PRIVILEGED_INPUTS.isdisjoint(self.abilities.inputs),
             own_play=own
             and OwnPlayEntry(content_hash=own.content_hash, steps=own.num_steps, episodes=own.num_episodes),
         )
@@ -120,7 +116,7 @@ def find_contestants(
         protocol: How the games are played; says how our agents choose actions.
 
     Returns:
-        One contestant an agent, train seed and game.
+        One contestant for each agent, train seed and game.
 
     Raises:
         CheckpointError: A checkpoint is missing or damaged.
@@ -155,33 +151,31 @@ def _contestants_of(named: _Named, game: str, train_seeds: Sequence[int], protoc
     """Return one reference's contestants on one game."""
     reference = named.reference
     if not isinstance(reference, str | Path):
-        return [_own(named, "object", reference, game, protocol)]
+        return [_contestant(named, "object", reference, game, None, protocol)]
     text = str(reference)
     if isinstance(reference, Path) and not _is_path(text):
         text = f"./{text}"  # a folder of this name, not a baseline
     if _IMPORT.match(text) and not Path(text).exists():
-        return [_own(named, "import", text, game, protocol)]
+        return [_contestant(named, "import", text, game, None, protocol)]
     if _is_path(text):
-        return [_trained(named, text, game, None, protocol)]
-    return [_trained(named, text, game, train_seed, protocol) for train_seed in train_seeds]
+        return [_contestant(named, "agent", text, game, None, protocol)]
+    return [_contestant(named, "agent", text, game, train_seed, protocol) for train_seed in train_seeds]
 
 
-def _trained(named: _Named, reference: str, game: str, train_seed: int | None, protocol: Protocol) -> Contestant:
-    """Return the contestant of a checkpoint; a path says its own train seed."""
-    from wsabench.agents import load_agent
-
-    policy = load_agent(reference, game=game, train_seed=train_seed or 0, action_selection=protocol.action_selection)
-    _check_actions(policy.name, policy.meta.num_actions, game, protocol)
+def _contestant(
+    named: _Named, kind: str, reference: Any, game: str, train_seed: int | None, protocol: Protocol
+) -> Contestant:
+    """Return one contestant; without a train seed it says its own, own policies 0 where they do not."""
+    abilities = _load(kind, reference, game, train_seed or 0, protocol.action_selection).abilities
+    if abilities.num_actions is not None:
+        _check_actions(abilities.name, abilities.num_actions, game, protocol)
     return Contestant(
-        name=_checked_name(named.name or policy.name),
-        train_seed=policy.train_seed if train_seed is None else train_seed,
+        name=_checked_name(named.name or abilities.name),
+        train_seed=abilities.train_seed if train_seed is None else train_seed,
         game=game,
-        checkpoint_hash=policy.checkpoint_hash,
-        kind="agent",
+        kind=kind,
         reference=reference,
-        encoders=_encoders(policy),
-        inputs=policy.required_inputs,
-        reads=policy.reads,
+        abilities=abilities,
     )
 
 
@@ -198,67 +192,20 @@ def _check_actions(name: str, num_actions: int, game: str, protocol: Protocol) -
         )
 
 
-def _own(named: _Named, kind: str, reference: Any, game: str, protocol: Protocol) -> Contestant:
-    """Return the contestant of a user's own policy; it counts as train seed 0."""
-    from wsabench.agents import load_policy, stated_inputs
-
-    policy = _load(kind, reference, game, 0, protocol.action_selection)
-    stated = load_policy(reference) if kind == "import" else reference
-    origin = reference.rpartition(":")[2] if kind == "import" else _object_name(reference)
-    return Contestant(
-        name=_checked_name(named.name or origin),
-        train_seed=int(getattr(stated, "train_seed", 0) or 0),
-        game=game,
-        checkpoint_hash=_own_hash(stated, reference if kind == "import" else _describe_object(reference)),
-        kind=kind,
-        reference=reference,
-        encoders=_encoders(policy),
-        inputs=stated_inputs(policy, origin),
-    )
-
-
-def _own_hash(policy: Any, origin: str) -> str:
-    """Return the hash of an own policy: what it states, or its origin with its `version`, or none."""
-    stated = getattr(policy, "checkpoint_hash", None)
-    if isinstance(stated, str) and stated:
-        return stated
-    version = getattr(policy, "version", None)
-    return UNHASHED if version is None else hashlib.sha256(f"{origin}@{version}".encode()).hexdigest()
-
-
-def _load(kind: str, reference: Any, game: str, train_seed: int, action_selection: ActionSelection) -> Policy:
+def _load(kind: str, reference: Any, game: str, train_seed: int, action_selection: ActionSelection) -> DeclaredPolicy:
     """Load one policy."""
     from wsabench import agents
 
     if kind == "agent":
         return agents.load_agent(reference, game=game, train_seed=train_seed, action_selection=action_selection)
-    policy = agents.load_policy(reference) if kind == "import" else reference
-    return policy if hasattr(policy, "act_with_attention") else agents.wrap_policy(policy)
-
-
-def _encoders(policy: Any) -> tuple[str, ...]:
-    """Return the encoders a policy attends to; empty where it does not attend."""
-    return tuple(policy.encoder_names) if hasattr(policy, "act_with_attention") else ()
+    if kind == "object":
+        return agents.wrap_policy(reference)
+    return agents.wrap_policy(agents.load_policy(reference), reference.rpartition(":")[2], reference)
 
 
 def _is_path(text: str) -> bool:
     """Whether a reference is meant as a file."""
     return text.endswith(".safetensors") or "/" in text or "\\" in text
-
-
-def _object_name(reference: Any) -> str:
-    """Return a name for a policy object: what it says, or its function's or class's name."""
-    stated = getattr(reference, "name", None)
-    if isinstance(stated, str) and stated:
-        return stated
-    name = reference.__name__ if inspect.isroutine(reference) else type(reference).__name__
-    return "callable" if name == "<lambda>" else name
-
-
-def _describe_object(reference: Any) -> str:
-    """Return where a policy object's code comes from."""
-    origin = reference if inspect.isroutine(reference) or inspect.isclass(reference) else type(reference)
-    return f"{origin.__module__}:{origin.__qualname__}"
 
 
 def _checked_name(name: str) -> str:

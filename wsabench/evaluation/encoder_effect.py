@@ -19,7 +19,7 @@ from wsabench.seeding import evaluation_seed, generator
 from wsabench.types import Embedding, EncoderOperation, EncoderRoster, Inputs, LaneBatch, LaneEncoders, Observations
 
 if TYPE_CHECKING:
-    from wsabench.agents import AgentPolicy, AttentionPolicy
+    from wsabench.agents import AgentPolicy
 
 NUM_STEPS = 200
 """Steps of clean play on which the agent is asked."""
@@ -90,18 +90,17 @@ def measure_attention_capture(
     Raises:
         As `measure_encoder_effects`.
     """
-    from wsabench.agents import AttentionPolicy
-
     policy = _policy(agent, game, train_seed)
     fitting = _fitting(policy, game, perturbations, agent, train_seed)
-    if not fitting or not isinstance(policy, AttentionPolicy):
+    encoders = policy.abilities.attends_to
+    if not fitting or not encoders:
         return {}
     looks = {name: (_Look(), _Look()) for name in fitting}
     lanes = [(), *((looks[name][0], *taken, looks[name][1]) for name, taken in fitting.items())]
     shares: dict[str, list[AttentionCapture]] = {name: [] for name in fitting}
     for weights in _weights(policy, _clean_play(agent, game, train_seed), lanes):
         for row, (name, (before, after)) in enumerate(looks.items(), 1):
-            touched = [not np.array_equal(before.seen[one], after.seen[one]) for one in policy.encoder_names]
+            touched = [not np.array_equal(before.seen[one], after.seen[one]) for one in encoders]
             if any(touched):
                 shares[name].append(
                     AttentionCapture(float(weights[0][touched].sum()), float(weights[row][touched].sum()))
@@ -159,7 +158,7 @@ def _own_play(agent: str, game: str, train_seed: int) -> StoredOwnPlay:
 def _fits(policy: AgentPolicy, operations: Sequence[EncoderOperation]) -> bool:
     """Whether the agent can take these operations."""
     try:
-        policy.check_encoder_operations(operations)
+        policy.abilities.check(operations)
     except SpecError:
         return False
     return True
@@ -183,7 +182,7 @@ def _clean_play(agent: str, game: str, train_seed: int) -> _Play:
     from wsabench.perturb import compile_perturbation
 
     policy = _policy(agent, game, train_seed)
-    lane = Lane(compile_perturbation("clean", game), Protocol.evaluation(), inputs=policy.required_inputs)
+    lane = Lane(compile_perturbation("clean", game), Protocol.evaluation(), inputs=policy.abilities.inputs)
     lane.reset(evaluation_seed(game, 0))
     draws = generator(evaluation_seed(game, 0), "policy")
     observations, inputs, distributions = [], [], []
@@ -206,10 +205,11 @@ def _distributions(
 
 
 def _weights(
-    policy: AttentionPolicy, clean: _Play, operations: Sequence[tuple[EncoderOperation, ...]]
+    policy: AgentPolicy, clean: _Play, operations: Sequence[tuple[EncoderOperation, ...]]
 ) -> Iterator[npt.NDArray[np.float32]]:
     """Give the encoders' weights in each step, one lane for each of `operations`: shape (lanes, encoders)."""
-    return (policy.act_with_attention(*step).weights for step in _steps(clean, operations))
+    decisions = (policy.act(*step) for step in _steps(clean, operations))
+    return (decision.attention for decision in decisions if decision.attention is not None)
 
 
 def _steps(

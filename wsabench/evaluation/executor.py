@@ -75,7 +75,7 @@ def _execute_here(plan: Plan, board: TaskBoard, allowed: Sequence[int], reporter
     while (index := board.choose(0, allowed)) is not None:
         contestant = plan.contestants[index]
         policy = contestant.load(plan.protocol.action_selection)
-        lanes = room.lanes(contestant.game, policy)
+        lanes = room.lanes(contestant)
         with single_thread():
             tasks = supplied(_BoardTasks(board, index), contestant)
             play(policy, lanes, tasks, deliver, counter.add, keep_steps=board.keeps_steps)
@@ -167,7 +167,6 @@ class TaskBoard:
         self._store = store
         self._reporter = reporter
         self._outcomes: dict[int, list[EpisodeOutcome]] = {}
-        self._started: set[int] = set()
         self._workers: list[set[int]] = [set() for _ in plan.contestants]
         self._pending: list[deque[EpisodeTask]] = [deque() for _ in plan.contestants]
         self.num_finished = len(finished)
@@ -229,10 +228,6 @@ class TaskBoard:
         number = min(count, len(queue), max(share - self._holding[worker], 0))
         tasks = [queue.popleft() for _ in range(number)]
         self._holding[worker] += number
-        for task in tasks:
-            if task.job_index not in self._started:
-                self._started.add(task.job_index)
-                self._reporter.job_started(self._plan.jobs[task.job_index])
         return Handout(tasks, is_last=not queue)
 
     def deliver(self, worker: int, outcome: EpisodeOutcome) -> None:

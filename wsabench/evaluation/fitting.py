@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import Contestant
-from wsabench.protocol import ActionSelection
 from wsabench.results.manifest import SkippedEntry
 
 if TYPE_CHECKING:
@@ -99,7 +98,6 @@ def measure_effects(
 def fit_agents(
     contestants: Sequence[Contestant],
     compiled: Mapping[Cell, CompiledPerturbation],
-    action_selection: ActionSelection,
     *,
     is_explicit: bool,
 ) -> tuple[frozenset[JobName], tuple[SkippedEntry, ...]]:
@@ -108,7 +106,6 @@ def fit_agents(
     Args:
         contestants: The agents.
         compiled: The cells that are played, by game and name.
-        action_selection: How the agents choose actions.
         is_explicit: The user named the cells: one that does not fit an agent that attends to encoders is an error then;
             other agents, and cells that touch nothing, are skipped all the same.
 
@@ -122,11 +119,10 @@ def fit_agents(
     grouped: dict[tuple[str, str, str], list[str]] = {}
     for one in contestants:
         cells = {name: c for (game, name), c in compiled.items() if game == one.game}
-        check = _checker(one, action_selection) if any(c.encoder_operations for c in cells.values()) else None
         for name, cell in cells.items():
             reason = untouched_reason(one, cell)
             if reason is None and cell.encoder_operations:
-                reason = _reason(one, check, cell)
+                reason = _reason(one, cell)
                 if reason is not None and is_explicit and one.encoders:
                     raise SpecError(f"{name} on {one.game}: {reason}")
             if reason is None:
@@ -152,7 +148,7 @@ def untouched_reason(one: Contestant, cell: CompiledPerturbation) -> str | None:
         one: The agent.
         cell: The cell; clean touches nothing, but is played.
     """
-    reads = one.reads
+    reads = one.abilities.reads
     if reads is None or cell.family == "clean" or cell.changes_game:
         return None
     reasons: list[str] = []
@@ -203,21 +199,12 @@ def _refused(effects: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[str,
     return {game: names for game, names in hidden.items() if names}
 
 
-def _checker(one: Contestant, action_selection: ActionSelection) -> Callable[[Any], None] | None:
-    """Return what checks encoder operations for an agent; None when it takes none."""
-    if not one.has_encoders:
-        return None
-    return getattr(one.load(action_selection), "check_encoder_operations", None)
-
-
-def _reason(one: Contestant, check: Callable[[Any], None] | None, cell: CompiledPerturbation) -> str | None:
+def _reason(one: Contestant, cell: CompiledPerturbation) -> str | None:
     """Return why an agent cannot take a cell; None when it can."""
     if not one.has_encoders:
         return f"The agent {one.name!r} has no encoders."
-    if check is None:
-        return f"The agent {one.name!r} has no method check_encoder_operations, so it takes no encoder operations."
     try:
-        check(cell.encoder_operations)
+        one.abilities.check(cell.encoder_operations)
     except SpecError as error:
         return str(error)
     return None

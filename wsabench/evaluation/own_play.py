@@ -25,14 +25,14 @@ from wsabench.evaluation.own_play_file import (
     write_own_play,
 )
 from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Handout, play
-from wsabench.evaluation.worker import single_thread
 from wsabench.hashing import json_hash
+from wsabench.processes import single_thread
 from wsabench.protocol import Protocol
 from wsabench.resources import make_dir, state_dir
 from wsabench.results import provenance
-from wsabench.results.provenance import ENGINE_VERSION
+from wsabench.results.provenance import ENGINE_VERSION, UNHASHED
 from wsabench.seeding import own_play_seed
-from wsabench.types import Embedding, EncoderRoster, EncoderState, LaneEncoders, Policy
+from wsabench.types import DeclaredPolicy, Embedding, EncoderRoster, EncoderState, LaneEncoders
 
 MIN_STEPS = 5_000
 """Steps that are played at least."""
@@ -56,14 +56,14 @@ def own_play_of(contestant: Contestant, protocol: Protocol, note: Callable[[str]
         SpecError: The agent has no encoders.
         StorageError: The play cannot be kept.
     """
-    policy = contestant.load(protocol.action_selection)
-    identity = _identity(contestant, protocol, dict(getattr(getattr(policy, "meta", None), "encoder_hashes", {})))
+    identity = _identity(contestant, protocol)
     who = f"{contestant.name} (train seed {contestant.train_seed}) on {contestant.game}"
-    kept = _kept(_path(identity), identity, who, note) if contestant.is_hashed else None
+    is_hashed = contestant.checkpoint_hash != UNHASHED
+    kept = _kept(_path(identity), identity, who, note) if is_hashed else None
     if kept is None:
         note(f"Playing at least {MIN_STEPS:,} clean steps of {who}, for changes that feed embeddings of its own play.")
-        content = collect_own_play(policy, contestant, protocol)
-        if not contestant.is_hashed:  # what it played stands for what it is
+        content = collect_own_play(contestant.load(protocol.action_selection), contestant, protocol)
+        if not is_hashed:  # what it played stands for what it is
             identity["content"] = arrays_hash(content.arrays())
         write_own_play(_path(identity), content, identity)
         kept = StoredOwnPlay(_path(identity))
@@ -90,11 +90,11 @@ def _kept(path: Path, identity: dict[str, Any], who: str, note: Callable[[str], 
     return kept
 
 
-def _identity(contestant: Contestant, protocol: Protocol, encoder_hashes: dict[str, str]) -> dict[str, Any]:
+def _identity(contestant: Contestant, protocol: Protocol) -> dict[str, Any]:
     """Return all that decides an agent's own play, as plain values."""
     return {
         "checkpoint_hash": contestant.checkpoint_hash,
-        "encoder_hashes": encoder_hashes,
+        "encoder_hashes": dict(contestant.abilities.encoder_hashes),
         "game": contestant.game,
         "protocol": protocol.to_dict(),
         "rom_hash": rom_hash(contestant.game),
@@ -106,7 +106,7 @@ def _identity(contestant: Contestant, protocol: Protocol, encoder_hashes: dict[s
     }
 
 
-def collect_own_play(policy: Policy, contestant: Contestant, protocol: Protocol) -> OwnPlayContent:
+def collect_own_play(policy: DeclaredPolicy, contestant: Contestant, protocol: Protocol) -> OwnPlayContent:
     """Let an agent play clean episodes and keep embeddings of them.
 
     Args:
@@ -120,7 +120,7 @@ def collect_own_play(policy: Policy, contestant: Contestant, protocol: Protocol)
     Raises:
         SpecError: The agent has no encoders.
     """
-    lanes = EpisodeLanes(contestant.game, protocol, inputs=contestant.inputs)
+    lanes = EpisodeLanes(contestant.game, protocol, inputs=contestant.abilities.inputs)
     watchers: list[_Watcher] = []
     kept = _Moments(NUM_MOMENTS)
     with single_thread():

@@ -166,7 +166,7 @@ def make_plan(options: RunOptions, note: Callable[[str], None] = lambda _: None)
     seed = _whole_number("seed", options.seed, 0)
     cells = fit_cells(wanted, is_explicit=is_explicit)
     contestants = find_contestants(options.agents, games, train_seeds, protocol)
-    left_out, skipped = fit_agents(contestants, cells.compiled, protocol.action_selection, is_explicit=is_explicit)
+    left_out, skipped = fit_agents(contestants, cells.compiled, is_explicit=is_explicit)
     contestants = _with_own_play(contestants, cells.compiled, left_out, protocol, note)
     draft = Plan(
         suite=suite,

@@ -17,10 +17,6 @@ class RunReporter(Protocol):
         """All jobs of the run, and those among them that an earlier run finished."""
         ...
 
-    def job_started(self, job: Job) -> None:
-        """The first episode of a job was handed to a lane."""
-        ...
-
     def episode_finished(self, job: Job, episodic_return: float, length: int) -> None:
         """An episode ended with this unclipped return after `length` steps."""
         ...
@@ -46,9 +42,6 @@ class SilentReporter:
     """Says nothing."""
 
     def planned(self, jobs: Sequence[Job], finished: Sequence[Job]) -> None:
-        """Say nothing."""
-
-    def job_started(self, job: Job) -> None:
         """Say nothing."""
 
     def episode_finished(self, job: Job, episodic_return: float, length: int) -> None:

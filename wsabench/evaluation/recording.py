@@ -74,8 +74,8 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
     """Play one evaluation episode and keep every step and picture.
 
     It is the episode that a run plays with this agent, train seed, game, perturbation, episode seed and protocol: the
-    same rollout, alone in its lanes, which changes no bit. Pictures are kept compressed, 2 to 8 KB a step, up to 100 KB
-    where a perturbation adds noise.
+    same rollout, alone in its lanes, which changes no bit. Pictures are kept compressed, 2 to 8 KB per step, up to
+    100 KB where a perturbation adds noise.
 
     Args:
         agent: As one of `run`'s agents.
@@ -105,7 +105,7 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
         raise SpecError(f"The most steps to play are {max_steps}. Allowed: integers from 1.")
     seed = evaluation_seed(game, 0) if episode_seed is None else episode_seed
     contestant = _one_contestant(agent, game, train_seed, protocol)
-    lanes = FilmedLanes(game, protocol, max_steps, contestant.inputs)
+    lanes = FilmedLanes(game, protocol, max_steps, contestant.abilities.inputs)
     tell = note or (lambda _: None)
     task = EpisodeTask(0, 0, seed, compiled.name, compiled.encoder_operations)
     outcome = _play(contestant, task, lanes, protocol, advance or (lambda _: None), tell)
@@ -148,11 +148,11 @@ def _play(
 ) -> EpisodeOutcome:
     """Play the episode with the rollout that a run uses."""
     outcomes: list[EpisodeOutcome] = []
-    policy = contestant.load(protocol.action_selection)
-    check_encoder_operations(policy, task)
+    check_encoder_operations(contestant.abilities, task)
     if needs_own_play(task.encoder_operations):
         contestant = replace(contestant, own_play=own_play_of(contestant, protocol, note))
     source = supplied(_OneTask(task), contestant)
+    policy = contestant.load(protocol.action_selection)
     with single_thread():
         play(policy, lanes, source, outcomes.append, advance, keep_steps=True)
     return outcomes[0]

@@ -12,12 +12,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from wsabench.errors import ShapeError, SpecError
+from wsabench.errors import SpecError
 from wsabench.protocol import Protocol
 from wsabench.results.records import CONTEXT_STEPS, EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.seeding import generator
 from wsabench.stats.context_effect import ContextEffect, EvenSample
-from wsabench.types import INPUT_SHAPES, Actions, EncoderOperation, EpisodeEnd, Inputs, LaneBatch, Observations, Policy
+from wsabench.types import (
+    INPUT_SHAPES,
+    Abilities,
+    Actions,
+    Comparisons,
+    Decision,
+    DeclaredPolicy,
+    EncoderOperation,
+    EpisodeEnd,
+    Inputs,
+    LaneBatch,
+    Observations,
+)
 
 if TYPE_CHECKING:
     from wsabench.emulator import Lane
@@ -53,7 +65,7 @@ class Lanes(typing.Protocol):
 
     @property
     def inputs(self) -> Inputs:
-        """The further inputs that lanes supply, with one row a lane; read only for policies that require some."""
+        """The further inputs that lanes supply, with one row per lane; read only for policies that require some."""
         ...
 
     def start(self, row: int, episode_seed: int, perturbation: str) -> None:
@@ -101,7 +113,7 @@ class _Lane:
 
 
 def play(
-    policy: Policy,
+    policy: DeclaredPolicy,
     lanes: Lanes,
     source: TaskSource,
     deliver: Callable[[EpisodeOutcome], None],
@@ -123,9 +135,8 @@ def play(
         keep_steps: Record every step in the outcomes; it changes nothing else.
 
     Raises:
-        ShapeError: Attention weights are not one row a lane and one column an encoder.
-        SpecError: The policy returns something other than one action index a lane, or cannot take the encoder
-            operations of an episode.
+        SpecError: The policy chooses an action that the game does not have, or cannot take the encoder operations of
+            an episode. What it answers otherwise is checked by `wsabench.agents.wrap_policy`.
     """
     rollout = _Rollout(policy, lanes, keep_steps)
     is_open = True
@@ -144,15 +155,12 @@ def play(
 class _Rollout:
     """What is known of the lanes while one agent plays in them."""
 
-    def __init__(self, policy: Policy, lanes: Lanes, keep_steps: bool) -> None:
+    def __init__(self, policy: DeclaredPolicy, lanes: Lanes, keep_steps: bool) -> None:
         self._keep_steps = keep_steps
         self._policy = policy
         self._games = lanes
         self._lanes: list[_Lane | None] = [None] * lanes.num_lanes
         self._idle = generator(0, "idle")
-        self._inputs = tuple(getattr(policy, "required_inputs", ()))
-        self._pads_itself = getattr(policy, "batch_size", None) is not None
-        self._compares = bool(getattr(policy, "has_comparisons", False))
 
     @property
     def is_playing(self) -> bool:
@@ -166,7 +174,7 @@ class _Rollout:
     def fill(self, free: Sequence[int], tasks: Sequence[EpisodeTask]) -> None:
         """Start episodes in free lanes."""
         for index, task in zip(free, tasks, strict=False):
-            check_encoder_operations(self._policy, task)
+            check_encoder_operations(self._policy.abilities, task)
             self._games.start(index, task.episode_seed, task.perturbation)
             for_encoders = generator(task.episode_seed, "encoders") if task.encoder_operations else None
             self._lanes[index] = _Lane(task, generator(task.episode_seed, "policy"), for_encoders)
@@ -174,67 +182,46 @@ class _Rollout:
     def step(self, deliver: Callable[[EpisodeOutcome], None]) -> int:
         """Let the agent act once in every playing lane; return how many there are."""
         playing = [(index, lane) for index, lane in enumerate(self._lanes) if lane is not None]
-        actions = self._choose([index for index, _ in playing])
-        values = self._values([index for index, _ in playing]) if self._keep_steps else {}
+        rows = self._rows([index for index, _ in playing])
+        decision = self._decide(rows)
+        places = {index: place for place, index in enumerate(rows)}
         for index, lane in playing:
+            place, action = places[index], int(decision.actions[places[index]])
             lane.is_start = False
-            finish = self._games.step(index, int(actions[index]))
+            self._keep_weights(lane, decision, place)
+            finish = self._games.step(index, action)
             if self._keep_steps:
                 total = self._games.episode_return(index) if finish is None else finish.episodic_return
-                lane.log.append(_Step(int(actions[index]), values[index], total))
+                value = math.nan if decision.values is None else float(decision.values[place])
+                lane.log.append(_Step(action, value, total))
             if finish is not None:
-                deliver(_outcome(lane, finish, self._context_effect(lane)))
+                deliver(_outcome(lane, finish, _context_effect(lane, decision.comparisons)))
                 self._lanes[index] = None
         return len(playing)
 
-    def _choose(self, playing: Sequence[int]) -> Actions:
-        """Return one action for every lane; those of idle lanes mean nothing."""
-        rows = list(playing) if self._pads_itself else list(range(len(self._lanes)))
-        batch = self._batch(rows)
+    def _rows(self, playing: Sequence[int]) -> list[int]:
+        """Return the lanes that the policy is shown: those that play, or all where it does not pad for itself."""
+        return list(playing) if self._policy.abilities.batch_size is not None else list(range(len(self._lanes)))
+
+    def _decide(self, rows: Sequence[int]) -> Decision:
+        """Return what the policy chooses in some lanes, one row per lane; in idle lanes it means nothing."""
         observations = self._games.observations[rows]  # a copy: the policy may keep it
         try:
-            if hasattr(self._policy, "act_with_attention"):
-                chosen, weights = self._policy.act_with_attention(observations, batch)  # pyright: ignore[reportAttributeAccessIssue]
-                self._keep_weights(rows, weights)
-            else:
-                chosen = self._policy.act(observations, batch)
+            decision = self._policy.act(observations, self._batch(rows))
         except OSError as error:  # of the agent's own code, which must not pass for one of ours
             from wsabench.agents import system_failure
 
-            raise system_failure(getattr(self._policy, "name", type(self._policy).__name__), error) from error
-        actions = np.zeros(len(self._lanes), dtype=np.int64)
-        actions[rows] = checked_actions(chosen, len(rows), self._games.num_actions)
-        return actions
+            raise system_failure(self._policy.abilities.name, error) from error
+        check_range(decision.actions, self._games.num_actions)
+        return decision
 
-    def _values(self, playing: Sequence[int]) -> dict[int, float]:
-        """Return what the policy's last call expected in each playing lane; NaN where it does not say."""
-        rows = list(playing) if self._pads_itself else list(range(len(self._lanes)))
-        values = getattr(self._policy, "last_values", None)
-        if values is None or len(values) != len(rows):
-            return dict.fromkeys(rows, math.nan)
-        return dict(zip(rows, map(float, values), strict=True))
-
-    def _keep_weights(self, rows: Sequence[int], weights: Any) -> None:
-        """Remember each playing lane's attention weights."""
-        wanted = (len(rows), len(self._policy.encoder_names))  # pyright: ignore[reportAttributeAccessIssue]
-        kept = np.asarray(weights, dtype=np.float32)
-        if kept.shape != wanted:
-            raise ShapeError(
-                f"The policy returned attention weights of shape {kept.shape}. Allowed: one row a lane and one column "
-                f"an encoder, shape {wanted}."
-            )
-        for row, index in enumerate(rows):
-            if (lane := self._lanes[index]) is not None:
-                lane.weights.append(kept[row].copy())
-                if self._compares:
-                    lane.compared.offer(partial(self._policy.comparison, row))  # pyright: ignore[reportAttributeAccessIssue]
-
-    def _context_effect(self, lane: _Lane) -> ContextEffect | None:
-        """Return what the context did in a finished episode, by draws of the episode's own; None without a context."""
-        if not lane.compared.items:
-            return None
-        draws = generator(lane.task.episode_seed, "context-effect")
-        return self._policy.measure_context(lane.compared.items, draws)  # pyright: ignore[reportAttributeAccessIssue]
+    @staticmethod
+    def _keep_weights(lane: _Lane, decision: Decision, place: int) -> None:
+        """Remember a lane's attention weights, and in some steps what they come from."""
+        if decision.attention is not None:
+            lane.weights.append(decision.attention[place].copy())
+        if decision.comparisons is not None:
+            lane.compared.offer(partial(decision.comparisons.row, place))
 
     def _batch(self, rows: Sequence[int]) -> LaneBatch:
         """Return what the policy is told about these lanes."""
@@ -243,30 +230,29 @@ class _Rollout:
             ids=np.array(rows, dtype=np.int64),
             generators=tuple(lane.generator if lane else self._idle for lane in lanes),
             episode_starts=np.array([lane is None or lane.is_start for lane in lanes]),
-            inputs={name: self._games.inputs[name][list(rows)] for name in self._inputs},
+            inputs={name: self._games.inputs[name][list(rows)] for name in self._policy.abilities.inputs},
             encoder_operations=tuple(lane.task.encoder_operations if lane else () for lane in lanes),
             encoder_generators=tuple(lane.encoder_generator if lane else None for lane in lanes),
         )
 
 
-def check_encoder_operations(policy: Policy, task: EpisodeTask) -> None:
+def check_encoder_operations(abilities: Abilities, task: EpisodeTask) -> None:
     """Refuse an episode whose encoder operations the policy cannot take: it must not be played as if it were clean.
 
     Raises:
-        SpecError: They do not fit, or the policy does not say that it applies any.
+        SpecError: They do not fit, or the policy applies none.
     """
-    if not task.encoder_operations:
-        return
-    check = getattr(policy, "check_encoder_operations", None)
-    if check is None:
-        raise SpecError(
-            f"{task.perturbation}: the policy has no method check_encoder_operations(operations), so it does not apply "
-            "encoder operations. Leave these cells out, or add the method to a policy that does."
-        )
     try:
-        check(task.encoder_operations)
+        abilities.check(task.encoder_operations)
     except SpecError as error:
         raise SpecError(f"{task.perturbation}: {error}") from error
+
+
+def _context_effect(lane: _Lane, comparisons: Comparisons | None) -> ContextEffect | None:
+    """Return what the context did in a finished episode, by draws of the episode's own; None without a context."""
+    if comparisons is None:
+        return None
+    return comparisons.measure(lane.compared.items, generator(lane.task.episode_seed, "context-effect"))
 
 
 def _outcome(lane: _Lane, finish: Finish, context: ContextEffect | None) -> EpisodeOutcome:
@@ -295,32 +281,21 @@ def _steps(lane: _Lane) -> EpisodeSteps:
     )
 
 
-def checked_actions(chosen: Any, num_lanes: int, num_actions: int) -> Actions:
-    """Return a policy's answer as action indices.
+def check_range(actions: Actions, num_actions: int) -> None:
+    """Refuse actions that a game does not have.
 
     Args:
-        chosen: What the policy returned.
-        num_lanes: Rows it was given.
+        actions: What a policy chose, int64, shape (N,).
         num_actions: Actions that the game has.
 
-    Returns:
-        Action indices, int64, shape (num_lanes,).
-
     Raises:
-        SpecError: Not one integer a lane, or outside 0..num_actions-1.
+        SpecError: One is outside 0..num_actions-1.
     """
-    actions = np.asarray(chosen)
-    if actions.shape != (num_lanes,) or actions.dtype.kind not in "iu":
-        raise SpecError(
-            f"The policy returned an array of shape {actions.shape} and type {actions.dtype}. "
-            f"Allowed: one integer action index a lane, shape ({num_lanes},)."
-        )
-    if num_lanes and (actions.min() < 0 or actions.max() >= num_actions):
+    if len(actions) and (actions.min() < 0 or actions.max() >= num_actions):
         raise SpecError(
             f"The policy chose action {int(actions.min() if actions.min() < 0 else actions.max())}. "
             f"Allowed: 0 to {num_actions - 1}, the actions of this game."
         )
-    return actions.astype(np.int64)
 
 
 NUM_LANES = 16

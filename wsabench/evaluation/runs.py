@@ -53,7 +53,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         profile: A profile of the suite: which train seeds, episodes, perturbations and protocol.
         games: Game ids instead of the suite's.
         train_seeds: Train seeds of the shipped baselines instead of the profile's.
-        episodes: Episodes a job instead of the profile's.
+        episodes: Episodes of each job instead of the profile's.
         perturbations: Perturbations instead of the profile's.
         protocol: Protocol instead of the profile's.
         workers: Processes; the cores this process may use by default. It changes no result.
@@ -139,5 +139,5 @@ def _checked_workers(workers: int | None) -> int:
     if workers is None:
         return available_cores()
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise SpecError(f"The number of workers is {workers!r}. Allowed: integers from 1, or none for one a core.")
+        raise SpecError(f"The number of workers is {workers!r}. Allowed: integers from 1, or none for one per core.")
     return workers

@@ -14,7 +14,6 @@ from wsabench.evaluation.rollout import EpisodeLanes, Handout, play
 from wsabench.processes import Failure, serve, single_thread
 from wsabench.protocol import Protocol
 from wsabench.results.records import EpisodeOutcome
-from wsabench.types import Policy
 
 _REPORT_SECONDS = 0.25
 
@@ -50,16 +49,16 @@ class LaneRoom:
         self._protocol = protocol
         self._lanes: EpisodeLanes | None = None
 
-    def lanes(self, game: str, policy: Policy) -> EpisodeLanes:
-        """Return lanes of a game that supply what a policy reads."""
-        inputs = tuple(getattr(policy, "required_inputs", ()))
+    def lanes(self, contestant: Contestant) -> EpisodeLanes:
+        """Return lanes of a contestant's game that supply what it reads."""
+        game, inputs = contestant.game, contestant.abilities.inputs
         if self._lanes is None or self._lanes.game != game or tuple(self._lanes.inputs) != inputs:
             self._lanes = EpisodeLanes(game, self._protocol, inputs=inputs)
         return self._lanes
 
 
 class StepCounter:
-    """Adds up steps and passes them on a few times a second."""
+    """Adds up steps and passes them on a few times per second."""
 
     def __init__(self, report: Callable[[int], None]) -> None:
         """Remember whom to tell."""
@@ -116,7 +115,7 @@ def _play(connection: Connection, protocol: Protocol, keep_steps: bool) -> None:
             return
         index, contestant = order
         policy = contestant.load(protocol.action_selection)
-        lanes = room.lanes(contestant.game, policy)
+        lanes = room.lanes(contestant)
         with single_thread():
             tasks = supplied(_RemoteTasks(connection, index), contestant)
             play(policy, lanes, tasks, connection.send, counter.add, keep_steps=keep_steps)

@@ -8,13 +8,13 @@ import os
 import re
 import subprocess
 import time
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wsabench.errors import SpecError, StorageError, WorkerError, unknown_name
+from wsabench.fields import read_toml
 from wsabench.resources import make_dir
 
 PLAN = "baselines/campaign.toml"
@@ -80,12 +80,7 @@ def find_campaign(root: Path, name: str | None = None) -> Campaign:
         UnknownNameError: There is no such campaign.
     """
     path = root / PLAN
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StorageError(f"Cannot read {path}: {error.strerror}. Campaigns start from a checkout.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: not valid TOML: {error}. Correct the file.") from error
+    table = read_toml(path, advice="Campaigns start from a checkout.")
     campaigns = table.get("campaigns", {})
     if unknown := table.keys() - {"current", "campaigns", "adopted"}:
         raise SpecError(f"{path}: unknown key {min(unknown)!r}. Allowed: current, the tables campaigns and adopted.")
@@ -177,7 +172,7 @@ def _clone(campaign: Campaign, tell: Tell) -> None:
 
 def _require_own_queue(campaign: Campaign) -> None:
     path = campaign.clone / QUEUE
-    found = tomllib.loads(path.read_text(encoding="utf-8")).get("name")
+    found = read_toml(path).get("name")
     if found != campaign.name:
         raise SpecError(f"{path}, name: is {found!r}. Allowed: {campaign.name!r}, as its rows and records are called.")
 

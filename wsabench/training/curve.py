@@ -19,7 +19,7 @@ Row = dict[str, float | int]
 
 
 class Curve:
-    """A CSV file to which rows are added: one an update for the learning curve, one each for evaluations."""
+    """A CSV file to which rows are added, one per update or one per evaluation."""
 
     def __init__(self, path: Path, columns: Sequence[str], num_later: int = 0) -> None:
         """Bind to `path`; nothing is written yet.

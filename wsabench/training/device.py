@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import re
 import sys
-from collections.abc import Iterator
 
 import torch
 
@@ -33,22 +31,6 @@ def choose_device(name: str = "cpu") -> torch.device:
             found = f"torch {torch.__version__} sees {number or 'no'} CUDA GPU{'' if number == 1 else 's'}"
             raise SpecError(f"The device {name!r} is not available: {found}. Allowed here: cpu, auto.")
     return torch.device(name)
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread and in one order: sums are added alike every time, on a GPU as well.
-
-    One thread is also what runs beside each other share the cores best with.
-    """
-    before = torch.get_num_threads(), torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    torch.set_num_threads(1)
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[1:]
 
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsabench import seeding
-from wsabench.agents.policy import BATCH_SIZE, action_distribution, choose_actions
+from wsabench.agents.policy import BATCH_SIZE, action_distribution, choose_actions, padded_rows
 from wsabench.agents.spec import HeadKind
 from wsabench.errors import SpecError
 from wsabench.protocol import ActionSelection
@@ -44,7 +44,7 @@ class EvaluationPlan:
     every: int = 0
     """Steps over all lanes between evaluations; 0: none."""
     episodes: int = 100
-    """Full games an evaluation."""
+    """Full games in each evaluation."""
     patience: int | None = None
     """Evaluations without a new best mean return after which training stops; None: it does not."""
     target_return: float | None = None
@@ -142,12 +142,12 @@ def play_episodes(
     Args:
         player: Network, encoders and device; its own lanes are not touched.
         envs: Lanes under the evaluation protocol, clean, autoreset DISABLED.
-        seeds: Episode seeds, one a game; each fixes the game and the stream that actions are drawn from.
+        seeds: Episode seeds, one per game; each fixes the game and the stream that actions are drawn from.
         heads: What the network's logits are.
         action_selection: `sampled` or `greedy`.
 
     Returns:
-        One entry a game.
+        One entry per game.
     """
     number = envs.num_envs
     # Lanes left over when few games are asked for, and those that are finished at the end, play on unrecorded.
@@ -194,16 +194,9 @@ def _actor(
         for start in range(0, len(observations), BATCH_SIZE):
             rows = slice(start, start + BATCH_SIZE)
             count = len(observations[rows])
-            padded_inputs = {name: _padded(value[rows]) for name, value in inputs.items()}
-            output = player.evaluate(player.prepare(_padded(observations[rows]), padded_inputs))
+            padded_inputs = {name: padded_rows(value[rows]) for name, value in inputs.items()}
+            output = player.evaluate(player.prepare(padded_rows(observations[rows]), padded_inputs))
             probabilities.append(action_distribution(output.logits[:count], heads))
         return choose_actions(np.concatenate(probabilities), generators, action_selection)
 
     return act
-
-
-def _padded(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return rows with zeros behind them, `BATCH_SIZE` in all."""
-    padded = np.zeros((BATCH_SIZE, *rows.shape[1:]), np.uint8)
-    padded[: len(rows)] = rows
-    return padded

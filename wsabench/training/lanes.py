@@ -90,7 +90,7 @@ class TrainingLanes:
         self.num_games = 0
         self.observations: Observations = np.empty(0, np.uint8)
         self.inputs: Inputs = {}
-        """The further inputs of `observations`, by name, one row a lane; empty unless the lanes were asked for any."""
+        """The further inputs of `observations`, by name, one row per lane; empty unless lanes were asked for any."""
 
     @property
     def num_envs(self) -> int:

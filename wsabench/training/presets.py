@@ -36,7 +36,7 @@ class Preset:
     evaluate_every: int = 0
     """Steps between evaluations unless others are asked for; 0: none."""
     evaluation_episodes: int = 100
-    """Full games an evaluation."""
+    """Full games in each evaluation."""
 
     def __post_init__(self) -> None:
         """Check every range."""
@@ -91,7 +91,7 @@ class PPOPreset(Preset):
     _shares: ClassVar[tuple[str, ...]] = ("gae_lambda",)
 
     rollout_steps: int = 128
-    """Steps a lane between updates."""
+    """Steps per lane between updates."""
     epochs: int = 4
     """Passes over a rollout."""
     minibatch_size: int = 256
@@ -155,7 +155,7 @@ class DQNPreset(Preset):
     learning_starts: int = 100_000
     """Steps of random play before the first gradient."""
     train_every: int = 4
-    """Steps a gradient."""
+    """Steps between gradients."""
     target_every: int = 1000
     """Steps after which the target network becomes a copy of the network."""
     exploration_start: float = 1.0
@@ -171,13 +171,13 @@ class DQNPreset(Preset):
             raise SpecError(f"{kind}: learning_starts is {self.learning_starts!r}. Allowed: integers from 0.")
         if self.learning_starts < self.num_envs:
             raise SpecError(
-                f"{kind}: learning_starts is {self.learning_starts}. Allowed: from {self.num_envs}, one step a lane."
+                f"{kind}: learning_starts is {self.learning_starts}. Allowed: from {self.num_envs}, one step per lane."
             )
         if self.row_steps % self.num_envs:
             raise SpecError(f"{kind}: row_steps {self.row_steps} is no multiple of num_envs {self.num_envs}.")
         if self.replay_frames < 16 * self.num_envs:
             raise SpecError(
-                f"{kind}: replay_frames is {self.replay_frames}. Allowed: from {16 * self.num_envs}, 16 a lane."
+                f"{kind}: replay_frames is {self.replay_frames}. Allowed: from {16 * self.num_envs}, 16 per lane."
             )
 
     @property
@@ -195,7 +195,7 @@ class DQNPreset(Preset):
 
 PRESETS = {
     "paper": PPOPreset(name="paper", evaluate_every=40_000),
-    # Twice the lanes and twice the step size: the same number of gradients a step at larger, cheaper batches. The clip
+    # Twice the lanes and twice the step size: as many gradients per step at larger, cheaper batches. The clip
     # range stays, because ratios in bfloat16 are only good to about a per cent. The value's error counts half as much:
     # the shipped agents learnt so.
     "compact": PPOPreset(

@@ -15,13 +15,14 @@ import torch
 from wsabench import seeding
 from wsabench.agents import AgentSpec, build_agent, load_spec
 from wsabench.errors import SpecError
+from wsabench.processes import single_thread
 from wsabench.progress import Reporter, SilentReporter
 from wsabench.protocol import Protocol
 from wsabench.resources import make_dir, state_dir
 from wsabench.training.algorithms.dqn import DQNLearner
 from wsabench.training.algorithms.ppo import PPOLearner
 from wsabench.training.curve import require_tensorboard
-from wsabench.training.device import choose_device, keep_freed_memory, one_thread
+from wsabench.training.device import choose_device, keep_freed_memory
 from wsabench.training.evaluations import EvaluationPlan
 from wsabench.training.export import locked, set_aside
 from wsabench.training.frozen import MakeEnvs, make_lanes, prepare_bank, read_inputs
@@ -77,7 +78,7 @@ class TrainingOptions:
     evaluate_every: int | None = None
     """Steps between evaluations; default: the preset's; 0: none."""
     evaluation_episodes: int | None = None
-    """Full games an evaluation; default: the preset's."""
+    """Full games in each evaluation; default: the preset's."""
     patience: int | None = None
     """Stop after so many evaluations without a new best."""
     target_return: float | None = None
@@ -145,7 +146,7 @@ def train(  # noqa: PLR0913 - the options of `wsabench train`
     keep_freed_memory()
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(directory))
-        stack.enter_context(one_thread())
+        stack.enter_context(single_thread())
         envs = stack.enter_context(contextlib.closing(make_lanes(make, game, plan.preset.num_envs, inputs)))
         outlets = Outlets(uses_tensorboard=chosen.tensorboard)
         if plan.evaluations.every:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import nn
 
 from wsabench.agents.networks.endtoend import EndToEnd
 from wsabench.agents.networks.fused import FusedAgent
-from wsabench.agents.networks.fusions import FUSIONS, Fusion, Shapes
-from wsabench.agents.networks.network import ActorCritic, Initialiser
+from wsabench.agents.networks.fusions import Shapes
+from wsabench.agents.networks.network import ActorCritic
 from wsabench.agents.networks.tuned import TunedAgent
-from wsabench.agents.spec import AgentKind, AgentSpec, load_spec
-from wsabench.errors import SpecError, unknown_name
+from wsabench.agents.spec import AgentSpec, load_spec
+from wsabench.errors import SpecError
 
 if TYPE_CHECKING:
     from wsabench.encoders import EncoderBank
@@ -48,31 +48,6 @@ def build_agent(
     if bank is None:
         raise SpecError(f"Agent {spec.name!r} tunes its encoders, which were not given. Pass bank=...")
     return TunedAgent(spec, num_actions, bank, seed)
-
-
-def build_fusion(
-    kind: AgentKind, shapes: Shapes, context: str | None = None, *, seed: int | None = 0, **options: Any
-) -> Fusion:
-    """Build a fusion alone, over embeddings of any number and shape; for measurements.
-
-    Args:
-        kind: Its name.
-        shapes: Embedding shape by encoder, the context's included.
-        context: Which of them is the context, not fused unless `encoders` says so; fusions without attention ignore it.
-        seed: As for `build_agent`.
-        options: Fields of `AgentSpec`, for example `width=512, adapter_style="paper", adapter_channels=16,
-            adapter_cells=16`; `encoders` to choose and order the fused ones.
-
-    Raises:
-        UnknownNameError: There is no such fusion.
-        SpecError: An option is outside its range, or there are no encoders.
-    """
-    if kind not in FUSIONS:
-        raise unknown_name("fusion", kind, FUSIONS)
-    values: dict[str, Any] = {"width": 512, "encoders": tuple(name for name in shapes if name != context)}
-    values |= {"context": context} if kind in ("wsa", "dpa") else {}
-    spec = AgentSpec(name=kind, kind=kind, preset="measured", **{**values, **options})
-    return FUSIONS[kind](spec, shapes, Initialiser(seed))
 
 
 def count_parameters(module: nn.Module) -> int:

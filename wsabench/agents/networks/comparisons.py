@@ -20,6 +20,25 @@ _NUMBERS_AT_ONCE = 4_000_000
 """Numbers of keys that are weighed in one piece."""
 
 
+class BatchedComparisons:
+    """What the weights of one step come from, batch by batch as they were computed."""
+
+    def __init__(self, model: ActorCritic, batches: Sequence[Comparison], batch_size: int) -> None:
+        """Keep the comparisons that `model` made in a step, one per batch of `batch_size` rows."""
+        self._model = model
+        self._batches = batches
+        self._batch_size = batch_size
+
+    def row(self, row: int) -> Comparison:
+        """Return what the weights of one row come from; a copy, shape (1, ...) each."""
+        batch, place = divmod(row, self._batch_size)
+        return row_of(self._batches[batch], place)
+
+    def measure(self, kept: Sequence[Comparison], generator: np.random.Generator) -> ContextEffect:
+        """Measure how much the context does to the weights in some steps; see `measure_context`."""
+        return measure_context(self._model, kept, generator)
+
+
 def measure_context(
     model: ActorCritic, comparisons: Sequence[Comparison], generator: np.random.Generator
 ) -> ContextEffect:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wsabench.encoders import EncoderBank
 
 Features = dict[str, Tensor]
-"""What the trainable part reads, by name, each with N rows; computed once a step and kept in the rollout."""
+"""What the trainable part reads, by name, each with N rows; computed once per step and kept in the rollout."""
 
 RELU_GAIN = math.sqrt(2.0)
 Sides = int | tuple[int, int]
@@ -60,7 +60,7 @@ class Lineup(NamedTuple):
     """Which encoders take part in a fusion and where they stand, row by row; E encoders, newcomers last."""
 
     mask: Tensor | None = None
-    """True where an encoder takes part, bool, shape (N, E); at least one a row. None: all do."""
+    """True where an encoder takes part, bool, shape (N, E); at least one per row. None: all do."""
     order: Tensor | None = None
     """The encoder whose adapted embedding stands in each place, int64, shape (N, E). None: each in its own."""
     newcomers: tuple[Newcomer, ...] = ()
@@ -71,7 +71,7 @@ AS_TRAINED = Lineup()
 
 
 class ActorCritic(nn.Module, abc.ABC):
-    """A policy and a value function over features that are computed once a step."""
+    """A policy and a value function over features that are computed once per step."""
 
     encoder_names: tuple[str, ...] = ()
     """The encoders in the order of the mask's and the weights' columns."""

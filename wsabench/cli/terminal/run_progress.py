@@ -113,9 +113,6 @@ class LineReporter:
         before = f", {len(finished)} of them finished before" if finished else ""
         self._write(f"run: {len(jobs)} jobs, {self.tally.episodes} episodes{before}")
 
-    def job_started(self, job: Any) -> None:
-        """Say nothing: jobs start many at a time."""
-
     def episode_finished(self, job: Any, episodic_return: float, length: int) -> None:
         """Count it."""
         self.tally.episode_finished(job, episodic_return)
@@ -153,9 +150,6 @@ class LiveReporter:
     def planned(self, jobs: Sequence[Any], finished: Sequence[Any]) -> None:
         """Count the plan."""
         self.tally.planned(jobs, finished)
-
-    def job_started(self, job: Any) -> None:
-        """Draw nothing more."""
 
     def episode_finished(self, job: Any, episodic_return: float, length: int) -> None:
         """Count it."""

@@ -34,6 +34,6 @@ def package_file(package: str, path: str, *, encoder: str, extra: str) -> Path:
 
 @functools.lru_cache(maxsize=8)
 def package_hash(path: Path) -> str:
-    """Return the SHA-256 of a package's file, hexadecimal; read once a process."""
+    """Return the SHA-256 of a package's file, hexadecimal; read once per process."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -143,7 +143,7 @@ class SegmentationPretext(Pretext):
     """Reconstruction of the newer frame by warping the older one with the masks' translations.
 
     Loss: DSSIM + weight x sparsity; the flow is the camera's translation plus the sum of mask x object translation,
-    sparsity the mean over pixels of the sum of |mask x translation|, its weight grows by 1e-5 a step up to 1.
+    sparsity the mean over pixels of the sum of |mask x translation|, its weight grows by 1e-5 per step up to 1.
 
     Some things differ from the paper, for runs of thousands of steps instead of hundreds of thousands:
 
@@ -300,7 +300,7 @@ class PaperSegmentationPretext(Pretext):
     The flow is the camera's translation plus the sum of mask x object translation; both translations are linear in the
     bottleneck, which gives them in pixels, and start at zero. In the sparsity they count in units of half the frame.
     Loss: DSSIM + weight x sparsity, the weight growing by
-    1e-5 a step up to 1.
+    1e-5 per step up to 1.
     """
 
     name = "vos"

@@ -117,7 +117,7 @@ class DQNLearner(Learner):
             SpecError: The encoders read more than the replay holds.
         """
         super().__init__(player, train_seed, "dqn")
-        if inputs := getattr(player.bank, "required_inputs", ()):
+        if inputs := () if player.bank is None else player.bank.required_inputs:
             raise SpecError(
                 f"DQN cannot train this agent: its encoders read {', '.join(inputs)}, and the replay holds luminance "
                 "frames only. Train it with PPO, or leave out the encoders that read more than observations."
@@ -126,7 +126,7 @@ class DQNLearner(Learner):
         self.dqn = DQN(player.model, preset)
         self.optimiser = self.dqn.optimiser
         self._num_actions = num_actions
-        self._steps_a_lane = preset.row_steps // preset.num_envs
+        self._steps_per_lane = preset.row_steps // preset.num_envs
         self._replay_path = directory / REPLAY_NAME
         self._replay: Replay | None = None
 
@@ -140,7 +140,7 @@ class DQNLearner(Learner):
                 self.preset.replay_frames,
                 self.preset.num_envs,
                 path=self._replay_path,
-                slack=updates * self._steps_a_lane,
+                slack=updates * self._steps_per_lane,
             )
         return self._replay
 
@@ -155,7 +155,7 @@ class DQNLearner(Learner):
         compared = self.comparisons()
         self.dqn.attention_is_dead = True
         exploration = preset.exploration(update * preset.row_steps)
-        for turn in range(self._steps_a_lane):
+        for turn in range(self._steps_per_lane):
             before = update * preset.row_steps + turn * preset.num_envs
             after = before + preset.num_envs
             actions = self._act(preset.exploration(before), attention, compared)
@@ -171,7 +171,7 @@ class DQNLearner(Learner):
         return Update({**mean_losses(figures)._asdict(), **own}, attention, context, is_dead)
 
     def _act(self, exploration: float, attention: list[Tensor], compared: EvenSample[Comparison]) -> Actions:
-        """Choose an action a lane: with probability `exploration` any, else the best.
+        """Choose one action per lane: with probability `exploration` any, else the best.
 
         Both numbers are drawn for every lane, whatever becomes of them, and the network runs only where it is asked.
         """
@@ -222,7 +222,7 @@ class DQNLearner(Learner):
     @property
     def needs_saving(self) -> bool:
         """Whether the next update could overwrite frames that the last checkpoint needs."""
-        return self.replay.needs_saving(self._steps_a_lane)
+        return self.replay.needs_saving(self._steps_per_lane)
 
     def saved(self) -> None:
         """Note that the frames so far are in a checkpoint."""

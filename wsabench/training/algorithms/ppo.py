@@ -101,7 +101,7 @@ class Played(NamedTuple):
 
 
 class PPOLearner(Learner):
-    """Proximal policy optimisation; embeddings of frozen encoders are computed once a step and kept for the epochs."""
+    """Proximal policy optimisation; frozen encoders' embeddings are computed once per step and kept for the epochs."""
 
     figures: ClassVar[tuple[str, ...]] = (*Losses._fields, "learning_rate")
 
@@ -198,7 +198,7 @@ class Rollout:
         """Allocate.
 
         Args:
-            num_steps: Steps a lane.
+            num_steps: Steps per lane.
             num_envs: Lanes.
             example: Features of one step, `num_envs` rows; gives shapes, dtypes and the device.
         """

@@ -46,7 +46,7 @@ class Replay:
     has to be marked. A step is held as long as all frames of its observation are among the newest `capacity` of its
     lane; steps whose frames were overwritten are never drawn.
 
-    With a file, the ring lies on disk, and `slack` further frames a lane keep those alive that the last checkpoint
+    With a file, the ring lies on disk, and `slack` further frames per lane keep those alive that the last checkpoint
     needs: a run that is killed finds them untouched. What was played since is played again and written to the same
     places.
     """
@@ -58,7 +58,7 @@ class Replay:
             capacity: Frames over all lanes.
             num_lanes: Lanes.
             path: File of the frames; None: in memory.
-            slack: Further frames a lane.
+            slack: Further frames per lane.
 
         Raises:
             StorageError: The file cannot be written.
@@ -132,7 +132,7 @@ class Replay:
         )
 
     def needs_saving(self, steps: int) -> bool:
-        """Whether another `steps` steps a lane could overwrite frames that the last checkpoint needs."""
+        """Whether another `steps` steps per lane could overwrite frames that the last checkpoint needs."""
         return bool((self._pushed - self._saved).max() + steps * _MOST_FRAMES_A_STEP > self._slack)
 
     def state(self) -> ReplayState:

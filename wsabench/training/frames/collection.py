@@ -26,7 +26,7 @@ from wsabench.training.frames.experts import Expert, sampled_actions
 from wsabench.training.frames.sources import LaneSource, StepSource
 from wsabench.training.frames.store import FrameStore, Shard, open_frames
 from wsabench.training.frames.writer import ShardEncoder, StoreWriter
-from wsabench.types import Policy
+from wsabench.types import DeclaredPolicy
 
 MakeSource = Callable[[str], StepSource]
 """Makes a game to play from its id."""
@@ -180,7 +180,7 @@ def play_shards(
     collection: Collection,
     shards: Sequence[int],
     sources: Sequence[StepSource],
-    policy: Policy | None,
+    policy: DeclaredPolicy | None,
     count_steps: Callable[[int], None] = lambda _: None,
 ) -> list[Shard]:
     """Play some shards side by side.
@@ -254,7 +254,7 @@ def _play_in_turn(
     collection: Collection, groups: Iterable[Sequence[int]], make_source: MakeSource, reporter: Reporter
 ) -> Generator[list[Shard], None, None]:
     """Play the groups in this process."""
-    policy: Policy | None = None
+    policy: DeclaredPolicy | None = None
     sources: list[StepSource] = []
     for group in groups:
         if policy is None and collection.expert is not None:

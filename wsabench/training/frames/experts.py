@@ -9,9 +9,9 @@ import numpy as np
 
 from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import AgentReference, Contestant, find_contestants
-from wsabench.evaluation.rollout import checked_actions
+from wsabench.evaluation.rollout import check_range
 from wsabench.protocol import Protocol
-from wsabench.types import Actions, LaneBatch, Observations, Policy
+from wsabench.types import Actions, DeclaredPolicy, LaneBatch, Observations
 
 DEFAULT_EXPERT = "e2e"
 """The shipped end-to-end agent: it needs no encoders."""
@@ -31,7 +31,7 @@ class Expert:
     hash: str
     contestant: Contestant
 
-    def load(self) -> Policy:
+    def load(self) -> DeclaredPolicy:
         """Return the policy, which samples its actions."""
         return self.contestant.load("sampled")
 
@@ -58,7 +58,7 @@ def find_expert(game: str, reference: AgentReference = DEFAULT_EXPERT, train_see
 
 
 def sampled_actions(
-    policy: Policy,
+    policy: DeclaredPolicy,
     stacks: Observations,
     numbers: Sequence[int],
     generators: Sequence[np.random.Generator],
@@ -79,7 +79,8 @@ def sampled_actions(
         int64, shape (N,).
 
     Raises:
-        SpecError: The expert returned something other than one action index a lane.
+        SpecError: The expert returned something other than one action index per lane, or an action that the game does
+            not have.
     """
     lanes = LaneBatch(
         ids=np.array(numbers, np.int64),
@@ -88,4 +89,6 @@ def sampled_actions(
         encoder_operations=tuple(() for _ in numbers),
         encoder_generators=tuple(None for _ in numbers),
     )
-    return checked_actions(policy.act(stacks, lanes), len(stacks), num_actions)
+    actions = policy.act(stacks, lanes).actions
+    check_range(actions, num_actions)
+    return actions

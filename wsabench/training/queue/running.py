@@ -123,13 +123,6 @@ def _owner(places: Places) -> str:
         return "it has not said which"
 
 
-def default_device() -> str:
-    """Return `auto` where torch sees a CUDA GPU, else `cpu`."""
-    import torch
-
-    return "auto" if torch.cuda.is_available() else "cpu"
-
-
 def device_of(run: QueueRun, record: RunRecord | None) -> str:
     """Return the device of a run: its own option, else the one it was begun on, else a GPU where there is one."""
     from wsabench.training.device import choose_device
@@ -138,7 +131,7 @@ def device_of(run: QueueRun, record: RunRecord | None) -> str:
         return str(choose_device(str(run.options["device"])))
     if record is not None and record.sessions and not record.sessions[-1].is_lost and run.kind == "train":
         return record.device
-    return str(choose_device(default_device()))
+    return str(choose_device("auto"))
 
 
 def child_command(queue: Queue, run: QueueRun, places: Places, device: str) -> Sequence[str]:

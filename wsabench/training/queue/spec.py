@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import graphlib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from wsabench.errors import SpecError, StorageError, UnknownNameError, nearest_names
+from wsabench.errors import SpecError, UnknownNameError, nearest_names
+from wsabench.fields import read_toml
 
 RunKind = Literal["frames", "pretrain", "train"]
 RUN_KINDS: tuple[RunKind, ...] = get_args(RunKind)
@@ -142,12 +142,7 @@ def read_queue(path: Path) -> Queue:
         StorageError: It cannot be read.
         UnknownNameError: A key or an id does not exist.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StorageError(f"Cannot read the queue {path}: {error.strerror}. Give the path of a TOML file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: not valid TOML: {error}. Correct the file.") from error
+    table = read_toml(path, "the queue ", "Give the path of a TOML file.")
     name = table.pop("name", path.stem)
     tables = table.pop("run", [])
     if table:

@@ -169,7 +169,7 @@ def rate_key(run: QueueRun) -> RateKey:
 def _rates(
     queue: Queue, records: Mapping[str, RunRecord | None], states: Mapping[str, str], places: Places
 ) -> dict[RateKey, float]:
-    """Return steps an hour by what runs have in common: of finished runs, else of those under way."""
+    """Return steps per hour by what runs have in common: of finished runs, else of those under way."""
     finished: dict[RateKey, list[float]] = {}
     under_way: dict[RateKey, list[float]] = {}
     for run in queue.runs:
@@ -178,12 +178,12 @@ def _rates(
             finished.setdefault(rate_key(run), []).append(record.steps / record.hours)
         elif states[run.id] == "running" and (rate := _present_rate(run, places)) is not None:
             under_way.setdefault(rate_key(run), []).append(3600 * rate)
-    # Mean hours a step, so that several runs together take what is said.
+    # Mean hours per step, so that several runs together take what is said.
     return {key: len(many) / sum(1 / one for one in many) for key, many in {**under_way, **finished}.items()}
 
 
 def _present_rate(run: QueueRun, places: Places) -> float | None:
-    """Return steps a second of the sitting under way; None where it has done none yet."""
+    """Return steps per second of the sitting under way; None where it has done none yet."""
     told = read_progress(places.progress(run.id))
     if told is None or told.steps <= told.from_steps:
         return None
