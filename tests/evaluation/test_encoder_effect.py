@@ -44,8 +44,8 @@ def test_changes_of_encoders_change_what_the_agent_does():
 
 def test_agents_that_cannot_take_a_change_are_left_out():
     assert measure_encoder_effects("breakout", ["zero-all"], "e2e") == {}
-    with pytest.raises(CheckpointError, match="pong"):
-        measure_encoder_effects("pong", ["zero-all"], "wsa")
+    with pytest.raises(CheckpointError, match="tetris"):
+        measure_encoder_effects("tetris", ["zero-all"], "wsa")
 
 
 @pytest.fixture
