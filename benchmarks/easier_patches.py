@@ -28,6 +28,7 @@ import numpy.typing as npt
 from scipy.stats import t as student_t
 
 from wsabench import Protocol, load_agent
+from wsabench.agents import wrap_policy
 from wsabench.emulator import action_meanings
 from wsabench.errors import SpecError
 from wsabench.evaluation.rollout import NUM_LANES, EpisodeLanes, EpisodeTask, Handout, play
@@ -87,8 +88,9 @@ def play_arm(game: str, perturbation: str, steps: int, episodes: range, policy: 
     """Play evaluation episodes of a game, by their numbers, under one perturbation, each cut after `steps` steps."""
     protocol = Protocol(stall_steps=0, max_frames=steps * Protocol().frame_skip)
     outcomes: list[EpisodeOutcome] = []
-    lanes = EpisodeLanes(game, protocol, num_lanes, getattr(policy, "required_inputs", ()))
-    play(policy, lanes, _Tasks(game, perturbation, episodes), outcomes.append, lambda _: None, keep_steps=True)
+    player = wrap_policy(policy)
+    lanes = EpisodeLanes(game, protocol, num_lanes, player.abilities.inputs)
+    play(player, lanes, _Tasks(game, perturbation, episodes), outcomes.append, lambda _: None, keep_steps=True)
     outcomes.sort(key=lambda outcome: outcome.episode)
     conceded = [-np.minimum(outcome.steps.rewards, 0).sum() if outcome.steps else 0.0 for outcome in outcomes]
     columns = ([o.episodic_return for o in outcomes], [o.length for o in outcomes], conceded)

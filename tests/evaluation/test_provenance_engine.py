@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wsabench.agents import wrap_policy
 from wsabench.errors import SpecError
 from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Handout, play
 from wsabench.protocol import Protocol
@@ -67,7 +68,7 @@ def trajectory(game: str, protocol: Protocol, perturbations: tuple[str, ...]) ->
     watcher = Watcher(lanes.num_actions)
     outcomes: list[EpisodeOutcome] = []
     # Lanes without a game are shown too, with what stood there last; all of it is deterministic.
-    play(watcher, lanes, OnePortion(tasks), outcomes.append, lambda _: None)
+    play(wrap_policy(watcher), lanes, OnePortion(tasks), outcomes.append, lambda _: None)
     by_task = {(outcome.job_index, outcome.episode): outcome for outcome in outcomes}
     rows = []
     for lane, task in enumerate(tasks):
