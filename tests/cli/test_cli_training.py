@@ -210,8 +210,8 @@ def test_bench_prints_one_object(
         BenchRow(name="peer", peer="", value=100.0, unit="steps/s", ratio=None),
         BenchRow(name="ours", peer="peer", value=150.0, unit="steps/s", ratio=1.5),
     ]
-    module = "emulator.benchmark" if part == "env" else f"training.benchmark_{part}"
-    monkeypatch.setattr(f"wsabench.{module}.benchmark_{part}", lambda *args, **options: rows)
+    module = {"env": "lanes", "encode": "encoders", "train": "training"}[part]
+    monkeypatch.setattr(f"wsabench.bench.{module}.benchmark_{part}", lambda *args, **options: rows)
     assert main(["bench", part, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found) == {"machine", "rows"}
