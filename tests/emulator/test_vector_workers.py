@@ -43,7 +43,7 @@ def trajectory(num_workers: int) -> list[bytes]:
 
 def test_the_number_of_workers_does_not_matter():
     expected = trajectory(0)
-    for num_workers in (1, 2, 4):
+    for num_workers in (1, 3):  # 3: of one and of two lanes
         assert trajectory(num_workers) == expected, num_workers
 
 

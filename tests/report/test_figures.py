@@ -165,7 +165,7 @@ def test_heat_maps_show_numbers_and_hatch_what_is_undefined(ax):
 def test_ranks_share_ties_and_need_every_agent():
     scores = {"clean": {"a": 9, "b": 5, "c": 5}, "invert": {"a": 1, "b": 3, "c": 2}, "strobe": {"a": 4}}
     returns = {(agent, 0, "g", name, None): [score] for name in scores for agent, score in scores[name].items()}
-    ranks = rank_table(summarise(result(returns, agents=[{"name": agent} for agent in "abc"])))
+    ranks = rank_table(summarise(result(returns, agents=tuple(agent_entry(agent) for agent in "abc"))))
     assert set(ranks["label"]) == {"clean", "invert", "all perturbations"}
     assert ranks[ranks["label"] == "clean"]["rank"].tolist() == [1.0, 2.5, 2.5]
     assert ranks[ranks["label"] == "invert"]["rank"].tolist() == [3.0, 1.0, 2.0]

@@ -338,7 +338,7 @@ def test_handing_over_and_bringing_back(queue: Queue, places: Places, tmp_path: 
     assert files == {name: file_hash(folder / name) for name in names}
     assert len(told) == 4
     assert (folder / names[1]).read_text() == CURVE
-    assert load_agent(folder / names[2]).name == "e2e-other"
+    assert load_agent(folder / names[2]).abilities.name == "e2e-other"
     assert "[curve](pong/e2e-seed0-curve.csv)" in (folder / "RUNS.md").read_text()
 
     stamps = {name: (folder / name).stat().st_mtime_ns for name in names}
