@@ -128,6 +128,7 @@ def test_processes_change_nothing(tmp_path):
     assert one.content_hash == two.content_hash
 
 
+@pytest.mark.slow  # what makes it so is tested in test_processes.py
 def test_a_script_without_main_guard_may_use_workers(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
