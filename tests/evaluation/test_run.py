@@ -290,7 +290,7 @@ def test_a_script_without_main_guard_may_use_workers(tmp_path: Path) -> None:
 def test_reading_a_result_set_needs_neither_torch_nor_emulator(tmp_path: Path) -> None:
     run(**SMALL, agents=[Sampler("1")], perturbations=["clean"], out=tmp_path / "out")
     code = (
-        "import sys; from wsabench.evaluation import load_result; result = load_result(sys.argv[1]); "
+        "import sys; from wsabench.results import load_result; result = load_result(sys.argv[1]); "
         "print(len(result.episodes), *[name for name in ('torch', 'ale_py', 'cv2') if name in sys.modules])"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "out")]
