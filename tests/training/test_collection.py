@@ -176,7 +176,12 @@ class RefusedSource(LaneSource):
             WorkerError,
             r"was killed by signal 9.* 0 of 2 shards are kept: start the same .* again to go on",
         ),
-        (SingularSource, WorkerError, r"A worker process failed: LinAlgError: the matrix is singular\. 0 of 2 shards"),
+        pytest.param(
+            SingularSource,
+            WorkerError,
+            r"A worker process failed: LinAlgError: the matrix is singular\. 0 of 2 shards",
+            marks=pytest.mark.slow,
+        ),
         (RefusedSource, CheckpointError, r"^a layer is missing$"),
     ],
 )
