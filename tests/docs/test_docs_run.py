@@ -1,4 +1,4 @@
-"""The Python of README and docs runs, each page in one process, as does the example."""
+"""The Python of README and docs runs, as does the example."""
 
 from __future__ import annotations
 
@@ -16,13 +16,27 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PROGRAMS = {page.name: FENCE.findall(page.read_text(encoding="utf-8")) for page in PAGES}
+BLOCKS = {
+    f"{page.name}-{number}": block
+    for page in PAGES
+    for number, block in enumerate(FENCE.findall(page.read_text(encoding="utf-8")))
+}
 EACH_ALONE = """
-import json, sys
-for number, block in enumerate(json.load(sys.stdin)):
-    exec(compile(block, f"block {number} of the page", "exec"), {"__name__": "__main__"})
+import contextlib, json, os, sys, traceback
+outcomes = {}
+with contextlib.redirect_stdout(sys.stderr):
+    for name, block in json.load(sys.stdin).items():
+        os.mkdir(name)
+        os.chdir(name)
+        try:
+            exec(compile(block, name, "exec"), {"__name__": "__main__"})
+            outcomes[name] = None
+        except BaseException:
+            outcomes[name] = traceback.format_exc()
+        os.chdir("..")
+print(json.dumps(outcomes))
 """
-"""Runs the blocks of a page in one process, each with names of its own."""
+"""Runs blocks one after the other, each with names and a folder of its own, and prints what each failed with."""
 
 
 def run(code: str, folder: Path, words: str = "") -> str:
@@ -42,9 +56,15 @@ def run(code: str, folder: Path, words: str = "") -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("page", [page for page, blocks in PROGRAMS.items() if blocks])
-def test_the_snippets_of_a_page_run(page: str, tmp_path: Path) -> None:
-    run(EACH_ALONE, tmp_path, json.dumps(PROGRAMS[page]))
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
+    """What every snippet failed with; they share a process, which loads torch once."""
+    return json.loads(run(EACH_ALONE, tmp_path_factory.mktemp("snippets"), json.dumps(BLOCKS)))
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_snippet_runs(name: str, failures: dict[str, str | None]) -> None:
+    assert failures[name] is None, failures[name]
 
 
 def test_the_example_plays_clean_and_shifted_games(tmp_path: Path) -> None:

@@ -31,8 +31,21 @@ def assert_same(ours: Any, theirs: Any, where: str = "infos") -> None:
         assert np.array_equal(own, their), where
 
 
-@pytest.mark.parametrize(("name", "num_workers"), [("evaluation", 0), ("training", 0), ("training", 2)])
-@pytest.mark.parametrize("mode", list(AutoresetMode), ids=lambda mode: mode.name)
+CASES = [("evaluation", 0), ("training", 0), ("training", 2)]
+PARAMETERS = [
+    # Lanes in workers are the same lanes (test_vector_workers.py): one mode shows it here, the others take their time.
+    pytest.param(
+        mode,
+        *case,
+        id=f"{mode.name}-{case[0]}-{case[1]}",
+        marks=pytest.mark.slow if case[1] and mode is not AutoresetMode.DISABLED else (),
+    )
+    for mode in AutoresetMode
+    for case in CASES
+]
+
+
+@pytest.mark.parametrize(("mode", "name", "num_workers"), PARAMETERS)
 def test_equals_sync_vector_env(mode, name, num_workers):
     protocol = PROTOCOLS[name]
     names = ["clean", "invert", "hue-rotate@3"]

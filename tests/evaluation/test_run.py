@@ -125,7 +125,7 @@ def test_a_system_error_of_an_agent_names_the_agent_and_the_place(
     ("policy", "error", "message"),
     [
         ("cut_off", WorkerError, r"Worker process \d failed: EOFError: the file ends too early\. .*0 of 3 jobs"),
-        ("misshapen", CheckpointError, r"^a layer is missing$"),
+        pytest.param("misshapen", CheckpointError, r"^a layer is missing$", marks=pytest.mark.slow),
     ],
 )
 def test_an_error_in_a_worker_keeps_class_message_and_traceback(

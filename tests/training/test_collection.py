@@ -128,6 +128,7 @@ def test_processes_change_nothing(tmp_path):
     assert one.content_hash == two.content_hash
 
 
+@pytest.mark.slow  # what makes it so is tested in test_processes.py
 def test_a_script_without_main_guard_may_use_workers(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
@@ -175,7 +176,12 @@ class RefusedSource(LaneSource):
             WorkerError,
             r"was killed by signal 9.* 0 of 2 shards are kept: start the same .* again to go on",
         ),
-        (SingularSource, WorkerError, r"A worker process failed: LinAlgError: the matrix is singular\. 0 of 2 shards"),
+        pytest.param(
+            SingularSource,
+            WorkerError,
+            r"A worker process failed: LinAlgError: the matrix is singular\. 0 of 2 shards",
+            marks=pytest.mark.slow,
+        ),
         (RefusedSource, CheckpointError, r"^a layer is missing$"),
     ],
 )
