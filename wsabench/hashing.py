@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from wsabench.errors import StorageError
+
 
 def json_hash(value: Any, digits: int) -> str:
     """Return the hash of plain values, whatever the order of their keys.
@@ -34,7 +36,10 @@ def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file, 64 hexadecimal digits.
 
     Raises:
-        OSError: The file cannot be read.
+        StorageError: The file cannot be read.
     """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise StorageError(f"Cannot read {path}: {error.strerror}. Restore it.") from error

@@ -16,6 +16,7 @@ import pytest
 from queue_child import CHILD, pretended
 
 from wsabench.errors import SpecError, StorageError
+from wsabench.hashing import file_hash
 from wsabench.resources import make_dir
 from wsabench.training.queue import (
     Places,
@@ -30,7 +31,7 @@ from wsabench.training.queue import (
 )
 from wsabench.training.queue.child import die_with_parent
 from wsabench.training.queue.places import is_held
-from wsabench.training.queue.record import RunRecord, file_hash, hashed, read_record, write_record
+from wsabench.training.queue.record import RunRecord, hashed, read_record, write_record
 from wsabench.training.queue.running import device_of
 
 CHAIN = {"expert": [], "frames": ["expert"], "encoders": ["frames"], "wsa": ["encoders"], "other": []}

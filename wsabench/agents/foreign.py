@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import inspect
 import sysconfig
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from wsabench.agents.policy import AgentPolicy
 from wsabench.errors import ShapeError, SpecError, UnknownNameError, nearest_names, unknown_name
+from wsabench.hashing import text_hash
 from wsabench.types import INPUT_SHAPES, Abilities, Actions, Decision, DeclaredPolicy, LaneBatch, Observations
 
 _LIBRARIES = ("<", str(Path(__file__).parents[1]), *(sysconfig.get_path(key) for key in ("stdlib", "platlib")))
@@ -124,7 +124,7 @@ def _own_hash(policy: Any, origin: str) -> str | None:
     if isinstance(stated, str) and stated:
         return stated
     version = getattr(policy, "version", None)
-    return None if version is None else hashlib.sha256(f"{origin}@{version}".encode()).hexdigest()
+    return None if version is None else text_hash(f"{origin}@{version}")
 
 
 def _checked_inputs(policy: Any, stated: Any, name: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from wsabench.errors import StorageError
+from wsabench.hashing import file_hash
 from wsabench.resources import data_dir
 from wsabench.results.manifest import AgentEntry
 
@@ -78,4 +78,4 @@ def _read(path: Path) -> pd.DataFrame:
 
 @lru_cache(maxsize=256)
 def _file_hash(path: Path, _: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return file_hash(path)

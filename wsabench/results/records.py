@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from wsabench.hashing import text_hash
 from wsabench.results.manifest import AgentId
 from wsabench.stats.context_effect import ContextEffect, total_effect
 from wsabench.types import EpisodeEnd, FloatArray
@@ -269,7 +269,7 @@ def file_stem(*parts: str) -> str:
     safe = re.sub(r"[^A-Za-z0-9@+._=-]", "_", text)
     if safe == text and len(safe) <= 150:
         return safe
-    return f"{safe[:130]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{safe[:130]}-{text_hash(text, 8)}"
 
 
 def _job_columns(job: Job, num_rows: int) -> dict[str, list[str] | list[int] | list[int | None]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import torch
 from wsabench import seeding
 from wsabench.agents import AgentSpec, build_agent, load_spec
 from wsabench.errors import SpecError
+from wsabench.hashing import text_hash
 from wsabench.processes import single_thread
 from wsabench.progress import Reporter, SilentReporter
 from wsabench.protocol import Protocol
@@ -188,7 +188,7 @@ class TrainingPlan:
         under = ""
         if self.randomisation is not None:
             names = self.randomisation.perturbations
-            digest = hashlib.sha256(" ".join(names).encode()).hexdigest()[:8]
+            digest = text_hash(" ".join(names), 8)
             suite = self.randomisation.suite
             under = f"-{Path(suite).stem}" if suite else f"-perturbed-{digest}"
         return training_dir(f"{self.spec.name}{algorithm}{under}", self.game, self.preset.name, self.train_seed)

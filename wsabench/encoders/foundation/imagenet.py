@@ -7,7 +7,6 @@ References:
 
 from __future__ import annotations
 
-import hashlib
 from importlib import metadata
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from torch import nn
 from wsabench.encoders.encoder import Encoder, Reads, preserved_global_generator
 from wsabench.encoders.foundation.packages import package_file, package_hash
 from wsabench.errors import CheckpointError
+from wsabench.hashing import text_hash
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -75,7 +75,7 @@ def imagenet_content() -> str:
     """
     weights = package_hash(_weights_path())
     version = metadata.version("efficientnet-lite-pytorch")
-    return hashlib.sha256(f"{weights} {version} {MEAN} {STD}".encode()).hexdigest()
+    return text_hash(f"{weights} {version} {MEAN} {STD}")
 
 
 def _weights_path() -> Path:

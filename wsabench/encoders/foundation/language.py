@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from wsabench.encoders.foundation.packages import package_file, package_hash
 from wsabench.encoders.foundation.ram_text import RamText
 from wsabench.errors import CheckpointError
 from wsabench.games import load_game
+from wsabench.hashing import text_hash
 
 CACHE_TEXTS = 8_192
 """Texts whose embeddings are kept, the last used; 12 MiB."""
@@ -94,7 +94,7 @@ def language_content(game: str) -> str:
         SpecError: The package is missing, or the catalogue has no verified variable of the game.
     """
     files = [package_hash(_file(name)) for name in ("model/model.safetensors", "model/vocab.txt")]
-    return hashlib.sha256(f"{files} {RamText(load_game(game)).content}".encode()).hexdigest()
+    return text_hash(f"{files} {RamText(load_game(game)).content}")
 
 
 def _file(path: str) -> Path:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.util
 from pathlib import Path
 
 from wsabench.errors import SpecError
+from wsabench.hashing import file_hash
 
 
 def package_file(package: str, path: str, *, encoder: str, extra: str) -> Path:
@@ -35,5 +35,4 @@ def package_file(package: str, path: str, *, encoder: str, extra: str) -> Path:
 @functools.lru_cache(maxsize=8)
 def package_hash(path: Path) -> str:
     """Return the SHA-256 of a package's file, hexadecimal; read once per process."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_hash(path)

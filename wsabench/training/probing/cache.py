@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 import wsabench
 from wsabench.encoders import half_precision_is_fast
+from wsabench.hashing import text_hash
 from wsabench.resources import make_dir, write_text
 
 CACHE_VERSION = 1
@@ -54,4 +54,4 @@ class ScoreCache:
 
     def _path(self, contestant: Mapping[str, Any]) -> Path:
         text = json.dumps([self._shared, dict(contestant)], sort_keys=True)
-        return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+        return self._folder / f"{text_hash(text, 32)}.json"

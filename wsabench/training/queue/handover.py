@@ -16,6 +16,7 @@ from wsabench.agents import AGENT_FILE, load_spec
 from wsabench.agents.checkpoint import AgentMeta, read_checkpoint
 from wsabench.agents.half import export_checkpoint
 from wsabench.errors import CheckpointError, SpecError, StorageError
+from wsabench.hashing import file_hash
 from wsabench.resources import atomic_path, make_dir, write_text
 from wsabench.training.export import thinned
 from wsabench.training.queue.options import agent_reference, training_options
@@ -24,7 +25,6 @@ from wsabench.training.queue.progress import closed
 from wsabench.training.queue.record import (
     RunRecord,
     Session,
-    file_hash,
     final_returns,
     hashed,
     is_finished,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -13,6 +12,7 @@ from typing import Any, Literal, Self
 
 from wsabench.agents import AGENT_FILE
 from wsabench.errors import SpecError, StorageError
+from wsabench.hashing import file_hash
 from wsabench.resources import write_text
 from wsabench.training.queue.places import Places
 from wsabench.training.queue.spec import Queue, QueueRun
@@ -172,19 +172,6 @@ def is_finished(record: RunRecord | None, places: Places) -> bool:
 def hashed(paths: Iterable[Path], root: Path) -> dict[str, str]:
     """Return the SHA-256 of files by their path below a folder."""
     return {path.relative_to(root).as_posix(): file_hash(path) for path in sorted(paths)}
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal.
-
-    Raises:
-        StorageError: It cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise StorageError(f"Cannot read {path}: {error.strerror}.") from error
 
 
 def trained_files(directory: Path) -> list[Path]:
