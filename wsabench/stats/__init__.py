@@ -1,6 +1,17 @@
-"""Statistics of scores, NumPy and SciPy only: normalisation, aggregates, robustness, intervals, comparisons, power."""
+"""Statistics of scores, from NumPy, SciPy and rliable: normalisation, aggregates, robustness, intervals, comparisons."""
 
-from wsabench.stats.aggregates import iqm, mean, median, optimality_gap, performance_profile, probability_of_improvement
+from wsabench.stats.aggregates import (
+    FAST_METRICS,
+    MetricName,
+    iqm,
+    mean,
+    median,
+    optimality_gap,
+    performance_profile,
+    point_estimate,
+    point_profile,
+    probability_of_improvement,
+)
 from wsabench.stats.bounds import METHODS
 from wsabench.stats.comparisons import holm, seeds_to_decide, sign_flip_test, smallest_adjusted_p, two_sample_test
 from wsabench.stats.intervals import (
@@ -27,6 +38,7 @@ from wsabench.stats.power import (
     variation_of,
 )
 from wsabench.stats.resampling import Blocks
+from wsabench.stats.rliable_bootstrap import rliable_interval, rliable_profile
 from wsabench.stats.robustness import retention, retention_is_defined, robustness_gap
 from wsabench.stats.severity import (
     corruption_error,
@@ -42,12 +54,14 @@ __all__ = [
     "CHECKPOINTS_ONLY",
     "DEFAULT_METHOD",
     "DEFAULT_REPETITIONS",
+    "FAST_METRICS",
     "METHODS",
     "MIN_TRAIN_SEEDS",
     "PLANNING_CONFIDENCE",
     "Blocks",
     "Design",
     "Estimate",
+    "MetricName",
     "Plan",
     "Statistic",
     "Variation",
@@ -66,12 +80,16 @@ __all__ = [
     "per_task",
     "performance_profile",
     "plans",
+    "point_estimate",
+    "point_profile",
     "power_of",
     "probability_of_improvement",
     "ranks",
     "relative_corruption_error",
     "retention",
     "retention_is_defined",
+    "rliable_interval",
+    "rliable_profile",
     "robustness_gap",
     "sample_efficiency",
     "seed_interval",
