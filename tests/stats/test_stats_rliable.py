@@ -109,7 +109,7 @@ def test_rliable_still_ignores_its_random_state():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for _ in range(2):
-            state = np.random.RandomState(7)  # noqa: NPY002
+            state = np.random.RandomState(7)
             _, found = library.get_interval_estimates(
                 {"a": scores}, lambda s: np.array([s.mean()]), reps=50, random_state=state
             )
@@ -142,9 +142,9 @@ def test_few_seeds_have_no_interval():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(UnknownNameError, match="aggregate metric"):
         stats.point_estimate("iqr", np.ones((2, 2)))
-    with pytest.raises(SpecError, match="got 1 samples of scores. It takes 2"):
+    with pytest.raises(SpecError, match="got 1 samples of scores"):
         stats.rliable_interval(["probability_of_improvement"], [np.ones((5, 2))], rng(0))
-    with pytest.raises(SpecError, match="got 2 samples of scores. It takes 1"):
+    with pytest.raises(SpecError, match="got 2 samples of scores"):
         stats.rliable_interval(["probability_of_improvement", "mean"], [np.ones((5, 2))] * 2, rng(0))
     with pytest.raises(SpecError, match="No metric is named"):
         stats.rliable_interval([], [np.ones((5, 2))], rng(0))
@@ -158,6 +158,7 @@ def test_what_does_not_fit_is_refused():
 
 
 def test_importing_the_statistics_does_not_load_rliable():
-    code = "import sys, wsabench.stats; print([m for m in ('rliable', 'arch', 'statsmodels', 'pandas') if m in sys.modules])"
+    heavy = ("rliable", "arch", "statsmodels", "pandas")
+    code = f"import sys, wsabench.stats; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"

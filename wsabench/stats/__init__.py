@@ -1,5 +1,9 @@
-"""Statistics of scores, from NumPy, SciPy and rliable: normalisation, aggregates, robustness, intervals, comparisons."""
+"""Statistics of scores, from NumPy, SciPy and rliable: normalisation, aggregates, robustness, intervals, tests."""
 
+from wsabench.stats.across.effective import EffectiveRobustness, RankCorrelation, effective_robustness, rank_correlation
+from wsabench.stats.across.games import PerGame, per_game
+from wsabench.stats.across.sensitivity import NORMALISERS, Ranking, Returns, Sensitivity, normaliser_sensitivity
+from wsabench.stats.across.tails import Tail, conditional_value_at_risk, worst_group
 from wsabench.stats.aggregates import (
     FAST_METRICS,
     MetricName,
@@ -14,6 +18,15 @@ from wsabench.stats.aggregates import (
 )
 from wsabench.stats.bounds import METHODS
 from wsabench.stats.comparisons import holm, seeds_to_decide, sign_flip_test, smallest_adjusted_p, two_sample_test
+from wsabench.stats.dose import (
+    DoseArea,
+    DoseCurve,
+    DoseReason,
+    MeanDoseArea,
+    dose_area,
+    dose_curve,
+    mean_dose_area,
+)
 from wsabench.stats.intervals import (
     CHECKPOINTS_ONLY,
     DEFAULT_METHOD,
@@ -42,6 +55,9 @@ from wsabench.stats.rliable_bootstrap import rliable_interval, rliable_profile
 from wsabench.stats.robustness import retention, retention_is_defined, robustness_gap
 from wsabench.stats.severity import (
     corruption_error,
+    error_ceiling,
+    error_difference,
+    loss_difference,
     mean_over_severities,
     ranks,
     relative_corruption_error,
@@ -57,26 +73,48 @@ __all__ = [
     "FAST_METRICS",
     "METHODS",
     "MIN_TRAIN_SEEDS",
+    "NORMALISERS",
     "PLANNING_CONFIDENCE",
     "Blocks",
     "Design",
+    "DoseArea",
+    "DoseCurve",
+    "DoseReason",
+    "EffectiveRobustness",
     "Estimate",
+    "MeanDoseArea",
     "MetricName",
+    "PerGame",
     "Plan",
+    "RankCorrelation",
+    "Ranking",
+    "Returns",
+    "Sensitivity",
     "Statistic",
+    "Tail",
     "Variation",
     "cell_means",
+    "conditional_value_at_risk",
     "corruption_error",
+    "dose_area",
+    "dose_curve",
+    "effective_robustness",
     "episode_interval",
+    "error_ceiling",
+    "error_difference",
     "game_interval",
     "holm",
     "iqm",
+    "loss_difference",
     "mean",
+    "mean_dose_area",
     "mean_over_severities",
     "median",
     "normalised_score",
+    "normaliser_sensitivity",
     "optimality_gap",
     "over_matrix",
+    "per_game",
     "per_task",
     "performance_profile",
     "plans",
@@ -84,6 +122,7 @@ __all__ = [
     "point_profile",
     "power_of",
     "probability_of_improvement",
+    "rank_correlation",
     "ranks",
     "relative_corruption_error",
     "retention",
@@ -102,4 +141,5 @@ __all__ = [
     "two_sample_test",
     "variation_of",
     "worst_case",
+    "worst_group",
 ]

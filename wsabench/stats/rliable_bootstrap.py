@@ -64,7 +64,7 @@ def rliable_interval(
     """
     if not metrics:
         raise SpecError(f"No metric is named. Allowed: one or more of {', '.join(FAST_METRICS)}.")
-    matrices = [checked_samples(metric, samples) for metric in metrics][0]
+    matrices = checked_samples(metrics[0], samples)
     value = np.array([point_estimate(metric, *matrices) for metric in metrics])
 
     def statistic(*drawn: FloatArray) -> FloatArray:
