@@ -20,7 +20,7 @@ from wsabench.types import FloatArray
 
 MIN_AGENTS = 8
 """With fewer agents there is no effective robustness (the line would hang on single agents) and no interval of a rank
-correlation (in simulation five agents cover 75 to 96 per cent instead of 95, eight 96 to 98)."""
+correlation (a draw of five agents often holds three different ones only, whose order says little)."""
 MIN_SEEDS = 3
 """With fewer train seeds an agent has no interval."""
 

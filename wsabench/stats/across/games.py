@@ -55,8 +55,8 @@ def per_game(value: npt.ArrayLike, error: npt.ArrayLike, *, confidence: float = 
         value: Shape (num_games,), float64: a measure of one agent (or of two agents' difference) in each game.
         error: Same shape: the standard error of each over train seeds; NaN where it is unknown. Only `between_sd` needs
             it: the intervals hold for a game measured with about as many train seeds and episodes, and are wider than
-            needed for its true value. Free of that noise they would be too narrow: in simulation 85 to 90 per cent
-            instead of 95 where the noise is as large as what differs between games, too few games to tell them apart.
+            needed for its true value. Freed of that noise they would be too narrow: few games do not tell it from what
+            differs between games.
         confidence: Of both intervals.
 
     Returns:
@@ -69,7 +69,7 @@ def per_game(value: npt.ArrayLike, error: npt.ArrayLike, *, confidence: float = 
     References:
         Higgins, Thompson & Spiegelhalter 2009, "A re-evaluation of random-effects meta-analysis", on intervals for a
         new member of the population; here with equal weights, as the averages of a report have them, so that it is the
-        prediction interval of a normal sample (Hahn & Meeker 1991, "Statistical intervals", section 4.7). The variance
+        prediction interval of a normal sample (Hahn & Meeker 1991, "Statistical intervals"). The variance
         between games is s^2 minus the mean squared error (Hedges 1983, "A random effects model for effect sizes").
     """
     values, errors = _checked(value, error, confidence)
