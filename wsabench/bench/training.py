@@ -45,7 +45,7 @@ def benchmark_train(
     profile: bool = False,
     warn: Warn = lambda _: None,
 ) -> list[BenchRow]:
-    """Measure training steps a second of processor time on one thread: lanes, encoders, updates, everything.
+    """Measure training steps per second of processor time on one thread: lanes, encoders, updates, everything.
 
     Agents and peers take turns, each in a process of its own, as they would be used. A rollout is shortened to one
     minibatch, with the preset's lanes, epochs and minibatch size, of an agent and its peer alike: a step still costs
