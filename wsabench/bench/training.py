@@ -69,7 +69,7 @@ def benchmark_train(
     Raises:
         UnknownNameError: There is no such agent, preset or game.
     """
-    load_game(game)
+    game = load_game(game).id
     chosen = {name: _chosen(name) for name in agents}
     with ExitStack() as stack:
         contestants, passes, seats = {}, {}, {}
