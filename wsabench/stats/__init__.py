@@ -3,6 +3,7 @@
 from wsabench.stats.aggregates import iqm, mean, median, optimality_gap, performance_profile, probability_of_improvement
 from wsabench.stats.bounds import METHODS
 from wsabench.stats.comparisons import holm, seeds_to_decide, sign_flip_test, smallest_adjusted_p, two_sample_test
+from wsabench.stats.components import COMPONENTS, VarianceComponents, variance_components
 from wsabench.stats.contrasts import Contrast, contrast
 from wsabench.stats.equivalence import EquivalenceTest, equivalence_test
 from wsabench.stats.families import (
@@ -54,6 +55,7 @@ from wsabench.stats.statistics import cell_means, over_matrix, per_task, sample_
 
 __all__ = [
     "CHECKPOINTS_ONLY",
+    "COMPONENTS",
     "DEFAULT_METHOD",
     "DEFAULT_REPETITIONS",
     "METHODS",
@@ -70,6 +72,7 @@ __all__ = [
     "PageError",
     "Plan",
     "Statistic",
+    "VarianceComponents",
     "Variation",
     "adjust_over_pairs",
     "cell_means",
@@ -110,6 +113,7 @@ __all__ = [
     "smallest_adjusted_p",
     "step_down",
     "two_sample_test",
+    "variance_components",
     "variation_of",
     "worst_case",
 ]
