@@ -54,7 +54,7 @@ class _Cells(NamedTuple):
     """Means of each train seed and cell, and projections that their sums of squares need."""
 
     mean: FloatArray
-    count: FloatArray
+    episodes: FloatArray
     seed: npt.NDArray[np.int64]
     within: float
     """Sum of squares of episodes about their mean."""
@@ -125,7 +125,7 @@ def _cells(values: FloatArray, seed: npt.NDArray[np.int64], cell: npt.NDArray[np
     of_seed = weight * (pairs[0][:, None] == np.arange(seed.max() + 1))
     return _Cells(
         mean=mean,
-        count=count.astype(np.float64),
+        episodes=count.astype(np.float64),
         seed=pairs[0],
         within=float(np.square(values - mean[row]).sum()),
         by_cell=of_cell / np.linalg.norm(of_cell, axis=0),
@@ -140,7 +140,7 @@ def _span(columns: FloatArray) -> FloatArray:
 
 def _sums(table: _Cells, num_episodes: int, is_used: BoolArray) -> _Sums:
     """Return the sums of squares of the model with some components, and what they are expected to be."""
-    z = np.sqrt(table.count) * table.mean
+    z = np.sqrt(table.episodes) * table.mean
     z_squares, rows = float(z @ z), len(z)
     fitted = [float(np.square(span.T @ z).sum()) for span in (table.by_cell, table.by_both)]
     leverage = [np.square(span).sum(axis=1) for span in (table.by_cell, table.by_both)]
@@ -152,7 +152,7 @@ def _sums(table: _Cells, num_episodes: int, is_used: BoolArray) -> _Sums:
     if is_used[1]:
         squares.insert(0, rest)
         freedom.insert(0, rest_freedom)
-        expected.insert(0, [0.0, float(table.count @ (1.0 - leverage[lower])), rest_freedom])
+        expected.insert(0, [0.0, float(table.episodes @ (1.0 - leverage[lower])), rest_freedom])
     else:
         squares[0] += rest
         freedom[0] += rest_freedom
@@ -161,9 +161,9 @@ def _sums(table: _Cells, num_episodes: int, is_used: BoolArray) -> _Sums:
         of_seeds = float(ranks[1] - ranks[0])
         squares.insert(0, fitted[1] - fitted[0])
         freedom.insert(0, of_seeds)
-        by_seed = np.sqrt(table.count)[:, None] * (table.seed[:, None] == np.arange(table.seed.max() + 1))
+        by_seed = np.sqrt(table.episodes)[:, None] * (table.seed[:, None] == np.arange(table.seed.max() + 1))
         seeds = float(np.square(by_seed).sum() - np.square(table.by_cell.T @ by_seed).sum())
-        expected.insert(0, [seeds, float(table.count @ (leverage[1] - leverage[0])), of_seeds])
+        expected.insert(0, [seeds, float(table.episodes @ (leverage[1] - leverage[0])), of_seeds])
     return _Sums(np.array(squares), np.array(expected)[:, is_used], np.array(freedom))
 
 

@@ -354,8 +354,9 @@ def _every(num_x: int, num_y: int) -> FloatArray:
 def _drawn(num_x: int, num_y: int, relabellings: int, rng: np.random.Generator) -> FloatArray:
     """Return the observed relabelling of a game and some that are drawn."""
     if not num_y:
-        signs = 1.0 - 2.0 * rng.integers(0, 2, (relabellings, num_x))
-        return np.concatenate([np.ones((1, num_x)), signs])
+        labels = np.ones((1 + relabellings, num_x))
+        labels[1:] -= 2.0 * rng.integers(0, 2, (relabellings, num_x))
+        return labels
     labels = np.zeros((1 + relabellings, num_x + num_y))
     labels[0, :num_x] = 1.0
     chosen = rng.random((relabellings, num_x + num_y)).argpartition(num_x - 1, axis=1)[:, :num_x]
