@@ -3,6 +3,20 @@
 from wsabench.stats.aggregates import iqm, mean, median, optimality_gap, performance_profile, probability_of_improvement
 from wsabench.stats.bounds import METHODS
 from wsabench.stats.comparisons import holm, seeds_to_decide, sign_flip_test, smallest_adjusted_p, two_sample_test
+from wsabench.stats.components import COMPONENTS, VarianceComponents, variance_components
+from wsabench.stats.contrasts import Contrast, contrast
+from wsabench.stats.equivalence import EquivalenceTest, equivalence_test
+from wsabench.stats.families import (
+    ClaimFamily,
+    Detectable,
+    FamilyTest,
+    PageError,
+    adjust_over_pairs,
+    detectable_effects,
+    family_test,
+    page_error,
+    step_down,
+)
 from wsabench.stats.intervals import (
     CHECKPOINTS_ONLY,
     DEFAULT_METHOD,
@@ -21,6 +35,7 @@ from wsabench.stats.power import (
     Design,
     Plan,
     Variation,
+    detectable_effect,
     plans,
     power_of,
     seed_sd_limit,
@@ -40,20 +55,34 @@ from wsabench.stats.statistics import cell_means, over_matrix, per_task, sample_
 
 __all__ = [
     "CHECKPOINTS_ONLY",
+    "COMPONENTS",
     "DEFAULT_METHOD",
     "DEFAULT_REPETITIONS",
     "METHODS",
     "MIN_TRAIN_SEEDS",
     "PLANNING_CONFIDENCE",
     "Blocks",
+    "ClaimFamily",
+    "Contrast",
     "Design",
+    "Detectable",
+    "EquivalenceTest",
     "Estimate",
+    "FamilyTest",
+    "PageError",
     "Plan",
     "Statistic",
+    "VarianceComponents",
     "Variation",
+    "adjust_over_pairs",
     "cell_means",
+    "contrast",
     "corruption_error",
+    "detectable_effect",
+    "detectable_effects",
     "episode_interval",
+    "equivalence_test",
+    "family_test",
     "game_interval",
     "holm",
     "iqm",
@@ -63,6 +92,7 @@ __all__ = [
     "normalised_score",
     "optimality_gap",
     "over_matrix",
+    "page_error",
     "per_task",
     "performance_profile",
     "plans",
@@ -81,7 +111,9 @@ __all__ = [
     "severity_area",
     "sign_flip_test",
     "smallest_adjusted_p",
+    "step_down",
     "two_sample_test",
+    "variance_components",
     "variation_of",
     "worst_case",
 ]
