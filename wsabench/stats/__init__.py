@@ -18,6 +18,8 @@ from wsabench.stats.aggregates import (
 )
 from wsabench.stats.bounds import METHODS
 from wsabench.stats.comparisons import holm, seeds_to_decide, sign_flip_test, smallest_adjusted_p, two_sample_test
+from wsabench.stats.components import COMPONENTS, VarianceComponents, variance_components
+from wsabench.stats.contrasts import Contrast, contrast
 from wsabench.stats.dose import (
     DoseArea,
     DoseCurve,
@@ -26,6 +28,18 @@ from wsabench.stats.dose import (
     dose_area,
     dose_curve,
     mean_dose_area,
+)
+from wsabench.stats.equivalence import EquivalenceTest, equivalence_test
+from wsabench.stats.families import (
+    ClaimFamily,
+    Detectable,
+    FamilyTest,
+    PageError,
+    adjust_over_pairs,
+    detectable_effects,
+    family_test,
+    page_error,
+    step_down,
 )
 from wsabench.stats.intervals import (
     CHECKPOINTS_ONLY,
@@ -45,6 +59,7 @@ from wsabench.stats.power import (
     Design,
     Plan,
     Variation,
+    detectable_effect,
     plans,
     power_of,
     seed_sd_limit,
@@ -68,6 +83,7 @@ from wsabench.stats.statistics import cell_means, over_matrix, per_task, sample_
 
 __all__ = [
     "CHECKPOINTS_ONLY",
+    "COMPONENTS",
     "DEFAULT_METHOD",
     "DEFAULT_REPETITIONS",
     "FAST_METRICS",
@@ -76,14 +92,20 @@ __all__ = [
     "NORMALISERS",
     "PLANNING_CONFIDENCE",
     "Blocks",
+    "ClaimFamily",
+    "Contrast",
     "Design",
+    "Detectable",
     "DoseArea",
     "DoseCurve",
     "DoseReason",
     "EffectiveRobustness",
+    "EquivalenceTest",
     "Estimate",
+    "FamilyTest",
     "MeanDoseArea",
     "MetricName",
+    "PageError",
     "PerGame",
     "Plan",
     "RankCorrelation",
@@ -92,16 +114,23 @@ __all__ = [
     "Sensitivity",
     "Statistic",
     "Tail",
+    "VarianceComponents",
     "Variation",
+    "adjust_over_pairs",
     "cell_means",
     "conditional_value_at_risk",
+    "contrast",
     "corruption_error",
+    "detectable_effect",
+    "detectable_effects",
     "dose_area",
     "dose_curve",
     "effective_robustness",
     "episode_interval",
+    "equivalence_test",
     "error_ceiling",
     "error_difference",
+    "family_test",
     "game_interval",
     "holm",
     "iqm",
@@ -114,6 +143,7 @@ __all__ = [
     "normaliser_sensitivity",
     "optimality_gap",
     "over_matrix",
+    "page_error",
     "per_game",
     "per_task",
     "performance_profile",
@@ -138,7 +168,9 @@ __all__ = [
     "severity_area",
     "sign_flip_test",
     "smallest_adjusted_p",
+    "step_down",
     "two_sample_test",
+    "variance_components",
     "variation_of",
     "worst_case",
     "worst_group",
