@@ -4,6 +4,7 @@ from wsabench.stats.aggregates import iqm, mean, median, optimality_gap, perform
 from wsabench.stats.bounds import METHODS
 from wsabench.stats.clean_floor import CLEAN_FLOOR, CleanBound, clean_bound, commonly_defined
 from wsabench.stats.comparisons import holm, seeds_to_decide, sign_flip_test, smallest_adjusted_p, two_sample_test
+from wsabench.stats.fieller import FiellerSet, GameSeeds, Region, fieller_set
 from wsabench.stats.intervals import (
     CHECKPOINTS_ONLY,
     DEFAULT_METHOD,
@@ -29,21 +30,21 @@ from wsabench.stats.power import (
 )
 from wsabench.stats.ratios import (
     MIN_RATIO_SEEDS,
-    FiellerSet,
-    GameSeeds,
-    KeptShares,
     RatioEstimate,
-    Region,
     capped_mean_retention,
-    fieller_set,
-    kept_shares,
     mean_retention,
     retention_difference,
     retention_interval,
-    seed_retention,
 )
 from wsabench.stats.resampling import Blocks
-from wsabench.stats.robustness import retention, retention_is_defined, robustness_gap
+from wsabench.stats.robustness import (
+    KeptShares,
+    kept_shares,
+    retention,
+    retention_is_defined,
+    robustness_gap,
+    seed_retention,
+)
 from wsabench.stats.severity import (
     corruption_error,
     mean_over_severities,

@@ -1,8 +1,8 @@
 """Bootstrap-t over train seeds: intervals of means and gaps whose train seeds are skewed.
 
-A bootstrap of the mean divided by its own standard error. Where a few train seeds are far above (or below) the others, a
-resample that misses them has too small a mean and too small an error; dividing by it lengthens the right arm. Student's
-t and percentile intervals have equal, or the wrong, arms.
+A bootstrap of the mean divided by its own standard error. Where a few train seeds are far above (or below) the others,
+a resample that misses them has too small a mean and too small an error; dividing by it lengthens the right arm. The
+arms of Student's t are equal, those of a percentile interval are long on the wrong side.
 
 References:
     Efron & Tibshirani 1993, "An introduction to the bootstrap", section 12.5; Hall 1988, "Theoretical comparison of
