@@ -8,8 +8,8 @@ after averaging (`normalised_mean`). Leading axes are independent data sets, for
 References:
     Fieller 1954, "Some problems in interval estimation"; Quenouille 1956, "Notes on bias in estimation", and Durbin
     1959, "A note on the application of Quenouille's method of bias reduction to the estimation of ratios", for leaving
-    out one unit at a time; Tukey 1958, "Bias and confidence in not quite large samples", for its variance; Satterthwaite
-    1946, "An approximate distribution of estimates of variance components".
+    out one unit at a time; Tukey 1958, "Bias and confidence in not quite large samples", for its variance;
+    Satterthwaite 1946, "An approximate distribution of estimates of variance components".
 """
 
 from __future__ import annotations
@@ -309,7 +309,8 @@ def _with_interval(average: _Average, strata: Sequence[_Stratum], num_games: int
     half = scipy_stats.t.ppf((1.0 + confidence) / 2.0, freedom) * np.sqrt(total)
     half = np.where(np.isfinite(total), half, np.nan)
     low, high = average.value - half, average.value + half
-    return RatioEstimate(*average[:2], low, high, average.region, min(counts), seed_note(min(counts)))
+    note = seed_note(min(counts)) if np.isfinite(total).all() else "a clean mean rests on one train seed: no interval"
+    return RatioEstimate(*average[:2], low, high, average.region, min(counts), note)
 
 
 def _without_interval(value: FloatArray, plain: FloatArray, num_seeds: int) -> RatioEstimate:
