@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,11 @@ EPISODES = 10
 COLLAPSED_SHARE = 0.1
 CLEAN_LEVELS = (0.8, 0.4, 1.5, 3.0)
 RETENTIONS = (0.6, 0.9, 0.3, 0.1)
+Bounds = dict[str, tuple[FloatArray, FloatArray]]
+"""Lower and upper bounds of every run, by method."""
+CHUNK = 250
+MEAN_METHODS = ("percentile", "corrected", "t", "bootstrap-t", "kept", "width")
+SELECTION_LEVELS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 GAME_FACTORS = (1.0, 0.8, 1.2, 1.0)
 
 
@@ -84,12 +89,21 @@ def play(
 
 def drawn_games(
     law: str, collapse: str, shape: tuple[int, int], num_games: int, rng: np.random.Generator
-) -> list[Game]:
+) -> Iterator[Game]:
     """Draw games whose levels and retentions differ."""
-    return [
-        play(LAWS[law], collapse, CLEAN_LEVELS[g % 4], GAME_FACTORS[g % 4] * np.array(RETENTIONS), shape, rng)
-        for g in range(num_games)
-    ]
+    for place in range(num_games):
+        kept = GAME_FACTORS[place % 4] * np.array(RETENTIONS)
+        yield play(LAWS[law], collapse, CLEAN_LEVELS[place % 4], kept, shape, rng)
+
+
+def in_chunks(blocks: Sequence[FloatArray], bounds: Callable[[list[FloatArray]], Bounds]) -> Bounds:
+    """Compute bounds of a few runs at a time, blocks (seeds, runs): all runs of one call share their resamples."""
+    starts = range(0, blocks[0].shape[1], CHUNK)
+    parts = [bounds([block[:, start : start + CHUNK] for block in blocks]) for start in starts]
+    return {
+        name: (np.concatenate([part[name][0] for part in parts]), np.concatenate([part[name][1] for part in parts]))
+        for name in parts[0]
+    }
 
 
 def defined(games: Sequence[Game]) -> np.ndarray:
@@ -119,7 +133,15 @@ def linearised(pairs: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[FloatArr
     return np.mean(values, axis=0) - half, np.mean(values, axis=0) + half
 
 
-def bootstrapped(blocks: Sequence[FloatArray], rng: np.random.Generator, repetitions: int) -> dict[str, tuple]:
+def known_mean(values: FloatArray) -> FloatArray:
+    """Average over the first axis what is not NaN; NaN where nothing is left."""
+    known = ~np.isnan(values)
+    number = known.sum(axis=0)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+
+
+def bootstrapped(blocks: Sequence[FloatArray], rng: np.random.Generator, repetitions: int) -> Bounds:
     """Return the bounds of the mean over games of means over seeds; blocks (seeds, runs), NaN left out."""
     values, strata = np.zeros((repetitions, blocks[0].shape[1])), []
     for block in blocks:
@@ -129,10 +151,10 @@ def bootstrapped(blocks: Sequence[FloatArray], rng: np.random.Generator, repetit
         # A resample of undefined ratios only has no mean; it stands at the mean of all.
         number = counts @ known
         with np.errstate(invalid="ignore", divide="ignore"):
-            means = np.where(number > 0, total / number, np.nanmean(block, axis=0))
+            means = np.where(number > 0, total / number, known_mean(block))
         values += means / len(blocks)
         strata.append(Stratum(counts, len(block)))
-    centre = np.mean([np.nanmean(block, axis=0) for block in blocks], axis=0)
+    centre = np.mean([known_mean(block) for block in blocks], axis=0)
     return {name: METHODS[name](Replicates(values, strata), centre, 0.95) for name in ("percentile", "corrected")}
 
 
@@ -160,7 +182,7 @@ def print_retention(options: argparse.Namespace) -> None:
 def retention_row(
     law: str, collapse: str, shape: tuple[int, int], num_games: int, rng: np.random.Generator, repetitions: int
 ) -> str:
-    games = drawn_games(law, collapse, shape, num_games, rng)
+    games = list(drawn_games(law, collapse, shape, num_games, rng))
     known = defined(games)
     columns: dict[str, list[str]] = {name: [] for name in ("given", "covers", "width", "lin")}
     for cells in ([0], [0, 1, 2, 3]):
@@ -178,9 +200,9 @@ def retention_row(
         if len(cells) == 1:
             alone = fieller_alone(flat[0], truth, known) if num_games == 1 else "-"
             ratios = [seed_ratios(clean, perturbed) for clean, perturbed in flat]
-            before = bootstrapped(ratios, rng, repetitions)
+            before = in_chunks(ratios, lambda part: bootstrapped(part, rng, repetitions))
             old = [f"{covers(*before[name], truth, known):.1f}" for name in ("percentile", "corrected")]
-            means = (np.nanmean([np.nanmean(ratio, axis=0) for ratio in ratios], axis=0), found.plain, found.value)
+            means = (known_mean(np.array([known_mean(ratio) for ratio in ratios])), found.plain, found.value)
             bias = ", ".join(f"{100 * (mean[known].mean() / truth - 1):+.1f}" for mean in means)
     texts = [", ".join(columns[name]) for name in ("given", "covers", "width")]
     texts += [alone, ", ".join(columns["lin"]), ", ".join(old), bias]
@@ -207,9 +229,11 @@ def print_games(options: argparse.Namespace) -> None:
     for law, collapse in (("mild", "none"), ("heavy", "none"), ("heavy", "everywhere")):
         for num_games in (1, 2, 3, 12, 40):
             rng = generator(seed, "games", law, collapse, num_games)
-            both = [drawn_games(law, collapse, (runs, 5), num_games, rng) for _ in range(2)]
-            pairs = [[(game.clean, game.perturbed) for game in games] for games in both]
-            truth = float(np.mean([game.truth.mean() for game in both[0]]))
+            pairs = [
+                [(game.clean, game.perturbed) for game in drawn_games(law, collapse, (runs, 5), num_games, rng)]
+                for _ in range(2)
+            ]
+            truth = float(np.mean([RETENTIONS]) * np.mean([GAME_FACTORS[place % 4] for place in range(num_games)]))
             found = stats.mean_retention(pairs[0])
             given = np.isfinite(found.low)
             width = (found.high - found.low)[given].mean() / (2 * 1.96 * np.std(found.plain[given]))
@@ -263,34 +287,40 @@ def print_means(options: argparse.Namespace) -> None:
     print("\n### Mean of a perturbed cell, and robustness gap\n")
     print(
         "| law | collapsed | seeds | games | percentile: mean, gap | corrected: mean, gap | t: mean, gap "
-        "| bootstrap-t: mean, gap | width, bootstrap-t / t: mean, gap |"
+        "| bootstrap-t: mean, gap | kept between t: mean, gap | its width / t's: mean, gap |"
     )
-    print("| --- | --- | ---: | ---: |" + " ---: |" * 5)
+    print("| --- | --- | ---: | ---: |" + " ---: |" * 6)
     for law in LAWS:
         for collapse in COLLAPSES:
             for num_seeds in (5, 10, 20):
                 for num_games in (1, 4):
                     rng = generator(seed, "means", law, collapse, num_seeds, num_games)
-                    games = drawn_games(law, collapse, (runs, num_seeds), num_games, rng)
+                    games = list(drawn_games(law, collapse, (runs, num_seeds), num_games, rng))
                     print(means_row((law, collapse, num_seeds), games, rng, repetitions), flush=True)
 
 
 def means_row(names: tuple[str, str, int], games: Sequence[Game], rng: np.random.Generator, repetitions: int) -> str:
-    cells: dict[str, list[str]] = {name: [] for name in ("percentile", "corrected", "t", "bootstrap-t", "width")}
+    cells: dict[str, list[str]] = {name: [] for name in MEAN_METHODS}
     levels = [CLEAN_LEVELS[g % 4] * (1 - COLLAPSED_SHARE * (names[1] == "everywhere")) for g in range(len(games))]
     for is_gap in (False, True):
         blocks = [(game.clean - game.perturbed[..., 0] if is_gap else game.perturbed[..., 0]).T for game in games]
-        kept = [(1 - game.truth[0] if is_gap else game.truth[0]) for game in games]
-        truth = float(np.mean(np.multiply(levels, kept)))
-        bounds = bootstrapped(blocks, rng, repetitions)
-        found = stats.studentised_interval(blocks, rng, repetitions=repetitions)
-        bounds |= {"bootstrap-t": (found.low, found.high), "t": student(blocks)}
+        shares = [(1 - game.truth[0] if is_gap else game.truth[0]) for game in games]
+        truth = float(np.mean(np.multiply(levels, shares)))
+        bounds = in_chunks(blocks, lambda part: all_bounds(part, rng, repetitions))
         for name, (low, high) in bounds.items():
             cells[name].append(f"{covers(low, high, truth):.1f}")
-        widths = [(high - low).mean() for low, high in (bounds["bootstrap-t"], bounds["t"])]
+        widths = [(high - low).mean() for low, high in (bounds["kept"], bounds["t"])]
         cells["width"].append(f"{widths[0] / widths[1]:.2f}")
-    texts = [", ".join(cells[name]) for name in ("percentile", "corrected", "t", "bootstrap-t", "width")]
+    texts = [", ".join(cells[name]) for name in MEAN_METHODS]
     return f"| {names[0]} | {names[1]} | {names[2]} | {len(games)} | {' | '.join(texts)} |"
+
+
+def all_bounds(blocks: Sequence[FloatArray], rng: np.random.Generator, repetitions: int) -> Bounds:
+    """Return the bounds of the mean by every method; `kept` is bootstrap-t between two intervals of Student."""
+    bounds = bootstrapped(blocks, rng, repetitions)
+    alone = stats.studentised_interval(blocks, rng, repetitions=repetitions, widest_tail=None)
+    kept = stats.studentised_interval(blocks, rng, repetitions=repetitions)
+    return bounds | {"bootstrap-t": (alone.low, alone.high), "kept": (kept.low, kept.high), "t": student(blocks)}
 
 
 def student(blocks: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
@@ -308,7 +338,7 @@ def print_selection(options: argparse.Namespace) -> None:
     print("\n### What leaving out games below the floor does to the others: heavy law, true retention 0.6\n")
     print("| true clean score | seeds | defined % | bias % of those: plain, now | covers, of those |")
     print("| ---: | ---: | ---: | ---: | ---: |")
-    for level in (0.05, 0.1, 0.15, 0.2, 0.3, 0.5):
+    for level in SELECTION_LEVELS:
         for num_seeds in (5, 20):
             rng = generator(seed, "selection", str(level), num_seeds)
             game = play(LAWS["heavy"], "none", level, np.array([0.6]), (runs, num_seeds), rng)
@@ -322,6 +352,25 @@ def print_selection(options: argparse.Namespace) -> None:
             bias = ", ".join(f"{100 * (mean / 0.6 - 1):+.1f}" for mean in means)
             held = covers(found.low[:, 0], found.high[:, 0], 0.6, chosen)
             print(f"| {level} | {num_seeds} | {100 * known.mean():.1f} | {bias} | {held:.1f} |", flush=True)
+    for num_seeds in (5, 20):
+        print(selected_average(min(runs, 2_000), num_seeds, generator(seed, "selected average", num_seeds)), flush=True)
+
+
+def selected_average(runs: int, num_seeds: int, rng: np.random.Generator) -> str:
+    """Return the row of the average over those of six games, one a level, in which retention is defined."""
+    games = [play(LAWS["heavy"], "none", level, np.array([0.6]), (runs, num_seeds), rng) for level in SELECTION_LEVELS]
+    known = np.array([defined([game]) for game in games])
+    found = [
+        stats.mean_retention(
+            [(games[place].clean[run], games[place].perturbed[run]) for place in np.flatnonzero(known[:, run])]
+        )
+        for run in range(runs)
+        if known[:, run].any()
+    ]
+    value, plain, low, high = (np.array([one[place] for one in found]) for place in range(4))
+    bias = ", ".join(f"{100 * (part.mean() / 0.6 - 1):+.1f}" for part in (plain, value))
+    held = covers(low, high, 0.6, np.isfinite(low + high))
+    return f"| all six, averaged over those defined | {num_seeds} | {100 * known.mean():.1f} | {bias} | {held:.1f} |"
 
 
 def print_floor(options: argparse.Namespace) -> None:
@@ -358,7 +407,7 @@ TABLES = {
 def main() -> None:
     """Print the tables in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=2_000)
+    parser.add_argument("--runs", type=int, default=5_000)
     parser.add_argument("--repetitions", type=int, default=499)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES))

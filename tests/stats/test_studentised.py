@@ -35,7 +35,7 @@ def slow_t(games):
 @oracle
 def test_bounds_are_those_of_all_resamples():
     values = np.array([0.1, 0.2, 0.3, 0.5, 1.9])
-    found = stats.studentised_interval([values[:, None]], rng(), repetitions=60_000)
+    found = stats.studentised_interval([values[:, None]], rng(), repetitions=60_000, widest_tail=None)
     t = np.sort(slow_t([values]))
     error = values.std(ddof=1) / np.sqrt(5)
     # Levels 4 Monte-Carlo standard errors apart: 4 * sqrt(0.025 * 0.975 / 60000) = 0.0026.
@@ -71,15 +71,37 @@ def test_bounds_follow_scale_and_shift_and_do_not_depend_on_other_columns():
     assert (found.low[2], found.high[2]) == pytest.approx((-alone.high[0], -alone.low[0]))
 
 
-def test_no_spread_unknown_values_and_few_seeds():
+def test_no_spread_and_unknown_values():
     block = np.column_stack([np.full(6, 0.3), rng(7).normal(size=6)])
     block[2, 1] = np.nan
     found = stats.studentised_interval([block], rng(8), repetitions=499)
     assert (found.low[0], found.high[0]) == pytest.approx((0.3, 0.3))
     assert np.isnan([found.value[1], found.low[1], found.high[1]]).all()
-    few = stats.studentised_interval([block[:4, :1]], rng(9))
-    assert np.isnan([few.low, few.high]).all()
-    assert few.note == "too few train seeds (4)"
+
+
+@oracle
+def test_bounds_lie_between_two_intervals_of_student():
+    # A long right tail: the left arm is Student's, the right one cut at 99.8%; of a mirrored one the other way.
+    values = np.array([0.1, 0.2, 0.3, 0.5, 1.9])
+    found = stats.studentised_interval([np.column_stack([values, -values])], rng(), repetitions=2_000)
+    error = values.std(ddof=1) / np.sqrt(5)
+    least, most = (scipy.stats.t.ppf(level, 4) * error for level in (0.975, 0.999))
+    assert (found.low[0], found.high[0]) == pytest.approx((0.6 - least, 0.6 + most))
+    assert (found.low[1], found.high[1]) == pytest.approx((-0.6 - most, -0.6 + least))
+
+
+@oracle
+@pytest.mark.parametrize("num_seeds", [1, 2, 3, 4])
+def test_few_seeds_have_students_interval_or_none(num_seeds):
+    block = rng(9).normal(size=(num_seeds, 1))
+    few = stats.studentised_interval([block], rng(9))
+    if num_seeds < 3:
+        assert np.isnan([few.low, few.high]).all()
+        assert "no interval" in few.note
+    else:
+        expected = scipy.stats.ttest_1samp(block[:, 0], 0.0).confidence_interval()
+        assert (few.low[0], few.high[0]) == pytest.approx((expected.low, expected.high))
+        assert few.note == f"too few train seeds ({num_seeds})"
 
 
 def test_options_are_checked():

@@ -54,7 +54,7 @@ from wsabench.stats.severity import (
     worst_case,
 )
 from wsabench.stats.statistics import cell_means, over_matrix, per_task, sample_efficiency
-from wsabench.stats.studentised import MIN_STUDENTISED_SEEDS, studentised_interval
+from wsabench.stats.studentised import studentised_interval
 
 __all__ = [
     "CHECKPOINTS_ONLY",
@@ -63,7 +63,6 @@ __all__ = [
     "DEFAULT_REPETITIONS",
     "METHODS",
     "MIN_RATIO_SEEDS",
-    "MIN_STUDENTISED_SEEDS",
     "MIN_TRAIN_SEEDS",
     "PLANNING_CONFIDENCE",
     "Blocks",
