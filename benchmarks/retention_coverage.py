@@ -197,13 +197,15 @@ def retention_row(
         flat = [(clean, perturbed.mean(axis=-1)) for clean, perturbed in pairs]
         low, high = linearised(flat)
         columns["lin"].append(f"{covers(low, high, truth, known):.1f}")
-        if len(cells) == 1:
-            alone = fieller_alone(flat[0], truth, known) if num_games == 1 else "-"
-            ratios = [seed_ratios(clean, perturbed) for clean, perturbed in flat]
-            before = in_chunks(ratios, lambda part: bootstrapped(part, rng, repetitions))
-            old = [f"{covers(*before[name], truth, known):.1f}" for name in ("percentile", "corrected")]
-            means = (known_mean(np.array([known_mean(ratio) for ratio in ratios])), found.plain, found.value)
-            bias = ", ".join(f"{100 * (mean[known].mean() / truth - 1):+.1f}" for mean in means)
+    flat = [(game.clean, game.perturbed[..., 0]) for game in games]
+    truth = float(np.mean([game.truth[0] for game in games]))
+    alone = fieller_alone(flat[0], truth, known) if num_games == 1 else "-"
+    ratios = [seed_ratios(clean, perturbed) for clean, perturbed in flat]
+    before = in_chunks(ratios, lambda part: bootstrapped(part, rng, repetitions))
+    old = [f"{covers(*before[name], truth, known):.1f}" for name in ("percentile", "corrected")]
+    now = stats.mean_retention([(clean, perturbed[..., None]) for clean, perturbed in flat])
+    means = (known_mean(np.array([known_mean(ratio) for ratio in ratios])), now.plain, now.value)
+    bias = ", ".join(f"{100 * (mean[known].mean() / truth - 1):+.1f}" for mean in means)
     texts = [", ".join(columns[name]) for name in ("given", "covers", "width")]
     texts += [alone, ", ".join(columns["lin"]), ", ".join(old), bias]
     return f"| {law} | {collapse} | {shape[1]} | {num_games} | {' | '.join(texts)} |"
@@ -249,37 +251,51 @@ def print_games(options: argparse.Namespace) -> None:
 
 
 def print_companions(options: argparse.Namespace) -> None:
-    runs, seed = options.runs, options.seed
-    print("\n### Companions: capped mean over four cells (one of them kept at 1.3), and ratios of single train seeds\n")
+    print("\n### Capped mean and shares of cells, four cells a game\n")
     print(
-        "| law | collapsed | seeds | games | capped mean: true, value | covers "
-        "| seed's own ratio, bias %: plain, Beale "
-        "| seeds undefined % |"
+        "| law | retention of the cells | seeds | games | capped mean: true, value | covers "
+        "| share kept: true, mean | share lost: true, mean |"
     )
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    kept = np.array([1.3, 0.9, 0.5, 0.05])
     for law in LAWS:
-        for collapse in ("none", "everywhere"):
+        for kept in (np.array([1.3, 0.9, 0.5, 0.05]), np.array([1.0, 1.0, 0.8, 0.5])):
             for num_seeds in (5, 10, 20):
                 for num_games in (1, 4):
-                    rng = generator(seed, "companions", law, collapse, num_seeds, num_games)
-                    games = [play(LAWS[law], collapse, 0.8, kept, (runs, num_seeds), rng) for _ in range(num_games)]
-                    truth = float(np.minimum(kept, 1.0).mean())
-                    found = stats.capped_mean_retention([(game.clean, game.perturbed) for game in games])
-                    given = np.isfinite(found.low)
-                    episodes = games[0].episodes.reshape(-1, *games[0].episodes.shape[2:])
-                    beale = stats.seed_retention(episodes[:, 0], episodes[:, 1:])[:, 1]
-                    # The seed's own truth: all its effects cancel but those of the two cells, which have mean exp(var).
-                    own = kept[1] * np.exp(LAWS[law].cells ** 2)
-                    plain = seed_ratios(games[0].clean, games[0].perturbed[..., 1])
-                    bias = ", ".join(f"{100 * (np.nanmean(part) / own - 1):+.1f}" for part in (plain, beale))
-                    print(
-                        f"| {law} | {collapse} | {num_seeds} | {num_games} "
-                        f"| {truth:.3f}, {found.value[given].mean():.3f} "
-                        f"| {covers(found.low, found.high, truth, given):.1f} | {bias} "
-                        f"| {100 * np.isnan(plain).mean():.1f} |",
-                        flush=True,
-                    )
+                    rng = generator(options.seed, "companions", law, str(kept), num_seeds, num_games)
+                    shape = (options.runs, num_seeds)
+                    games = [play(LAWS[law], "none", 0.8, kept, shape, rng) for _ in range(num_games)]
+                    names = f"| {law} | {', '.join(map(str, kept))} | {num_seeds} | {num_games}"
+                    print(f"{names} | {companions(games, kept)} |", flush=True)
+
+
+def companions(games: Sequence[Game], kept: FloatArray) -> str:
+    """Return the cells of one row: the capped mean with its coverage, and both shares."""
+    truth = float(np.minimum(kept, 1.0).mean())
+    found = stats.capped_mean_retention([(game.clean, game.perturbed) for game in games])
+    given = np.isfinite(found.low)
+    values = np.array([stats.retention_interval(game.clean, game.perturbed).value for game in games])
+    shares = np.mean([stats.kept_shares(list(values[:, run])) for run in range(values.shape[1])], axis=0)
+    true = stats.kept_shares([kept])
+    return (
+        f"{truth:.3f}, {found.value[given].mean():.3f} | {covers(found.low, found.high, truth, given):.1f} "
+        f"| {true.kept:.2f}, {shares[0]:.2f} | {true.lost:.2f}, {shares[1]:.2f}"
+    )
+
+
+def print_seed_ratios(options: argparse.Namespace) -> None:
+    print("\n### A train seed's own ratio: bias in %, 10 episodes a cell, and seeds without one\n")
+    print("| law | collapsed | plain | Beale | undefined % |")
+    print("| --- | --- | ---: | ---: | ---: |")
+    for law in LAWS:
+        for collapse in ("none", "everywhere"):
+            rng = generator(options.seed, "seed ratios", law, collapse)
+            game = play(LAWS[law], collapse, 0.8, np.array([0.6]), (10 * options.runs, 1), rng)
+            # The seed's own truth: all its effects cancel but those of the two cells, whose ratio has mean exp(var).
+            own = 0.6 * np.exp(LAWS[law].cells ** 2)
+            plain = seed_ratios(game.clean, game.perturbed[..., 0]).ravel()
+            beale = stats.seed_retention(game.episodes[:, 0, 0], game.episodes[:, 0, 1:]).ravel()
+            bias = " | ".join(f"{100 * (np.nanmean(part) / own - 1):+.1f}" for part in (plain, beale))
+            print(f"| {law} | {collapse} | {bias} | {100 * np.isnan(plain).mean():.1f} |", flush=True)
 
 
 def print_means(options: argparse.Namespace) -> None:
@@ -398,6 +414,7 @@ TABLES = {
     "retention": print_retention,
     "games": print_games,
     "companions": print_companions,
+    "seeds": print_seed_ratios,
     "means": print_means,
     "selection": print_selection,
     "floor": print_floor,
@@ -406,7 +423,7 @@ TABLES = {
 
 def main() -> None:
     """Print the tables in Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=5_000)
     parser.add_argument("--repetitions", type=int, default=499)
     parser.add_argument("--seed", type=int, default=0)
