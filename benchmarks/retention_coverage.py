@@ -344,7 +344,9 @@ def student(blocks: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
     count = len(blocks[0])
     variances = np.array([block.var(axis=0, ddof=1) / count / len(blocks) ** 2 for block in blocks])
     total = variances.sum(axis=0)
-    half = scipy_stats.t.ppf(0.975, total**2 / ((variances**2).sum(axis=0) / (count - 1))) * np.sqrt(total)
+    squares = (variances**2).sum(axis=0) / (count - 1)
+    freedom = np.divide(total**2, squares, out=np.ones_like(total), where=squares > 0.0)
+    half = scipy_stats.t.ppf(0.975, freedom) * np.sqrt(total)
     centre = np.mean([block.mean(axis=0) for block in blocks], axis=0)
     return centre - half, centre + half
 
