@@ -23,7 +23,7 @@ from scipy import stats as scipy_stats
 
 from wsabench import stats
 from wsabench.seeding import generator
-from wsabench.stats.comparisons import MAX_ENUMERATED
+from wsabench.stats.claims.comparisons import MAX_ENUMERATED
 from wsabench.types import BoolArray, FloatArray
 
 NUM_TESTS = 7

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wsabench import stats
 from wsabench.errors import ShapeError, SpecError
-from wsabench.stats import families
+from wsabench.stats.claims import families
 
 pytestmark = pytest.mark.oracle
 

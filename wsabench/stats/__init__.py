@@ -17,20 +17,16 @@ from wsabench.stats.aggregates import (
     probability_of_improvement,
 )
 from wsabench.stats.bounds import METHODS
-from wsabench.stats.comparisons import holm, seeds_to_decide, sign_flip_test, smallest_adjusted_p, two_sample_test
-from wsabench.stats.components import COMPONENTS, VarianceComponents, variance_components
-from wsabench.stats.contrasts import Contrast, contrast
-from wsabench.stats.dose import (
-    DoseArea,
-    DoseCurve,
-    DoseReason,
-    MeanDoseArea,
-    dose_area,
-    dose_curve,
-    mean_dose_area,
+from wsabench.stats.claims.comparisons import (
+    holm,
+    seeds_to_decide,
+    sign_flip_test,
+    smallest_adjusted_p,
+    two_sample_test,
 )
-from wsabench.stats.equivalence import EquivalenceTest, equivalence_test
-from wsabench.stats.families import (
+from wsabench.stats.claims.contrasts import Contrast, contrast
+from wsabench.stats.claims.equivalence import EquivalenceTest, equivalence_test
+from wsabench.stats.claims.families import (
     ClaimFamily,
     Detectable,
     FamilyTest,
@@ -40,6 +36,16 @@ from wsabench.stats.families import (
     family_test,
     page_error,
     step_down,
+)
+from wsabench.stats.components import COMPONENTS, VarianceComponents, variance_components
+from wsabench.stats.dose import (
+    DoseArea,
+    DoseCurve,
+    DoseReason,
+    MeanDoseArea,
+    dose_area,
+    dose_curve,
+    mean_dose_area,
 )
 from wsabench.stats.intervals import (
     CHECKPOINTS_ONLY,
@@ -53,7 +59,7 @@ from wsabench.stats.intervals import (
     seed_interval,
     seed_note,
 )
-from wsabench.stats.normalisation import normalised_score
+from wsabench.stats.normalisation import normalised_mean, normalised_score
 from wsabench.stats.power import (
     PLANNING_CONFIDENCE,
     Design,
@@ -65,9 +71,26 @@ from wsabench.stats.power import (
     seed_sd_limit,
     variation_of,
 )
+from wsabench.stats.ratio.clean_floor import CLEAN_FLOOR, CleanBound, clean_bound, commonly_defined
+from wsabench.stats.ratio.estimates import (
+    MIN_RATIO_SEEDS,
+    RatioEstimate,
+    capped_mean_retention,
+    mean_retention,
+    retention_difference,
+    retention_interval,
+)
+from wsabench.stats.ratio.fieller import FiellerSet, GameSeeds, Region, fieller_set
 from wsabench.stats.resampling import Blocks
 from wsabench.stats.rliable_bootstrap import rliable_interval, rliable_profile
-from wsabench.stats.robustness import retention, retention_is_defined, robustness_gap
+from wsabench.stats.robustness import (
+    KeptShares,
+    kept_shares,
+    retention,
+    retention_is_defined,
+    robustness_gap,
+    seed_retention,
+)
 from wsabench.stats.severity import (
     corruption_error,
     error_ceiling,
@@ -80,19 +103,23 @@ from wsabench.stats.severity import (
     worst_case,
 )
 from wsabench.stats.statistics import cell_means, over_matrix, per_task, sample_efficiency
+from wsabench.stats.studentised import studentised_interval
 
 __all__ = [
     "CHECKPOINTS_ONLY",
+    "CLEAN_FLOOR",
     "COMPONENTS",
     "DEFAULT_METHOD",
     "DEFAULT_REPETITIONS",
     "FAST_METRICS",
     "METHODS",
+    "MIN_RATIO_SEEDS",
     "MIN_TRAIN_SEEDS",
     "NORMALISERS",
     "PLANNING_CONFIDENCE",
     "Blocks",
     "ClaimFamily",
+    "CleanBound",
     "Contrast",
     "Design",
     "Detectable",
@@ -103,6 +130,9 @@ __all__ = [
     "EquivalenceTest",
     "Estimate",
     "FamilyTest",
+    "FiellerSet",
+    "GameSeeds",
+    "KeptShares",
     "MeanDoseArea",
     "MetricName",
     "PageError",
@@ -110,6 +140,8 @@ __all__ = [
     "Plan",
     "RankCorrelation",
     "Ranking",
+    "RatioEstimate",
+    "Region",
     "Returns",
     "Sensitivity",
     "Statistic",
@@ -117,7 +149,10 @@ __all__ = [
     "VarianceComponents",
     "Variation",
     "adjust_over_pairs",
+    "capped_mean_retention",
     "cell_means",
+    "clean_bound",
+    "commonly_defined",
     "conditional_value_at_risk",
     "contrast",
     "corruption_error",
@@ -131,14 +166,18 @@ __all__ = [
     "error_ceiling",
     "error_difference",
     "family_test",
+    "fieller_set",
     "game_interval",
     "holm",
     "iqm",
+    "kept_shares",
     "loss_difference",
     "mean",
     "mean_dose_area",
     "mean_over_severities",
+    "mean_retention",
     "median",
+    "normalised_mean",
     "normalised_score",
     "normaliser_sensitivity",
     "optimality_gap",
@@ -156,6 +195,8 @@ __all__ = [
     "ranks",
     "relative_corruption_error",
     "retention",
+    "retention_difference",
+    "retention_interval",
     "retention_is_defined",
     "rliable_interval",
     "rliable_profile",
@@ -163,12 +204,14 @@ __all__ = [
     "sample_efficiency",
     "seed_interval",
     "seed_note",
+    "seed_retention",
     "seed_sd_limit",
     "seeds_to_decide",
     "severity_area",
     "sign_flip_test",
     "smallest_adjusted_p",
     "step_down",
+    "studentised_interval",
     "two_sample_test",
     "variance_components",
     "variation_of",

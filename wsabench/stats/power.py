@@ -10,7 +10,7 @@ from scipy import special
 from scipy import stats as scipy_stats
 
 from wsabench.errors import ShapeError, SpecError
-from wsabench.stats.comparisons import seeds_to_decide
+from wsabench.stats.claims.comparisons import seeds_to_decide
 from wsabench.types import FloatArray
 
 MAX_SEEDS = 1_000

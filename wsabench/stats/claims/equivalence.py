@@ -14,8 +14,8 @@ import numpy as np
 from scipy import special
 
 from wsabench.errors import SpecError
-from wsabench.stats.comparisons import holm
-from wsabench.stats.contrasts import contrast
+from wsabench.stats.claims.comparisons import holm
+from wsabench.stats.claims.contrasts import contrast
 from wsabench.stats.resampling import Blocks
 from wsabench.types import FloatArray
 

@@ -24,8 +24,8 @@ import numpy.typing as npt
 from scipy import special
 
 from wsabench.errors import SpecError
-from wsabench.stats.comparisons import DRAWN, MAX_ENUMERATED, holm
-from wsabench.stats.contrasts import Samples, checked_samples, contrast_of
+from wsabench.stats.claims.comparisons import DRAWN, MAX_ENUMERATED, holm
+from wsabench.stats.claims.contrasts import Samples, checked_samples, contrast_of
 from wsabench.stats.power import detectable_effect
 from wsabench.stats.resampling import Blocks
 from wsabench.types import FloatArray
