@@ -88,7 +88,10 @@ def test_measures_and_ranks_have_their_tables(loaded):
             **{"mean_score": Bounded(mean_score, 0.5, 2.5)},
             **dict.fromkeys(quantities, undefined),
         )
-        for agent, retention, mean_score in (("wsa", Bounded(0.5, 0.4, 0.6), 1.0), ("e2e", Bounded(0.25, 0.2, 0.3), 2.0))
+        for agent, retention, mean_score in (
+            ("wsa", Bounded(0.5, 0.4, 0.6), 1.0),
+            ("e2e", Bounded(0.25, 0.2, 0.3), 2.0),
+        )
     )
     ranks = (
         RankRow(
@@ -103,7 +106,16 @@ def test_measures_and_ranks_have_their_tables(loaded):
     assert claims.measure_tables(few)[1].rows[0][2] == f"{ranked.rows[0][2]}\u2020"
     nothing = ("\u2013",) * 2
     retained = "0.50 [0.40, 0.60]"
-    assert over.rows[0] == ("all perturbations", "wsa", "1", "1.00 [0.50, 2.50]", *nothing, retained, *nothing, "\u2013")
+    assert over.rows[0] == (
+        "all perturbations",
+        "wsa",
+        "1",
+        "1.00 [0.50, 2.50]",
+        *nothing,
+        retained,
+        *nothing,
+        "\u2013",
+    )
     assert over.bold == {(0, 6)}
     assert ranked.rows == (("invert", "wsa", "1.5 [1, 2]", "1", "+0.5"),)
     retention = claims.side_by_side_tables(compared)[1]
@@ -123,10 +135,7 @@ def test_the_best_of_three_beats_both_others(loaded):
 
 def test_without_comparisons_nothing_is_bold(loaded):
     content = content_of(*loaded)
-    assert (
-        not any(table.bold for table in content.tables if "Compar" not in table.title)
-        or loaded[0].comparisons
-    )
+    assert not any(table.bold for table in content.tables if "Compar" not in table.title) or loaded[0].comparisons
 
 
 def test_bold_stands_in_every_format(loaded):

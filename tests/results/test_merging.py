@@ -2,10 +2,10 @@
 
 import shutil
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_returns import same
 from msgspec.structs import replace
 from result_fixture import (
     ENCODERS,
