@@ -35,7 +35,8 @@ class Part(NamedTuple):
 
     def by_perturbation(self, summary: Summary) -> Part:
         """Return the same part so that it finds perturbations by their names without severity too."""
-        both = (name for label in self.labels for name in (summary.played[label].perturbation, label))
+        played = summary.played
+        both = (name for label in self.labels for name in (played[label].perturbation, label))
         return self._replace(labels=tuple(dict.fromkeys(both)))
 
     def rows(self, table: Iterable[Item], name: Callable[[Item], str] = attrgetter("label")) -> list[Item]:
@@ -60,12 +61,13 @@ def parts_of(summary: Summary, most: int = MOST_LINES) -> list[Part]:
         One part with all of them where they fit; otherwise parts of one family each with the strongest severity of
         each perturbation, split further where a family has more than fit.
     """
-    labels = list(summary.played)
+    played = summary.played
+    labels = list(played)
     if len(labels) <= most:
         return [Part("", tuple(sorted(labels, key=lambda label: label != CLEAN)), "")]
     strongest = strongest_labels(summary)
     families: dict[str, list[str]] = {}
-    for label, row in summary.played.items():
+    for label, row in played.items():
         if label != CLEAN and label in strongest:
             families.setdefault(row.family, []).append(label)
     start = [CLEAN] if CLEAN in labels else []
@@ -83,6 +85,7 @@ def parts_of(summary: Summary, most: int = MOST_LINES) -> list[Part]:
 
 def strongest_labels(summary: Summary) -> set[str]:
     """Return the labels of clean, of what has no severity, and of each perturbation's strongest severity."""
-    names = grouped(summary.played.values(), lambda row: row.perturbation)
+    played = summary.played.values()
+    names = grouped(played, lambda row: row.perturbation)
     strongest = {max(rows, key=lambda row: row.severity or 0).label for rows in names.values()}
-    return strongest | {label for label, row in summary.played.items() if row.severity is None}
+    return strongest | {row.label for row in played if row.severity is None}
