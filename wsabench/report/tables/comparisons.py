@@ -163,12 +163,12 @@ def comparison_tables(summary: Summary) -> list[Table]:
     """Return what the comparisons found: between agents, and clean against perturbed."""
     tables: list[Table] = []
     for (agent_x, agent_y), pair in grouped(summary.comparisons, lambda claim: (claim.agent_x, claim.agent_y)).items():
-        rows = tuple((one.perturbation, one.measure.replace("_", " "), *_test_cells(one)) for one in pair)
+        rows = tuple((one.perturbation, one.measure.replace("_", " "), *_test_entries(one)) for one in pair)
         columns = ("perturbation", "of", "difference", *_TEST_COLUMNS)
         caption = f"Difference: {agent_x} minus {agent_y}, 95% interval. {_TEST_CAPTION}"
         tables.append(Table(f"Comparison of {agent_x} with {agent_y}", caption, columns, rows, 2))
     if summary.clean_comparisons:
-        rows = tuple((one.agent_x, one.perturbation, *_test_cells(one)) for one in summary.clean_comparisons)
+        rows = tuple((one.agent_x, one.perturbation, *_test_entries(one)) for one in summary.clean_comparisons)
         caption = (
             "Robustness gap: clean minus perturbed normalised score, paired within train seeds, 95% interval. "
             f"{_TEST_CAPTION}"
@@ -193,7 +193,7 @@ def _published_row(row: PublishedRow) -> tuple[str, ...]:
     return (row.game, row.agent, row.algorithm, row.source, *map(number, numbers))
 
 
-def _test_cells(claim: Claim) -> tuple[str, ...]:
+def _test_entries(claim: Claim) -> tuple[str, ...]:
     """Return effect, p values, train seeds and conclusion of a test."""
     fewest = min(claim.seeds)
     is_undecidable = claim.verdict == "undecidable"

@@ -27,7 +27,7 @@ class Table:
     num_text_columns: int
     """How many columns from the left hold names; the others hold numbers."""
     bold: frozenset[tuple[int, int]] = frozenset()
-    """Row and column of each cell that a decided comparison claims to be the best."""
+    """Row and column of each entry that a decided comparison claims to be the best."""
 
     @property
     def name(self) -> str:
