@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from wsabench.cli.options import Resume
 from wsabench.cli.terminal.console import split_names, write_line
 from wsabench.cli.terminal.progress import progress_reporter
 from wsabench.errors import SpecError
+
+if TYPE_CHECKING:
+    from wsabench.training.run import TrainingPlan
 
 HELP = (
     "Train one agent with PPO or DQN, or work through a queue of runs. Resumes to the same learning curve after an "
@@ -30,7 +33,7 @@ wsabench train --queue baselines/queue.toml --out FOLDER --status
 """
 
 _GAMES = "Game, or several, trained one after another; see `wsabench list games`."
-_PERTURBATIONS = "Train under these, as in hue-rotate@2,value@3, one drawn a game."
+_PERTURBATIONS = "Train under these, as in hue-rotate@2,value@3, one drawn for each game."
 _SUITE = "Train under the perturbations of a suite, one drawn for each game."
 _CLEAN_SHARE = "Share of games without any of them; default: 0.2."
 _EVALUATE_EVERY = "Steps between evaluations; 0: none. Default: the preset's (paper: 40000)."
@@ -141,10 +144,8 @@ def train(
     # All games before the first: a mistake in the last one is not found after a day of training.
     plans = [plan_training(agent, name, seed, preset, steps, options) for name in games]
     for plan in plans:
-        if plan.randomisation is not None and plan.randomisation.left_out:
-            names = ", ".join(name for name, _ in plan.randomisation.left_out)
-            write_line(f"Left out on {plan.game}, which cannot be trained under them: {names}")
-        folder = out / plan.game if out is not None and len(plans) > 1 else out
+        places = [folder and (folder / plan.game if len(plans) > 1 else folder) for folder in (out, encoders)]
+        _say_what_is_left_out(plan)
         with progress_reporter() as reporter:
             path = train_agent(
                 agent,
@@ -152,8 +153,8 @@ def train(
                 train_seed=seed,
                 preset=preset,
                 steps=steps,
-                out=folder,
-                encoders=encoders / plan.game if encoders is not None and len(plans) > 1 else encoders,
+                out=places[0],
+                encoders=places[1],
                 resume=resume,
                 reporter=reporter,
                 options=options,
@@ -162,6 +163,13 @@ def train(
             f"Checkpoint and learning curve: {path}\n"
             f"Evaluate it: wsabench run --games {plan.game} --agents mine={path}/"
         )
+
+
+def _say_what_is_left_out(plan: TrainingPlan) -> None:
+    """Name the perturbations of a suite that a game cannot be trained under."""
+    if plan.randomisation is not None and plan.randomisation.left_out:
+        names = ", ".join(name for name, _ in plan.randomisation.left_out)
+        write_line(f"Left out on {plan.game}, which cannot be trained under them: {names}")
 
 
 def _refuse_a_mixture(context: typer.Context, is_queue: bool) -> None:

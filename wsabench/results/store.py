@@ -1,4 +1,4 @@
-"""Writing a result set: one shard a finished job, written once, so that a run killed at any moment can go on."""
+"""Writing a result set: one shard per finished job, written once, so that a run killed at any moment can go on."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def pretrain(  # noqa: PLR0913 - the public contract
     frames = NUM_FRAMES[size] if frames is None else frames
     check_steps(steps)
     place = find_device(device)
-    load_game(game)
+    game = load_game(game).id
     keep_freed_memory()
     collection = Collection(game, frames, data, None if data == "random" else find_expert(game, expert), seed)
     reporter = reporter or SilentReporter()
