@@ -56,7 +56,7 @@ def noise_of_run(result: Results, measure: str = "retention") -> RunNoise:
 
 
 def _episode_values(game: GameScores, measure: str) -> list[FloatArray]:
-    """Return one array for each perturbed cell, shape (num_seeds, num_episodes), whose row means are the seeds' values."""
+    """Return one array for each perturbed cell, shape (num_seeds, num_episodes); row means are the seeds' values."""
     clean = game.index(CLEAN)
     values: list[FloatArray] = []
     for column, label in enumerate(game.labels):
