@@ -51,6 +51,7 @@ from wsabench.stats.intervals import (
     CHECKPOINTS_ONLY,
     DEFAULT_METHOD,
     DEFAULT_REPETITIONS,
+    MIN_INTERVAL_SEEDS,
     MIN_TRAIN_SEEDS,
     Estimate,
     Statistic,
@@ -81,7 +82,7 @@ from wsabench.stats.ratio.estimates import (
     retention_interval,
 )
 from wsabench.stats.ratio.fieller import FiellerSet, GameSeeds, Region, fieller_set
-from wsabench.stats.resampling import Blocks
+from wsabench.stats.resampling import Blocks, episode_means
 from wsabench.stats.rliable_bootstrap import rliable_interval, rliable_profile
 from wsabench.stats.robustness import (
     KeptShares,
@@ -113,6 +114,7 @@ __all__ = [
     "DEFAULT_REPETITIONS",
     "FAST_METRICS",
     "METHODS",
+    "MIN_INTERVAL_SEEDS",
     "MIN_RATIO_SEEDS",
     "MIN_TRAIN_SEEDS",
     "NORMALISERS",
@@ -162,6 +164,7 @@ __all__ = [
     "dose_curve",
     "effective_robustness",
     "episode_interval",
+    "episode_means",
     "equivalence_test",
     "error_ceiling",
     "error_difference",

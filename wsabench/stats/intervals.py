@@ -16,12 +16,15 @@ from wsabench.stats.resampling import (
     count_draws,
     draw_episode_weights,
     draw_seeds,
+    episode_means,
     weighted_means,
 )
 from wsabench.types import FloatArray
 
 MIN_TRAIN_SEEDS = 5
 """With fewer train seeds an interval is shown but flagged: it says nothing reliable about training."""
+MIN_INTERVAL_SEEDS = 3
+"""With fewer train seeds there is no interval over them at all: two seeds tell nothing about a spread."""
 DEFAULT_REPETITIONS = 10_000
 DEFAULT_METHOD = "corrected"
 """Percentiles corrected for few seeds: see `wsabench.stats.bounds`."""
@@ -60,6 +63,8 @@ def seed_note(num_seeds: int) -> str:
     """Return what an interval over `num_seeds` train seeds cannot say; empty from five seeds on."""
     if num_seeds < 2:
         return "one train seed: no interval"
+    if num_seeds < MIN_INTERVAL_SEEDS:
+        return f"fewer than {MIN_INTERVAL_SEEDS} train seeds: no interval"
     if num_seeds < MIN_TRAIN_SEEDS:
         return f"too few train seeds ({num_seeds})"
     return ""
@@ -86,7 +91,7 @@ def seed_interval(
         confidence: Share of repetitions between the bounds.
 
     Returns:
-        The estimate. With one train seed the bounds are NaN; with two to four the note says 'too few'.
+        The estimate. With fewer than three train seeds the bounds are NaN; with three or four the note says 'too few'.
 
     Raises:
         ShapeError: A block has not two axes, or there is none.
@@ -104,7 +109,7 @@ def seed_interval(
             [block[index[part]] for block, index in zip(*pair, strict=True)] for pair in zip(arrays, rows, strict=True)
         ]
 
-    if num_seeds < 2:
+    if num_seeds < MIN_INTERVAL_SEEDS:
         return _without_interval(value, num_seeds, seed_note(num_seeds))
     values = _replicates(statistic, resampled, repetitions, sum(b.size for blocks in arrays for b in blocks))
     strata = [Stratum(count_draws(index, index.shape[1]), index.shape[1]) for sample in rows for index in sample]
@@ -126,7 +131,8 @@ def episode_interval(
     Args:
         statistic: As for `seed_interval`, on the mean scores of checkpoints.
         samples: One list an agent; an entry a game: scores (num_seeds, num_cells, num_episodes), paired over cells by
-            episode seed, and how many different episodes each checkpoint played, (num_seeds,).
+            episode seed, NaN where a cell lacks an episode, and how many different episodes each checkpoint played,
+            (num_seeds,).
         rng: Where the draws come from.
         method: A name in `METHODS`.
         repetitions: Bootstrap repetitions.
@@ -147,7 +153,7 @@ def episode_interval(
         for games in samples
     ]
     num_seeds = min(scores.shape[0] for games in arrays for scores in games)
-    value = _on_data(statistic, [[scores.mean(axis=2) for scores in games] for games in arrays])
+    value = _on_data(statistic, [[episode_means(scores) for scores in games] for games in arrays])
 
     def resampled(part: slice) -> list[Blocks]:
         pairs = zip(arrays, weights, strict=True)
@@ -184,7 +190,7 @@ def game_interval(
         confidence: Share of repetitions between the bounds.
 
     Returns:
-        The estimate. NaN bounds for one game or one train seed, with the reason.
+        The estimate. NaN bounds for one game or fewer than three train seeds, with the reason.
 
     Raises:
         ShapeError: The blocks of a sample differ in shape, or the samples in their number of games.
@@ -201,7 +207,7 @@ def game_interval(
             "cells and as many train seeds in each; leave out what not all have."
         )
     value = _on_data(statistic, arrays)
-    if num_games < 2 or num_seeds < 2:
+    if num_games < 2 or num_seeds < MIN_INTERVAL_SEEDS:
         return _without_interval(value, num_seeds, "one game: no interval" if num_games < 2 else seed_note(num_seeds))
     stacks = [np.stack(blocks) for blocks in arrays]
     games = draw_seeds(num_games, rng, repetitions)

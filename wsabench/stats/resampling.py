@@ -78,17 +78,39 @@ def draw_episode_weights(
     return np.stack([rng.multinomial(draws, even, size=repetitions) / draws for draws in distinct])
 
 
+def episode_means(episodes: FloatArray) -> FloatArray:
+    """Return the mean over episodes, where cells may have different numbers of them.
+
+    Args:
+        episodes: Shape (..., num_episodes), float64; NaN where there is no such episode.
+
+    Returns:
+        Shape (...), float64; NaN where there is no episode at all.
+    """
+    is_played = ~np.isnan(episodes)
+    counts = is_played.sum(axis=-1)
+    sums = np.where(is_played, episodes, 0.0).sum(axis=-1)
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+
+
 def weighted_means(episodes: FloatArray, weights: FloatArray) -> FloatArray:
     """Return the mean score of each checkpoint and cell under each repetition's weights.
 
     Args:
-        episodes: Shape (num_seeds, num_cells, num_episodes), float64.
-        weights: Shape (num_seeds, repetitions, num_episodes), float64.
+        episodes: Shape (num_seeds, num_cells, num_episodes), float64; NaN where a cell lacks an episode.
+        weights: Shape (num_seeds, repetitions, num_episodes), float64. A cell's mean is over its own episodes; where
+            none of them has any weight, it is the plain mean.
 
     Returns:
-        Shape (repetitions, num_seeds, num_cells), float64.
+        Shape (repetitions, num_seeds, num_cells), float64; NaN where a cell has no episode.
     """
-    return np.matmul(weights, np.swapaxes(episodes, 1, 2)).swapaxes(0, 1)
+    is_played = ~np.isnan(episodes)
+    if is_played.all():
+        return np.matmul(weights, np.swapaxes(episodes, 1, 2)).swapaxes(0, 1)
+    sums = np.matmul(weights, np.swapaxes(np.where(is_played, episodes, 0.0), 1, 2))
+    total = np.matmul(weights, np.swapaxes(is_played.astype(np.float64), 1, 2))
+    plain = np.broadcast_to(episode_means(episodes)[:, None], sums.shape)
+    return np.divide(sums, total, out=plain.copy(), where=total > 0.0).swapaxes(0, 1)
 
 
 def count_draws(rows: npt.NDArray[np.int64], num_units: int) -> FloatArray:

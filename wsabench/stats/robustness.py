@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wsabench.errors import ShapeError
+from wsabench.stats.resampling import episode_means
 from wsabench.types import BoolArray, FloatArray
 
 
@@ -74,9 +75,10 @@ def seed_retention(clean_episodes: FloatArray, perturbed_episodes: FloatArray) -
     nearly nothing.
 
     Args:
-        clean_episodes: Normalised scores of clean episodes, shape (num_seeds, num_episodes), float64.
+        clean_episodes: Normalised scores of clean episodes, shape (num_seeds, num_episodes), float64; NaN where there
+            is no such episode.
         perturbed_episodes: Normalised scores, shape (num_seeds, num_cells, num_episodes), paired with the clean ones by
-            episode seed.
+            episode seed. Means are over each job's own episodes, the covariance over those that both have.
 
     Returns:
         Shape (num_seeds, num_cells). NaN where a seed's clean mean is not above 0. One episode: not corrected.
@@ -93,11 +95,13 @@ def seed_retention(clean_episodes: FloatArray, perturbed_episodes: FloatArray) -
             f"The clean episodes have shape {x.shape}, the perturbed ones {y.shape}. "
             "Allowed: (num_seeds, num_episodes) and (num_seeds, num_cells, num_episodes), none of them 0."
         )
-    num_episodes = x.shape[1]
-    x_mean, y_mean = x.mean(axis=1)[:, None], y.mean(axis=2)
-    scale = 1.0 / (num_episodes * max(1, num_episodes - 1))
-    variance = ((x - x_mean) ** 2).sum(axis=1)[:, None] * scale
-    covariance = ((x - x_mean)[:, None] * (y - y_mean[..., None])).sum(axis=2) * scale
+    x_mean, y_mean = episode_means(x)[:, None], episode_means(y)
+    x_rest, y_rest = (x - x_mean)[:, None], y - y_mean[..., None]
+    x_count, y_count = (~np.isnan(x)).sum(axis=1)[:, None], (~np.isnan(y)).sum(axis=2)
+    num_paired = (~np.isnan(x_rest * y_rest)).sum(axis=2)
+    variance = np.nansum(x_rest**2, axis=2) / (x_count * np.maximum(1, x_count - 1))
+    shared = np.divide(num_paired, x_count * y_count, out=np.zeros(y_mean.shape), where=num_paired > 0)
+    covariance = np.nansum(x_rest * y_rest, axis=2) / np.maximum(1, num_paired - 1) * shared
     defined = np.broadcast_to(x_mean > 0.0, y_mean.shape)
     top, bottom = x_mean * y_mean + covariance, np.broadcast_to(x_mean**2 + variance, y_mean.shape)
     return np.divide(top, bottom, out=np.full(y_mean.shape, np.nan), where=defined)

@@ -15,14 +15,12 @@ import numpy as np
 from scipy import stats as scipy_stats
 
 from wsabench.errors import SpecError
-from wsabench.stats.intervals import DEFAULT_REPETITIONS, Estimate, seed_note
+from wsabench.stats.intervals import DEFAULT_REPETITIONS, MIN_INTERVAL_SEEDS, Estimate, seed_note
 from wsabench.stats.resampling import Blocks, checked_blocks, count_draws, draw_seeds
 from wsabench.types import FloatArray
 
 MIN_STUDENTISED_SEEDS = 5
 """With fewer train seeds too many resamples have no spread, and the interval is Student's."""
-MIN_SEEDS = 3
-"""With fewer train seeds there is no interval."""
 WIDEST_TAIL = 0.04
 """Bounds are cut to Student's interval that leaves out this share of the interval's tails: 99.8% for 95%."""
 
@@ -71,10 +69,9 @@ def studentised_interval(
         )
     num_seeds = min(len(block) for block in arrays)
     value = np.mean([block.mean(axis=0) for block in arrays], axis=0)
-    if num_seeds < MIN_SEEDS:
+    if num_seeds < MIN_INTERVAL_SEEDS:
         nothing = np.full(value.shape, np.nan)
-        note = seed_note(num_seeds) if num_seeds < 2 else f"fewer than {MIN_SEEDS} train seeds: no interval"
-        return Estimate(value, nothing, nothing, num_seeds, note)
+        return Estimate(value, nothing, nothing, num_seeds, seed_note(num_seeds))
     error, freedom = _error_and_freedom(arrays)
     least = scipy_stats.t.ppf((1.0 + confidence) / 2.0, freedom)
     lower, upper = -least, least

@@ -13,8 +13,18 @@ from wsabench import stats
 from wsabench.results.manifest import AgentId
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
-from wsabench.stats import Blocks, Estimate
-from wsabench.summary.rows import MEASURES, BoundedTwice, CellRow, PerturbationRow, SeedRow, grouped
+from wsabench.stats import Blocks
+from wsabench.summary.averages import Averages, averages
+from wsabench.summary.rows import (
+    MEASURES,
+    Bounded,
+    BoundedTwice,
+    CellRow,
+    Measure,
+    PerturbationRow,
+    SeedRow,
+    grouped,
+)
 from wsabench.summary.scores import GameScores
 from wsabench.types import FloatArray
 
@@ -28,24 +38,33 @@ class Ends(NamedTuple):
     """Those whose return, length and end are those of the clean episode."""
 
 
-def measures(blocks: Blocks) -> FloatArray:
-    """Statistic: the three measures of some cells, averaged over train seeds, then over games.
+def ratio_of_means(blocks: Blocks) -> FloatArray:
+    """Statistic: retention of some cells as ratios of means over train seeds, averaged over games.
 
     Args:
         blocks: One array for each game, shape (repetitions, num_seeds, 1 + num_cells): normalised scores, clean first,
             then the same cells in every game.
 
     Returns:
-        Shape (repetitions, num_cells, 3), in the order of `MEASURES`. Retention is the mean over train seeds of each
-        seed's own; NaN where a seed's clean score is not above 0.
+        Shape (repetitions, num_cells); NaN where a clean mean is not above 0.
     """
-    by_game: list[FloatArray] = []
-    for block in blocks:
-        perturbed = block[..., 1:]
-        clean = np.broadcast_to(block[..., :1], perturbed.shape)
-        columns = (perturbed, stats.retention(clean, perturbed), stats.robustness_gap(clean, perturbed))
-        by_game.append(np.stack([column.mean(axis=-2) for column in columns], axis=-1))
-    return np.mean(by_game, axis=0)
+    means = [block.mean(axis=-2) for block in blocks]
+    return np.mean([stats.retention(np.broadcast_to(m[:, :1], m[:, 1:].shape), m[:, 1:]) for m in means], axis=0)
+
+
+def score_and_gap(blocks: Blocks) -> FloatArray:
+    """Statistic: mean score and robustness gap of some cells, averaged over train seeds, then games.
+
+    Args:
+        blocks: One array for each game, shape (repetitions, num_seeds, 1 + 2 num_cells): clean, then the scores of the
+            cells, then the same above random play of the changed game.
+
+    Returns:
+        Shape (repetitions, num_cells, 2).
+    """
+    means = np.mean([block.mean(axis=-2) for block in blocks], axis=0)
+    num_cells = (means.shape[-1] - 1) // 2
+    return np.stack([means[:, 1 : 1 + num_cells], means[:, :1] - means[:, 1 + num_cells :]], axis=-1)
 
 
 def cell_table(
@@ -60,17 +79,18 @@ def cell_table(
     """
     rows: list[CellRow] = []
     for game in scores:
-        measured = _measured([game], game.labels, bootstrap_seed)
+        measured = _measured([game], {cell.label: (0,) for cell in game.cells}, bootstrap_seed)
         rows += [
             CellRow(
                 agent=game.agent,
                 game=game.game,
                 **structs.asdict(cell),
                 num_seeds=len(game.train_seeds),
-                num_episodes=game.returns[:, column].size,
+                num_episodes=int(game.num_episodes[:, column].sum()),
                 num_distinct_episodes=int(game.distinct[:, column].sum()),
-                mean_return=float(game.returns[:, column].mean()),
-                **measured[cell.label],
+                mean_return=float(game.mean_returns[:, column].mean()),
+                random_return=float(game.random_returns[column]),
+                **_fields(CellRow, measured[cell.label]),
                 **ends.get((game.agent, game.game, cell.label), Ends())._asdict(),
             )
             for column, cell in enumerate(game.cells)
@@ -89,21 +109,17 @@ def perturbation_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tup
     for agent, games in grouped(scores, lambda game: game.agent).items():
         by_label = grouped((cell for game in games for cell in game.cells), lambda cell: cell.label)
         places = {label: _places_with(games, label) for label in by_label}
-        measured: dict[str, dict[str, Any]] = {}
-        for group in dict.fromkeys(places.values()):
-            labels = [label for label, where in places.items() if where == group]
-            measured |= _measured([games[place] for place in group], labels, bootstrap_seed)
-        for label, (cell, *_) in by_label.items():
-            having = [games[place] for place in places[label]]
-            rows.append(
-                PerturbationRow(
-                    agent=agent,
-                    **structs.asdict(cell),
-                    num_games=len(having),
-                    num_seeds=min(len(game.train_seeds) for game in having),
-                    **measured[label],
-                )
+        measured = _measured(games, places, bootstrap_seed)
+        rows += [
+            PerturbationRow(
+                agent=agent,
+                **structs.asdict(cell),
+                num_games=len(places[label]),
+                num_seeds=min(len(games[place].train_seeds) for place in places[label]),
+                **_fields(PerturbationRow, measured[label]),
             )
+            for label, (cell, *_) in by_label.items()
+        ]
     return tuple(rows)
 
 
@@ -111,13 +127,14 @@ def seed_table(scores: Sequence[GameScores]) -> tuple[SeedRow, ...]:
     """Return one row for each agent, train seed, game and cell: the means over its episodes.
 
     Args:
-        scores: Every agent and game.
+        scores: Every agent and game. Retention is the seed's own ratio, corrected for the noise of its clean score; NaN
+            where that is not above 0, and in games where retention is undefined.
     """
     rows: list[SeedRow] = []
     for game in scores:
-        values, returns = game.scores.mean(axis=2), game.returns.mean(axis=2)
-        clean = _clean_column(game, values)
-        retained, gaps = stats.retention(clean, values), stats.robustness_gap(clean, values)
+        values, returns, clean = game.means, game.mean_returns, game.clean_column
+        retained = seed_ratios(game)
+        gaps = np.full_like(values, np.nan) if clean is None else values[:, [clean]] - game.above_random
         rows += [
             SeedRow(
                 id=AgentId(game.agent, train_seed, game.game),
@@ -131,6 +148,21 @@ def seed_table(scores: Sequence[GameScores]) -> tuple[SeedRow, ...]:
             for column, cell in enumerate(game.cells)
         ]
     return tuple(rows)
+
+
+def seed_ratios(game: GameScores) -> FloatArray:
+    """Return each train seed's own retention, corrected for the noise of its clean score.
+
+    Args:
+        game: One agent in one game.
+
+    Returns:
+        Shape (num_seeds, num_cells); NaN where a seed's clean score is not above 0, or retention is undefined.
+    """
+    clean = game.clean_column
+    if clean is None or not game.has_retention:
+        return np.full(game.means.shape, np.nan)
+    return stats.seed_retention(game.scores[:, clean], _above_random_episodes(game))
 
 
 def severity_table(perturbations: Sequence[PerturbationRow]) -> tuple[PerturbationRow, ...]:
@@ -152,94 +184,107 @@ def severity_table(perturbations: Sequence[PerturbationRow]) -> tuple[Perturbati
     return tuple(curves)
 
 
-def _places_with(games: Sequence[GameScores], label: str) -> tuple[int, ...]:
-    return tuple(place for place, game in enumerate(games) if game.index(label) is not None)
+class _Measured(NamedTuple):
+    """Averages of one cell, and their bounds over episodes of these checkpoints."""
+
+    averages: Averages
+    measures: dict[Measure, BoundedTwice]
 
 
-def _measured(games: Sequence[GameScores], labels: Sequence[str], bootstrap_seed: int) -> dict[str, dict[str, Any]]:
-    """Return, by label, the fields of the measures and the note of cells that all these games have."""
-    groups: dict[bytes, list[str]] = {}
-    for label in labels:
-        counts = [_pair_distinct(game, label) for game in games]
-        groups.setdefault(np.concatenate(counts).tobytes(), []).append(label)
-    measured: dict[str, dict[str, Any]] = {}
-    for group in groups.values():
-        measured |= _measured_alike(games, group, bootstrap_seed)
-    return measured
+def _fields(row: type[CellRow] | type[PerturbationRow], measured: _Measured) -> dict[str, Any]:
+    """Return the fields of a row that come from averages, those with bounds over episodes among them."""
+    found = measured.averages._asdict() | measured.measures
+    named = set(row.__struct_fields__) - {"num_games", "num_seeds"}
+    return {name: value for name, value in found.items() if name in named}
 
 
-def _measured_alike(
-    games: Sequence[GameScores], labels: Sequence[str], bootstrap_seed: int
-) -> dict[str, dict[str, Any]]:
-    """Return the measures of cells with equal numbers of distinct episodes, which share their draws."""
-    # Named without the labels: another perturbation in the suite moves no interval of this one.
-    names = (games[0].agent, "+".join(game.game for game in games))
-    episodes = [(_clean_and(game, labels), _pair_distinct(game, labels[0])) for game in games]
-    means = [scores.mean(axis=2) for scores, _ in episodes]
-    over_seeds = stats.seed_interval(measures, [means], generator(bootstrap_seed, "bootstrap", "seeds", *names))
-    episodes_rng = generator(bootstrap_seed, "bootstrap", "episodes", *names)
-    over_episodes = stats.episode_interval(measures, [episodes], episodes_rng)
-    notes = [over_seeds.note]
-    retained = over_seeds
-    kept = [block[stats.retention_is_defined(block[:, 0])] for block in means]
-    left_out = sum(len(block) for block in means) - sum(len(block) for block in kept)
-    if any(np.isnan(block).any() for block in means):
-        notes.append(_missing(games))
-    elif left_out:
-        retained, note = _retention_of_some(kept, left_out, generator(bootstrap_seed, "bootstrap", "kept", *names))
-        notes.append(note)
-    text = "; ".join(note for note in notes if note)
-    estimates = (over_seeds, retained, over_episodes)
-    return {label: {**_bounded(estimates, place, label), "note": text} for place, label in enumerate(labels)}
+def _measured(
+    games: Sequence[GameScores], places: Mapping[str, tuple[int, ...]], bootstrap_seed: int
+) -> dict[str, _Measured]:
+    """Return, by label, the measures of cells over the games at these places, which have them."""
+    scopes = {label: {place: [[games[place].labels.index(label)]] for place in of} for label, of in places.items()}
+    averaged = averages(games, scopes, bootstrap_seed)
+    bounds: dict[str, dict[Measure, tuple[float, float]]] = {}
+    alike: dict[tuple[tuple[int, ...], bytes], list[str]] = {}
+    for label, of in places.items():
+        known = tuple(place for place in of if games[place].is_known)
+        if known:
+            draws = np.concatenate([_draws(games[place], label) for place in known])
+            alike.setdefault((known, draws.tobytes()), []).append(label)
+    for (known, _), labels in alike.items():
+        bounds |= _episode_bounds([games[place] for place in known], labels, bootstrap_seed)
+    return {label: _Measured(one, _bounded(one, bounds.get(label, {}), label)) for label, one in averaged.items()}
 
 
-def _bounded(estimates: tuple[Estimate, Estimate, Estimate], cell: int, label: str) -> dict[str, BoundedTwice]:
-    """Return the measures of one cell; the estimates are over train seeds, of retention, and over episodes."""
-    over_seeds, retained, over_episodes = estimates
-    measured: dict[str, BoundedTwice] = {}
-    for place, measure in enumerate(MEASURES):
-        estimate = retained if measure == "retention" else over_seeds
-        parts = (*estimate[:3], over_episodes.low, over_episodes.high)
-        value, *bounds = (float(part[cell, place]) for part in parts)
+def _bounded(
+    averaged: Averages, bounds: Mapping[Measure, tuple[float, float]], label: str
+) -> dict[Measure, BoundedTwice]:
+    measured: dict[Measure, BoundedTwice] = {}
+    for measure in MEASURES:
+        one: Bounded = getattr(averaged, measure)
         # Clean against itself is 1 and 0 by definition: there is nothing to be uncertain about.
         is_given = label == CLEAN and measure != "normalised_score"
-        measured[measure] = BoundedTwice(value) if is_given else BoundedTwice(value, *bounds)
+        ends = () if is_given else bounds.get(measure, ())
+        measured[measure] = BoundedTwice(one.value, one.low, one.high, *ends)
     return measured
 
 
-def _retention_of_some(kept: list[FloatArray], left_out: int, rng: np.random.Generator) -> tuple[Estimate, str]:
-    """Return the measures of the train seeds whose retention is defined, and the reason why the others' is not."""
-    reason = f"retention undefined for {left_out} train seed{'s' if left_out > 1 else ''} (clean not above random play)"
-    if any(len(block) == 0 for block in kept):
-        nothing = np.full((kept[0].shape[1] - 1, len(MEASURES)), np.nan)
-        return Estimate(nothing, nothing, nothing, 0, reason), reason
-    return stats.seed_interval(measures, [kept], rng), f"{reason}, left out"
-
-
-def _missing(games: Sequence[GameScores]) -> str:
-    """Say why there are no normalised scores, or nothing to compare them with."""
-    unknown = [game.game for game in games if np.isnan(game.reference.random) or np.isnan(game.reference.human)]
-    if unknown:
-        return f"no reference scores for {', '.join(unknown)}"
-    return "clean was not played: no retention and no gap"
+def _episode_bounds(
+    games: Sequence[GameScores], labels: Sequence[str], bootstrap_seed: int
+) -> dict[str, dict[Measure, tuple[float, float]]]:
+    """Return, by label, the bounds over episodes of cells that all these games have, which share their draws."""
+    # Named without the labels: another perturbation in the suite moves no interval of this one.
+    names = (games[0].agent, "+".join(game.game for game in games))
+    samples = [(_clean_and(game, labels), _draws(game, labels[0])) for game in games]
+    rng = generator(bootstrap_seed, "bootstrap", "episodes", *names)
+    found = stats.episode_interval(score_and_gap, [samples], rng)
+    bounds: dict[str, dict[Measure, tuple[float, float]]] = {
+        label: {
+            measure: (float(found.low[place, column]), float(found.high[place, column]))
+            for column, measure in ((0, "normalised_score"), (1, "robustness_gap"))
+        }
+        for place, label in enumerate(labels)
+    }
+    defined = [
+        (scores[:, [0, *range(1 + len(labels), scores.shape[1])]], draws)
+        for game, (scores, draws) in zip(games, samples, strict=True)
+        if game.has_retention
+    ]
+    if defined:
+        names = (games[0].agent, "+".join(game.game for game in games if game.has_retention))
+        rng = generator(bootstrap_seed, "bootstrap", "retention over episodes", *names)
+        ratios = stats.episode_interval(ratio_of_means, [defined], rng)
+        for place, label in enumerate(labels):
+            bounds[label]["retention"] = (float(ratios.low[place]), float(ratios.high[place]))
+    return bounds
 
 
 def _clean_and(game: GameScores, labels: Sequence[str]) -> FloatArray:
-    """Return the scores of clean and then of some cells, shape (num_seeds, 1 + num_cells, num_episodes)."""
-    clean = game.index(CLEAN)
-    chosen = game.scores[:, [game.labels.index(label) for label in labels]]
-    first = np.full_like(chosen[:, :1], np.nan) if clean is None else game.scores[:, [clean]]
-    return np.concatenate([first, chosen], axis=1)
+    """Return the episodes of clean, of some cells, and of these above random play of the changed game.
+
+    Shape (num_seeds, 1 + 2 num_cells, num_episodes); clean is NaN where it was not played.
+    """
+    columns = [game.labels.index(label) for label in labels]
+    scores, clean = game.scores, game.clean_column
+    first = np.full_like(scores[:, :1], np.nan) if clean is None else scores[:, [clean]]
+    return np.concatenate([first, scores[:, columns], _above_random_episodes(game)[:, columns]], axis=1)
 
 
-def _pair_distinct(game: GameScores, label: str) -> npt.NDArray[np.int64]:
-    """Return how many different episodes each train seed played in a cell or in clean, whichever are fewer."""
-    clean, place = game.index(CLEAN), game.labels.index(label)
-    return game.distinct[:, place] if clean is None else np.minimum(game.distinct[:, clean], game.distinct[:, place])
+def _above_random_episodes(game: GameScores) -> FloatArray:
+    """Return the episodes as they are set against clean ones: above random play of the same changed game."""
+    return game.scores - np.nan_to_num(game.random_shift)[:, None]
 
 
-def _clean_column(game: GameScores, values: FloatArray) -> FloatArray:
-    """Return the clean score of each train seed, repeated over cells; NaN where clean was not played."""
-    clean = game.index(CLEAN)
-    column = np.full((len(values), 1), np.nan) if clean is None else values[:, [clean]]
-    return np.broadcast_to(column, values.shape)
+def _draws(game: GameScores, label: str) -> npt.NDArray[np.int64]:
+    """Return how many episodes to draw for each train seed: of clean and a cell, as many as differ in the worse one.
+
+    A draw is one of all episode seeds of the game, so a job with few episodes gets as few of them as it has.
+    """
+    places = [place for place in (game.clean_column, game.labels.index(label)) if place is not None]
+    distinct, counts = game.distinct[:, places], game.num_episodes[:, places]
+    drawn = np.round(game.returns.shape[2] * (distinct / counts).min(axis=1)).astype(np.int64)
+    return np.where(distinct.min(axis=1) < 2, 1, np.maximum(drawn, 1))
+
+
+def _places_with(games: Sequence[GameScores], label: str) -> tuple[int, ...]:
+    return tuple(place for place, game in enumerate(games) if game.index(label) is not None)

@@ -14,13 +14,17 @@ from wsabench.results.records import CLEAN
 from wsabench.stats import MIN_TRAIN_SEEDS, Estimate
 
 Measure = Literal["normalised_score", "retention", "robustness_gap"]
-Metric = Literal["mean", "median", "iqm", "optimality_gap"]
+Metric = Literal["mean", "median", "iqm", "optimality_gap", "capped_mean", "kept_share", "lost_share"]
 Undecidable = Literal["too few train seeds", "smallest p above alpha"]
 """Why a test cannot decide, whatever the scores are."""
 Verdict = Literal["decided", "not decided", "undecidable"]
 
 MEASURES: tuple[Measure, ...] = ("normalised_score", "retention", "robustness_gap")
 METRICS: tuple[Metric, ...] = ("mean", "median", "iqm", "optimality_gap")
+"""What scores are aggregated by."""
+RETENTION_METRICS: tuple[Metric, ...] = ("mean", "capped_mean", "kept_share", "lost_share")
+"""What retention is aggregated by: its mean, the mean where a cell counts 1 at most, and shares of cells that keep at
+least 0.8 or at most 0.1 of the clean score."""
 ALPHA = 0.05
 """Share of families with any false claim that is accepted."""
 
@@ -129,6 +133,13 @@ class SampleRow(Row, frozen=True, kw_only=True):
     num_distinct_episodes: int
     num_stalled: int
     num_time_limit: int
+    fewest_episodes: int
+    """Of any cell and train seed; `episodes_per_cell` are the most."""
+    clean_score: float
+    clean_low: float
+    """Lower 95% bound of the clean score over the episodes of these checkpoints."""
+    has_retention: bool
+    """Whether this bound lies above the floor, so that retention is defined."""
 
 
 class CellRow(_Measured, frozen=True, kw_only=True):
@@ -143,7 +154,16 @@ class CellRow(_Measured, frozen=True, kw_only=True):
     mean_return: float
     normalised_score: BoundedTwice
     retention: BoundedTwice
+    """Ratio of means over train seeds, corrected for bias."""
     robustness_gap: BoundedTwice
+    plain_retention: float
+    """The ratio of means as it is."""
+    random_return: float
+    """Mean return of random play in this cell, where the game itself is changed and it was played; else NaN."""
+    retention_clean_random: float
+    """Retention above random play of the unchanged game, where this cell changes what random play scores; else NaN."""
+    gap_clean_random: float
+    """The robustness gap in the same way."""
     note: str
     """What is undefined, and how little the intervals say; empty when nothing is to be said."""
     num_stalled: int
@@ -166,7 +186,19 @@ class PerturbationRow(_Measured, frozen=True, kw_only=True):
     """The fewest of any game."""
     normalised_score: BoundedTwice
     retention: BoundedTwice
+    """Mean over the games in which it is defined, corrected for bias."""
     robustness_gap: BoundedTwice
+    plain_retention: float
+    capped_retention: Bounded
+    """The mean where a game counts 1 at most: gains do not pay for collapse."""
+    kept_share: float
+    """Share of games that keep at least 0.8 of the clean score."""
+    lost_share: float
+    """Share of games that keep at most 0.1 of it."""
+    num_retention_games: int
+    retention_clean_random: float
+    """As in `CellRow`."""
+    gap_clean_random: float
     note: str
 
 
@@ -177,6 +209,7 @@ class SeedRow(_InCell, frozen=True, kw_only=True):
     mean_return: float
     normalised_score: float
     retention: float
+    """The seed's own ratio, corrected for the noise of its clean score."""
     robustness_gap: float
 
     def value(self, measure: Measure) -> float:
@@ -270,6 +303,13 @@ class MeasureRow(Row, frozen=True, kw_only=True):
     worst_score: Bounded
     severity_area: Bounded
     retention: Bounded
+    plain_retention: float
+    capped_retention: Bounded
+    kept_share: float
+    """Share of cells that keep at least 0.8 of the clean score, weighted as the average is."""
+    lost_share: float
+    """Share of cells that keep at most 0.1 of it."""
+    num_retention_games: int
     robustness_gap: Bounded
     corruption_error: Bounded
     relative_corruption_error: Bounded

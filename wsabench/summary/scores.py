@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
 
@@ -16,9 +16,15 @@ from wsabench.protocol import Protocol
 from wsabench.resources import data_dir
 from wsabench.results.manifest import RecordedPlan
 from wsabench.results.records import CLEAN
-from wsabench.stats import normalised_score
+from wsabench.stats import CleanBound, clean_bound, episode_means, normalised_mean, normalised_score
 from wsabench.summary.rows import Cell, PublishedRow
 from wsabench.types import FloatArray
+
+
+RANDOM_AGENT = "random"
+"""The built-in agent that presses buttons at random: a yardstick, no contestant."""
+DYNAMICS = "dynamics"
+"""The family of perturbations that change the game itself, and with it what random play scores."""
 
 
 class Reference(NamedTuple):
@@ -30,7 +36,7 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GameScores:
-    """Everything one agent played in one game: complete rows and columns, episodes paired by seed."""
+    """Everything one agent played in one game: complete rows and columns, episodes paired by episode seed."""
 
     agent: str
     game: str
@@ -38,15 +44,75 @@ class GameScores:
     cells: tuple[Cell, ...]
     """In the order of the run."""
     returns: FloatArray
-    """Undiscounted, unclipped returns, shape (num_seeds, num_cells, num_episodes)."""
+    """Undiscounted, unclipped returns, shape (num_seeds, num_cells, num_episodes). Jobs may have different numbers of
+    episodes: NaN where a job lacks one that another job played. Every job has at least one."""
     distinct: npt.NDArray[np.int64]
     """Different episodes, shape (num_seeds, num_cells)."""
     reference: Reference
+    random_returns: FloatArray
+    """Mean return of random play in each cell that changes the game itself, shape (num_cells,); NaN where it was not
+    played, and where a cell leaves the game as it is: there the reference's holds."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the game has reference scores."""
+        return not (math.isnan(self.reference.random) or math.isnan(self.reference.human))
 
     @property
     def scores(self) -> FloatArray:
-        """Normalised scores, shape (num_seeds, num_cells, num_episodes); NaN where the game has no reference."""
+        """Normalised scores of episodes, shape (num_seeds, num_cells, num_episodes); NaN where the game has no
+        reference, and where a job lacks the episode."""
         return normalised_score(self.returns, self.reference.random, self.reference.human)
+
+    @property
+    def num_episodes(self) -> npt.NDArray[np.int64]:
+        """Episodes of each job, shape (num_seeds, num_cells)."""
+        return (~np.isnan(self.returns)).sum(axis=2)
+
+    @property
+    def mean_returns(self) -> FloatArray:
+        """Mean return of each job over its own episodes, shape (num_seeds, num_cells)."""
+        return episode_means(self.returns)
+
+    @property
+    def means(self) -> FloatArray:
+        """Normalised mean return of each job, shape (num_seeds, num_cells): equal totals are ties, and a total as of
+        random play is exactly 0; NaN where the game has no reference."""
+        return normalised_mean(self.mean_returns[..., None], self.reference.random, self.reference.human)
+
+    @property
+    def above_random(self) -> FloatArray:
+        """What is set against the clean score in retention and robustness gap: as `means`, but above random play of
+        the same changed game where that was played."""
+        is_changed = ~np.isnan(self.random_returns)
+        zero = np.where(is_changed, self.random_returns, self.reference.random)
+        return normalised_mean(
+            self.mean_returns[..., None], self.reference.random, self.reference.human, perturbed_random=zero
+        )
+
+    @property
+    def random_shift(self) -> FloatArray:
+        """How much a cell moves the score of random play, normalised, shape (num_cells,); NaN where not played."""
+        return normalised_score(self.random_returns, self.reference.random, self.reference.human)
+
+    @property
+    def clean_column(self) -> int | None:
+        """The column of clean play, None where it was not played."""
+        return self.index(CLEAN)
+
+    @property
+    def clean_bound(self) -> CleanBound | None:
+        """The lower bound of the clean score over the episodes of these checkpoints; None where there is no score."""
+        column = self.clean_column
+        if column is None or not self.is_known:
+            return None
+        return clean_bound(self.scores[:, column], self.distinct[:, column])
+
+    @property
+    def has_retention(self) -> bool:
+        """Whether the clean score surely lies above the floor, so that retention means something."""
+        bound = self.clean_bound
+        return bound is not None and bound.is_defined
 
     @property
     def labels(self) -> list[str]:
@@ -58,14 +124,50 @@ class GameScores:
         labels = self.labels
         return labels.index(label) if label in labels else None
 
+    def with_cells(self, labels: Collection[str]) -> GameScores:
+        """Return the same with some of its cells only, in the order of the run."""
+        columns = [place for place, cell in enumerate(self.cells) if cell.label in labels]
+        return replace(
+            self,
+            cells=tuple(self.cells[place] for place in columns),
+            returns=self.returns[:, columns],
+            distinct=self.distinct[:, columns],
+            random_returns=self.random_returns[columns],
+        )
+
     def with_seeds(self, train_seeds: Sequence[int]) -> GameScores:
         """Return the same with the rows of some of its train seeds only."""
         rows = [self.train_seeds.index(seed) for seed in train_seeds]
         return replace(self, train_seeds=tuple(train_seeds), returns=self.returns[rows], distinct=self.distinct[rows])
 
 
+def without_random_play(
+    episodes: pd.DataFrame, plan: RecordedPlan
+) -> tuple[pd.DataFrame, dict[tuple[str, str], float]]:
+    """Separate built-in random play, which is a yardstick and no contestant, from the episodes of agents.
+
+    Args:
+        episodes: The result set's episodes with the column `label`.
+        plan: Tells which agents are built in.
+
+    Returns:
+        The other agents' episodes, and the mean return of random play by game and label. Where nobody else played,
+        random play is an agent like any other, and the table is empty.
+    """
+    built_in = {entry.agent for entry in plan.agents if entry.kind == "built-in"} & {RANDOM_AGENT}
+    is_random = episodes["agent"].isin(built_in)
+    if is_random.all():
+        return episodes, {}
+    means = episodes[is_random].groupby(["game", "label"])["return"].mean()
+    played = {(str(game), str(label)): float(mean) for (game, label), mean in means.items()}
+    return episodes[~is_random], played
+
+
 def collect_scores(
-    episodes: pd.DataFrame, plan: RecordedPlan, references: Mapping[str, Reference]
+    episodes: pd.DataFrame,
+    plan: RecordedPlan,
+    references: Mapping[str, Reference],
+    random_play: Mapping[tuple[str, str], float] | None = None,
 ) -> tuple[list[GameScores], list[str]]:
     """Arrange episodes by agent and game.
 
@@ -73,6 +175,7 @@ def collect_scores(
         episodes: The result set's episodes with the column `label`.
         plan: What was planned: the order of agents and perturbations, and the protocol.
         references: Reference scores by game.
+        random_play: Mean return of random play by game and label, as `without_random_play` gives it.
 
     Returns:
         One entry for each agent and game, and sentences about what had to be left out.
@@ -83,7 +186,7 @@ def collect_scores(
     games = [*plan.games, *sorted(set(episodes["game"]))]
     parts = {cast("tuple[str, str]", key): part for key, part in episodes.groupby(["agent", "game"], sort=False)}
     for agent, game in sorted(parts, key=lambda key: (order.index(key[0]), games.index(key[1]))):
-        scores, left_out = _arrange(parts[agent, game], plan, references[game])
+        scores, left_out = _arrange(parts[agent, game], plan, references[game], random_play or {})
         if scores is not None:
             collected.append(scores)
         if left_out:
@@ -105,7 +208,9 @@ def may_repeat_episodes(protocol: Protocol) -> bool:
     return protocol.action_selection == "greedy" and not protocol.sticky_probability
 
 
-def _arrange(part: pd.DataFrame, plan: RecordedPlan, reference: Reference) -> tuple[GameScores | None, list[str]]:
+def _arrange(
+    part: pd.DataFrame, plan: RecordedPlan, reference: Reference, random_play: Mapping[tuple[str, str], float]
+) -> tuple[GameScores | None, list[str]]:
     """Return one agent and game as arrays, and the labels of cells that not all train seeds finished."""
     columns = part.drop_duplicates("label")[["family", "perturbation", "severity", "label"]]
     order = {name: place for place, name in enumerate([CLEAN, *plan.perturbations])}
@@ -115,27 +220,31 @@ def _arrange(part: pd.DataFrame, plan: RecordedPlan, reference: Reference) -> tu
     )
     cells = sorted(found, key=lambda cell: order.get(cell.label, len(order)))
     returns = part.pivot(index=["train_seed", "label"], columns="episode_seed", values="return")
-    returns = returns.dropna(axis="columns")
     seeds = tuple(sorted(int(seed) for seed in part["train_seed"].unique()))
     finished = [cell.label for cell in cells if all((seed, cell.label) in returns.index for seed in seeds)]
     left_out = [cell.label for cell in cells if cell.label not in finished]
-    if not finished or returns.shape[1] == 0:
+    if not finished:
         return None, left_out
     rows = pd.MultiIndex.from_product([seeds, finished])
+    returns = returns.loc[rows].dropna(axis="columns", how="all").to_numpy(dtype=np.float64)
     shape = (len(seeds), len(finished))
     if may_repeat_episodes(plan.protocol):
         different = part.drop_duplicates(["train_seed", "label", "return", "length", "end"])
         distinct = different.groupby(["train_seed", "label"]).size().reindex(rows).to_numpy(dtype=np.int64)
     else:
-        distinct = np.full(len(rows), returns.shape[1], dtype=np.int64)
+        distinct = (~np.isnan(returns)).sum(axis=1)
+    game = str(part["game"].iloc[0])
+    kept = tuple(cell for cell in cells if cell.label in finished)
+    changed = (random_play.get((game, cell.label), math.nan) if DYNAMICS in cell.family else math.nan for cell in kept)
     scores = GameScores(
         agent=str(part["agent"].iloc[0]),
-        game=str(part["game"].iloc[0]),
+        game=game,
         train_seeds=seeds,
-        cells=tuple(cell for cell in cells if cell.label in finished),
-        returns=returns.loc[rows].to_numpy(dtype=np.float64).reshape(*shape, -1),
+        cells=kept,
+        returns=returns.reshape(*shape, -1),
         distinct=distinct.reshape(shape),
         reference=reference,
+        random_returns=np.array(list(changed), dtype=np.float64),
     )
     return scores, left_out
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import stats as scipy_stats
 
 from wsabench.errors import ShapeError, SpecError
+from wsabench.stats.resampling import episode_means
 from wsabench.types import BoolArray, FloatArray
 
 CLEAN_FLOOR = 0.1
@@ -46,8 +47,9 @@ def clean_bound(
     the lower t bound errs to the safe side, because samples with a high mean have a high spread too.
 
     Args:
-        episodes: Normalised scores of clean episodes, shape (num_seeds, num_episodes), float64.
-        num_distinct: Different episodes of each seed, shape (num_seeds,), 1 to num_episodes; None: all. Greedy play
+        episodes: Normalised scores of clean episodes, shape (num_seeds, num_episodes), float64; NaN where a seed has
+            fewer episodes than others.
+        num_distinct: Different episodes of each seed, shape (num_seeds,), 1 to its episodes; None: all. Greedy play
             repeats itself, and repeated episodes carry no news.
         floor: What the bound must exceed.
         confidence: One-sided, between 0.5 and 1.
@@ -71,15 +73,17 @@ def clean_bound(
         )
     if not 0.5 < confidence < 1.0:
         raise SpecError(f"The confidence is {confidence!r}. Allowed: numbers between 0.5 and 1, 0.95 for a 95% bound.")
-    num_seeds, num_episodes = scores.shape
-    counts = np.full(num_seeds, num_episodes) if num_distinct is None else np.asarray(num_distinct, dtype=np.int64)
+    num_seeds, num_episodes = len(scores), (~np.isnan(scores)).sum(axis=1)
+    counts = num_episodes if num_distinct is None else np.asarray(num_distinct, dtype=np.int64)
     if counts.shape != (num_seeds,) or np.any(counts < 1) or np.any(counts > num_episodes):
         raise ShapeError(
-            f"Distinct episodes are {counts.tolist()}. Allowed: one integer a train seed, 1 to {num_episodes}."
+            f"Distinct episodes are {counts.tolist()}. Allowed: one integer a train seed, 1 to {num_episodes.tolist()}."
         )
-    value, means = float(scores.mean()), scores.mean(axis=1)
+    means = episode_means(scores)
+    value = float(means.mean())
     if counts.min() >= 2:
-        parts = scores.var(axis=1, ddof=1) / counts / num_seeds**2
+        squares = np.nansum((scores - means[:, None]) ** 2, axis=1)
+        parts = squares / (num_episodes - 1) / counts / num_seeds**2
         method, freedoms = OVER_EPISODES, counts - 1.0
     elif num_seeds >= 2:
         parts = np.array([means.var(ddof=1) / num_seeds])

@@ -22,11 +22,11 @@ import numpy.typing as npt
 from scipy import stats as scipy_stats
 
 from wsabench.errors import ShapeError
-from wsabench.stats.intervals import seed_note
+from wsabench.stats.intervals import MIN_INTERVAL_SEEDS, seed_note
 from wsabench.stats.ratio.fieller import GameSeeds, Region, checked_game, fieller_set
 from wsabench.types import FloatArray
 
-MIN_RATIO_SEEDS = 3
+MIN_RATIO_SEEDS = MIN_INTERVAL_SEEDS
 """With fewer train seeds a ratio has no interval, and its bias is not corrected."""
 WIDEST_TAIL = 0.2
 """Fieller's bounds are cut to a delete-one interval that leaves out this share of the interval's tails: 99% of 95%."""
@@ -315,5 +315,4 @@ def _with_interval(average: _Average, strata: Sequence[_Stratum], num_games: int
 
 def _without_interval(value: FloatArray, plain: FloatArray, num_seeds: int) -> RatioEstimate:
     nothing, region = np.full(np.shape(value), np.nan), np.full(np.shape(value), Region.WHOLE_LINE, dtype=np.int8)
-    note = seed_note(num_seeds) if num_seeds < 2 else f"fewer than {MIN_RATIO_SEEDS} train seeds: no interval"
-    return RatioEstimate(value, plain, nothing, nothing, region, num_seeds, note)
+    return RatioEstimate(value, plain, nothing, nothing, region, num_seeds, seed_note(num_seeds))

@@ -1,0 +1,263 @@
+"""The measures of a cell, a perturbation or all of them: one definition of each average for every table of a report.
+
+An average takes train seeds first, then the severities of a perturbation, then the perturbations of a game, then games,
+each counting the same. Agents, games and cells that lack a number leave the average, and the note names them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from msgspec import structs
+
+from wsabench import stats
+from wsabench.results.records import CLEAN
+from wsabench.seeding import generator
+from wsabench.stats import Blocks, Estimate, Region
+from wsabench.summary.rows import Bounded, grouped
+from wsabench.summary.scores import GameScores
+from wsabench.types import FloatArray
+
+NOTABLE_SHIFT = 0.05
+"""From here on a change of what random play scores, normalised, is shown in both versions."""
+
+Columns = Sequence[Sequence[int]]
+"""Cells of a game: one entry for each perturbation, with the columns of its severities."""
+Scope = Mapping[int, Columns]
+"""What an average is over: by the game's place, the cells of that game."""
+
+
+class Averages(NamedTuple):
+    """The measures of one agent over the cells of a scope, with intervals over train seeds."""
+
+    normalised_score: Bounded
+    retention: Bounded
+    """Corrected for bias."""
+    plain_retention: float
+    """The ratio of means as it is."""
+    capped_retention: Bounded
+    """Each cell counts 1 at most."""
+    kept_share: float
+    lost_share: float
+    robustness_gap: Bounded
+    retention_clean_random: float
+    """Retention above random play of the unchanged game, where the scope changes what random play scores; else NaN."""
+    gap_clean_random: float
+    num_games: int
+    """Games that enter the score."""
+    num_seeds: int
+    """The fewest train seeds of any game."""
+    num_retention_games: int
+    note: str
+
+
+_NOTHING = Bounded(math.nan)
+_UNDEFINED = Averages(
+    *(_NOTHING, _NOTHING, math.nan, _NOTHING, math.nan, math.nan, _NOTHING, math.nan, math.nan), 0, 0, 0, ""
+)
+
+
+def averages(
+    games: Sequence[GameScores], scopes: Mapping[str, Scope], bootstrap_seed: int, *, clean: str = CLEAN
+) -> dict[str, Averages]:
+    """Return the measures of one agent over several scopes.
+
+    Args:
+        games: The agent's games.
+        scopes: What to average over, by name.
+        bootstrap_seed: Fixes the resampling; equal scopes get equal intervals, whatever else is asked for.
+        clean: The scope that is clean play: it retains 1 and loses 0 by definition, without interval.
+
+    Returns:
+        The averages by name.
+    """
+    known = {name: [place for place in scope if games[place].is_known] for name, scope in scopes.items()}
+    found: dict[str, Averages] = {}
+    for places in dict.fromkeys(map(tuple, known.values())):
+        names = [name for name, used in known.items() if tuple(used) == places]
+        found |= _over_games(games, {name: scopes[name] for name in names}, places, bootstrap_seed, clean)
+    return {name: found[name] for name in scopes}
+
+
+def columns_by_perturbation(game: GameScores, *, with_clean: bool = False) -> dict[str, list[int]]:
+    """Return the columns of each perturbation's severities, in the order of the run.
+
+    Args:
+        game: The scores.
+        with_clean: Whether clean play is one of them.
+    """
+    places = (column for column, cell in enumerate(game.cells) if with_clean or cell.label != CLEAN)
+    return grouped(places, lambda column: game.cells[column].perturbation)
+
+
+def balanced(columns: Columns) -> list[int]:
+    """Return columns, repeated so that their plain mean counts every perturbation the same.
+
+    Args:
+        columns: The severities of each perturbation.
+    """
+    common = math.lcm(*map(len, columns))
+    return [column for severities in columns for column in severities for _ in range(common // len(severities))]
+
+
+def over_cells(values: FloatArray, columns: Columns) -> FloatArray:
+    """Average cells of one game: the severities of a perturbation, then perturbations.
+
+    Args:
+        values: Shape (..., num_cells).
+        columns: The severities of each perturbation.
+
+    Returns:
+        Shape (...).
+    """
+    return np.mean([values[..., list(severities)].mean(axis=-1) for severities in columns], axis=0)
+
+
+def over_seeds_and_games(blocks: Blocks) -> FloatArray:
+    """Statistic: the mean over train seeds, then games.
+
+    Args:
+        blocks: One array for each game, shape (repetitions, num_seeds, num_values).
+
+    Returns:
+        Shape (repetitions, num_values).
+    """
+    return np.mean([block.mean(axis=-2) for block in blocks], axis=0)
+
+
+def _over_games(
+    games: Sequence[GameScores],
+    scopes: Mapping[str, Scope],
+    places: tuple[int, ...],
+    bootstrap_seed: int,
+    clean: str,
+) -> dict[str, Averages]:
+    """Return the averages of scopes that have the same games with reference scores."""
+    unknown = {name: [games[place].game for place in scope if place not in places] for name, scope in scopes.items()}
+    notes = {name: f"no reference scores for {', '.join(some)}" if some else "" for name, some in unknown.items()}
+    if not places:
+        return {
+            name: _UNDEFINED._replace(note=notes[name], num_seeds=min(len(games[place].train_seeds) for place in scope))
+            for name, scope in scopes.items()
+        }
+    used = [games[place] for place in places]
+    with_clean = [place for place in places if games[place].clean_column is not None]
+    scores = _scores(used, [[over_cells(games[p].means, s[p]) for s in scopes.values()] for p in places], bootstrap_seed)
+    gaps = _gaps([games[p] for p in with_clean], [[s[p] for s in scopes.values()] for p in with_clean], bootstrap_seed)
+    found: dict[str, Averages] = {}
+    for place, (name, scope) in enumerate(scopes.items()):
+        retained = _retention({games[p].game: (games[p], scope[p]) for p in places})
+        texts = [scores.note, notes[name], _without_clean(used, with_clean, games), retained.note]
+        found[name] = retained._replace(
+            normalised_score=Bounded.of(scores, place),
+            robustness_gap=_NOTHING if gaps is None else Bounded.of(gaps, place),
+            gap_clean_random=_gap_clean_random([(games[p], scope[p]) for p in with_clean]),
+            num_games=len(places),
+            num_seeds=scores.num_seeds,
+            note="; ".join(dict.fromkeys(text for text in texts if text)),
+        )
+        if name == clean:
+            found[name] = _of_clean(found[name])
+    return found
+
+
+def _scores(games: Sequence[GameScores], columns: Sequence[Sequence[FloatArray]], bootstrap_seed: int) -> Estimate:
+    blocks = [np.stack(values, axis=-1) for values in columns]
+    return stats.studentised_interval(blocks, generator(bootstrap_seed, "bootstrap", "scores", *_names(games)))
+
+
+def _gaps(games: Sequence[GameScores], columns: Sequence[Sequence[Columns]], bootstrap_seed: int) -> Estimate | None:
+    if not games:
+        return None
+    blocks = [
+        np.stack([game.means[:, game.clean_column] - over_cells(game.above_random, one) for one in scopes], axis=-1)
+        for game, scopes in zip(games, columns, strict=True)
+    ]
+    rng = generator(bootstrap_seed, "bootstrap", "gaps", *_names(games))
+    return stats.seed_interval(over_seeds_and_games, [blocks], rng)
+
+
+def _names(games: Sequence[GameScores]) -> tuple[str, str]:
+    # Named without the cells: another perturbation in the suite moves no interval of this one.
+    return games[0].agent, "+".join(game.game for game in games)
+
+
+def _retention(games: Mapping[str, tuple[GameScores, Columns]]) -> Averages:
+    """Return the fields of retention, and why it is undefined or without bound."""
+    notes = [note for game, _ in games.values() if (note := undefined_note(game))]
+    used = [(game, columns) for game, columns in games.values() if game.has_retention]
+    if not used:
+        return _UNDEFINED._replace(note="; ".join(notes))
+    seeds = [(game.means[:, game.clean_column], game.above_random[:, balanced(columns)]) for game, columns in used]
+    mean, capped = stats.mean_retention(seeds), stats.capped_mean_retention(seeds)
+    shares = stats.kept_shares([stats.retention_interval(*game).value for game in seeds])
+    if mean.region != Region.BOUNDED and mean.num_seeds >= stats.MIN_RATIO_SEEDS:
+        where = "" if len(used) == 1 else " in some game"
+        notes.append(f"no bound for retention{where}: Fieller's set is the {Region(int(mean.region)).words}")
+    other = math.nan
+    if any(_is_shifted(game, columns) for game, columns in used):
+        other = float(
+            stats.mean_retention(
+                [(game.means[:, game.clean_column], game.means[:, balanced(columns)]) for game, columns in used]
+            ).value
+        )
+    return _UNDEFINED._replace(
+        retention=Bounded(*map(float, (mean.value, mean.low, mean.high))),
+        plain_retention=float(mean.plain),
+        capped_retention=Bounded(*map(float, (capped.value, capped.low, capped.high))),
+        kept_share=shares.kept,
+        lost_share=shares.lost,
+        retention_clean_random=other,
+        num_retention_games=len(used),
+        note="; ".join(notes),
+    )
+
+
+def undefined_note(game: GameScores) -> str:
+    """Return why retention is undefined in a game; empty where it is defined.
+
+    Args:
+        game: One agent in one game with reference scores.
+    """
+    bound = game.clean_bound
+    if bound is None or bound.is_defined:
+        return ""
+    low = "no lower bound" if math.isnan(bound.low) else f"lower bound {bound.low:.2f}"
+    return (
+        f"retention undefined on {game.game}: the clean score {bound.value:.2f} is not surely above "
+        f"{stats.CLEAN_FLOOR:g} ({low})"
+    )
+
+
+def _is_shifted(game: GameScores, columns: Columns) -> bool:
+    """Whether a cell of a game changes notably what random play scores there."""
+    shifts = game.random_shift[balanced(columns)]
+    return bool((np.abs(np.nan_to_num(shifts)) > NOTABLE_SHIFT).any())
+
+
+def _gap_clean_random(games: Sequence[tuple[GameScores, Columns]]) -> float:
+    if not any(_is_shifted(*one) for one in games):
+        return math.nan
+    return float(
+        np.mean([(game.means[:, game.clean_column] - over_cells(game.means, of)).mean() for game, of in games])
+    )
+
+
+def _without_clean(used: Sequence[GameScores], with_clean: Sequence[int], games: Sequence[GameScores]) -> str:
+    missing = [game.game for game in used if game.clean_column is None]
+    return f"clean was not played on {', '.join(missing)}: no retention and no gap there" if missing else ""
+
+
+def _of_clean(found: Averages) -> Averages:
+    """Return the measures of clean play, set against itself: there is nothing to be uncertain about."""
+    is_defined = found.num_retention_games > 0
+    one = Bounded(1.0 if is_defined else math.nan)
+    return found._replace(
+        retention=one,
+        plain_retention=one.value,
+        capped_retention=one,
+        robustness_gap=structs.replace(_NOTHING, value=0.0),
+    )
