@@ -31,6 +31,7 @@ from wsabench.report.tables.results import (
     attention_tables,
     average_table,
     headline,
+    headline_table,
     improvement_summary_tables,
     result_tables,
     sample_size_table,
@@ -75,7 +76,8 @@ def content_of(summary: Summary, manifest: Manifest, run_dirs: Sequence[Path] = 
         manifest: The result set's manifest.
         run_dirs: Where the result sets are, for the command that makes this report; only their names are shown.
     """
-    results = [*side_by_side_tables(summary), *measure_tables(summary)]
+    first = headline_table(summary)
+    results = [*([] if first is None else [first]), *side_by_side_tables(summary), *measure_tables(summary)]
     results += _detailed_tables(summary, manifest.plan.effects)
     comparisons = [*comparison_tables(summary), aggregate_summary_table(summary), *improvement_summary_tables(summary)]
     is_large = len(summary.played) > MOST_LINES

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -10,12 +11,15 @@ from wsabench import stats
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
 from wsabench.stats import Estimate
+from wsabench.summary.averages import Averages, Scope, averages, columns_by_perturbation
+from wsabench.summary.measures import seed_ratios
 from wsabench.summary.rows import (
     METRICS,
     AggregateRow,
     Bounded,
     ImprovementRow,
     Measure,
+    Metric,
     ProfileRow,
     grouped,
 )
@@ -25,60 +29,91 @@ from wsabench.types import FloatArray
 ALL_PERTURBATIONS = "all perturbations"
 SCORE: Measure = "normalised_score"
 NUM_THRESHOLDS = 101
+_UNKNOWN = Bounded(math.nan)
 
 
 def aggregate_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[AggregateRow, ...]:
-    """Aggregate each agent over the cells of all games: clean, and all perturbations that every agent played.
+    """Aggregate each agent over the cells of all games: clean, and all perturbations.
 
     Args:
-        scores: Every agent and game.
+        scores: What all agents played, as `common_play` gives it.
         bootstrap_seed: Fixes the resampling.
 
     Returns:
-        One row for each agent, scope, measure and metric. Retention is aggregated over perturbed cells only.
+        One row for each agent, scope, measure and metric. The mean is that of every other table (`averages`); median,
+        IQM and optimality gap are over cells and the train seeds that an agent has in all games. Retention has a mean,
+        a capped mean and shares of cells, of perturbed cells only.
     """
-    cells = common_cells(scores)
+    squares = by_agent(with_common_seeds(scores)[0])
     rows: list[AggregateRow] = []
     for agent, games in by_agent(scores).items():
-        for scope, measure in _scopes(cells):
-            blocks = [block for game in games if (block := _block(game, cells[game.game], scope, measure)).size]
-            if not blocks:
-                continue
-            rng = generator(bootstrap_seed, "bootstrap", "aggregate", agent, scope, measure)
-            found = stats.seed_interval(stats.over_matrix(_all_metrics), [blocks], rng)
+        found = averages(games, _whole(games), bootstrap_seed)
+        for scope, average in found.items():
+            about = {"agent": agent, "scope": scope, "num_cells": _cells_in(games, scope)}
+            over_cells = _over_cells(squares.get(agent, []), scope, bootstrap_seed)
+            values = {"mean": average.normalised_score, **{k: over_cells.get(k, _UNKNOWN) for k in METRICS[1:]}}
+            parts: list[tuple[Measure, dict[Metric, Bounded]]] = [(SCORE, values)]
+            if scope != CLEAN:
+                parts.append(("retention", _retention_metrics(average)))
             rows += [
                 AggregateRow(
-                    agent=agent,
-                    scope=scope,
-                    measure=measure,
-                    metric=metric,
-                    value=Bounded.of(found, place),
-                    num_seeds=found.num_seeds,
-                    num_cells=_num_cells(blocks),
-                    note=_note(found),
+                    **about, measure=measure, metric=metric, value=value, num_seeds=average.num_seeds, note=average.note
                 )
-                for place, metric in enumerate(METRICS)
+                for measure, of in parts
+                for metric, value in of.items()
             ]
     return tuple(rows)
+
+
+def _retention_metrics(average: Averages) -> dict[Metric, Bounded]:
+    return {
+        "mean": average.retention,
+        "capped_mean": average.capped_retention,
+        "kept_share": Bounded(average.kept_share),
+        "lost_share": Bounded(average.lost_share),
+    }
+
+
+def _whole(games: Sequence[GameScores]) -> dict[str, Scope]:
+    """Return clean and all perturbations as scopes, those that were played."""
+    clean = {place: [[column]] for place, game in enumerate(games) if (column := game.clean_column) is not None}
+    scopes: dict[str, Scope] = {CLEAN: clean} if clean else {}
+    perturbed = {place: list(of.values()) for place, game in enumerate(games) if (of := columns_by_perturbation(game))}
+    return scopes | ({ALL_PERTURBATIONS: perturbed} if perturbed else {})
+
+
+def _cells_in(games: Sequence[GameScores], scope: str) -> int:
+    return sum((cell.label == CLEAN) == (scope == CLEAN) for game in games for cell in game.cells)
+
+
+def _over_cells(games: Sequence[GameScores], scope: str, bootstrap_seed: int) -> dict[Metric, Bounded]:
+    """Return the metrics that are over cells and train seeds; none where no train seed is in all games."""
+    blocks = [block for game in games if (block := _block(game, scope, SCORE)).size]
+    if not blocks:
+        return {}
+    rng = generator(bootstrap_seed, "bootstrap", "aggregate", games[0].agent, scope)
+    found = stats.seed_interval(stats.over_matrix(_all_metrics), [blocks], rng)
+    return {metric: Bounded.of(found, place) for place, metric in enumerate(METRICS)}
 
 
 def profile_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[ProfileRow, ...]:
     """Return the performance profile of each agent over all perturbations that every agent played.
 
     Args:
-        scores: Every agent and game.
+        scores: What all agents played, as `common_play` gives it.
         bootstrap_seed: Fixes the resampling.
 
     Returns:
-        `NUM_THRESHOLDS` rows for each agent; none where a score is unknown.
+        `NUM_THRESHOLDS` rows for each agent, over the train seeds that it has in all games; none without perturbed
+        cells.
     """
-    cells = common_cells(scores)
     blocks_by_agent = {
-        agent: [b for game in games if (b := _block(game, cells[game.game], ALL_PERTURBATIONS, SCORE)).size]
-        for agent, games in by_agent(scores).items()
+        agent: blocks
+        for agent, games in by_agent(with_common_seeds(scores)[0]).items()
+        if (blocks := [b for game in games if (b := _block(game, ALL_PERTURBATIONS, SCORE)).size])
     }
     everything = [block.ravel() for blocks in blocks_by_agent.values() for block in blocks]
-    if not everything or np.isnan(np.concatenate(everything)).any():
+    if not everything:
         return ()
     pooled = np.concatenate(everything)
     thresholds = np.linspace(min(0.0, pooled.min()), max(0.1, pooled.max()), NUM_THRESHOLDS)
@@ -105,23 +140,22 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
     """Return the probability that a train seed of the first agent beats one of each other agent.
 
     Args:
-        scores: Every agent and game, the first agent first.
+        scores: What all agents played, as `common_play` gives it, the first agent first.
         bootstrap_seed: Fixes the resampling; the two agents are resampled independently.
 
     Returns:
         One row for each other agent, label and measure, averaged over games and cells; ties count half. There is no
         interval where all train seeds fall the same way.
     """
-    cells = common_cells(scores)
-    agents = list(by_agent(scores).items())
-    labels = list(dict.fromkeys(label for game_labels in cells.values() for label in game_labels))
+    agents = list(by_agent(with_common_seeds(scores)[0]).items())
+    labels = list(dict.fromkeys(label for game in scores for label in game.labels))
     scopes = [*labels, *([ALL_PERTURBATIONS] if any(label != CLEAN for label in labels) else [])]
     rows: list[ImprovementRow] = []
     for agent_y, games_y in agents[1:]:
         agent_x, games_x = agents[0]
         for scope in scopes:
             for measure in (SCORE, "retention") if scope != CLEAN else (SCORE,):
-                pair = [_pair(games, cells, scope, measure) for games in (games_x, games_y)]
+                pair = [_pair(games, scope, measure) for games in (games_x, games_y)]
                 if not pair[0]:
                     continue
                 rng = generator(bootstrap_seed, "bootstrap", "improvement", agent_x, agent_y, scope, measure)
@@ -145,21 +179,69 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
     return tuple(rows)
 
 
-def common_cells(scores: Sequence[GameScores]) -> dict[str, list[str]]:
-    """Return, by game, the labels of the cells that every agent played there, in the order of the run.
+def common_play(
+    scores: Sequence[GameScores], compared: Collection[str] | None = None
+) -> tuple[list[GameScores], list[str]]:
+    """Return what averages over all agents are about: games with reference scores, and the cells that all played.
 
     Args:
-        scores: Every agent and game. A game that an agent did not play has no common cells.
+        scores: Every agent and game.
+        compared: The agents that say which cells these are; the others stay if they have them. None: all agents.
+
+    Returns:
+        The same with fewer games and cells, and sentences that name what left. Agents leave one at a time, the one that
+        lacks the most cells first, the later named of equals, until those that stay share at least half of all their
+        perturbed cells (of all cells where none is perturbed). Where no game has reference scores nothing is left.
     """
-    agents = by_agent(scores)
-    common: dict[str, list[str]] = {}
-    for game in scores:
-        kept = common.get(game.game, game.labels)
-        common[game.game] = [label for label in kept if label in game.labels]
-    for name in common:
-        if not all(any(game.game == name for game in games) for games in agents.values()):
-            common[name] = []
-    return common
+    played = {
+        agent: {(game.game, label) for game in games for label in game.labels}
+        for agent, games in by_agent(game for game in scores if game.is_known).items()
+    }
+    deciding = {agent: cells for agent, cells in played.items() if compared is None or agent in compared} or played
+    order, notes = list(deciding), list[str]()
+    while not _is_shared(list(deciding.values())):
+        every = set.union(*deciding.values())
+        leaving = max(deciding, key=lambda agent: (len(every - deciding[agent]), order.index(agent)))
+        notes.append(_leaves(leaving, len(every - deciding.pop(leaving)), len(every)))
+    if not deciding:
+        return [], notes
+    common, every = set.intersection(*deciding.values()), set.union(*deciding.values())
+    notes += [
+        _leaves(agent, len(common - cells), len(common))
+        for agent, cells in played.items()
+        if agent not in order and not cells >= common
+    ]
+    if every > common:
+        cells = dict.fromkeys((game.game, label) for game in scores for label in game.labels)
+        left = [f"{label} on {game}" for game, label in cells if (game, label) in every - common]
+        without = [agent for agent, cells in deciding.items() if every - cells]
+        listed = ", ".join(left[:4]) + (", ..." if len(left) > 4 else "")
+        notes.append(f"Averages over all agents leave out what {' and '.join(without)} did not play: {listed}.")
+    staying = {
+        agent for agent, cells in played.items() if cells >= common and (agent in deciding or agent not in order)
+    }
+    restricted = (
+        game.with_cells([label for label in game.labels if (game.game, label) in common])
+        for game in scores
+        if game.is_known and game.agent in staying
+    )
+    return [game for game in restricted if game.cells], notes
+
+
+def _leaves(agent: str, num_missing: int, num_cells: int) -> str:
+    return (
+        f"{agent} did not play {num_missing} of {num_cells} cells of the other agents: averages over all agents "
+        "(aggregates, profiles, ranks) are without it."
+    )
+
+
+def _is_shared(played: Sequence[set[tuple[str, str]]]) -> bool:
+    """Whether agents share at least half of all their perturbed cells, or of all where none is perturbed."""
+    if not played:
+        return True
+    every, common = set.union(*played), set.intersection(*played)
+    counted = {cell for cell in every if cell[1] != CLEAN} or every
+    return 2 * len(common & counted) >= len(counted)
 
 
 def with_common_seeds(scores: Sequence[GameScores]) -> tuple[list[GameScores], list[str]]:
@@ -197,33 +279,17 @@ def by_agent(scores: Iterable[GameScores]) -> dict[str, list[GameScores]]:
     return grouped(scores, lambda game: game.agent)
 
 
-def _scopes(cells: dict[str, list[str]]) -> list[tuple[str, Measure]]:
-    labels = {label for game_labels in cells.values() for label in game_labels}
-    scopes: list[tuple[str, Measure]] = []
-    if CLEAN in labels:
-        scopes.append((CLEAN, SCORE))
-    if labels - {CLEAN}:
-        scopes.extend(((ALL_PERTURBATIONS, SCORE), (ALL_PERTURBATIONS, "retention")))
-    return scopes
-
-
-def _pair(games: list[GameScores], cells: dict[str, list[str]], scope: str, measure: str) -> list[FloatArray]:
+def _pair(games: list[GameScores], scope: str, measure: str) -> list[FloatArray]:
     """Return the blocks of one agent, the games in one order for both agents."""
     ordered = sorted(games, key=lambda game: game.game)
-    return [block for game in ordered if (block := _block(game, cells[game.game], scope, measure)).size]
+    return [block for game in ordered if (block := _block(game, scope, measure)).size]
 
 
-def _block(game: GameScores, common: list[str], scope: str, measure: str) -> FloatArray:
-    """Return the mean scores of the train seeds in a scope's cells, shape (num_seeds, num_cells), maybe no cell."""
-    values = game.scores.mean(axis=2)
-    labels = [name for name in common if (name != CLEAN if scope == ALL_PERTURBATIONS else name == scope)]
-    chosen = values[:, [game.labels.index(label) for label in labels]]
-    if measure == SCORE:
-        return chosen
-    clean = game.index(CLEAN)
-    if clean is None:
-        return np.full_like(chosen, np.nan)
-    return stats.retention(np.broadcast_to(values[:, [clean]], chosen.shape), chosen)
+def _block(game: GameScores, scope: str, measure: str) -> FloatArray:
+    """Return what each train seed has in a scope's cells, shape (num_seeds, num_cells), maybe no cell."""
+    values = game.means if measure == SCORE else seed_ratios(game)
+    is_in = [label != CLEAN if scope == ALL_PERTURBATIONS else label == scope for label in game.labels]
+    return values[:, is_in]
 
 
 def _num_cells(blocks: Iterable[FloatArray]) -> int:

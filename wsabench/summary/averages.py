@@ -145,8 +145,9 @@ def _over_games(
         }
     used = [games[place] for place in places]
     with_clean = [place for place in places if games[place].clean_column is not None]
-    scores = _scores(used, [[over_cells(games[p].means, s[p]) for s in scopes.values()] for p in places], bootstrap_seed)
-    gaps = _gaps([games[p] for p in with_clean], [[s[p] for s in scopes.values()] for p in with_clean], bootstrap_seed)
+    columns = [[scope[place] for scope in scopes.values()] for place in places]
+    scores = _scores(used, columns, bootstrap_seed)
+    gaps = _gaps([games[p] for p in with_clean], [columns[places.index(p)] for p in with_clean], bootstrap_seed)
     found: dict[str, Averages] = {}
     for place, (name, scope) in enumerate(scopes.items()):
         retained = _retention({games[p].game: (games[p], scope[p]) for p in places})
@@ -164,8 +165,11 @@ def _over_games(
     return found
 
 
-def _scores(games: Sequence[GameScores], columns: Sequence[Sequence[FloatArray]], bootstrap_seed: int) -> Estimate:
-    blocks = [np.stack(values, axis=-1) for values in columns]
+def _scores(games: Sequence[GameScores], columns: Sequence[Sequence[Columns]], bootstrap_seed: int) -> Estimate:
+    blocks = [
+        np.stack([over_cells(game.means, one) for one in scopes], axis=-1)
+        for game, scopes in zip(games, columns, strict=True)
+    ]
     return stats.studentised_interval(blocks, generator(bootstrap_seed, "bootstrap", "scores", *_names(games)))
 
 

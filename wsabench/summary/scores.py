@@ -20,7 +20,6 @@ from wsabench.stats import CleanBound, clean_bound, episode_means, normalised_me
 from wsabench.summary.rows import Cell, PublishedRow
 from wsabench.types import FloatArray
 
-
 RANDOM_AGENT = "random"
 """The built-in agent that presses buttons at random: a yardstick, no contestant."""
 DYNAMICS = "dynamics"
@@ -60,8 +59,10 @@ class GameScores:
 
     @property
     def scores(self) -> FloatArray:
-        """Normalised scores of episodes, shape (num_seeds, num_cells, num_episodes); NaN where the game has no
-        reference, and where a job lacks the episode."""
+        """Normalised scores of episodes, shape (num_seeds, num_cells, num_episodes).
+
+        NaN where the game has no reference, and where a job lacks the episode.
+        """
         return normalised_score(self.returns, self.reference.random, self.reference.human)
 
     @property
@@ -76,14 +77,18 @@ class GameScores:
 
     @property
     def means(self) -> FloatArray:
-        """Normalised mean return of each job, shape (num_seeds, num_cells): equal totals are ties, and a total as of
-        random play is exactly 0; NaN where the game has no reference."""
+        """Normalised mean return of each job, shape (num_seeds, num_cells); NaN where the game has no reference.
+
+        Returns are averaged first: equal totals are ties, and a total as of random play is exactly 0.
+        """
         return normalised_mean(self.mean_returns[..., None], self.reference.random, self.reference.human)
 
     @property
     def above_random(self) -> FloatArray:
-        """What is set against the clean score in retention and robustness gap: as `means`, but above random play of
-        the same changed game where that was played."""
+        """What retention and robustness gap set against the clean score, shape (num_seeds, num_cells).
+
+        As `means`, but above random play of the same changed game where that was played.
+        """
         is_changed = ~np.isnan(self.random_returns)
         zero = np.where(is_changed, self.random_returns, self.reference.random)
         return normalised_mean(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from msgspec.structs import replace
@@ -11,13 +11,24 @@ from wsabench import stats
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
 from wsabench.stats import Blocks, Estimate
-from wsabench.summary.aggregates import ALL_PERTURBATIONS, by_agent, common_cells
+from wsabench.summary.aggregates import ALL_PERTURBATIONS, by_agent
+from wsabench.summary.averages import Scope, averages, columns_by_perturbation
 from wsabench.summary.rows import Bounded, MeasureRow, RankRow
 from wsabench.summary.scores import GameScores
 from wsabench.types import FloatArray
 
-QUANTITIES = ("mean_score", "worst_score", "severity_area", "retention", "robustness_gap")
-"""What is measured of every agent by itself."""
+SHAPES = ("worst_score", "severity_area")
+"""What is measured of an agent's severities beside the averages."""
+_AVERAGED = (
+    "retention",
+    "plain_retention",
+    "capped_retention",
+    "kept_share",
+    "lost_share",
+    "num_retention_games",
+    "robustness_gap",
+)
+"""What a row takes from `averages` as it is."""
 ERRORS = ("corruption_error", "relative_corruption_error")
 """What is measured relative to the baseline."""
 DEFAULT_BASELINE = "e2e"
@@ -38,7 +49,10 @@ def default_baseline(agents: Iterable[str]) -> str:
 
 
 def measure_table(
-    scores: Sequence[GameScores], bootstrap_seed: int, baseline: str | None = None
+    scores: Sequence[GameScores],
+    bootstrap_seed: int,
+    baseline: str | None = None,
+    common: Sequence[GameScores] = (),
 ) -> tuple[MeasureRow, ...]:
     """Return one row for each agent and perturbation, averaged over games, and one over all perturbations.
 
@@ -46,34 +60,44 @@ def measure_table(
         scores: Every agent and game.
         bootstrap_seed: Fixes the resampling.
         baseline: Agent that corruption errors are relative to; None: `e2e`, else the last one.
+        common: What all agents played, as `common_play` gives it. The row over all perturbations is about these cells;
+            of an agent that is not there, about its own.
 
     Returns:
         Definitions are in docs/statistics.md. What is undefined is NaN, and the note says why.
     """
-    agents = by_agent(scores)
+    agents, shared = by_agent(scores), by_agent(common)
     chosen = baseline or default_baseline(agents)
     rows: list[MeasureRow] = []
     for agent, games in agents.items():
-        layout = _layout(games, [set(game.labels) for game in games])
-        if not layout:
+        whole = shared.get(agent, games)
+        by_perturbation = _by_perturbation(games)
+        if not by_perturbation:
             continue
-        rng = generator(bootstrap_seed, "bootstrap", "severity", agent)
-        found = stats.seed_interval(lambda blocks, at=layout: _quantities(blocks, at), [_blocks(games)], rng)
-        errors, error_note = _errors(agent, agents, chosen, layout, bootstrap_seed)
-        for place, name in enumerate([*layout, ALL_PERTURBATIONS]):
-            used = [where for key, entries in layout.items() if name in (key, ALL_PERTURBATIONS) for where in entries]
+        found = averages(games, by_perturbation, bootstrap_seed)
+        if all_of := _whole(whole):
+            found |= averages(whole, all_of, bootstrap_seed)
+        shapes = _shapes(games, bootstrap_seed) | _shapes(whole, bootstrap_seed, [ALL_PERTURBATIONS])
+        errors, error_note = _errors(agent, agents, chosen, list(by_perturbation), bootstrap_seed)
+        names = [*by_perturbation, *all_of]
+        for place, name in enumerate(names):
+            of, scope = (whole, all_of[name]) if name == ALL_PERTURBATIONS else (games, by_perturbation[name])
+            average = found[name]
             row = MeasureRow(
                 agent=agent,
                 perturbation=name,
-                num_severities=max(len(columns) for _, columns, _ in used),
-                num_games=len({game for game, _, _ in used}),
-                num_seeds=min(len(games[game].train_seeds) for game, _, _ in used),
-                **{quantity: Bounded.of(found, place, k) for k, quantity in enumerate(QUANTITIES)},
+                num_severities=max(len(columns) for game in scope.values() for columns in game),
+                num_games=average.num_games or len(scope),
+                num_seeds=average.num_seeds,
+                mean_score=average.normalised_score,
+                **shapes.get(name, dict.fromkeys(SHAPES, Bounded(np.nan))),
+                **{field: getattr(average, field) for field in _AVERAGED},
                 **{error: Bounded.of(errors, place, k) for k, error in enumerate(ERRORS)},
                 baseline=chosen,
                 note="",
             )
-            rows.append(replace(row, note=_note(row, found.note, error_note)))
+            own = "over its own cells" if common and name == ALL_PERTURBATIONS and of is games else ""
+            rows.append(replace(row, note=_note(row, "; ".join(filter(None, (average.note, own))), error_note)))
     return tuple(rows)
 
 
@@ -81,20 +105,17 @@ def rank_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[RankR
     """Rank the agents by mean normalised score, clean and under each perturbation, over what all of them played.
 
     Args:
-        scores: Every agent and game.
+        scores: What all agents played, as `common_play` gives it.
         bootstrap_seed: Fixes the resampling.
 
     Returns:
-        One row for each agent, clean and under each perturbation; none with one agent, or where scores are unknown.
+        One row for each agent, clean and under each perturbation; none with one agent.
     """
     agents = by_agent(scores)
-    shared = {game: set(labels) for game, labels in common_cells(scores).items() if labels}
-    ordered = [
-        sorted((game for game in games if game.game in shared), key=lambda one: one.game) for games in agents.values()
-    ]
-    if len(agents) < 2 or not shared or any(np.isnan(game.scores).any() for games in ordered for game in games):
+    if len(agents) < 2:
         return ()
-    layouts = [_layout(games, [shared[game.game] for game in games], with_clean=True) for games in ordered]
+    ordered = [sorted(games, key=lambda one: one.game) for games in agents.values()]
+    layouts = [_layout(games, [set(game.labels) for game in games], with_clean=True) for games in ordered]
     names = list(layouts[0])
     rng = generator(bootstrap_seed, "bootstrap", "ranks", *agents)
 
@@ -116,7 +137,9 @@ def rank_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[RankR
         RankRow(
             agent=agent,
             perturbation=scope,
-            num_games=len(layouts[column].get(scope, ordered[column])),
+            num_games=len(
+                {game for name in ([scope] if scope in names else names) for game, *_ in layouts[column][name]}
+            ),
             num_seeds=found.num_seeds,
             score=float(values[column][place]),
             rank=Bounded.of(found, place, column),
@@ -129,66 +152,83 @@ def rank_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[RankR
     )
 
 
-def _quantities(blocks: Blocks, layout: Layout) -> FloatArray:
-    """Statistic: `QUANTITIES` by perturbation and over all, shape (repetitions, num_perturbations + 1, 5).
+def _by_perturbation(games: Sequence[GameScores]) -> Mapping[str, Scope]:
+    scopes: dict[str, dict[int, list[list[int]]]] = {}
+    for place, game in enumerate(games):
+        for name, columns in columns_by_perturbation(game).items():
+            scopes.setdefault(name, {})[place] = [columns]
+    return scopes
 
-    The first column of each block is clean. Games count the same within a perturbation, perturbations over all.
+
+def _whole(games: Sequence[GameScores]) -> dict[str, Scope]:
+    """Return all perturbations as a scope, if there are any."""
+    scope = {place: list(of.values()) for place, game in enumerate(games) if (of := columns_by_perturbation(game))}
+    return {ALL_PERTURBATIONS: scope} if scope else {}
+
+
+def _shapes(
+    games: Sequence[GameScores], bootstrap_seed: int, wanted: Sequence[str] | None = None
+) -> dict[str, dict[str, Bounded]]:
+    """Return worst score and severity area by perturbation and over all, of games with reference scores."""
+    known = [game for game in games if game.is_known]
+    layout = _layout(known, [set(game.labels) for game in known])
+    if not layout:
+        return {}
+    rng = generator(bootstrap_seed, "bootstrap", "severity", known[0].agent)
+    found = stats.seed_interval(lambda blocks: _shape_values(blocks, layout), [_blocks(known)], rng)
+    names = [*layout, ALL_PERTURBATIONS]
+    return {
+        name: {shape: Bounded.of(found, names.index(name), k) for k, shape in enumerate(SHAPES)}
+        for name in (layout if wanted is None else wanted)
+    }
+
+
+def _shape_values(blocks: Blocks, layout: Layout) -> FloatArray:
+    """Statistic: `SHAPES` by perturbation and over all, shape (repetitions, num_perturbations + 1, 2).
+
+    The first column of each block is clean. Over all, the worst is that of all cells of a game, and the area the mean
+    over the perturbations of a game that have one; then games count the same.
     """
-    by_name = np.stack([_of_perturbation(blocks, entries) for entries in layout.values()], axis=1)
-    # A perturbation without a scale has no area; the mean over all leaves it out.
-    has_area = ~np.isnan(by_name[..., 2]).all(axis=0)
-    overall = by_name.mean(axis=1)
-    overall[:, 1] = _worst_of_all(blocks, layout)
-    overall[:, 2] = by_name[:, has_area, 2].mean(axis=1) if has_area.any() else np.nan
-    return np.concatenate([by_name, overall[:, None]], axis=1)
+    by_name = [[_shape(blocks[game], *entry) for game, *entry in entries] for entries in layout.values()]
+    each = np.stack([np.mean(by_game, axis=0) for by_game in by_name], axis=1)
+    areas: dict[int, list[FloatArray]] = {}
+    for entries, by_game in zip(layout.values(), by_name, strict=True):
+        for (game, _, severities), values in zip(entries, by_game, strict=True):
+            if all(severities):
+                areas.setdefault(game, []).append(values[:, 1])
+    nothing = np.full(len(each), np.nan)
+    area = np.mean([np.mean(of_game, axis=0) for of_game in areas.values()], axis=0) if areas else nothing
+    overall = np.stack([_worst_of_all(blocks, layout), area], axis=-1)
+    return np.concatenate([each, overall[:, None]], axis=1)
 
 
-def _of_perturbation(blocks: Blocks, entries: list[tuple[int, list[int], list[int]]]) -> FloatArray:
-    by_game: list[FloatArray] = []
-    for game, columns, severities in entries:
-        perturbed, clean = blocks[game][..., columns], blocks[game][..., :1]
-        means, start = perturbed.mean(axis=-2), clean[..., 0].mean(axis=-1)
-        area = stats.severity_area(start, means, severities) if all(severities) else np.full_like(start, np.nan)
-        retained = stats.retention(np.broadcast_to(clean, perturbed.shape), perturbed)
-        by_game.append(
-            np.stack(
-                [
-                    stats.mean_over_severities(means),
-                    stats.worst_case(means),
-                    area,
-                    retained.mean(axis=(-2, -1)),
-                    start - means.mean(axis=-1),
-                ],
-                axis=-1,
-            )
-        )
-    return np.mean(by_game, axis=0)
+def _shape(block: FloatArray, columns: list[int], severities: list[int]) -> FloatArray:
+    """Return the worst score and the area of one perturbation in one game, (repetitions, 2); no area without scale."""
+    means, start = block[..., columns].mean(axis=-2), block[..., 0].mean(axis=-1)
+    area = stats.severity_area(start, means, severities) if all(severities) else np.full_like(start, np.nan)
+    return np.stack([stats.worst_case(means), area], axis=-1)
 
 
 def _worst_of_all(blocks: Blocks, layout: Layout) -> FloatArray:
-    places = sorted({game for entries in layout.values() for game, _, _ in entries})
-    worst: list[FloatArray] = []
-    for place in places:
-        columns = [
-            column for entries in layout.values() for game, some, _ in entries if game == place for column in some
-        ]
-        worst.append(stats.worst_case(blocks[place][..., columns].mean(axis=-2)))
-    return np.mean(worst, axis=0)
+    columns: dict[int, list[int]] = {}
+    for game, some, _ in (entry for entries in layout.values() for entry in entries):
+        columns.setdefault(game, []).extend(some)
+    return np.mean([stats.worst_case(blocks[game][..., some].mean(axis=-2)) for game, some in columns.items()], axis=0)
 
 
 def _errors(
-    agent: str, agents: dict[str, list[GameScores]], baseline: str, layout: Layout, bootstrap_seed: int
+    agent: str, agents: dict[str, list[GameScores]], baseline: str, perturbations: list[str], bootstrap_seed: int
 ) -> tuple[Estimate, str]:
     """Return the errors relative to the baseline by perturbation and over all, and why some are undefined."""
-    shape = (len(layout) + 1, len(ERRORS))
+    shape = (len(perturbations) + 1, len(ERRORS))
     if agent == baseline:
         nothing = np.full(shape, np.nan)
         return Estimate(np.ones(shape), nothing, nothing, 0, ""), ""
-    games, theirs = agents[agent], {game.game: game for game in agents.get(baseline, [])}
-    both = [game for game in games if game.game in theirs]
+    theirs = {game.game: game for game in agents.get(baseline, []) if game.is_known}
+    both = [game for game in agents[agent] if game.game in theirs]
     labels = [set(game.labels) & set(theirs[game.game].labels) for game in both]
     layouts = [_layout(both, labels), _layout([theirs[game.game] for game in both], labels)]
-    names = [name for name in layout if name in layouts[0]]
+    names = [name for name in perturbations if name in layouts[0]]
     full = np.full(shape, np.nan)
     if not names:
         return Estimate(full, full, full, 0, ""), f"no perturbation in common with {baseline}"
@@ -201,7 +241,7 @@ def _errors(
     samples = [_blocks(both), _blocks([theirs[game.game] for game in both])]
     rng = generator(bootstrap_seed, "bootstrap", "corruption error", agent, baseline)
     found = stats.seed_interval(statistic, samples, rng)
-    rows = [*(list(layout).index(name) for name in names), len(layout)]
+    rows = [*map(perturbations.index, names), len(perturbations)]
     value, low, high = (full.copy() for _ in range(3))
     value[rows], low[rows], high[rows] = found.value, found.low, found.high
     return Estimate(value, low, high, found.num_seeds, ""), ""
@@ -224,19 +264,22 @@ def _error_pair(samples: tuple[Blocks, Blocks], layouts: list[Layout], name: str
 
 def _scope_means(blocks: Blocks, layout: Layout, names: Sequence[str]) -> FloatArray:
     """Return the mean score under each name, and last over all perturbations, (repetitions, num_names or one more)."""
-    means = [
-        np.mean([blocks[game][..., columns].mean(axis=(-2, -1)) for game, columns, _ in layout[name]], axis=0)
-        for name in names
-    ]
-    perturbed = [mean for mean, name in zip(means, names, strict=True) if name != CLEAN]
-    return np.stack([*means, *([np.mean(perturbed, axis=0)] if perturbed else [])], axis=-1)
+    by_game: dict[int, list[FloatArray]] = {}
+    means: list[FloatArray] = []
+    for name in names:
+        found = {game: blocks[game][..., columns].mean(axis=(-2, -1)) for game, columns, _ in layout[name]}
+        means.append(np.mean(list(found.values()), axis=0))
+        for game, mean in found.items() if name != CLEAN else ():
+            by_game.setdefault(game, []).append(mean)
+    overall = [np.mean([np.mean(of_game, axis=0) for of_game in by_game.values()], axis=0)] if by_game else []
+    return np.stack([*means, *overall], axis=-1)
 
 
 def _blocks(games: Sequence[GameScores]) -> list[FloatArray]:
     """Return the mean scores of train seeds, clean first (NaN where it was not played), then every cell."""
     blocks: list[FloatArray] = []
     for game in games:
-        values, clean = game.scores.mean(axis=2), game.index(CLEAN)
+        values, clean = game.means, game.clean_column
         first = np.full((len(values), 1), np.nan) if clean is None else values[:, [clean]]
         blocks.append(np.concatenate([first, values], axis=1))
     return blocks
@@ -261,14 +304,14 @@ def _note(row: MeasureRow, note: str, error_note: str) -> str:
     notes = [note, error_note]
     if np.isnan(row.mean_score.value):
         return "; ".join([*filter(None, notes), "no normalised scores"])
-    if np.isnan(row.robustness_gap.value):
-        notes.append("clean was not played")
-    elif np.isnan(row.retention.value):
-        notes.append("retention undefined for some train seed (clean not above random play)")
     if not error_note and np.isnan(row.corruption_error.value):
         notes.append(f"corruption error undefined ({row.baseline} makes no error, or did not play this)")
     if not error_note and np.isnan(row.relative_corruption_error.value):
         notes.append(f"relative corruption error undefined ({row.baseline} loses no score)")
-    elif row.num_seeds > 1 and row.agent != row.baseline and np.isnan(row.relative_corruption_error.low):
+    elif (
+        row.num_seeds >= stats.MIN_INTERVAL_SEEDS
+        and row.agent != row.baseline
+        and np.isnan(row.relative_corruption_error.low)
+    ):
         notes.append(f"relative corruption error without interval ({row.baseline} hardly loses score)")
     return "; ".join(filter(None, notes))

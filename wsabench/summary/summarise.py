@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +14,14 @@ from wsabench.results.manifest import Manifest
 from wsabench.results.records import CLEAN, with_labels
 from wsabench.results.result import compared_agents, privileged_agents
 from wsabench.seeding import integer_seed
-from wsabench.summary.aggregates import aggregate_table, by_agent, improvement_table, profile_table, with_common_seeds
+from wsabench.summary.aggregates import (
+    aggregate_table,
+    by_agent,
+    common_play,
+    improvement_table,
+    profile_table,
+    with_common_seeds,
+)
 from wsabench.summary.attention import attention_table
 from wsabench.summary.measures import Ends, cell_table, perturbation_table, seed_table, severity_table
 from wsabench.summary.notes import notes_of
@@ -33,7 +41,14 @@ from wsabench.summary.rows import (
     SeedRow,
     grouped,
 )
-from wsabench.summary.scores import GameScores, agent_order, collect_scores, published_table, reference_scores
+from wsabench.summary.scores import (
+    GameScores,
+    agent_order,
+    collect_scores,
+    published_table,
+    reference_scores,
+    without_random_play,
+)
 from wsabench.summary.sentences import Sentence, sentences_of
 from wsabench.summary.severity import default_baseline, measure_table, rank_table
 from wsabench.summary.significance import checked_family, clean_comparison_table, comparison_table
@@ -143,24 +158,25 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
     manifest, plan = result.manifest, result.manifest.plan
     episodes = with_labels(result.episodes)
     declared = None if family is None else checked_family(family, episodes)
+    planned, finished = (
+        len(plan.jobs),
+        len(episodes.drop_duplicates(["agent", "train_seed", "game", "label"])),
+    )
+    episodes, random_play = without_random_play(episodes, plan)
     references = reference_scores(list(episodes["game"].unique()), plan)
-    scores, notes = collect_scores(episodes, plan, references)
+    scores, notes = collect_scores(episodes, plan, references, random_play)
     if not scores:
         raise ResultSetError(
             "No cell is finished for every train seed. Start the same run again; it goes on by itself."
         )
     agents = tuple(agent_order(episodes, plan))
     compared = compared_agents(agents, manifest)
-    square, seed_notes = with_common_seeds(scores)
-    among, square_among = ([game for game in every if game.agent in compared] for every in (scores, square))
+    common, common_notes = common_play(scores, compared)
+    among, common_among = ([game for game in every if game.agent in compared] for every in (scores, common))
     bootstrap_seed = integer_seed(plan.seed, "bootstrap", plan.suite.content_hash)
     samples = _sample_table(scores, episodes)
     attention = attention_table(result.attention)
     perturbations = perturbation_table(scores, bootstrap_seed)
-    planned, finished = (
-        len(plan.jobs),
-        len(episodes.drop_duplicates(["agent", "train_seed", "game", "label"])),
-    )
     comparisons = comparison_table(among, bootstrap_seed, plan, declared)
     clean_comparisons = clean_comparison_table(scores, bootstrap_seed, declared)
     unfinished = [f"The run is not complete: {finished} of {planned} jobs are finished."] if finished < planned else []
@@ -170,20 +186,26 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         perturbations=perturbations,
         seeds=seed_table(scores),
         severities=severity_table(perturbations),
-        aggregates=aggregate_table(square, bootstrap_seed),
-        improvement=improvement_table(square_among, bootstrap_seed),
-        profiles=profile_table(square, bootstrap_seed),
+        aggregates=aggregate_table(common, bootstrap_seed),
+        improvement=improvement_table(common_among, bootstrap_seed),
+        profiles=profile_table(common, bootstrap_seed),
         attention=attention,
         references=tuple(ReferenceRow(game=game, **known._asdict()) for game, known in references.items()),
-        notes=(*unfinished, *notes_of(scores, samples, attention, manifest, declared), *notes, *seed_notes),
+        notes=(
+            *unfinished,
+            *notes_of(scores, samples, attention, manifest, declared),
+            *notes,
+            *common_notes,
+            *with_common_seeds(common)[1],
+        ),
         agents=agents,
         compared=compared,
         privileged=tuple(sorted(privileged_agents(manifest))),
         bootstrap_seed=bootstrap_seed,
         comparisons=comparisons,
         clean_comparisons=clean_comparisons,
-        measures=measure_table(scores, bootstrap_seed, default_baseline(by_agent(among or scores))),
-        ranks=rank_table(square_among, bootstrap_seed),
+        measures=measure_table(scores, bootstrap_seed, default_baseline(by_agent(among or scores)), common),
+        ranks=rank_table(common_among, bootstrap_seed),
         published=published_table(references),
         sentences=sentences_of((*comparisons, *clean_comparisons), compared),
         family=declared,
@@ -194,6 +216,7 @@ def _sample_table(scores: Sequence[GameScores], episodes: pd.DataFrame) -> tuple
     """Return the sample sizes, one row for each agent and game; ends are counted over all finished episodes."""
     rows: list[SampleRow] = []
     for game in scores:
+        bound = game.clean_bound
         ends = episodes.loc[(episodes["agent"] == game.agent) & (episodes["game"] == game.game), "end"]
         rows.append(
             SampleRow(
@@ -202,11 +225,15 @@ def _sample_table(scores: Sequence[GameScores], episodes: pd.DataFrame) -> tuple
                 train_seeds=game.train_seeds,
                 num_seeds=len(game.train_seeds),
                 num_cells=len(game.cells),
-                episodes_per_cell=game.returns.shape[2],
+                episodes_per_cell=int(game.num_episodes.max()),
                 num_episodes=len(ends),
                 num_distinct_episodes=int(game.distinct.sum()),
                 num_stalled=int((ends == "stalled").sum()),
                 num_time_limit=int((ends == "time_limit").sum()),
+                fewest_episodes=int(game.num_episodes.min()),
+                clean_score=math.nan if bound is None else bound.value,
+                clean_low=math.nan if bound is None else bound.low,
+                has_retention=game.has_retention,
             )
         )
     return tuple(rows)

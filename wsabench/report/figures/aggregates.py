@@ -8,10 +8,9 @@ from matplotlib.axes import Axes
 
 from wsabench.report.figures.intervals import draw_interval, finish_lines
 from wsabench.report.figures.style import looks
+from wsabench.report.tables.results import METRIC_NAMES
 from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.rows import AggregateRow, Metric
-
-METRIC_NAMES: dict[Metric, str] = {"mean": "mean", "median": "median", "iqm": "IQM", "optimality_gap": "optimality gap"}
 
 
 def draw_aggregate(table: Sequence[AggregateRow], ax: Axes, metric: Metric = "iqm") -> None:
@@ -20,7 +19,7 @@ def draw_aggregate(table: Sequence[AggregateRow], ax: Axes, metric: Metric = "iq
     Args:
         table: Rows of `Summary.aggregates`, of one scope and measure. Hollow dots stand for too few train seeds.
         ax: Where to draw.
-        metric: `mean`, `median`, `iqm` or `optimality_gap`.
+        metric: One that the table has, such as `iqm`.
     """
     agents = looks([row.agent for row in table])
     rows = {row.agent: row for row in table if row.metric == metric}

@@ -6,13 +6,17 @@ import math
 
 from wsabench.report.tables.text import DASH, FEW, Table, estimate, interval, number
 from wsabench.results.records import CLEAN
-from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.stats import CLEAN_FLOOR, MIN_TRAIN_SEEDS
+from wsabench.summary.aggregates import ALL_PERTURBATIONS
 from wsabench.summary.rows import (
     MEASURES,
+    METRICS,
+    RETENTION_METRICS,
     AttentionRow,
     CellRow,
     ImprovementRow,
     Measure,
+    MeasureRow,
     Metric,
     PerturbationRow,
     grouped,
@@ -23,12 +27,22 @@ from wsabench.summary.summarise import Summary
 UNTOUCHED = "‡"
 """Marks a cell in which every episode went as the clean one of the same network and episode seed."""
 
-_METRIC_NAMES: dict[Metric, str] = {
+METRIC_NAMES: dict[Metric, str] = {
     "mean": "mean",
     "median": "median",
     "iqm": "IQM",
     "optimality_gap": "optimality gap",
+    "capped_mean": "capped mean",
+    "kept_share": "cells kept",
+    "lost_share": "cells lost",
 }
+_BESIDE_RETENTION = ("capped retention", "cells kept", "cells lost", "games with retention")
+_BESIDE_CAPTION = (
+    "Retention: mean over the games in which it is defined. Capped: each cell counts 1 at most, so that gains do not pay "
+    "for collapse. Kept, lost: share of cells with retention of at least 0.8, of at most 0.1."
+)
+_CLEAN_RANDOM = ("retention, clean random", "gap, clean random")
+_WHERE = "over the games with reference scores and the cells that all these agents played"
 _MEASURE_NAMES: dict[Measure, str] = {"normalised_score": "normalised score", "retention": "retention"}
 
 
@@ -44,6 +58,8 @@ def sample_size_table(summary: Summary) -> Table:
         "distinct",
         "stalled",
         "time limit",
+        "clean score",
+        "surely above",
     )
     rows = tuple(
         (
@@ -51,15 +67,20 @@ def sample_size_table(summary: Summary) -> Table:
             row.game,
             f"{row.num_seeds} ({', '.join(map(str, row.train_seeds))})",
             str(row.num_cells),
-            str(row.episodes_per_cell),
+            _range(row.fewest_episodes, row.episodes_per_cell),
             str(row.num_episodes),
             str(row.num_distinct_episodes),
             str(row.num_stalled),
             str(row.num_time_limit),
+            number(row.clean_score),
+            number(row.clean_low),
         )
         for row in summary.samples
     )
-    caption = "Stalled and time limit: episodes that were ended, with their return as it stood."
+    caption = (
+        "Stalled and time limit: episodes that were ended, with their return as it stood. Surely above: lower 95% "
+        f"bound of the clean score over the episodes of these checkpoints; retention is defined above {CLEAN_FLOOR:g}."
+    )
     return Table("Sample sizes", caption, columns, rows, 2)
 
 
@@ -83,8 +104,9 @@ def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> lis
     )
     tables: list[Table] = []
     for game, part in grouped(summary.cells, lambda row: row.game).items():
+        is_shifted = any(math.isfinite(row.gap_clean_random) for row in part)
         rows = [
-            _result_row(row, effects.get(game, {}).get(label, math.nan))
+            _result_row(row, effects.get(game, {}).get(label, math.nan)) + is_shifted * _above_clean_random(row)
             for label, of_label in grouped(part, lambda row: row.label).items()
             for row in of_label
         ]
@@ -92,9 +114,14 @@ def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> lis
             "Brackets: 95% interval over train seeds; 'these checkpoints only': 95% interval of the "
             "normalised score over their episodes. Change: mean absolute change of the 84x84 observation, of 255."
         )
+        if is_shifted:
+            caption += (
+                " Retention and gap are above random play of the same changed game; 'clean random': above random play "
+                "of the unchanged game, where the two differ by more than 0.05."
+            )
         if any(row.is_as_clean for row in part):
             caption += f" {UNTOUCHED}: no effect measured, every episode has the clean one's return, length and end."
-        tables.append(Table(f"Results on {game}", caption, columns, tuple(rows), 2))
+        tables.append(Table(f"Results on {game}", caption, columns + is_shifted * _CLEAN_RANDOM, tuple(rows), 2))
     return tables
 
 
@@ -103,28 +130,58 @@ def average_table(summary: Summary) -> Table | None:
     if summary.num_games == 1:
         return None
     rows = [
-        (label, row.agent, str(row.num_games), *(estimate(row.measured(name), row.num_seeds) for name in MEASURES))
+        (
+            label,
+            row.agent,
+            str(row.num_games),
+            *(estimate(row.measured(name), row.num_seeds) for name in MEASURES),
+            *((DASH,) * 4 if label == CLEAN else _beside_retention(row)),
+        )
         for label, part in grouped(summary.perturbations, lambda row: row.label).items()
         for row in part
     ]
-    columns = ("perturbation", "agent", "games", "normalised score", "retention", "robustness gap")
-    caption = "Mean over the games that have the perturbation."
+    columns = ("perturbation", "agent", "games", "normalised score", "retention", "robustness gap", *_BESIDE_RETENTION)
+    caption = f"Mean over the games that have the perturbation. {_BESIDE_CAPTION}"
     return Table("Mean over games", caption, columns, tuple(rows), 2)
 
 
-def aggregate_summary_table(summary: Summary) -> Table | None:
-    """Return the aggregates over cells, one row for each agent and scope; None where there are none."""
+def headline_table(summary: Summary) -> Table | None:
+    """Return clean and perturbed scores of each agent side by side, and what retention says; None without aggregates."""
     rows: list[tuple[str, ...]] = []
-    for (scope, measure), part in grouped(summary.aggregates, lambda row: (row.scope, row.measure)).items():
+    for agent, part in grouped(summary.aggregates, lambda row: row.agent).items():
+        values = {(row.scope, row.measure, row.metric): estimate(row.value, row.num_seeds) for row in part}
+        scores = (
+            values.get((scope, "normalised_score", metric), DASH)
+            for metric in ("iqm", "mean")
+            for scope in (CLEAN, ALL_PERTURBATIONS)
+        )
+        kept = (values.get((ALL_PERTURBATIONS, "retention", metric), DASH) for metric in RETENTION_METRICS)
+        games = next((row.num_retention_games for row in _over_all(summary) if row.agent == agent), 0)
+        rows.append((agent, *scores, *kept, f"{games} of {summary.num_games}"))
+    if not any(row.scope == ALL_PERTURBATIONS for row in summary.aggregates):
+        return None
+    heads = ("clean IQM", "perturbed IQM", "clean mean", "perturbed mean")
+    columns = ("agent", *heads, "retention", *_BESIDE_RETENTION)
+    caption = f"Scores are normalised, {_WHERE}. {_BESIDE_CAPTION} Brackets: 95% interval over train seeds."
+    return Table("Clean and perturbed", caption, columns, tuple(rows), 1)
+
+
+def aggregate_summary_table(summary: Summary) -> Table | None:
+    """Return the aggregates of the normalised score, one row for each agent and scope; None where there are none."""
+    scores = [row for row in summary.aggregates if row.measure == "normalised_score"]
+    rows: list[tuple[str, ...]] = []
+    for scope, part in grouped(scores, lambda row: row.scope).items():
         for agent, of_agent in grouped(part, lambda row: row.agent).items():
             values = {row.metric: estimate(row.value, row.num_seeds) for row in of_agent}
-            shown = (values[metric] for metric in _METRIC_NAMES)
-            rows.append((scope, _MEASURE_NAMES[measure], agent, str(of_agent[0].num_cells), *shown))
+            rows.append((scope, agent, str(of_agent[0].num_cells), *(values[metric] for metric in METRICS)))
     if not rows:
         return None
-    columns = ("over", "of", "agent", "cells", *_METRIC_NAMES.values())
-    caption = "Over the cells that every agent played. Brackets: 95% interval over train seeds."
-    return Table("Aggregates", caption, columns, tuple(rows), 3)
+    columns = ("over", "agent", "cells", *(METRIC_NAMES[metric] for metric in METRICS))
+    caption = (
+        f"Normalised score, {_WHERE}. Mean: severities of a perturbation first, then perturbations, then games; the "
+        "others over cells and train seeds. Brackets: 95% interval over train seeds."
+    )
+    return Table("Aggregates", caption, columns, tuple(rows), 2)
 
 
 def improvement_summary_tables(summary: Summary) -> list[Table]:
@@ -185,15 +242,39 @@ def headline(summary: Summary) -> list[Sentence]:
         clean = next((row for row in rows if row.label == CLEAN), None)
         shifted = [row for row in rows if row.label != CLEAN and math.isfinite(row.retention.value)]
         text = f"{agent}: clean normalised score {_in_words(clean)}" if clean else agent
-        if shifted:
+        whole = next((row for row in _over_all(summary) if row.agent == agent), None)
+        if whole and math.isfinite(whole.mean_score.value):
+            count = len({row.perturbation for row in rows if row.label != CLEAN})
+            text += f", {number(whole.mean_score.value)} on average over {count} perturbation{'s' * (count != 1)}"
+        if whole and shifted and math.isfinite(whole.retention.value):
             worst, best = (choose(shifted, key=lambda row: row.retention.value) for choose in (min, max))
-            mean = sum(row.retention.value for row in shifted) / len(shifted)
-            text += f"; keeps {number(mean)} of it on average over {len(shifted)} perturbation"
-            text += f"{'s' if len(shifted) > 1 else ''}, "
+            text += f"; keeps {number(whole.retention.value)} of its clean score"
+            text += f" ({number(whole.capped_retention.value)} where gains do not pay for losses), "
             text += f"least under {worst.label} ({number(worst.retention.value)})"
             text += f", most under {best.label} ({number(best.retention.value)})" if len(shifted) > 1 else ""
+            text += f", at most 0.1 in {number(100 * whole.lost_share, 0)}% of cells"
+        elif whole and math.isfinite(whole.mean_score.value):
+            text += "; retention is undefined, its clean score is not surely above the floor" if clean else ""
         sentences.append(Sentence(f"{text}."))
     return sentences
+
+
+def _over_all(summary: Summary) -> list[MeasureRow]:
+    return [row for row in summary.measures if row.perturbation == ALL_PERTURBATIONS]
+
+
+def _beside_retention(row: PerturbationRow) -> tuple[str, ...]:
+    """Return what stands beside an average of retention."""
+    shares = (number(row.kept_share), number(row.lost_share))
+    return (estimate(row.capped_retention, row.num_seeds), *shares, f"{row.num_retention_games} of {row.num_games}")
+
+
+def _above_clean_random(row: CellRow) -> tuple[str, ...]:
+    return (number(row.retention_clean_random), number(row.gap_clean_random))
+
+
+def _range(fewest: int, most: int) -> str:
+    return str(most) if fewest == most else f"{fewest} to {most}"
 
 
 def _in_words(row: PerturbationRow) -> str:
