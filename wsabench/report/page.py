@@ -44,7 +44,7 @@ from wsabench.summary.sentences import Sentence
 from wsabench.summary.summarise import Summary
 
 _MOST_SENTENCES = 14
-_RESULT_COLUMNS: dict[Measure, int] = {"normalised_score": 4, "retention": 6, "robustness_gap": 7}
+_RESULT_COLUMNS: dict[Measure, int] = {"normalised_score": 4, "retention": 6, "robustness_gap": 8}
 _AVERAGE_COLUMNS: dict[Measure, int] = {"normalised_score": 3, "retention": 4, "robustness_gap": 5}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ from wsabench.summary.averages import Averages, Scope, averages, columns_by_pert
 from wsabench.summary.measures import seed_ratios
 from wsabench.summary.rows import (
     METRICS,
+    UNKNOWN,
     AggregateRow,
     Bounded,
     ImprovementRow,
@@ -29,7 +29,6 @@ from wsabench.types import FloatArray
 ALL_PERTURBATIONS = "all perturbations"
 SCORE: Measure = "normalised_score"
 NUM_THRESHOLDS = 101
-_UNKNOWN = Bounded(math.nan)
 
 
 def aggregate_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[AggregateRow, ...]:
@@ -51,7 +50,7 @@ def aggregate_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[
         for scope, average in found.items():
             about = {"agent": agent, "scope": scope, "num_cells": _cells_in(games, scope)}
             over_cells = _over_cells(squares.get(agent, []), scope, bootstrap_seed)
-            values = {"mean": average.normalised_score, **{k: over_cells.get(k, _UNKNOWN) for k in METRICS[1:]}}
+            values = {"mean": average.normalised_score, **{k: over_cells.get(k, UNKNOWN) for k in METRICS[1:]}}
             parts: list[tuple[Measure, dict[Metric, Bounded]]] = [(SCORE, values)]
             if scope != CLEAN:
                 parts.append(("retention", _retention_metrics(average)))

@@ -17,7 +17,7 @@ from wsabench import stats
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
 from wsabench.stats import Blocks, Estimate, Region
-from wsabench.summary.rows import Bounded, grouped
+from wsabench.summary.rows import UNKNOWN, Bounded, grouped
 from wsabench.summary.scores import GameScores
 from wsabench.types import FloatArray
 
@@ -54,9 +54,8 @@ class Averages(NamedTuple):
     note: str
 
 
-_NOTHING = Bounded(math.nan)
 _UNDEFINED = Averages(
-    *(_NOTHING, _NOTHING, math.nan, _NOTHING, math.nan, math.nan, _NOTHING, math.nan, math.nan), 0, 0, 0, ""
+    *(UNKNOWN, UNKNOWN, math.nan, UNKNOWN, math.nan, math.nan, UNKNOWN, math.nan, math.nan), 0, 0, 0, ""
 )
 
 
@@ -154,7 +153,7 @@ def _over_games(
         texts = [scores.note, notes[name], _without_clean(used, with_clean, games), retained.note]
         found[name] = retained._replace(
             normalised_score=Bounded.of(scores, place),
-            robustness_gap=_NOTHING if gaps is None else Bounded.of(gaps, place),
+            robustness_gap=UNKNOWN if gaps is None else Bounded.of(gaps, place),
             gap_clean_random=_gap_clean_random([(games[p], scope[p]) for p in with_clean]),
             num_games=len(places),
             num_seeds=scores.num_seeds,
@@ -263,5 +262,5 @@ def _of_clean(found: Averages) -> Averages:
         retention=one,
         plain_retention=one.value,
         capped_retention=one,
-        robustness_gap=structs.replace(_NOTHING, value=0.0),
+        robustness_gap=structs.replace(UNKNOWN, value=0.0),
     )

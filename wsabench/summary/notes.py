@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from wsabench.results.manifest import Manifest, RecordedPlan
 from wsabench.results.records import CLEAN
 from wsabench.results.result import compared_agents, privileged_agents
-from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
+from wsabench.summary.averages import NOTABLE_SHIFT, undefined_note
 from wsabench.summary.rows import AttentionRow, SampleRow, grouped
-from wsabench.summary.scores import GameScores, may_repeat_episodes
-
-SMALL_CLEAN_SCORE = 0.1
-"""Below this clean normalised score, retention divides by so little that it is hardly worth reading."""
+from wsabench.summary.scores import DYNAMICS, GameScores, may_repeat_episodes
 
 
 def notes_of(
@@ -39,6 +37,7 @@ def notes_of(
         *_agent_notes(scores, manifest),
         *_reference_notes(scores),
         *_clean_notes(scores),
+        *_dynamics_notes(scores),
         *_episode_notes(samples, manifest.plan),
         *_refusal_notes(manifest.plan),
         *_attention_notes(attention),
@@ -79,10 +78,10 @@ def _seed_notes(scores: Sequence[GameScores], manifest: Manifest) -> list[str]:
         f"Too few train seeds ({counts}; at least {MIN_TRAIN_SEEDS} are needed): nothing can be concluded about "
         f"{'their ' if len(enough) > 1 else ''}training, and {what} can be claimed."
     )
-    if any(count >= 2 for count in few.values()):
-        text += " Intervals over two to four train seeds are shown with a mark: they rest on very little."
-    if any(count < 2 for count in few.values()):
-        text += " With one train seed there is no interval over train seeds."
+    if any(count >= MIN_INTERVAL_SEEDS for count in few.values()):
+        text += " Intervals over three or four train seeds are shown with a mark: they rest on very little."
+    if any(count < MIN_INTERVAL_SEEDS for count in few.values()):
+        text += f" With fewer than {MIN_INTERVAL_SEEDS} train seeds there is no interval over train seeds."
     return [text]
 
 
@@ -106,33 +105,72 @@ def _agent_notes(scores: Sequence[GameScores], manifest: Manifest) -> list[str]:
 
 
 def _reference_notes(scores: Sequence[GameScores]) -> list[str]:
-    unknown = [game.game for game in scores if math.isnan(game.reference.random) or math.isnan(game.reference.human)]
+    unknown = list(dict.fromkeys(game.game for game in scores if not game.is_known))
     if not unknown:
         return []
-    return [f"No reference scores for {', '.join(dict.fromkeys(unknown))}: returns only, no normalised scores."]
+    others = ", and averages over games leave it out" if any(game.is_known for game in scores) else ""
+    others = others.replace("it", "them") if len(unknown) > 1 else others
+    return [f"No reference scores for {', '.join(unknown)}: returns only, no normalised scores{others}."]
 
 
 def _clean_notes(scores: Sequence[GameScores]) -> list[str]:
     notes: list[str] = []
     for game in scores:
-        column = game.index(CLEAN)
+        column = game.clean_column
         if column is None:
             notes.append(f"{game.agent} did not play {game.game} clean: no retention and no robustness gap.")
             continue
-        by_seed = game.scores[:, column].mean(axis=1)
-        failed = [seed for seed, score in zip(game.train_seeds, by_seed, strict=True) if score <= 0]
-        weak = [s for s, score in zip(game.train_seeds, by_seed, strict=True) if 0 < score < SMALL_CLEAN_SCORE]
+        failed = [seed for seed, score in zip(game.train_seeds, game.means[:, column], strict=True) if score <= 0]
         if failed:
             notes.append(
                 f"{game.agent} on {game.game}: train seed {_listed(failed)} is not better than random play even "
-                "clean, so its retention is undefined; it is left out of the mean retention."
+                "clean; it counts in every average as it is, and has no retention of its own."
             )
-        if weak:
-            notes.append(
-                f"{game.agent} on {game.game}: train seed {_listed(weak)} scores below {SMALL_CLEAN_SCORE:g} clean; "
-                "retention divides by that small number, so read the robustness gap instead."
-            )
+        if undefined := undefined_note(game):
+            notes.append(f"{game.agent}: {undefined}; averages of retention leave this game out.")
+    return notes + _different_games_note(scores)
+
+
+def _different_games_note(scores: Sequence[GameScores]) -> list[str]:
+    """Say where agents' averages of retention are over different games."""
+    games = {
+        agent: [game.game for game in of if game.has_retention]
+        for agent, of in grouped(scores, lambda game: game.agent).items()
+    }
+    defined = {agent: of for agent, of in games.items() if of}
+    if len({frozenset(of) for of in defined.values()}) < 2:
+        return []
+    listed = "; ".join(f"{agent} {', '.join(of)}" for agent, of in defined.items())
+    return [f"Averages of retention are over different games, so they do not compare agents: {listed}."]
+
+
+def _dynamics_notes(scores: Sequence[GameScores]) -> list[str]:
+    """Say where random play of the changed game is not known, and where it scores otherwise than of the unchanged."""
+    unknown: dict[str, None] = {}
+    moved: dict[str, None] = {}
+    for game in scores:
+        for cell, shift in zip(game.cells, game.random_shift, strict=True) if game.is_known else ():
+            if DYNAMICS in cell.family and math.isnan(shift):
+                unknown[f"{cell.label} on {game.game}"] = None
+            elif abs(shift) > NOTABLE_SHIFT:
+                moved[f"{cell.label} on {game.game} ({shift:+.2f})"] = None
+    notes: list[str] = []
+    if unknown:
+        notes.append(
+            f"Random play was not played under changed dynamics ({_first(unknown)}): retention and gap there subtract "
+            "what random play scores in the unchanged game, which the change may have moved."
+        )
+    if moved:
+        notes.append(
+            f"Changed dynamics move the score of random play by more than {NOTABLE_SHIFT:g} ({_first(moved)}): "
+            "retention and gap there are above random play of the same changed game; both versions are shown."
+        )
     return notes
+
+
+def _first(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
 
 
 def _episode_notes(samples: Sequence[SampleRow], plan: RecordedPlan) -> list[str]:

@@ -55,6 +55,10 @@ class Bounded(Struct, frozen=True):
         return math.isfinite(self.low) and math.isfinite(self.high)
 
 
+UNKNOWN = Bounded(math.nan)
+"""No number and no interval."""
+
+
 class BoundedTwice(Bounded, frozen=True):
     """A number that also has the 95% interval over the episodes of these checkpoints only."""
 
@@ -133,12 +137,12 @@ class SampleRow(Row, frozen=True, kw_only=True):
     num_distinct_episodes: int
     num_stalled: int
     num_time_limit: int
-    fewest_episodes: int
+    fewest_episodes: int = 0
     """Of any cell and train seed; `episodes_per_cell` are the most."""
-    clean_score: float
-    clean_low: float
+    clean_score: float = math.nan
+    clean_low: float = math.nan
     """Lower 95% bound of the clean score over the episodes of these checkpoints."""
-    has_retention: bool
+    has_retention: bool = False
     """Whether this bound lies above the floor, so that retention is defined."""
 
 
@@ -156,13 +160,13 @@ class CellRow(_Measured, frozen=True, kw_only=True):
     retention: BoundedTwice
     """Ratio of means over train seeds, corrected for bias."""
     robustness_gap: BoundedTwice
-    plain_retention: float
+    plain_retention: float = math.nan
     """The ratio of means as it is."""
-    random_return: float
+    random_return: float = math.nan
     """Mean return of random play in this cell, where the game itself is changed and it was played; else NaN."""
-    retention_clean_random: float
+    retention_clean_random: float = math.nan
     """Retention above random play of the unchanged game, where this cell changes what random play scores; else NaN."""
-    gap_clean_random: float
+    gap_clean_random: float = math.nan
     """The robustness gap in the same way."""
     note: str
     """What is undefined, and how little the intervals say; empty when nothing is to be said."""
@@ -188,17 +192,17 @@ class PerturbationRow(_Measured, frozen=True, kw_only=True):
     retention: BoundedTwice
     """Mean over the games in which it is defined, corrected for bias."""
     robustness_gap: BoundedTwice
-    plain_retention: float
-    capped_retention: Bounded
+    plain_retention: float = math.nan
+    capped_retention: Bounded = UNKNOWN
     """The mean where a game counts 1 at most: gains do not pay for collapse."""
-    kept_share: float
+    kept_share: float = math.nan
     """Share of games that keep at least 0.8 of the clean score."""
-    lost_share: float
+    lost_share: float = math.nan
     """Share of games that keep at most 0.1 of it."""
-    num_retention_games: int
-    retention_clean_random: float
+    num_retention_games: int = 0
+    retention_clean_random: float = math.nan
     """As in `CellRow`."""
-    gap_clean_random: float
+    gap_clean_random: float = math.nan
     note: str
 
 
@@ -303,13 +307,13 @@ class MeasureRow(Row, frozen=True, kw_only=True):
     worst_score: Bounded
     severity_area: Bounded
     retention: Bounded
-    plain_retention: float
-    capped_retention: Bounded
-    kept_share: float
+    plain_retention: float = math.nan
+    capped_retention: Bounded = UNKNOWN
+    kept_share: float = math.nan
     """Share of cells that keep at least 0.8 of the clean score, weighted as the average is."""
-    lost_share: float
+    lost_share: float = math.nan
     """Share of cells that keep at most 0.1 of it."""
-    num_retention_games: int
+    num_retention_games: int = 0
     robustness_gap: Bounded
     corruption_error: Bounded
     relative_corruption_error: Bounded

@@ -13,7 +13,7 @@ from wsabench.seeding import generator
 from wsabench.stats import Blocks, Estimate
 from wsabench.summary.aggregates import ALL_PERTURBATIONS, by_agent
 from wsabench.summary.averages import Scope, averages, columns_by_perturbation
-from wsabench.summary.rows import Bounded, MeasureRow, RankRow
+from wsabench.summary.rows import UNKNOWN, Bounded, MeasureRow, RankRow
 from wsabench.summary.scores import GameScores
 from wsabench.types import FloatArray
 
@@ -90,7 +90,7 @@ def measure_table(
                 num_games=average.num_games or len(scope),
                 num_seeds=average.num_seeds,
                 mean_score=average.normalised_score,
-                **shapes.get(name, dict.fromkeys(SHAPES, Bounded(np.nan))),
+                **shapes.get(name, dict.fromkeys(SHAPES, UNKNOWN)),
                 **{field: getattr(average, field) for field in _AVERAGED},
                 **{error: Bounded.of(errors, place, k) for k, error in enumerate(ERRORS)},
                 baseline=chosen,

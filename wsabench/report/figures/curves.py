@@ -28,7 +28,9 @@ def draw_severity_curve(table: Sequence[PerturbationRow], ax: Axes, measure: Mea
         at = np.array(severities, dtype=np.float64) + 0.06 * (i - (len(agents) - 1) / 2)
         measured = [row.measured(measure) for row in curve]
         value = [one.value for one in measured]
-        ax.vlines(at, [one.low for one in measured], [one.high for one in measured], color=look.color, linewidth=1.0)
+        lines = [(x, one.low, one.high) for x, one in zip(at, measured, strict=True) if one.has_bounds]
+        if lines:
+            ax.vlines(*zip(*lines, strict=True), color=look.color, linewidth=1.0)
         ax.plot(at, value, color=look.color, linestyle=look.dashes)
         for x, y, severity in zip(at, value, severities, strict=True):
             (dot,) = ax.plot(x, y, color=look.color, marker=look.marker, linestyle="")

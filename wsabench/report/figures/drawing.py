@@ -31,7 +31,7 @@ from wsabench.report.figures.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, NamedFi
 from wsabench.results.recorded import SMOOTH_STEPS
 from wsabench.results.records import CLEAN, file_stem
 from wsabench.results.result import marked_name
-from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
 from wsabench.summary.attention import ExampleEpisode
 from wsabench.summary.rows import CurveRow, EfficiencyRow, Measure, PerturbationRow, grouped
@@ -111,16 +111,17 @@ def sample_frames(directories: Sequence[Path], summary: Summary) -> list[SampleF
 
 
 def interval_kind(summary: Summary) -> Bounds:
-    """Return which interval the figures show: over train seeds, or over episodes where there is one train seed only."""
-    return "seeds" if max(row.num_seeds for row in summary.perturbations) > 1 else "episodes"
+    """Return which interval the figures show: over train seeds, or over episodes where no agent has enough of them."""
+    most = max(row.num_seeds for row in summary.perturbations)
+    return "seeds" if most >= MIN_INTERVAL_SEEDS else "episodes"
 
 
 def _interval_caption(summary: Summary) -> str:
     fewest = min(row.num_seeds for row in summary.perturbations)
     if interval_kind(summary) == "episodes":
-        return (
-            "Lines: 95% interval over episodes of these checkpoints only; one train seed says nothing about training."
-        )
+        few = f"{_seed_count(fewest).lower()} say{'s' * (fewest == 1)} nothing about training"
+        dots = "; small hollow dots: single train seeds" if fewest > 1 else ""
+        return f"Lines: 95% interval over episodes of these checkpoints only, {few}{dots}."
     text = "Lines: 95% interval over train seeds; small hollow dots: single train seeds."
     return text + (f" Only {fewest} train seeds: too few." if fewest < MIN_TRAIN_SEEDS else "")
 
@@ -179,7 +180,8 @@ def _severity_figure(summary: Summary, curves: Sequence[Sequence[PerturbationRow
     figure.legend(handles, labels, loc="outside upper center", ncols=4)
     caption = f"Normalised score over severity; clean is the curve's beginning. {_interval_caption(summary)}"
     if interval_kind(summary) == "episodes":
-        caption = "Normalised score over severity; clean is the curve's beginning. One train seed, no interval."
+        fewest = min(row.num_seeds for row in summary.perturbations)
+        caption = f"Normalised score over severity; clean is the curve's beginning. {_seed_count(fewest)}, no interval."
     caption = caption.replace("; small hollow dots: single train seeds", "")
     name, title = ("severity-curves", "Severity curves")
     if family:

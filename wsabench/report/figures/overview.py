@@ -68,10 +68,12 @@ def _aggregate_figures(summary: Summary) -> list[NamedFigure]:
         fewest = min(row.num_seeds for row in table)
         flag = " Hollow: too few train seeds to conclude anything." if fewest < MIN_TRAIN_SEEDS else ""
         cells = max(row.num_cells for row in table)
+        has_lines = any(row.value.has_bounds for row in table)
+        lines = "Lines: 95% interval over train seeds." if has_lines else "No interval over so few train seeds."
         caption = (
-            f"{words.capitalize()} over {cells} cell{'s' if cells > 1 else ''} that every agent played ({scope}). "
-            f"Lines: 95% interval over train seeds.{flag} Each panel has its own scale; "
-            f"of the optimality gap less is better."
+            f"{words.capitalize()} over {cells} cell{'s' if cells > 1 else ''} that these agents played ({scope}). "
+            f"{lines}{flag} Each panel has its own scale; "
+            f"of {'the optimality gap' if measure == 'normalised_score' else 'cells lost'} less is better."
         )
         name = file_stem(f"aggregates-{scope}-{measure}".replace(" ", "-").replace("_", "-"))
         drawn.append(NamedFigure(name, f"Aggregates of the {words}, {scope}", caption, figure, is_wide=True))

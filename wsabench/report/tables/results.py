@@ -6,7 +6,7 @@ import math
 
 from wsabench.report.tables.text import DASH, FEW, Table, estimate, interval, number
 from wsabench.results.records import CLEAN
-from wsabench.stats import CLEAN_FLOOR, MIN_TRAIN_SEEDS
+from wsabench.stats import CLEAN_FLOOR, MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
 from wsabench.summary.rows import (
     MEASURES,
@@ -38,8 +38,8 @@ METRIC_NAMES: dict[Metric, str] = {
 }
 _BESIDE_RETENTION = ("capped retention", "cells kept", "cells lost", "games with retention")
 _BESIDE_CAPTION = (
-    "Retention: mean over the games in which it is defined. Capped: each cell counts 1 at most, so that gains do not pay "
-    "for collapse. Kept, lost: share of cells with retention of at least 0.8, of at most 0.1."
+    "Retention: mean over the games in which it is defined. Capped: each cell counts 1 at most, so that gains do not "
+    "pay for collapse. Kept, lost: share of cells with retention of at least 0.8, of at most 0.1."
 )
 _CLEAN_RANDOM = ("retention, clean random", "gap, clean random")
 _WHERE = "over the games with reference scores and the cells that all these agents played"
@@ -99,6 +99,7 @@ def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> lis
         "normalised score",
         "score, these checkpoints only",
         "retention",
+        "retention, these checkpoints only",
         "robustness gap",
         "stalled",
     )
@@ -106,13 +107,14 @@ def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> lis
     for game, part in grouped(summary.cells, lambda row: row.game).items():
         is_shifted = any(math.isfinite(row.gap_clean_random) for row in part)
         rows = [
-            _result_row(row, effects.get(game, {}).get(label, math.nan)) + is_shifted * _above_clean_random(row)
+            _result_row(row, effects.get(game, {}).get(label, math.nan))
+            + (_above_clean_random(row) if is_shifted else ())
             for label, of_label in grouped(part, lambda row: row.label).items()
             for row in of_label
         ]
         caption = (
-            "Brackets: 95% interval over train seeds; 'these checkpoints only': 95% interval of the "
-            "normalised score over their episodes. Change: mean absolute change of the 84x84 observation, of 255."
+            "Brackets: 95% interval over train seeds; 'these checkpoints only': 95% interval over their episodes. "
+            "Change: mean absolute change of the 84x84 observation, of 255."
         )
         if is_shifted:
             caption += (
@@ -121,7 +123,9 @@ def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> lis
             )
         if any(row.is_as_clean for row in part):
             caption += f" {UNTOUCHED}: no effect measured, every episode has the clean one's return, length and end."
-        tables.append(Table(f"Results on {game}", caption, columns + is_shifted * _CLEAN_RANDOM, tuple(rows), 2))
+        tables.append(
+            Table(f"Results on {game}", caption, columns + (_CLEAN_RANDOM if is_shifted else ()), tuple(rows), 2)
+        )
     return tables
 
 
@@ -146,7 +150,7 @@ def average_table(summary: Summary) -> Table | None:
 
 
 def headline_table(summary: Summary) -> Table | None:
-    """Return clean and perturbed scores of each agent side by side, and what retention says; None without aggregates."""
+    """Return clean and perturbed scores of each agent side by side, and what retention says; None without any."""
     rows: list[tuple[str, ...]] = []
     for agent, part in grouped(summary.aggregates, lambda row: row.agent).items():
         values = {(row.scope, row.measure, row.metric): estimate(row.value, row.num_seeds) for row in part}
@@ -193,7 +197,8 @@ def improvement_summary_tables(summary: Summary) -> list[Table]:
             values = {row.measure: _probability(row) for row in part}
             rows.append((label, *(values.get(measure, DASH) for measure in _MEASURE_NAMES)))
         fewest = min(row.num_seeds for row in pair)
-        why = "all train seeds fall the same way" if fewest > 1 else "one train seed"
+        why = f"fewer than {MIN_INTERVAL_SEEDS} train seeds"
+        why = why if fewest < MIN_INTERVAL_SEEDS else "all train seeds fall the same way"
         caption = f"0.5: no difference; ties count half. No bracket: {why}."
         title = f"Probability that {agent_x} beats {agent_y}"
         tables.append(Table(title, caption, ("perturbation", *_MEASURE_NAMES.values()), tuple(rows), 1))
@@ -302,6 +307,7 @@ def _result_row(row: CellRow, effect: float) -> tuple[str, ...]:
         estimate(score, row.num_seeds),
         interval(score.episode_low, score.episode_high),
         DASH if is_clean else estimate(row.retention, row.num_seeds),
+        DASH if is_clean else interval(row.retention.episode_low, row.retention.episode_high),
         DASH if is_clean else estimate(row.robustness_gap, row.num_seeds),
         f"{row.num_stalled}/{row.num_episodes}",
     )

@@ -77,7 +77,7 @@ def clean_bound(
     counts = num_episodes if num_distinct is None else np.asarray(num_distinct, dtype=np.int64)
     if counts.shape != (num_seeds,) or np.any(counts < 1) or np.any(counts > num_episodes):
         raise ShapeError(
-            f"Distinct episodes are {counts.tolist()}. Allowed: one integer a train seed, 1 to {num_episodes.tolist()}."
+            f"Distinct episodes are {counts.tolist()}. Allowed: one integer a train seed, 1 to {num_episodes.max()}."
         )
     means = episode_means(scores)
     value = float(means.mean())
