@@ -152,7 +152,7 @@ def test_one_agent_one_seed_one_cell_no_attention_no_frames(tmp_path):
     shutil.rmtree(run / "frames")
     files = write_report(run, formats=("html", "md"))
     page = files.html.read_text()
-    assert "With one train seed there is no interval" in page
+    assert "With fewer than 3 train seeds there is no interval over train seeds" in page
     assert page.count("<svg") == 1  # the scores; there is nothing to compare
     assert files.figures == ()
 
@@ -232,7 +232,7 @@ def test_intervals_over_few_seeds_are_marked(num_seeds, text):
 
 
 def test_every_table_explains_its_marks_and_no_others(tmp_path):
-    run = write_result_set(tmp_path / "run", agents=("wsa", "e2e", "reader"))
+    run = write_result_set(tmp_path / "run", agents=("wsa", "e2e", "reader"), train_seeds=(0, 1, 2))
     agents = read_manifest(run).plan.agents
     change_manifest(run, agents=tuple(replace(one, privileged=one.agent == "reader") for one in agents))
     files = write_report(run, formats=("md", "latex"))
@@ -249,7 +249,7 @@ def test_every_table_explains_its_marks_and_no_others(tmp_path):
     # Sentences have no legend, so they have no mark.
     words = text.partition("### Sample sizes")[0]
     assert not set("\u2020\u00a7") & set(words)
-    assert re.search(r"clean normalised score \S+ \[\S+ \S+\] \(only 2 train seeds\);", words)
+    assert re.search(r"clean normalised score \S+ \[\S+ \S+\] \(only 3 train seeds\)", words)
     latex = (run / "report" / "tables" / "retention-by-agent.tex").read_text()
     assert "reader \\S{} &" in latex or "reader \\S{} \\\\" in latex
 

@@ -106,25 +106,27 @@ def test_the_chunk_size_does_not_move_a_bound(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("num_seeds", "note"), [(1, "one train seed: no interval"), (2, "too few"), (4, "too few"), (5, "")]
+    ("num_seeds", "note"),
+    [(1, "one train seed: no interval"), (2, "fewer than 3"), (3, "too few"), (4, "too few"), (5, "")],
 )
 def test_few_train_seeds_are_said(num_seeds, note):
     estimate = stats.seed_interval(stats.cell_means, [[rng(0).normal(size=(num_seeds, 2))]], rng(1))
     assert estimate.num_seeds == num_seeds
     assert estimate.note.startswith(note)
+    assert np.isnan(estimate.low).all() == np.isnan(estimate.high).all() == (num_seeds < 3)
     assert (estimate.note == "") == (note == "")
-    assert np.isnan(estimate.low).all() == (num_seeds == 1)
     assert np.isfinite(estimate.value).all()
 
 
 def test_two_agents_are_resampled_independently():
-    # One seed against another in each: P(X > Y) is 0, 1/4, 1/2, 3/4 or 1 and every value occurs.
-    x, y = np.array([[0.0], [2.0]]), np.array([[1.0], [3.0]])
+    # One agent against another: every share of won pairs occurs.
+    x, y = np.array([[0.0], [2.0], [0.0]]), np.array([[1.0], [3.0], [1.0]])
     probability = stats.over_matrix(stats.probability_of_improvement)
     estimate = stats.seed_interval(probability, [[x], [y]], rng(3), method="percentile")
-    # 2 > 1 is the only win of four pairs. A resample has X in {00, 02, 20, 22}, Y in {11, 13, 31, 33}: P is 0 if X = 00
-    # or Y = 33, and 1 for X = 22, Y = 11 (1 of 16 resamples, more than 2.5%).
-    assert (estimate.value, estimate.low, estimate.high) == (0.25, 0.0, 1.0)
+    # 2 > 1 wins, of nine pairs in two. P of a resample is (share of 2 in X) (share of 1 in Y): 0 where X = 000 (8 of
+    # 27) or Y = 333 (1 of 27); 2/3 or more where X has two 2 and Y three 1 (6/27 8/27), or three 2 and two or three 1
+    # (1/27 20/27), 9.3% in all; more than 2/3 only for X = 222 and Y = 111, 1.1%.
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((2 / 9, 0.0, 2 / 3))
 
 
 def test_episode_interval_resamples_episodes_within_checkpoints():

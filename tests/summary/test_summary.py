@@ -1,22 +1,26 @@
 """The summary of a result set against values worked out by hand."""
 
+from dataclasses import fields
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from made_returns import result, row, same
-from result_fixture import agent_entry, write_result_set
+from made_returns import TEN, result, row, run, same
+from msgspec.structs import replace
+from result_fixture import agent_entry, changed, write_result_set
+from scipy import stats
 
 from wsabench.errors import ResultSetError
 from wsabench.protocol import Protocol
+from wsabench.report.tables.results import result_tables, sample_size_table
 from wsabench.results import load_result
-from wsabench.results.manifest import ReferenceScores
+from wsabench.results.manifest import AgentId, ReferenceScores
+from wsabench.stats import retention_interval
 from wsabench.summary.attention import attention_table
+from wsabench.summary.learning import efficiency_table
+from wsabench.summary.rows import Bounded, CurveRow, is_table
 from wsabench.summary.summarise import summarise
-
-WIDER = np.sqrt(2.0 / 1.0) * 12.7062047 / 1.9599640
-"""sqrt(n / (n - 1)) times t with one degree of freedom over z, of tables: what two seeds hide."""
 
 
 def two_cells(clean, perturbed, agent="a", game="g"):
@@ -28,45 +32,76 @@ def two_cells(clean, perturbed, agent="a", game="g"):
     return cells
 
 
-def around(value, half):
-    """Return the corrected bounds of two train seeds at `value` - `half` and `value` + `half`."""
-    return pytest.approx((value - half * WIDER, value + half * WIDER))
-
-
 def test_measures_worked_out_by_hand():
-    # Seed 0: clean (4 + 6) / 2 = 5, normalised 0.5; perturbed 2, 0.2: retention 0.4, gap 0.3.
-    # Seed 1: clean 8, 0.8; perturbed 4, 0.4: retention 0.5, gap 0.4. Means 0.65, 0.3, 0.45, 0.35.
+    # Seed 0: clean (4 + 6) / 2 = 5, normalised 0.5; perturbed 2, 0.2: gap 0.3.
+    # Seed 1: clean 8, 0.8; perturbed 4, 0.4: gap 0.4. Means 0.65 and 0.3, their ratio 0.3 / 0.65, gap 0.35.
     summary = summarise(result(two_cells([[4, 6], [8, 8]], [[2, 2], [3, 5]])))
     cell = row(summary.cells, label="hue-rotate@3")
     assert cell.mean_return == 3.0
     assert (cell.normalised_score.value, cell.retention.value, cell.robustness_gap.value) == pytest.approx(
-        (0.3, 0.45, 0.35)
+        (0.3, 0.3 / 0.65, 0.35)
     )
-    # Two seeds have four resamples: both ends have probability 1/4, so the percentiles are the two seeds themselves,
-    # and the correction for n = 2 moves them to WIDER times their distance from the estimate.
-    assert (cell.normalised_score.low, cell.normalised_score.high) == around(0.3, 0.1)
-    assert (cell.retention.low, cell.retention.high) == around(0.45, 0.05)
-    assert (cell.robustness_gap.low, cell.robustness_gap.high) == around(0.35, 0.05)
-    assert cell.note == "too few train seeds (2)"
+    assert cell.note == "fewer than 3 train seeds: no interval"
     assert (cell.num_seeds, cell.num_episodes, cell.num_distinct_episodes) == (2, 4, 4)
     clean = row(summary.cells, label="clean")
     assert (clean.normalised_score.value, clean.retention.value, clean.robustness_gap.value) == pytest.approx(
         (0.65, 1.0, 0.0)
     )
     assert np.isnan(clean.retention.low)  # 1 by definition, nothing uncertain
-    assert [seed.retention for seed in summary.seeds] == pytest.approx([1.0, 0.4, 1.0, 0.5])
+    # A seed's own ratio after Beale: clean 0.4 and 0.6 have a mean with variance 0.01, 0.5 x 0.2 / (0.5^2 + 0.01).
+    assert [seed.retention for seed in summary.seeds] == pytest.approx([1.0, 0.1 / 0.26, 1.0, 0.5])
+
+
+def test_intervals_of_three_train_seeds():
+    scores = [1.0, 2.0, 6.0]
+    cell = row(summarise(result(two_cells([[5, 5], [9, 9], [7, 7]], [[x, x] for x in scores]))).cells, severity=3)
+    half = stats.t.ppf(0.975, 2) * np.std(scores, ddof=1) / np.sqrt(3) / 10
+    assert (cell.normalised_score.low, cell.normalised_score.high) == pytest.approx((0.3 - half, 0.3 + half))
+    ratios = retention_interval(np.array([0.5, 0.9, 0.7]), np.array([[0.1], [0.2], [0.6]]))
+    kept = cell.retention
+    assert (kept.value, kept.low, kept.high) == pytest.approx(
+        tuple(float(part[0]) for part in (ratios.value, *ratios[2:4]))
+    )
+    assert cell.plain_retention == pytest.approx(0.9 / 2.1)
+    assert cell.robustness_gap.low < 0.4 < cell.robustness_gap.high
+    assert cell.note.startswith("too few train seeds (3)")
+
+
+def test_two_train_seeds_show_no_interval_over_seeds_anywhere():
+    two = run({"wsa": 6.0, "e2e": 4.0}, num_seeds=2)
+    summary = summarise(two)
+    names = [field.name for field in fields(summary) if is_table(getattr(summary, field.name))]
+    assert {"cells", "perturbations", "aggregates", "ranks", "profiles", "improvement", "measures"} <= set(names)
+    curves = [
+        CurveRow(id=AgentId(agent, seed, "g"), steps=steps, return_mean=seed + steps)
+        for agent in ("wsa", "e2e")
+        for seed in (0, 1)
+        for steps in (1, 2)
+    ]
+    tables = {name: getattr(summary, name) for name in names}
+    tables["efficiency"] = efficiency_table(curves, summary.references, 0)
+    for name, table in tables.items():
+        for one in table:
+            numbers = [getattr(one, field) for field in one.__struct_fields__]
+            assert not any(number.has_bounds for number in numbers if isinstance(number, Bounded)), name
+    # What is left: single seeds, and how well these checkpoints were measured.
+    assert all(np.isfinite(one.normalised_score) for one in summary.seeds)
+    assert all(np.isfinite(one.normalised_score.episode_low) for one in summary.cells)
+    assert any("With fewer than 3 train seeds there is no interval" in note for note in summary.notes)
+    three = summarise(run({"wsa": 6.0, "e2e": 4.0}, num_seeds=3))
+    assert all(one.normalised_score.has_bounds for one in three.cells)
 
 
 def test_episode_intervals_are_within_checkpoints():
-    # No spread within a checkpoint but between them: the interval over episodes has no width, that over seeds has.
+    # No spread within a checkpoint but between them: the interval over episodes has no width.
     summary = summarise(result(two_cells([[5, 5], [9, 9]], [[1, 1], [3, 3]])))
     cell = row(summary.cells, label="hue-rotate@3")
     assert cell.normalised_score.episode_low == pytest.approx(0.2) == cell.normalised_score.episode_high
-    assert (cell.normalised_score.low, cell.normalised_score.high) == around(0.2, 0.1)
+    assert cell.retention.episode_low == pytest.approx(0.2 / 0.7) == cell.retention.episode_high
 
 
 def test_one_train_seed_has_no_interval_over_seeds():
-    summary = summarise(result(two_cells([[4, 6]], [[2, 4]])))
+    summary = summarise(result(two_cells([[7, 9]], [[2, 4]])))
     cell = row(summary.cells, label="hue-rotate@3")
     assert np.isnan([cell.normalised_score.low, cell.retention.high]).all()
     assert np.isfinite([cell.normalised_score.episode_low, cell.retention.episode_high]).all()
@@ -81,29 +116,266 @@ def test_five_train_seeds_are_not_flagged():
     assert summary.notes == ()
 
 
-def test_a_train_seed_that_fails_clean_has_no_retention():
+def test_a_train_seed_that_fails_clean_counts_as_it_is():
     summary = summarise(result(two_cells([[0, 0], [8, 8]], [[2, 2], [4, 4]])))
     cell = row(summary.cells, label="hue-rotate@3")
-    assert cell.retention.value == pytest.approx(0.5)  # of the other seed alone
-    assert np.isnan(cell.retention.low)  # one seed left, no interval
+    assert cell.retention.value == pytest.approx(0.3 / 0.4)
     assert cell.robustness_gap.value == pytest.approx((-0.2 + 0.4) / 2)
-    assert "retention undefined for 1 train seed (clean not above random play), left out" in cell.note
-    assert any("train seed 0 is not better than random play even clean" in note for note in summary.notes)
-    retained = [one for one in summary.aggregates if one.measure == "retention"]
-    assert all(np.isnan(one.value.value) for one in retained)
-    assert all("undefined for some train seed" in one.note for one in retained)
+    assert any("train seed 0 is not better than random play even clean; it counts" in note for note in summary.notes)
+    ratios = {one.id.train_seed: one.retention for one in summary.seeds if one.label == "hue-rotate@3"}
+    assert np.isnan(ratios[0])
+    assert ratios[1] == pytest.approx(0.5)
+    assert row(summary.aggregates, measure="retention", metric="mean").value.value == pytest.approx(0.3 / 0.4)
 
 
-def test_agents_that_always_fail_clean():
-    summary = summarise(result(two_cells([[-1, 0], [0, 0]], [[2, 2], [4, 4]])))
+def test_a_seed_whose_mean_equals_random_play_exactly_has_score_zero():
+    # 17 points in 10 episodes of Breakout are random play's 1.7; scores averaged one by one leave 1e-17 there.
+    breakout = {"breakout": ReferenceScores(random=1.7, human=30.5)}
+    clean, perturbed = [[2] * 7 + [1] * 3, [30, 31] * 5], [[9] * 10, [9] * 10]
+    one_by_one = np.mean((np.array(clean[0]) - 1.7) / 28.8)
+    assert 0.0 < one_by_one < 1e-15
+    cells = two_cells(clean, perturbed, game="breakout")
+    summary = summarise(result(cells, reference_scores=breakout))
+    seed = row(summary.seeds, id=AgentId("a", 0, "breakout"), label="clean")
+    assert seed.normalised_score == 0.0
+    for one in (*summary.seeds, *summary.cells, *summary.aggregates):
+        for name in one.__struct_fields__:
+            value = getattr(one, name)
+            number = value.value if isinstance(value, Bounded) else value
+            assert not isinstance(number, float) or np.isnan(number) or abs(number) < 100.0, name
+    assert row(summary.cells, label="hue-rotate@3").retention.value == pytest.approx(2 * 7.3 / 28.8)
+
+
+def test_retention_is_undefined_where_the_clean_score_is_not_surely_above_the_floor():
+    cells = two_cells([[-1, 0], [0, 0]], [[2, 2], [4, 4]])
+    for seed in (0, 1):
+        cells["a", seed, "h", "clean", None], cells["a", seed, "h", "hue-rotate", 3] = [8, 9, 8], [4, 4, 5]
+    summary = summarise(result(cells))
+    weak = row(summary.cells, label="hue-rotate@3", game="g")
+    assert np.isnan([weak.retention.value, weak.retention.episode_low]).all()
+    assert "retention undefined on g: the clean score -0.03 is not surely above 0.1 (lower bound -0.18)" in weak.note
+    assert np.isfinite(weak.robustness_gap.value)
+    assert np.isnan(row(summary.cells, label="clean", game="g").retention.value)
+    strong = row(summary.cells, label="hue-rotate@3", game="h")
+    assert row(summary.cells, label="clean", game="h").retention.value == 1.0
+    # The average leaves g out and says so; the mean score takes both games.
+    both = row(summary.perturbations, label="hue-rotate@3")
+    assert both.retention.value == strong.retention.value
+    assert (both.num_games, both.num_retention_games) == (2, 1)
+    assert "retention undefined on g" in both.note
+    assert both.normalised_score.value == pytest.approx(
+        (weak.normalised_score.value + strong.normalised_score.value) / 2
+    )
+    assert any("averages of retention leave this game out" in note for note in summary.notes)
+    samples = {one.game: one.has_retention for one in summary.samples}
+    assert samples == {"g": False, "h": True}
+
+
+def test_an_unbounded_set_is_said():
+    # One seed carries the clean score: Fieller's set has no end.
+    made = two_cells([[0, 0], [0, 0], [9, 9], [0, 0]], [[0, 0], [1, 1], [5, 5], [0, 0]])
+    cell = row(summarise(result(made)).cells, label="hue-rotate@3")
+    assert "no bound for retention: Fieller's set is the" in cell.note
+
+
+def test_gains_do_not_pay_for_losses():
+    cells = {}
+    for seed in range(5):
+        cells["a", seed, "g", "clean", None] = [5.0 + 0.01 * seed] * 2
+        for name, factor in (("hue-rotate", 1.9), ("value", 0.05), ("invert", 0.05)):
+            cells["a", seed, "g", name, None] = [factor * (5.0 + 0.01 * seed)] * 2
+    summary = summarise(result(cells))
+    of = {one.metric: one.value.value for one in summary.aggregates if one.measure == "retention"}
+    assert of == pytest.approx({"mean": 2 / 3, "capped_mean": 1.1 / 3, "kept_share": 1 / 3, "lost_share": 2 / 3})
+    whole = row(summary.measures, perturbation="all perturbations")
+    assert (whole.retention.value, whole.capped_retention.value) == (of["mean"], of["capped_mean"])
+    assert (whole.kept_share, whole.lost_share) == (of["kept_share"], of["lost_share"])
+
+
+def test_one_average_has_one_value_everywhere():
+    rng = np.random.default_rng(0)
+    cells = {}
+    for agent, level in (("wsa", 5.0), ("e2e", 3.0)):
+        for seed in range(5):
+            for game, names in (("g", ("hue-rotate", "value", "invert")), ("h", ("hue-rotate",))):
+                cells[agent, seed, game, "clean", None] = list(8.0 + rng.normal(size=4))
+                for name in names:
+                    for severity in (1, 3) if name == "hue-rotate" else (1,):
+                        cells[agent, seed, game, name, severity] = list(level / severity + rng.normal(size=4))
+    summary = summarise(result(cells, agents=(agent_entry("wsa"), agent_entry("e2e"))))
+    for agent in ("wsa", "e2e"):
+        whole = row(summary.measures, agent=agent, perturbation="all perturbations")
+        for measure, number in (("normalised_score", whole.mean_score), ("retention", whole.retention)):
+            (aggregate,) = [
+                one.value
+                for one in summary.aggregates
+                if (one.agent, one.scope, one.measure, one.metric) == (agent, "all perturbations", measure, "mean")
+            ]
+            assert aggregate == number
+        assert row(summary.ranks, agent=agent, perturbation="all perturbations").score == pytest.approx(
+            whole.mean_score.value
+        )
+        # Severities, then perturbations, then games.
+        means = {(one.game, one.label): one.normalised_score.value for one in summary.cells if one.agent == agent}
+        hue = {game: (means[game, "hue-rotate@1"] + means[game, "hue-rotate@3"]) / 2 for game in "gh"}
+        of_g = (hue["g"] + means["g", "value@1"] + means["g", "invert@1"]) / 3
+        assert whole.mean_score.value == pytest.approx((of_g + hue["h"]) / 2)
+        # One cell's number is the same in the tables of cells, perturbations and measures, bounds included.
+        invert = row(summary.measures, agent=agent, perturbation="invert")
+        cell = row(summary.cells, agent=agent, game="g", label="invert@1")
+        by_label = row(summary.perturbations, agent=agent, label="invert@1")
+        assert invert.mean_score == Bounded(
+            cell.normalised_score.value, cell.normalised_score.low, cell.normalised_score.high
+        )
+        assert (by_label.normalised_score, by_label.retention) == (cell.normalised_score, cell.retention)
+
+
+def test_a_game_without_references_leaves_the_others_averages():
+    cells = {**two_cells([[5]] * 3, [[1]] * 3), **two_cells([[5]] * 3, [[2]] * 3, agent="b")}
+    alone = summarise(result(cells))
+    for key, value in list(cells.items()):
+        cells[key[0], key[1], "h", *key[3:]] = value
+    unknown = {"g": TEN, "h": ReferenceScores(random=None, human=None)}
+    summary = summarise(result(cells, reference_scores=unknown))
+    for name in ("aggregates", "ranks", "profiles", "improvement"):
+        assert len(getattr(alone, name))
+        assert len(getattr(summary, name)) == len(getattr(alone, name)), name
+    scores = [one.value.value for one in summary.aggregates]
+    assert np.isfinite(scores).all()
+    assert scores == [one.value.value for one in alone.aggregates]
+    average = row(summary.perturbations, agent="a", label="hue-rotate@3")
+    assert average.normalised_score.value == pytest.approx(0.1)
+    assert "no reference scores for h" in average.note
+    assert any("No reference scores for h" in note and "leave it out" in note for note in summary.notes)
+
+
+def test_an_agent_that_played_little_leaves_the_others_averages():
+    two = run({"wsa": 6.0, "e2e": 4.0}, games=("g", "h"))
+    three = run({"wsa": 6.0, "e2e": 4.0, "late": 5.0}, games=("g", "h"))
+    is_late, is_early = three.episodes["agent"] == "late", three.episodes["game"] == "g"
+    three.episodes = three.episodes[~is_late | (is_early & (three.episodes["perturbation"] != "value"))]
+    before, summary = summarise(two), summarise(three)
+    for name in ("aggregates", "ranks", "profiles", "improvement"):
+        same(getattr(summary, name), getattr(before, name))
+    assert any(note.startswith("late did not play 7 of 10 cells of the other agents") for note in summary.notes)
+    # It keeps what is said of it alone.
+    own = row(summary.measures, agent="late", perturbation="all perturbations")
+    assert np.isfinite(own.mean_score.value)
+    assert "over its own cells" in own.note
+
+
+def test_a_cell_that_one_agent_lacks_leaves_the_averages_and_is_named():
+    three = run({"wsa": 6.0, "e2e": 4.0, "late": 5.0})
+    lacks = (three.episodes["agent"] == "late") & (three.episodes["severity"] == 3).fillna(False)
+    three.episodes = three.episodes[~lacks | (three.episodes["perturbation"] == "value")]
+    summary = summarise(three)
+    assert {one.agent for one in summary.aggregates} == {"wsa", "e2e", "late"}
+    assert {one.num_cells for one in summary.aggregates if one.scope != "clean"} == {3}
+    assert "Averages over all agents leave out what late did not play: hue-rotate@3 on g." in summary.notes
+
+
+def test_agents_of_different_games_leave_the_first_its_averages():
+    summary = summarise(result({**two_cells([[5]] * 3, [[1]] * 3), **two_cells([[5]] * 3, [[2]] * 3, "b", "h")}))
+    assert {one.agent for one in summary.aggregates} == {"a"}
+    assert any(note.startswith("b did not play") for note in summary.notes)
+
+
+def dynamics(made, agents=("a",)):
+    """Make the perturbed cells of a result set changes of the game, with random play as a built-in agent."""
+    made.episodes.loc[made.episodes["perturbation"] != "clean", "family"] = "dynamics"
+    entries = [replace(agent_entry(agent), kind="built-in" if agent == "random" else "agent") for agent in agents]
+    made.manifest = changed(made.manifest, agents=tuple(entries))
+    return made
+
+
+def test_under_dynamics_the_random_score_of_the_same_game_is_subtracted():
+    cells = two_cells([[7, 9]] * 3, [[4, 6]] * 3)
+    cells["random", 0, "g", "clean", None], cells["random", 0, "g", "hue-rotate", 3] = [0.4, 0.2], [3, 1]
+    summary = summarise(dynamics(result(cells), ("random", "a")))
+    assert (summary.agents, summary.compared) == (("a",), ("a",))
+    for name in ("samples", "cells", "perturbations", "seeds", "aggregates", "measures", "profiles"):
+        assert {one.columns()["agent"] for one in getattr(summary, name)} == {"a"}, name
     cell = row(summary.cells, label="hue-rotate@3")
-    assert np.isnan(cell.retention.value)
-    assert "undefined for 2 train seeds" in cell.note
+    # Clean 0.8; perturbed 0.5, of which random play has 0.2 there.
+    assert (cell.normalised_score.value, cell.random_return) == pytest.approx((0.5, 2.0))
+    assert (cell.retention.value, cell.robustness_gap.value) == pytest.approx((0.3 / 0.8, 0.5))
+    assert (cell.retention_clean_random, cell.gap_clean_random) == pytest.approx((0.5 / 0.8, 0.3))
+    average = row(summary.perturbations, label="hue-rotate@3")
+    assert (average.retention.value, average.retention_clean_random) == pytest.approx((0.3 / 0.8, 0.5 / 0.8))
+    assert [one.robustness_gap for one in summary.seeds if one.label != "clean"] == pytest.approx([0.5] * 3)
+    assert any("by more than 0.05 (hue-rotate@3 on g (+0.20))" in note for note in summary.notes)
+    (table,) = result_tables(summary, {})
+    assert table.columns[-2:] == ("retention, clean random", "gap, clean random")
+    assert table.rows[1][-2:] == ("0.62", "0.30")
 
 
-def test_weak_clean_scores_are_pointed_out():
-    notes = summarise(result(two_cells([[0.5, 0.5], [8, 8]], [[2, 2], [4, 4]]))).notes
-    assert any("train seed 0 scores below 0.1 clean" in note for note in notes)
+def test_a_small_shift_of_random_play_shows_one_version():
+    cells = two_cells([[7, 9]] * 3, [[4, 6]] * 3)
+    cells["random", 0, "g", "hue-rotate", 3] = [0.3, 0.1]
+    summary = summarise(dynamics(result(cells), ("random", "a")))
+    cell = row(summary.cells, label="hue-rotate@3")
+    assert cell.retention.value == pytest.approx(0.48 / 0.8)
+    assert np.isnan([cell.retention_clean_random, cell.gap_clean_random]).all()
+    assert "retention, clean random" not in result_tables(summary, {})[0].columns
+
+
+def test_without_random_play_dynamics_say_so_and_colors_do_not_care():
+    cells = two_cells([[7, 9]] * 3, [[4, 6]] * 3)
+    summary = summarise(dynamics(result(cells)))
+    assert row(summary.cells, label="hue-rotate@3").retention.value == pytest.approx(5 / 8)
+    assert any("Random play was not played under changed dynamics (hue-rotate@3 on g)" in n for n in summary.notes)
+    cells["random", 0, "g", "hue-rotate", 3] = [3, 1]
+    color = result(cells, agents=(replace(agent_entry("random"), kind="built-in"), agent_entry("a")))
+    assert row(summarise(color).cells, label="hue-rotate@3").retention.value == pytest.approx(5 / 8)
+
+
+def test_an_agent_of_the_user_named_random_is_an_agent():
+    cells = {**two_cells([[7]] * 3, [[4]] * 3), **two_cells([[5]] * 3, [[1]] * 3, agent="random")}
+    summary = summarise(result(cells, agents=(agent_entry("random"), agent_entry("a"))))
+    assert summary.agents == ("random", "a")
+
+
+def test_random_play_alone_is_an_agent():
+    cells = two_cells([[1]] * 3, [[1]] * 3, agent="random")
+    summary = summarise(result(cells, agents=(replace(agent_entry("random"), kind="built-in"),)))
+    assert summary.agents == ("random",)
+
+
+def test_jobs_with_different_numbers_of_episodes_lose_none():
+    # Seed 0 played 4 clean episodes and 2 perturbed ones, seed 1 played 3 and 6.
+    clean, perturbed = [[4, 6, 5, 9], [8, 8, 9]], [[2, 3], [3, 5, 4, 1, 0, 5]]
+    summary = summarise(result(two_cells(clean, perturbed)))
+    cell, start = row(summary.cells, label="hue-rotate@3"), row(summary.cells, label="clean")
+    means = [np.mean([np.mean(of) for of in both]) / 10 for both in (clean, perturbed)]
+    assert (start.normalised_score.value, cell.normalised_score.value) == pytest.approx(means)
+    assert cell.retention.value == pytest.approx(means[1] / means[0])
+    assert (start.num_episodes, cell.num_episodes, cell.num_distinct_episodes) == (7, 8, 8)
+    by_seed = {one.id.train_seed: one for one in summary.seeds if one.label == "hue-rotate@3"}
+    assert by_seed[0].mean_return == 2.5
+    assert by_seed[1].mean_return == 3.0
+    # Beale's ratio: the covariance of the means from the episodes that both have.
+    x, y = np.array(clean[1]) / 10, np.array(perturbed[1]) / 10
+    of_means = ((x - x.mean()) * (y[:3] - y.mean())).sum() / 2 * 3 / (3 * 6)
+    expected = (x.mean() * y.mean() + of_means) / (x.mean() ** 2 + x.var(ddof=1) / 3)
+    assert by_seed[1].retention == pytest.approx(expected)
+    assert cell.normalised_score.episode_low < cell.normalised_score.value < cell.normalised_score.episode_high
+    (sample,) = summary.samples
+    assert (sample.fewest_episodes, sample.episodes_per_cell, sample.num_episodes) == (2, 6, 15)
+    assert sample_size_table(summary).rows[0][4] == "2 to 6"
+
+
+def test_episode_intervals_of_few_and_many_episodes_have_the_right_width():
+    # 40 perturbed episodes beside 400 clean ones: each mean is as uncertain as its own episodes make it.
+    rng = np.random.default_rng(1)
+    many, few = rng.normal(8, 1, 400), rng.normal(4, 1, 40)
+    cell = row(summarise(result(two_cells([many], [few]))).cells, label="hue-rotate@3")
+    clean = row(summarise(result(two_cells([many], [few]))).cells, label="clean")
+    half = 1.96 * few.std(ddof=1) / np.sqrt(40) / 10
+    score = cell.normalised_score
+    assert (score.episode_high - score.episode_low) / 2 == pytest.approx(half, rel=0.12)
+    half = 1.96 * many.std(ddof=1) / np.sqrt(400) / 10
+    score = clean.normalised_score
+    assert (score.episode_high - score.episode_low) / 2 == pytest.approx(half, rel=0.12)
 
 
 def test_without_reference_scores_there_are_returns_only():
@@ -140,7 +412,7 @@ def test_means_over_games():
     cells["a", 0, "h", "value", 1] = cells["a", 1, "h", "value", 1] = [4]
     summary = summarise(result(cells))
     both = row(summary.perturbations, label="hue-rotate@3")
-    # Games count equally: scores (0.1 + 0.6) / 2, retention (0.2 + 0.75) / 2.
+    # Games count the same: scores (0.1 + 0.6) / 2, retention (0.2 + 0.75) / 2.
     assert (both.num_games, both.normalised_score.value, both.retention.value) == pytest.approx((2, 0.35, 0.475))
     assert row(summary.perturbations, label="value@1").num_games == 1
     curve = [one for one in summary.severities if one.perturbation == "hue-rotate"]
@@ -158,7 +430,7 @@ def test_aggregates_use_the_cells_that_every_agent_played():
     better = row(summary.improvement, measure="normalised_score", label="all perturbations")
     assert (better.agent_x, better.agent_y, better.value.value) == ("b", "a", 1.0)
     assert np.isnan(better.value.low)  # every pair falls the same way: no certainty from two seeds
-    assert better.note == "too few train seeds (2)"
+    assert better.note == "fewer than 3 train seeds: no interval"
 
 
 def test_cells_that_not_every_seed_finished_are_left_out_and_named():

@@ -284,10 +284,10 @@ def _range(fewest: int, most: int) -> str:
 
 def _in_words(row: PerturbationRow) -> str:
     """Return a normalised score for a sentence, which has no legend: too few train seeds are said."""
-    score = row.normalised_score
-    if score.has_bounds and row.num_seeds < MIN_TRAIN_SEEDS:
-        return f"{estimate(score, MIN_TRAIN_SEEDS)} (only {row.num_seeds} train seeds)"
-    return estimate(score, row.num_seeds)
+    text = estimate(row.normalised_score, MIN_TRAIN_SEEDS)
+    if row.num_seeds < MIN_TRAIN_SEEDS:
+        text += f" (only {row.num_seeds} train seed{'s' * (row.num_seeds != 1)})"
+    return text
 
 
 def _probability(row: ImprovementRow) -> str:
