@@ -50,7 +50,8 @@ def aggregate_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[
         for scope, average in found.items():
             about = {"agent": agent, "scope": scope, "num_cells": _cells_in(games, scope)}
             over_cells = _over_cells(squares.get(agent, []), scope, bootstrap_seed)
-            values = {"mean": average.normalised_score, **{k: over_cells.get(k, UNKNOWN) for k in METRICS[1:]}}
+            values: dict[Metric, Bounded] = {metric: over_cells.get(metric, UNKNOWN) for metric in METRICS}
+            values["mean"] = average.normalised_score
             parts: list[tuple[Measure, dict[Metric, Bounded]]] = [(SCORE, values)]
             if scope != CLEAN:
                 parts.append(("retention", _retention_metrics(average)))

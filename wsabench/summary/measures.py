@@ -238,13 +238,11 @@ def _episode_bounds(
     samples = [(_clean_and(game, labels), _draws(game, labels[0])) for game in games]
     rng = generator(bootstrap_seed, "bootstrap", "episodes", *names)
     found = stats.episode_interval(score_and_gap, [samples], rng)
-    bounds: dict[str, dict[Measure, tuple[float, float]]] = {
-        label: {
-            measure: (float(found.low[place, column]), float(found.high[place, column]))
-            for column, measure in ((0, "normalised_score"), (1, "robustness_gap"))
-        }
-        for place, label in enumerate(labels)
-    }
+    shown: tuple[Measure, ...] = ("normalised_score", "robustness_gap")
+    bounds: dict[str, dict[Measure, tuple[float, float]]] = {label: {} for label in labels}
+    for place, label in enumerate(labels):
+        for column, measure in enumerate(shown):
+            bounds[label][measure] = (float(found.low[place, column]), float(found.high[place, column]))
     defined = [
         (scores[:, [0, *range(1 + len(labels), scores.shape[1])]], draws)
         for game, (scores, draws) in zip(games, samples, strict=True)

@@ -10,7 +10,7 @@ from wsabench import stats
 from wsabench.errors import ResultSetError
 from wsabench.results.records import CLEAN, with_labels
 from wsabench.stats import Variation
-from wsabench.summary.scores import GameScores, collect_scores, reference_scores
+from wsabench.summary.scores import GameScores, collect_scores, reference_scores, without_random_play
 from wsabench.summary.summarise import Results
 from wsabench.types import FloatArray
 
@@ -40,9 +40,12 @@ def noise_of_run(result: Results, measure: str = "retention") -> RunNoise:
     """
     episodes = with_labels(result.episodes)
     plan = result.manifest.plan
-    scores, _ = collect_scores(episodes, plan, reference_scores(list(episodes["game"].unique()), plan))
+    episodes, random_play = without_random_play(episodes, plan)
+    references = reference_scores(list(episodes["game"].unique()), plan)
+    scores, _ = collect_scores(episodes, plan, references, random_play)
+    # Jobs may have different numbers of episodes: the noise is read from those that all train seeds played.
     cells = (
-        [block for block in _episode_values(game, measure) if np.isfinite(block).all() and min(block.shape) >= 2]
+        [block for values in _episode_values(game, measure) if min((block := _complete(values)).shape) >= 2]
         for game in scores
     )
     groups = [blocks for blocks in cells if blocks]
@@ -53,6 +56,10 @@ def noise_of_run(result: Results, measure: str = "retention") -> RunNoise:
         )
     everything = [block for blocks in groups for block in blocks]
     return RunNoise(stats.variation_of(everything), stats.seed_sd_limit(groups))
+
+
+def _complete(values: FloatArray) -> FloatArray:
+    return values[:, np.isfinite(values).all(axis=0)]
 
 
 def _episode_values(game: GameScores, measure: str) -> list[FloatArray]:
@@ -69,8 +76,8 @@ def _episode_values(game: GameScores, measure: str) -> list[FloatArray]:
         elif measure == "robustness_gap":
             values.append(of_clean - perturbed)
         else:
-            mean = of_clean.mean(axis=1, keepdims=True)
-            kept = stats.retention(mean, perturbed.mean(axis=1, keepdims=True))
+            mean = stats.episode_means(of_clean)[:, None]
+            kept = stats.retention(mean, stats.episode_means(perturbed)[:, None])
             safe = np.where(mean > 0, mean, np.nan)
             values.append(kept + (perturbed - kept * of_clean) / safe)
     return values

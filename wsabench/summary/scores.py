@@ -160,12 +160,13 @@ def without_random_play(
         random play is an agent like any other, and the table is empty.
     """
     built_in = {entry.agent for entry in plan.agents if entry.kind == "built-in"} & {RANDOM_AGENT}
-    is_random = episodes["agent"].isin(built_in)
+    is_random = np.array([agent in built_in for agent in episodes["agent"]], dtype=np.bool_)
     if is_random.all():
         return episodes, {}
-    means = episodes[is_random].groupby(["game", "label"])["return"].mean()
-    played = {(str(game), str(label)): float(mean) for (game, label), mean in means.items()}
-    return episodes[~is_random], played
+    of_random = episodes.loc[is_random, ["game", "label", "return"]]
+    means = of_random.groupby(["game", "label"], as_index=False).mean()
+    played = {(game, label): float(mean) for game, label, mean in means.itertuples(index=False)}
+    return episodes.loc[~is_random], played
 
 
 def collect_scores(

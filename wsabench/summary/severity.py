@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
@@ -71,18 +72,16 @@ def measure_table(
     rows: list[MeasureRow] = []
     for agent, games in agents.items():
         whole = shared.get(agent, games)
-        by_perturbation = _by_perturbation(games)
+        by_perturbation, all_of = _by_perturbation(games), _whole(whole)
         if not by_perturbation:
             continue
-        found = averages(games, by_perturbation, bootstrap_seed)
-        if all_of := _whole(whole):
-            found |= averages(whole, all_of, bootstrap_seed)
-        shapes = _shapes(games, bootstrap_seed) | _shapes(whole, bootstrap_seed, [ALL_PERTURBATIONS])
+        found = averages(games, by_perturbation, bootstrap_seed) | averages(whole, all_of, bootstrap_seed)
+        shapes = _shapes(games, bootstrap_seed) | _shapes(whole, bootstrap_seed, all_of)
         errors, error_note = _errors(agent, agents, chosen, list(by_perturbation), bootstrap_seed)
-        names = [*by_perturbation, *all_of]
-        for place, name in enumerate(names):
-            of, scope = (whole, all_of[name]) if name == ALL_PERTURBATIONS else (games, by_perturbation[name])
+        for place, (name, scope) in enumerate({**by_perturbation, **all_of}.items()):
             average = found[name]
+            about: dict[str, Any] = {field: getattr(average, field) for field in _AVERAGED}
+            about |= {error: Bounded.of(errors, place, k) for k, error in enumerate(ERRORS)}
             row = MeasureRow(
                 agent=agent,
                 perturbation=name,
@@ -91,13 +90,13 @@ def measure_table(
                 num_seeds=average.num_seeds,
                 mean_score=average.normalised_score,
                 **shapes.get(name, dict.fromkeys(SHAPES, UNKNOWN)),
-                **{field: getattr(average, field) for field in _AVERAGED},
-                **{error: Bounded.of(errors, place, k) for k, error in enumerate(ERRORS)},
+                **about,
                 baseline=chosen,
                 note="",
             )
-            own = "over its own cells" if common and name == ALL_PERTURBATIONS and of is games else ""
-            rows.append(replace(row, note=_note(row, "; ".join(filter(None, (average.note, own))), error_note)))
+            is_apart = bool(common) and name in all_of and agent not in shared
+            notes = [average.note, "over its own cells" if is_apart else ""]
+            rows.append(replace(row, note=_note(row, "; ".join(filter(None, notes)), error_note)))
     return tuple(rows)
 
 
@@ -167,8 +166,8 @@ def _whole(games: Sequence[GameScores]) -> dict[str, Scope]:
 
 
 def _shapes(
-    games: Sequence[GameScores], bootstrap_seed: int, wanted: Sequence[str] | None = None
-) -> dict[str, dict[str, Bounded]]:
+    games: Sequence[GameScores], bootstrap_seed: int, wanted: Iterable[str] | None = None
+) -> dict[str, dict[str, Any]]:
     """Return worst score and severity area by perturbation and over all, of games with reference scores."""
     known = [game for game in games if game.is_known]
     layout = _layout(known, [set(game.labels) for game in known])
