@@ -125,9 +125,12 @@ def draw_interval(
 
 
 def _seed_means(rows: Iterable[SeedRow], measure: Measure) -> dict[tuple[str, int], float]:
-    """Return the mean over games of each label and train seed."""
+    """Return the mean of each label and train seed over the games in which the seed has a value."""
     by_seed = grouped(rows, lambda row: (row.label, row.id.train_seed))
-    return {key: float(np.mean([row.value(measure) for row in games])) for key, games in by_seed.items()}
+    values = {
+        key: [value for row in games if math.isfinite(value := row.value(measure))] for key, games in by_seed.items()
+    }
+    return {key: float(np.mean(of_seed)) for key, of_seed in values.items() if of_seed}
 
 
 def finish_lines(ax: Axes, labels: Sequence[str], guides: Sequence[float]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from wsabench.stats import CLEAN_FLOOR
+
 
 class Definition(NamedTuple):
     """A word and its meaning."""
@@ -21,11 +23,22 @@ DEFINITIONS = (
     ),
     Definition(
         "retention",
-        "Normalised score under a perturbation divided by the clean normalised score of the same train seed, then the "
-        "mean over train seeds. 1: unharmed. 0: no better than random. Undefined where the clean score is not above "
-        "random play.",
+        "Normalised score under a perturbation divided by the clean one, both averaged over episodes and train seeds "
+        "first (a ratio of means), corrected for bias; then the mean over games. 1: unharmed. 0: no better than random. "
+        f"Undefined where the clean score of these checkpoints is not surely above {CLEAN_FLOOR:g} (lower 95% bound over "
+        "their episodes); averages leave such games out. Small dots are each train seed's own ratio.",
     ),
-    Definition("robustness gap", "Clean minus perturbed normalised score of the same train seed. 0: unharmed."),
+    Definition(
+        "capped retention, cells kept, cells lost",
+        "Capped: the mean where each cell counts 1 at most, so that gains do not pay for collapse. Kept and lost: share "
+        "of cells with a retention of at least 0.8, and of at most 0.1.",
+    ),
+    Definition("robustness gap", "Clean minus perturbed normalised score. 0: unharmed."),
+    Definition(
+        "average",
+        "Train seeds first, then the severities of a perturbation, then the perturbations of a game, then games, each "
+        "counting the same. What lacks a number leaves the average and is named.",
+    ),
     Definition("train seed", "Identifies one training run: one trained network, which plays every cell of its game."),
     Definition(
         "privileged",
@@ -36,19 +49,20 @@ DEFINITIONS = (
     Definition("cell", "One game, perturbation and severity."),
     Definition(
         "interval over train seeds",
-        "95% interval from a bootstrap. Whole train seeds are drawn with replacement, jointly over all cells of a game "
-        "and independently between games and agents. It covers what another training run could give. With one train "
-        "seed there is none; with two to four (†) they are too few to conclude anything.",
+        "95% interval of what another training run could give. Mean scores: bootstrap-t. Retention: Fieller's interval "
+        "with delete-one errors. All others: corrected bootstrap. Whole train seeds are taken, jointly over all cells "
+        "of a game and independently between games and agents. With one or two train seeds there is none; three or "
+        "four (†) are too few to conclude anything.",
     ),
     Definition(
         "these checkpoints only",
-        "95% percentile bootstrap over the episodes of the given checkpoints, paired between clean and perturbed by "
-        "episode seed. It says nothing about another training run.",
+        "95% interval by the corrected bootstrap over the episodes of the given checkpoints, paired between clean and "
+        "perturbed by episode seed, train seeds held fixed. It says nothing about another training run.",
     ),
     Definition(
         "mean, median, IQM, optimality gap",
-        "Over train seeds and cells, after Agarwal et al. 2021: mean over cells of the mean over train seeds; median "
-        "over cells of that mean; mean of the middle half of all values (interquartile mean); mean shortfall from 1.",
+        "After Agarwal et al. 2021. Mean: the average defined here. Median over cells of the mean over train seeds; "
+        "interquartile mean, of the middle half of all train seeds and cells; mean shortfall from 1.",
     ),
     Definition(
         "mean score, worst score, area",
