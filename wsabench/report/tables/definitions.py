@@ -24,14 +24,14 @@ DEFINITIONS = (
     Definition(
         "retention",
         "Normalised score under a perturbation divided by the clean one, both averaged over episodes and train seeds "
-        "first (a ratio of means), corrected for bias; then the mean over games. 1: unharmed. 0: no better than random. "
-        f"Undefined where the clean score of these checkpoints is not surely above {CLEAN_FLOOR:g} (lower 95% bound over "
-        "their episodes); averages leave such games out. Small dots are each train seed's own ratio.",
+        "first (a ratio of means), corrected for bias; then the mean over games. 1: unharmed. 0: no better than "
+        f"random. Undefined where the clean score of these checkpoints is not surely above {CLEAN_FLOOR:g} (lower 95% "
+        "bound over their episodes); averages leave such games out. Small dots are each train seed's own ratio.",
     ),
     Definition(
         "capped retention, cells kept, cells lost",
-        "Capped: the mean where each cell counts 1 at most, so that gains do not pay for collapse. Kept and lost: share "
-        "of cells with a retention of at least 0.8, and of at most 0.1.",
+        "Capped: the mean where each cell counts 1 at most, so that gains do not pay for collapse. Kept and lost: "
+        "share of cells with a retention of at least 0.8, and of at most 0.1.",
     ),
     Definition("robustness gap", "Clean minus perturbed normalised score. 0: unharmed."),
     Definition(
