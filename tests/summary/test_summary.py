@@ -14,6 +14,7 @@ from scipy import stats
 from wsabench.errors import ResultSetError
 from wsabench.protocol import Protocol
 from wsabench.report.tables.results import result_tables, sample_size_table
+from wsabench.report.tables.text import estimate
 from wsabench.results import load_result
 from wsabench.results.manifest import AgentId, ReferenceScores
 from wsabench.stats import retention_interval
@@ -175,7 +176,9 @@ def test_an_unbounded_set_is_said():
     # One seed carries the clean score: Fieller's set has no end.
     made = two_cells([[0, 0], [0, 0], [9, 9], [0, 0]], [[0, 0], [1, 1], [5, 5], [0, 0]])
     cell = row(summarise(result(made)).cells, label="hue-rotate@3")
-    assert "no bound for retention: Fieller's set is the" in cell.note
+    assert "Fieller's set of the retention has no bound (" in cell.note
+    assert np.isinf([cell.retention.low, cell.retention.high]).any()
+    assert estimate(cell.retention, cell.num_seeds).endswith("(no bound)")
 
 
 def test_gains_do_not_pay_for_losses():
@@ -220,6 +223,10 @@ def test_one_average_has_one_value_everywhere():
         hue = {game: (means[game, "hue-rotate@1"] + means[game, "hue-rotate@3"]) / 2 for game in "gh"}
         of_g = (hue["g"] + means["g", "value@1"] + means["g", "invert@1"]) / 3
         assert whole.mean_score.value == pytest.approx((of_g + hue["h"]) / 2)
+        kept = {(one.game, one.label): one.retention.value for one in summary.cells if one.agent == agent}
+        hue = {game: (kept[game, "hue-rotate@1"] + kept[game, "hue-rotate@3"]) / 2 for game in "gh"}
+        of_g = (hue["g"] + kept["g", "value@1"] + kept["g", "invert@1"]) / 3
+        assert whole.retention.value == pytest.approx((of_g + hue["h"]) / 2)
         # One cell's number is the same in the tables of cells, perturbations and measures, bounds included.
         invert = row(summary.measures, agent=agent, perturbation="invert")
         cell = row(summary.cells, agent=agent, game="g", label="invert@1")

@@ -198,8 +198,11 @@ def _retention(games: Mapping[str, tuple[GameScores, Columns]]) -> Averages:
     mean, capped = stats.mean_retention(seeds), stats.capped_mean_retention(seeds)
     shares = stats.kept_shares([stats.retention_interval(*game).value for game in seeds])
     if mean.region != Region.BOUNDED and mean.num_seeds >= stats.MIN_RATIO_SEEDS:
-        where = "" if len(used) == 1 else " in some game"
-        notes.append(f"no bound for retention{where}: Fieller's set is the {Region(int(mean.region)).words}")
+        where = "" if len(used) == 1 else " of some game"
+        shape = Region(int(mean.region)).words
+        notes.append(f"Fieller's set of the retention{where} has no bound ({shape}): any bounds shown are wider ones")
+    if mean.note != stats.seed_note(mean.num_seeds):
+        notes.append(mean.note)
     other = math.nan
     if any(_is_shifted(game, columns) for game, columns in used):
         other = float(

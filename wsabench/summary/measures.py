@@ -114,8 +114,8 @@ def perturbation_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tup
             PerturbationRow(
                 agent=agent,
                 **structs.asdict(cell),
-                num_games=len(places[label]),
-                num_seeds=min(len(games[place].train_seeds) for place in places[label]),
+                num_games=measured[label].averages.num_games or len(places[label]),
+                num_seeds=measured[label].averages.num_seeds,
                 **_fields(PerturbationRow, measured[label]),
             )
             for label, (cell, *_) in by_label.items()

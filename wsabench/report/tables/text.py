@@ -62,12 +62,14 @@ def interval(low: float, high: float, num_seeds: int = MIN_TRAIN_SEEDS) -> str:
 
 
 def estimate(value: Bounded, num_seeds: int) -> str:
-    """Return a number with its interval over train seeds.
+    """Return a number with its interval over train seeds; `(no bound)` where the data give none.
 
     Args:
         value: The number.
         num_seeds: Train seeds behind it; the mark says where they are too few.
     """
+    if math.isfinite(value.value) and (math.isinf(value.low) or math.isinf(value.high)):
+        return f"{number(value.value)} (no bound)"
     return (
         f"{number(value.value)} {interval(value.low, value.high, num_seeds)}"
         if value.has_bounds
