@@ -47,7 +47,7 @@ PAPER_PRETEXTS: Registry[type[Pretext]] = Registry("pre-training stage")
 """The same in the size `paper`, with the losses of their papers."""
 
 FURTHER_STAGES = ("vit",)
-"""Stages that pre-training leaves out unless they are asked for: `wsa` and its kin read nothing that they train."""
+"""Stages that pre-training leaves out unless they are asked for: no agent of the paper reads what they train."""
 
 for _encoder in (
     StateEncoder,
