@@ -10,8 +10,8 @@ import pytest
 from wsabench.agents import load_spec
 from wsabench.errors import SpecError, StorageError, UnknownNameError, WsabenchError
 from wsabench.resources import data_dir
-from wsabench.training.queue import check_queue, parse_shard, read_queue
 from wsabench.training.pretraining.pretrain import usual_steps
+from wsabench.training.queue import check_queue, parse_shard, read_queue
 from wsabench.training.queue.options import expected_steps, stage_steps
 
 EXPERT = 'id = "expert"\nkind = "train"\ngame = "pong"\nagent = "e2e"\n'
