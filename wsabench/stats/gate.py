@@ -232,7 +232,7 @@ def power_to_find(
         Cohen 1988, "Statistical power analysis for the behavioral sciences", chapter 2: noncentral t.
     """
     rows = _contrasts(samples, margin)
-    if unit == "episodes" and contrasts.smallest_attainable(rows) > level:
+    if unit == "episodes" and contrasts.smallest_attainable(rows) > level * (1.0 + contrasts.TOLERANCE):
         return 0.0
     shift, found = 0.0, []
     for sample, share, one in zip(samples, _shares(samples), rows, strict=True):
