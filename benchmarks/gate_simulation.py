@@ -6,9 +6,9 @@
 The first draws scores from laws that real returns look like, and from worse ones (`LAWS`), for checks of one
 checkpoint; nothing is played. *Mixed* replaces a share of the episodes by such without score.
 
-The second plays the pool first if it is not there (500 episodes a cell, about 18 minutes of one core; it goes on where it
-stopped). Both sides of every simulated check are drawn from the pool, whole episode seeds jointly over all cells, with
-replacement: the pool is the population, so true drops are exact. A drop is imposed in two ways:
+The second plays the pool first if it is not there (500 episodes a cell, about 18 minutes of one core; it goes on where
+it stopped). Both sides of every simulated check are drawn from the pool, whole episode seeds jointly over all cells,
+with replacement: the pool is the population, so true drops are exact. A drop is imposed in two ways:
 
 - scaled: every return moves towards the lowest one in the pool by the same share;
 - mixed: a share of the episodes is replaced by episodes that went badly (those under gaussian-noise@3, and for that

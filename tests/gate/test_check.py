@@ -17,7 +17,16 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 from msgspec.structs import replace
-from result_fixture import CELLS, REFERENCES, VERSIONS, change_manifest, label, write_result_set, write_shard
+from result_fixture import (
+    CELLS,
+    REFERENCES,
+    VERSIONS,
+    change_manifest,
+    full_suite_cells,
+    label,
+    write_result_set,
+    write_shard,
+)
 
 from wsabench.cli import app, main
 from wsabench.errors import ResultSetError, SpecError, UnknownNameError
@@ -100,6 +109,27 @@ def test_strict_fails_what_is_not_ruled_out(reference: Path, tmp_path: Path) -> 
     strict = check_runs(run, reference, strict=True)
     assert not strict.passed
     assert strict.conclusion.startswith("Failed: no drop larger than the margin was shown; ")
+
+
+def test_a_single_cell_can_alarm_whatever_p_that_takes(reference: Path, tmp_path: Path) -> None:
+    # Three cells at this alpha need p <= 0.00025 / 3, which 9,999 permutations cannot show.
+    run = change_episodes(write(tmp_path / "run"), keep(0.1), "palette-pal")
+    result = check_runs(run, reference, alpha=0.0005)
+    assert verdicts(result)["palette-pal"] == "regressed"
+    assert result.cells[2].p_adjusted < 6 / 10_000
+
+
+@pytest.mark.slow
+def test_a_single_cell_of_the_largest_suite_can_alarm(tmp_path: Path) -> None:
+    # p must be below 0.025 / 278, less than 9,999 permutations can show.
+    cells = full_suite_cells()
+    hashes = {"breakout": {label(*cell): label(*cell) for cell in cells}}
+    options = {"cells": cells, "perturbation_hashes": hashes, "agents": ("e2e",)}
+    reference, run = write(tmp_path / "a", **options), write(tmp_path / "b", **options)
+    change_episodes(run, keep(0.1), f"--{label(*cells[200])}")
+    result = check_runs(run, reference)
+    assert [row.perturbation for row in result.cells if row.verdict == "regressed"] == [label(*cells[200])]
+    assert len(result.cells) == len(cells) > 250
 
 
 def test_other_episodes_are_not_paired_and_may_be_fewer(reference: Path, tmp_path: Path) -> None:

@@ -319,10 +319,10 @@ def with_labels(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(label=[written_name(name, severity) for name, severity in pairs])
 
 
-def has_starts(episodes: pd.DataFrame) -> pd.Series:
+def has_starts(episodes: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Return whether each episode's no-ops and actions are known; episodes of earlier versions lack them."""
     names = [field.name for field in START_FIELDS]
-    return episodes.reindex(columns=names).notna().all(axis="columns")
+    return episodes.reindex(columns=names).notna().to_numpy().all(axis=1)
 
 
 def episode_keys(episodes: pd.DataFrame) -> list[str]:
