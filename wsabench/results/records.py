@@ -322,7 +322,7 @@ def with_labels(table: pd.DataFrame) -> pd.DataFrame:
 def has_starts(episodes: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Return whether each episode's no-ops and actions are known; episodes of earlier versions lack them."""
     names = [field.name for field in START_FIELDS]
-    return episodes.reindex(columns=names).notna().to_numpy().all(axis=1)
+    return np.asarray(episodes.reindex(columns=names).notna().to_numpy().all(axis=1), np.bool_)
 
 
 def episode_keys(episodes: pd.DataFrame) -> list[str]:
