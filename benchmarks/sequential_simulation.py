@@ -7,8 +7,8 @@ sticky-actions@2 --seed 1000 --out runs/sequential-pool
 
 The run's episodes are drawn from one half of the pool (by episode seed), the reference's from the other, whole episode
 seeds jointly over all cells of an agent, with replacement; the halves change places in every second simulation. A true
-drop is imposed as in gate_simulation.py: `scaled` moves every return towards the lowest one, `mixed` replaces a share of
-episodes by the lowest. The halves' means differ by chance, and every cell of the run's half is scaled to the mean of
+drop is imposed in two ways: `scaled` moves every return towards the lowest one, `mixed` replaces a share of episodes by
+the lowest. The halves' means differ by chance, and every cell of the run's half is scaled to the mean of
 the reference's half first, so that true drops are exact.
 
 A fixed check plays FIXED episodes a cell, the sequential one up to its last look.
@@ -175,6 +175,8 @@ def table(name: str, pools: Sequence[Pool], design: Design, options: argparse.Na
     print("| true drop | alarms, fixed | alarms, sequential | play, % of fixed | stops at each look, % |")
     print("| --- | ---: | ---: | ---: | --- |")
     for truth_name, truth in TRUTHS.items():
+        if options.only not in truth_name:
+            continue
         rng = generator(options.seed, "sequential simulation", name, truth_name)
         found = simulate(pools, truth, design, options.simulations, options.permutations, rng)
         looks = ", ".join(f"{100 * share:.0f}" for share in found.by_look)
@@ -190,6 +192,7 @@ def main() -> None:
     parser.add_argument("--spending", choices=SPENDINGS, default=Design().spending)
     parser.add_argument("--looks", default=",".join(map(str, Design().looks)))
     parser.add_argument("--futility", type=float, default=Design().futility)
+    parser.add_argument("--only", default="", help="Only true drops whose name holds this text.")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     spending: Spending = options.spending

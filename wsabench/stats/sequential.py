@@ -49,13 +49,13 @@ _POWER = 1.5
 class Design(NamedTuple):
     """When a sequential check looks, and how it decides."""
 
-    looks: tuple[int, ...] = (5, 10, 16, 22)
+    looks: tuple[int, ...] = (6, 11, 16, 22)
     """Episodes of each cell at each look, rising; at most four."""
     alpha: float = 0.05
     """Probability of any false alarm over all looks and tests, at most."""
-    spending: Spending = "pocock"
+    spending: Spending = "power"
     """How alpha is spent over the looks."""
-    futility: float = 0.1
+    futility: float = 0.05
     """Stop without alarm where every test has at most this probability to alarm in the end, were the drop as large as
     it looks and one standard error larger; 0: never. Alarms keep their probability whether one obeys it or not."""
 
@@ -206,7 +206,7 @@ def judge(cells: FloatArray, overall: FloatArray, design: Design) -> Judged:
     if cells.ndim < 2 or cells.shape[:-1] != overall.shape[:-1] or not cells.shape[-1]:
         raise ShapeError(f"p values have the shapes {cells.shape} and {overall.shape}. Allowed: one row a look so far.")
     if not 0 <= design.futility < 1:
-        raise SpecError(f"The futility is {design.futility:g}. Allowed: numbers from 0 and below 1, as in 0.1.")
+        raise SpecError(f"The futility is {design.futility:g}. Allowed: numbers from 0 and below 1, as in 0.05.")
     adjusted = adjust(*(sequential_p(part, design.looks, design.spending) for part in (cells, overall)))
     # Holm's last step is the easiest: a test that cannot even take that one is without hope.
     level = nominal_levels(design.alpha / (2.0 if overall.shape[-1] else 1.0), design.looks, design.spending)[-1]
@@ -264,5 +264,5 @@ def _check_looks(looks: Sequence[int]) -> None:
     if not 1 <= len(looks) <= MAX_LOOKS or min(looks) < 2 or any(a >= b for a, b in itertools.pairwise(looks)):
         raise SpecError(
             f"The looks are {', '.join(map(str, looks)) or 'none'}. Allowed: one to {MAX_LOOKS} rising numbers of "
-            "episodes from 2, as in 5, 10, 16, 22."
+            "episodes from 2, as in 6, 11, 16, 22."
         )
