@@ -125,8 +125,9 @@ def main() -> None:
     for target in TARGETS:
         for name in LAWS:
             print(row(name, target, DEFAULT_PILOT_EPISODES, options.runs, options.seed), flush=True)
-    for target, pilot in ((target, pilot) for target in TARGETS for pilot in (10, 30, 50)):
-        print(row("exponential", target, pilot, options.runs, options.seed), flush=True)
+    for target in TARGETS:
+        for pilot in (10, 30, 50):
+            print(row("exponential", target, pilot, options.runs, options.seed), flush=True)
     noise = 1.0 / np.sqrt(options.runs)
     print(
         f"\n{options.runs} runs of {CELLS} cells each; the bias of an average is known to {noise:.3f} standard errors."

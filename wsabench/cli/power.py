@@ -192,12 +192,13 @@ def _gate_case(
     from wsabench.results.records import with_labels
     from wsabench.stats import normalised_score
     from wsabench.summary.scores import reference_scores
+    from wsabench.summary.tables import groups_of
 
     result = load_result(run_dir)
     episodes = with_labels(result.episodes)
     known = reference_scores(list(episodes["game"].unique()), result.manifest.plan)
     found: list[tuple[float, float]] = []
-    for (_, _, game, _), part in episodes.groupby(["agent", "train_seed", "game", "label"]):
+    for (_, _, game, _), part in groups_of(episodes, "agent", "train_seed", "game", "label"):
         values = normalised_score(part["return"].to_numpy(np.float64), *known[str(game)])
         if len(values) > 1 and np.isfinite(values).all():
             found.append((float(values.mean()), float(values.std(ddof=1))))

@@ -29,7 +29,7 @@ from wsabench.results.manifest import (
 from wsabench.results.provenance import ENGINE_VERSION, FingerprintInputs, fingerprint
 from wsabench.results.records import Job
 from wsabench.seeding import evaluation_seed
-from wsabench.stats.allocation import DEFAULT_PILOT_EPISODES, MIN_PILOT_EPISODES, TARGETS
+from wsabench.stats.allocation import DEFAULT_PILOT_EPISODES, MIN_PILOT_EPISODES, TARGETS, Target
 
 if TYPE_CHECKING:
     from wsabench.perturb import CompiledPerturbation, Suite
@@ -310,7 +310,7 @@ def _precision(options: RunOptions, protocol: Protocol, games: Sequence[str]) ->
     width = options.precision
     if isinstance(width, bool) or not isinstance(width, int | float) or not 0 < width < math.inf:
         raise SpecError(f"The precision is {width!r}. Allowed: a half-width above 0 of normalised scores, as in 0.05.")
-    target = next((name for name in TARGETS if name == options.precision_of), None)
+    target: Target | None = next((name for name in TARGETS if name == options.precision_of), None)
     if target is None:
         raise unknown_name("precision target", str(options.precision_of), TARGETS)
     pilot = _whole_number("number of episodes of the pilot", _or(options.episodes, DEFAULT_PILOT_EPISODES), 1)
