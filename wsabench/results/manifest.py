@@ -93,7 +93,7 @@ class AgentEntry(_OfAgent, frozen=True, kw_only=True):
     """Its own clean play; None where no cell needs it."""
 
 
-class JobEntry(_OfAgent, frozen=True, kw_only=True):
+class JobEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
     """All episodes of one agent under one perturbation."""
 
     perturbation: str
@@ -128,7 +128,7 @@ class SkippedEntry(_Strict, frozen=True, kw_only=True):
     reason: str
 
 
-class RecordedPlan(_Strict, frozen=True, kw_only=True):
+class RecordedPlan(_Strict, frozen=True, kw_only=True, omit_defaults=True):
     """What was planned. A run goes on only where its own plan is the same; `comparing` says what counts as such."""
 
     suite: SuiteEntry
@@ -238,7 +238,7 @@ class SavingEntry(_Strict, frozen=True, kw_only=True):
     """Jobs that would need more episodes than allowed, in words."""
 
 
-class History(_Strict, frozen=True, kw_only=True):
+class History(_Strict, frozen=True, kw_only=True, omit_defaults=True):
     """What happened: it is appended to and decides nothing."""
 
     starts: tuple[Start, ...]
