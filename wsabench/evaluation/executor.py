@@ -243,7 +243,7 @@ class TaskBoard:
         self._reporter.episode_finished(job, outcome.episodic_return, outcome.length)
         if len(gathered) < job.num_episodes:
             return
-        self._store.write_job(job, gathered, self._plan.contestant_of(job).encoders)
+        self._store.write_job(self._plan.with_earlier_seeds(job), gathered, self._plan.contestant_of(job).encoders)
         del self._outcomes[outcome.job_index]
         self.num_finished += 1
         by_episode = sorted(gathered, key=lambda one: one.episode)
@@ -254,5 +254,5 @@ class TaskBoard:
         operations = self._plan.compiled[job.game, job.perturbation].encoder_operations
         return [
             EpisodeTask(index, episode, seed, job.perturbation, operations)
-            for episode, seed in enumerate(job.episode_seeds)
+            for episode, seed in enumerate(job.episode_seeds, self._plan.first_episode)
         ]

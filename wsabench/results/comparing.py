@@ -134,6 +134,7 @@ def _settings(first: RecordedPlan, second: RecordedPlan) -> Iterator[Difference]
         ),
         ("seed", "seed", "seed", first.seed, second.seed),
         ("episodes", "number of episodes", "episodes", first.episodes, second.episodes),
+        ("episodes", "precision", "precision", first.precision, second.precision),
         ("engine", "engine version", "engine_version", first.engine_version, second.engine_version),
     ]
     for kind, what, path, one, other in values:

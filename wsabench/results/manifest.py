@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -94,7 +94,7 @@ class AgentEntry(_OfAgent, frozen=True, kw_only=True):
     """Its own clean play; None where no cell needs it."""
 
 
-class JobEntry(_OfAgent, frozen=True, kw_only=True):
+class JobEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
     """All episodes of one agent under one perturbation."""
 
     perturbation: str
@@ -103,6 +103,21 @@ class JobEntry(_OfAgent, frozen=True, kw_only=True):
     """Name of its shards, the same in every folder."""
     fingerprint: str
     """Of everything that decides its episodes; each row of its shard holds it too."""
+    episodes: int | None = None
+    """How many it has; None for as many as all jobs, and in a run to a precision while its pilot is not finished."""
+
+
+class PrecisionEntry(_Strict, frozen=True, kw_only=True):
+    """Numbers of episodes come from the spread of a pilot."""
+
+    half_width: float
+    """Asked for, of the 95% interval over episodes of a job's mean normalised score."""
+    target: Literal["cell", "average"]
+    """Whether every job has it, or their root mean square."""
+    pilot_episodes: int
+    """Episodes of each job in the pilot, which is kept beside the result set and is not part of it."""
+    max_episodes: int
+    """Most episodes of a job, with the pilot's."""
 
 
 class SkippedEntry(_Strict, frozen=True, kw_only=True):
@@ -114,7 +129,7 @@ class SkippedEntry(_Strict, frozen=True, kw_only=True):
     reason: str
 
 
-class RecordedPlan(_Strict, frozen=True, kw_only=True):
+class RecordedPlan(_Strict, frozen=True, kw_only=True, omit_defaults=True):
     """What was planned. A run goes on only where its own plan is the same; `comparing` says what counts as such."""
 
     suite: SuiteEntry
@@ -123,7 +138,7 @@ class RecordedPlan(_Strict, frozen=True, kw_only=True):
     seed: int
     """Root of the episode seeds."""
     episodes: int
-    """Episodes of each job."""
+    """Episodes of each job; in a run to a precision the most that one may have beside the pilot."""
     games: tuple[str, ...]
     perturbations: tuple[str, ...]
     """Canonical names, in the order of the suite; games need not have all."""
@@ -146,6 +161,8 @@ class RecordedPlan(_Strict, frozen=True, kw_only=True):
     roms: dict[str, str]
     """SHA-256 of the ROM file, by game."""
     jobs: tuple[JobEntry, ...]
+    precision: PrecisionEntry | None = None
+    """None where every job has the same number of episodes."""
 
 
 class GitState(_Strict, frozen=True, kw_only=True):
@@ -204,7 +221,25 @@ class Migration(_Strict, frozen=True, kw_only=True):
     """What the old manifest called the jobs, by file."""
 
 
-class History(_Strict, frozen=True, kw_only=True):
+class SavingEntry(_Strict, frozen=True, kw_only=True):
+    """What numbers of episodes after a pilot's spread save, by the pilot's standard deviations."""
+
+    episodes: int
+    """Of all jobs, without the pilot."""
+    pilot_episodes: int
+    """Of all jobs."""
+    fixed_episodes: int | None
+    """Of all jobs in a run with equal numbers and the same precision; None where nothing varied."""
+    share: float | None
+    """`episodes` / `fixed_episodes`."""
+    share_with_pilot: float | None
+    bound: float | None
+    """The least `share` that any numbers could have."""
+    capped: tuple[str, ...]
+    """Jobs that would need more episodes than allowed, in words."""
+
+
+class History(_Strict, frozen=True, kw_only=True, omit_defaults=True):
     """What happened: it is appended to and decides nothing."""
 
     starts: tuple[Start, ...]
@@ -213,6 +248,8 @@ class History(_Strict, frozen=True, kw_only=True):
     merge_notes: tuple[str, ...]
     """Sentences on differences between merged runs that do not forbid merging."""
     migrated_from: tuple[Migration, ...]
+    saving: SavingEntry | None = None
+    """None where every job has the same number of episodes, and while a pilot is not finished."""
 
     @property
     def first(self) -> Start:

@@ -79,7 +79,7 @@ def read_tables(directory: Path, manifest: Manifest) -> RunResult:
         if not shard.exists() or (job.id in attending and not beside.exists()):
             continue
         table = read_shard(shard, EPISODE_SCHEMA, later=START_FIELDS)
-        _check_shard(shard, table, job, plan.episodes)
+        _check_shard(shard, table, job, plan.episodes if job.episodes is None else job.episodes)
         episodes.append(table)
         if beside.exists():
             attention.append(read_shard(beside, ATTENTION_SCHEMA, later=CONTEXT_FIELDS))
