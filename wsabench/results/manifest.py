@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from wsabench.errors import ResultSetError, SpecError
-from wsabench.protocol import Protocol
+from wsabench.protocol import LATER_FIELDS, Protocol
 
 SCHEMA_VERSION = 2
 """Raised when the layout or the columns of a result set change; `wsabench.results.migration` brings old ones over."""
@@ -91,6 +91,10 @@ class AgentEntry(_OfAgent, frozen=True, kw_only=True):
     """Whether it reads what is no pixel."""
     own_play: OwnPlayEntry | None
     """Its own clean play; None where no cell needs it."""
+    view: dict[str, Any] = {}
+    """Fields of the protocol in which its lanes differ from the run's, as it saw its games in training."""
+    trusted: bool = False
+    """Whether the user let its file run code that it holds (`--trust`)."""
 
 
 class JobEntry(_OfAgent, frozen=True, kw_only=True):
@@ -320,7 +324,7 @@ def manifest_of(content: Mapping[str, Any], path: Path) -> Manifest:
         raise _damaged(path, str(error)) from error
     # A dataclass would take its defaults for missing fields, and ignore those it does not know.
     written, known = content["plan"]["protocol"].keys(), {field.name for field in fields(Protocol)}
-    for key in sorted(written ^ known):
+    for key in sorted((written ^ known) - (LATER_FIELDS.keys() - written)):
         what = "missing required" if key in known else "contains unknown"
         raise _damaged(path, f"Object {what} field `{key}` - at `$.plan.protocol`")
     if not manifest.history.starts:
