@@ -286,7 +286,7 @@ def _contestants_of(named: _Named, game: str, train_seeds: Sequence[int], terms:
     text = str(reference)
     if isinstance(reference, Path) and not _is_path(text):
         text = f"./{text}"  # a folder of this name, not a baseline
-    if not _exists(text) and "{" in text:
+    if "{" in text and not _names_a_file(text):
         if named.name is None:
             raise SpecError(f"The pattern {text!r} needs a name for what it finds. Write NAME={text}.")
         files = find_files(text, game, train_seeds, finds_all=terms.plays_all_seeds)

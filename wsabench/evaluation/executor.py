@@ -91,7 +91,7 @@ def _execute_here(plan: Plan, board: TaskBoard, allowed: Sequence[int], reporter
             lanes = room.lanes(contestant)
             with single_thread():
                 tasks = supplied(_BoardTasks(board, index), contestant)
-                play(policy, lanes, tasks, deliver, counter.add, keep_steps=board.keeps_steps)
+                play(policy, lanes, tasks, deliver, counter.add, keep_steps=board.keeps_steps, name=contestant.name)
         except NOT_OF_AGENTS:
             raise
         except WsabenchError as error:

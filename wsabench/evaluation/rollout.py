@@ -118,7 +118,7 @@ class _Lane:
     """What the weights come from, where a context has a part in them."""
 
 
-def play(
+def play(  # noqa: PLR0913  (two options beside what a rollout needs)
     policy: DeclaredPolicy,
     lanes: Lanes,
     source: TaskSource,
@@ -126,6 +126,7 @@ def play(
     count_steps: Callable[[int], None],
     *,
     keep_steps: bool = False,
+    name: str = "",
 ) -> None:
     """Play all episodes of a source with one agent.
 
@@ -139,12 +140,13 @@ def play(
         deliver: Gets each outcome as soon as the episode ends.
         count_steps: Gets the number of lanes stepped, after each step.
         keep_steps: Record every step in the outcomes; it changes nothing else.
+        name: What messages call the agent; default: what it calls itself.
 
     Raises:
         SpecError: The policy chooses an action that the game does not have, or cannot take the encoder operations of
             an episode. What it answers otherwise is checked by `wsabench.agents.wrap_policy`.
     """
-    rollout = _Rollout(policy, lanes, keep_steps)
+    rollout = _Rollout(policy, lanes, keep_steps, name or policy.abilities.name)
     is_open = True
     while True:
         free = rollout.free_lanes() if is_open else []
@@ -161,8 +163,9 @@ def play(
 class _Rollout:
     """What is known of the lanes while one agent plays in them."""
 
-    def __init__(self, policy: DeclaredPolicy, lanes: Lanes, keep_steps: bool) -> None:
+    def __init__(self, policy: DeclaredPolicy, lanes: Lanes, keep_steps: bool, name: str) -> None:
         self._keep_steps = keep_steps
+        self._name = name
         self._policy = policy
         self._games = lanes
         self._lanes: list[_Lane | None] = [None] * lanes.num_lanes
@@ -217,9 +220,9 @@ class _Rollout:
 
         batch = self._batch(rows)
         self._num_turns += 1
-        with guarded(self._policy.abilities.name, f" on {self._games.game}, step {self._num_turns}"):
+        with guarded(self._name, f" on {self._games.game}, step {self._num_turns}"):
             decision = self._policy.act(observations, batch)
-        check_range(decision.actions, self._games.num_actions, self._policy.abilities.name, self._games.game)
+        check_range(decision.actions, self._games.num_actions, self._name, self._games.game)
         return decision
 
     @staticmethod
@@ -302,10 +305,10 @@ def check_range(actions: Actions, num_actions: int, agent: str = "", game: str =
         SpecError: One is outside 0..num_actions-1.
     """
     if len(actions) and (actions.min() < 0 or actions.max() >= num_actions):
+        wrong = int(actions.min() if actions.min() < 0 else actions.max())
         raise SpecError(
-            f"The policy {agent!r} chose action {int(actions.min() if actions.min() < 0 else actions.max())} on "
-            f"{game or 'this game'}. Allowed: 0 to {num_actions - 1}, the actions of this game; a policy of all 18 "
-            "buttons needs full_action_space (--full-action-space)."
+            f"The policy{f' {agent!r}' if agent else ''} chose action {wrong}. Allowed: 0 to {num_actions - 1}, the "
+            f"actions of {game or 'this game'}; one that answers all 18 needs full_action_space (--full-action-space)."
         )
 
 

@@ -131,7 +131,7 @@ def _play(connection: Connection, keep_steps: bool) -> None:
             lanes = room.lanes(contestant)
             with single_thread():
                 tasks = supplied(_RemoteTasks(connection, index), contestant)
-                play(policy, lanes, tasks, connection.send, counter.add, keep_steps=keep_steps)
+                play(policy, lanes, tasks, connection.send, counter.add, keep_steps=keep_steps, name=contestant.name)
         except NOT_OF_AGENTS:
             raise
         except WsabenchError as error:

@@ -11,7 +11,7 @@ from wsabench.agents.elsewhere.opened import Wanted
 from wsabench.agents.elsewhere.recognising import describe_file, recognise
 from wsabench.agents.elsewhere.references import split_uri
 from wsabench.agents.foreign import load_policy, torch_as_shipped, wrap_policy
-from wsabench.agents.loading import load_trained, shipped_names
+from wsabench.agents.loading import AGENT_FILE, load_trained, shipped_names
 from wsabench.errors import CheckpointError
 from wsabench.protocol import ActionSelection
 from wsabench.types import DeclaredPolicy, Permissions
@@ -83,17 +83,28 @@ def _named(agent: str | Path, game: str | None, train_seed: int, action_selectio
 
 
 def _check_file(path: Path) -> None:
-    """Refuse a file of another tool, named as if it were ours, and say what to write.
+    """Refuse what is named as if it were an agent of ours and is none, and say what to write.
 
     Raises:
-        CheckpointError: It is one, or it ends like one and does not exist.
+        CheckpointError: It is a file of another tool, a folder of something else, or there is nothing.
     """
     if path.is_file():
         known = recognise(path)
         if not known.is_ours and (known.scheme is not None or path.suffix != ".safetensors"):
             raise CheckpointError(describe_file(path))
+    elif path.is_dir() and not (path / AGENT_FILE).exists():
+        raise CheckpointError(
+            f"{path} is a folder without {AGENT_FILE}, so no training run of wsabench. Give the agent's file itself, or a "
+            "pattern of files, NAME=sb3:FOLDER/seed{train_seed}.zip."
+        )
     elif path.suffix in FILE_ENDINGS:
         raise CheckpointError(f"There is no file {path}. Correct the path.")
+    elif ".py:" in path.name:
+        file, _, attribute = path.name.partition(".py:")
+        raise CheckpointError(
+            f"{path} names a file and something in it. Name the module instead, {file}:{attribute}, with the file's "
+            "folder on PYTHONPATH or as the current folder."
+        )
 
 
 def open_import(reference: str) -> DeclaredPolicy:
