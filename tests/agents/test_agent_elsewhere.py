@@ -448,7 +448,7 @@ def test_onnx_without_its_runtime_says_what_to_install(tmp_path: Path, monkeypat
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_bare_path_is_recognised_and_the_address_named(tmp_path: Path) -> None:
+def test_a_bare_path_is_recognised_and_the_address_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {
         "model.zip": lambda path: sb3_zip(path, *saved_ppo()),
         "weights.pt": lambda path: torch.save(seeded(Dqn).state_dict(), path),
@@ -465,6 +465,9 @@ def test_a_bare_path_is_recognised_and_the_address_named(tmp_path: Path) -> None
         load_agent(tmp_path / "lfs.zip", game="breakout")
     with pytest.raises(CheckpointError, match=r"There is no file gone\.zip"):
         load_agent("gone.zip", game="breakout")
+    monkeypatch.chdir(tmp_path)
+    Path("e2e").mkdir()
+    assert load_agent("e2e", game="breakout").abilities.name == "e2e", "a folder of a baseline's name changes nothing"
     with pytest.raises(CheckpointError, match=r"is a folder without agent\.safetensors"):
         load_agent(tmp_path, game="breakout")
     with pytest.raises(CheckpointError, match=r"Name the module instead, pol:noop"):

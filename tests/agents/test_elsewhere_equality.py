@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch import nn
 from wsabench.agents import load_agent
 from wsabench.emulator import Lane
 from wsabench.perturb import compile_perturbation
-from wsabench.protocol import Protocol
+from wsabench.protocol import PROTOCOLS, Protocol
 from wsabench.seeding import generator
 from wsabench.types import LaneBatch
 
@@ -102,14 +103,16 @@ class CleanRlWrappers:
         return (self.reset(0) if terminated or truncated else np.stack(self.frames)), None
 
 
-def compare(policy: Any, wrappers: Any, game: str, seed: int, logits_of: Any) -> dict[str, Any]:
+def compare(
+    policy: Any, wrappers: Any, game: str, seed: int, logits_of: Any, max_steps: int | None = None
+) -> dict[str, Any]:
     """Play one episode in both; return what was seen, after asserting that it is the same."""
     protocol = Protocol.from_dict({**Protocol().to_dict(), **policy.abilities.view, **NO_STALL})
     lane = Lane(compile_perturbation("clean", game), protocol)
     lane.reset(seed)
     theirs = wrappers.reset()
-    drawn, steps, decided, restarts = generator(seed, "test"), 0, 0, 0
-    while True:
+    drawn, steps, decided, restarts, total = generator(seed, "test"), 0, 0, 0, None
+    while steps != max_steps:
         np.testing.assert_array_equal(lane.observation, theirs, err_msg=f"{game}, seed {seed}, step {steps}")
         ours, _ = policy.scores(lane.observation[None], batch(seed, steps == 0 or lane.restarted))
         other = logits_of(torch.from_numpy(theirs[None].copy()))
@@ -123,7 +126,8 @@ def compare(policy: Any, wrappers: Any, game: str, seed: int, logits_of: Any) ->
         steps, restarts = steps + 1, restarts + lane.restarted
         if total is not None or lane.end is not None:
             assert (lane.end, lane.episode_return) == ("game_over", total)
-            return {"steps": steps, "decided": decided, "restarts": restarts, "return": total}
+            break
+    return {"steps": steps, "decided": decided, "restarts": restarts, "return": total}
 
 
 @pytest.mark.oracle
@@ -145,6 +149,25 @@ def test_an_agent_of_stable_baselines3_sees_and_plays_as_in_its_own_wrappers(gam
     ]
     assert sum(one["decided"] for one in seen) > 0.5 * sum(one["steps"] for one in seen)
     assert sum(one["restarts"] for one in seen) == {"breakout": 20, "ms_pacman": 10, "pong": 0}[game]
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("wrappers", [Sb3Wrappers, CleanRlWrappers])
+def test_the_first_steps_are_seen_alike(wrappers: Any, tmp_path: Path) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = CleanRlPpo(4)
+    torch.save(network.state_dict(), tmp_path / "a.pt")
+    policy: Any = load_agent(f"cleanrl:{tmp_path}/a.pt", game="breakout")
+    if wrappers is Sb3Wrappers:
+        policy.abilities = dataclasses.replace(policy.abilities, view=dict(PROTOCOLS["sb3"]))
+
+    def logits_of(observations: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return network.actor(network.network(observations / 255.0))
+
+    seen = compare(policy, wrappers("Breakout", 4), "breakout", 4, logits_of, max_steps=70)
+    assert seen["restarts"] > 0
 
 
 class CleanRlPpo(nn.Module):

@@ -71,14 +71,14 @@ def load_agent(
 
 def _named(agent: str | Path, game: str | None, train_seed: int, action_selection: ActionSelection) -> DeclaredPolicy:
     """Load an agent by its name, its path or `module:attribute`."""
-    path = Path(agent).expanduser()
-    _check_file(path)
-    if str(agent).startswith("~"):
-        agent = path
-    if isinstance(agent, str) and _NAME.fullmatch(agent) and agent not in shipped_names(game):
-        added = None if Path(agent).exists() else factories.find_added(agent)
+    is_name = isinstance(agent, str) and _NAME.fullmatch(agent) is not None
+    if not is_name or agent not in shipped_names(game):
+        added = factories.find_added(str(agent)) if is_name and not Path(agent).exists() else None
         if added is not None:
             return factories.made(added.content, game, train_seed, added.value, added.name)
+        path = Path(agent).expanduser()
+        _check_file(path)
+        agent = path if str(agent).startswith("~") else agent
     return load_trained(agent, game=game, train_seed=train_seed, action_selection=action_selection)
 
 
@@ -94,8 +94,8 @@ def _check_file(path: Path) -> None:
             raise CheckpointError(describe_file(path))
     elif path.is_dir() and not (path / AGENT_FILE).exists():
         raise CheckpointError(
-            f"{path} is a folder without {AGENT_FILE}, so no training run of wsabench. Give the agent's file itself, or a "
-            "pattern of files, NAME=sb3:FOLDER/seed{train_seed}.zip."
+            f"{path} is a folder without {AGENT_FILE}, so no training run of wsabench. Give the agent's file itself, "
+            "or a pattern of files, NAME=sb3:FOLDER/seed{train_seed}.zip."
         )
     elif path.suffix in FILE_ENDINGS:
         raise CheckpointError(f"There is no file {path}. Correct the path.")
