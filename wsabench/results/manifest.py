@@ -252,7 +252,9 @@ class Manifest(_Strict, frozen=True, kw_only=True):
 
 def manifest_text(manifest: Manifest) -> str:
     """Return the text of `manifest.json`: JSON for people to read too, fields in the order declared."""
-    return json.dumps(msgspec.to_builtins(manifest), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    content = msgspec.to_builtins(manifest)
+    content["plan"]["protocol"] = manifest.plan.protocol.to_dict()  # later fields only where they are not the default
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_manifest(directory: Path) -> Manifest:
