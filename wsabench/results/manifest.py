@@ -74,7 +74,7 @@ class OwnPlayEntry(_Strict, frozen=True, kw_only=True):
     episodes: int
 
 
-class AgentEntry(_OfAgent, frozen=True, kw_only=True):
+class AgentEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
     """One evaluated agent."""
 
     checkpoint_hash: str
