@@ -7,6 +7,7 @@ import pandas as pd
 from result_fixture import agent_entry, made_manifest
 
 from wsabench.results.manifest import ReferenceScores
+from wsabench.summary.rows import frame_of
 
 TEN = ReferenceScores(random=0.0, human=10.0)
 
@@ -56,9 +57,17 @@ def run(levels, *, num_seeds=5, games=("g",), perturbed=("hue-rotate", "value"),
     return result(cells, **{"agents": tuple(agent_entry(agent) for agent in levels), **changes})
 
 
-def row(table, **values):
+def row(rows, **values):
     """Return the only row with these values."""
-    for column, value in values.items():
-        table = table[table[column] == value]
-    assert len(table) == 1
-    return table.iloc[0]
+    (one,) = [row for row in rows if all(getattr(row, name) == value for name, value in values.items())]
+    return one
+
+
+def said(summary):
+    """Return the texts of a summary's sentences."""
+    return tuple(sentence.text for sentence in summary.sentences)
+
+
+def same(first, second):
+    """Fail where two tables of a summary differ; what is undefined in both is the same."""
+    pd.testing.assert_frame_equal(frame_of(first), frame_of(second))

@@ -28,7 +28,7 @@ class Protocol:
     """
 
     frame_skip: int = 4
-    """Emulator frames a step; the observation is the maximum over the last two."""
+    """Emulator frames per step; the observation is the maximum over the last two."""
     frame_stack: int = 4
     """Observations stacked, newest last."""
     screen_size: int = 84

@@ -136,7 +136,7 @@ class EncoderState(Protocol):
     """An encoder operation at work in one lane and episode."""
 
     def apply(self, encoders: LaneEncoders) -> None:
-        """Change the lane's encoders; called once a step, after the operations that stand before it."""
+        """Change the lane's encoders; called once per step, after the operations that stand before it."""
         ...
 
 

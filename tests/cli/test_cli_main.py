@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -124,3 +126,8 @@ def test_version_and_help_without_words(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == f"wsabench {__version__}\n"
     assert main([]) == 0
     assert "Usage: wsabench" in capsys.readouterr().out
+
+
+def test_the_package_runs_as_a_module():
+    command = [sys.executable, "-m", "wsabench", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith("wsabench ")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from fake_bench import TASKS, FakeLanes, ListSource, PlainPolicy, SamplingPolicy, as_plain, played
@@ -147,17 +147,13 @@ def test_examples_are_clean_and_the_cells_that_moved_most(tmp_path: Path) -> Non
     write(tmp_path / "run", keeps_steps=True)
     change_manifest(tmp_path / "run", agents=(agent_entry("wsa", encoders=ENCODERS),))
     result = load_result(tmp_path / "run")
-    moved = pd.DataFrame(
-        [
-            {"agent": "wsa", "game": "breakout", "label": label, "shift": shift}
-            for label, shift in [("clean", np.nan), ("hue-rotate@3", 0.4)]
-        ]
-    )
+    shifts = (("clean", np.nan), ("hue-rotate@3", 0.4))
+    moved = [SimpleNamespace(agent="wsa", game="breakout", label=label, shift=shift) for label, shift in shifts]
     clean, shifted = example_episodes(result, moved)
     assert (clean.label, shifted.label) == ("clean", "hue-rotate@3")
     assert clean.weights.tolist() == [[0.25, 0.75]]  # the first episode only
     assert clean.smooth.tolist() == clean.weights.tolist()
-    assert [one.label for one in example_episodes(result, pd.DataFrame())] == ["clean", "hue-rotate@3"]
+    assert [one.label for one in example_episodes(result, ())] == ["clean", "hue-rotate@3"]
     write(tmp_path / "without", keeps_steps=False)
     assert example_episodes(load_result(tmp_path / "without"), moved) == []
 

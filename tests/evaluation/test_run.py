@@ -176,6 +176,20 @@ def test_episodes_of_all_cells_are_paired(tmp_path: Path) -> None:
     assert tables[0][columns].equals(tables[1][columns])
 
 
+def test_starts_and_actions_of_every_episode_are_recorded(tmp_path: Path) -> None:
+    from wsabench.seeding import generator
+
+    result = run(**SMALL, agents={"a": Sampler("1"), "b": Sampler("1")}, out=tmp_path / "out")
+    table = result.episodes
+    noops = [int(generator(seed, "noops").integers(0, 30, endpoint=True)) for seed in table["episode_seed"]]
+    assert list(table["noops"]) == noops
+    assert table["action_hash"].str.fullmatch("[0-9a-f]{16}").all()
+    # The policy draws from the episode's own stream, so both agents choose the same, in different episodes differently.
+    hashes = [part["action_hash"].tolist() for _, part in table.groupby("agent")]
+    assert hashes[0] == hashes[1]
+    assert table.groupby("episode_seed")["action_hash"].first().is_unique
+
+
 def test_the_default_directory_is_the_same_for_the_same_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,13 +3,16 @@
 import dataclasses
 from pathlib import Path
 
+import ale_py
+import gymnasium
 import numpy as np
 import pytest
 
+import wsabench
 from wsabench.emulator.console import Console
 from wsabench.emulator.rom_files import rom_hash
 from wsabench.errors import SpecError, StorageError, UnknownNameError
-from wsabench.games import catalogue_games, load_game, rom_ids, standard_of
+from wsabench.games import catalogue_games, check_rom_id, load_game, rom_ids, standard_of
 from wsabench.games.catalogue import ReferenceScores, read_game
 from wsabench.games.records import Ease, RandomPlay
 from wsabench.protocol import Protocol
@@ -112,9 +115,29 @@ def test_two_player_games_are_refused_by_name(game):
         load_game(game)
 
 
+def test_gymnasium_names_mean_their_game():
+    """ale-py says itself which ROM each of its environments plays."""
+    gymnasium.register_envs(ale_py)
+    games = {
+        id_.removeprefix("ALE/")[:-3]: spec.kwargs["game"]
+        for id_, spec in gymnasium.registry.items()
+        if id_.startswith("ALE/")
+    }
+    assert set(rom_ids()) <= set(games.values())
+    for bare, game in games.items():
+        for name in (f"ALE/{bare}-v5", bare, f"{bare}NoFrameskip-v4", f"{bare}Deterministic-v0", game):
+            if game in rom_ids():
+                assert check_rom_id(name) == game
+            else:
+                with pytest.raises(SpecError, match="two players"):
+                    check_rom_id(name)
+    assert load_game("ALE/MsPacman-v5") == load_game("ms_pacman")
+    assert wsabench.make("BreakoutNoFrameskip-v4").unwrapped.game == "breakout"
+
+
 def test_unknown_games_are_refused_with_the_nearest_names():
-    with pytest.raises(UnknownNameError, match=r"Unknown game 'mspacman'. Did you mean 'ms_pacman'"):
-        load_game("mspacman")
+    with pytest.raises(UnknownNameError, match=r"Unknown game 'mspacmann'. Did you mean 'ms_pacman'"):
+        load_game("mspacmann")
 
 
 def test_rom_hashes_tell_roms_apart():

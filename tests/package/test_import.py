@@ -12,7 +12,7 @@ import pytest
 
 import wsabench
 
-HEAVY = ("torch", "ale_py", "gymnasium", "cv2", "numba", "pandas", "matplotlib", "seaborn")
+HEAVY = ("torch", "ale_py", "gymnasium", "cv2", "numba", "pandas", "arch", "matplotlib", "seaborn")
 
 PACKAGES = ["wsabench", *(one.name for one in pkgutil.walk_packages(wsabench.__path__, "wsabench.") if one.ispkg)]
 

@@ -1,12 +1,11 @@
-"""Figures: each takes a data frame and an Axes, and shows what the frame holds."""
+"""Figures: each takes rows of the summary and an Axes, and shows what the rows hold."""
 
 import hashlib
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
-from made_returns import result
+from made_returns import result, same
 from msgspec.structs import replace
 from result_fixture import agent_entry, write_result_set
 
@@ -14,11 +13,21 @@ from wsabench.errors import UnknownNameError
 from wsabench.report import figures
 from wsabench.report.curves import learning_curves
 from wsabench.report.figures.drawing import draw_figures
-from wsabench.report.figures.overview import rank_table
 from wsabench.report.figures.selection import MOST_LINES, parts_of
 from wsabench.report.figures.style import add_tooltip, figure_bytes, figure_style, looks, new_figure, save_figure
 from wsabench.results import load_result
+from wsabench.results.manifest import AgentId
 from wsabench.summary.learning import NUM_POINTS, efficiency_table
+from wsabench.summary.rows import (
+    Bounded,
+    BoundedTwice,
+    CurveRow,
+    PerturbationRow,
+    RankRow,
+    ReferenceRow,
+    SeedRow,
+    frame_of,
+)
 from wsabench.summary.summarise import summarise
 
 
@@ -41,22 +50,22 @@ def dots(ax):
 
 def test_every_score_becomes_a_dot(summary, ax):
     figures.draw_measure(summary.perturbations, ax, "normalised_score", summary.seeds)
-    assert dots(ax) == pytest.approx(sorted(summary.perturbations["normalised_score"]))
+    assert dots(ax) == pytest.approx(sorted(row.normalised_score.value for row in summary.perturbations))
     names = [tick.get_text() for tick in ax.get_yticklabels()]
-    assert names == list(dict.fromkeys(summary.perturbations["label"]))
+    assert names == list(dict.fromkeys(row.label for row in summary.perturbations))
     assert ax.yaxis.get_inverted()  # clean on top
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["wsa", "e2e"]
 
 
 def test_undefined_values_leave_a_gap(summary, ax):
-    table = summary.perturbations.copy()
-    table.loc[table["agent"] == "e2e", "retention"] = np.nan
-    figures.draw_measure(table, ax, "retention")
-    assert len(dots(ax)) == (table["agent"] == "wsa").sum()
+    undefined = BoundedTwice(np.nan)
+    rows = [replace(row, retention=undefined) if row.agent == "e2e" else row for row in summary.perturbations]
+    figures.draw_measure(rows, ax, "retention")
+    assert len(dots(ax)) == sum(row.agent == "wsa" for row in rows)
 
 
 def test_severity_curves_start_clean(summary, ax):
-    figures.draw_severity_curve(summary.severities[summary.severities["perturbation"] == "hue-rotate"], ax)
+    figures.draw_severity_curve([row for row in summary.severities if row.perturbation == "hue-rotate"], ax)
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["clean", "1", "3", "5"]
     assert len(ax.get_lines()[0].get_xdata()) == 4
 
@@ -70,19 +79,19 @@ def test_profiles_are_steps_from_one_down(summary, ax):
 
 
 def test_profiles_of_enough_train_seeds_have_bands(summary, ax):
-    figures.draw_profile(summary.profiles.assign(num_seeds=5), ax)
+    figures.draw_profile([replace(row, num_seeds=5) for row in summary.profiles], ax)
     assert len(ax.collections) == 2
 
 
 def test_too_few_seeds_are_hollow(summary, ax):
-    table = summary.improvement[summary.improvement["measure"] == "normalised_score"]
+    table = [row for row in summary.improvement if row.measure == "normalised_score"]
     figures.draw_improvement(table, ax)
     markers = [line for line in ax.get_lines() if line.get_marker() == "o"]
     assert {line.get_markerfacecolor() for line in markers} == {"white"}
 
 
 def test_enough_seeds_are_filled(summary, ax):
-    table = summary.improvement[summary.improvement["measure"] == "normalised_score"].assign(num_seeds=5)
+    table = [replace(row, num_seeds=5) for row in summary.improvement if row.measure == "normalised_score"]
     figures.draw_improvement(table, ax)
     assert "white" not in {line.get_markerfacecolor() for line in ax.get_lines() if line.get_marker() == "o"}
 
@@ -93,14 +102,13 @@ def test_attention_shows_every_weight(summary, ax):
     means = [float(text) for text in texts[: texts.index("shift")] if "\u2013" not in text]
     assert len(means) == 9 * 4
     assert sum(means[:4]) == pytest.approx(1.0, abs=0.02)
-    shifts = summary.attention.drop_duplicates("label")["shift"]
+    shifts = {row.label: row.shift for row in summary.attention}.values()
     assert [float(text) for text in texts[texts.index("shift") + 1 :]] == pytest.approx(list(shifts), abs=0.006)
 
 
 def test_attention_that_differs_between_train_seeds_shows_its_range(summary, ax):
-    table = summary.attention.assign(seed_min=0.01, seed_max=0.02)
-    table.loc[0, "seed_max"] = 0.99
-    figures.draw_attention(table, ax)
+    first, *others = (replace(row, seed_min=0.01, seed_max=0.02) for row in summary.attention)
+    figures.draw_attention([replace(first, seed_max=0.99), *others], ax)
     assert [text.get_text() for text in ax.texts if "\u2013" in text.get_text()] == ["0.01\u20130.99"]
 
 
@@ -138,23 +146,23 @@ def test_a_frame_grid_has_a_place_for_every_picture():
 
 
 def test_every_agent_has_its_aggregates(summary, ax):
-    table = summary.aggregates[
-        (summary.aggregates["scope"] == "clean") & (summary.aggregates["measure"] == "normalised_score")
-    ]
+    table = [row for row in summary.aggregates if (row.scope, row.measure) == ("clean", "normalised_score")]
     figures.draw_aggregate(table, ax, "iqm")
-    assert dots(ax) == pytest.approx(sorted(table[table["metric"] == "iqm"]["value"]))
+    assert dots(ax) == pytest.approx(sorted(row.value.value for row in table if row.metric == "iqm"))
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["wsa", "e2e"]
 
 
+def cell_of(agent, label, retention=1.0, family="color"):
+    """Return the row of a perturbation."""
+    name, _, severity = label.partition("@")
+    measures = {name: BoundedTwice(retention) for name in ("normalised_score", "retention", "robustness_gap")}
+    about = {"agent": agent, "family": family, "perturbation": name, "severity": int(severity) if severity else None}
+    return PerturbationRow(**about, label=label, num_games=1, num_seeds=1, note="", **measures)
+
+
 def test_heat_maps_show_numbers_and_hatch_what_is_undefined(ax):
-    table = pd.DataFrame(
-        {
-            "label": ["invert", "invert", "value@3", "value@3"],
-            "agent": ["wsa", "e2e"] * 2,
-            "retention": [1.25, np.nan, -0.5, 0.25],
-        }
-    )
-    figures.draw_heat_map(table, ax)
+    kept = {("wsa", "invert"): 1.25, ("e2e", "invert"): np.nan, ("wsa", "value@3"): -0.5, ("e2e", "value@3"): 0.25}
+    figures.draw_heat_map([cell_of(*key, retention) for key, retention in kept.items()], ax)
     assert [text.get_text() for text in ax.texts] == ["1.25", "\u22120.50", "0.25"]
     assert [text.get_color() for text in ax.texts] == ["white", "black", "black"]
     (hatched,) = ax.patches
@@ -165,35 +173,30 @@ def test_heat_maps_show_numbers_and_hatch_what_is_undefined(ax):
 def test_ranks_share_ties_and_need_every_agent():
     scores = {"clean": {"a": 9, "b": 5, "c": 5}, "invert": {"a": 1, "b": 3, "c": 2}, "strobe": {"a": 4}}
     returns = {(agent, 0, "g", name, None): [score] for name in scores for agent, score in scores[name].items()}
-    ranks = rank_table(summarise(result(returns, agents=tuple(agent_entry(agent) for agent in "abc"))))
-    assert set(ranks["label"]) == {"clean", "invert", "all perturbations"}
-    assert ranks[ranks["label"] == "clean"]["rank"].tolist() == [1.0, 2.5, 2.5]
-    assert ranks[ranks["label"] == "invert"]["rank"].tolist() == [3.0, 1.0, 2.0]
+    ranks = summarise(result(returns, agents=tuple(agent_entry(agent) for agent in "abc"))).ranks
+    assert {row.perturbation for row in ranks} == {"clean", "invert", "all perturbations"}
+    assert [row.rank.value for row in ranks if row.perturbation == "clean"] == [1.0, 2.5, 2.5]
+    assert [row.rank.value for row in ranks if row.perturbation == "invert"] == [3.0, 1.0, 2.0]
 
 
 def test_ranks_are_drawn_at_their_place(ax):
-    table = pd.DataFrame({"agent": ["a", "b"] * 2, "label": ["clean"] * 2 + ["invert"] * 2, "rank": [1, 2, 2, 1]})
-    figures.draw_ranks(table, ax)
+    numbers = {"num_games": 1, "num_seeds": 1, "score": 0.5, "clean_rank": 1.0, "change": 0.0, "note": ""}
+    places = {("a", "clean"): 1.0, ("b", "clean"): 2.0, ("a", "invert"): 2.0, ("b", "invert"): 1.0}
+    rows = [RankRow(agent=a, perturbation=name, rank=Bounded(rank), **numbers) for (a, name), rank in places.items()]
+    figures.draw_ranks(rows, ax)
     assert dots(ax) == [1.0, 1.0, 2.0, 2.0]
     assert ax.yaxis.get_inverted()
 
 
 def test_heat_maps_show_no_negative_zero(ax):
-    table = pd.DataFrame({"label": ["invert", "value"], "agent": "a", "retention": [-0.001, -0.5]})
-    figures.draw_heat_map(table, ax)
+    figures.draw_heat_map([cell_of("a", "invert", -0.001), cell_of("a", "value", -0.5)], ax)
     assert [text.get_text() for text in ax.texts] == ["0.00", "\u22120.50"]
 
 
 def test_learning_curves_have_a_line_a_train_seed(ax):
-    table = pd.DataFrame(
-        {
-            "agent": ["a"] * 4 + ["b"] * 2,
-            "train_seed": [0, 0, 1, 1, 0, 0],
-            "steps": [1000, 2000] * 3,
-            "return_mean": 1.0,
-        }
-    )
-    figures.draw_learning_curves(table, ax)
+    networks = [AgentId("a", 0, "g"), AgentId("a", 1, "g"), AgentId("b", 0, "g")]
+    rows = [CurveRow(id=one, steps=steps, return_mean=1.0) for one in networks for steps in (1000, 2000)]
+    figures.draw_learning_curves(rows, ax)
     drawn = [line for line in ax.get_lines() if len(line.get_xdata())]
     assert [line.get_gid() for line in drawn] == ["tip:a, train seed 0", "tip:a, train seed 1", "tip:b, train seed 0"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
@@ -204,11 +207,11 @@ def test_learning_curves_belong_to_the_checkpoints_that_were_evaluated(tmp_path)
     folder.mkdir()
     (folder / "wsa-seed0.safetensors").write_bytes(b"weights")
     (folder / "wsa-seed0-curve.csv").write_text("steps,return_unclipped_mean_50\n100,1.5\n200,2.5\n")
-    same = agent_entry("ours", source="wsa", checkpoint_hash=hashlib.sha256(b"weights").hexdigest())
-    table = learning_curves([same], tmp_path)
-    assert table["return_mean"].tolist() == [1.5, 2.5]
-    assert set(table["agent"]) == {"ours"}
-    assert learning_curves([replace(same, checkpoint_hash="other")], tmp_path).empty
+    entry = agent_entry("ours", source="wsa", checkpoint_hash=hashlib.sha256(b"weights").hexdigest())
+    rows = learning_curves([entry], tmp_path)
+    assert [row.return_mean for row in rows] == [1.5, 2.5]
+    assert {row.id.agent for row in rows} == {"ours"}
+    assert learning_curves([replace(entry, checkpoint_hash="other")], tmp_path) == ()
 
 
 @pytest.mark.parametrize("source", ["run", "run/agent.safetensors", "own-seed3.safetensors"])
@@ -223,51 +226,44 @@ def test_learning_curves_lie_beside_checkpoints_given_by_path(source, tmp_path):
     (tmp_path / curve).write_text("steps,return_unclipped_mean_50\n100,\n200,2.5\n")
     found = hashlib.sha256(b"weights").hexdigest()
     entry = agent_entry("own", 3, source=str(tmp_path / source), checkpoint_hash=found)
-    table = learning_curves([entry], tmp_path / "no-baselines")
-    assert table.to_dict("list") == {
-        "agent": ["own"],
-        "game": ["breakout"],
-        "train_seed": [3],
-        "steps": [200],
-        "return_mean": [2.5],
-    }
-    assert learning_curves([replace(entry, kind="object")], tmp_path / "no-baselines").empty
+    found = learning_curves([entry], tmp_path / "no-baselines")
+    assert found == (CurveRow(id=AgentId("own", 3, "breakout"), steps=200, return_mean=2.5),)
+    assert learning_curves([replace(entry, kind="object")], tmp_path / "no-baselines") == ()
     (tmp_path / weights).write_bytes(b"trained on")
-    assert learning_curves([entry], tmp_path / "no-baselines").empty
+    assert learning_curves([entry], tmp_path / "no-baselines") == ()
 
 
 def curves_of(agents, games=("breakout", "pong"), num_seeds=5, num_steps=6):
     """Return learning curves on grids of steps that differ between games and train seeds."""
     rng = np.random.default_rng(0)
-    tables = [
-        pd.DataFrame(
-            {
-                "agent": agent,
-                "game": game,
-                "train_seed": seed,
-                "steps": np.linspace(100 + 10 * seed, 1000 + 50 * seed, num_steps + seed),
-                "return_mean": rng.normal(size=num_steps + seed).cumsum(),
-            }
-        )
+    return [
+        CurveRow(id=AgentId(agent, seed, game), steps=int(steps), return_mean=float(mean))
         for agent in agents
         for game in games
         for seed in range(num_seeds)
+        for steps, mean in zip(
+            np.linspace(100 + 10 * seed, 1000 + 50 * seed, num_steps + seed),
+            rng.normal(size=num_steps + seed).cumsum(),
+            strict=True,
+        )
     ]
-    return pd.concat(tables, ignore_index=True)
 
 
-REFERENCES = pd.DataFrame({"game": ["breakout", "pong"], "random": [1.7, -20.7], "human": [30.5, 14.6]})
+REFERENCES = (
+    ReferenceRow(game="breakout", random=1.7, human=30.5),
+    ReferenceRow(game="pong", random=-20.7, human=14.6),
+)
 
 
 def test_sample_efficiency_is_rliables_at_each_point_of_training():
     metrics = pytest.importorskip("rliable.metrics")
-    curves = curves_of(("a",))
-    table = efficiency_table(curves, REFERENCES, 7)
+    rows = curves_of(("a",))
+    curves, table = frame_of(rows), frame_of(efficiency_table(rows, REFERENCES, 7))
     assert (table["steps"].min(), table["steps"].max(), len(table)) == (140, 1000, NUM_POINTS)
     for place in (0, 20, NUM_POINTS - 1):
         step = table["steps"][place]
         scores = np.empty((5, 2))
-        for column, (game, random, human) in enumerate(REFERENCES.itertuples(index=False)):
+        for column, (game, random, human) in enumerate((one.game, one.random, one.human) for one in REFERENCES):
             for seed in range(5):
                 one = curves[(curves["game"] == game) & (curves["train_seed"] == seed)]
                 after = int((one["steps"] < step).sum())
@@ -278,43 +274,41 @@ def test_sample_efficiency_is_rliables_at_each_point_of_training():
         assert table["value"][place] == pytest.approx(metrics.aggregate_iqm(scores), abs=1e-12)
     assert (table["low"] < table["value"]).all()
     assert (table["value"] < table["high"]).all()
-    pd.testing.assert_frame_equal(table, efficiency_table(curves, REFERENCES, 7))
+    same(efficiency_table(rows, REFERENCES, 7), efficiency_table(rows, REFERENCES, 7))
 
 
 def test_sample_efficiency_takes_games_and_train_seeds_without_holes():
-    curves = pd.concat([curves_of(("a",)), curves_of(("b",), games=("breakout",), num_seeds=3)], ignore_index=True)
+    curves = [*curves_of(("a",)), *curves_of(("b",), games=("breakout",), num_seeds=3)]
     table = efficiency_table(curves, REFERENCES, 7)
-    assert set(table["num_games"]) == {1}  # only one agent has curves on pong
-    assert table.groupby("agent")["num_seeds"].first().to_dict() == {"a": 5, "b": 3}
-    holes = curves[(curves["agent"] == "a") & ~((curves["game"] == "pong") & (curves["train_seed"] < 2))]
-    assert set(efficiency_table(holes, REFERENCES, 7)["num_seeds"]) == {3}
-    unknown = REFERENCES.assign(human=np.nan)
-    assert efficiency_table(curves, unknown, 7).empty
-    assert efficiency_table(curves.iloc[:0], REFERENCES, 7).empty
+    assert {row.num_games for row in table} == {1}  # only one agent has curves on pong
+    assert {row.agent: row.num_seeds for row in table} == {"a": 5, "b": 3}
+    ours = [row for row in curves if row.id.agent == "a"]
+    holes = [row for row in ours if row.id.game != "pong" or row.id.train_seed >= 2]
+    assert {row.num_seeds for row in efficiency_table(holes, REFERENCES, 7)} == {3}
+    unknown = [replace(one, human=np.nan) for one in REFERENCES]
+    assert efficiency_table(curves, unknown, 7) == ()
+    assert efficiency_table([], REFERENCES, 7) == ()
 
 
 def test_sample_efficiency_has_bands_from_five_train_seeds_on(ax):
     table = efficiency_table(curves_of(("a", "b")), REFERENCES, 7)
     figures.draw_sample_efficiency(table, ax)
     assert len(ax.collections) == 2
-    np.testing.assert_array_equal(ax.get_lines()[0].get_ydata(), table[table["agent"] == "a"]["value"])
+    np.testing.assert_array_equal(ax.get_lines()[0].get_ydata(), [row.value.value for row in table if row.agent == "a"])
     with figure_style():
         few = new_figure(3.3, 2.5)[1]
-    figures.draw_sample_efficiency(table.assign(num_seeds=4), few)
+    figures.draw_sample_efficiency([replace(row, num_seeds=4) for row in table], few)
     assert not few.collections
 
 
 def test_the_scatter_pairs_clean_and_perturbed_of_a_train_seed(ax):
-    table = pd.DataFrame(
-        {
-            "agent": "a",
-            "game": "g",
-            "train_seed": [0, 0, 1, 1],
-            "label": ["clean", "invert"] * 2,
-            "normalised_score": [1.0, 0.25, 0.5, np.nan],
-        }
-    )
-    figures.draw_clean_scatter(table, ax)
+    scores = {(0, "clean"): 1.0, (0, "invert"): 0.25, (1, "clean"): 0.5, (1, "invert"): np.nan}
+    cell = {"family": "color", "severity": None, "mean_return": 0.0, "retention": 0.0, "robustness_gap": 0.0}
+    rows = [
+        SeedRow(id=AgentId("a", seed, "g"), perturbation=label, label=label, normalised_score=score, **cell)
+        for (seed, label), score in scores.items()
+    ]
+    figures.draw_clean_scatter(rows, ax)
     drawn = [line for line in ax.get_lines() if line.get_marker() == "o" and len(line.get_xdata())]
     assert [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in drawn] == [(1.0, 0.25)]
 
@@ -333,22 +327,19 @@ def test_one_call_writes_three_formats_with_embedded_fonts(ax, tmp_path):
 
 
 def test_many_perturbations_are_divided_by_family():
-    rows = [("clean", "clean", None), *(("color", f"c{i}", s) for i in range(20) for s in (1, 5))]
-    rows += [("corruption", f"n{i}", None) for i in range(40)]
-    table = pd.DataFrame(rows, columns=["family", "perturbation", "severity"]).astype({"severity": "Int64"})
-    table["label"] = [
-        name if pd.isna(s) else f"{name}@{s}" for name, s in zip(table.iloc[:, 1], table.iloc[:, 2], strict=True)
-    ]
-    parts = parts_of(SimpleNamespace(perturbations=table))
+    rows = [cell_of("a", "clean", family="clean")]
+    rows += [cell_of("a", f"c{i}@{severity}") for i in range(20) for severity in (1, 5)]
+    rows += [cell_of("a", f"n{i}", family="corruption") for i in range(40)]
+    parts = parts_of(SimpleNamespace(played={row.label: row for row in rows}))
     assert [part.name for part in parts] == ["color", "corruption-1", "corruption-2"]
     assert parts[0].labels == ("clean", *(f"c{i}@5" for i in range(20)))
     assert all(len(part.labels) <= MOST_LINES for part in parts)
     shown = {label for part in parts for label in part.labels}
     assert shown == {"clean", *(f"c{i}@5" for i in range(20)), *(f"n{i}" for i in range(40))}
-    assert parts_of(SimpleNamespace(perturbations=table.head(30)))[0].note == ""
+    assert parts_of(SimpleNamespace(played={row.label: row for row in rows[:30]}))[0].note == ""
 
 
 def test_one_severity_alone_is_drawn(summary, ax):
-    table = summary.severities[(summary.severities["perturbation"] == "value") & (summary.severities["agent"] == "wsa")]
-    figures.draw_severity_curve(pd.DataFrame(table), ax)
+    table = [row for row in summary.severities if (row.perturbation, row.agent) == ("value", "wsa")]
+    figures.draw_severity_curve(table, ax)
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["clean", "3"]

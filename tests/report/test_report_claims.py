@@ -4,16 +4,18 @@ import shutil
 import subprocess
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 from made_returns import run
+from msgspec import structs
 from result_fixture import write_result_set
 
-from wsabench.report.page import brief, content_of, html_page, markdown_text
+from wsabench.report.page import content_of, html_page, markdown_text
 from wsabench.report.tables import comparisons as claims
 from wsabench.report.tables.latex import escape, latex
 from wsabench.report.tables.text import Table, markdown
 from wsabench.results import load_result
+from wsabench.summary.rows import Bounded, Claim, MeasureRow, RankRow
+from wsabench.summary.sentences import Sentence, sentence_of, sentences_of
 from wsabench.summary.summarise import summarise
 
 CELLS = (("clean", None), ("hue-rotate", 3), ("invert", None))
@@ -21,17 +23,18 @@ CELLS = (("clean", None), ("hue-rotate", 3), ("invert", None))
 
 def compared_in(summary, rows, sentences=(), **changes):
     """Return a summary with comparisons of our own, and no other table about claims."""
-    none = dict.fromkeys(("measures", "ranks", "clean_comparisons", "published"), pd.DataFrame())
-    return replace(summary, **{**none, "comparisons": pd.DataFrame(rows), "sentences": sentences, **changes})
+    none = dict.fromkeys(("measures", "ranks", "clean_comparisons", "published"), ())
+    return replace(summary, **{**none, "comparisons": tuple(rows), "sentences": sentences, **changes})
 
 
 def comparison(perturbation, effect, decided, pair=("wsa", "e2e"), measure="retention"):
-    """Return one row of the table of comparisons."""
-    return {
+    """Return one test of an agent against another."""
+    return Claim(
         **{"agent_x": pair[0], "agent_y": pair[1], "perturbation": perturbation, "measure": measure},
-        **{"effect": effect, "low": effect - 0.1, "high": effect + 0.1, "p": 0.01, "adjusted_p": 0.0004},
+        **{"effect": Bounded(effect, effect - 0.1, effect + 0.1), "p": 0.01, "adjusted_p": 0.0004},
         **{"smallest_p": 0.0002, "num_seeds_x": 5, "num_seeds_y": 6, "decided": decided, "sentence": "s"},
-    }
+        **{"scope": "each perturbation", "num_games": 1, "num_tests": 1, "paired": False},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -68,38 +71,52 @@ def test_a_claim_about_several_severities_is_no_claim_about_one(loaded):
     rows = [comparison("hue-rotate", 0.2, True)]
     compared = compared_in(loaded[0], rows)
     assert claims.claimed_labels(compared, "retention") == {("hue-rotate@3", "wsa")}
-    again = loaded[0].perturbations.replace({"label": {"hue-rotate@3": "hue-rotate@5"}})
-    compared = replace(compared, perturbations=pd.concat([loaded[0].perturbations, again], ignore_index=True))
+    again = tuple(
+        structs.replace(row, label=row.label.replace("hue-rotate@3", "hue-rotate@5")) for row in loaded[0].perturbations
+    )
+    compared = replace(compared, perturbations=loaded[0].perturbations + again)
     assert claims.claimed_labels(compared, "retention") == set()
 
 
 def test_measures_and_ranks_have_their_tables(loaded):
-    measures = pd.DataFrame(
-        {
-            "agent": ["wsa", "e2e"],
-            "perturbation": "all perturbations",
-            "num_severities": 1,
-            "num_seeds": 5,
-            "retention": [0.5, 0.25],
-            "retention_low": [0.4, 0.2],
-            "retention_high": [0.6, 0.3],
-            "mean_score": [1.0, 2.0],
-            "mean_score_low": 0.5,
-            "mean_score_high": 2.5,
-            "baseline": "e2e",
-            "note": "",
-        }
+    undefined = Bounded(float("nan"))
+    quantities = ("worst_score", "severity_area", "robustness_gap", "corruption_error", "relative_corruption_error")
+    measures = tuple(
+        MeasureRow(
+            **{"agent": agent, "perturbation": "all perturbations", "num_severities": 1, "num_games": 1},
+            **{"num_seeds": 5, "baseline": "e2e", "note": "", "retention": retention},
+            **{"mean_score": Bounded(mean_score, 0.5, 2.5)},
+            **dict.fromkeys(quantities, undefined),
+        )
+        for agent, retention, mean_score in (
+            ("wsa", Bounded(0.5, 0.4, 0.6), 1.0),
+            ("e2e", Bounded(0.25, 0.2, 0.3), 2.0),
+        )
     )
-    ranks = pd.DataFrame(
-        {"agent": ["wsa"], "perturbation": "invert", "rank": 1.5, "low": 1, "high": 2, "clean_rank": 1.0, "change": 0.5}
+    ranks = (
+        RankRow(
+            **{"agent": "wsa", "perturbation": "invert", "rank": Bounded(1.5, 1.0, 2.0), "clean_rank": 1.0},
+            **{"change": 0.5, "num_seeds": 5, "num_games": 1, "score": 0.5, "note": ""},
+        ),
     )
     rows = [comparison("all perturbations", 0.25, True)]
     compared = compared_in(loaded[0], rows, measures=measures, ranks=ranks)
     over, ranked = claims.measure_tables(compared)
-    few = replace(compared, ranks=ranks.assign(num_seeds=4))
+    few = replace(compared, ranks=(structs.replace(ranks[0], num_seeds=4),))
     assert claims.measure_tables(few)[1].rows[0][2] == f"{ranked.rows[0][2]}\u2020"
-    assert over.rows[0] == ("all perturbations", "wsa", "1", "1.00 [0.50, 2.50]", "0.50 [0.40, 0.60]")
-    assert over.bold == {(0, 4)}
+    nothing = ("\u2013",) * 2
+    retained = "0.50 [0.40, 0.60]"
+    assert over.rows[0] == (
+        "all perturbations",
+        "wsa",
+        "1",
+        "1.00 [0.50, 2.50]",
+        *nothing,
+        retained,
+        *nothing,
+        "\u2013",
+    )
+    assert over.bold == {(0, 6)}
     assert ranked.rows == (("invert", "wsa", "1.5 [1, 2]", "1", "+0.5"),)
     retention = claims.side_by_side_tables(compared)[1]
     assert retention.rows[-1] == ("all perturbations", "0.50 [0.40, 0.60]", "0.25 [0.20, 0.30]")
@@ -111,20 +128,18 @@ def test_the_best_of_three_beats_both_others(loaded):
     agents = ("wsa", "e2e", "own")
     three = compared_in(loaded[0], rows, agents=agents, compared=agents)
     assert claims.claimed_best(three, "retention") == set()
-    three.comparisons.loc[1, "decided"] = True
+    won = structs.replace(rows[1], decided=True)
+    three = replace(three, comparisons=(rows[0], won))
     assert claims.claimed_best(three, "retention") == {("invert", "wsa")}
 
 
 def test_without_comparisons_nothing_is_bold(loaded):
     content = content_of(*loaded)
-    assert (
-        not any(table.bold for table in content.tables if "Compar" not in table.title)
-        or loaded[0].comparisons.to_dict()
-    )
+    assert not any(table.bold for table in content.tables if "Compar" not in table.title) or loaded[0].comparisons
 
 
 def test_bold_stands_in_every_format(loaded):
-    summary = compared_in(loaded[0], [comparison("hue-rotate", 0.2, True)], ("wsa keeps more: +0.20.",))
+    summary = compared_in(loaded[0], [comparison("hue-rotate", 0.2, True)], (Sentence("wsa keeps more: +0.20."),))
     content = content_of(summary, loaded[1])
     page, text = html_page(content, []), markdown_text(content, [])
     table = next(table for table in content.results if table.title == "Retention by agent")
@@ -152,8 +167,8 @@ def test_comparisons_are_told_with_their_p_values(loaded):
         "decided",
     )
     assert table.rows[1][-1] == "not decided"
-    few = {**comparison("invert", 0.5, False), "num_seeds_x": 4}
-    late = {**comparison("value", 0.5, False), "smallest_p": 0.056}
+    few = structs.replace(comparison("invert", 0.5, False), num_seeds_x=4)
+    late = structs.replace(comparison("value", 0.5, False), smallest_p=0.056)
     (table,) = claims.comparison_tables(compared_in(loaded[0], [few, late]))
     assert [row[-1] for row in table.rows] == ["cannot be decided with 4 seeds", "cannot be decided with 5 seeds"]
 
@@ -162,13 +177,7 @@ def test_clean_comparisons_are_concluded_as_the_sentences_say():
     names = ("hue-rotate", "value")
     summary = summarise(run({"wsa": 5.0, "e2e": 8.0}, perturbed=names, num_seeds=6))
     table = next(t for t in claims.comparison_tables(summary) if t.title == "Clean against perturbed")
-    said = dict(
-        zip(
-            summary.clean_comparisons["perturbation"] + summary.clean_comparisons["agent"],
-            summary.clean_comparisons["sentence"],
-            strict=True,
-        )
-    )
+    said = {one.perturbation + one.agent_x: one.sentence for one in summary.clean_comparisons}
     conclusions = {row[1] + row[0]: row[-1] for row in table.rows}
     assert conclusions["value" + "wsa"] == "cannot be decided with 6 seeds"  # two tests: 2 x 2 / 64
     assert "cannot be decided with 6 seeds" in said["value" + "wsa"]
@@ -178,15 +187,6 @@ def test_clean_comparisons_are_concluded_as_the_sentences_say():
     assert conclusions["value" + "wsa"] == "decided"
     assert conclusions["value" + "e2e"] == "not decided"
     assert all(row[-2] == "8" for row in table.rows)
-
-
-def test_any_table_of_numbers_can_be_shown():
-    frame = pd.DataFrame(
-        {"agent": ["a"], "value": [0.5], "value_low": [0.25], "value_high": [0.75], "num_cells": [3], "p": [0.0001]}
-    )
-    table = claims.frame_table("T", frame)
-    assert table.columns == ("agent", "value", "num cells", "p")
-    assert table.rows == (("a", "0.50 [0.25, 0.75]", "3", "<0.001"),)
 
 
 def test_latex_is_whole_and_escaped():
@@ -273,15 +273,33 @@ def test_markdown_marks_claims():
 
 def test_sentences_about_very_many_perturbations_are_shortened():
     names = [f"name-{i}" for i in range(100)]
-    sentence = f"wsa against e2e, {', '.join(names[:-1])} and {names[-1]}: cannot be decided with 4 seeds."
-    text = brief(sentence)
-    assert len(text) < 200
-    shown = sum(f"{name}," in text or f"{name} and" in text for name in names)
-    assert text.endswith(f" and {100 - shown} more: cannot be decided with 4 seeds.")
-    assert brief("wsa against e2e, invert: decided.") == "wsa against e2e, invert: decided."
+    few = {"num_seeds_x": 4, "num_seeds_y": 4}
+    tests = [structs.replace(comparison(name, 0.2, False), **few) for name in names]
+    (said,) = sentences_of(tests, ("wsa",))
+    end = "cannot be decided with 4 seeds."
+    assert said.text == f"wsa against e2e, {', '.join(names[:-1])} and {names[-1]}: {end}"
+    assert len(said.brief) < 200
+    shown = sum(f"{name}," in said.brief or f"{name} and" in said.brief for name in names)
+    assert 5 < shown < 100
+    assert said.brief == f"wsa against e2e, {', '.join(names[:shown])} and {100 - shown} more: {end}"
+    assert sentences_of(tests[:2], ("wsa",)) == (Sentence(f"wsa against e2e, name-0 and name-1: {end}"),)
+
+
+def test_what_cannot_be_decided_is_known_by_its_reason_and_not_by_its_words():
+    # The name holds the words that a sentence about an undecidable test has.
+    odd = comparison("x cannot be decided with", 0.2, True)
+    odd = structs.replace(odd, sentence=sentence_of(odd))
+    assert " cannot be decided " in odd.sentence
+    late = structs.replace(comparison("invert", 0.2, False), smallest_p=0.056, num_seeds_y=5)
+    few = structs.replace(comparison("value", 0.2, False), num_seeds_x=4, num_seeds_y=4)
+    assert sentences_of([odd, late, few], ("wsa",)) == (
+        Sentence(odd.sentence),
+        Sentence("wsa against e2e, invert: cannot be decided with 5 seeds."),
+        Sentence("wsa against e2e, value: cannot be decided with 4 seeds."),
+    )
 
 
 def test_what_is_shortened_can_be_unfolded(loaded):
-    sentence = f"wsa against e2e, {', '.join(f'name-{i}' for i in range(100))}: undecided."
+    sentence = Sentence("All of the names.", "Some of the names.")
     page = html_page(content_of(compared_in(loaded[0], [], (sentence,)), loaded[1]), [])
-    assert f"</summary>{sentence}</details>" in page
+    assert "<summary>Some of the names.</summary>All of the names.</details>" in page

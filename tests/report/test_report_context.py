@@ -20,6 +20,7 @@ from wsabench.results import load_result
 from wsabench.results.merging import merge_results
 from wsabench.results.records import ATTENTION_SCHEMA, EpisodeOutcome, attention_sums, attention_table
 from wsabench.stats.context_effect import ContextEffect
+from wsabench.summary.rows import frame_of
 from wsabench.summary.summarise import summarise
 
 COLUMNS = ["context_static_share", "context_variance_share"]
@@ -67,8 +68,8 @@ def test_a_shard_adds_its_episodes_up() -> None:
 
 def test_the_report_shows_and_defines_both(new: Path) -> None:
     summary = summarise(load_result(new))
-    first = summary.attention.iloc[0]
-    assert [first[name] for name in COLUMNS] == [0.75, 0.1], "the mean of the train seeds that have it"
+    first = summary.attention[0]
+    assert [getattr(first, name) for name in COLUMNS] == [0.75, 0.1], "the mean of the train seeds that have it"
     (table,) = attention_tables(summary)
     assert table.columns[-2:] == NAMES
     assert {row[-2:] for row in table.rows} == {("0.75", "0.10")}
@@ -80,8 +81,9 @@ def test_runs_of_earlier_versions_report_as_before(old: Path, new: Path) -> None
     (table,), (more,) = attention_tables(summary), attention_tables(later)
     assert table.columns == more.columns[:-2]
     assert table.rows == tuple(row[:-2] for row in more.rows)
-    assert summary.attention[COLUMNS].isna().all(axis=None)
-    pd.testing.assert_frame_equal(summary.attention.drop(columns=COLUMNS), later.attention.drop(columns=COLUMNS))
+    before, after = frame_of(summary.attention), frame_of(later.attention)
+    assert before[COLUMNS].isna().all(axis=None)
+    pd.testing.assert_frame_equal(before.drop(columns=COLUMNS), after.drop(columns=COLUMNS))
 
 
 def test_runs_of_both_kinds_merge(old: Path, tmp_path: Path) -> None:

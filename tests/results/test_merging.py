@@ -2,10 +2,10 @@
 
 import shutil
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_returns import same
 from msgspec.structs import replace
 from result_fixture import (
     ENCODERS,
@@ -48,7 +48,7 @@ def write(path, **options):
 
 def equal(first, second):
     for name in TABLES:
-        pd.testing.assert_frame_equal(getattr(first, name), getattr(second, name))
+        same(getattr(first, name), getattr(second, name))
 
 
 @pytest.mark.parametrize(
@@ -262,13 +262,13 @@ def test_recorded_attention_is_taken_from_every_run(tmp_path):
         runs.append(run)
     merged = load_results(runs)
     found = example_episodes(merged, summarise(merged).attention, runs)
-    assert [(one.agent, one.label, float(one.weights[0, 0])) for one in found] == [
+    assert [(one.id.agent, one.label, float(one.weights[0, 0])) for one in found] == [
         (agent, cell, weight)
         for agent, weight in (("a", 0.75), ("b", 0.25))
         for cell in ("clean", "invert", "hue-rotate@3")  # clean, then where the weights moved most
     ]
     # Of the second run alone: its own.
-    assert {one.agent for one in example_episodes(load_results(runs[1:]), pd.DataFrame())} == {"b"}
+    assert {one.id.agent for one in example_episodes(load_results(runs[1:]), ())} == {"b"}
     files = write_report(runs, formats=("svg",))
     names = {file.stem for file in files.figures}
     assert {"attention-episodes-a-breakout", "attention-episodes-b-breakout"} <= names

@@ -8,7 +8,7 @@ import scipy.stats
 
 from wsabench import stats
 from wsabench.errors import ShapeError, SpecError
-from wsabench.stats import comparisons
+from wsabench.stats.claims import comparisons
 
 pytestmark = pytest.mark.oracle
 

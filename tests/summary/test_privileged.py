@@ -1,9 +1,8 @@
 """Privileged agents: shown and marked, but no part of a claim; who is compared with whom."""
 
-import numpy as np
 import pandas as pd
 import pytest
-from made_returns import run
+from made_returns import run, said, same
 from matplotlib.text import Text
 from msgspec.structs import replace
 from result_fixture import agent_entry, change_manifest, changed, made_manifest, write_result_set
@@ -11,7 +10,6 @@ from result_fixture import agent_entry, change_manifest, changed, made_manifest,
 from wsabench import stats
 from wsabench.report import write_report
 from wsabench.report.figures.drawing import draw_figures
-from wsabench.report.figures.overview import rank_table
 from wsabench.report.figures.style import figure_style
 from wsabench.report.page import content_of
 from wsabench.report.tables import comparisons as claims
@@ -19,6 +17,7 @@ from wsabench.report.tables.results import headline
 from wsabench.results import load_result
 from wsabench.results.manifest import read_manifest
 from wsabench.results.result import LEGEND, MARK, compared_agents
+from wsabench.summary.rows import Bounded
 from wsabench.summary.summarise import summarise
 
 LEVELS = {"wsa": 6.0, "e2e": 4.0, "ram": 7.5}
@@ -39,7 +38,7 @@ def privileged(made, *names, order=tuple(LEVELS)):
 
 
 def rows_about(table, agents):
-    return table[table["agent"].isin(agents)].reset_index(drop=True)
+    return [one for one in table if one.columns()["agent"] in agents]
 
 
 @pytest.mark.parametrize("order", [("ram", "wsa", "e2e"), ("wsa", "ram", "e2e"), ("wsa", "e2e", "ram")])
@@ -50,8 +49,8 @@ def test_claims_are_those_of_a_run_without_the_privileged_agent(order):
     assert (summary.compared, summary.privileged) == (("wsa", "e2e"), ("ram",))
     for name in ("comparisons", "improvement", "ranks"):  # families, draws and ranks included
         assert len(getattr(without, name))
-        pd.testing.assert_frame_equal(getattr(summary, name), getattr(without, name))
-    assert without.comparisons["decided"].all()
+        same(getattr(summary, name), getattr(without, name))
+    assert all(one.decided for one in without.comparisons)
     assert summary.sentences == without.sentences
     assert headline(summary) == headline(without)
     for measure in ("retention", "normalised_score"):
@@ -59,17 +58,17 @@ def test_claims_are_those_of_a_run_without_the_privileged_agent(order):
     # What is said of each agent by itself stays, of the privileged one too.
     for name in ("perturbations", "clean_comparisons", "measures"):
         table = getattr(summary, name)
-        pd.testing.assert_frame_equal(rows_about(table, ["wsa", "e2e"]), rows_about(getattr(without, name), LEVELS))
+        same(rows_about(table, ["wsa", "e2e"]), rows_about(getattr(without, name), LEVELS))
         assert len(rows_about(table, ["ram"]))
     for name in ("cells", "seeds", "severities", "aggregates", "profiles"):
-        assert "ram" in set(getattr(summary, name)["agent"])
+        assert rows_about(getattr(summary, name), ["ram"])
 
 
 def test_without_the_rule_the_privileged_agent_would_win():
     """The data of the other tests could tell."""
     summary = summarise(privileged(run(LEVELS), order=("ram", "wsa", "e2e")))
     assert ("all perturbations", "ram") in claims.claimed_best(summary, "retention")
-    assert summary.sentences[0].startswith("ram keeps more of its score")
+    assert said(summary)[0].startswith("ram keeps more of its score")
 
 
 def test_what_the_privileged_agent_did_not_play_limits_no_claim():
@@ -78,24 +77,24 @@ def test_what_the_privileged_agent_did_not_play_limits_no_claim():
     made.episodes = made.episodes[~left_out].reset_index(drop=True)
     without = summarise(run({"wsa": 6.0, "e2e": 4.0}))
     summary = summarise(made)
-    pd.testing.assert_frame_equal(summary.ranks, without.ranks)
-    pd.testing.assert_frame_equal(summary.improvement, without.improvement)
+    same(summary.ranks, without.ranks)
+    same(summary.improvement, without.improvement)
 
 
 def test_errors_are_relative_to_an_agent_on_pixels():
     levels = {"wsa": 6.0, "other": 4.0, "ram": 7.5}
     summary = summarise(privileged(run(levels), "ram", order=tuple(levels)))
-    assert set(summary.measures["baseline"]) == {"other"}
+    assert {one.baseline for one in summary.measures} == {"other"}
 
 
 def test_privileged_agents_alone_are_compared_and_that_is_said():
     summary = summarise(privileged(run({"ram": 6.0, "ram-2": 4.0}), "ram", "ram-2", order=("ram", "ram-2")))
     assert summary.compared == ("ram", "ram-2")
-    assert summary.comparisons["decided"].all()
+    assert all(one.decided for one in summary.comparisons)
     assert len(summary.ranks)
     assert len(summary.improvement)
-    assert summary.sentences[0].startswith("ram keeps more of its score under all perturbations than ram-2")
-    assert [text[:5] for text in headline(summary)] == ["ram: ", "ram-2"]
+    assert said(summary)[0].startswith("ram keeps more of its score under all perturbations than ram-2")
+    assert [one.text[:5] for one in headline(summary)] == ["ram: ", "ram-2"]
     assert (
         "Privileged: ram, ram-2 read the emulator's memory, not only pixels. No agent of this run plays by pixels "
         "alone: nothing here is a claim about pixels, comparisons between agents included."
@@ -104,11 +103,8 @@ def test_privileged_agents_alone_are_compared_and_that_is_said():
 
 def test_one_agent_on_pixels_is_compared_with_nobody():
     summary = summarise(privileged(run({"wsa": 6.0, "ram": 7.5}), "ram", order=("ram", "wsa")))
-    assert summary.comparisons.empty
-    assert summary.improvement.empty
-    assert summary.ranks.empty
-    assert rank_table(summary).empty
-    assert all(sentence.startswith("wsa ") for sentence in summary.sentences)
+    assert summary.comparisons == summary.improvement == summary.ranks == ()
+    assert all(text.startswith("wsa ") for text in said(summary))
     assert claims.claimed_best(summary, "retention") == set()
     (note,) = [note for note in summary.notes if note.startswith("Privileged: ram reads")]
     assert note.endswith("ranks, bold and sentences. That leaves no two agents to compare.")
@@ -120,8 +116,7 @@ def test_an_agent_that_has_not_played_yet_is_part_of_the_run():
     assert compared_agents(["ram"], made_manifest(agents=agents[:1])) == ("ram",)
     made = privileged(run({"ram": 6.0, "ram-2": 4.0}), "ram", "ram-2", order=("ram", "ram-2", "wsa"))
     summary = summarise(made)
-    assert summary.comparisons.empty
-    assert summary.sentences == ()
+    assert summary.comparisons == said(summary) == ()
     assert len(summary.perturbations)
 
 
@@ -129,7 +124,7 @@ def test_few_seeds_of_one_agent_do_not_deny_what_is_claimed_of_others():
     made = privileged(run(LEVELS), "ram")
     made.episodes = made.episodes[(made.episodes["agent"] != "ram") | (made.episodes["train_seed"] < 2)]
     summary = summarise(made)
-    assert any("keeps more of its score" in sentence for sentence in summary.sentences)
+    assert any("keeps more of its score" in text for text in said(summary))
     (note,) = [note for note in summary.notes if note.startswith("Too few train seeds (ram has 2;")]
     assert "no difference between them and other agents can be claimed" in note
 
@@ -147,7 +142,7 @@ def test_the_report_shows_the_privileged_agent_in_tables_of_scores_only(mixed):
     result = load_result(mixed)
     summary = summarise(result)
     content = content_of(summary, result.manifest)
-    assert not any("reader" in sentence for sentence in content.headline)
+    assert not any("reader" in sentence.text for sentence in content.headline)
     named = {
         table.title
         for table in content.tables
@@ -166,12 +161,13 @@ def test_the_report_shows_the_privileged_agent_in_tables_of_scores_only(mixed):
 
 def test_bold_needs_to_beat_the_agents_on_pixels_only(mixed):
     summary = summarise(load_result(mixed))
-    table = summary.comparisons
-    won = table["perturbation"].isin(["invert", "all perturbations"])
-    decided = table.assign(decided=won, effect=np.abs(table["effect"]))
-    (winner,) = set(decided["agent_x"])
-    object.__setattr__(summary, "comparisons", decided)
-    (measure,) = set(decided["measure"])
+    won = ("invert", "all perturbations")
+    decided = [
+        replace(one, decided=one.perturbation in won, effect=Bounded(abs(one.effect.value)), smallest_p=0.01)
+        for one in summary.comparisons
+    ]
+    ((winner, measure),) = {(one.agent_x, one.measure) for one in decided}
+    object.__setattr__(summary, "comparisons", tuple(decided))
     assert claims.claimed_best(summary, measure) == {("invert", winner), ("all perturbations", winner)}
     shown = next(t for t in claims.side_by_side_tables(summary) if t.title.lower().startswith(measure[:9]))
     assert {shown.columns[column] for _, column in shown.bold} == {winner}

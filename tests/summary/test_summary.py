@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from made_returns import result, row
+from made_returns import result, row, same
 from result_fixture import agent_entry, write_result_set
 
 from wsabench.errors import ResultSetError
@@ -38,63 +38,67 @@ def test_measures_worked_out_by_hand():
     # Seed 1: clean 8, 0.8; perturbed 4, 0.4: retention 0.5, gap 0.4. Means 0.65, 0.3, 0.45, 0.35.
     summary = summarise(result(two_cells([[4, 6], [8, 8]], [[2, 2], [3, 5]])))
     cell = row(summary.cells, label="hue-rotate@3")
-    assert cell["mean_return"] == 3.0
-    assert (cell["normalised_score"], cell["retention"], cell["robustness_gap"]) == pytest.approx((0.3, 0.45, 0.35))
+    assert cell.mean_return == 3.0
+    assert (cell.normalised_score.value, cell.retention.value, cell.robustness_gap.value) == pytest.approx(
+        (0.3, 0.45, 0.35)
+    )
     # Two seeds have four resamples: both ends have probability 1/4, so the percentiles are the two seeds themselves,
     # and the correction for n = 2 moves them to WIDER times their distance from the estimate.
-    assert (cell["normalised_score_low"], cell["normalised_score_high"]) == around(0.3, 0.1)
-    assert (cell["retention_low"], cell["retention_high"]) == around(0.45, 0.05)
-    assert (cell["robustness_gap_low"], cell["robustness_gap_high"]) == around(0.35, 0.05)
-    assert cell["note"] == "too few train seeds (2)"
-    assert (cell["num_seeds"], cell["num_episodes"], cell["num_distinct_episodes"]) == (2, 4, 4)
+    assert (cell.normalised_score.low, cell.normalised_score.high) == around(0.3, 0.1)
+    assert (cell.retention.low, cell.retention.high) == around(0.45, 0.05)
+    assert (cell.robustness_gap.low, cell.robustness_gap.high) == around(0.35, 0.05)
+    assert cell.note == "too few train seeds (2)"
+    assert (cell.num_seeds, cell.num_episodes, cell.num_distinct_episodes) == (2, 4, 4)
     clean = row(summary.cells, label="clean")
-    assert (clean["normalised_score"], clean["retention"], clean["robustness_gap"]) == pytest.approx((0.65, 1.0, 0.0))
-    assert np.isnan(clean["retention_low"])  # 1 by definition, nothing uncertain
-    assert summary.seeds["retention"].tolist() == pytest.approx([1.0, 0.4, 1.0, 0.5])
+    assert (clean.normalised_score.value, clean.retention.value, clean.robustness_gap.value) == pytest.approx(
+        (0.65, 1.0, 0.0)
+    )
+    assert np.isnan(clean.retention.low)  # 1 by definition, nothing uncertain
+    assert [seed.retention for seed in summary.seeds] == pytest.approx([1.0, 0.4, 1.0, 0.5])
 
 
 def test_episode_intervals_are_within_checkpoints():
     # No spread within a checkpoint but between them: the interval over episodes has no width, that over seeds has.
     summary = summarise(result(two_cells([[5, 5], [9, 9]], [[1, 1], [3, 3]])))
     cell = row(summary.cells, label="hue-rotate@3")
-    assert cell["normalised_score_episode_low"] == pytest.approx(0.2) == cell["normalised_score_episode_high"]
-    assert (cell["normalised_score_low"], cell["normalised_score_high"]) == around(0.2, 0.1)
+    assert cell.normalised_score.episode_low == pytest.approx(0.2) == cell.normalised_score.episode_high
+    assert (cell.normalised_score.low, cell.normalised_score.high) == around(0.2, 0.1)
 
 
 def test_one_train_seed_has_no_interval_over_seeds():
     summary = summarise(result(two_cells([[4, 6]], [[2, 4]])))
     cell = row(summary.cells, label="hue-rotate@3")
-    assert np.isnan([cell["normalised_score_low"], cell["retention_high"]]).all()
-    assert np.isfinite([cell["normalised_score_episode_low"], cell["retention_episode_high"]]).all()
-    assert cell["note"] == "one train seed: no interval"
+    assert np.isnan([cell.normalised_score.low, cell.retention.high]).all()
+    assert np.isfinite([cell.normalised_score.episode_low, cell.retention.episode_high]).all()
+    assert cell.note == "one train seed: no interval"
     assert any("nothing can be concluded about training" in note for note in summary.notes)
-    assert summary.improvement.empty
+    assert summary.improvement == ()
 
 
 def test_five_train_seeds_are_not_flagged():
     summary = summarise(result(two_cells([[5, 6]] * 5, [[3, 4]] * 5)))
-    assert (summary.cells["note"] == "").all()
+    assert all(cell.note == "" for cell in summary.cells)
     assert summary.notes == ()
 
 
 def test_a_train_seed_that_fails_clean_has_no_retention():
     summary = summarise(result(two_cells([[0, 0], [8, 8]], [[2, 2], [4, 4]])))
     cell = row(summary.cells, label="hue-rotate@3")
-    assert cell["retention"] == pytest.approx(0.5)  # of the other seed alone
-    assert np.isnan(cell["retention_low"])  # one seed left, no interval
-    assert cell["robustness_gap"] == pytest.approx((-0.2 + 0.4) / 2)
-    assert "retention undefined for 1 train seed (clean not above random play), left out" in cell["note"]
+    assert cell.retention.value == pytest.approx(0.5)  # of the other seed alone
+    assert np.isnan(cell.retention.low)  # one seed left, no interval
+    assert cell.robustness_gap.value == pytest.approx((-0.2 + 0.4) / 2)
+    assert "retention undefined for 1 train seed (clean not above random play), left out" in cell.note
     assert any("train seed 0 is not better than random play even clean" in note for note in summary.notes)
-    retained = summary.aggregates[summary.aggregates["measure"] == "retention"]
-    assert retained["value"].isna().all()
-    assert retained["note"].str.contains("undefined for some train seed").all()
+    retained = [one for one in summary.aggregates if one.measure == "retention"]
+    assert all(np.isnan(one.value.value) for one in retained)
+    assert all("undefined for some train seed" in one.note for one in retained)
 
 
 def test_agents_that_always_fail_clean():
     summary = summarise(result(two_cells([[-1, 0], [0, 0]], [[2, 2], [4, 4]])))
     cell = row(summary.cells, label="hue-rotate@3")
-    assert np.isnan(cell["retention"])
-    assert "undefined for 2 train seeds" in cell["note"]
+    assert np.isnan(cell.retention.value)
+    assert "undefined for 2 train seeds" in cell.note
 
 
 def test_weak_clean_scores_are_pointed_out():
@@ -105,30 +109,41 @@ def test_weak_clean_scores_are_pointed_out():
 def test_without_reference_scores_there_are_returns_only():
     no_reference = {"g": ReferenceScores(random=None, human=None)}
     summary = summarise(result(two_cells([[4, 6], [8, 8]], [[2, 2], [3, 5]]), reference_scores=no_reference))
-    assert summary.cells["normalised_score"].isna().all()
-    assert row(summary.cells, label="clean")["mean_return"] == 6.5
-    assert summary.cells["note"].str.contains("no reference scores for g").all()
+    assert all(np.isnan(cell.normalised_score.value) for cell in summary.cells)
+    assert row(summary.cells, label="clean").mean_return == 6.5
+    assert all("no reference scores for g" in cell.note for cell in summary.cells)
     assert "No reference scores for g: returns only, no normalised scores." in summary.notes
-    assert summary.profiles.empty
+    assert summary.profiles == ()
 
 
 def test_without_clean_nothing_can_be_retained():
     cells = {key: value for key, value in two_cells([[4], [8]], [[2], [3]]).items() if key[3] != "clean"}
     summary = summarise(result(cells))
-    assert np.isnan(summary.cells["retention"]).all()
-    assert summary.cells["note"].str.contains("clean was not played").all()
+    assert all(np.isnan(cell.retention.value) for cell in summary.cells)
+    assert all("clean was not played" in cell.note for cell in summary.cells)
     assert any("did not play g clean" in note for note in summary.notes)
 
 
 def test_greedy_play_counts_distinct_episodes():
     cells = two_cells([[4, 6, 4, 6], [8, 8, 8, 8]], [[1, 2, 3, 4], [3, 5, 5, 5]])
     summary = summarise(result(cells, protocol=Protocol(action_selection="greedy")))
-    assert row(summary.cells, label="clean")["num_distinct_episodes"] == 3  # 2 of seed 0, 1 of seed 1
-    assert row(summary.cells, label="hue-rotate@3")["num_distinct_episodes"] == 6
-    assert np.isnan(row(summary.cells, label="clean")["normalised_score_episode_low"])
+    assert row(summary.cells, label="clean").num_distinct_episodes == 3  # 2 of seed 0, 1 of seed 1
+    assert row(summary.cells, label="hue-rotate@3").num_distinct_episodes == 6
+    assert np.isnan(row(summary.cells, label="clean").normalised_score.episode_low)
     assert any("Greedy play" in note for note in summary.notes)
     sampled = summarise(result(cells, protocol=Protocol(action_selection="sampled")))
-    assert row(sampled.cells, label="clean")["num_distinct_episodes"] == 8
+    assert row(sampled.cells, label="clean").num_distinct_episodes == 8
+
+
+def test_greedy_episodes_of_equal_return_are_different_where_their_actions_are():
+    cells = two_cells([[4, 4, 4, 4], [8, 8, 8, 8]], [[1, 2, 3, 4], [3, 5, 5, 5]])
+    played = result(cells, protocol=Protocol(action_selection="greedy"))
+    starts = played.episodes.assign(noops=played.episodes["episode"] // 2, action_hash="equal")
+    starts.loc[(starts["train_seed"] == 0) & (starts["episode"] == 1), "action_hash"] = "other"
+    played.episodes = starts
+    summary = summarise(played)
+    assert row(summary.cells, label="clean").num_distinct_episodes == 3 + 2
+    assert row(summary.cells, label="hue-rotate@3").num_distinct_episodes == 3 + 2
 
 
 def test_means_over_games():
@@ -137,11 +152,11 @@ def test_means_over_games():
     summary = summarise(result(cells))
     both = row(summary.perturbations, label="hue-rotate@3")
     # Games count equally: scores (0.1 + 0.6) / 2, retention (0.2 + 0.75) / 2.
-    assert (both["num_games"], both["normalised_score"], both["retention"]) == pytest.approx((2, 0.35, 0.475))
-    assert row(summary.perturbations, label="value@1")["num_games"] == 1
-    curve = summary.severities[summary.severities["perturbation"] == "hue-rotate"]
-    assert curve["severity"].tolist() == [0, 3]
-    assert curve["normalised_score"].tolist() == pytest.approx([0.65, 0.35])
+    assert (both.num_games, both.normalised_score.value, both.retention.value) == pytest.approx((2, 0.35, 0.475))
+    assert row(summary.perturbations, label="value@1").num_games == 1
+    curve = [one for one in summary.severities if one.perturbation == "hue-rotate"]
+    assert [one.severity for one in curve] == [0, 3]
+    assert [one.normalised_score.value for one in curve] == pytest.approx([0.65, 0.35])
 
 
 def test_aggregates_use_the_cells_that_every_agent_played():
@@ -150,18 +165,18 @@ def test_aggregates_use_the_cells_that_every_agent_played():
     summary = summarise(result(cells, agents=(agent_entry("b"), agent_entry("a"))))
     assert summary.agents == ("b", "a")
     shifted = row(summary.aggregates, agent="a", scope="all perturbations", measure="normalised_score", metric="mean")
-    assert (shifted["value"], shifted["num_cells"]) == pytest.approx((0.2, 1))
+    assert (shifted.value.value, shifted.num_cells) == pytest.approx((0.2, 1))
     better = row(summary.improvement, measure="normalised_score", label="all perturbations")
-    assert (better["agent_x"], better["agent_y"], better["value"]) == ("b", "a", 1.0)
-    assert np.isnan(better["low"])  # every pair falls the same way: no certainty from two seeds
-    assert better["note"] == "too few train seeds (2)"
+    assert (better.agent_x, better.agent_y, better.value.value) == ("b", "a", 1.0)
+    assert np.isnan(better.value.low)  # every pair falls the same way: no certainty from two seeds
+    assert better.note == "too few train seeds (2)"
 
 
 def test_cells_that_not_every_seed_finished_are_left_out_and_named():
     cells = two_cells([[5], [5]], [[1], [3]])
     del cells["a", 1, "g", "hue-rotate", 3]
     summary = summarise(result(cells, jobs=[{}] * 4))
-    assert summary.cells["label"].tolist() == ["clean"]
+    assert [cell.label for cell in summary.cells] == ["clean"]
     assert "The run is not complete: 3 of 4 jobs are finished." in summary.notes
     assert any("1 cell is left out" in note and "hue-rotate@3" in note for note in summary.notes)
 
@@ -170,7 +185,7 @@ def test_different_train_seeds_in_different_games_are_said():
     cells = {**two_cells([[5], [5]], [[1], [3]]), **two_cells([[8]], [[6]], game="h")}
     summary = summarise(result(cells))
     assert any("different train seeds in different games" in note and ": 0." in note for note in summary.notes)
-    assert (summary.aggregates["num_seeds"] == 1).all()
+    assert all(one.num_seeds == 1 for one in summary.aggregates)
 
 
 def test_nothing_finished_is_an_error():
@@ -206,7 +221,7 @@ def test_dead_attention_is_pointed_out(weights, entropy, said):
     ]
     summary = summarise(result(two_cells([[5]], [[1]]), attention=pd.DataFrame(rows)))
     assert any(said in note for note in summary.notes)
-    assert summary.attention["num_steps"].tolist() == [10, 10]
+    assert [one.num_steps for one in summary.attention] == [10, 10]
 
 
 def test_the_shift_of_attention_is_that_of_each_seed_with_itself():
@@ -223,13 +238,14 @@ def test_the_shift_of_attention_is_that_of_each_seed_with_itself():
         for name, severity, family in cells
         for encoder in "xy"
     ]
-    table = attention_table(pd.DataFrame(rows)).set_index(["label", "encoder"])
-    assert table["shift"].to_dict() == pytest.approx(
+    table = attention_table(pd.DataFrame(rows))
+    assert {(one.label, one.encoder): one.shift for one in table} == pytest.approx(
         {("clean", "x"): 0, ("clean", "y"): 0, ("hue-rotate@3", "x"): 0.3, ("hue-rotate@3", "y"): 0.3}
     )
-    assert table.loc[("hue-rotate@3", "x"), ["mean", "seed_min", "seed_max"]].tolist() == pytest.approx([0.6, 0.3, 0.9])
-    without = attention_table(pd.DataFrame([row for row in rows if row["perturbation"] != "clean"]))
-    assert without["shift"].isna().all()
+    moved = row(table, label="hue-rotate@3", encoder="x")
+    assert (moved.mean, moved.seed_min, moved.seed_max) == pytest.approx((0.6, 0.3, 0.9))
+    without = attention_table(pd.DataFrame([one for one in rows if one["perturbation"] != "clean"]))
+    assert all(np.isnan(one.shift) for one in without)
 
 
 def test_the_same_results_give_the_same_numbers_in_any_order(tmp_path):
@@ -242,12 +258,11 @@ def test_the_same_results_give_the_same_numbers_in_any_order(tmp_path):
     first, second = summarise(loaded), summarise(shuffled)
     names = ("cells", "perturbations", "aggregates", "improvement", "profiles", "severities", "seeds")
     for name in (*names, "comparisons", "clean_comparisons", "measures", "ranks"):
-        pd.testing.assert_frame_equal(getattr(first, name), getattr(second, name))
-    assert first.cells["label"].tolist()[:2] == ["clean", "hue-rotate@1"]
+        same(getattr(first, name), getattr(second, name))
+    assert [cell.label for cell in first.cells][:2] == ["clean", "hue-rotate@1"]
 
 
 def test_another_perturbation_moves_no_interval(tmp_path):
     few = summarise(load_result(write_result_set(tmp_path / "few", cells=(("clean", None), ("hue-rotate", 3)))))
     many = summarise(load_result(write_result_set(tmp_path / "many")))
-    kept = many.cells[many.cells["label"].isin(["clean", "hue-rotate@3"])].reset_index(drop=True)
-    pd.testing.assert_frame_equal(few.cells, kept)
+    same(few.cells, [cell for cell in many.cells if cell.label in ("clean", "hue-rotate@3")])

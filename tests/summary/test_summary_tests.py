@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_returns import result, row, run
+from made_returns import result, row, run, said, same
 from msgspec.structs import replace
 from result_fixture import agent_entry
 
@@ -11,6 +11,7 @@ from wsabench import stats
 from wsabench.errors import SpecError, UnknownNameError
 from wsabench.resources import data_dir
 from wsabench.results.manifest import ReferenceScores
+from wsabench.summary.rows import frame_of
 from wsabench.summary.scores import Reference, published_table
 from wsabench.summary.summarise import summarise
 
@@ -26,36 +27,37 @@ def test_a_large_difference_is_claimed_with_effect_interval_and_seeds():
     summary = summarise(run({"wsa": 6.0, "e2e": 4.0}))
     whole = row(summary.comparisons, scope="all perturbations")
     # Retention 6 / 8 against 4 / 8, and seeds that do not overlap: p is the smallest there is, 2 / 252.
-    assert whole["effect"] == pytest.approx(0.25, abs=0.02)
-    assert whole["low"] < 0.25 < whole["high"]
-    assert (whole["p"], whole["adjusted_p"], whole["smallest_p"]) == pytest.approx((2 / 252,) * 3)
-    assert (whole["num_seeds_x"], whole["num_seeds_y"], whole["num_tests"], whole["measure"]) == (5, 5, 1, "retention")
+    assert whole.effect.value == pytest.approx(0.25, abs=0.02)
+    assert whole.effect.low < 0.25 < whole.effect.high
+    assert (whole.p, whole.adjusted_p, whole.smallest_p) == pytest.approx((2 / 252,) * 3)
+    assert (whole.num_seeds_x, whole.num_seeds_y, whole.num_tests, whole.measure) == (5, 5, 1, "retention")
     one = row(summary.comparisons, scope="each perturbation", perturbation="value")
-    assert one["adjusted_p"] == one["smallest_p"] == pytest.approx(4 / 252)  # Holm over two perturbations
-    assert one["decided"]
-    bounds = f"[{one['low']:.2f}, {one['high']:.2f}]"
-    expected = (
-        f"wsa keeps more of its score under value than e2e: +{one['effect']:.2f} {bounds}, adjusted p 0.016, 5 seeds."
-    )
-    assert one["sentence"] == expected
-    assert expected in summary.sentences
+    assert one.adjusted_p == one.smallest_p == pytest.approx(4 / 252)  # Holm over two perturbations
+    assert one.decided
+    bounds = f"[{one.effect.low:.2f}, {one.effect.high:.2f}]"
+    numbers = f"+{one.effect.value:.2f} {bounds}, adjusted p 0.016, 5 seeds."
+    expected = f"wsa keeps more of its score under value than e2e: {numbers}"
+    assert one.sentence == expected
+    assert expected in said(summary)
 
 
 def test_the_better_agent_is_named_whatever_the_order():
     summary = summarise(run({"e2e": 4.0, "wsa": 6.0}))
-    assert summary.sentences[0].startswith("wsa keeps more of its score under all perturbations than e2e: -0.2")
-    assert " for e2e, adjusted p " in summary.sentences[0]
+    assert said(summary)[0].startswith("wsa keeps more of its score under all perturbations than e2e: -0.2")
+    assert " for e2e, adjusted p " in said(summary)[0]
 
 
 @pytest.mark.parametrize("num_seeds", [1, 2, 3, 4])
 def test_few_seeds_decide_nothing_however_large_the_difference(num_seeds):
     summary = summarise(run({"wsa": 7.0, "e2e": 1.0}, num_seeds=num_seeds))
     seeds = "1 seed" if num_seeds == 1 else f"{num_seeds} seeds"
-    assert not summary.comparisons["decided"].any()
-    assert f"wsa against e2e, all perturbations: cannot be decided with {seeds}." in summary.sentences
-    assert f"wsa against e2e, hue-rotate and value: cannot be decided with {seeds}." in summary.sentences
-    assert summary.comparisons["sentence"].str.contains(f"cannot be decided with {seeds}").all()
-    assert not any("no difference" in text for text in (*summary.sentences, *summary.comparisons["sentence"]))
+    assert not any(one.decided for one in summary.comparisons)
+    assert f"wsa against e2e, all perturbations: cannot be decided with {seeds}." in said(summary)
+    assert f"wsa against e2e, hue-rotate and value: cannot be decided with {seeds}." in said(summary)
+    assert all(one.verdict == "undecidable" for one in summary.comparisons)
+    assert {one.undecidable for one in summary.comparisons} == {"too few train seeds"}
+    assert all(f"cannot be decided with {seeds}" in one.sentence for one in summary.comparisons)
+    assert not any("no difference" in text for text in (*said(summary), *(one.sentence for one in summary.comparisons)))
 
 
 def test_a_family_too_large_for_its_seeds_is_said_with_the_smallest_p():
@@ -63,25 +65,25 @@ def test_a_family_too_large_for_its_seeds_is_said_with_the_smallest_p():
     summary = summarise(run({"wsa": 7.0, "e2e": 1.0}, perturbed=names))
     one = row(summary.comparisons, perturbation="p3")
     # 7 x 2 / 252 = 0.056 is above alpha, though the seeds do not overlap.
-    assert one["smallest_p"] == pytest.approx(14 / 252)
-    assert not one["decided"]
-    assert "cannot be decided with 5 seeds" in one["sentence"]
-    assert "the smallest possible adjusted p is 0.056" in one["sentence"]
+    assert one.smallest_p == pytest.approx(14 / 252)
+    assert (one.verdict, one.undecidable) == ("undecidable", "smallest p above alpha")
+    assert "cannot be decided with 5 seeds" in one.sentence
+    assert "the smallest possible adjusted p is 0.056" in one.sentence
     declared = summarise(run({"wsa": 7.0, "e2e": 1.0}, perturbed=names), family=["p3", "p4"])
-    assert row(declared.comparisons, perturbation="p3")["decided"]
-    assert set(declared.comparisons["perturbation"]) == {"declared family", "p3", "p4"}
-    assert set(declared.clean_comparisons["perturbation"]) == {"p3", "p4"}
+    assert row(declared.comparisons, perturbation="p3").decided
+    assert {one.perturbation for one in declared.comparisons} == {"declared family", "p3", "p4"}
+    assert {one.perturbation for one in declared.clean_comparisons} == {"p3", "p4"}
     assert any("a declared family only: p3, p4." in note for note in declared.notes)
     # The whole family is a test of its own, of the mean over it.
     whole = row(declared.comparisons, perturbation="declared family")
-    parts = [row(declared.comparisons, perturbation=name)["effect"] for name in ("p3", "p4")]
-    assert whole["effect"] == pytest.approx(np.mean(parts))
-    assert whole["num_tests"] == 1
+    parts = [row(declared.comparisons, perturbation=name).effect.value for name in ("p3", "p4")]
+    assert whole.effect.value == pytest.approx(np.mean(parts))
+    assert whole.num_tests == 1
 
 
 def test_a_family_of_all_perturbations_is_as_none_declared():
     every, none = (summarise(run({"wsa": 6.0, "e2e": 4.0}), family=names) for names in (["value", "hue-rotate"], None))
-    pd.testing.assert_frame_equal(every.comparisons, none.comparisons)
+    same(every.comparisons, none.comparisons)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +102,8 @@ def test_families_that_cannot_be_tested_are_refused(family, error, message):
 
 def test_a_small_difference_is_not_decided_rather_than_absent():
     summary = summarise(run({"wsa": 6.0, "e2e": 6.0}))
-    assert not summary.comparisons["decided"].any()
-    assert summary.sentences[0].startswith("wsa against e2e under all perturbations: not decided, ")
+    assert not any(one.decided for one in summary.comparisons)
+    assert said(summary)[0].startswith("wsa against e2e under all perturbations: not decided, ")
 
 
 def test_clean_against_perturbed_is_paired_within_train_seeds():
@@ -112,21 +114,20 @@ def test_clean_against_perturbed_is_paired_within_train_seeds():
         cells["a", seed, "g", "hue-rotate", 3] = [1.0 + seed]
     summary = summarise(result(cells))
     gap = row(summary.clean_comparisons, perturbation="hue-rotate")
-    assert (gap["effect"], gap["p"], gap["num_seeds"]) == pytest.approx((0.1, 2 / 64, 6))
-    assert gap["decided"]
+    assert (gap.effect.value, gap.p, gap.num_seeds_x) == pytest.approx((0.1, 2 / 64, 6))
+    assert gap.decided
     assert (
-        gap["sentence"]
-        == "a loses score under hue-rotate: robustness gap +0.10 [0.10, 0.10], adjusted p 0.031, 6 seeds."
+        gap.sentence == "a loses score under hue-rotate: robustness gap +0.10 [0.10, 0.10], adjusted p 0.031, 6 seeds."
     )
     few = summarise(result({key: value for key, value in cells.items() if key[1] < 5}))
-    assert few.sentences == ("a against clean, hue-rotate: cannot be decided with 5 seeds.",)  # 2 / 32 is above 0.05
+    assert said(few) == ("a against clean, hue-rotate: cannot be decided with 5 seeds.",)  # 2 / 32 is above 0.05
 
 
 def test_whole_seeds_are_moved_over_games_and_games_apart():
     summary = summarise(run({"wsa": 6.0, "e2e": 4.0}, games=("g", "h")))
     one = row(summary.comparisons, scope="all perturbations")
-    assert one["smallest_p"] == pytest.approx(2 / 10_000)  # 252 x 252 relabellings, 9,999 drawn
-    assert "5 seeds in each of 2 games" in one["sentence"]
+    assert one.smallest_p == pytest.approx(2 / 10_000)  # 252 x 252 relabellings, 9,999 drawn
+    assert "5 seeds in each of 2 games" in one.sentence
 
 
 def test_agents_that_fail_clean_are_compared_by_what_is_defined():
@@ -138,12 +139,12 @@ def test_agents_that_fail_clean_are_compared_by_what_is_defined():
             cells[agent, seed, "g", "hue-rotate", 3] = [clean - loss]
     summary = summarise(result(cells))
     one = row(summary.comparisons, scope="all perturbations")
-    assert one["measure"] == "robustness_gap"
-    assert one["effect"] == pytest.approx(0.2)  # a loses 0.1, b loses 0.3
-    assert summary.sentences[0].startswith("a loses less score under all perturbations than b: +0.20")
+    assert one.measure == "robustness_gap"
+    assert one.effect.value == pytest.approx(0.2)  # a loses 0.1, b loses 0.3
+    assert said(summary)[0].startswith("a loses less score under all perturbations than b: +0.20")
     measured = row(summary.measures, agent="a", perturbation="hue-rotate")
-    assert np.isnan(measured["retention"])
-    assert "retention undefined for some train seed" in measured["note"]
+    assert np.isnan(measured.retention.value)
+    assert "retention undefined for some train seed" in measured.note
 
 
 def test_one_checkpoint_in_two_runs_is_paired():
@@ -156,21 +157,19 @@ def test_one_checkpoint_in_two_runs_is_paired():
             cells[agent, seed, "g", "hue-rotate", 3] = [level - cost + 0.01 * rng.normal()]
             entries.append(agent_entry(agent, seed, "g", checkpoint_hash=f"h{seed}"))
     paired = row(summarise(result(cells, agents=entries)).comparisons, scope="all perturbations")
-    assert paired["paired"]
-    assert paired["p"] == pytest.approx(2 / 64)
+    assert paired.paired
+    assert paired.p == pytest.approx(2 / 64)
     others = [replace(entry, checkpoint_hash=entry.agent + entry.checkpoint_hash) for entry in entries]
     apart = row(summarise(result(cells, agents=others)).comparisons, scope="all perturbations")
-    assert not apart["paired"]
-    assert apart["p"] > 0.3  # seeds of 1 to 6 points hide 0.3
+    assert not apart.paired
+    assert apart.p > 0.3  # seeds of 1 to 6 points hide 0.3
 
 
 def test_without_reference_scores_nothing_is_compared():
     summary = summarise(run({"a": 6.0, "b": 4.0}, reference_scores={"g": ReferenceScores(random=None, human=None)}))
-    assert summary.comparisons.empty
-    assert summary.clean_comparisons.empty
-    assert summary.ranks.empty
-    assert summary.sentences == ()
-    assert summary.measures["note"].str.contains("no normalised scores").all()
+    assert summary.comparisons == summary.clean_comparisons == summary.ranks == ()
+    assert said(summary) == ()
+    assert all("no normalised scores" in one.note for one in summary.measures)
 
 
 def test_measures_over_severities_worked_out():
@@ -183,20 +182,22 @@ def test_measures_over_severities_worked_out():
             cells[agent, seed, "g", "invert", None] = [first]
     summary = summarise(result(cells))
     hue = row(summary.measures, agent="wsa", perturbation="hue-rotate")
-    assert (hue["mean_score"], hue["worst_score"], hue["retention"]) == pytest.approx((0.4, 0.2, 0.5))
-    assert hue["robustness_gap"] == pytest.approx(0.4)
+    assert (hue.mean_score.value, hue.worst_score.value, hue.retention.value) == pytest.approx((0.4, 0.2, 0.5))
+    assert hue.robustness_gap.value == pytest.approx(0.4)
     # From 0.8 over 0.6 at 1 to 0.2 at 3: (0.7 + 2 x 0.4) / 3.
-    assert hue["severity_area"] == pytest.approx(0.5)
+    assert hue.severity_area.value == pytest.approx(0.5)
     # Errors 0.4 + 0.8 against 0.6 + 1; lost 0.2 + 0.6 against 0.4 + 0.8.
-    assert (hue["corruption_error"], hue["relative_corruption_error"]) == pytest.approx((1.2 / 1.6, 0.8 / 1.2))
+    assert (hue.corruption_error.value, hue.relative_corruption_error.value) == pytest.approx((1.2 / 1.6, 0.8 / 1.2))
     invert = row(summary.measures, agent="wsa", perturbation="invert")
-    assert np.isnan(invert["severity_area"])
+    assert np.isnan(invert.severity_area.value)
     whole = row(summary.measures, agent="wsa", perturbation="all perturbations")
     # Perturbations count the same: (0.4 + 0.6) / 2; the worst of all cells; the only area; mCE (0.75 + 0.4 / 0.6) / 2.
-    assert (whole["mean_score"], whole["worst_score"], whole["severity_area"]) == pytest.approx((0.5, 0.2, 0.5))
-    assert whole["corruption_error"] == pytest.approx((0.75 + 0.4 / 0.6) / 2)
+    assert (whole.mean_score.value, whole.worst_score.value, whole.severity_area.value) == pytest.approx(
+        (0.5, 0.2, 0.5)
+    )
+    assert whole.corruption_error.value == pytest.approx((0.75 + 0.4 / 0.6) / 2)
     baseline = row(summary.measures, agent="e2e", perturbation="all perturbations")
-    assert (baseline["corruption_error"], baseline["baseline"]) == (1.0, "e2e")
+    assert (baseline.corruption_error.value, baseline.baseline) == (1.0, "e2e")
 
 
 def test_a_baseline_without_error_leaves_the_error_undefined():
@@ -206,22 +207,22 @@ def test_a_baseline_without_error_leaves_the_error_undefined():
             cells[agent, seed, "g", "clean", None] = [12.0]
             cells[agent, seed, "g", "hue-rotate", 1] = [level]
     measured = row(summarise(result(cells)).measures, agent="wsa", perturbation="hue-rotate")
-    assert np.isnan([measured["corruption_error"], measured["relative_corruption_error"]]).all()
-    assert "e2e makes no error" in measured["note"]
-    assert "e2e loses no score" in measured["note"]
+    assert np.isnan([measured.corruption_error.value, measured.relative_corruption_error.value]).all()
+    assert "e2e makes no error" in measured.note
+    assert "e2e loses no score" in measured.note
 
 
 def test_published_scores_stand_beside_with_their_source():
     published = summarise(run({"a": 6.0}, games=("breakout",))).published
     wsa = row(published, agent="WSA larger heads")
-    assert (wsa["mean"], wsa["sd"], wsa["normalised_score"]) == pytest.approx((387.2, 0.4, 38.72))  # random 0, human 10
-    assert published["source"].str.len().min() > 10
-    assert summarise(run({"a": 6.0})).published.empty
+    assert (wsa.mean, wsa.sd, wsa.normalised_score) == pytest.approx((387.2, 0.4, 38.72))  # random 0, human 10
+    assert all(len(one.source) > 10 for one in published)
+    assert summarise(run({"a": 6.0})).published == ()
 
 
 def test_published_scores_cover_the_49_games_of_ppo_and_dqn():
     games = pd.read_csv(data_dir("baselines") / "reference_scores.csv")["game"]
-    table = published_table(dict.fromkeys(games, Reference(random=0.0, human=1.0)))
+    table = frame_of(published_table(dict.fromkeys(games, Reference(random=0.0, human=1.0))))
     # Taken from the tables of the papers by hand, the first and the last row and some between.
     scores = {
         "Schulman et al. 2017": {
@@ -247,9 +248,9 @@ def test_published_scores_cover_the_49_games_of_ppo_and_dqn():
 
 def test_published_scores_show_the_games_of_the_run_only_and_the_paper_first():
     published = summarise(run({"a": 6.0}, games=("breakout", "pong"))).published
-    assert list(published["game"]) == ["breakout"] * 12 + ["pong"] * 6
+    assert [one.game for one in published] == ["breakout"] * 12 + ["pong"] * 6
     for game, count in (("breakout", 12), ("pong", 6)):
-        sources = [source.split()[0] for source in published[published["game"] == game]["source"]]
+        sources = [one.source.split()[0] for one in published if one.game == game]
         assert sources == ["Piccoli"] * (count - 2) + ["Schulman", "Mnih"]
 
 
@@ -260,8 +261,8 @@ def test_ranks_change_against_clean():
             cells[agent, seed, "g", "clean", None] = [clean]
             cells[agent, seed, "g", "hue-rotate", 3] = [shifted]
     ranks = summarise(result(cells)).ranks
-    shifted = ranks[ranks["perturbation"] == "hue-rotate"].set_index("agent")
-    assert shifted["rank"].to_dict() == {"a": 3.0, "b": 1.5, "c": 1.5}
-    assert shifted["change"].to_dict() == {"a": 2.0, "b": -0.5, "c": -1.5}
-    assert row(ranks, agent="a", perturbation="clean")["rank"] == 1.0
-    assert ((ranks["low"] >= 1) & (ranks["high"] <= 3)).all()
+    shifted = [one for one in ranks if one.perturbation == "hue-rotate"]
+    assert {one.agent: one.rank.value for one in shifted} == {"a": 3.0, "b": 1.5, "c": 1.5}
+    assert {one.agent: one.change for one in shifted} == {"a": 2.0, "b": -0.5, "c": -1.5}
+    assert row(ranks, agent="a", perturbation="clean").rank.value == 1.0
+    assert all(1 <= one.rank.low <= one.rank.high <= 3 for one in ranks)

@@ -27,7 +27,7 @@ NUM_ACTIONS = 4
 def benchmark_encode(
     names: Sequence[str] = NAMES, batch_size: int = 16, num_rounds: int = 10, sizes: Sequence[str] = SIZES
 ) -> list[BenchRow]:
-    """Measure milliseconds an observation takes in each encoder on one thread, against the same encoder in float32.
+    """Measure the milliseconds that an observation takes in each encoder on one thread, beside the same in float32.
 
     Args:
         names: Encoders.

@@ -12,7 +12,7 @@ from wsabench.errors import unknown_name
 from wsabench.report.figures.style import FIGURE_FORMATS, TWO_COLUMNS_IN, figure_style, looks, save_figure
 from wsabench.types import BenchRow
 
-_PANELS = (("ms/observation", "ms an observation, one thread"), ("parameters", "trained parameters, heads included"))
+_PANELS = (("ms/observation", "ms per observation, one thread"), ("parameters", "trained parameters, heads included"))
 
 
 def check_figure(path: Path) -> None:
@@ -46,7 +46,7 @@ def save_encoder_costs(rows: Sequence[BenchRow], path: Path) -> Path:
 
 
 def _draw(rows: Sequence[BenchRow], ax: Axes) -> None:
-    """Draw one quantity, a line a fusion, both axes logarithmic: slope 1 is proportional to the number."""
+    """Draw one quantity, one line per fusion, both axes logarithmic: slope 1 is proportional to the number."""
     lines: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
         kind, _, counted = row["name"].partition(", ")

@@ -58,7 +58,7 @@ class _Contestant:
 def benchmark_env(
     games: Sequence[str] | None = None, num_envs: int = 16, seconds: float = 2.0, rounds: int = 7
 ) -> list[BenchRow]:
-    """Measure steps a second, all on the same random actions.
+    """Measure steps per second, all on the same random actions.
 
     Args:
         games: Ids of single-player ROMs; None for the catalogue's.
@@ -124,7 +124,7 @@ def _benchmark_game(game: str, num_envs: int, seconds: float, rounds: int) -> li
 def _take_turns(
     contestants: list[_Contestant], num_envs: int, seconds: float, rounds: int, num_actions: int
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Return steps a second in each round; each turn is as many steps as the first contestant plays in its time."""
+    """Return steps per second in each round; each turn is as many steps as the first contestant plays in its time."""
     draws = generator(_SEED, "benchmark")
     warm_up = draws.integers(num_actions, size=(8, num_envs))
     paces = []

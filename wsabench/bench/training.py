@@ -45,7 +45,7 @@ def benchmark_train(
     profile: bool = False,
     warn: Warn = lambda _: None,
 ) -> list[BenchRow]:
-    """Measure training steps a second of processor time on one thread: lanes, encoders, updates, everything.
+    """Measure training steps per second of processor time on one thread: lanes, encoders, updates, everything.
 
     Agents and peers take turns, each in a process of its own, as they would be used. A rollout is shortened to one
     minibatch, with the preset's lanes, epochs and minibatch size, of an agent and its peer alike: a step still costs
@@ -69,7 +69,7 @@ def benchmark_train(
     Raises:
         UnknownNameError: There is no such agent, preset or game.
     """
-    load_game(game)
+    game = load_game(game).id
     chosen = {name: _chosen(name) for name in agents}
     with ExitStack() as stack:
         contestants, passes, seats = {}, {}, {}

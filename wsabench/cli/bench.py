@@ -30,7 +30,7 @@ def env(
     rounds: Annotated[int, typer.Option(min=1, help="How often the contestants take turns.")] = 7,
     as_json: Json = False,
 ) -> None:
-    """Steps a second of lanes, clean and perturbed, beside ale-py's AtariVectorEnv and the bare emulator.
+    """Steps per second of lanes, clean and perturbed, beside ale-py's AtariVectorEnv and the bare emulator.
 
     `x2` is two threads of AtariVectorEnv, or two worker processes. All twelve games take eight minutes or so.
     """
@@ -63,7 +63,7 @@ def encode(
     rounds: Annotated[int, typer.Option(min=1, help="Passes of each contestant; the median counts.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Milliseconds an observation takes in each encoder on one thread, beside the same encoder in float32.
+    """Milliseconds that an observation takes in each encoder on one thread, beside the same encoder in float32.
 
     Both sizes. With --encoders: in the trainable part of each fusion's agent, and how many parameters that has.
     Processor time.
@@ -98,7 +98,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _show_by_number(title: str, numbers: list[int], rows: list[BenchRow]) -> None:
-    """Print one line a fusion, one column a number of encoders."""
+    """Print one line per fusion and one column per number of encoders."""
     values: dict[str, list[float]] = {}
     for row in rows:
         values.setdefault(row["name"].partition(",")[0], []).append(row["value"])
@@ -116,7 +116,7 @@ def train(
     profile: Annotated[bool, typer.Option("--profile", help="Also show where the agents' time goes.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Training steps a second of each agent on one thread, beside Stable-Baselines3's PPO where it is installed.
+    """Training steps per second of each agent on one thread, beside Stable-Baselines3's PPO where it is installed.
 
     The paper's agent (wsa:paper) is compared with the same PPO over a plain features extractor of the same
     architecture, which needs a checkout; other agents with e2e. Processor time; minutes, nearly all the peers'.

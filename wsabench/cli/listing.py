@@ -70,7 +70,7 @@ def _write_rows(name: str, rows: list[dict[str, Any]], note: str = "", without: 
 
 
 def game_rows() -> list[dict[str, Any]]:
-    """Return one row a catalogue game: id, title, reference scores, number of named RAM variables."""
+    """Return one row per catalogue game: id, title, reference scores, number of named RAM variables."""
     from wsabench.games import catalogue_games, load_game
 
     games = [load_game(name) for name in catalogue_games()]
@@ -87,7 +87,7 @@ def game_rows() -> list[dict[str, Any]]:
 
 
 def perturbation_rows() -> list[dict[str, Any]]:
-    """Return one row a perturbation: name, family, severities, summary, and games, None for any."""
+    """Return one row per perturbation: name, family, severities, summary, and games, None for any."""
     from wsabench.perturb import list_perturbations
 
     return [perturbation_row(entry) for entry in list_perturbations()]
@@ -133,7 +133,7 @@ def chosen_rows(rows: list[dict[str, Any]], family: str | None, game: str | None
 
 
 def own_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row a game: how many patches of each family, modes and difficulties of it there are."""
+    """Return one row per game: how many patches of each family, modes and difficulties of it there are."""
     counts: dict[str, dict[str, Any]] = {}
     for row in rows:
         word = row["name"].partition("-")[0]
@@ -151,7 +151,7 @@ def _is_switch(name: str) -> bool:
 
 
 def suite_rows() -> list[dict[str, Any]]:
-    """Return one row a suite: name, number of cells a game, profiles, summary."""
+    """Return one row per suite: name, number of cells per game, profiles, summary."""
     from wsabench.perturb import list_suites, load_suite
 
     suites = [load_suite(name) for name in list_suites()]

@@ -32,7 +32,7 @@ def record(
     train_seed: Annotated[int, typer.Option(min=0, help="Train seed of a baseline.")] = 0,
     seed: Annotated[int | None, typer.Option(min=0, help=_SEED)] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps.")] = None,
-    fps: Annotated[int, typer.Option(min=1, max=60, help="Steps a second; 15 is the game's own speed.")] = 15,
+    fps: Annotated[int, typer.Option(min=1, max=60, help="Steps per second; 15 is the game's own speed.")] = 15,
     out: Annotated[list[str] | None, typer.Option("--out", metavar="PATH", help=_OUT)] = None,
     as_json: Json = False,
 ) -> None:

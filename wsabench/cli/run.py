@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -23,6 +23,9 @@ from wsabench.cli.options import Json, Suite
 from wsabench.cli.terminal.console import split_names, write_json, write_line, write_table
 from wsabench.cli.terminal.run_progress import run_reporter
 from wsabench.errors import SpecError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HELP = "Play a suite with some agents. What is finished is kept; the same command resumes."
 EXAMPLE = "Example: wsabench run --suite color-shift --profile quick --agents wsa,e2e"
@@ -93,7 +96,9 @@ def run(
         )
     rows = mean_returns(result.episodes)
     if as_json:
-        write_json({"path": result.path, "episodes": len(result.episodes), "mean_returns": rows})
+        write_json(
+            {"path": result.path, "episodes": len(result.episodes), "mean_returns": [row._asdict() for row in rows]}
+        )
         return
     write_line()
     from wsabench.results.result import LEGEND, marked_name, privileged_agents
@@ -102,41 +107,39 @@ def run(
     write_table(
         f"Mean return, {len(result.episodes)} episodes",
         ["agent", "game", "perturbation", "train seeds", "episodes", "mean return"],
-        [[marked_name(name, privileged), *values] for name, *values in (row.values() for row in rows)],
+        [[marked_name(name, privileged), *values] for name, *values in rows],
         _NOTE + f" {LEGEND}" * bool(privileged),
     )
     write_line(f"\nResult set: {result.path}\nMake the page: wsabench report {result.path}")
 
 
-def mean_returns(episodes: Any) -> list[dict[str, Any]]:
-    """Return the mean return of each agent and cell, over all its train seeds and episodes, in the order played.
+class MeanReturn(NamedTuple):
+    """The mean return of an agent in one cell, over all its train seeds and episodes."""
+
+    agent: str
+    game: str
+    perturbation: str
+    train_seeds: int
+    """How many there are."""
+    episodes: int
+    """How many there are, of all train seeds together."""
+    mean_return: float
+
+
+def mean_returns(episodes: pd.DataFrame) -> list[MeanReturn]:
+    """Return the mean return of each agent and cell, in the order played.
 
     Args:
-        episodes: The episodes table of a result set.
+        episodes: The episodes of a result set.
     """
-    rows = []
-    table = episodes.assign(
-        cell=[cell_name(p, s) for p, s in zip(episodes.perturbation, episodes.severity, strict=True)]
-    )
-    for (agent, game, cell), part in table.groupby(["agent", "game", "cell"], sort=False):
-        rows.append(
-            {
-                "agent": str(agent),
-                "game": str(game),
-                "perturbation": str(cell),
-                "train_seeds": int(part.train_seed.nunique()),
-                "episodes": len(part),
-                "mean_return": float(part["return"].mean()),
-            }
-        )
-    return rows
+    from wsabench.results.records import with_labels
 
-
-def cell_name(perturbation: str, severity: Any) -> str:
-    """Return the written form of a perturbation and its severity (`hue-rotate@3`; missing severity: no `@`)."""
-    import pandas as pd
-
-    return perturbation if pd.isna(severity) or "@" in perturbation else f"{perturbation}@{int(severity)}"
+    parts = with_labels(episodes).groupby(["agent", "game", "label"], sort=False)
+    means = parts.agg(seeds=("train_seed", "nunique"), count=("return", "size"), mean=("return", "mean"))
+    return [
+        MeanReturn(agent, game, label, int(seeds), int(count), float(mean))
+        for (agent, game, label), seeds, count, mean in means.itertuples(name=None)
+    ]
 
 
 def parse_integers(option: str, words: list[str] | None) -> tuple[int, ...] | None:

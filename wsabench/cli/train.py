@@ -33,7 +33,7 @@ wsabench train --queue baselines/queue.toml --out FOLDER --status
 """
 
 _GAMES = "Game, or several, trained one after another; see `wsabench list games`."
-_PERTURBATIONS = "Train under these, as in hue-rotate@2,value@3, one drawn a game."
+_PERTURBATIONS = "Train under these, as in hue-rotate@2,value@3, one drawn for each game."
 _SUITE = "Train under the perturbations of a suite, one drawn for each game."
 _CLEAN_SHARE = "Share of games without any of them; default: 0.2."
 _EVALUATE_EVERY = "Steps between evaluations; 0: none. Default: the preset's (paper: 40000)."

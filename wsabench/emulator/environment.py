@@ -13,6 +13,7 @@ from gymnasium.spaces import Box, Discrete
 from wsabench.emulator.inputs import check_inputs, check_shown
 from wsabench.emulator.lane import Lane, observation_shape
 from wsabench.errors import SpecError, unknown_name
+from wsabench.games import check_rom_id
 from wsabench.perturb import Perturbation, compile_perturbation
 from wsabench.protocol import Protocol
 
@@ -44,10 +45,10 @@ class LaneEnv(gymnasium.Env[Observation, np.int64]):
         """Load the game; the arguments are those of `make`."""
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise unknown_name("render mode", render_mode, RENDER_MODES)
-        self.game = game
+        self.game = check_rom_id(game)
         self.protocol = protocol or Protocol()
         self.render_mode = render_mode
-        compiled = compile_perturbation(perturbation, game)
+        compiled = compile_perturbation(perturbation, self.game)
         self.lane = Lane(compiled, self.protocol, check_seed(seed), inputs=check_inputs(inputs))
         self.observation_space = observation_space(self.protocol)  # pyright: ignore[reportAttributeAccessIssue]
         self.action_space = Discrete(self.lane.num_actions)

@@ -31,7 +31,7 @@ class LaneGroup:
         """Load a game in each lane.
 
         Args:
-            perturbations: One a lane; they say the game.
+            perturbations: One per lane; they say which game it plays.
             protocol: Preprocessing and episode rules of all.
             seeds: First episode seed of each lane; None takes one from the operating system.
             arrays: Where results go, one row per lane; they say which inputs the lanes supply.

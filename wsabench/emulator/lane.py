@@ -74,6 +74,7 @@ class Lane:
         self._first_seed = seed
         self._was_reset = False
         self._game_number = 0
+        self.num_noops = 0
         self._start_counters()
         self.set_perturbation(perturbation)
 
@@ -235,7 +236,8 @@ class Lane:
             return
         if self._has_fire and self.protocol.fire_on_reset:
             self._play_start_frame(FIRE)
-        for _ in range(int(self._noops.integers(0, self.protocol.noop_max, endpoint=True))):
+        self.num_noops = int(self._noops.integers(0, self.protocol.noop_max, endpoint=True))
+        for _ in range(self.num_noops):
             self._play_start_frame(NOOP)
             if self._ale.game_over():
                 self.console.start_next()

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wsabench.errors import SpecError
+from wsabench.hashing import bytes_hash
 from wsabench.protocol import Protocol
-from wsabench.results.records import CONTEXT_STEPS, EpisodeOutcome, EpisodeSteps, attention_sums
+from wsabench.results.records import ACTION_DIGITS, CONTEXT_STEPS, EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.seeding import generator
 from wsabench.stats.context_effect import ContextEffect, EvenSample
 from wsabench.types import (
@@ -114,6 +115,8 @@ class _Lane:
     is_start: bool = True
     weights: list[npt.NDArray[np.float32]] = field(default_factory=list)
     log: list[_Step] = field(default_factory=list)
+    actions: bytearray = field(default_factory=bytearray)
+    """What the agent chose, a byte a step."""
     compared: EvenSample[Any] = field(default_factory=lambda: EvenSample(CONTEXT_STEPS))
     """What the weights come from, where a context has a part in them."""
 
@@ -197,6 +200,7 @@ class _Rollout:
         places = {index: place for place, index in enumerate(rows)}
         for index, lane in playing:
             place, action = places[index], int(decision.actions[places[index]])
+            lane.actions.append(action)
             self._keep_weights(lane, decision, place)
             finish = self._games.step(index, action)
             lane.is_start = self._games.restarted(index)
@@ -278,6 +282,8 @@ def _outcome(lane: _Lane, finish: Finish, context: ContextEffect | None) -> Epis
         attention=sums,
         steps=_steps(lane) if lane.log else None,
         context=context,
+        noops=finish.noops,
+        action_hash=bytes_hash(lane.actions, ACTION_DIGITS),
     )
 
 
@@ -322,6 +328,8 @@ class Finish(NamedTuple):
     episodic_return: float
     length: int
     end: EpisodeEnd
+    noops: int | None = None
+    """No-op frames at its start; None where lanes do not say."""
 
 
 class EpisodeLanes:
@@ -371,7 +379,9 @@ class EpisodeLanes:
         """Play one step in one lane; return how the episode ended, None while it goes on."""
         lane = self.lane(row)
         lane.step(action)
-        return None if lane.end is None else Finish(lane.episode_return, lane.episode_length, lane.end)
+        if lane.end is None:
+            return None
+        return Finish(lane.episode_return, lane.episode_length, lane.end, lane.num_noops)
 
     def episode_return(self, row: int) -> float:
         """Return the unclipped return of a lane's episode so far."""

@@ -48,13 +48,14 @@ def load_game(game: str) -> Game:
     """Return what is known of a game.
 
     Args:
-        game: Id of any single-player ROM of ale-py; without a catalogue entry the record has empty mappings.
+        game: Id of any single-player ROM of ale-py, or what `check_rom_id` takes for one; without a catalogue entry the
+            record has empty mappings.
 
     Raises:
         SpecError: The game needs two players, or its catalogue entry is malformed.
         UnknownNameError: There is no such ROM; the message has the nearest ids.
     """
-    check_rom_id(game)
+    game = check_rom_id(game)
     scores = _scores().get(game, ReferenceScores(None, None))
     path = catalogue_files("games").get(game)
     if path is None:

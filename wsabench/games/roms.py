@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -15,6 +16,9 @@ from wsabench.resources import data_dir
 Standard = Literal["NTSC", "PAL", "SECAM"]
 
 HINT = "Run `wsabench list games`."
+
+_GYMNASIUM_ID = re.compile(r"(?:(?:ALE|wsabench)/)?(\w+?)(?:-ram)?(?:Deterministic|NoFrameskip)?-v\d+")
+"""How Gymnasium and ale-py write a game: `ALE/MsPacman-v5`, `MsPacmanNoFrameskip-v4`, `wsabench/MsPacman-v0`."""
 
 
 class _Facts(NamedTuple):
@@ -58,20 +62,35 @@ def rom_ids() -> list[str]:
 
 
 def check_rom_id(game: str) -> str:
-    """Return `game` when it is the id of a single-player ROM.
+    """Return the id of a single-player ROM.
+
+    Args:
+        game: The id, `ms_pacman`, or the name of a Gymnasium environment, of which only the game counts:
+            `ALE/MsPacman-v5`, `MsPacmanNoFrameskip-v4`, `MsPacman`.
 
     Raises:
         SpecError: It needs two players.
         UnknownNameError: There is no such ROM; the message has the nearest ids.
     """
-    if game in _facts().two_player:
+    if game in _single_player():
+        return game
+    match = _GYMNASIUM_ID.fullmatch(game)
+    written = match[1] if match else game
+    found = _by_written_name().get(written.casefold(), game)
+    if found in _facts().two_player:
         raise SpecError(
             f"The game {game!r} needs two players, and ale-py ends the process when one plays it. "
             f"Allowed: the {len(rom_ids())} single-player games. {HINT}"
         )
-    if game not in _single_player():
+    if found not in _single_player():
         raise unknown_name("game", game, rom_ids(), HINT)
-    return game
+    return found
+
+
+@functools.cache
+def _by_written_name() -> dict[str, str]:
+    """Return the ids of all ROMs by their names without underscores, as ale-py's environments write them, folded."""
+    return {name.replace("_", ""): name for name in _rom_folder_ids()}
 
 
 def standard_of(game: str) -> Standard:

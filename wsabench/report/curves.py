@@ -12,14 +12,14 @@ from wsabench.errors import StorageError
 from wsabench.hashing import file_hash
 from wsabench.resources import data_dir
 from wsabench.results.manifest import AgentEntry
+from wsabench.summary.rows import CurveRow
 
 _RETURN = "return_unclipped_mean_50"
 _RUN_WEIGHTS = ("agent.safetensors", "best.safetensors")
 """The newest and the best network in a training run's folder."""
-_COLUMNS = ["agent", "game", "train_seed", "steps", "return_mean"]
 
 
-def learning_curves(agents: Sequence[AgentEntry], baselines: Path | None = None) -> pd.DataFrame:
+def learning_curves(agents: Sequence[AgentEntry], baselines: Path | None = None) -> tuple[CurveRow, ...]:
     """Read the learning curves that belong to the checkpoints of a result set.
 
     Args:
@@ -27,26 +27,24 @@ def learning_curves(agents: Sequence[AgentEntry], baselines: Path | None = None)
         baselines: The folder of the baselines; the shipped one by default.
 
     Returns:
-        Columns agent, game, train_seed, steps (agent steps), return_mean (unclipped return, mean of the last 50 games).
-        Curves are looked for beside shipped baselines and beside checkpoints and training folders that were given by
-        their path. One is taken only where the checkpoint beside it is the one that was evaluated, to the byte; no
-        rows where none is.
+        The points of the curves, curve by curve. Curves are looked for beside shipped baselines and beside checkpoints
+        and training folders that were given by their path. One is taken only where the checkpoint beside it is the one
+        that was evaluated, to the byte; no rows where none is.
 
     Raises:
         StorageError: A curve cannot be read.
     """
     folder = baselines or data_dir("baselines")
-    tables: list[pd.DataFrame] = []
+    rows: list[CurveRow] = []
     for entry in agents:
         curve = next((curve for weights, curve in _places(entry, folder) if _belongs(weights, curve, entry)), None)
         if curve is None:
             continue
         table = _read(curve)
         if _RETURN in table and "steps" in table:
-            names = {"agent": entry.agent, "game": entry.game, "train_seed": entry.train_seed}
-            curve_of = pd.DataFrame({"steps": table["steps"], "return_mean": table[_RETURN]}).dropna()
-            tables.append(curve_of.assign(**names).reindex(columns=_COLUMNS))
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({name: [] for name in _COLUMNS})
+            points = table[["steps", _RETURN]].dropna().itertuples(index=False)
+            rows += [CurveRow(id=entry.id, steps=int(steps), return_mean=float(mean)) for steps, mean in points]
+    return tuple(rows)
 
 
 def _places(entry: AgentEntry, baselines: Path) -> Iterator[tuple[Path, Path]]:

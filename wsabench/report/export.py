@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
@@ -16,11 +17,11 @@ import pandas as pd
 from wsabench.resources import atomic_path, make_dir, write_text
 from wsabench.results.records import CLEAN, with_labels
 from wsabench.results.result import RunResult
+from wsabench.summary.rows import Measure, Row, frame_of, grouped, is_table
 from wsabench.summary.summarise import Summary
-from wsabench.summary.tables import groups_of, rows_except, rows_of, rows_where
 from wsabench.types import FloatArray
 
-SCORE_MEASURES = ("normalised_score", "retention")
+SCORE_MEASURES: tuple[Measure, ...] = ("normalised_score", "retention")
 
 
 class ScoreMatrices(NamedTuple):
@@ -34,7 +35,7 @@ class ScoreMatrices(NamedTuple):
     """By agent, float64, shape (num_runs, num_tasks)."""
 
 
-def score_matrices(summary: Summary, measure: str = "normalised_score") -> ScoreMatrices:
+def score_matrices(summary: Summary, measure: Measure = "normalised_score") -> ScoreMatrices:
     """Return the scores of every agent as matrices without holes.
 
     Args:
@@ -45,26 +46,34 @@ def score_matrices(summary: Summary, measure: str = "normalised_score") -> Score
         Means over episodes. Tasks are the cells that every agent played with every train seed in the result; a train
         seed that lacks one of an agent's games is left out. Cells without a value for some train seed are left out.
     """
-    table = summary.seeds.assign(task=summary.seeds["game"] + "/" + summary.seeds["label"])
-    if measure == "retention":
-        table = rows_except(table, label=CLEAN)
-    wide: dict[str, pd.DataFrame] = {}
+    rows = [row for row in summary.seeds if measure != "retention" or row.label != CLEAN]
+    values = {(row.id.agent, row.id.train_seed, f"{row.id.game}/{row.label}"): row.value(measure) for row in rows}
+    train_seeds: dict[str, tuple[int, ...]] = {}
     for agent in summary.agents:
-        played = rows_where(table, agent=agent)
-        games = {int(seed): part["game"].nunique() for (seed,), part in groups_of(played, "train_seed")}
-        matrix = played.pivot(index="train_seed", columns="task", values=measure)
-        wide[agent] = matrix.loc[[seed for seed, count in sorted(games.items()) if count == max(games.values())]]
-    whole = [set(matrix.columns[matrix.notna().to_numpy().all(axis=0)]) for matrix in wide.values()]
-    tasks = tuple(task for task in dict.fromkeys(table["task"]) if all(task in of_agent for of_agent in whole))
+        of_agent = grouped((row for row in rows if row.id.agent == agent), lambda row: row.id.train_seed)
+        games = {seed: len({row.id.game for row in of_seed}) for seed, of_seed in of_agent.items()}
+        most = max(games.values(), default=0)
+        train_seeds[agent] = tuple(seed for seed, count in sorted(games.items()) if count == most)
+    agents_seeds = [(agent, seed) for agent, seeds in train_seeds.items() for seed in seeds]
+    tasks = tuple(
+        task
+        for task in dict.fromkeys(task for _, _, task in values)
+        if not any(math.isnan(values.get((*run, task), math.nan)) for run in agents_seeds)
+    )
     return ScoreMatrices(
         tasks=tasks,
-        train_seeds={agent: tuple(int(seed) for seed in matrix.index) for agent, matrix in wide.items()},
-        scores={agent: matrix[list(tasks)].to_numpy(dtype=np.float64) for agent, matrix in wide.items()},
+        train_seeds=train_seeds,
+        scores={
+            agent: np.array([values[agent, seed, task] for seed in seeds for task in tasks]).reshape(
+                len(seeds), len(tasks)
+            )
+            for agent, seeds in train_seeds.items()
+        },
     )
 
 
 def write_rliable(summary: Summary, directory: Path) -> tuple[Path, ...]:
-    """Write `MEASURE.npz` (one array an agent, as `dict(numpy.load(...))` gives rliable) and `MEASURE.json`.
+    """Write `MEASURE.npz` (one array for each agent, as `dict(numpy.load(...))` gives rliable) and `MEASURE.json`.
 
     Args:
         summary: The numbers.
@@ -94,9 +103,9 @@ def write_rliable(summary: Summary, directory: Path) -> tuple[Path, ...]:
 
 
 def write_csv(
-    result: RunResult, summary: Summary, directory: Path, more: Mapping[str, pd.DataFrame] | None = None
+    result: RunResult, summary: Summary, directory: Path, more: Mapping[str, Sequence[Row]] | None = None
 ) -> tuple[Path, ...]:
-    """Write `episodes.csv`, one row an episode with its normalised score, and one file for each table of the summary.
+    """Write `episodes.csv`, one row for each episode with its normalised score, and one file for each table.
 
     Where the run has privileged agents, rows about one agent say in the column `privileged` whether it is one.
 
@@ -104,7 +113,7 @@ def write_csv(
         result: The result set.
         summary: Its numbers.
         directory: Where; it is created.
-        more: Further tables, by the names of their files; empty ones are left out.
+        more: Tables beside those of the summary, by the names of their files; empty ones are left out.
 
     Raises:
         StorageError: A file cannot be written.
@@ -112,7 +121,7 @@ def write_csv(
     make_dir(directory)
     tables = {"episodes": tidy_episodes(result, summary)}
     named = {field.name: getattr(summary, field.name) for field in fields(summary)} | dict(more or {})
-    tables |= {name: table for name, table in named.items() if isinstance(table, pd.DataFrame) and not table.empty}
+    tables |= {name: frame_of(rows) for name, rows in named.items() if is_table(rows)}
     written: list[Path] = []
     for name, table in tables.items():
         if summary.privileged and "agent" in table:
@@ -133,10 +142,8 @@ def tidy_episodes(result: RunResult, summary: Summary) -> pd.DataFrame:
         summary: Its numbers, for the reference scores.
     """
     table = with_labels(result.episodes)
-    known = {row["game"]: row for row in rows_of(summary.references)}
-    random, human = (
-        np.array([known[game][name] for game in table["game"]], dtype=np.float64) for name in ("random", "human")
-    )
+    known = {row.game: (row.random, row.human) for row in summary.references}
+    random, human = np.array([known[game] for game in table["game"]], dtype=np.float64).T
     returns = table["return"].to_numpy(dtype=np.float64)
     table = table.assign(normalised_score=(returns - random) / (human - random))
     first = ["agent", "train_seed", "game", "family", "label"]

@@ -38,12 +38,13 @@ from wsabench.report.tables.results import (
 from wsabench.report.tables.text import Table, markdown
 from wsabench.results.manifest import Manifest
 from wsabench.results.result import FRAME_GAP, privileged_agents
+from wsabench.summary.rows import Measure
+from wsabench.summary.sentences import Sentence
 from wsabench.summary.summarise import Summary
 
 _MOST_SENTENCES = 14
-_LONGEST_SENTENCE = 260
-_RESULT_COLUMNS = {"normalised_score": 4, "retention": 6, "robustness_gap": 7}
-_AVERAGE_COLUMNS = {"normalised_score": 3, "retention": 4, "robustness_gap": 5}
+_RESULT_COLUMNS: dict[Measure, int] = {"normalised_score": 4, "retention": 6, "robustness_gap": 7}
+_AVERAGE_COLUMNS: dict[Measure, int] = {"normalised_score": 3, "retention": 4, "robustness_gap": 5}
 
 
 class Content(NamedTuple):
@@ -52,7 +53,7 @@ class Content(NamedTuple):
     title: str
     samples: Table
     notes: tuple[str, ...]
-    headline: tuple[str, ...]
+    headline: tuple[Sentence, ...]
     results: tuple[Table, ...]
     comparisons: tuple[Table, ...]
     attention: tuple[Table, ...]
@@ -77,7 +78,7 @@ def content_of(summary: Summary, manifest: Manifest, run_dirs: Sequence[Path] = 
     results = [*side_by_side_tables(summary), *measure_tables(summary)]
     results += _detailed_tables(summary, manifest.plan.effects)
     comparisons = [*comparison_tables(summary), aggregate_summary_table(summary), *improvement_summary_tables(summary)]
-    is_large = summary.perturbations["label"].nunique() > MOST_LINES
+    is_large = len(summary.played) > MOST_LINES
     privileged = privileged_agents(manifest)
     return Content(
         title=title_of(manifest.plan),
@@ -117,7 +118,6 @@ def html_page(content: Content, figures: Sequence[NamedFigure], frames: Sequence
         script=script,
         script_hash=f"sha256-{digest}",
         most_sentences=_MOST_SENTENCES,
-        brief=brief,
         next_number=lambda: next(numbers),
     )
 
@@ -130,7 +130,7 @@ def markdown_text(content: Content, figure_files: Sequence[tuple[NamedFigure, st
         figure_files: Figures with their file names relative to the text; empty for none.
     """
     parts = [f"# wsabench: {content.title}\n"]
-    parts.append("### In words\n\n" + "".join(f"- {sentence}\n" for sentence in content.headline))
+    parts.append("### In words\n\n" + "".join(f"- {sentence.text}\n" for sentence in content.headline))
     parts.append("### Caveats\n\n" + "".join(f"- {note}\n" for note in content.notes or ("None known.",)))
     parts += [markdown(table) for table in content.tables]
     parts += [f"### {figure.title}\n\n![{figure.title}]({file})\n\n{figure.caption}\n" for figure, file in figure_files]
@@ -143,23 +143,11 @@ def markdown_text(content: Content, figure_files: Sequence[tuple[NamedFigure, st
     return "\n".join(parts)
 
 
-def brief(sentence: str, longest: int = _LONGEST_SENTENCE) -> str:
-    """Return a sentence that lists very many names with the first of them only; others as they are.
-
-    Args:
-        sentence: A sentence; what it concludes stands behind its last colon.
-        longest: Characters that need no shortening.
-    """
-    names, colon, conclusion = sentence.rpartition(":")
-    if len(sentence) <= longest or not colon:
-        return sentence
-    kept = names[: longest // 2].rpartition(",")[0] or names[: longest // 2]
-    left_out = names[len(kept) :].count(",") + names[len(kept) :].count(" and ")
-    return f"{kept} and {left_out} more:{conclusion}"
-
-
 def _detailed_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> list[Table]:
-    """Return the mean over games and one table a game; a claim is about all games, so with several it stands there."""
+    """Return the mean over games and one table for each game.
+
+    A claim is about all games: where there are several, it stands with their mean.
+    """
     tables = result_tables(summary, effects)
     average = average_table(summary)
     if average is None:

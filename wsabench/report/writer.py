@@ -38,7 +38,7 @@ class ReportFiles:
     figures: tuple[Path, ...]
     """PNG, PDF and SVG files."""
     latex: tuple[Path, ...] = ()
-    """One file a table."""
+    """One file for each table."""
     csv: tuple[Path, ...] = ()
     """Episodes, and one file for each table of numbers."""
     rliable: tuple[Path, ...] = ()
@@ -72,7 +72,7 @@ def write_report(
         out: Where the files go; by default `report` below the run's directory, `report-combined` below the first of
             several.
         formats: Any of `html`, `png`, `pdf`, `svg`, `latex`, `markdown` (also `md`), `csv`, `rliable`.
-        dpi: Dots an inch of PNG files.
+        dpi: Dots per inch of PNG files.
         family: Perturbations, without severity, that claims are tested for; None: all of the run.
 
     Returns:

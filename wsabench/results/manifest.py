@@ -16,7 +16,8 @@ from wsabench.errors import ResultSetError, SpecError
 from wsabench.protocol import LATER_FIELDS, Protocol
 
 SCHEMA_VERSION = 2
-"""Raised when the layout or the columns of a result set change; `wsabench.results.migration` brings old ones over."""
+"""Raised when the layout or the columns of a result set change, but for new last columns, which older shards may lack;
+`wsabench.results.migration` brings old ones over."""
 MANIFEST_NAME = "manifest.json"
 UNKNOWN = "unknown"
 """Stands for a version that an earlier wsabench did not record."""

@@ -78,7 +78,7 @@ class Recording:
         return Moment(_decode(screen), _decode(observation))
 
     def table(self) -> pa.Table:
-        """Return one row a step, of `steps_schema`; with a context also what it did in the episode, in every row."""
+        """Return one row per step, of `steps_schema`; with a context also what it did in the episode, in every row."""
         job = Job(
             self.agent,
             self.train_seed,

@@ -1,8 +1,52 @@
-"""Statistics of scores, NumPy and SciPy only: normalisation, aggregates, robustness, intervals, comparisons, power."""
+"""Statistics of scores, from NumPy, SciPy and rliable: normalisation, aggregates, robustness, intervals, tests."""
 
-from wsabench.stats.aggregates import iqm, mean, median, optimality_gap, performance_profile, probability_of_improvement
+from wsabench.stats.across.effective import EffectiveRobustness, RankCorrelation, effective_robustness, rank_correlation
+from wsabench.stats.across.games import PerGame, per_game
+from wsabench.stats.across.sensitivity import NORMALISERS, Ranking, Returns, Sensitivity, normaliser_sensitivity
+from wsabench.stats.across.tails import Tail, conditional_value_at_risk, worst_group
+from wsabench.stats.aggregates import (
+    FAST_METRICS,
+    MetricName,
+    iqm,
+    mean,
+    median,
+    optimality_gap,
+    performance_profile,
+    point_estimate,
+    point_profile,
+    probability_of_improvement,
+)
 from wsabench.stats.bounds import METHODS
-from wsabench.stats.comparisons import holm, seeds_to_decide, sign_flip_test, smallest_adjusted_p, two_sample_test
+from wsabench.stats.claims.comparisons import (
+    holm,
+    seeds_to_decide,
+    sign_flip_test,
+    smallest_adjusted_p,
+    two_sample_test,
+)
+from wsabench.stats.claims.contrasts import Contrast, contrast
+from wsabench.stats.claims.equivalence import EquivalenceTest, equivalence_test
+from wsabench.stats.claims.families import (
+    ClaimFamily,
+    Detectable,
+    FamilyTest,
+    PageError,
+    adjust_over_pairs,
+    detectable_effects,
+    family_test,
+    page_error,
+    step_down,
+)
+from wsabench.stats.components import COMPONENTS, VarianceComponents, variance_components
+from wsabench.stats.dose import (
+    DoseArea,
+    DoseCurve,
+    DoseReason,
+    MeanDoseArea,
+    dose_area,
+    dose_curve,
+    mean_dose_area,
+)
 from wsabench.stats.intervals import (
     CHECKPOINTS_ONLY,
     DEFAULT_METHOD,
@@ -15,21 +59,43 @@ from wsabench.stats.intervals import (
     seed_interval,
     seed_note,
 )
-from wsabench.stats.normalisation import normalised_score
+from wsabench.stats.normalisation import normalised_mean, normalised_score
 from wsabench.stats.power import (
     PLANNING_CONFIDENCE,
     Design,
     Plan,
     Variation,
+    detectable_effect,
     plans,
     power_of,
     seed_sd_limit,
     variation_of,
 )
+from wsabench.stats.ratio.clean_floor import CLEAN_FLOOR, CleanBound, clean_bound, commonly_defined
+from wsabench.stats.ratio.estimates import (
+    MIN_RATIO_SEEDS,
+    RatioEstimate,
+    capped_mean_retention,
+    mean_retention,
+    retention_difference,
+    retention_interval,
+)
+from wsabench.stats.ratio.fieller import FiellerSet, GameSeeds, Region, fieller_set
 from wsabench.stats.resampling import Blocks
-from wsabench.stats.robustness import retention, retention_is_defined, robustness_gap
+from wsabench.stats.rliable_bootstrap import rliable_interval, rliable_profile
+from wsabench.stats.robustness import (
+    KeptShares,
+    kept_shares,
+    retention,
+    retention_is_defined,
+    robustness_gap,
+    seed_retention,
+)
 from wsabench.stats.severity import (
     corruption_error,
+    error_ceiling,
+    error_difference,
+    loss_difference,
     mean_over_severities,
     ranks,
     relative_corruption_error,
@@ -37,51 +103,118 @@ from wsabench.stats.severity import (
     worst_case,
 )
 from wsabench.stats.statistics import cell_means, over_matrix, per_task, sample_efficiency
+from wsabench.stats.studentised import studentised_interval
 
 __all__ = [
     "CHECKPOINTS_ONLY",
+    "CLEAN_FLOOR",
+    "COMPONENTS",
     "DEFAULT_METHOD",
     "DEFAULT_REPETITIONS",
+    "FAST_METRICS",
     "METHODS",
+    "MIN_RATIO_SEEDS",
     "MIN_TRAIN_SEEDS",
+    "NORMALISERS",
     "PLANNING_CONFIDENCE",
     "Blocks",
+    "ClaimFamily",
+    "CleanBound",
+    "Contrast",
     "Design",
+    "Detectable",
+    "DoseArea",
+    "DoseCurve",
+    "DoseReason",
+    "EffectiveRobustness",
+    "EquivalenceTest",
     "Estimate",
+    "FamilyTest",
+    "FiellerSet",
+    "GameSeeds",
+    "KeptShares",
+    "MeanDoseArea",
+    "MetricName",
+    "PageError",
+    "PerGame",
     "Plan",
+    "RankCorrelation",
+    "Ranking",
+    "RatioEstimate",
+    "Region",
+    "Returns",
+    "Sensitivity",
     "Statistic",
+    "Tail",
+    "VarianceComponents",
     "Variation",
+    "adjust_over_pairs",
+    "capped_mean_retention",
     "cell_means",
+    "clean_bound",
+    "commonly_defined",
+    "conditional_value_at_risk",
+    "contrast",
     "corruption_error",
+    "detectable_effect",
+    "detectable_effects",
+    "dose_area",
+    "dose_curve",
+    "effective_robustness",
     "episode_interval",
+    "equivalence_test",
+    "error_ceiling",
+    "error_difference",
+    "family_test",
+    "fieller_set",
     "game_interval",
     "holm",
     "iqm",
+    "kept_shares",
+    "loss_difference",
     "mean",
+    "mean_dose_area",
     "mean_over_severities",
+    "mean_retention",
     "median",
+    "normalised_mean",
     "normalised_score",
+    "normaliser_sensitivity",
     "optimality_gap",
     "over_matrix",
+    "page_error",
+    "per_game",
     "per_task",
     "performance_profile",
     "plans",
+    "point_estimate",
+    "point_profile",
     "power_of",
     "probability_of_improvement",
+    "rank_correlation",
     "ranks",
     "relative_corruption_error",
     "retention",
+    "retention_difference",
+    "retention_interval",
     "retention_is_defined",
+    "rliable_interval",
+    "rliable_profile",
     "robustness_gap",
     "sample_efficiency",
     "seed_interval",
     "seed_note",
+    "seed_retention",
     "seed_sd_limit",
     "seeds_to_decide",
     "severity_area",
     "sign_flip_test",
     "smallest_adjusted_p",
+    "step_down",
+    "studentised_interval",
     "two_sample_test",
+    "variance_components",
     "variation_of",
     "worst_case",
+    "worst_group",
 ]

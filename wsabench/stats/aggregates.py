@@ -1,20 +1,26 @@
-"""Aggregates over train seeds and tasks, with rliable's definitions.
+"""Aggregates over train seeds and tasks: rliable's own numbers, and fast ones for the repetitions of a bootstrap.
 
-Every function takes `scores` of shape (..., num_runs, num_tasks), a run being one train seed, and works on all leading
-axes at once; the bootstrap puts its repetitions there.
+What is shown as a value comes from rliable (`point_estimate`, `point_profile`). The other functions take `scores` of
+shape (..., num_runs, num_tasks), a run being one train seed, and work on all leading axes at once; the bootstrap puts
+its repetitions there. Tests hold both equal to 1e-12.
 
 References:
-    Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice", section 4; the
-    definitions are those of the library rliable 1.2, and the tests compare with it.
+    Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice", section 4.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
 import numpy as np
 import numpy.typing as npt
 
-from wsabench.errors import ShapeError
+from wsabench.errors import ShapeError, SpecError, unknown_name
 from wsabench.types import FloatArray
+
+MetricName = Literal["mean", "median", "iqm", "optimality_gap", "probability_of_improvement"]
+"""The aggregate metrics that rliable defines; the last compares two samples, the others describe one."""
 
 
 def mean(scores: npt.ArrayLike) -> FloatArray:
@@ -54,7 +60,7 @@ def iqm(scores: npt.ArrayLike) -> FloatArray:
         scores: Shape (..., num_runs, num_tasks), float64.
 
     Returns:
-        Shape (...), float64. A quarter of the values, rounded down, is cut off at either end.
+        Shape (...), float64. A quarter of the values, rounded down, is cut off at either end. NaN where a score is NaN.
 
     Raises:
         ShapeError: Fewer than two axes, or no run or task.
@@ -62,7 +68,8 @@ def iqm(scores: npt.ArrayLike) -> FloatArray:
     values = _checked(scores)
     pooled = np.sort(values.reshape(*values.shape[:-2], -1), axis=-1)
     cut = pooled.shape[-1] // 4
-    return pooled[..., cut : pooled.shape[-1] - cut].mean(axis=-1)
+    # Sorting puts NaN last, where it would be cut off.
+    return np.where(np.isnan(pooled[..., -1]), np.nan, pooled[..., cut : pooled.shape[-1] - cut].mean(axis=-1))
 
 
 def optimality_gap(scores: npt.ArrayLike, gamma: float = 1.0) -> FloatArray:
@@ -120,6 +127,84 @@ def performance_profile(scores: npt.ArrayLike, thresholds: npt.ArrayLike) -> Flo
     levels = np.asarray(thresholds, dtype=np.float64)
     # One pass a threshold keeps the memory at that of the scores, however many repetitions they hold.
     return np.stack([(values > level).mean(axis=(-2, -1)) for level in levels], axis=-1)
+
+
+FAST_METRICS: Mapping[MetricName, Callable[..., FloatArray]] = {
+    "mean": mean,
+    "median": median,
+    "iqm": iqm,
+    "optimality_gap": optimality_gap,
+    "probability_of_improvement": probability_of_improvement,
+}
+"""The fast function that equals each of rliable's metrics, on many repetitions at once."""
+
+
+def point_estimate(metric: MetricName, *samples: npt.ArrayLike) -> float:
+    """Return an aggregate metric as rliable computes it.
+
+    Args:
+        metric: A name in `FAST_METRICS`.
+        *samples: Score matrices, (num_runs, num_tasks), float64: one, or two of the same tasks for
+            `probability_of_improvement`.
+
+    Returns:
+        The value of `rliable.metrics.aggregate_METRIC` or `rliable.metrics.probability_of_improvement`. NaN where a
+        score is NaN.
+
+    Raises:
+        UnknownNameError: There is no such metric.
+        SpecError: The metric takes another number of samples.
+        ShapeError: A sample is no matrix, or the numbers of tasks differ.
+    """
+    matrices = checked_samples(metric, samples)
+    if any(np.isnan(matrix).any() for matrix in matrices):
+        return float("nan")
+    from rliable import metrics
+
+    function: Any = getattr(metrics, metric if len(matrices) == 2 else f"aggregate_{metric}")
+    return float(function(*matrices))
+
+
+def point_profile(scores: npt.ArrayLike, thresholds: npt.ArrayLike) -> FloatArray:
+    """Return the performance profile as rliable computes it.
+
+    Args:
+        scores: A score matrix, (num_runs, num_tasks), float64.
+        thresholds: Shape (num_thresholds,), at least one, in the unit of the scores.
+
+    Returns:
+        The values of `rliable.library.score_distributions`, shape (num_thresholds,), 0 to 1. NaN where a score is NaN.
+
+    Raises:
+        ShapeError: `scores` is no matrix.
+    """
+    (matrix,) = checked_samples("mean", [scores])
+    levels = np.asarray(thresholds, dtype=np.float64)
+    if np.isnan(matrix).any():
+        return np.full(levels.shape, np.nan)
+    from rliable import library
+
+    return np.asarray(library.score_distributions(matrix, levels), dtype=np.float64)
+
+
+def checked_samples(metric: MetricName, samples: Sequence[npt.ArrayLike]) -> list[FloatArray]:
+    """Return the samples as matrices, checked to be what a metric takes.
+
+    Raises:
+        UnknownNameError: There is no such metric.
+        SpecError: The metric takes another number of samples.
+        ShapeError: A sample is no matrix, or the numbers of tasks differ.
+    """
+    if metric not in FAST_METRICS:
+        raise unknown_name("aggregate metric", metric, FAST_METRICS)
+    needed = 2 if metric == "probability_of_improvement" else 1
+    if len(samples) != needed:
+        raise SpecError(f"The metric {metric} got {len(samples)} samples of scores. It takes {needed}.")
+    matrices = [_checked(sample) for sample in samples]
+    shapes = [matrix.shape for matrix in matrices]
+    if any(len(shape) != 2 for shape in shapes) or len({shape[-1] for shape in shapes}) > 1:
+        raise ShapeError(f"Scores have shapes {shapes}. Allowed: (num_runs, num_tasks), the same tasks in each.")
+    return matrices
 
 
 def _checked(scores: npt.ArrayLike) -> FloatArray:

@@ -35,3 +35,38 @@ def normalised_score(returns: npt.ArrayLike, random_score: float, reference_scor
             "A normalised score needs a reference above random play. Correct the table of reference scores."
         )
     return (values - random_score) / span
+
+
+def normalised_mean(
+    returns: npt.ArrayLike,
+    random_score: float,
+    reference_score: float,
+    *,
+    perturbed_random: npt.ArrayLike | None = None,
+    axis: int | tuple[int, ...] = -1,
+) -> FloatArray:
+    """Average returns, then normalise: equal totals give equal scores, and a total of random play gives exactly 0.
+
+    Returns are whole points, so their sum is exact and their mean is rounded once. A mean of scores that were
+    normalised one by one is off by about 1e-17, which a ratio takes for a positive score.
+
+    Args:
+        returns: Undiscounted, unclipped episodic returns, in points of the game; any shape.
+        random_score: Mean return of random play in the unchanged game, in the same points.
+        reference_score: Mean return of the reference (human play unless said), in the same points.
+        perturbed_random: Mean return of random play in the perturbed game, where the perturbation changes what random
+            play scores (dynamics); it fits the averaged returns, one value a cell for example. It is subtracted in
+            place of `random_score`; the span stays that of the unchanged game, so gaps are in the same unit.
+        axis: What is averaged over: episodes, or (train seeds, episodes) for one number of several seeds.
+
+    Returns:
+        The returns' shape without `axis`, float64, no unit. All NaN where a score is NaN, that is unknown.
+
+    Raises:
+        SpecError: The reference is not above random play.
+    """
+    means = np.mean(np.asarray(returns, dtype=np.float64), axis=axis)
+    if perturbed_random is None:
+        return normalised_score(means, random_score, reference_score)
+    span = reference_score - random_score
+    return normalised_score(means - np.asarray(perturbed_random, dtype=np.float64), 0.0, span)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 from scipy import stats as scipy_stats
 
 from wsabench.errors import ShapeError, SpecError
-from wsabench.stats.comparisons import seeds_to_decide
+from wsabench.stats.claims.comparisons import seeds_to_decide
 from wsabench.types import FloatArray
 
 MAX_SEEDS = 1_000
@@ -17,6 +18,10 @@ PLANNING_CONFIDENCE = 0.8
 """Of the limit that a comparison is planned with where the noise comes from a run."""
 _CERTAIN = 8.0
 """So many standard errors beyond the critical value, the power is 1 to all digits."""
+
+_SPREADS = 2_000
+"""Quantiles of the spread over which a power is averaged."""
+_HALVINGS = 50
 
 
 class Variation(NamedTuple):
@@ -162,6 +167,41 @@ def seed_sd_limit(groups: Sequence[Sequence[FloatArray]], confidence: float = PL
     above = (freedom / scipy_stats.chi2.ppf(1.0 - confidence, freedom) - 1.0) * parts
     limit = parts.sum() + np.sqrt(np.sum(above**2))
     return float(np.sqrt(max(0.0, limit - (within / share).mean())))
+
+
+def detectable_effect(
+    standard_error: FloatArray, freedom: FloatArray, critical: FloatArray, power: float = 0.8
+) -> FloatArray:
+    """Return the smallest effects that t tests with known critical values find with a given power.
+
+    Args:
+        standard_error: Of the effects, shape (num_tests,), float64.
+        freedom: Degrees of freedom of the standard errors, shape (num_tests,).
+        critical: How many standard errors an estimate must exceed, shape (num_tests,).
+        power: Probability with which the effect should be found, in its own direction.
+
+    Returns:
+        Effects in the unit of the standard errors, shape (num_tests,); NaN where one of them is NaN.
+
+    Raises:
+        SpecError: The power is not between 0 and 1.
+
+    References:
+        Cohen 1988, chapter 2: noncentral t, here as the mean of a normal probability over the spread's distribution,
+        because scipy's function fails for large shifts.
+    """
+    if not 0 < power < 1:
+        raise SpecError(f"The power is {power:g}. Allowed: numbers above 0 and below 1, for example 0.8.")
+    freedom, critical = np.asarray(freedom, dtype=np.float64), np.asarray(critical, dtype=np.float64)
+    levels = (np.arange(_SPREADS) + 0.5) / _SPREADS
+    spreads = np.sqrt(special.chdtri(freedom[:, None], 1.0 - levels) / freedom[:, None])
+    limits = critical[:, None] * spreads
+    low, high = np.zeros_like(critical), limits.max(axis=1, initial=0.0) + _CERTAIN
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        is_enough = special.ndtr(middle[:, None] - limits).mean(axis=1) >= power
+        low, high = np.where(is_enough, low, middle), np.where(is_enough, middle, high)
+    return np.where(np.isnan(critical), np.nan, high) * standard_error
 
 
 def _moments(blocks: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray, FloatArray]:

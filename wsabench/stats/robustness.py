@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from wsabench.errors import ShapeError
@@ -61,6 +64,78 @@ def robustness_gap(clean: FloatArray, perturbed: FloatArray) -> FloatArray:
     """
     clean, perturbed = _same_shape(clean, perturbed)
     return clean - perturbed
+
+
+def seed_retention(clean_episodes: FloatArray, perturbed_episodes: FloatArray) -> FloatArray:
+    """Return each train seed's own ratio of means over its episodes, corrected for the noise of the denominator.
+
+    A noisy clean mean makes the plain ratio too high. Beale's estimator (x y + cov) / (x^2 + var), with the means x and
+    y and the variance and covariance of these means, is free of bias up to the second order and never divides by
+    nearly nothing.
+
+    Args:
+        clean_episodes: Normalised scores of clean episodes, shape (num_seeds, num_episodes), float64.
+        perturbed_episodes: Normalised scores, shape (num_seeds, num_cells, num_episodes), paired with the clean ones by
+            episode seed.
+
+    Returns:
+        Shape (num_seeds, num_cells). NaN where a seed's clean mean is not above 0. One episode: not corrected.
+
+    Raises:
+        ShapeError: The shapes do not match.
+
+    References:
+        Beale 1962, "Some uses of computers in operational research"; Tin 1965, "Comparison of some ratio estimators".
+    """
+    x, y = np.asarray(clean_episodes, dtype=np.float64), np.asarray(perturbed_episodes, dtype=np.float64)
+    if x.ndim != 2 or y.ndim != 3 or (y.shape[0], y.shape[2]) != x.shape or 0 in y.shape:
+        raise ShapeError(
+            f"The clean episodes have shape {x.shape}, the perturbed ones {y.shape}. "
+            "Allowed: (num_seeds, num_episodes) and (num_seeds, num_cells, num_episodes), none of them 0."
+        )
+    num_episodes = x.shape[1]
+    x_mean, y_mean = x.mean(axis=1)[:, None], y.mean(axis=2)
+    scale = 1.0 / (num_episodes * max(1, num_episodes - 1))
+    variance = ((x - x_mean) ** 2).sum(axis=1)[:, None] * scale
+    covariance = ((x - x_mean)[:, None] * (y - y_mean[..., None])).sum(axis=2) * scale
+    defined = np.broadcast_to(x_mean > 0.0, y_mean.shape)
+    top, bottom = x_mean * y_mean + covariance, np.broadcast_to(x_mean**2 + variance, y_mean.shape)
+    return np.divide(top, bottom, out=np.full(y_mean.shape, np.nan), where=defined)
+
+
+class KeptShares(NamedTuple):
+    """In how many cells a score survives, and in how many it is lost."""
+
+    kept: float
+    """Share of cells whose retention is at least `kept_at`, averaged over games."""
+    lost: float
+    """Share of cells whose retention is at most `lost_at`, averaged over games."""
+
+
+def kept_shares(retentions: Sequence[FloatArray], *, kept_at: float = 0.8, lost_at: float = 0.1) -> KeptShares:
+    """Return the share of cells that keep at least 0.8 of the clean score, and of those that keep at most 0.1.
+
+    Args:
+        retentions: Retention of each cell, one array (num_cells,) a game.
+        kept_at: From where a cell counts as kept.
+        lost_at: Up to where a cell counts as lost.
+
+    Returns:
+        The two shares, each averaged over cells, then games. NaN where a retention is NaN. They count estimates, so
+        noise moves them towards each other; they have no interval.
+
+    Raises:
+        ShapeError: There is no game, or a game has no cell.
+    """
+    arrays = [np.asarray(values, dtype=np.float64) for values in retentions]
+    if not arrays or any(values.ndim != 1 or not values.size for values in arrays):
+        raise ShapeError("Shares of cells need one array (num_cells,) a game, at least one game and one cell in each.")
+    if any(np.isnan(values).any() for values in arrays):
+        return KeptShares(np.nan, np.nan)
+    return KeptShares(
+        float(np.mean([(values >= kept_at).mean() for values in arrays])),
+        float(np.mean([(values <= lost_at).mean() for values in arrays])),
+    )
 
 
 def _same_shape(clean: FloatArray, perturbed: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -115,6 +115,67 @@ def relative_corruption_error(
     return _ratio(gaps, (np.asarray(clean_baseline)[..., None] - theirs).sum(axis=-1))
 
 
+def error_ceiling(clean: npt.ArrayLike, clean_baseline: npt.ArrayLike) -> FloatArray:
+    """Return the score that counts as without error in one game: the best of the reference and both clean scores.
+
+    Args:
+        clean: Normalised clean score, any shape, float64.
+        clean_baseline: The baseline's, same shape.
+
+    Returns:
+        Same shape, at least 1, which is the reference; so what is divided by it never vanishes.
+    """
+    return np.maximum(1.0, np.maximum(clean, clean_baseline))
+
+
+def error_difference(scores: npt.ArrayLike, baseline: npt.ArrayLike, ceiling: npt.ArrayLike) -> FloatArray:
+    """Return the error over severities minus a baseline's, on a scale that does not vanish.
+
+    The error of a score is 1 - score / ceiling: 0 at the ceiling, 1 at random play, as a classifier's error is 0 at
+    best and near 1 for guessing. `corruption_error` divides by the baseline's error, which is 0 where the baseline
+    reaches the reference; a difference is defined for every baseline, and says by how much and not how many times.
+
+    Args:
+        scores: Normalised scores, shape (..., num_severities), float64; several games may stand one after another.
+        baseline: The baseline's, same shape.
+        ceiling: The score without error, `error_ceiling` of each game, broadcast to the shape of `scores`.
+
+    Returns:
+        Shape (...), float64: below 0 less error than the baseline; -0.1: a tenth of the way from random play to the
+        ceiling less. Not clipped.
+
+    Raises:
+        ShapeError: The shapes do not match.
+
+    References:
+        Michaelis et al. 2019, "Benchmarking robustness in object detection: autonomous driving when winter is coming",
+        who compare mean performance under corruption (mPC) without dividing by a baseline's; errors after Hendrycks &
+        Dietterich 2019, section 4.1.
+    """
+    ours, theirs = _pair(scores, baseline)
+    return ((theirs - ours) / np.asarray(ceiling, dtype=np.float64)).mean(axis=-1)
+
+
+def loss_difference(gaps: npt.ArrayLike, baseline_gaps: npt.ArrayLike, ceiling: npt.ArrayLike) -> FloatArray:
+    """Return the score lost over severities minus what a baseline loses, on a scale that does not vanish.
+
+    It stands beside `relative_corruption_error` as `error_difference` beside `corruption_error`: defined also where the
+    baseline loses nothing.
+
+    Args:
+        gaps: Robustness gaps, clean minus perturbed score, shape (..., num_severities), float64.
+        baseline_gaps: The baseline's, same shape.
+        ceiling: As for `error_difference`.
+
+    Returns:
+        Shape (...), float64: below 0 loses less than the baseline.
+
+    Raises:
+        ShapeError: The shapes do not match.
+    """
+    return error_difference(baseline_gaps, gaps, ceiling)
+
+
 def ranks(scores: npt.ArrayLike) -> FloatArray:
     """Return the rank of each agent, 1 the best; equal scores share the mean of their ranks.
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from wsabench import stats
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
 from wsabench.stats import Estimate
+from wsabench.summary.rows import (
+    METRICS,
+    AggregateRow,
+    Bounded,
+    ImprovementRow,
+    Measure,
+    ProfileRow,
+    grouped,
+)
 from wsabench.summary.scores import GameScores
 from wsabench.types import FloatArray
 
-METRICS = ("mean", "median", "iqm", "optimality_gap")
 ALL_PERTURBATIONS = "all perturbations"
-MEASURE = "normalised_score"
+SCORE: Measure = "normalised_score"
 NUM_THRESHOLDS = 101
 
 
-def aggregate_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.DataFrame:
+def aggregate_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[AggregateRow, ...]:
     """Aggregate each agent over the cells of all games: clean, and all perturbations that every agent played.
 
     Args:
@@ -29,26 +35,34 @@ def aggregate_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.Dat
         bootstrap_seed: Fixes the resampling.
 
     Returns:
-        Columns agent, scope (`clean` or `all perturbations`), measure (`normalised_score` or `retention`), metric,
-        value, low, high, num_seeds, num_cells, note. Retention is aggregated over perturbed cells only.
+        One row for each agent, scope, measure and metric. Retention is aggregated over perturbed cells only.
     """
     cells = common_cells(scores)
-    rows: list[dict[str, Any]] = []
+    rows: list[AggregateRow] = []
     for agent, games in by_agent(scores).items():
         for scope, measure in _scopes(cells):
             blocks = [block for game in games if (block := _block(game, cells[game.game], scope, measure)).size]
             if not blocks:
                 continue
             rng = generator(bootstrap_seed, "bootstrap", "aggregate", agent, scope, measure)
-            estimate = stats.seed_interval(stats.over_matrix(_all_metrics), [blocks], rng)
-            num_cells = sum(block.shape[1] for block in blocks)
-            for place, metric in enumerate(METRICS):
-                first = {"agent": agent, "scope": scope, "measure": measure, "metric": metric}
-                rows.append({**first, **_estimate(estimate, place), "num_cells": num_cells, "note": _note(estimate)})
-    return pd.DataFrame(rows)
+            found = stats.seed_interval(stats.over_matrix(_all_metrics), [blocks], rng)
+            rows += [
+                AggregateRow(
+                    agent=agent,
+                    scope=scope,
+                    measure=measure,
+                    metric=metric,
+                    value=Bounded.of(found, place),
+                    num_seeds=found.num_seeds,
+                    num_cells=_num_cells(blocks),
+                    note=_note(found),
+                )
+                for place, metric in enumerate(METRICS)
+            ]
+    return tuple(rows)
 
 
-def profile_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.DataFrame:
+def profile_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[ProfileRow, ...]:
     """Return the performance profile of each agent over all perturbations that every agent played.
 
     Args:
@@ -56,31 +70,38 @@ def profile_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.DataF
         bootstrap_seed: Fixes the resampling.
 
     Returns:
-        Columns agent, threshold (normalised score), value (fraction of train seeds and cells above it), low, high,
-        num_seeds, num_cells, note.
+        `NUM_THRESHOLDS` rows for each agent; none where a score is unknown.
     """
     cells = common_cells(scores)
     blocks_by_agent = {
-        agent: [b for game in games if (b := _block(game, cells[game.game], ALL_PERTURBATIONS, MEASURE)).size]
+        agent: [b for game in games if (b := _block(game, cells[game.game], ALL_PERTURBATIONS, SCORE)).size]
         for agent, games in by_agent(scores).items()
     }
     everything = [block.ravel() for blocks in blocks_by_agent.values() for block in blocks]
     if not everything or np.isnan(np.concatenate(everything)).any():
-        return pd.DataFrame()
+        return ()
     pooled = np.concatenate(everything)
     thresholds = np.linspace(min(0.0, pooled.min()), max(0.1, pooled.max()), NUM_THRESHOLDS)
-    tables: list[pd.DataFrame] = []
+    rows: list[ProfileRow] = []
     for agent, blocks in blocks_by_agent.items():
         rng = generator(bootstrap_seed, "bootstrap", "profile", agent)
         profile = stats.over_matrix(lambda matrix: stats.performance_profile(matrix, thresholds))
         found = stats.seed_interval(profile, [blocks], rng).within(0.0, 1.0)
-        columns = {"agent": agent, "threshold": thresholds, "value": found.value, "low": found.low, "high": found.high}
-        columns |= {"num_seeds": found.num_seeds, "num_cells": sum(block.shape[1] for block in blocks)}
-        tables.append(pd.DataFrame({**columns, "note": _note(found)}))
-    return pd.concat(tables, ignore_index=True)
+        rows += [
+            ProfileRow(
+                agent=agent,
+                threshold=float(threshold),
+                value=Bounded.of(found, place),
+                num_seeds=found.num_seeds,
+                num_cells=_num_cells(blocks),
+                note=_note(found),
+            )
+            for place, threshold in enumerate(thresholds)
+        ]
+    return tuple(rows)
 
 
-def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.DataFrame:
+def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[ImprovementRow, ...]:
     """Return the probability that a train seed of the first agent beats one of each other agent.
 
     Args:
@@ -88,19 +109,18 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.D
         bootstrap_seed: Fixes the resampling; the two agents are resampled independently.
 
     Returns:
-        Columns agent_x, agent_y, measure, label (a cell's, or `all perturbations`), value, low, high, num_seeds (the
-        fewer of the two), num_cells, note. Averaged over games and cells; ties count half. There is no
+        One row for each other agent, label and measure, averaged over games and cells; ties count half. There is no
         interval where all train seeds fall the same way.
     """
     cells = common_cells(scores)
     agents = list(by_agent(scores).items())
     labels = list(dict.fromkeys(label for game_labels in cells.values() for label in game_labels))
     scopes = [*labels, *([ALL_PERTURBATIONS] if any(label != CLEAN for label in labels) else [])]
-    rows: list[dict[str, Any]] = []
+    rows: list[ImprovementRow] = []
     for agent_y, games_y in agents[1:]:
         agent_x, games_x = agents[0]
         for scope in scopes:
-            for measure in (MEASURE, "retention") if scope != CLEAN else (MEASURE,):
+            for measure in (SCORE, "retention") if scope != CLEAN else (SCORE,):
                 pair = [_pair(games, cells, scope, measure) for games in (games_x, games_y)]
                 if not pair[0]:
                     continue
@@ -108,13 +128,21 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.D
                 found = stats.seed_interval(stats.over_matrix(stats.probability_of_improvement), pair, rng).within(
                     0.0, 1.0
                 )
-                first = {"agent_x": agent_x, "agent_y": agent_y, "measure": measure, "label": scope}
-                num_cells = sum(block.shape[1] for block in pair[0])
-                rows.append({**first, **_estimate(found), "num_cells": num_cells, "note": _note(found)})
-                if found.value in (0.0, 1.0):
-                    # Every resample agrees too, so the bounds would read as certainty.
-                    rows[-1] |= {"low": np.nan, "high": np.nan}
-    return pd.DataFrame(rows)
+                value = Bounded.of(found)
+                rows.append(
+                    ImprovementRow(
+                        agent_x=agent_x,
+                        agent_y=agent_y,
+                        measure=measure,
+                        label=scope,
+                        # At 0 and 1 every resample agrees too, so the bounds would read as certainty.
+                        value=Bounded(value.value) if value.value in (0.0, 1.0) else value,
+                        num_seeds=found.num_seeds,
+                        num_cells=_num_cells(pair[0]),
+                        note=_note(found),
+                    )
+                )
+    return tuple(rows)
 
 
 def common_cells(scores: Sequence[GameScores]) -> dict[str, list[str]]:
@@ -166,17 +194,16 @@ def by_agent(scores: Iterable[GameScores]) -> dict[str, list[GameScores]]:
     Args:
         scores: Every agent and game.
     """
-    games: dict[str, list[GameScores]] = {}
-    for game in scores:
-        games.setdefault(game.agent, []).append(game)
-    return games
+    return grouped(scores, lambda game: game.agent)
 
 
-def _scopes(cells: dict[str, list[str]]) -> list[tuple[str, str]]:
+def _scopes(cells: dict[str, list[str]]) -> list[tuple[str, Measure]]:
     labels = {label for game_labels in cells.values() for label in game_labels}
-    scopes = [(CLEAN, MEASURE)] if CLEAN in labels else []
+    scopes: list[tuple[str, Measure]] = []
+    if CLEAN in labels:
+        scopes.append((CLEAN, SCORE))
     if labels - {CLEAN}:
-        scopes += [(ALL_PERTURBATIONS, MEASURE), (ALL_PERTURBATIONS, "retention")]
+        scopes.extend(((ALL_PERTURBATIONS, SCORE), (ALL_PERTURBATIONS, "retention")))
     return scopes
 
 
@@ -191,7 +218,7 @@ def _block(game: GameScores, common: list[str], scope: str, measure: str) -> Flo
     values = game.scores.mean(axis=2)
     labels = [name for name in common if (name != CLEAN if scope == ALL_PERTURBATIONS else name == scope)]
     chosen = values[:, [game.labels.index(label) for label in labels]]
-    if measure == MEASURE:
+    if measure == SCORE:
         return chosen
     clean = game.index(CLEAN)
     if clean is None:
@@ -199,9 +226,8 @@ def _block(game: GameScores, common: list[str], scope: str, measure: str) -> Flo
     return stats.retention(np.broadcast_to(values[:, [clean]], chosen.shape), chosen)
 
 
-def _estimate(estimate: Estimate, place: int | None = None) -> dict[str, float | int]:
-    value, low, high = (float(part if place is None else part[place]) for part in estimate[:3])
-    return {"value": value, "low": low, "high": high, "num_seeds": estimate.num_seeds}
+def _num_cells(blocks: Iterable[FloatArray]) -> int:
+    return sum(block.shape[1] for block in blocks)
 
 
 def _note(estimate: Estimate) -> str:

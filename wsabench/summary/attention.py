@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,30 +11,29 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from wsabench.results.manifest import JobEntry
+from wsabench.results.manifest import AgentId, JobEntry
 from wsabench.results.recorded import SMOOTH_STEPS, moving_mean
 from wsabench.results.records import CLEAN, CONTEXT_FIELDS, WEIGHT_PREFIX, steps_schema, with_labels
 from wsabench.results.result import STEPS_DIR, RunResult, read_shard
-from wsabench.summary.tables import rows_of, rows_where
+from wsabench.summary.rows import AttentionRow
 
 _CELL = ["agent", "game", "family", "perturbation", "severity", "label"]
 
 
-def attention_table(attention: pd.DataFrame | None) -> pd.DataFrame:
+def attention_table(attention: pd.DataFrame | None) -> tuple[AttentionRow, ...]:
     """Average attention weights over train seeds.
 
     Args:
         attention: The table of a result set, maybe empty.
 
     Returns:
-        One row an agent, game, cell and encoder; empty without attention. `sd` is over steps, `seed_min` and `seed_max`
-        over train seeds. `shift` is the share of the weight that stands with other encoders than under `clean`: half
-        the sum of absolute differences, of each train seed with itself, then the mean over train seeds; the same for
-        all encoders of a cell, NaN without a clean cell. `context_static_share` and `context_variance_share` are means
-        over train seeds, the same for all encoders of a cell, NaN where no train seed has them.
+        One row for each agent, game, cell and encoder; none without attention. `shift` is the share of the weight that
+        stands with other encoders than under `clean`: half the sum of absolute differences, of each train seed with
+        itself, then the mean over train seeds. `context_static_share` and `context_variance_share` are means over train
+        seeds, the same for all encoders of a cell, NaN where no train seed has them.
     """
     if attention is None or attention.empty:
-        return pd.DataFrame()
+        return ()
     labelled = with_labels(attention)
     groups = labelled.groupby([*_CELL, "encoder"], sort=False, dropna=False)
     table = groups.agg(
@@ -48,13 +47,18 @@ def attention_table(attention: pd.DataFrame | None) -> pd.DataFrame:
         **{field.name: (field.name, "mean") for field in CONTEXT_FIELDS if field.name in labelled},
     ).reset_index()
     table = table.reindex(columns=list(dict.fromkeys([*table.columns, *(field.name for field in CONTEXT_FIELDS)])))
-    return table.merge(_shifts(labelled), how="left", on=["agent", "game", "label"])
+    whole = table.merge(_shifts(labelled), how="left", on=["agent", "game", "label"])
+    records = whole.assign(severity=whole["severity"].astype(object)).to_dict("records")
+    return tuple(
+        AttentionRow(**{**row, "severity": None if pd.isna(row["severity"]) else int(row["severity"])})
+        for row in records
+    )
 
 
 def _shifts(labelled: pd.DataFrame) -> pd.DataFrame:
     """Return agent, game, label, shift."""
     network = ["agent", "train_seed", "game"]
-    clean = rows_where(labelled, label=CLEAN).loc[:, [*network, "encoder", "mean"]]
+    clean = labelled.loc[labelled["label"] == CLEAN, [*network, "encoder", "mean"]]
     paired = labelled.merge(clean, how="left", on=[*network, "encoder"], suffixes=("", "_clean"))
     paired["shift"] = (paired["mean"] - paired["mean_clean"]).abs() / 2
     of_seeds = paired.groupby([*network, "label"], sort=False)["shift"].sum(min_count=1)
@@ -68,11 +72,9 @@ _MOST_CELLS = 3
 class ExampleEpisode:
     """The weights over one episode of T steps; E encoders."""
 
-    agent: str
-    game: str
-    train_seed: int
+    id: AgentId
     label: str
-    """Canonical name of the perturbation."""
+    """Canonical name of the perturbation with its severity."""
     encoders: tuple[str, ...]
     weights: npt.NDArray[np.float32]
     """Shape (T, E)."""
@@ -81,15 +83,15 @@ class ExampleEpisode:
 
 
 def example_episodes(
-    result: RunResult, attention: pd.DataFrame, directories: Sequence[Path] | None = None
+    result: RunResult, attention: Sequence[AttentionRow], directories: Sequence[Path] | None = None
 ) -> list[ExampleEpisode]:
     """Return the first episode of some cells: clean, and those under which the weights moved most.
 
     Args:
         result: A result set; without recorded steps there are no examples.
-        attention: `Summary.attention`; says which cells moved most.
-        directories: The result sets that were put together; a job's steps are read from the first that has them.
-            None: the result's own.
+        attention: `Summary.attention`, which says in which cells the weights moved most.
+        directories: The result sets that were put together; the steps of a job are read from the first that has them.
+            None: the directory of the result itself.
 
     Returns:
         Up to three episodes for each agent and game, of its first train seed, clean first.
@@ -99,12 +101,13 @@ def example_episodes(
     """
     plan = result.manifest.plan
     encoders = {entry.agent: entry.encoders for entry in plan.agents}
+    shifts = {(row.agent, row.game, row.label): row.shift for row in attention if not math.isnan(row.shift)}
     found: dict[tuple[str, str], list[ExampleEpisode]] = {}
-    for job in sorted(plan.jobs, key=lambda job: _rank(job, attention)):
+    for job in sorted(plan.jobs, key=lambda job: _order(job, shifts)):
         paths = [directory / STEPS_DIR / job.file for directory in directories or (result.path,)]
         path = next((path for path in paths if path.exists()), None)
         taken = found.setdefault((job.agent, job.game), [])
-        is_other_seed = bool(taken) and taken[0].train_seed != job.train_seed
+        is_other_seed = bool(taken) and taken[0].id.train_seed != job.train_seed
         if len(taken) >= _MOST_CELLS or is_other_seed or path is None:
             continue
         names = encoders[job.agent]
@@ -113,13 +116,11 @@ def example_episodes(
         weights = first[[f"{WEIGHT_PREFIX}{name}" for name in names]].to_numpy(dtype=np.float32)
         if len(weights):
             smooth = moving_mean(weights, SMOOTH_STEPS)
-            taken.append(ExampleEpisode(job.agent, job.game, job.train_seed, job.perturbation, names, weights, smooth))
+            taken.append(ExampleEpisode(job.id, job.perturbation, names, weights, smooth))
     return [example for examples in found.values() for example in examples]
 
 
-def _rank(job: JobEntry, attention: pd.DataFrame) -> tuple[int, bool, float]:
+def _order(job: JobEntry, shifts: Mapping[tuple[str, str, str], float]) -> tuple[int, bool, float]:
     """Return the order in which a job may serve as an example: train seed, clean, then the greatest shift."""
-    cell = {"agent": job.agent, "game": job.game, "label": job.perturbation}
-    shifts = [float(row["shift"]) for row in rows_of(rows_where(attention, **cell))]
-    shift = next((value for value in shifts if not math.isnan(value)), 0.0)
+    shift = shifts.get((job.agent, job.game, job.perturbation), 0.0)
     return job.train_seed, job.perturbation != CLEAN, -shift

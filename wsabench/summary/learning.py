@@ -2,67 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-import pandas as pd
 
 from wsabench import stats
 from wsabench.seeding import generator
-from wsabench.summary.tables import groups_of, rows_of, rows_where
+from wsabench.summary.rows import Bounded, CurveRow, EfficiencyRow, ReferenceRow, grouped
 from wsabench.types import FloatArray
 
 NUM_POINTS = 51
 _REPETITIONS = 2_000
-_COLUMNS = ("agent", "steps", "value", "low", "high", "num_seeds", "num_games", "note")
 
 
-def efficiency_table(curves: pd.DataFrame, references: pd.DataFrame, bootstrap_seed: int) -> pd.DataFrame:
+def efficiency_table(
+    curves: Sequence[CurveRow], references: Sequence[ReferenceRow], bootstrap_seed: int
+) -> tuple[EfficiencyRow, ...]:
     """Return the IQM of the normalised score during training, over train seeds and games.
 
     Args:
-        curves: Columns agent, game, train_seed, steps, return_mean; maybe no row.
-        references: Columns game, random, human, as `Summary.references`.
+        curves: Learning curves, maybe none.
+        references: `Summary.references`.
         bootstrap_seed: Fixes the resampling.
 
     Returns:
-        Columns agent, steps, value, low, high (95% interval over train seeds), num_seeds, num_games, note. Each agent
-        has `NUM_POINTS` points, evenly spaced over the steps that all its curves have; between two rows a curve is
-        taken as straight. Games are those in which every agent has a curve, train seeds those with a curve in each of
-        them. No row where there are none, or no reference scores.
+        `NUM_POINTS` rows for each agent, evenly spaced over the steps that all its curves have; between two points a
+        curve is taken as straight. Games are those in which every agent has a curve, train seeds those with a curve in
+        each of them. No row where there are none, or no reference scores.
 
     References:
         Agarwal et al. 2021, section 4.3, "sample efficiency curves".
     """
-    spans = {row["game"]: (row["random"], row["human"] - row["random"]) for row in rows_of(references)}
+    by_agent = grouped(curves, lambda row: row.id.agent)
+    spans = {row.game: (row.random, row.human - row.random) for row in references}
     games = [
-        str(game)
-        for (game,), part in groups_of(curves, "game")
-        if part["agent"].nunique() == curves["agent"].nunique() and spans.get(game, (0.0, np.nan))[1] > 0
+        game
+        for game, part in grouped(curves, lambda row: row.id.game).items()
+        if len({row.id.agent for row in part}) == len(by_agent) and spans.get(game, (0.0, np.nan))[1] > 0
     ]
-    tables: list[pd.DataFrame] = []
-    for (agent,), of_agent in groups_of(curves, "agent"):
-        parts = [rows_where(of_agent, game=game) for game in games]
-        if not parts or not (seeds := sorted(set.intersection(*(set(part["train_seed"]) for part in parts)))):
+    rows: list[EfficiencyRow] = []
+    for agent, of_agent in by_agent.items():
+        curve_of = grouped(of_agent, lambda row: (row.id.game, row.id.train_seed))
+        seeds = sorted({seed for _, seed in curve_of if all((game, seed) in curve_of for game in games)})
+        used = [curve_of[game, seed] for game in games for seed in seeds]
+        if not used:
             continue
-        used = [rows_where(part, train_seed=seed) for part in parts for seed in seeds]
-        first = max(float(curve["steps"].min()) for curve in used)
-        last = min(float(curve["steps"].max()) for curve in used)
+        first = max(min(row.steps for row in curve) for curve in used)
+        last = min(max(row.steps for row in curve) for curve in used)
         if first > last:
             continue
         steps = np.linspace(first, last, NUM_POINTS)
         blocks = [
-            (np.stack([_at(steps, rows_where(part, train_seed=seed)) for seed in seeds]) - spans[game][0])
-            / spans[game][1]
-            for game, part in zip(games, parts, strict=True)
+            (np.stack([_at(steps, curve_of[game, seed]) for seed in seeds]) - spans[game][0]) / spans[game][1]
+            for game in games
         ]
         rng = generator(bootstrap_seed, "bootstrap", "sample efficiency", agent)
         found = stats.seed_interval(stats.sample_efficiency(stats.iqm), [blocks], rng, repetitions=_REPETITIONS)
-        columns = {"agent": agent, "steps": steps, "value": found.value, "low": found.low, "high": found.high}
-        columns |= {"num_seeds": found.num_seeds, "num_games": len(games), "note": found.note}
-        tables.append(pd.DataFrame(columns))
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({name: [] for name in _COLUMNS})
+        rows += [
+            EfficiencyRow(
+                agent=agent,
+                steps=float(step),
+                value=Bounded.of(found, place),
+                num_seeds=found.num_seeds,
+                num_games=len(games),
+                note=found.note,
+            )
+            for place, step in enumerate(steps)
+        ]
+    return tuple(rows)
 
 
-def _at(steps: FloatArray, curve: pd.DataFrame) -> FloatArray:
+def _at(steps: FloatArray, curve: Sequence[CurveRow]) -> FloatArray:
     """Return a curve's values at some steps."""
-    ordered = curve.sort_values("steps")
-    return np.interp(steps, ordered["steps"].to_numpy(np.float64), ordered["return_mean"].to_numpy(np.float64))
+    ordered = sorted(curve, key=lambda row: row.steps)
+    return np.interp(steps, [row.steps for row in ordered], [row.return_mean for row in ordered])

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+from msgspec import structs
 
 from wsabench import stats
+from wsabench.results.manifest import AgentId
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
 from wsabench.stats import Blocks, Estimate
+from wsabench.summary.rows import MEASURES, BoundedTwice, CellRow, PerturbationRow, SeedRow, grouped
 from wsabench.summary.scores import GameScores
-from wsabench.summary.tables import groups_of, rows_of, rows_where
 from wsabench.types import FloatArray
 
-MEASURES = ("normalised_score", "retention", "robustness_gap")
-CELL_COLUMNS = ("family", "perturbation", "severity", "label")
+
+class Ends(NamedTuple):
+    """How the episodes of a cell ended, of all train seeds together."""
+
+    num_stalled: int = 0
+    num_time_limit: int = 0
+    num_as_clean: int = 0
+    """Those whose return, length and end are those of the clean episode."""
 
 
 def measures(blocks: Blocks) -> FloatArray:
     """Statistic: the three measures of some cells, averaged over train seeds, then over games.
 
     Args:
-        blocks: One array a game, shape (repetitions, num_seeds, 1 + num_cells): normalised scores, clean first, then
-            the same cells in every game.
+        blocks: One array for each game, shape (repetitions, num_seeds, 1 + num_cells): normalised scores, clean first,
+            then the same cells in every game.
 
     Returns:
         Shape (repetitions, num_cells, 3), in the order of `MEASURES`. Retention is the mean over train seeds of each
@@ -41,115 +48,108 @@ def measures(blocks: Blocks) -> FloatArray:
     return np.mean(by_game, axis=0)
 
 
-def cell_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.DataFrame:
-    """Return one row an agent, game and cell.
+def cell_table(
+    scores: Sequence[GameScores], bootstrap_seed: int, ends: Mapping[tuple[str, str, str], Ends]
+) -> tuple[CellRow, ...]:
+    """Return one row for each agent, game and cell.
 
     Args:
         scores: Every agent and game.
         bootstrap_seed: Fixes the resampling.
-
-    Returns:
-        Columns agent, game, family, perturbation, severity, label, num_seeds, num_episodes (of all seeds),
-        num_distinct_episodes, mean_return, and for each measure its value, `_low`, `_high` (over train seeds),
-        `_episode_low`, `_episode_high` (these checkpoints only); note.
+        ends: How episodes ended, by agent, game and label.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[CellRow] = []
     for game in scores:
         measured = _measured([game], game.labels, bootstrap_seed)
-        for column, cell in enumerate(rows_of(game.cells)):
-            rows.append(
-                {
-                    "agent": game.agent,
-                    "game": game.game,
-                    **{name: cell[name] for name in CELL_COLUMNS},
-                    "num_seeds": len(game.train_seeds),
-                    "num_episodes": game.returns[:, column].size,
-                    "num_distinct_episodes": int(game.distinct[:, column].sum()),
-                    "mean_return": float(game.returns[:, column].mean()),
-                    **measured[cell["label"]],
-                }
+        rows += [
+            CellRow(
+                agent=game.agent,
+                game=game.game,
+                **structs.asdict(cell),
+                num_seeds=len(game.train_seeds),
+                num_episodes=game.returns[:, column].size,
+                num_distinct_episodes=int(game.distinct[:, column].sum()),
+                mean_return=float(game.returns[:, column].mean()),
+                **measured[cell.label],
+                **ends.get((game.agent, game.game, cell.label), Ends())._asdict(),
             )
-    return _with_severity(pd.DataFrame(rows))
+            for column, cell in enumerate(game.cells)
+        ]
+    return tuple(rows)
 
 
-def perturbation_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.DataFrame:
-    """Return one row an agent and perturbation with severity, averaged over the games that have it.
+def perturbation_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[PerturbationRow, ...]:
+    """Return one row for each agent and perturbation with severity, averaged over the games that have it.
 
     Args:
         scores: Every agent and game.
         bootstrap_seed: Fixes the resampling.
-
-    Returns:
-        Columns agent, family, perturbation, severity, label, num_games, num_seeds (the fewest of any game), and the
-        measures with their bounds as in `cell_table`; note.
     """
-    rows: list[dict[str, Any]] = []
-    for agent in dict.fromkeys(game.agent for game in scores):
-        games = [game for game in scores if game.agent == agent]
-        cells = rows_of(pd.concat([game.cells for game in games]).drop_duplicates("label"))
-        places = {cell["label"]: _places_with(games, cell["label"]) for cell in cells}
+    rows: list[PerturbationRow] = []
+    for agent, games in grouped(scores, lambda game: game.agent).items():
+        by_label = grouped((cell for game in games for cell in game.cells), lambda cell: cell.label)
+        places = {label: _places_with(games, label) for label in by_label}
         measured: dict[str, dict[str, Any]] = {}
         for group in dict.fromkeys(places.values()):
             labels = [label for label, where in places.items() if where == group]
             measured |= _measured([games[place] for place in group], labels, bootstrap_seed)
-        for cell in cells:
-            having = [games[place] for place in places[cell["label"]]]
+        for label, (cell, *_) in by_label.items():
+            having = [games[place] for place in places[label]]
             rows.append(
-                {
-                    "agent": agent,
-                    **{name: cell[name] for name in CELL_COLUMNS},
-                    "num_games": len(having),
-                    "num_seeds": min(len(game.train_seeds) for game in having),
-                    **measured[cell["label"]],
-                }
+                PerturbationRow(
+                    agent=agent,
+                    **structs.asdict(cell),
+                    num_games=len(having),
+                    num_seeds=min(len(game.train_seeds) for game in having),
+                    **measured[label],
+                )
             )
-    return _with_severity(pd.DataFrame(rows))
+    return tuple(rows)
 
 
-def seed_table(scores: Sequence[GameScores]) -> pd.DataFrame:
-    """Return one row an agent, train seed, game and cell: the means over its episodes.
+def seed_table(scores: Sequence[GameScores]) -> tuple[SeedRow, ...]:
+    """Return one row for each agent, train seed, game and cell: the means over its episodes.
 
     Args:
         scores: Every agent and game.
-
-    Returns:
-        Columns agent, game, train_seed, family, perturbation, severity, label, mean_return and the three measures.
     """
-    tables: list[pd.DataFrame] = []
+    rows: list[SeedRow] = []
     for game in scores:
-        values = game.scores.mean(axis=2)
+        values, returns = game.scores.mean(axis=2), game.returns.mean(axis=2)
         clean = _clean_column(game, values)
-        for row, train_seed in enumerate(game.train_seeds):
-            table = game.cells.copy()
-            table.insert(0, "train_seed", train_seed)
-            table.insert(0, "game", game.game)
-            table.insert(0, "agent", game.agent)
-            table["mean_return"] = game.returns[row].mean(axis=1)
-            table["normalised_score"] = values[row]
-            table["retention"] = stats.retention(clean[row], values[row])
-            table["robustness_gap"] = stats.robustness_gap(clean[row], values[row])
-            tables.append(table)
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        retained, gaps = stats.retention(clean, values), stats.robustness_gap(clean, values)
+        rows += [
+            SeedRow(
+                id=AgentId(game.agent, train_seed, game.game),
+                **structs.asdict(cell),
+                mean_return=float(returns[row, column]),
+                normalised_score=float(values[row, column]),
+                retention=float(retained[row, column]),
+                robustness_gap=float(gaps[row, column]),
+            )
+            for row, train_seed in enumerate(game.train_seeds)
+            for column, cell in enumerate(game.cells)
+        ]
+    return tuple(rows)
 
 
-def severity_table(perturbations: pd.DataFrame) -> pd.DataFrame:
+def severity_table(perturbations: Sequence[PerturbationRow]) -> tuple[PerturbationRow, ...]:
     """Return the curves over severity, each starting at severity 0, which is clean.
 
     Args:
         perturbations: As `perturbation_table` gives it.
 
     Returns:
-        The same columns, rows sorted by agent, perturbation and severity; perturbations without a scale are left out.
+        The rows by agent, perturbation and severity; perturbations without a scale are left out.
     """
-    curves: list[pd.DataFrame] = []
-    scaled = perturbations.dropna(subset=["severity"])
-    for (agent, family, name), curve in groups_of(scaled, "agent", "family", "perturbation"):
-        start = rows_where(perturbations, agent=agent, label=CLEAN)
-        start = start.assign(perturbation=name, family=family, severity=0)
-        curves.append(pd.concat([start, curve.sort_values("severity")]))
-    if not curves:
-        return perturbations.iloc[:0].copy()
-    return _with_severity(pd.concat(curves, ignore_index=True))
+    curves: list[PerturbationRow] = []
+    scaled = [row for row in perturbations if row.severity is not None]
+    clean = {row.agent: row for row in perturbations if row.label == CLEAN}
+    for (agent, family, name), curve in grouped(scaled, lambda row: (row.agent, row.family, row.perturbation)).items():
+        if agent in clean:
+            curves.append(structs.replace(clean[agent], perturbation=name, family=family, severity=0))
+        curves += sorted(curve, key=lambda row: row.severity or 0)
+    return tuple(curves)
 
 
 def _places_with(games: Sequence[GameScores], label: str) -> tuple[int, ...]:
@@ -157,7 +157,7 @@ def _places_with(games: Sequence[GameScores], label: str) -> tuple[int, ...]:
 
 
 def _measured(games: Sequence[GameScores], labels: Sequence[str], bootstrap_seed: int) -> dict[str, dict[str, Any]]:
-    """Return by label the three measures of cells that all these games have, with both kinds of interval."""
+    """Return, by label, the fields of the measures and the note of cells that all these games have."""
     groups: dict[bytes, list[str]] = {}
     for label in labels:
         counts = [_pair_distinct(game, label) for game in games]
@@ -190,22 +190,21 @@ def _measured_alike(
         notes.append(note)
     text = "; ".join(note for note in notes if note)
     estimates = (over_seeds, retained, over_episodes)
-    return {label: {**_row_of(estimates, place, label), "note": text} for place, label in enumerate(labels)}
+    return {label: {**_bounded(estimates, place, label), "note": text} for place, label in enumerate(labels)}
 
 
-def _row_of(estimates: tuple[Estimate, Estimate, Estimate], cell: int, label: str) -> dict[str, float]:
-    """Return one cell's values and bounds; the estimates are over train seeds, of retention, and over episodes."""
+def _bounded(estimates: tuple[Estimate, Estimate, Estimate], cell: int, label: str) -> dict[str, BoundedTwice]:
+    """Return the measures of one cell; the estimates are over train seeds, of retention, and over episodes."""
     over_seeds, retained, over_episodes = estimates
-    row: dict[str, float] = {}
+    measured: dict[str, BoundedTwice] = {}
     for place, measure in enumerate(MEASURES):
         estimate = retained if measure == "retention" else over_seeds
-        row[measure] = float(estimate.value[cell, place])
-        bounds = {"low": estimate.low, "high": estimate.high}
-        bounds |= {"episode_low": over_episodes.low, "episode_high": over_episodes.high}
+        parts = (*estimate[:3], over_episodes.low, over_episodes.high)
+        value, *bounds = (float(part[cell, place]) for part in parts)
         # Clean against itself is 1 and 0 by definition: there is nothing to be uncertain about.
         is_given = label == CLEAN and measure != "normalised_score"
-        row |= {f"{measure}_{end}": np.nan if is_given else float(v[cell, place]) for end, v in bounds.items()}
-    return row
+        measured[measure] = BoundedTwice(value) if is_given else BoundedTwice(value, *bounds)
+    return measured
 
 
 def _retention_of_some(kept: list[FloatArray], left_out: int, rng: np.random.Generator) -> tuple[Estimate, str]:
@@ -244,7 +243,3 @@ def _clean_column(game: GameScores, values: FloatArray) -> FloatArray:
     clean = game.index(CLEAN)
     column = np.full((len(values), 1), np.nan) if clean is None else values[:, [clean]]
     return np.broadcast_to(column, values.shape)
-
-
-def _with_severity(table: pd.DataFrame) -> pd.DataFrame:
-    return table.astype({"severity": "Int64"}) if "severity" in table else table

@@ -28,7 +28,7 @@ def noise_of_run(result: Results, measure: str = "retention") -> RunNoise:
     """Estimate how much a train seed's value varies between seeds and between episodes, pooled over cells and agents.
 
     Args:
-        result: A result set with clean play and perturbations, at least two train seeds and two episodes a cell.
+        result: A result set with clean play and perturbations, at least two train seeds and two episodes per cell.
         measure: `retention`, `robustness_gap` or `normalised_score`, of one cell. An episode's share in a retention is
             linearised: (perturbed - r clean) / mean clean around the seed's own r.
 
@@ -56,7 +56,7 @@ def noise_of_run(result: Results, measure: str = "retention") -> RunNoise:
 
 
 def _episode_values(game: GameScores, measure: str) -> list[FloatArray]:
-    """Return one array a perturbed cell, shape (num_seeds, num_episodes), whose row means are the seeds' values."""
+    """Return one array for each perturbed cell, shape (num_seeds, num_episodes); row means are the seeds' values."""
     clean = game.index(CLEAN)
     values: list[FloatArray] = []
     for column, label in enumerate(game.labels):

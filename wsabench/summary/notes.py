@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import pandas as pd
-
 from wsabench.results.manifest import Manifest, RecordedPlan
 from wsabench.results.records import CLEAN
 from wsabench.results.result import compared_agents, privileged_agents
 from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.summary.rows import AttentionRow, SampleRow, grouped
 from wsabench.summary.scores import GameScores, may_repeat_episodes
-from wsabench.summary.tables import groups_of, rows_of, rows_where
 
 SMALL_CLEAN_SCORE = 0.1
 """Below this clean normalised score, retention divides by so little that it is hardly worth reading."""
@@ -20,8 +18,8 @@ SMALL_CLEAN_SCORE = 0.1
 
 def notes_of(
     scores: Sequence[GameScores],
-    samples: pd.DataFrame,
-    attention: pd.DataFrame,
+    samples: Sequence[SampleRow],
+    attention: Sequence[AttentionRow],
     manifest: Manifest,
     family: Sequence[str] | None = None,
 ) -> list[str]:
@@ -29,8 +27,8 @@ def notes_of(
 
     Args:
         scores: Every agent and game.
-        samples: The table of sample sizes.
-        attention: The table of attention weights, maybe empty.
+        samples: The sample sizes.
+        attention: The attention weights, maybe none.
         manifest: The result set's manifest.
         family: The declared family of tests; None: all perturbations.
     """
@@ -137,14 +135,13 @@ def _clean_notes(scores: Sequence[GameScores]) -> list[str]:
     return notes
 
 
-def _episode_notes(samples: pd.DataFrame, plan: RecordedPlan) -> list[str]:
+def _episode_notes(samples: Sequence[SampleRow], plan: RecordedPlan) -> list[str]:
     notes: list[str] = []
-    if samples.empty:
-        return notes
-    for column, what in (("num_stalled", "stalled"), ("num_time_limit", "hit the frame limit")):
-        ended = [row for row in rows_of(samples) if row[column] > 0]
+    stalled = [(row, row.num_stalled) for row in samples if row.num_stalled]
+    limited = [(row, row.num_time_limit) for row in samples if row.num_time_limit]
+    for ended, what in ((stalled, "stalled"), (limited, "hit the frame limit")):
         if ended:
-            counts = ", ".join(f"{r['agent']} on {r['game']} {r[column]} of {r['num_episodes']}" for r in ended)
+            counts = ", ".join(f"{row.agent} on {row.game} {count} of {row.num_episodes}" for row, count in ended)
             notes.append(f"Episodes that {what} (their return counts as it stood): {counts}.")
     if may_repeat_episodes(plan.protocol):
         notes.append(
@@ -173,22 +170,20 @@ def _refusal_notes(plan: RecordedPlan) -> list[str]:
     ]
 
 
-def _attention_notes(attention: pd.DataFrame) -> list[str]:
+def _attention_notes(attention: Sequence[AttentionRow]) -> list[str]:
     notes: list[str] = []
-    if attention.empty:
-        return notes
-    for (agent, game), part in groups_of(rows_where(attention, label=CLEAN), "agent", "game"):
-        rows = rows_of(part)
-        top = max(rows, key=lambda row: row["mean"])
-        entropy = sum(row["entropy"] for row in rows) / len(rows)
+    clean = (row for row in attention if row.label == CLEAN)
+    for (agent, game), rows in grouped(clean, lambda row: (row.agent, row.game)).items():
+        top = max(rows, key=lambda row: row.mean)
+        entropy = sum(row.entropy for row in rows) / len(rows)
         if len(rows) < 2:
             continue
-        if entropy > math.log(len(rows)) - 1e-3 and max(row["sd"] for row in rows) < 1e-3:
+        if entropy > math.log(len(rows)) - 1e-3 and max(row.sd for row in rows) < 1e-3:
             notes.append(
                 f"The attention of {agent} on {game} is uniform and does not move: its scoring layer may be dead."
             )
-        elif top["mean"] > 0.99:
-            notes.append(f"The attention of {agent} on {game} rests on one encoder alone: {top['encoder']}.")
+        elif top.mean > 0.99:
+            notes.append(f"The attention of {agent} on {game} rests on one encoder alone: {top.encoder}.")
     return notes
 
 

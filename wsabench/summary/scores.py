@@ -1,11 +1,11 @@
-"""From the episodes of a result set to arrays of scores, one an agent and game."""
+"""From the episodes of a result set to arrays of scores, one array for each agent and game."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,10 @@ from wsabench.errors import SpecError, StorageError
 from wsabench.protocol import Protocol
 from wsabench.resources import data_dir
 from wsabench.results.manifest import RecordedPlan
-from wsabench.results.records import CLEAN
+from wsabench.results.records import CLEAN, episode_keys
 from wsabench.stats import normalised_score
-from wsabench.summary.tables import groups_of
+from wsabench.summary.rows import Cell, PublishedRow
 from wsabench.types import FloatArray
-
-_CELL = ["family", "perturbation", "severity", "label"]
 
 
 class Reference(NamedTuple):
@@ -37,8 +35,8 @@ class GameScores:
     agent: str
     game: str
     train_seeds: tuple[int, ...]
-    cells: pd.DataFrame
-    """Columns family, perturbation, severity, label; one row a cell, in the order of the run."""
+    cells: tuple[Cell, ...]
+    """In the order of the run."""
     returns: FloatArray
     """Undiscounted, unclipped returns, shape (num_seeds, num_cells, num_episodes)."""
     distinct: npt.NDArray[np.int64]
@@ -53,7 +51,7 @@ class GameScores:
     @property
     def labels(self) -> list[str]:
         """The written name of each cell, in order."""
-        return self.cells["label"].tolist()
+        return [cell.label for cell in self.cells]
 
     def index(self, label: str) -> int | None:
         """Return the column of a cell, None where it was not played."""
@@ -77,15 +75,15 @@ def collect_scores(
         references: Reference scores by game.
 
     Returns:
-        One entry an agent and game, and sentences about what had to be left out.
+        One entry for each agent and game, and sentences about what had to be left out.
     """
     collected: list[GameScores] = []
     notes: list[str] = []
     order = agent_order(episodes, plan)
     games = [*plan.games, *sorted(set(episodes["game"]))]
-    groups = groups_of(episodes, "agent", "game")
-    for (agent, game), part in sorted(groups, key=lambda group: (order.index(group[0][0]), games.index(group[0][1]))):
-        scores, left_out = _arrange(part, plan, references[game])
+    parts = {cast("tuple[str, str]", key): part for key, part in episodes.groupby(["agent", "game"], sort=False)}
+    for agent, game in sorted(parts, key=lambda key: (order.index(key[0]), games.index(key[1]))):
+        scores, left_out = _arrange(parts[agent, game], plan, references[game])
         if scores is not None:
             collected.append(scores)
         if left_out:
@@ -109,20 +107,24 @@ def may_repeat_episodes(protocol: Protocol) -> bool:
 
 def _arrange(part: pd.DataFrame, plan: RecordedPlan, reference: Reference) -> tuple[GameScores | None, list[str]]:
     """Return one agent and game as arrays, and the labels of cells that not all train seeds finished."""
-    cells = part.drop_duplicates("label")[_CELL]
+    columns = part.drop_duplicates("label")[["family", "perturbation", "severity", "label"]]
     order = {name: place for place, name in enumerate([CLEAN, *plan.perturbations])}
-    cells = cells.iloc[np.argsort([order.get(label, len(order)) for label in cells["label"]], kind="stable")]
+    found = (
+        Cell(family, perturbation, None if pd.isna(severity) else int(severity), label)
+        for family, perturbation, severity, label in columns.itertuples(index=False)
+    )
+    cells = sorted(found, key=lambda cell: order.get(cell.label, len(order)))
     returns = part.pivot(index=["train_seed", "label"], columns="episode_seed", values="return")
     returns = returns.dropna(axis="columns")
     seeds = tuple(sorted(int(seed) for seed in part["train_seed"].unique()))
-    finished = [label for label in cells["label"] if all((seed, label) in returns.index for seed in seeds)]
-    left_out = [label for label in cells["label"] if label not in finished]
+    finished = [cell.label for cell in cells if all((seed, cell.label) in returns.index for seed in seeds)]
+    left_out = [cell.label for cell in cells if cell.label not in finished]
     if not finished or returns.shape[1] == 0:
         return None, left_out
     rows = pd.MultiIndex.from_product([seeds, finished])
     shape = (len(seeds), len(finished))
     if may_repeat_episodes(plan.protocol):
-        different = part.drop_duplicates(["train_seed", "label", "return", "length", "end"])
+        different = part.assign(key=episode_keys(part)).drop_duplicates(["train_seed", "label", "key"])
         distinct = different.groupby(["train_seed", "label"]).size().reindex(rows).to_numpy(dtype=np.int64)
     else:
         distinct = np.full(len(rows), returns.shape[1], dtype=np.int64)
@@ -130,7 +132,7 @@ def _arrange(part: pd.DataFrame, plan: RecordedPlan, reference: Reference) -> tu
         agent=str(part["agent"].iloc[0]),
         game=str(part["game"].iloc[0]),
         train_seeds=seeds,
-        cells=cells[cells["label"].isin(finished)].reset_index(drop=True),
+        cells=tuple(cell for cell in cells if cell.label in finished),
         returns=returns.loc[rows].to_numpy(dtype=np.float64).reshape(*shape, -1),
         distinct=distinct.reshape(shape),
         reference=reference,
@@ -166,16 +168,15 @@ def _of_catalogue(game: str) -> Reference:
 COLUMNS = ("game", "agent", "algorithm", "mean", "sd", "source")
 
 
-def published_table(references: Mapping[str, Reference]) -> pd.DataFrame:
+def published_table(references: Mapping[str, Reference]) -> tuple[PublishedRow, ...]:
     """Return the published scores of some games, from `baselines/published_scores.csv`.
 
     Args:
         references: Random and human score by game.
 
     Returns:
-        Columns game, agent (as the source names it), algorithm, mean, sd (of the source; NaN where not given), source,
-        normalised_score (NaN without references), by game. Other protocols and training budgets: for orientation, not
-        for tests.
+        The scores by game, normalised where there are references. They come from other protocols and training
+        budgets: they are for orientation, not for tests.
 
     Raises:
         SpecError: The table lacks a column.
@@ -189,12 +190,11 @@ def published_table(references: Mapping[str, Reference]) -> pd.DataFrame:
     if tuple(table.columns) != COLUMNS:
         raise SpecError(f"{path}: columns are {', '.join(table.columns)}. Allowed: {', '.join(COLUMNS)}.")
     # By game in the order of the run; within a game in the order of the file.
-    places = {game: place for place, game in enumerate(references)}
-    order = np.argsort([places.get(game, len(places)) for game in table["game"]], kind="stable")
-    chosen = table.iloc[order[: int(table["game"].isin(list(places)).sum())]].reset_index(drop=True)
-    spans = {game: scores.human - scores.random for game, scores in references.items()}
-    normalised = [
-        (mean - references[game].random) / spans[game] if spans[game] > 0 else np.nan
-        for game, mean in zip(chosen["game"], chosen["mean"], strict=True)
-    ]
-    return chosen.assign(normalised_score=np.array(normalised, dtype=np.float64))
+    rows = ((game, row) for game in references for row in table[table["game"] == game].itertuples(index=False))
+    return tuple(
+        PublishedRow(
+            **dict(zip(COLUMNS, row, strict=True)),
+            normalised_score=float(normalised_score(row[COLUMNS.index("mean")], *references[game])),
+        )
+        for game, row in rows
+    )

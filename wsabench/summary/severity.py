@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
-import pandas as pd
+from msgspec.structs import replace
 
 from wsabench import stats
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
 from wsabench.stats import Blocks, Estimate
 from wsabench.summary.aggregates import ALL_PERTURBATIONS, by_agent, common_cells
+from wsabench.summary.rows import Bounded, MeasureRow, RankRow
 from wsabench.summary.scores import GameScores
-from wsabench.summary.tables import rows_of
 from wsabench.types import FloatArray
 
 QUANTITIES = ("mean_score", "worst_score", "severity_area", "retention", "robustness_gap")
@@ -25,7 +24,7 @@ DEFAULT_BASELINE = "e2e"
 """The baseline of corruption errors where it was played; else the agent that was named last."""
 
 Layout = dict[str, list[tuple[int, list[int], list[int]]]]
-"""By perturbation: one entry a game that has it, with the game's place, its columns and their severities."""
+"""By perturbation: one entry for each game that has it, with the game's place, its columns and their severities."""
 
 
 def default_baseline(agents: Iterable[str]) -> str:
@@ -38,8 +37,10 @@ def default_baseline(agents: Iterable[str]) -> str:
     return DEFAULT_BASELINE if DEFAULT_BASELINE in names else names[-1]
 
 
-def measure_table(scores: Sequence[GameScores], bootstrap_seed: int, baseline: str | None = None) -> pd.DataFrame:
-    """Return one row an agent and perturbation, averaged over games, and one over all perturbations.
+def measure_table(
+    scores: Sequence[GameScores], bootstrap_seed: int, baseline: str | None = None
+) -> tuple[MeasureRow, ...]:
+    """Return one row for each agent and perturbation, averaged over games, and one over all perturbations.
 
     Args:
         scores: Every agent and game.
@@ -47,13 +48,11 @@ def measure_table(scores: Sequence[GameScores], bootstrap_seed: int, baseline: s
         baseline: Agent that corruption errors are relative to; None: `e2e`, else the last one.
 
     Returns:
-        Columns agent, perturbation (without severity, or `all perturbations`), num_severities, num_games, num_seeds,
-        the measures of `QUANTITIES` and `ERRORS` with `_low` and `_high`, baseline, note. Definitions are in
-        docs/statistics.md. What is undefined is NaN, and the note says why.
+        Definitions are in docs/statistics.md. What is undefined is NaN, and the note says why.
     """
     agents = by_agent(scores)
     chosen = baseline or default_baseline(agents)
-    rows: list[dict[str, Any]] = []
+    rows: list[MeasureRow] = []
     for agent, games in agents.items():
         layout = _layout(games, [set(game.labels) for game in games])
         if not layout:
@@ -63,20 +62,22 @@ def measure_table(scores: Sequence[GameScores], bootstrap_seed: int, baseline: s
         errors, error_note = _errors(agent, agents, chosen, layout, bootstrap_seed)
         for place, name in enumerate([*layout, ALL_PERTURBATIONS]):
             used = [where for key, entries in layout.items() if name in (key, ALL_PERTURBATIONS) for where in entries]
-            row: dict[str, Any] = {
-                "agent": agent,
-                "perturbation": name,
-                "num_severities": max(len(columns) for _, columns, _ in used),
-                "num_games": len({game for game, _, _ in used}),
-                "num_seeds": min(len(games[game].train_seeds) for game, _, _ in used),
-            }
-            row |= _columns(QUANTITIES, found, place) | _columns(ERRORS, errors, place)
-            row["baseline"] = chosen
-            rows.append({**row, "note": _note(row, found.note, error_note)})
-    return pd.DataFrame(rows)
+            row = MeasureRow(
+                agent=agent,
+                perturbation=name,
+                num_severities=max(len(columns) for _, columns, _ in used),
+                num_games=len({game for game, _, _ in used}),
+                num_seeds=min(len(games[game].train_seeds) for game, _, _ in used),
+                **{quantity: Bounded.of(found, place, k) for k, quantity in enumerate(QUANTITIES)},
+                **{error: Bounded.of(errors, place, k) for k, error in enumerate(ERRORS)},
+                baseline=chosen,
+                note="",
+            )
+            rows.append(replace(row, note=_note(row, found.note, error_note)))
+    return tuple(rows)
 
 
-def rank_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.DataFrame:
+def rank_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[RankRow, ...]:
     """Rank the agents by mean normalised score, clean and under each perturbation, over what all of them played.
 
     Args:
@@ -84,9 +85,7 @@ def rank_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.DataFram
         bootstrap_seed: Fixes the resampling.
 
     Returns:
-        Columns agent, perturbation (`clean`, without severity, or `all perturbations`), num_games, num_seeds, score,
-        rank (1 the best, ties share), low, high (whole ranks), clean_rank, change (above 0: falls behind), note. Empty
-        with one agent, or where scores are unknown.
+        One row for each agent, clean and under each perturbation; none with one agent, or where scores are unknown.
     """
     agents = by_agent(scores)
     shared = {game: set(labels) for game, labels in common_cells(scores).items() if labels}
@@ -94,7 +93,7 @@ def rank_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.DataFram
         sorted((game for game in games if game.game in shared), key=lambda one: one.game) for games in agents.values()
     ]
     if len(agents) < 2 or not shared or any(np.isnan(game.scores).any() for games in ordered for game in games):
-        return pd.DataFrame()
+        return ()
     layouts = [_layout(games, [shared[game.game] for game in games], with_clean=True) for games in ordered]
     names = list(layouts[0])
     rng = generator(bootstrap_seed, "bootstrap", "ranks", *agents)
@@ -111,16 +110,23 @@ def rank_table(scores: Sequence[GameScores], bootstrap_seed: int) -> pd.DataFram
     ]
     scopes = [*names, *([ALL_PERTURBATIONS] if set(names) - {CLEAN} else [])]
     clean = names.index(CLEAN) if CLEAN in names else None
-    rows: list[dict[str, Any]] = []
-    for place, scope in enumerate(scopes):
-        for column, agent in enumerate(agents):
-            rank = float(found.value[place, column])
-            clean_rank = np.nan if clean is None else float(found.value[clean, column])
-            row = {"agent": agent, "perturbation": scope, "num_games": len(layouts[column].get(scope, ordered[column]))}
-            row |= {"num_seeds": found.num_seeds, "score": float(values[column][place]), "rank": rank}
-            row |= {"low": float(np.floor(found.low[place, column])), "high": float(np.ceil(found.high[place, column]))}
-            rows.append({**row, "clean_rank": clean_rank, "change": rank - clean_rank, "note": found.note})
-    return pd.DataFrame(rows)
+    clean_ranks = np.full(len(agents), np.nan) if clean is None else found.value[clean]
+    found = found._replace(low=np.floor(found.low), high=np.ceil(found.high))
+    return tuple(
+        RankRow(
+            agent=agent,
+            perturbation=scope,
+            num_games=len(layouts[column].get(scope, ordered[column])),
+            num_seeds=found.num_seeds,
+            score=float(values[column][place]),
+            rank=Bounded.of(found, place, column),
+            clean_rank=float(clean_ranks[column]),
+            change=float(found.value[place, column] - clean_ranks[column]),
+            note=found.note,
+        )
+        for place, scope in enumerate(scopes)
+        for column, agent in enumerate(agents)
+    )
 
 
 def _quantities(blocks: Blocks, layout: Layout) -> FloatArray:
@@ -241,34 +247,28 @@ def _layout(games: Sequence[GameScores], labels: Sequence[set[str]], *, with_cle
     layout: Layout = {}
     for place, (game, wanted) in enumerate(zip(games, labels, strict=True)):
         found: dict[str, list[tuple[int, int]]] = {}
-        for column, cell in enumerate(rows_of(game.cells)):
-            if cell["label"] in wanted and (with_clean or cell["label"] != CLEAN):
-                severity = 0 if pd.isna(cell["severity"]) else int(cell["severity"])
-                found.setdefault(cell["perturbation"], []).append((severity, column + 1))
+        for column, cell in enumerate(game.cells):
+            if cell.label in wanted and (with_clean or cell.label != CLEAN):
+                found.setdefault(cell.perturbation, []).append((cell.severity or 0, column + 1))
         for name, cells in found.items():
             cells.sort()
             layout.setdefault(name, []).append((place, [column for _, column in cells], [level for level, _ in cells]))
     return layout
 
 
-def _columns(names: Sequence[str], estimate: Estimate, place: int) -> dict[str, float]:
-    ends = {"": estimate.value, "_low": estimate.low, "_high": estimate.high}
-    return {f"{name}{end}": float(part[place, k]) for k, name in enumerate(names) for end, part in ends.items()}
-
-
-def _note(row: dict[str, Any], note: str, error_note: str) -> str:
+def _note(row: MeasureRow, note: str, error_note: str) -> str:
     """Say what is undefined in a row, and why."""
     notes = [note, error_note]
-    if np.isnan(row["mean_score"]):
+    if np.isnan(row.mean_score.value):
         return "; ".join([*filter(None, notes), "no normalised scores"])
-    if np.isnan(row["robustness_gap"]):
+    if np.isnan(row.robustness_gap.value):
         notes.append("clean was not played")
-    elif np.isnan(row["retention"]):
+    elif np.isnan(row.retention.value):
         notes.append("retention undefined for some train seed (clean not above random play)")
-    if not error_note and np.isnan(row["corruption_error"]):
-        notes.append(f"corruption error undefined ({row['baseline']} makes no error, or did not play this)")
-    if not error_note and np.isnan(row["relative_corruption_error"]):
-        notes.append(f"relative corruption error undefined ({row['baseline']} loses no score)")
-    elif row["num_seeds"] > 1 and row["agent"] != row["baseline"] and np.isnan(row["relative_corruption_error_low"]):
-        notes.append(f"relative corruption error without interval ({row['baseline']} hardly loses score)")
+    if not error_note and np.isnan(row.corruption_error.value):
+        notes.append(f"corruption error undefined ({row.baseline} makes no error, or did not play this)")
+    if not error_note and np.isnan(row.relative_corruption_error.value):
+        notes.append(f"relative corruption error undefined ({row.baseline} loses no score)")
+    elif row.num_seeds > 1 and row.agent != row.baseline and np.isnan(row.relative_corruption_error.low):
+        notes.append(f"relative corruption error without interval ({row.baseline} hardly loses score)")
     return "; ".join(filter(None, notes))

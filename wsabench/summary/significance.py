@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from msgspec.structs import replace
 
 from wsabench import stats
 from wsabench.errors import SpecError, UnknownNameError, unknown_name
@@ -15,16 +16,14 @@ from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
 from wsabench.stats import MIN_TRAIN_SEEDS, Blocks
 from wsabench.summary.aggregates import ALL_PERTURBATIONS, by_agent
+from wsabench.summary.rows import ALPHA, Bounded, Claim, Measure
 from wsabench.summary.scores import GameScores
-from wsabench.summary.sentences import Claim, sentence_between, sentence_clean
-from wsabench.summary.tables import rows_of
+from wsabench.summary.sentences import sentence_of
 from wsabench.types import FloatArray
 
-ALPHA = 0.05
-"""Share of families with any false claim that is accepted."""
 DECLARED_FAMILY = "declared family"
 """What stands for all perturbations of a family that leaves out some of the run."""
-MEASURES_COMPARED = ("retention", "robustness_gap", "normalised_score")
+MEASURES_COMPARED: tuple[Measure, ...] = ("retention", "robustness_gap", "normalised_score")
 """What agents are compared by: the first that is defined for every train seed of both."""
 _EACH = "each perturbation"
 
@@ -34,13 +33,14 @@ def checked_family(family: Sequence[str], labels: pd.DataFrame) -> tuple[str, ..
 
     Args:
         family: Perturbations without severity.
-        labels: The run's cells, columns perturbation and label.
+        labels: The run's episodes, columns perturbation and label.
 
     Raises:
         SpecError: The family is empty or holds clean.
         UnknownNameError: The run has no such perturbation, or a name has a severity.
     """
-    played = {str(row["label"]): str(row["perturbation"]) for row in rows_of(labels.drop_duplicates("label"))}
+    cells = labels.drop_duplicates("label")
+    played = dict(zip(cells["label"].astype(str), cells["perturbation"].astype(str), strict=True))
     names = {name for name in played.values() if name != CLEAN}
     for name in family:
         if name == CLEAN:
@@ -58,7 +58,7 @@ def checked_family(family: Sequence[str], labels: pd.DataFrame) -> tuple[str, ..
 
 
 class Played(NamedTuple):
-    """What one agent did in one game, a column a perturbation: means over severities."""
+    """What one agent did in one game: one column for each perturbation, means over severities."""
 
     game: str
     train_seeds: tuple[int, ...]
@@ -71,8 +71,8 @@ def comparison_table(
     bootstrap_seed: int,
     plan: RecordedPlan,
     family: Sequence[str] | None = None,
-) -> pd.DataFrame:
-    """Compare the first agent with each other one: over all perturbations, then one test a perturbation.
+) -> tuple[Claim, ...]:
+    """Compare the first agent with each other one: over all perturbations, then by one test for each perturbation.
 
     Args:
         scores: Every agent and game, the first agent first.
@@ -81,14 +81,12 @@ def comparison_table(
         family: Perturbations (without severity) to test; None tests all that both agents played.
 
     Returns:
-        Columns agent_x, agent_y, scope (`all perturbations`, a family of one test, or `each perturbation`; a declared
-        family that is smaller than what was played has `declared family` in place of the first), perturbation, measure,
-        effect (above 0: x is more robust), low, high, p, adjusted_p (Holm, within pair and scope), smallest_p
-        (adjusted, that so many seeds can give at all), num_tests, num_seeds_x, num_seeds_y, num_games, paired, decided,
-        sentence.
+        The tests of each pair in two scopes: `all perturbations`, a family of one test, and `each perturbation`. A
+        declared family that is smaller than what was played has `declared family` in place of the first. p is adjusted
+        after Holm, within pair and scope.
     """
     agents = list(by_agent(scores).items())
-    rows: list[dict[str, Any]] = []
+    claims: list[Claim] = []
     for agent_y, games_y in agents[1:]:
         agent_x, games_x = agents[0]
         pairs = [(x, y) for x in games_x for y in games_y if x.game == y.game]
@@ -102,19 +100,16 @@ def comparison_table(
         paired = _same_checkpoints(agent_x, agent_y, pairs, plan)
         for scope, columns in ((whole, [whole]), (_EACH, names)):
             data = [tuple(_in_scope(one, scope) for one in pair) for pair in played]
-            first = {"agent_x": agent_x, "agent_y": agent_y, "scope": scope}
             streams = (bootstrap_seed, agent_x, agent_y, measure, scope)
-            rows += [
-                {**first, "perturbation": columns[place], "measure": measure, **test, "paired": paired}
-                for place, test in enumerate(_tests(data, streams, paired))
-            ]
-    return _with_sentences(pd.DataFrame(rows), sentence_between)
+            about = {"agent_x": agent_x, "agent_y": agent_y, "scope": scope, "measure": measure, "paired": paired}
+            claims += _claims(data, streams, columns, about)
+    return tuple(claims)
 
 
 def clean_comparison_table(
     scores: Sequence[GameScores], bootstrap_seed: int, family: Sequence[str] | None = None
-) -> pd.DataFrame:
-    """Compare clean with perturbed play of each agent, paired within its train seeds, one test a perturbation.
+) -> tuple[Claim, ...]:
+    """Compare clean with perturbed play of each agent, paired within train seeds, by one test for each perturbation.
 
     Args:
         scores: Every agent and game.
@@ -122,11 +117,9 @@ def clean_comparison_table(
         family: Perturbations (without severity) to test; None tests all.
 
     Returns:
-        Columns agent, scope, perturbation, measure (`robustness_gap`), effect (above 0: the perturbation costs score),
-        low, high, p, adjusted_p (Holm, within the agent), smallest_p, num_tests, num_seeds, num_games, decided,
-        sentence.
+        The tests of each agent, of its robustness gap. p is adjusted after Holm, within the agent.
     """
-    rows: list[dict[str, Any]] = []
+    claims: list[Claim] = []
     for agent, games in by_agent(scores).items():
         measured = [game for game in games if game.index(CLEAN) is not None and np.isfinite(game.scores).all()]
         names = [
@@ -135,38 +128,51 @@ def clean_comparison_table(
         if not names:
             continue
         played = [_played(game, game, names, "robustness_gap") for game in measured]
-        streams = (bootstrap_seed, agent, "clean")
-        for place, test in enumerate(_tests([(one,) for one in played], streams, paired=True)):
-            first = {"agent": agent, "scope": _EACH, "perturbation": names[place]}
-            test["num_seeds"] = test.pop("num_seeds_x")
-            del test["num_seeds_y"]
-            rows.append({**first, "measure": "robustness_gap", **test})
-    return _with_sentences(pd.DataFrame(rows), sentence_clean)
+        about = {"agent_x": agent, "agent_y": None, "scope": _EACH, "measure": "robustness_gap", "paired": True}
+        claims += _claims([(one,) for one in played], (bootstrap_seed, agent, "clean"), names, about)
+    return tuple(claims)
 
 
-def _tests(data: Sequence[tuple[Played, ...]], streams: tuple[Any, ...], paired: bool) -> list[dict[str, Any]]:
-    """Return one test a column, adjusted over all of them; columns that the same games have share their draws."""
-    num_tests = data[0][0].values.shape[1]
+def _claims(
+    data: Sequence[tuple[Played, ...]], streams: tuple[Any, ...], names: Sequence[str], about: dict[str, Any]
+) -> list[Claim]:
+    """Return one claim for each column, adjusted over all of them; columns that the same games have share their draws.
+
+    Args:
+        data: What the agents did in each game, one column for each name.
+        streams: The bootstrap seed, and the names of the random streams.
+        names: The perturbation of each column.
+        about: The other fields that all of the claims share.
+    """
     has = np.array([~np.isnan(pair[0].values).any(axis=0) for pair in data])
-    rows: list[dict[str, Any]] = [{} for _ in range(num_tests)]
+    tests: dict[int, dict[str, Any]] = {}
     for pattern in dict.fromkeys(map(tuple, has.T)):
-        columns = [place for place in range(num_tests) if tuple(has[:, place]) == pattern]
+        columns = [place for place in range(len(names)) if tuple(has[:, place]) == pattern]
         chosen = [pair for pair, wanted in zip(data, pattern, strict=True) if wanted]
-        for place, row in zip(columns, _tested(chosen, columns, streams, paired), strict=True):
-            rows[place] = row
-    adjusted = stats.holm([row["p"] for row in rows])
-    for row, p in zip(rows, adjusted, strict=True):
-        row |= {"adjusted_p": float(p), "num_tests": num_tests}
-        row["smallest_p"] = stats.smallest_adjusted_p(row["smallest_p"], num_tests)
-        fewest = min(row["num_seeds_x"], row["num_seeds_y"])
-        row["decided"] = bool(row["adjusted_p"] <= ALPHA and fewest >= MIN_TRAIN_SEEDS)
-    return rows
+        tests |= zip(columns, _tested(chosen, columns, streams, about["paired"]), strict=True)
+    adjusted = stats.holm([tests[place]["p"] for place in range(len(names))])
+    claims: list[Claim] = []
+    for place, (name, p) in enumerate(zip(names, adjusted, strict=True)):
+        test = tests[place]
+        smallest_p = stats.smallest_adjusted_p(test.pop("smallest_p"), len(names))
+        is_enough = min(test["num_seeds_x"], test["num_seeds_y"]) >= MIN_TRAIN_SEEDS
+        claim = Claim(
+            **about,
+            **test,
+            perturbation=name,
+            adjusted_p=float(p),
+            smallest_p=smallest_p,
+            num_tests=len(names),
+            decided=bool(p <= ALPHA and is_enough),
+        )
+        claims.append(replace(claim, sentence=sentence_of(claim)))
+    return claims
 
 
 def _tested(
     chosen: Sequence[tuple[Played, ...]], columns: list[int], streams: tuple[Any, ...], paired: bool
 ) -> list[dict[str, Any]]:
-    """Return the raw tests of some columns that all these games have."""
+    """Return the raw tests of some columns that all these games have, as fields of a claim."""
     seed, *names = streams
     stream = (*names, *(pair[0].game for pair in chosen))
     samples: list[Blocks] = [[pair[k].values[:, columns] for pair in chosen] for k in range(len(chosen[0]))]
@@ -181,9 +187,7 @@ def _tested(
     seeds = [min(len(block) for block in sample) for sample in samples]
     return [
         {
-            "effect": float(test.effect[k]),
-            "low": float(interval.low[k]),
-            "high": float(interval.high[k]),
+            "effect": Bounded(float(test.effect[k]), float(interval.low[k]), float(interval.high[k])),
             "p": float(test.p[k]),
             "smallest_p": test.smallest_p,
             "num_seeds_x": seeds[0],
@@ -208,7 +212,7 @@ def _paired(x: Played, y: Played) -> FloatArray:
 
 def _first_defined(
     pairs: Sequence[tuple[GameScores, GameScores]], names: Sequence[str]
-) -> tuple[str, list[tuple[Played, Played]]] | None:
+) -> tuple[Measure, list[tuple[Played, Played]]] | None:
     """Return the first measure that every train seed has, and its values; None where there is none."""
     if not pairs or not names:
         return None
@@ -245,8 +249,8 @@ def _shared(game: GameScores, other: GameScores, name: str) -> list[int]:
     """Return the columns of a perturbation's cells that another agent played too."""
     return [
         column
-        for column, cell in enumerate(rows_of(game.cells))
-        if cell["perturbation"] == name and other.index(cell["label"]) is not None
+        for column, cell in enumerate(game.cells)
+        if cell.perturbation == name and other.index(cell.label) is not None
     ]
 
 
@@ -262,9 +266,9 @@ def _perturbations(pairs: Sequence[tuple[GameScores, GameScores]]) -> list[str]:
     """Return the perturbations, without severity, that both agents of any pair played."""
     names: dict[str, None] = {}
     for x, y in pairs:
-        for cell in rows_of(x.cells):
-            if cell["label"] != CLEAN and y.index(cell["label"]) is not None:
-                names[cell["perturbation"]] = None
+        for cell in x.cells:
+            if cell.label != CLEAN and y.index(cell.label) is not None:
+                names[cell.perturbation] = None
     return list(names)
 
 
@@ -281,9 +285,3 @@ def _same_checkpoints(
     return all(
         x.train_seeds == y.train_seeds and all(is_same(x.game, seed) for seed in x.train_seeds) for x, y in pairs
     )
-
-
-def _with_sentences(table: pd.DataFrame, sentence: Any) -> pd.DataFrame:
-    if table.empty:
-        return table
-    return table.assign(sentence=[sentence(Claim.of(row, ALPHA)) for row in rows_of(table)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import pandas as pd
 
@@ -15,13 +15,28 @@ from wsabench.results.result import compared_agents, privileged_agents
 from wsabench.seeding import integer_seed
 from wsabench.summary.aggregates import aggregate_table, by_agent, improvement_table, profile_table, with_common_seeds
 from wsabench.summary.attention import attention_table
-from wsabench.summary.measures import cell_table, perturbation_table, seed_table, severity_table
+from wsabench.summary.measures import Ends, cell_table, perturbation_table, seed_table, severity_table
 from wsabench.summary.notes import notes_of
+from wsabench.summary.rows import (
+    AggregateRow,
+    AttentionRow,
+    CellRow,
+    Claim,
+    ImprovementRow,
+    MeasureRow,
+    PerturbationRow,
+    ProfileRow,
+    PublishedRow,
+    RankRow,
+    ReferenceRow,
+    SampleRow,
+    SeedRow,
+    grouped,
+)
 from wsabench.summary.scores import GameScores, agent_order, collect_scores, published_table, reference_scores
-from wsabench.summary.sentences import sentences_of
+from wsabench.summary.sentences import Sentence, sentences_of
 from wsabench.summary.severity import default_baseline, measure_table, rank_table
 from wsabench.summary.significance import checked_family, clean_comparison_table, comparison_table
-from wsabench.summary.tables import groups_of, rows_of, rows_where
 
 
 class Results(Protocol):
@@ -29,12 +44,12 @@ class Results(Protocol):
 
     @property
     def episodes(self) -> pd.DataFrame:
-        """One row an episode."""
+        """One row for each episode."""
         ...
 
     @property
     def attention(self) -> pd.DataFrame:
-        """One row a job and encoder, maybe none."""
+        """One row for each job and encoder, maybe none."""
         ...
 
     @property
@@ -45,35 +60,31 @@ class Results(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The numbers of a report.
+    """The numbers of a report: tables of typed rows, and what is said about them.
 
-    Bounds are 95% intervals: `_low`, `_high` over train seeds, `_episode_low`,
-    `_episode_high` over episodes of these checkpoints only; NaN where there is none.
+    `wsabench.summary.rows` says what the fields of a row mean; `frame_of` there gives a table as a data frame.
     """
 
-    samples: pd.DataFrame
-    """Sample sizes: agent, game, train_seeds, num_seeds, num_cells, episodes_per_cell, num_episodes,
-    num_distinct_episodes, num_stalled, num_time_limit."""
-    cells: pd.DataFrame
-    """One row an agent, game and cell: counts, mean_return, the measures with bounds, note. `num_as_clean` counts the
-    episodes whose return, length and end are those of the clean one."""
-    perturbations: pd.DataFrame
-    """One row an agent, perturbation and severity, averaged over games: the measures with bounds, note."""
-    seeds: pd.DataFrame
-    """One row an agent, train seed, game and cell: mean_return and the measures."""
-    severities: pd.DataFrame
-    """As `perturbations`, only those with a severity; clean as severity 0 of each curve."""
-    aggregates: pd.DataFrame
-    """agent, scope, measure, metric, value, low, high, num_seeds, num_cells, note."""
-    improvement: pd.DataFrame
-    """agent_x, agent_y, measure, label, value, low, high, num_seeds, num_cells, note."""
-    profiles: pd.DataFrame
-    """agent, threshold, value, low, high, num_seeds, num_cells, note."""
-    attention: pd.DataFrame
-    """agent, game, family, perturbation, severity, label, encoder, mean, seed_min, seed_max, sd, entropy, num_steps,
-    num_seeds, context_static_share, context_variance_share, shift."""
-    references: pd.DataFrame
-    """game, random, human: the scores that stand for 0 and 1."""
+    samples: tuple[SampleRow, ...]
+    """Sample sizes, one row for each agent and game."""
+    cells: tuple[CellRow, ...]
+    """One row for each agent, game and cell."""
+    perturbations: tuple[PerturbationRow, ...]
+    """One row for each agent, perturbation and severity, averaged over games."""
+    seeds: tuple[SeedRow, ...]
+    """One row for each agent, train seed, game and cell."""
+    severities: tuple[PerturbationRow, ...]
+    """The perturbations that have a severity; clean is severity 0 of each curve."""
+    aggregates: tuple[AggregateRow, ...]
+    """Aggregates over cells and train seeds."""
+    improvement: tuple[ImprovementRow, ...]
+    """Probabilities that the first compared agent beats each other one."""
+    profiles: tuple[ProfileRow, ...]
+    """Performance profiles, point by point."""
+    attention: tuple[AttentionRow, ...]
+    """Attention weights, one row for each agent, game, cell and encoder, maybe none."""
+    references: tuple[ReferenceRow, ...]
+    """The scores of each game that stand for 0 and 1."""
     notes: tuple[str, ...]
     """Caveats in plain sentences, the weightiest first."""
     agents: tuple[str, ...]
@@ -84,21 +95,31 @@ class Summary:
     privileged: tuple[str, ...]
     """The agents of the run that read more than pixels, sorted."""
     bootstrap_seed: int
-    """Fixes every interval; from the run's seed and the suite's hash."""
-    comparisons: pd.DataFrame
-    """Tests of the first compared agent against each other one, as `comparison_table` gives them, maybe none."""
-    clean_comparisons: pd.DataFrame
-    """Tests of clean against perturbed play; columns as `clean_comparison_table` gives them, maybe none."""
-    measures: pd.DataFrame
-    """Robustness over severities, one row an agent and perturbation; columns as `measure_table` gives them."""
-    ranks: pd.DataFrame
-    """Ranks of the compared agents, clean and under each perturbation, as `rank_table` gives them, maybe none."""
-    published: pd.DataFrame
-    """Scores from the literature for these games; columns as `published_table` gives them, maybe no row."""
-    sentences: tuple[str, ...]
-    """What the comparisons say, in plain sentences; what they cannot decide is said too."""
+    """Fixes every interval; it comes from the run's seed and the suite's hash."""
+    comparisons: tuple[Claim, ...]
+    """Tests of the first compared agent against each other one, maybe none."""
+    clean_comparisons: tuple[Claim, ...]
+    """Tests of clean against perturbed play, maybe none."""
+    measures: tuple[MeasureRow, ...]
+    """Robustness over severities, one row for each agent and perturbation."""
+    ranks: tuple[RankRow, ...]
+    """Ranks of the compared agents, clean and under each perturbation, maybe none."""
+    published: tuple[PublishedRow, ...]
+    """Scores from the literature for these games, maybe none."""
+    sentences: tuple[Sentence, ...]
+    """What the comparisons say; what they cannot decide is said too."""
     family: tuple[str, ...] | None = None
     """The perturbations that the comparisons were declared to be about; None: all of the run."""
+
+    @property
+    def num_games(self) -> int:
+        """In how many games there is any cell."""
+        return len({row.game for row in self.cells})
+
+    @property
+    def played(self) -> dict[str, PerturbationRow]:
+        """The perturbations of the run by label, clean among them: the row of the first agent that has each."""
+        return {label: rows[0] for label, rows in grouped(self.perturbations, lambda row: row.label).items()}
 
 
 def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
@@ -145,7 +166,7 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
     unfinished = [f"The run is not complete: {finished} of {planned} jobs are finished."] if finished < planned else []
     return Summary(
         samples=samples,
-        cells=_with_ends(cell_table(scores, bootstrap_seed), episodes),
+        cells=cell_table(scores, bootstrap_seed, _ends(episodes)),
         perturbations=perturbations,
         seeds=seed_table(scores),
         severities=severity_table(perturbations),
@@ -153,7 +174,7 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         improvement=improvement_table(square_among, bootstrap_seed),
         profiles=profile_table(square, bootstrap_seed),
         attention=attention,
-        references=pd.DataFrame([{"game": game, **scores._asdict()} for game, scores in references.items()]),
+        references=tuple(ReferenceRow(game=game, **known._asdict()) for game, known in references.items()),
         notes=(*unfinished, *notes_of(scores, samples, attention, manifest, declared), *notes, *seed_notes),
         agents=agents,
         compared=compared,
@@ -164,48 +185,43 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         measures=measure_table(scores, bootstrap_seed, default_baseline(by_agent(among or scores))),
         ranks=rank_table(square_among, bootstrap_seed),
         published=published_table(references),
-        sentences=sentences_of(comparisons, clean_comparisons, compared),
+        sentences=sentences_of((*comparisons, *clean_comparisons), compared),
         family=declared,
     )
 
 
-def _sample_table(scores: Sequence[GameScores], episodes: pd.DataFrame) -> pd.DataFrame:
-    """Return the sample sizes, one row an agent and game; ends are counted over all finished episodes."""
-    rows: list[dict[str, Any]] = []
+def _sample_table(scores: Sequence[GameScores], episodes: pd.DataFrame) -> tuple[SampleRow, ...]:
+    """Return the sample sizes, one row for each agent and game; ends are counted over all finished episodes."""
+    rows: list[SampleRow] = []
     for game in scores:
-        part = episodes[(episodes["agent"] == game.agent) & (episodes["game"] == game.game)]
+        ends = episodes.loc[(episodes["agent"] == game.agent) & (episodes["game"] == game.game), "end"]
         rows.append(
-            {
-                "agent": game.agent,
-                "game": game.game,
-                "train_seeds": ", ".join(str(seed) for seed in game.train_seeds),
-                "num_seeds": len(game.train_seeds),
-                "num_cells": len(game.cells),
-                "episodes_per_cell": game.returns.shape[2],
-                "num_episodes": len(part),
-                "num_distinct_episodes": int(game.distinct.sum()),
-                "num_stalled": int((part["end"] == "stalled").sum()),
-                "num_time_limit": int((part["end"] == "time_limit").sum()),
-            }
+            SampleRow(
+                agent=game.agent,
+                game=game.game,
+                train_seeds=game.train_seeds,
+                num_seeds=len(game.train_seeds),
+                num_cells=len(game.cells),
+                episodes_per_cell=game.returns.shape[2],
+                num_episodes=len(ends),
+                num_distinct_episodes=int(game.distinct.sum()),
+                num_stalled=int((ends == "stalled").sum()),
+                num_time_limit=int((ends == "time_limit").sum()),
+            )
         )
-    return pd.DataFrame(rows)
+    return tuple(rows)
 
 
-def _with_ends(cells: pd.DataFrame, episodes: pd.DataFrame) -> pd.DataFrame:
-    """Add the columns num_stalled, num_time_limit and num_as_clean to the table of cells."""
-    keys = ["agent", "game", "label"]
-    table = cells
-    for end in ("stalled", "time_limit"):
-        counts = {key: len(part) for key, part in groups_of(rows_where(episodes, end=end), *keys)}
-        table = table.assign(**{f"num_{end}": [counts.get(tuple(row[k] for k in keys), 0) for row in rows_of(table)]})
-    equal = {key: int(part["is_as_clean"].sum()) for key, part in groups_of(_beside_clean(episodes), *keys)}
-    return table.assign(num_as_clean=[equal.get(tuple(row[k] for k in keys), 0) for row in rows_of(table)])
-
-
-def _beside_clean(episodes: pd.DataFrame) -> pd.DataFrame:
-    """Return the episodes with whether the clean one of the same network and seed had its return, length and end."""
+def _ends(episodes: pd.DataFrame) -> dict[tuple[str, str, str], Ends]:
+    """Return, by agent, game and label, how the episodes ended, beside the clean ones of the same network and seed."""
     same, outcome = ["agent", "train_seed", "game", "episode_seed"], ["return", "length", "end"]
-    clean = rows_where(episodes, label=CLEAN)[[*same, *outcome]]
+    clean = episodes.loc[episodes["label"] == CLEAN, [*same, *outcome]]
     paired = episodes.merge(clean, how="left", on=same, suffixes=("", "_clean"))
     equal = [paired[name] == paired[f"{name}_clean"] for name in outcome]
-    return paired.assign(is_as_clean=equal[0] & equal[1] & equal[2])
+    counted = paired[["agent", "game", "label"]].assign(
+        num_stalled=paired["end"] == "stalled",
+        num_time_limit=paired["end"] == "time_limit",
+        num_as_clean=equal[0] & equal[1] & equal[2],
+    )
+    sums = counted.groupby(["agent", "game", "label"]).sum()
+    return {key: Ends(*map(int, row)) for key, *row in sums.itertuples(name=None)}

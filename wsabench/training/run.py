@@ -14,6 +14,7 @@ import torch
 from wsabench import seeding
 from wsabench.agents import AgentSpec, build_agent, load_spec
 from wsabench.errors import SpecError
+from wsabench.games import check_rom_id
 from wsabench.hashing import text_hash
 from wsabench.processes import single_thread
 from wsabench.progress import Reporter, SilentReporter
@@ -138,6 +139,8 @@ def train(  # noqa: PLR0913 - the options of `wsabench train`
         StorageError: The folder cannot be written, or another process trains there.
     """
     chosen = options or TrainingOptions()
+    if make_envs is None:
+        game = check_rom_id(game)
     plan = plan_training(agent, game, train_seed, preset, steps, chosen)
     directory = make_dir(out or plan.default_dir)
     make = make_envs or functools.partial(make_training_envs, num_workers=chosen.workers)

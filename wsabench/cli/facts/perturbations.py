@@ -151,7 +151,7 @@ def _recoloured_rows(kind: str, parameters: Mapping[str, Any]) -> list[Row]:
 
 
 def effect_facts(shown: Mapping[str, Perturbation], games: Sequence[str]) -> dict[str, Any]:
-    """Measure perturbations, by the heading of their column, and return tables with one row a game."""
+    """Measure perturbations, by the heading of their column, and return tables with one row per game."""
     from wsabench.emulator import MIN_EFFECT_GREY_LEVELS, measure_effect
     from wsabench.perturb import misfit
 

@@ -98,7 +98,7 @@ class RunTally:
 
 
 class LineReporter:
-    """Plain lines: one at the start, one a job, one every ten seconds, one at the end."""
+    """Plain lines: one at the start, one per job, one every ten seconds, one at the end."""
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         """Write lines with `write`."""
@@ -140,7 +140,7 @@ class LineReporter:
 
 
 class LiveReporter:
-    """A live table and bar on a terminal, drawn a few times a second from the tally."""
+    """A live table and bar on a terminal, drawn a few times per second from the tally."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         """Write notes with `write`, above the table."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-import pandas as pd
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from wsabench.report.figures.style import GREY
-from wsabench.summary.tables import rows_of
+from wsabench.summary.rows import AttentionRow
 
 SHOWN_SPREAD = 0.1
 """Where train seeds differ by more, their mean alone would mislead, and the figure shows their range."""
@@ -18,19 +19,25 @@ _WHITE_FROM = 0.68
 """From here on white text has more contrast with the blue below it than black text."""
 
 
-def draw_attention(table: pd.DataFrame, ax: Axes) -> None:
+def draw_attention(table: Sequence[AttentionRow], ax: Axes) -> None:
     """Draw the mean attention weight of every encoder under every perturbation, as numbers on shades of grey-blue.
 
     Args:
-        table: Columns label, encoder, mean, seed_min, seed_max, shift, as `Summary.attention`, of one agent and game.
-            Weights of a line sum to 1.
+        table: Rows of `Summary.attention`, of one agent and game. The weights of a line sum to 1.
         ax: Where to draw.
     """
-    labels, encoders = list(dict.fromkeys(table["label"])), list(dict.fromkeys(table["encoder"]))
-    weights = table.pivot_table(index="label", columns="encoder", values="mean").loc[labels, encoders]
+    labels, encoders = (
+        list(dict.fromkeys(row.label for row in table)),
+        list(dict.fromkeys(row.encoder for row in table)),
+    )
+    weights = np.full((len(labels), len(encoders)), np.nan)
+    for row in table:
+        weights[labels.index(row.label), encoders.index(row.encoder)] = row.mean
     sns.heatmap(
         weights,
         ax=ax,
+        xticklabels=encoders,
+        yticklabels=labels,
         vmin=0.0,
         vmax=1.0,
         cmap="Blues",  # light to dark, so the order survives grey print
@@ -38,13 +45,13 @@ def draw_attention(table: pd.DataFrame, ax: Axes) -> None:
         linecolor="white",
         cbar=False,
     )
-    for row in rows_of(table):
-        x, y = encoders.index(row["encoder"]) + 0.5, labels.index(row["label"]) + 0.5
-        color = "white" if row["mean"] >= _WHITE_FROM else "black"
-        is_split = row["seed_max"] - row["seed_min"] > SHOWN_SPREAD
-        ax.text(x, y - 0.17 * is_split, f"{row['mean']:.2f}", ha="center", va="center", fontsize=7, color=color)
+    for row in table:
+        x, y = encoders.index(row.encoder) + 0.5, labels.index(row.label) + 0.5
+        color = "white" if row.mean >= _WHITE_FROM else "black"
+        is_split = row.seed_max - row.seed_min > SHOWN_SPREAD
+        ax.text(x, y - 0.17 * is_split, f"{row.mean:.2f}", ha="center", va="center", fontsize=7, color=color)
         if is_split:
-            spread = f"{row['seed_min']:.2f}\u2013{row['seed_max']:.2f}"
+            spread = f"{row.seed_min:.2f}\u2013{row.seed_max:.2f}"
             ax.text(x, y + 0.24, spread, ha="center", va="center", fontsize=5.5, color=color)
     _write_shifts(table, labels, len(encoders), ax)
     ax.set_xlabel("encoder")
@@ -53,9 +60,9 @@ def draw_attention(table: pd.DataFrame, ax: Axes) -> None:
     ax.tick_params(axis="y", labelrotation=0)
 
 
-def _write_shifts(table: pd.DataFrame, labels: list[str], right: int, ax: Axes) -> None:
+def _write_shifts(table: Sequence[AttentionRow], labels: list[str], right: int, ax: Axes) -> None:
     """Write how far the weights of each line stand from those under clean, right of the line."""
-    shifts = {row["label"]: float(row["shift"]) for row in rows_of(table)}
+    shifts = {row.label: row.shift for row in table}
     if all(math.isnan(shift) for shift in shifts.values()):
         return
     ax.text(right + 0.1, -0.1, "shift", va="bottom", fontsize=7, color=GREY)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from matplotlib.figure import Figure
+from msgspec import structs
 
 from wsabench.report.figures import (
     SampleFrame,
@@ -25,7 +26,7 @@ from wsabench.report.figures.episode import examples_figure
 from wsabench.report.figures.intervals import Bounds
 from wsabench.report.figures.marks import explained, marked_summary, unmarked, with_marks
 from wsabench.report.figures.overview import overview_figures
-from wsabench.report.figures.selection import MOST_LINES, Part, parts_of, rows_in, strongest_labels
+from wsabench.report.figures.selection import MOST_LINES, Part, parts_of, strongest_labels
 from wsabench.report.figures.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, NamedFigure, new_figure, settle
 from wsabench.results.recorded import SMOOTH_STEPS
 from wsabench.results.records import CLEAN, file_stem
@@ -33,8 +34,8 @@ from wsabench.results.result import marked_name
 from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
 from wsabench.summary.attention import ExampleEpisode
+from wsabench.summary.rows import CurveRow, EfficiencyRow, Measure, PerturbationRow, grouped
 from wsabench.summary.summarise import Summary
-from wsabench.summary.tables import groups_of, rows_except, rows_where
 
 MOST_CURVES = 12
 """More severity curves than this are divided by family."""
@@ -46,8 +47,8 @@ def draw_figures(
     summary: Summary,
     frames: list[SampleFrame],
     examples: Sequence[ExampleEpisode] = (),
-    curves: pd.DataFrame | None = None,
-    efficiency: pd.DataFrame | None = None,
+    curves: Sequence[CurveRow] = (),
+    efficiency: Sequence[EfficiencyRow] = (),
 ) -> list[NamedFigure]:
     """Draw every figure that the result set has data for; call it inside `figure_style()`.
 
@@ -55,13 +56,15 @@ def draw_figures(
         summary: The numbers; privileged agents are marked wherever a figure names them.
         frames: Sample pictures, maybe none.
         examples: Weights over some episodes, maybe none.
-        curves: Learning curves as `learning_curves` reads them; None for none.
-        efficiency: What `efficiency_table` makes of them; None for none.
+        curves: Learning curves as `learning_curves` reads them.
+        efficiency: What `efficiency_table` makes of them.
     """
     privileged = summary.privileged
     summary = marked_summary(summary)
-    examples = [replace(one, agent=marked_name(one.agent, privileged)) for one in examples]
-    curves, efficiency = (None if table is None else with_marks(table, privileged) for table in (curves, efficiency))
+    examples = [
+        replace(one, id=structs.replace(one.id, agent=marked_name(one.id.agent, privileged))) for one in examples
+    ]
+    curves, efficiency = with_marks(curves, privileged), with_marks(efficiency, privileged)
     parts = parts_of(summary)
     drawn = [
         *(_measure_figure(summary, "normalised_score", part) for part in parts),
@@ -94,12 +97,13 @@ def sample_frames(directories: Sequence[Path], summary: Summary) -> list[SampleF
     Raises:
         ResultSetError: A picture is damaged.
     """
-    cells = summary.cells.drop_duplicates(["game", "label"])
-    if cells["label"].nunique() > MOST_LINES:
-        cells = rows_in(cells, "label", strongest_labels(summary))
-    many = cells["game"].nunique() > 1
+    cells = dict.fromkeys((row.game, row.label) for row in summary.cells)
+    if len(summary.played) > MOST_LINES:
+        strongest = strongest_labels(summary)
+        cells = [(game, label) for game, label in cells if label in strongest]
+    many = len({game for game, _ in cells}) > 1
     frames: list[SampleFrame] = []
-    for game, label in zip(cells["game"], cells["label"], strict=True):
+    for game, label in cells:
         paths = [directory / f"{file_stem(game, label)}.png" for directory in directories]
         if path := next((path for path in paths if path.exists()), None):
             frames.append(SampleFrame(f"{game}: {label}" if many else label, read_picture(path)))
@@ -108,11 +112,11 @@ def sample_frames(directories: Sequence[Path], summary: Summary) -> list[SampleF
 
 def interval_kind(summary: Summary) -> Bounds:
     """Return which interval the figures show: over train seeds, or over episodes where there is one train seed only."""
-    return "seeds" if int(summary.perturbations["num_seeds"].max()) > 1 else "episodes"
+    return "seeds" if max(row.num_seeds for row in summary.perturbations) > 1 else "episodes"
 
 
 def _interval_caption(summary: Summary) -> str:
-    fewest = int(summary.perturbations["num_seeds"].min())
+    fewest = min(row.num_seeds for row in summary.perturbations)
     if interval_kind(summary) == "episodes":
         return (
             "Lines: 95% interval over episodes of these checkpoints only; one train seed says nothing about training."
@@ -121,16 +125,17 @@ def _interval_caption(summary: Summary) -> str:
     return text + (f" Only {fewest} train seeds: too few." if fewest < MIN_TRAIN_SEEDS else "")
 
 
-def _measure_figure(summary: Summary, measure: str, part: Part) -> NamedFigure | None:
+def _measure_figure(summary: Summary, measure: Measure, part: Part) -> NamedFigure | None:
     table, seeds = part.rows(summary.perturbations), part.rows(summary.seeds)
     if measure == "retention":
-        table, seeds = rows_except(table, label=CLEAN), rows_except(seeds, label=CLEAN)
-    if table[measure].isna().to_numpy().all():
+        table = [row for row in table if row.label != CLEAN]
+        seeds = [row for row in seeds if row.label != CLEAN]
+    if all(math.isnan(row.measured(measure).value) for row in table):
         return None
-    height = interval_height(len(set(table["label"])), len(set(table["agent"])))
+    height = interval_height(len({row.label for row in table}), len({row.agent for row in table}))
     figure, ax = new_figure(ONE_COLUMN_IN, height)
     draw_measure(table, ax, measure, seeds, interval_kind(summary))
-    games = "" if summary.cells["game"].nunique() == 1 else " Mean over games."
+    games = "" if summary.num_games == 1 else " Mean over games."
     if measure == "retention":
         title, what = "Retention", "Share of its own clean score that an agent keeps. 1: unharmed; 0: random play."
     else:
@@ -142,32 +147,29 @@ def _measure_figure(summary: Summary, measure: str, part: Part) -> NamedFigure |
 
 def _severity_figures(summary: Summary) -> list[NamedFigure]:
     """Return the curves over severity, by family where they are many."""
-    table = summary.severities
-    if table["normalised_score"].isna().to_numpy().all():
+    if all(math.isnan(row.normalised_score.value) for row in summary.severities):
         return []
-    curves = groups_of(table, "perturbation")
+    curves = list(grouped(summary.severities, lambda row: row.perturbation).values())
     if len(curves) <= MOST_CURVES:
-        return [_severity_figure(summary, [(str(name), curve) for (name,), curve in curves], "")]
-    families: dict[str, list[tuple[str, pd.DataFrame]]] = {}
-    for (name,), curve in curves:
-        families.setdefault(str(curve["family"].iloc[0]), []).append((str(name), curve))
+        return [_severity_figure(summary, curves, "")]
+    families = grouped(curves, lambda curve: curve[0].family)
     return [_severity_figure(summary, of_family, family) for family, of_family in families.items()]
 
 
-def _severity_figure(summary: Summary, curves: list[tuple[str, pd.DataFrame]], family: str) -> NamedFigure:
+def _severity_figure(summary: Summary, curves: Sequence[Sequence[PerturbationRow]], family: str) -> NamedFigure:
     columns = min(4, len(curves))
     rows = -(-len(curves) // columns)
     width = TWO_COLUMNS_IN if columns > 2 else ONE_COLUMN_IN * max(1.0, columns * 0.75)
     figure = Figure(figsize=(width, 0.45 + 1.5 * rows), layout="constrained")
     axes: Any = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    strongest = max(row.severity or 0 for row in summary.severities)
     for place, ax in enumerate(axes.flat):
         if place >= len(curves):
             ax.set_axis_off()
             continue
-        name, curve = curves[place]
-        draw_severity_curve(curve, ax)
-        ax.set_title(name)
-        ax.set_xlim(-0.4, max(1.4, float(summary.severities["severity"].max()) + 0.4))
+        draw_severity_curve(curves[place], ax)
+        ax.set_title(curves[place][0].perturbation)
+        ax.set_xlim(-0.4, max(1.4, strongest + 0.4))
         if place % columns:
             ax.set_ylabel("")
         if place + columns < len(curves):
@@ -186,11 +188,11 @@ def _severity_figure(summary: Summary, curves: list[tuple[str, pd.DataFrame]], f
 
 
 def _profile_figure(summary: Summary) -> NamedFigure | None:
-    if summary.profiles.empty:
+    if not summary.profiles:
         return None
     figure, ax = new_figure(ONE_COLUMN_IN, 2.5)
     draw_profile(summary.profiles, ax)
-    fewest = int(summary.profiles["num_seeds"].min())
+    fewest = min(row.num_seeds for row in summary.profiles)
     bands = "Bands: 95% interval over train seeds."
     if fewest < MIN_TRAIN_SEEDS:
         bands = f"{_seed_count(fewest)}: too few for bands."
@@ -202,15 +204,15 @@ def _profile_figure(summary: Summary) -> NamedFigure | None:
 
 def _improvement_figures(summary: Summary, part: Part) -> list[NamedFigure]:
     drawn: list[NamedFigure] = []
-    scores = rows_where(summary.improvement, measure="normalised_score")
+    scores = (row for row in summary.improvement if row.measure == "normalised_score")
     part = part._replace(labels=(*part.labels, ALL_PERTURBATIONS))
-    for (agent_x, agent_y), table in groups_of(scores, "agent_x", "agent_y"):
-        table = part.rows(table)
-        if table["value"].isna().to_numpy().all():
+    for (agent_x, agent_y), pair in grouped(scores, lambda row: (row.agent_x, row.agent_y)).items():
+        table = part.rows(pair)
+        if all(math.isnan(row.value.value) for row in table):
             continue
         figure, ax = new_figure(ONE_COLUMN_IN, interval_height(len(table)) - 0.2)
         draw_improvement(table, ax)
-        fewest = int(table["num_seeds"].min())
+        fewest = min(row.num_seeds for row in table)
         flag = (
             f" Hollow: {_seed_count(fewest).lower()}, too few to conclude anything; without a line where all agree."
             if fewest < MIN_TRAIN_SEEDS
@@ -228,10 +230,11 @@ def _improvement_figures(summary: Summary, part: Part) -> list[NamedFigure]:
 
 def _attention_figures(summary: Summary, part: Part) -> list[NamedFigure]:
     drawn: list[NamedFigure] = []
-    for (agent, game), table in groups_of(part.rows(summary.attention), "agent", "game"):
-        figure, ax = new_figure(ONE_COLUMN_IN, 0.65 + 0.29 * table["label"].nunique())
+    shown = part.rows(summary.attention)
+    for (agent, game), table in grouped(shown, lambda row: (row.agent, row.game)).items():
+        figure, ax = new_figure(ONE_COLUMN_IN, 0.65 + 0.29 * len({row.label for row in table}))
         draw_attention(table, ax)
-        seeds = int(table["num_seeds"].max())
+        seeds = max(row.num_seeds for row in table)
         caption = (
             f"Mean weight of each encoder over all steps of {agent} on {game}, mean of {seeds} train seed"
             f"{'s' if seeds > 1 else ''}; a line sums to 1. Small: least and greatest of the train seeds, where they "
@@ -246,11 +249,10 @@ def _attention_figures(summary: Summary, part: Part) -> list[NamedFigure]:
 
 def _example_figures(examples: Sequence[ExampleEpisode]) -> list[NamedFigure]:
     drawn: list[NamedFigure] = []
-    for agent, game in dict.fromkeys((one.agent, one.game) for one in examples):
-        shown = [one for one in examples if (one.agent, one.game) == (agent, game)]
+    for (agent, game), shown in grouped(examples, lambda one: (one.id.agent, one.id.game)).items():
         caption = (
             f"Attention weights in every step of one episode (thin) and their moving mean over {SMOOTH_STEPS} steps "
-            f"(thick), train seed {shown[0].train_seed}: clean, and the perturbations under which the weights move "
+            f"(thick), train seed {shown[0].id.train_seed}: clean, and the perturbations under which the weights move "
             "most."
         )
         name = file_stem(f"attention-episodes-{unmarked(agent)}-{game}")

@@ -21,7 +21,7 @@ _HEAD_IN = 0.32
 
 
 def draw_weights(weights: npt.NDArray[Any], smooth: npt.NDArray[Any], encoders: Sequence[str], ax: Axes) -> None:
-    """Draw one line an encoder over the steps of an episode: the moving mean, and every step thin behind it.
+    """Draw one line for each encoder over the steps of an episode: the moving mean, and every step thin behind it.
 
     Args:
         weights: Weight of every encoder in every step, shape (T, E).

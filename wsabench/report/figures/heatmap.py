@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from wsabench.report.figures.style import GREY
 from wsabench.report.tables.text import number
+from wsabench.summary.rows import Measure, PerturbationRow
 
-_NAMES = {"retention": "retention", "normalised_score": "normalised score"}
 _WHITE_FROM = 0.68
 """From here on white text has more contrast with the blue below it than black text."""
 
 
-def draw_heat_map(table: pd.DataFrame, ax: Axes, measure: str = "retention") -> None:
+def draw_heat_map(table: Sequence[PerturbationRow], ax: Axes, measure: Measure = "retention") -> None:
     """Draw a measure of every perturbation and agent as numbers on shades of blue, white 0 and dark 1 or more.
 
     Args:
-        table: Columns label, agent and the measure, as `Summary.perturbations`. A cell without a value is hatched.
+        table: Rows of `Summary.perturbations`. What has no value is hatched.
         ax: Where to draw.
         measure: `retention` or `normalised_score`.
     """
-    labels, agents = list(dict.fromkeys(table["label"])), list(dict.fromkeys(table["agent"]))
-    values = table.pivot_table(index="label", columns="agent", values=measure, dropna=False)
-    values = values.reindex(index=labels, columns=agents)
+    labels, agents = list(dict.fromkeys(row.label for row in table)), list(dict.fromkeys(row.agent for row in table))
+    values = np.full((len(labels), len(agents)), np.nan)
+    for row in table:
+        values[labels.index(row.label), agents.index(row.agent)] = row.measured(measure).value
     sns.heatmap(
         values.clip(0.0, 1.0),
         ax=ax,
+        xticklabels=agents,
+        yticklabels=labels,
         vmin=0.0,
         vmax=1.0,
         cmap="Blues",  # light to dark, so the order survives grey print
@@ -39,14 +42,14 @@ def draw_heat_map(table: pd.DataFrame, ax: Axes, measure: str = "retention") -> 
         linecolor="white",
         cbar=False,
     )
-    for (row, column), value in np.ndenumerate(values.to_numpy(dtype=np.float64)):
+    for (row, column), value in np.ndenumerate(values):
         if math.isnan(value):
             box = Rectangle((column, row), 1, 1, fill=False, hatch="////", edgecolor=GREY, linewidth=0)
             ax.add_patch(box)
             continue
         color = "white" if value >= _WHITE_FROM else "black"
         ax.text(column + 0.5, row + 0.5, number(value), ha="center", va="center", fontsize=7, color=color)
-    ax.set_xlabel(_NAMES[measure])
+    ax.set_xlabel(measure.replace("_", " "))
     ax.set_ylabel("")
     ax.tick_params(axis="both", length=0)
     ax.tick_params(axis="y", labelrotation=0)

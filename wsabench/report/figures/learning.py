@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from wsabench.report.figures.style import add_tooltip, looks
 from wsabench.stats import MIN_TRAIN_SEEDS
-from wsabench.summary.tables import groups_of, rows_where
+from wsabench.summary.rows import CurveRow, EfficiencyRow, grouped
 
 _MARKERS_A_CURVE = 6
 
 
-def draw_learning_curves(table: pd.DataFrame, ax: Axes) -> None:
-    """Draw the return during training, one line a train seed, in the look of its agent.
+def draw_learning_curves(table: Sequence[CurveRow], ax: Axes) -> None:
+    """Draw the return during training, one line for each train seed, in the look of its agent.
 
     Args:
-        table: Columns agent, train_seed, steps, return_mean (mean return of the last games at that step), of one game.
+        table: Learning curves of one game.
         ax: Where to draw.
     """
-    agents = looks(list(table["agent"]))
-    for agent, look in agents.items():
-        for place, ((train_seed,), curve) in enumerate(groups_of(rows_where(table, agent=agent), "train_seed")):
-            steps = curve["steps"].to_numpy(dtype=np.float64)
-            every = max(1, len(steps) // _MARKERS_A_CURVE)
+    by_agent = grouped(table, lambda row: row.id.agent)
+    for agent, look in looks(list(by_agent)).items():
+        curves = grouped(by_agent[agent], lambda row: row.id.train_seed)
+        for place, (train_seed, curve) in enumerate(curves.items()):
+            every = max(1, len(curve) // _MARKERS_A_CURVE)
             (line,) = ax.plot(
-                steps,
-                curve["return_mean"].to_numpy(dtype=np.float64),
+                [row.steps for row in curve],
+                [row.return_mean for row in curve],
                 color=look.color,
                 linestyle=look.dashes,
                 linewidth=1.0,
@@ -45,18 +45,19 @@ def draw_learning_curves(table: pd.DataFrame, ax: Axes) -> None:
     ax.legend(loc="best")
 
 
-def draw_sample_efficiency(table: pd.DataFrame, ax: Axes) -> None:
-    """Draw an aggregate over train seeds and games during training, one line an agent.
+def draw_sample_efficiency(table: Sequence[EfficiencyRow], ax: Axes) -> None:
+    """Draw an aggregate over train seeds and games during training, one line for each agent.
 
     Args:
-        table: Columns agent, steps, value, low, high, num_seeds, as `efficiency_table` gives them. With too few train
-            seeds there are no bands.
+        table: What `efficiency_table` gives. With too few train seeds there are no bands.
         ax: Where to draw.
     """
-    for agent, look in looks(list(table["agent"])).items():
-        curve = rows_where(table, agent=agent)
-        steps, value, low, high = (curve[name].to_numpy(np.float64) for name in ("steps", "value", "low", "high"))
-        if int(curve["num_seeds"].min()) >= MIN_TRAIN_SEEDS:
+    curves = grouped(table, lambda row: row.agent)
+    for agent, look in looks(list(curves)).items():
+        curve = curves[agent]
+        steps, value = [row.steps for row in curve], [row.value.value for row in curve]
+        if min(row.num_seeds for row in curve) >= MIN_TRAIN_SEEDS:
+            low, high = [row.value.low for row in curve], [row.value.high for row in curve]
             ax.fill_between(steps, low, high, color=look.color, alpha=0.2, linewidth=0)
         every = max(1, len(steps) // _MARKERS_A_CURVE)
         (line,) = ax.plot(

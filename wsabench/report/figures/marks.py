@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
-import pandas as pd
 from matplotlib.text import Text
+from msgspec import structs
 
 from wsabench.report.figures.style import NamedFigure
 from wsabench.report.tables.text import FEW, Table
+from wsabench.results.manifest import AgentId
 from wsabench.results.result import LEGEND, MARK, marked_name
 from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.summary.rows import Row, is_table
 from wsabench.summary.summarise import Summary
 
 LEGENDS = {MARK: LEGEND, FEW: f"{FEW}: fewer than {MIN_TRAIN_SEEDS} train seeds, too few to conclude anything."}
-_NAME_COLUMNS = ("agent", "agent_x", "agent_y")
+_NAMES = ("agent", "agent_x", "agent_y", "id")
+AnyRow = TypeVar("AnyRow", bound=Row)
 
 
 def marked(table: Table, agents: Collection[str]) -> Table:
@@ -45,15 +48,21 @@ def marked(table: Table, agents: Collection[str]) -> Table:
     return replace(table, caption=" ".join(part for part in (table.caption, *shown) if part)) if shown else table
 
 
-def with_marks(table: pd.DataFrame, agents: Collection[str]) -> pd.DataFrame:
-    """Return a table of numbers whose columns of agents carry the mark of privileged ones.
+def with_marks(rows: Sequence[AnyRow], agents: Collection[str]) -> tuple[AnyRow, ...]:
+    """Return rows in which the names of privileged agents carry the mark.
 
     Args:
-        table: Any table.
+        rows: Any table.
         agents: Privileged ones.
     """
-    columns = [name for name in _NAME_COLUMNS if name in table] if agents else []
-    return table.assign(**{name: [marked_name(agent, agents) for agent in table[name]] for name in columns})
+    names = [name for name in _NAMES if agents and rows and name in rows[0].__struct_fields__]
+    return tuple(structs.replace(row, **{name: _marked(getattr(row, name), agents) for name in names}) for row in rows)
+
+
+def _marked(who: str | AgentId | None, agents: Collection[str]) -> str | AgentId | None:
+    if isinstance(who, AgentId):
+        return structs.replace(who, agent=marked_name(who.agent, agents))
+    return None if who is None else marked_name(who, agents)
 
 
 def marked_summary(summary: Summary) -> Summary:
@@ -62,7 +71,7 @@ def marked_summary(summary: Summary) -> Summary:
         return summary
     values = {field.name: getattr(summary, field.name) for field in fields(summary)}
     changed: dict[str, Any] = {
-        name: with_marks(value, summary.privileged) for name, value in values.items() if isinstance(value, pd.DataFrame)
+        name: with_marks(value, summary.privileged) for name, value in values.items() if is_table(value)
     }
     for name in ("agents", "compared", "privileged"):
         changed[name] = tuple(marked_name(agent, summary.privileged) for agent in values[name])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -18,28 +18,27 @@ from wsabench.report.figures import (
     draw_sample_efficiency,
     interval_height,
 )
-from wsabench.report.figures.aggregates import METRIC_NAMES
 from wsabench.report.figures.selection import Part
 from wsabench.report.figures.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, NamedFigure, new_figure
 from wsabench.results.records import CLEAN, file_stem
 from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.summary.rows import CurveRow, EfficiencyRow, Metric, grouped
 from wsabench.summary.summarise import Summary
-from wsabench.summary.tables import groups_of, rows_except, rows_where
 
 
 def overview_figures(
     summary: Summary,
     parts: Sequence[Part],
-    curves: pd.DataFrame | None = None,
-    efficiency: pd.DataFrame | None = None,
+    curves: Sequence[CurveRow] = (),
+    efficiency: Sequence[EfficiencyRow] = (),
 ) -> list[NamedFigure]:
     """Draw the figures that compare agents; call it inside `figure_style()`.
 
     Args:
         summary: The numbers.
         parts: How perturbations are divided among figures.
-        curves: Learning curves as `learning_curves` reads them; None for none.
-        efficiency: What `efficiency_table` makes of them; None for none.
+        curves: Learning curves as `learning_curves` reads them.
+        efficiency: What `efficiency_table` makes of them.
     """
     drawn = [
         *_aggregate_figures(summary),
@@ -52,33 +51,23 @@ def overview_figures(
     return [figure for figure in drawn if figure is not None]
 
 
-def rank_table(summary: Summary) -> pd.DataFrame:
-    """Return the agents' ranks by normalised score: agent, label (a perturbation without severity), rank (1 is best).
-
-    Args:
-        summary: The numbers. Only compared agents have ranks, under perturbations that each of them played.
-    """
-    return summary.ranks.rename(columns={"perturbation": "label"}).reindex(columns=["agent", "label", "rank"])
-
-
 def _aggregate_figures(summary: Summary) -> list[NamedFigure]:
     drawn: list[NamedFigure] = []
-    if summary.aggregates.empty:
-        return drawn
-    for (scope, measure), table in groups_of(summary.aggregates, "scope", "measure"):
-        if table["value"].isna().to_numpy().all() or len(set(table["agent"])) < 2:
+    for (scope, measure), table in grouped(summary.aggregates, lambda row: (row.scope, row.measure)).items():
+        num_agents = len({row.agent for row in table})
+        if all(math.isnan(row.value.value) for row in table) or num_agents < 2:
             continue
-        metrics = [name for name in METRIC_NAMES if name in set(table["metric"])]
-        height = interval_height(len(set(table["agent"]))) + 0.1
+        metrics: list[Metric] = list(dict.fromkeys(row.metric for row in table))
+        height = interval_height(num_agents) + 0.1
         figure = Figure(figsize=(TWO_COLUMNS_IN, height), layout=ConstrainedLayoutEngine(wspace=0.06))
         axes: Any = figure.subplots(1, len(metrics), sharey=True, squeeze=False)
         for ax, metric in zip(axes.flat, metrics, strict=True):
             draw_aggregate(table, ax, metric)
         words = measure.replace("_", " ")
         figure.supxlabel(words, fontsize=7.5)
-        fewest = int(table["num_seeds"].min())
+        fewest = min(row.num_seeds for row in table)
         flag = " Hollow: too few train seeds to conclude anything." if fewest < MIN_TRAIN_SEEDS else ""
-        cells = int(table["num_cells"].max())
+        cells = max(row.num_cells for row in table)
         caption = (
             f"{words.capitalize()} over {cells} cell{'s' if cells > 1 else ''} that every agent played ({scope}). "
             f"Lines: 95% interval over train seeds.{flag} Each panel has its own scale; "
@@ -90,12 +79,12 @@ def _aggregate_figures(summary: Summary) -> list[NamedFigure]:
 
 
 def _heat_map_figure(summary: Summary, part: Part) -> NamedFigure | None:
-    table = rows_except(part.rows(summary.perturbations), label=CLEAN)
-    if table.empty or table["retention"].isna().to_numpy().all() or len(summary.agents) < 2:
+    table = [row for row in part.rows(summary.perturbations) if row.label != CLEAN]
+    if all(math.isnan(row.retention.value) for row in table) or len(summary.agents) < 2:
         return None
-    figure, ax = new_figure(ONE_COLUMN_IN, 0.6 + 0.19 * table["label"].nunique())
+    figure, ax = new_figure(ONE_COLUMN_IN, 0.6 + 0.19 * len({row.label for row in table}))
     draw_heat_map(table, ax)
-    games = "" if summary.cells["game"].nunique() == 1 else " Mean over games."
+    games = "" if summary.num_games == 1 else " Mean over games."
     caption = (
         f"Share of its own clean score that each agent keeps. 1 or more (dark): unharmed; 0: random play; hatched: "
         f"undefined.{games} "
@@ -106,10 +95,11 @@ def _heat_map_figure(summary: Summary, part: Part) -> NamedFigure | None:
 
 
 def _rank_figure(summary: Summary, part: Part) -> NamedFigure | None:
-    table = part.by_perturbation(summary).rows(rank_table(summary))
-    if rows_except(table, label=CLEAN).empty:
+    table = part.by_perturbation(summary).rows(summary.ranks, lambda row: row.perturbation)
+    names = {row.perturbation for row in table}
+    if not names - {CLEAN}:
         return None
-    figure, ax = new_figure(ONE_COLUMN_IN, interval_height(len(set(table["label"]))))
+    figure, ax = new_figure(ONE_COLUMN_IN, interval_height(len(names)))
     draw_ranks(table, ax, summary.agents)
     whose = "the agents" if summary.compared == summary.agents else "the agents on pixels"
     caption = (
@@ -120,9 +110,8 @@ def _rank_figure(summary: Summary, part: Part) -> NamedFigure | None:
 
 
 def _scatter_figure(summary: Summary) -> NamedFigure | None:
-    has_clean = not rows_where(summary.seeds, label=CLEAN)["normalised_score"].dropna().empty
-    perturbed = rows_except(summary.seeds, label=CLEAN)
-    if not has_clean or perturbed.empty or perturbed["normalised_score"].isna().to_numpy().all():
+    scored = {row.label for row in summary.seeds if not math.isnan(row.normalised_score)}
+    if CLEAN not in scored or scored == {CLEAN}:
         return None
     figure, ax = new_figure(ONE_COLUMN_IN, ONE_COLUMN_IN)
     draw_clean_scatter(summary.seeds, ax)
@@ -132,9 +121,9 @@ def _scatter_figure(summary: Summary) -> NamedFigure | None:
     return NamedFigure("clean-against-perturbed", "Clean against perturbed", caption, figure)
 
 
-def _learning_figures(curves: pd.DataFrame | None) -> list[NamedFigure]:
+def _learning_figures(curves: Sequence[CurveRow]) -> list[NamedFigure]:
     drawn: list[NamedFigure] = []
-    for (game,), table in groups_of(pd.DataFrame() if curves is None else curves, "game"):
+    for game, table in grouped(curves, lambda row: row.id.game).items():
         figure, ax = new_figure(ONE_COLUMN_IN, 2.5)
         draw_learning_curves(table, ax)
         caption = (
@@ -146,12 +135,12 @@ def _learning_figures(curves: pd.DataFrame | None) -> list[NamedFigure]:
     return drawn
 
 
-def _efficiency_figure(table: pd.DataFrame | None) -> NamedFigure | None:
-    if table is None or table.empty:
+def _efficiency_figure(table: Sequence[EfficiencyRow]) -> NamedFigure | None:
+    if not table:
         return None
     figure, ax = new_figure(ONE_COLUMN_IN, 2.5)
     draw_sample_efficiency(table, ax)
-    games, fewest = int(table["num_games"].max()), int(table["num_seeds"].min())
+    games, fewest = max(row.num_games for row in table), min(row.num_seeds for row in table)
     counts = f"{fewest} train seed{'s' * (fewest != 1)} of each agent"
     bands = "Bands: 95% interval over train seeds." if fewest >= MIN_TRAIN_SEEDS else "Too few of them for bands."
     caption = (

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import pandas as pd
+import math
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 
 from wsabench.report.figures.style import GREY, add_tooltip, looks
-from wsabench.summary.tables import rows_of, rows_where
+from wsabench.results.records import CLEAN
+from wsabench.summary.rows import SeedRow, grouped
 
-CLEAN = "clean"
 _MANY = 300
 """More marks than this are drawn small and pale."""
 
 
-def draw_clean_scatter(table: pd.DataFrame, ax: Axes) -> None:
+def draw_clean_scatter(table: Sequence[SeedRow], ax: Axes) -> None:
     """Draw every train seed and cell: its clean score across, its score under a perturbation up.
 
     Args:
-        table: Columns agent, game, train_seed, label, normalised_score, as `Summary.seeds`, clean among the labels.
+        table: Rows of `Summary.seeds`, clean among them.
         ax: Where to draw. On the line a perturbation changes nothing.
     """
-    agents = looks(list(table["agent"]))
-    keys = ("agent", "game", "train_seed")
-    clean = {
-        tuple(row[key] for key in keys): row["normalised_score"] for row in rows_of(rows_where(table, label=CLEAN))
-    }
-    for agent, look in agents.items():
-        for row in rows_of(rows_where(table, agent=agent)):
-            start, end = clean.get(tuple(row[key] for key in keys)), row["normalised_score"]
-            if row["label"] == CLEAN or start is None or pd.isna(start) or pd.isna(end):
+    by_agent = grouped(table, lambda row: row.id.agent)
+    clean = {row.id: row.normalised_score for row in table if row.label == CLEAN}
+    for agent, look in looks(list(by_agent)).items():
+        for row in by_agent[agent]:
+            start, end = clean.get(row.id, math.nan), row.normalised_score
+            if row.label == CLEAN or math.isnan(start) or math.isnan(end):
                 continue
             (dot,) = ax.plot(
                 start,
@@ -41,7 +40,7 @@ def draw_clean_scatter(table: pd.DataFrame, ax: Axes) -> None:
                 alpha=1.0 if len(table) <= _MANY else 0.6,
                 linestyle="",
             )
-            about = f"{agent}, train seed {row['train_seed']}, {row['game']}, {row['label']}"
+            about = f"{agent}, train seed {row.id.train_seed}, {row.id.game}, {row.label}"
             add_tooltip(dot, f"{about}: clean {start:.2f}, perturbed {end:.2f}")
         ax.plot([], [], color=look.color, marker=look.marker, markerfacecolor="none", linestyle="", label=agent)
     low = min(0.0, *ax.get_xlim(), *ax.get_ylim())

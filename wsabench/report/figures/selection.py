@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import NamedTuple, cast
-
-import numpy as np
-import pandas as pd
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import NamedTuple
 
 from wsabench.results.records import CLEAN
+from wsabench.summary.rows import Item, grouped
 from wsabench.summary.summarise import Summary
-from wsabench.summary.tables import rows_of
 
 MOST_LINES = 32
 """More perturbations than this do not fit a page."""
@@ -37,28 +35,19 @@ class Part(NamedTuple):
 
     def by_perturbation(self, summary: Summary) -> Part:
         """Return the same part so that it finds perturbations by their names without severity too."""
-        names = {row["label"]: row["perturbation"] for row in rows_of(summary.perturbations.drop_duplicates("label"))}
-        both = (name for label in self.labels for name in (names[label], label))
+        played = summary.played
+        both = (name for label in self.labels for name in (played[label].perturbation, label))
         return self._replace(labels=tuple(dict.fromkeys(both)))
 
-    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return a table's rows about these perturbations, in the order of this part."""
-        if table.empty:
-            return table
-        kept = rows_in(table, "label", self.labels)
-        places = [self.labels.index(label) for label in kept["label"]]
-        return kept.iloc[np.argsort(places, kind="stable")]
+    def rows(self, table: Iterable[Item], name: Callable[[Item], str] = attrgetter("label")) -> list[Item]:
+        """Return the rows about these perturbations, in the order of this part.
 
-
-def rows_in(table: pd.DataFrame, column: str, values: Collection[str]) -> pd.DataFrame:
-    """Return the rows whose column has one of the values.
-
-    Args:
-        table: Any table with that column.
-        column: Its name.
-        values: Wanted values.
-    """
-    return cast("pd.DataFrame", table[[value in values for value in table[column]]])
+        Args:
+            table: Rows.
+            name: Which perturbation a row is about.
+        """
+        places = {label: place for place, label in enumerate(self.labels)}
+        return sorted((row for row in table if name(row) in places), key=lambda row: places[name(row)])
 
 
 def parts_of(summary: Summary, most: int = MOST_LINES) -> list[Part]:
@@ -72,15 +61,15 @@ def parts_of(summary: Summary, most: int = MOST_LINES) -> list[Part]:
         One part with all of them where they fit; otherwise parts of one family each with the strongest severity of
         each perturbation, split further where a family has more than fit.
     """
-    cells = rows_of(summary.perturbations.drop_duplicates("label"))
-    labels = [row["label"] for row in cells]
+    played = summary.played
+    labels = list(played)
     if len(labels) <= most:
         return [Part("", tuple(sorted(labels, key=lambda label: label != CLEAN)), "")]
     strongest = strongest_labels(summary)
     families: dict[str, list[str]] = {}
-    for row in cells:
-        if row["label"] != CLEAN and row["label"] in strongest:
-            families.setdefault(row["family"], []).append(row["label"])
+    for label, row in played.items():
+        if label != CLEAN and label in strongest:
+            families.setdefault(row.family, []).append(label)
     start = [CLEAN] if CLEAN in labels else []
     parts: list[Part] = []
     for family, names in families.items():
@@ -96,7 +85,7 @@ def parts_of(summary: Summary, most: int = MOST_LINES) -> list[Part]:
 
 def strongest_labels(summary: Summary) -> set[str]:
     """Return the labels of clean, of what has no severity, and of each perturbation's strongest severity."""
-    cells = summary.perturbations.drop_duplicates("label")
-    chosen = set(cells[cells["severity"].isna()]["label"])
-    scaled = cells.dropna(subset=["severity"]).sort_values("severity")
-    return chosen | set(scaled.drop_duplicates("perturbation", keep="last")["label"])
+    played = summary.played.values()
+    names = grouped(played, lambda row: row.perturbation)
+    strongest = {max(rows, key=lambda row: row.severity or 0).label for rows in names.values()}
+    return strongest | {row.label for row in played if row.severity is None}

@@ -28,7 +28,7 @@ TWO_COLUMNS_IN = 6.8
 PNG_DPI = 300
 
 GREY = "#5c5c5c"
-"""Reference lines and secondary text."""
+"""Guides and secondary text."""
 LIGHT_GREY = "#d9d9d9"
 
 _COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000")

@@ -1,4 +1,4 @@
-"""Film strips: one row a perturbation, the same seeded play at several times."""
+"""Film strips: one row for each perturbation, the same seeded play at several times."""
 
 from __future__ import annotations
 

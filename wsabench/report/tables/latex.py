@@ -46,7 +46,7 @@ def latex(table: Table) -> str:
     What is wider than two journal columns becomes small; what is wider still is stacked in parts that repeat the names.
 
     Args:
-        table: Title and caption become the caption; cells with a claim are bold, their intervals are not.
+        table: Title and caption become the caption; entries with a claim are bold, their intervals are not.
 
     Returns:
         Text for `input`; the packages it needs stand in its first line.

@@ -12,7 +12,6 @@ import msgspec
 from wsabench.report.tables.text import Table, number
 from wsabench.results.manifest import UNKNOWN, Manifest, MergedRun, RecordedPlan
 from wsabench.summary.summarise import Summary
-from wsabench.summary.tables import rows_of
 
 _HASH_LENGTH = 12
 
@@ -43,9 +42,7 @@ def provenance_tables(summary: Summary, manifest: Manifest) -> list[Table]:
     if agents:
         columns = ("agent", "train seed", "game", "checkpoint", "source")
         tables.append(Table("Agents", "Checkpoint: the beginning of the hash of its content.", columns, agents, 5))
-    references = tuple(
-        (row["game"], number(row["random"], 1), number(row["human"], 1)) for row in rows_of(summary.references)
-    )
+    references = tuple((row.game, number(row.random, 1), number(row.human, 1)) for row in summary.references)
     caption = "Scores of random and human play: Wang et al. 2016, table of raw scores, 30 no-ops."
     tables.append(Table("Reference scores", caption, ("game", "random", "human"), references, 1))
     return tables

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from wsabench.report.tables.text import DASH, FEW, Table, estimate, interval, number
 from wsabench.results.records import CLEAN
 from wsabench.stats import MIN_TRAIN_SEEDS
-from wsabench.summary.measures import MEASURES
+from wsabench.summary.rows import (
+    MEASURES,
+    AttentionRow,
+    CellRow,
+    ImprovementRow,
+    Measure,
+    Metric,
+    PerturbationRow,
+    grouped,
+)
+from wsabench.summary.sentences import Sentence
 from wsabench.summary.summarise import Summary
-from wsabench.summary.tables import groups_of, rows_of, rows_where
 
 UNTOUCHED = "‡"
 """Marks a cell in which every episode went as the clean one of the same network and episode seed."""
 
-_METRIC_NAMES = {"mean": "mean", "median": "median", "iqm": "IQM", "optimality_gap": "optimality gap"}
-_CONTEXT_NAMES = {"context_static_share": "static steps", "context_variance_share": "context's share of variance"}
-"""What the context does: columns of attention tables, where it is known."""
-_MEASURE_NAMES = {"normalised_score": "normalised score", "retention": "retention"}
+_METRIC_NAMES: dict[Metric, str] = {
+    "mean": "mean",
+    "median": "median",
+    "iqm": "IQM",
+    "optimality_gap": "optimality gap",
+}
+_MEASURE_NAMES: dict[Measure, str] = {"normalised_score": "normalised score", "retention": "retention"}
 
 
 def sample_size_table(summary: Summary) -> Table:
@@ -35,19 +45,26 @@ def sample_size_table(summary: Summary) -> Table:
         "stalled",
         "time limit",
     )
-    keys = ("num_seeds", "num_cells", "episodes_per_cell", "num_episodes", "num_distinct_episodes")
-    keys += ("num_stalled", "num_time_limit")
-    rows = []
-    for row in rows_of(summary.samples):
-        counts = [str(row[key]) for key in keys]
-        counts[0] = f"{row['num_seeds']} ({row['train_seeds']})"
-        rows.append((row["agent"], row["game"], *counts))
+    rows = tuple(
+        (
+            row.agent,
+            row.game,
+            f"{row.num_seeds} ({', '.join(map(str, row.train_seeds))})",
+            str(row.num_cells),
+            str(row.episodes_per_cell),
+            str(row.num_episodes),
+            str(row.num_distinct_episodes),
+            str(row.num_stalled),
+            str(row.num_time_limit),
+        )
+        for row in summary.samples
+    )
     caption = "Stalled and time limit: episodes that were ended, with their return as it stood."
-    return Table("Sample sizes", caption, columns, tuple(rows), 2)
+    return Table("Sample sizes", caption, columns, rows, 2)
 
 
 def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> list[Table]:
-    """Return one table a game with every cell and agent.
+    """Return one table for each game, with every cell and agent.
 
     Args:
         summary: The numbers.
@@ -65,17 +82,17 @@ def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> lis
         "stalled",
     )
     tables: list[Table] = []
-    for (game,), part in groups_of(summary.cells, "game"):
+    for game, part in grouped(summary.cells, lambda row: row.game).items():
         rows = [
             _result_row(row, effects.get(game, {}).get(label, math.nan))
-            for (label,), of_label in groups_of(part, "label")
-            for row in rows_of(of_label)
+            for label, of_label in grouped(part, lambda row: row.label).items()
+            for row in of_label
         ]
         caption = (
             "Brackets: 95% interval over train seeds; 'these checkpoints only': 95% interval of the "
             "normalised score over their episodes. Change: mean absolute change of the 84x84 observation, of 255."
         )
-        if any(_is_as_clean(row) for row in rows_of(part)):
+        if any(row.is_as_clean for row in part):
             caption += f" {UNTOUCHED}: no effect measured, every episode has the clean one's return, length and end."
         tables.append(Table(f"Results on {game}", caption, columns, tuple(rows), 2))
     return tables
@@ -83,12 +100,12 @@ def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> lis
 
 def average_table(summary: Summary) -> Table | None:
     """Return the means over games; None where there is one game."""
-    if len(set(summary.cells["game"])) == 1:
+    if summary.num_games == 1:
         return None
     rows = [
-        (row["label"], row["agent"], str(row["num_games"]), *(estimate(row, name) for name in MEASURES))
-        for (label,), part in groups_of(summary.perturbations, "label")
-        for row in rows_of(part)
+        (label, row.agent, str(row.num_games), *(estimate(row.measured(name), row.num_seeds) for name in MEASURES))
+        for label, part in grouped(summary.perturbations, lambda row: row.label).items()
+        for row in part
     ]
     columns = ("perturbation", "agent", "games", "normalised score", "retention", "robustness gap")
     caption = "Mean over the games that have the perturbation."
@@ -96,14 +113,13 @@ def average_table(summary: Summary) -> Table | None:
 
 
 def aggregate_summary_table(summary: Summary) -> Table | None:
-    """Return the aggregates over cells, one row an agent and scope; None where there are none."""
+    """Return the aggregates over cells, one row for each agent and scope; None where there are none."""
     rows: list[tuple[str, ...]] = []
-    for (scope, measure), part in groups_of(summary.aggregates, "scope", "measure"):
-        for (agent,), of_agent in groups_of(part, "agent"):
-            by_metric = {row["metric"]: row for row in rows_of(of_agent)}
-            values = [estimate(by_metric[metric], "value") for metric in _METRIC_NAMES]
-            cells = str(next(iter(by_metric.values()))["num_cells"])
-            rows.append((scope, _MEASURE_NAMES[measure], agent, cells, *values))
+    for (scope, measure), part in grouped(summary.aggregates, lambda row: (row.scope, row.measure)).items():
+        for agent, of_agent in grouped(part, lambda row: row.agent).items():
+            values = {row.metric: estimate(row.value, row.num_seeds) for row in of_agent}
+            shown = (values[metric] for metric in _METRIC_NAMES)
+            rows.append((scope, _MEASURE_NAMES[measure], agent, str(of_agent[0].num_cells), *shown))
     if not rows:
         return None
     columns = ("over", "of", "agent", "cells", *_METRIC_NAMES.values())
@@ -112,15 +128,14 @@ def aggregate_summary_table(summary: Summary) -> Table | None:
 
 
 def improvement_summary_tables(summary: Summary) -> list[Table]:
-    """Return the probabilities of improvement, one table a pair of agents."""
+    """Return the probabilities of improvement, one table for each pair of agents."""
     tables: list[Table] = []
-    for (agent_x, agent_y), pair in groups_of(summary.improvement, "agent_x", "agent_y"):
+    for (agent_x, agent_y), pair in grouped(summary.improvement, lambda row: (row.agent_x, row.agent_y)).items():
         rows = []
-        for (label,), part in groups_of(pair, "label"):
-            by_measure = {row["measure"]: row for row in rows_of(part)}
-            shown = [_probability(by_measure[m]) if m in by_measure else DASH for m in _MEASURE_NAMES]
-            rows.append((label, *shown))
-        fewest = min(row["num_seeds"] for row in rows_of(pair))
+        for label, part in grouped(pair, lambda row: row.label).items():
+            values = {row.measure: _probability(row) for row in part}
+            rows.append((label, *(values.get(measure, DASH) for measure in _MEASURE_NAMES)))
+        fewest = min(row.num_seeds for row in pair)
         why = "all train seeds fall the same way" if fewest > 1 else "one train seed"
         caption = f"0.5: no difference; ties count half. No bracket: {why}."
         title = f"Probability that {agent_x} beats {agent_y}"
@@ -129,80 +144,83 @@ def improvement_summary_tables(summary: Summary) -> list[Table]:
 
 
 def attention_tables(summary: Summary) -> list[Table]:
-    """Return the attention weights, one table an agent and game."""
+    """Return the attention weights, one table for each agent and game."""
     tables: list[Table] = []
-    for (agent, game), part in groups_of(summary.attention, "agent", "game"):
-        encoders = list(dict.fromkeys(part["encoder"]))
-        context = [name for name in _CONTEXT_NAMES if bool(part[name].notna().any())]
+    for (agent, game), part in grouped(summary.attention, lambda row: (row.agent, row.game)).items():
+        encoders = list(dict.fromkeys(row.encoder for row in part))
+        has_static, has_variance = (
+            any(not math.isnan(value) for value in values)
+            for values in zip(*((row.context_static_share, row.context_variance_share) for row in part), strict=True)
+        )
         rows = []
-        for (label,), of_label in groups_of(part, "label"):
-            weights = {row["encoder"]: row for row in rows_of(of_label)}
-            shown = [_weight(weights[name]) if name in weights else DASH for name in encoders]
-            ends = [number(float(of_label[column].mean())) for column in ("shift", "entropy", *context)]
-            rows.append((label, *shown, *ends))
-        seeds = int(part["num_seeds"].max())
+        for label, of_label in grouped(part, lambda row: row.label).items():
+            weights = {row.encoder: _weight(row) for row in of_label}
+            first = of_label[0]  # these are the same for all encoders of a cell
+            ends = [first.shift, first.entropy]
+            ends += [first.context_static_share] * has_static + [first.context_variance_share] * has_variance
+            rows.append((label, *(weights.get(name, DASH) for name in encoders), *map(number, ends)))
+        seeds = max(row.num_seeds for row in part)
         spread = f", mean of {seeds} train seeds, in brackets the least and the greatest" if seeds > 1 else ""
         caption = (
             f"Mean weight over all steps{spread}. Shift: share of the weight that stands with other encoders than "
             f"under clean. Entropy in nats; uniform attention has {number(math.log(len(encoders)))}."
         )
-        columns = ("perturbation", *encoders, "shift", "entropy", *(_CONTEXT_NAMES[name] for name in context))
+        context = ("static steps",) * has_static + ("context's share of variance",) * has_variance
+        columns = ("perturbation", *encoders, "shift", "entropy", *context)
         tables.append(Table(f"Attention of {agent} on {game}", caption, columns, tuple(rows), 1))
     return tables
 
 
-def _weight(row: Mapping[str, Any]) -> str:
+def _weight(row: AttentionRow) -> str:
     """Return a mean weight, with its range over train seeds where there are several."""
-    text = number(row["mean"])
-    return text if row["num_seeds"] < 2 else f"{text} [{number(row['seed_min'])}, {number(row['seed_max'])}]"
+    text = number(row.mean)
+    return text if row.num_seeds < 2 else f"{text} [{number(row.seed_min)}, {number(row.seed_max)}]"
 
 
-def headline(summary: Summary) -> list[str]:
+def headline(summary: Summary) -> list[Sentence]:
     """Return what the numbers say of the compared agents, in plain sentences that claim nothing beyond the sample."""
-    sentences: list[str] = []
+    sentences: list[Sentence] = []
     for agent in summary.compared:
-        rows = rows_of(rows_where(summary.perturbations, agent=agent))
-        clean = [row for row in rows if row["label"] == CLEAN]
-        shifted = [row for row in rows if row["label"] != CLEAN and math.isfinite(row["retention"])]
-        text = f"{agent}: clean normalised score {_in_words(clean[0], 'normalised_score')}" if clean else f"{agent}"
+        rows = [row for row in summary.perturbations if row.agent == agent]
+        clean = next((row for row in rows if row.label == CLEAN), None)
+        shifted = [row for row in rows if row.label != CLEAN and math.isfinite(row.retention.value)]
+        text = f"{agent}: clean normalised score {_in_words(clean)}" if clean else agent
         if shifted:
-            worst, best = (choose(shifted, key=lambda row: row["retention"]) for choose in (min, max))
-            mean = sum(row["retention"] for row in shifted) / len(shifted)
+            worst, best = (choose(shifted, key=lambda row: row.retention.value) for choose in (min, max))
+            mean = sum(row.retention.value for row in shifted) / len(shifted)
             text += f"; keeps {number(mean)} of it on average over {len(shifted)} perturbation"
             text += f"{'s' if len(shifted) > 1 else ''}, "
-            text += f"least under {worst['label']} ({number(worst['retention'])})"
-            text += f", most under {best['label']} ({number(best['retention'])})" if len(shifted) > 1 else ""
-        sentences.append(f"{text}.")
+            text += f"least under {worst.label} ({number(worst.retention.value)})"
+            text += f", most under {best.label} ({number(best.retention.value)})" if len(shifted) > 1 else ""
+        sentences.append(Sentence(f"{text}."))
     return sentences
 
 
-def _in_words(row: dict[str, Any], name: str) -> str:
-    """Return an estimate for a sentence, which has no legend: too few train seeds are said."""
-    text, count = estimate(row, name), int(row["num_seeds"])
-    return f"{text.removesuffix(FEW)} (only {count} train seeds)" if text.endswith(FEW) else text
+def _in_words(row: PerturbationRow) -> str:
+    """Return a normalised score for a sentence, which has no legend: too few train seeds are said."""
+    score = row.normalised_score
+    if score.has_bounds and row.num_seeds < MIN_TRAIN_SEEDS:
+        return f"{estimate(score, MIN_TRAIN_SEEDS)} (only {row.num_seeds} train seeds)"
+    return estimate(score, row.num_seeds)
 
 
-def _probability(row: dict[str, Any]) -> str:
-    text = estimate(row, "value")
-    is_unmarked = text != DASH and not text.endswith(FEW)
-    return f"{text} {FEW}" if is_unmarked and row["num_seeds"] < MIN_TRAIN_SEEDS else text
+def _probability(row: ImprovementRow) -> str:
+    """Return a probability of improvement, marked where it stands without an interval too."""
+    text = estimate(row.value, row.num_seeds)
+    is_unmarked = math.isfinite(row.value.value) and not row.value.has_bounds
+    return f"{text} {FEW}" if is_unmarked and row.num_seeds < MIN_TRAIN_SEEDS else text
 
 
-def _is_as_clean(row: dict[str, Any]) -> bool:
-    """Whether every episode of a perturbed cell went as the clean one."""
-    return bool(row["label"] != CLEAN and row["num_as_clean"] == row["num_episodes"] > 0)
-
-
-def _result_row(row: dict[str, Any], effect: float) -> tuple[str, ...]:
-    is_clean = row["label"] == CLEAN
+def _result_row(row: CellRow, effect: float) -> tuple[str, ...]:
+    is_clean, score = row.label == CLEAN, row.normalised_score
     return (
-        f"{row['label']} {UNTOUCHED}" if _is_as_clean(row) else row["label"],
-        row["agent"],
+        f"{row.label} {UNTOUCHED}" if row.is_as_clean else row.label,
+        row.agent,
         number(effect, 1),
-        number(row["mean_return"], 1),
-        estimate(row, "normalised_score"),
-        interval(row["normalised_score_episode_low"], row["normalised_score_episode_high"]),
-        DASH if is_clean else estimate(row, "retention"),
-        DASH if is_clean else estimate(row, "robustness_gap"),
-        f"{row['num_stalled']}/{row['num_episodes']}",
+        number(row.mean_return, 1),
+        estimate(score, row.num_seeds),
+        interval(score.episode_low, score.episode_high),
+        DASH if is_clean else estimate(row.retention, row.num_seeds),
+        DASH if is_clean else estimate(row.robustness_gap, row.num_seeds),
+        f"{row.num_stalled}/{row.num_episodes}",
     )

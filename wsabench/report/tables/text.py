@@ -4,60 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
 
 from wsabench.results.records import file_stem
 from wsabench.stats import MIN_TRAIN_SEEDS
-from wsabench.summary.tables import rows_of
-
-_ENDS = ("_low", "_high")
-
-
-def frame_table(title: str, frame: pd.DataFrame, caption: str = "") -> Table:
-    """Return any table of numbers as text; bounds stand beside their value, sentences and notes are left out.
-
-    Args:
-        title: Its title.
-        frame: Columns of texts and numbers; `X_low` and `X_high` are the bounds of `X`.
-        caption: Stands below.
-    """
-    names = [str(column) for column in frame.columns]
-    values = [name for name in names if not name.endswith(_ENDS) and name not in ("low", "high", "sentence", "note")]
-    texts = [name for name in values if not pd.api.types.is_numeric_dtype(frame[name])]
-    numbers = [name for name in values if name not in texts]
-    rows = tuple(
-        (*(str(row[name]) for name in texts), *(_with_bounds(row, name, names) for name in numbers))
-        for row in rows_of(frame)
-    )
-    columns = tuple(name.replace("_", " ") for name in (*texts, *numbers))
-    return Table(title, caption, columns, rows, len(texts))
-
-
-def p_value(value: Any) -> str:
-    """Return a p value with three digits."""
-    if pd.isna(value):
-        return DASH
-    return "<0.001" if float(value) < 0.001 else number(float(value), 3)
-
-
-def _with_bounds(row: dict[str, Any], name: str, names: list[str]) -> str:
-    value = row[name]
-    if pd.isna(value):
-        return DASH
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int) or name.startswith("num_"):
-        return str(int(value))
-    if name == "p" or name.endswith("_p"):
-        return p_value(value)
-    low, high = (f"{name}_low", f"{name}_high") if f"{name}_low" in names else ("low", "high")
-    if low in names and high in names and (low != "low" or name in ("effect", "value")):
-        seeds = row.get("num_seeds", MIN_TRAIN_SEEDS)
-        return estimate({"value": value, "low": row[low], "high": row[high], "num_seeds": seeds}, "value")
-    return number(float(value))
-
+from wsabench.summary.rows import Bounded
 
 DASH = "\u2013"
 
@@ -77,7 +27,7 @@ class Table:
     num_text_columns: int
     """How many columns from the left hold names; the others hold numbers."""
     bold: frozenset[tuple[int, int]] = frozenset()
-    """Row and column of each cell that a decided comparison claims to be the best."""
+    """Row and column of each entry that a decided comparison claims to be the best."""
 
     @property
     def name(self) -> str:
@@ -111,16 +61,23 @@ def interval(low: float, high: float, num_seeds: int = MIN_TRAIN_SEEDS) -> str:
     return f"[{number(low)}, {number(high)}]{FEW if num_seeds < MIN_TRAIN_SEEDS else ''}"
 
 
-def estimate(row: dict[str, Any], name: str) -> str:
-    """Return the value called `name` with its interval over train seeds.
+def estimate(value: Bounded, num_seeds: int) -> str:
+    """Return a number with its interval over train seeds.
 
     Args:
-        row: Holds the value, `_low`, `_high` (or `low`, `high` for `value`) and num_seeds.
-        name: The value's column.
+        value: The number.
+        num_seeds: Train seeds behind it; the mark says where they are too few.
     """
-    low, high = ("low", "high") if name == "value" else (f"{name}_low", f"{name}_high")
-    bounds = interval(row[low], row[high], row["num_seeds"])
-    return number(row[name]) if bounds == DASH else f"{number(row[name])} {bounds}"
+    return (
+        f"{number(value.value)} {interval(value.low, value.high, num_seeds)}"
+        if value.has_bounds
+        else number(value.value)
+    )
+
+
+def p_value(value: float) -> str:
+    """Return a p value with three digits; a dash for NaN."""
+    return "<0.001" if value < 0.001 else number(value, 3)
 
 
 def markdown(table: Table) -> str:

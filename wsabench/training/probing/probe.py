@@ -106,7 +106,8 @@ def probe(  # noqa: PLR0913 - the public contract
         SpecError: The game has no verified variable that changes, or there are too few frames.
         UnknownNameError: No such game, encoder, size or kind of data.
     """
-    known: Mapping[str, RamVariable] = load_game(game).ram if variables is None else variables
+    record = load_game(game)
+    game, known = record.id, record.ram if variables is None else variables
     names = _names(game, encoders, directory)
     trained = _load_trained(game, names, size, directory)
     reporter = reporter or SilentReporter()

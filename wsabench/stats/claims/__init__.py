@@ -1,0 +1,1 @@
+"""Claims about agents: permutation tests, families of them, equivalence."""

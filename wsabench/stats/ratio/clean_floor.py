@@ -1,0 +1,110 @@
+"""Whether an agent plays a game well enough without perturbation for its retention to mean anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats as scipy_stats
+
+from wsabench.errors import ShapeError, SpecError
+from wsabench.types import BoolArray, FloatArray
+
+CLEAN_FLOOR = 0.1
+"""Retention is defined where the clean normalised score is surely above this: a tenth of human above random play."""
+OVER_EPISODES = "t over the episodes of these checkpoints"
+OVER_SEEDS = "t over train seeds"
+NO_BOUND = "no bound"
+
+
+class CleanBound(NamedTuple):
+    """How well some checkpoints of one agent surely play one game."""
+
+    value: float
+    """Mean clean normalised score over train seeds and episodes."""
+    low: float
+    """One-sided lower bound of what these checkpoints score on average; NaN where there is none."""
+    is_defined: bool
+    """Whether the lower bound lies above the floor, so that retention is defined."""
+    method: str
+    """`OVER_EPISODES`; `OVER_SEEDS` where the episodes show no spread or there is one; `NO_BOUND`."""
+
+
+def clean_bound(
+    episodes: FloatArray,
+    num_distinct: npt.ArrayLike | None = None,
+    *,
+    floor: float = CLEAN_FLOOR,
+    confidence: float = 0.95,
+) -> CleanBound:
+    """Return the lower bound of the clean score of given checkpoints, and whether it lies above a floor.
+
+    The train seeds are held fixed: the question is whether these networks play, not whether others would. The variance
+    is that of each seed's episodes, and t has Satterthwaite's degrees of freedom. Returns have a long right tail; there
+    the lower t bound errs to the safe side, because samples with a high mean have a high spread too.
+
+    Args:
+        episodes: Normalised scores of clean episodes, shape (num_seeds, num_episodes), float64.
+        num_distinct: Different episodes of each seed, shape (num_seeds,), 1 to num_episodes; None: all. Greedy play
+            repeats itself, and repeated episodes carry no news.
+        floor: What the bound must exceed.
+        confidence: One-sided, between 0.5 and 1.
+
+    Returns:
+        The bound. Where some seed has one different episode, the seeds' own spread is used instead, which is larger on
+        average; with one seed there is no bound then, and retention is not defined.
+
+    Raises:
+        ShapeError: The shapes do not match, or a number of different episodes is out of range.
+        SpecError: The confidence is out of range.
+
+    References:
+        Satterthwaite 1946; Johnson 1978, "Modified t tests and confidence intervals for asymmetrical populations", for
+        the direction in which skewness moves t.
+    """
+    scores = np.asarray(episodes, dtype=np.float64)
+    if scores.ndim != 2 or 0 in scores.shape:
+        raise ShapeError(
+            f"Clean episodes have shape {scores.shape}. Allowed: (num_seeds, num_episodes), none of them 0."
+        )
+    if not 0.5 < confidence < 1.0:
+        raise SpecError(f"The confidence is {confidence!r}. Allowed: numbers between 0.5 and 1, 0.95 for a 95% bound.")
+    num_seeds, num_episodes = scores.shape
+    counts = np.full(num_seeds, num_episodes) if num_distinct is None else np.asarray(num_distinct, dtype=np.int64)
+    if counts.shape != (num_seeds,) or np.any(counts < 1) or np.any(counts > num_episodes):
+        raise ShapeError(
+            f"Distinct episodes are {counts.tolist()}. Allowed: one integer a train seed, 1 to {num_episodes}."
+        )
+    value, means = float(scores.mean()), scores.mean(axis=1)
+    if counts.min() >= 2:
+        parts = scores.var(axis=1, ddof=1) / counts / num_seeds**2
+        method, freedoms = OVER_EPISODES, counts - 1.0
+    elif num_seeds >= 2:
+        parts = np.array([means.var(ddof=1) / num_seeds])
+        method, freedoms = OVER_SEEDS, np.array([num_seeds - 1.0])
+    else:
+        return CleanBound(value, np.nan, False, NO_BOUND)
+    variance, squares = parts.sum(), (parts**2 / freedoms).sum()
+    freedom = variance**2 / squares if squares > 0.0 else np.inf
+    low = value - float(scipy_stats.t.ppf(confidence, freedom) * np.sqrt(variance))
+    return CleanBound(value, low, low > floor, method)
+
+
+def commonly_defined(bounds: Sequence[Sequence[CleanBound]]) -> BoolArray:
+    """Return for each game whether retention is defined for every agent of a comparison.
+
+    Args:
+        bounds: One sequence an agent, an entry a game, the games in one order.
+
+    Returns:
+        Shape (num_games,), bool: the set of games that a comparison of retention, and each of its averages, may use.
+
+    Raises:
+        ShapeError: There is no agent, or the agents have different numbers of games.
+    """
+    counts = {len(games) for games in bounds}
+    if len(counts) != 1:
+        raise ShapeError(f"The agents have {sorted(counts)} games. Allowed: the same games, in one order, for each.")
+    return np.all([[bound.is_defined for bound in games] for games in bounds], axis=0)

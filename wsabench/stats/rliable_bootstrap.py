@@ -1,0 +1,152 @@
+"""Intervals by rliable's own stratified bootstrap, which resamples the runs of each task by themselves.
+
+It is right where every task has networks of its own. Where one network plays several tasks, as the cells of a game
+here, its good or bad luck shows in all of them, and these intervals are too narrow; `seed_interval` draws a train seed
+with all its cells and is what conclusions rest on. Both are offered so that they can stand side by side.
+
+References:
+    Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice", section 4.1.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wsabench.errors import SpecError
+from wsabench.stats.aggregates import (
+    FAST_METRICS,
+    MetricName,
+    checked_samples,
+    performance_profile,
+    point_estimate,
+    point_profile,
+)
+from wsabench.stats.intervals import DEFAULT_REPETITIONS, Estimate, seed_note
+from wsabench.types import FloatArray
+
+MIN_RLIABLE_SEEDS = 3
+"""With fewer train seeds there is no interval over them, whatever the method."""
+
+_GLOBAL_GENERATOR = threading.Lock()
+
+
+def rliable_interval(
+    metrics: Sequence[MetricName],
+    samples: Sequence[npt.ArrayLike],
+    rng: np.random.Generator,
+    *,
+    repetitions: int = DEFAULT_REPETITIONS,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Percentile interval of aggregate metrics by `rliable.library.get_interval_estimates`.
+
+    Args:
+        metrics: Names in `FAST_METRICS`, at least one; all take one sample, or all two.
+        samples: Score matrices, (num_runs, num_tasks), float64; a run is a train seed, a task a cell of a game.
+        rng: Where the seed of rliable's draws comes from. The same generator state gives the same interval.
+        repetitions: Bootstrap repetitions. Ours compute the metric of each, equal to rliable's and far faster.
+        confidence: Share of repetitions between the bounds.
+
+    Returns:
+        The estimate, its arrays of shape (num_metrics,); values are rliable's. With fewer than three train seeds, or
+        where a score is NaN, the bounds are NaN.
+
+    Raises:
+        UnknownNameError: There is no such metric.
+        SpecError: A metric takes another number of samples, or `confidence` or `repetitions` is out of range.
+        ShapeError: A sample is no matrix, or the numbers of tasks differ.
+    """
+    if not metrics:
+        raise SpecError(f"No metric is named. Allowed: one or more of {', '.join(FAST_METRICS)}.")
+    matrices = checked_samples(metrics[0], samples)
+    value = np.array([point_estimate(metric, *matrices) for metric in metrics])
+
+    def statistic(*drawn: FloatArray) -> FloatArray:
+        return np.array([FAST_METRICS[metric](*drawn) for metric in metrics])
+
+    return _interval(statistic, value, matrices, rng, (repetitions, confidence))
+
+
+def rliable_profile(
+    scores: npt.ArrayLike,
+    thresholds: npt.ArrayLike,
+    rng: np.random.Generator,
+    *,
+    repetitions: int = DEFAULT_REPETITIONS,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Performance profile with rliable's pointwise percentile band.
+
+    Args:
+        scores: A score matrix, (num_runs, num_tasks), float64.
+        thresholds: Shape (num_thresholds,), at least one, in the unit of the scores.
+        rng: As for `rliable_interval`.
+        repetitions: Bootstrap repetitions.
+        confidence: Share of repetitions between the bounds, at each threshold.
+
+    Returns:
+        The estimate, its arrays of shape (num_thresholds,); values are rliable's.
+
+    Raises:
+        SpecError: `confidence` or `repetitions` is out of range.
+        ShapeError: `scores` is no matrix.
+    """
+    matrices = checked_samples("mean", [scores])
+    levels = np.asarray(thresholds, dtype=np.float64)
+
+    def statistic(drawn: FloatArray) -> FloatArray:
+        return performance_profile(drawn, levels)
+
+    return _interval(statistic, point_profile(scores, levels), matrices, rng, (repetitions, confidence))
+
+
+def _interval(
+    statistic: Callable[..., FloatArray],
+    value: FloatArray,
+    matrices: list[FloatArray],
+    rng: np.random.Generator,
+    options: tuple[int, float],
+) -> Estimate:
+    repetitions, confidence = options
+    if not 0.0 < confidence < 1.0 or repetitions < 1:
+        raise SpecError(
+            f"The confidence is {confidence!r}, the number of repetitions {repetitions!r}. "
+            "Allowed: a confidence between 0 and 1, and repetitions from 1; use 0.95 and 10000."
+        )
+    seed = int(rng.integers(2**32))
+    num_seeds = min(len(matrix) for matrix in matrices)
+    nothing = np.full(value.shape, np.nan)
+    if num_seeds < MIN_RLIABLE_SEEDS:
+        return Estimate(value, nothing, nothing, num_seeds, seed_note(num_seeds))
+    if np.isnan(value).any():
+        return Estimate(value, nothing, nothing, num_seeds, "some score is unknown: no interval")
+    from rliable import library
+
+    scores: Any = {"sample": matrices[0] if len(matrices) == 1 else matrices}
+    with _global_generator(seed):
+        _, bounds = library.get_interval_estimates(
+            scores, statistic, reps=repetitions, confidence_interval_size=confidence
+        )
+    low, high = bounds["sample"]
+    return Estimate(value, np.asarray(low), np.asarray(high), num_seeds, seed_note(num_seeds))
+
+
+@contextmanager
+def _global_generator(seed: int) -> Iterator[None]:
+    """Seed NumPy's global generator for a while, and leave it as it was found.
+
+    rliable 1.2 draws from it whatever `random_state` it is given, so this is the only way to repeat its draws.
+    """
+    with _GLOBAL_GENERATOR:
+        state = np.random.get_state()  # noqa: NPY002
+        np.random.seed(seed)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            np.random.set_state(state)  # noqa: NPY002

@@ -1,0 +1,125 @@
+"""Bootstrap-t over train seeds: intervals of means and gaps whose train seeds are skewed.
+
+A bootstrap of the mean divided by its own standard error. Where a few train seeds are far above (or below) the others,
+a resample that misses them has too small a mean and too small an error; dividing by it lengthens the right arm. The
+arms of Student's t are equal, those of a percentile interval are long on the wrong side.
+
+References:
+    Efron & Tibshirani 1993, "An introduction to the bootstrap", section 12.5; Hall 1988, "Theoretical comparison of
+    bootstrap confidence intervals"; Hesterberg 2015, "What teachers should know about the bootstrap", section 5.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats as scipy_stats
+
+from wsabench.errors import SpecError
+from wsabench.stats.intervals import DEFAULT_REPETITIONS, Estimate, seed_note
+from wsabench.stats.resampling import Blocks, checked_blocks, count_draws, draw_seeds
+from wsabench.types import FloatArray
+
+MIN_STUDENTISED_SEEDS = 5
+"""With fewer train seeds too many resamples have no spread, and the interval is Student's."""
+MIN_SEEDS = 3
+"""With fewer train seeds there is no interval."""
+WIDEST_TAIL = 0.04
+"""Bounds are cut to Student's interval that leaves out this share of the interval's tails: 99.8% for 95%."""
+
+
+def studentised_interval(
+    blocks: Blocks,
+    rng: np.random.Generator,
+    *,
+    repetitions: int = DEFAULT_REPETITIONS,
+    confidence: float = 0.95,
+    widest_tail: float | None = WIDEST_TAIL,
+) -> Estimate:
+    """Return the mean over games of the means over train seeds, with an interval for skewed train seeds.
+
+    The bounds are those of the studentised bootstrap, kept between two Student intervals: at least as wide as that of
+    `confidence`, at most as that of 99.8% for 95%. Alone, bootstrap-t has bounds without end with few seeds, and is too
+    short where the odd seed out lies below the others.
+
+    Args:
+        blocks: One array a game, shape (num_seeds, num_values), float64: for each train seed the quantities to
+            average, such as its scores in some cells, their mean, or clean minus perturbed. The same quantities in
+            every game; one draw of seeds serves all of them. Games may differ in train seeds.
+        rng: Where the draws come from; games are resampled independently.
+        repetitions: Bootstrap repetitions.
+        confidence: Between 0 and 1.
+        widest_tail: As `WIDEST_TAIL`; None for bootstrap-t as it is, whose bounds may be infinite.
+
+    Returns:
+        The estimate, arrays of shape (num_values,). NaN bounds with fewer than three train seeds, and where a value is
+        NaN. With three or four seeds Student's interval (with Satterthwaite's degrees of freedom over games).
+
+    Raises:
+        ShapeError: A block has not two axes, or there is none.
+        SpecError: `confidence` or `repetitions` is out of range, or the games have different numbers of quantities.
+    """
+    arrays = checked_blocks(blocks)
+    if not 0.0 < confidence < 1.0 or repetitions < 1:
+        raise SpecError(
+            f"The confidence is {confidence!r}, the repetitions are {repetitions}. Allowed: numbers between 0 and 1, "
+            "and integers from 1; use 0.95 and 10000."
+        )
+    if len({block.shape[1] for block in arrays}) > 1:
+        raise SpecError(
+            f"The games have {[block.shape[1] for block in arrays]} quantities. Allowed: the same ones in each; "
+            "average over cells first where games have different cells."
+        )
+    num_seeds = min(len(block) for block in arrays)
+    value = np.mean([block.mean(axis=0) for block in arrays], axis=0)
+    if num_seeds < MIN_SEEDS:
+        nothing = np.full(value.shape, np.nan)
+        note = seed_note(num_seeds) if num_seeds < 2 else f"fewer than {MIN_SEEDS} train seeds: no interval"
+        return Estimate(value, nothing, nothing, num_seeds, note)
+    error, freedom = _error_and_freedom(arrays)
+    least = scipy_stats.t.ppf((1.0 + confidence) / 2.0, freedom)
+    lower, upper = -least, least
+    if num_seeds >= MIN_STUDENTISED_SEEDS:
+        lower, upper = _quantiles(arrays, rng, repetitions, confidence)
+        if widest_tail is not None:
+            most = scipy_stats.t.ppf(1.0 - widest_tail * (1.0 - confidence) / 2.0, freedom)
+            lower, upper = np.clip(lower, -most, -least), np.clip(upper, least, most)
+    # Without spread there is nothing to multiply, whatever the quantiles are.
+    low, high = (value - np.where(error > 0.0, end, 0.0) * error for end in (upper, lower))
+    is_known = ~np.isnan(value)
+    low, high = np.where(is_known, low, np.nan), np.where(is_known, high, np.nan)
+    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
+
+
+def _error_and_freedom(arrays: Blocks) -> tuple[FloatArray, FloatArray]:
+    """Return the standard error of the mean over games, and Satterthwaite's degrees of freedom; (num_values,)."""
+    variances = [block.var(axis=0, ddof=1) / len(block) / len(arrays) ** 2 for block in arrays]
+    total = np.sum(variances, axis=0)
+    squares = np.sum([part**2 / (len(block) - 1) for part, block in zip(variances, arrays, strict=True)], axis=0)
+    return np.sqrt(total), np.divide(total**2, squares, out=np.full(total.shape, np.inf), where=squares > 0.0)
+
+
+def _quantiles(
+    arrays: Blocks, rng: np.random.Generator, repetitions: int, confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the quantiles of the studentised resamples; those without spread count as infinitely far out."""
+    shifts, variances = (np.zeros((repetitions, arrays[0].shape[1])) for _ in range(2))
+    for block in arrays:
+        weights = count_draws(draw_seeds(len(block), rng, repetitions), len(block)) / len(block)
+        shift, variance = _resampled(block - block.mean(axis=0), weights)
+        shifts += shift / len(arrays)
+        variances += variance / len(arrays) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = shifts / np.sqrt(variances)
+    t = np.where(np.isnan(t), 0.0, t)
+    tail = (1.0 - confidence) / 2.0
+    # Order statistics: between an infinite and a finite value nothing can be interpolated.
+    return np.quantile(t, tail, axis=0, method="lower"), np.quantile(t, 1.0 - tail, axis=0, method="higher")
+
+
+def _resampled(centred: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the mean of each resample and the squared standard error that it would report, (repetitions, values)."""
+    shift = weights @ centred
+    spread = np.maximum(weights @ centred**2 - shift**2, 0.0)
+    # Of a resample of one seed only rounding is left.
+    spread = np.where(spread > 1e-12 * (centred**2).max(axis=0), spread, 0.0)
+    return shift, spread / (len(centred) - 1)

@@ -1,0 +1,428 @@
+"""The rows of a summary: one frozen type for each table, whose fields are the columns of its CSV file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, ClassVar, Literal, TypeGuard, TypeVar
+
+import pandas as pd
+from msgspec import Struct
+
+from wsabench.results.manifest import AgentId
+from wsabench.results.records import CLEAN
+from wsabench.stats import MIN_TRAIN_SEEDS, Estimate
+
+Measure = Literal["normalised_score", "retention", "robustness_gap"]
+Metric = Literal["mean", "median", "iqm", "optimality_gap"]
+Undecidable = Literal["too few train seeds", "smallest p above alpha"]
+"""Why a test cannot decide, whatever the scores are."""
+Verdict = Literal["decided", "not decided", "undecidable"]
+
+MEASURES: tuple[Measure, ...] = ("normalised_score", "retention", "robustness_gap")
+METRICS: tuple[Metric, ...] = ("mean", "median", "iqm", "optimality_gap")
+ALPHA = 0.05
+"""Share of families with any false claim that is accepted."""
+
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Bounded(Struct, frozen=True):
+    """A number with its 95% interval over train seeds; a bound is NaN where there is no interval."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+    @classmethod
+    def of(cls, estimate: Estimate, *place: int) -> Bounded:
+        """Return one number of an estimate.
+
+        Args:
+            estimate: A number or an array of them.
+            place: Where the number stands in the array.
+        """
+        return cls(*(float(part[place]) for part in estimate[:3]))
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether there is an interval."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+
+class BoundedTwice(Bounded, frozen=True):
+    """A number that also has the 95% interval over the episodes of these checkpoints only."""
+
+    episode_low: float = math.nan
+    episode_high: float = math.nan
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One row of a table."""
+
+    main: ClassVar[str] = ""
+    """The field whose bounds are the columns `low` and `high`; the bounds of other fields bear the field's name."""
+
+    def bounded(self, name: str) -> Bounded:
+        """Return the number in a field that has an interval."""
+        return getattr(self, name)
+
+    def columns(self) -> dict[str, Any]:
+        """Return the row as its CSV file has it: first whom it is about, then the fields in their order."""
+        flat: dict[str, Any] = {}
+        for name in sorted(self.__struct_fields__, key=lambda name: name not in _WHO):
+            value = getattr(self, name)
+            if isinstance(value, Bounded):
+                start = "" if name == self.main else f"{name}_"
+                flat[name] = value.value
+                flat |= {f"{start}{end}": getattr(value, end) for end in value.__struct_fields__[1:]}
+            elif isinstance(value, AgentId):
+                flat |= {"agent": value.agent, "game": value.game, "train_seed": value.train_seed}
+            else:
+                flat[name] = ", ".join(map(str, value)) if isinstance(value, tuple) else value
+        return flat
+
+
+_WHO = ("agent", "agent_x", "agent_y", "game", "id")
+
+
+class Cell(Struct, frozen=True):
+    """One perturbation at one severity in a game, or clean play there."""
+
+    family: str
+    perturbation: str
+    """Its name without severity."""
+    severity: int | None
+    """None where the perturbation has no scale."""
+    label: str
+    """Its name as it is written on the command line, `hue-rotate@3`."""
+
+
+class _InCell(Row, frozen=True, kw_only=True):
+    """A row about a cell; the fields are those of `Cell`."""
+
+    family: str
+    perturbation: str
+    severity: int | None
+    label: str
+
+
+class _Measured(_InCell, frozen=True, kw_only=True):
+    """A row that holds the three measures of a cell."""
+
+    def measured(self, measure: Measure) -> BoundedTwice:
+        """Return one of the measures."""
+        return getattr(self, measure)
+
+
+class SampleRow(Row, frozen=True, kw_only=True):
+    """How much an agent played in a game."""
+
+    agent: str
+    game: str
+    train_seeds: tuple[int, ...]
+    num_seeds: int
+    num_cells: int
+    episodes_per_cell: int
+    num_episodes: int
+    num_distinct_episodes: int
+    num_stalled: int
+    num_time_limit: int
+
+
+class CellRow(_Measured, frozen=True, kw_only=True):
+    """One cell of an agent in a game."""
+
+    agent: str
+    game: str
+    num_seeds: int
+    num_episodes: int
+    """Of all train seeds together."""
+    num_distinct_episodes: int
+    mean_return: float
+    normalised_score: BoundedTwice
+    retention: BoundedTwice
+    robustness_gap: BoundedTwice
+    note: str
+    """What is undefined, and how little the intervals say; empty when nothing is to be said."""
+    num_stalled: int
+    num_time_limit: int
+    num_as_clean: int
+    """Episodes whose return, length and end are those of the clean episode of the same network and seed."""
+
+    @property
+    def is_as_clean(self) -> bool:
+        """Whether every episode of a perturbed cell went as the clean one."""
+        return self.label != CLEAN and self.num_as_clean == self.num_episodes > 0
+
+
+class PerturbationRow(_Measured, frozen=True, kw_only=True):
+    """One perturbation at one severity of an agent, averaged over the games that have it."""
+
+    agent: str
+    num_games: int
+    num_seeds: int
+    """The fewest of any game."""
+    normalised_score: BoundedTwice
+    retention: BoundedTwice
+    robustness_gap: BoundedTwice
+    note: str
+
+
+class SeedRow(_InCell, frozen=True, kw_only=True):
+    """One train seed of an agent in one cell: means over its episodes."""
+
+    id: AgentId
+    mean_return: float
+    normalised_score: float
+    retention: float
+    robustness_gap: float
+
+    def value(self, measure: Measure) -> float:
+        """Return one of the measures."""
+        return getattr(self, measure)
+
+
+class AggregateRow(Row, frozen=True, kw_only=True):
+    """An agent's aggregate over the cells of a scope."""
+
+    main: ClassVar[str] = "value"
+    agent: str
+    scope: str
+    """`clean` or `all perturbations`."""
+    measure: Measure
+    metric: Metric
+    value: Bounded
+    num_seeds: int
+    num_cells: int
+    note: str
+
+
+class ImprovementRow(Row, frozen=True, kw_only=True):
+    """The probability that a train seed of one agent beats a train seed of another."""
+
+    main: ClassVar[str] = "value"
+    agent_x: str
+    agent_y: str
+    measure: Measure
+    label: str
+    """The label of a cell, or `all perturbations`."""
+    value: Bounded
+    num_seeds: int
+    """The fewer of the two agents."""
+    num_cells: int
+    note: str
+
+
+class ProfileRow(Row, frozen=True, kw_only=True):
+    """One point of an agent's performance profile."""
+
+    main: ClassVar[str] = "value"
+    agent: str
+    threshold: float
+    """A normalised score."""
+    value: Bounded
+    """Fraction of the train seeds and cells above the threshold."""
+    num_seeds: int
+    num_cells: int
+    note: str
+
+
+class AttentionRow(_InCell, frozen=True, kw_only=True):
+    """The attention weight of one encoder in one cell of an agent in a game."""
+
+    agent: str
+    game: str
+    encoder: str
+    mean: float
+    seed_min: float
+    seed_max: float
+    sd: float
+    """Over steps."""
+    entropy: float
+    num_steps: int
+    num_seeds: int
+    context_static_share: float
+    context_variance_share: float
+    shift: float
+    """The same for all encoders of a cell; NaN without a clean cell."""
+
+
+class ReferenceRow(Row, frozen=True, kw_only=True):
+    """The scores of a game that stand for 0 and 1; NaN where unknown."""
+
+    game: str
+    random: float
+    human: float
+
+
+class MeasureRow(Row, frozen=True, kw_only=True):
+    """The robustness of an agent over the severities of a perturbation, or over all perturbations."""
+
+    agent: str
+    perturbation: str
+    """Without severity, or `all perturbations`."""
+    num_severities: int
+    num_games: int
+    num_seeds: int
+    mean_score: Bounded
+    worst_score: Bounded
+    severity_area: Bounded
+    retention: Bounded
+    robustness_gap: Bounded
+    corruption_error: Bounded
+    relative_corruption_error: Bounded
+    baseline: str
+    """The agent that the two errors are relative to."""
+    note: str
+
+
+class RankRow(Row, frozen=True, kw_only=True):
+    """The rank of an agent, clean or under a perturbation."""
+
+    main: ClassVar[str] = "rank"
+    agent: str
+    perturbation: str
+    """`clean`, a name without severity, or `all perturbations`."""
+    num_games: int
+    num_seeds: int
+    score: float
+    rank: Bounded
+    """1 is the best, ties share; its bounds are whole ranks."""
+    clean_rank: float
+    change: float
+    """Above 0 the agent falls behind its clean rank."""
+    note: str
+
+
+class PublishedRow(Row, frozen=True, kw_only=True):
+    """A score from the literature."""
+
+    game: str
+    agent: str
+    """As the source names it."""
+    algorithm: str
+    mean: float
+    sd: float
+    """Of the source; NaN where it gives none."""
+    source: str
+    normalised_score: float
+
+
+class CurveRow(Row, frozen=True, kw_only=True):
+    """One point of a learning curve."""
+
+    id: AgentId
+    steps: int
+    """Agent steps."""
+    return_mean: float
+    """Unclipped return, mean of the last 50 games."""
+
+
+class EfficiencyRow(Row, frozen=True, kw_only=True):
+    """The IQM of an agent's normalised scores at one point of training."""
+
+    main: ClassVar[str] = "value"
+    agent: str
+    steps: float
+    value: Bounded
+    num_seeds: int
+    num_games: int
+    note: str
+
+
+class Claim(Row, frozen=True, kw_only=True):
+    """A test of one agent against another, or of an agent's perturbed play against its clean play."""
+
+    main: ClassVar[str] = "effect"
+    agent_x: str
+    agent_y: str | None
+    """None: `agent_x` is held against its own clean play."""
+    scope: str
+    """The family of tests that p is adjusted over."""
+    perturbation: str
+    """Without severity, or what stands for all of them."""
+    measure: Measure
+    effect: Bounded
+    """Above 0 `agent_x` is more robust than `agent_y`, or loses score against clean."""
+    p: float
+    smallest_p: float
+    """The smallest adjusted p that so many train seeds can give at all."""
+    num_seeds_x: int
+    num_seeds_y: int
+    num_games: int
+    adjusted_p: float
+    num_tests: int
+    decided: bool
+    paired: bool
+    """Whether train seeds are paired, as those of the same checkpoints are."""
+    sentence: str = ""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The numbers of train seeds, once where both are the same."""
+        return tuple(dict.fromkeys((self.num_seeds_x, self.num_seeds_y)))
+
+    @property
+    def undecidable(self) -> Undecidable | None:
+        """Why nothing can be decided, whatever the scores are; None where something can."""
+        if min(self.seeds) < MIN_TRAIN_SEEDS:
+            return "too few train seeds"
+        return None if self.smallest_p <= ALPHA else "smallest p above alpha"
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the test says."""
+        if self.undecidable:
+            return "undecidable"
+        return "decided" if self.decided else "not decided"
+
+    @property
+    def better(self) -> str | None:
+        """The agent that is shown to be the more robust one; None where none is."""
+        if self.agent_y is None or self.verdict != "decided" or not abs(self.effect.value) > 0:
+            return None
+        return self.agent_x if self.effect.value > 0 else self.agent_y
+
+    def columns(self) -> dict[str, Any]:
+        """Return the row as its CSV file has it; a test against clean play is about one agent, paired by itself."""
+        flat = super().columns()
+        if self.agent_y is not None:
+            return flat
+        sentence, agent, num_seeds = (flat.pop(name) for name in ("sentence", "agent_x", "num_seeds_x"))
+        for name in ("agent_y", "num_seeds_y", "paired"):
+            del flat[name]
+        return {"agent": agent, **flat, "num_seeds": num_seeds, "sentence": sentence}
+
+
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Return the items by a key, the groups in the order of their first items.
+
+    Args:
+        items: Rows, or whatever has the key.
+        key: Called with each item.
+    """
+    groups: dict[Key, list[Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
+
+
+def is_table(value: object) -> TypeGuard[tuple[Row, ...]]:
+    """Whether a value is a table that has any row.
+
+    Args:
+        value: Any field of a summary.
+    """
+    return isinstance(value, tuple) and bool(value) and isinstance(value[0], Row)
+
+
+def frame_of(rows: Sequence[Row]) -> pd.DataFrame:
+    """Return rows of one type as a data frame with the columns of their CSV file.
+
+    Args:
+        rows: Any table of a summary; without rows the frame has no columns.
+    """
+    table = pd.DataFrame([row.columns() for row in rows])
+    return table.astype({"severity": "Int64"}) if "severity" in table else table
