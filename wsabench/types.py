@@ -37,6 +37,16 @@ FusionChange = Literal["mask", "order", "newcomers"]
 
 
 @dataclass(frozen=True, slots=True)
+class Permissions:
+    """What a user allows for the agents of one command, and of no other."""
+
+    trust: bool = False
+    """Files may be opened in ways that run code which they hold (pickles, TorchScript)."""
+    allow_download: bool = False
+    """Files may be fetched from the Hugging Face hub."""
+
+
+@dataclass(frozen=True, slots=True)
 class EncoderRoster:
     """An agent's encoders, for an operation to check whether it fits before anything is played."""
 
@@ -193,6 +203,8 @@ class LaneBatch:
     encoder_generators: tuple[np.random.Generator | None, ...] = ()
     """What each lane's encoder operations draw from, seeded from the episode seed at each reset; never what actions are
     drawn from, so that these stay paired. None for lanes without operations; empty where no lane has any."""
+    game: str = ""
+    """The id of the game that all these lanes play; empty where whoever asks does not say."""
 
 
 class Comparisons(Protocol):
@@ -268,6 +280,11 @@ class Abilities:
     """The content hash of each of its encoders, by name."""
     reads: AgentReads | None = None
     """What its decisions can depend on; None where that is not known."""
+    view: Mapping[str, Any] = field(default_factory=dict)
+    """How it saw and started its games in training: fields of `wsabench.Protocol` with their values. Its lanes are made
+    so, unless the user says otherwise."""
+    notes: tuple[str, ...] = ()
+    """What a user should hear about it before it plays, as whole sentences."""
 
     def check(self, operations: Sequence[EncoderOperation]) -> None:
         """Check that encoder operations fit the policy, one after the other.

@@ -10,6 +10,17 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import msgspec
 import typer
 
+from wsabench.cli.agent_options import (
+    AllowDownload,
+    FrameSkip,
+    FullActionSpace,
+    NamedProtocol,
+    NoopMax,
+    Selection,
+    Sticky,
+    Trust,
+    chosen_protocol,
+)
 from wsabench.cli.options import Json, Suite
 from wsabench.cli.terminal.console import WIDTH, split_names, write_json, write_line, write_table
 from wsabench.cli.terminal.run_progress import run_reporter
@@ -23,7 +34,11 @@ if TYPE_CHECKING:
 HELP = "Play a suite with some agents. What is finished is kept; the same command resumes."
 EXAMPLE = "Example: wsabench run --suite color-shift --profile quick --agents wsa,e2e"
 
-_AGENTS = "Names, checkpoint files or package.module:attribute; NAME=... names one. Default: wsa,e2e."
+_AGENTS = (
+    "Names, checkpoint files, sb3:PATH.zip, cleanrl:PATH, torchscript:PATH, onnx:PATH, hf:ORG/REPO, "
+    "python:package.module:factory or package.module:attribute; NAME=... names one, and {game} and {train_seed} in a "
+    "path find files. Default: wsa,e2e."
+)
 _EPISODES = "Episodes a cell; default: the profile's. With --precision: those of the pilot, 15 by default."
 _PRECISION = (
     "Play each cell until the 95% interval of its mean normalised score, for its train seed, is H to either side: a "
@@ -52,17 +67,26 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Directory of the result set; default: a new one in runs/.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Root seed of the evaluation episodes.")] = 0,
     record_attention: Annotated[bool, typer.Option(help="Keep the attention weights of every step.")] = False,
+    protocol: NamedProtocol = None,
+    sticky: Sticky = None,
+    frame_skip: FrameSkip = None,
+    noop_max: NoopMax = None,
+    full_action_space: FullActionSpace = None,
+    action_selection: Selection = None,
+    trust: Trust = False,
+    allow_download: AllowDownload = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate agents on a suite and print where the result set is."""
     from wsabench.evaluation import run as evaluate
+    from wsabench.evaluation.contestants import split_references
 
     # As `python -m` does: a policy named module:attribute may stand in the current directory.
     sys.path.insert(0, str(Path.cwd()))
     with run_reporter() as reporter:
         result = evaluate(
             suite=suite,
-            agents=tuple(split_names(agents) or ("wsa", "e2e")),
+            agents=tuple(split_references(agents) or ("wsa", "e2e")),
             profile=profile,
             games=split_names(games),
             perturbations=split_names(perturbations),
@@ -72,6 +96,16 @@ def run(
             out=out,
             seed=seed,
             record_attention=record_attention,
+            protocol=chosen_protocol(
+                protocol,
+                sticky_probability=sticky,
+                frame_skip=frame_skip,
+                noop_max=noop_max,
+                full_action_space=full_action_space,
+                action_selection=action_selection,
+            ),
+            trust=trust,
+            allow_download=allow_download,
             reporter=reporter,
             precision=precision,
             max_episodes=max_episodes,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from wsabench.emulator.rom_files import rom_hash
 from wsabench.errors import SpecError, unknown_name
-from wsabench.evaluation.contestants import AgentReference, Contestant, find_contestants
+from wsabench.evaluation.contestants import AgentReference, Contestant, Terms, find_contestants
 from wsabench.evaluation.fitting import Cell, JobName, fit_agents, fit_cells
 from wsabench.evaluation.own_play import own_play_of
 from wsabench.evaluation.own_play_supply import needs_own_play
@@ -30,6 +30,7 @@ from wsabench.results.provenance import ENGINE_VERSION, FingerprintInputs, finge
 from wsabench.results.records import Job
 from wsabench.seeding import evaluation_seed
 from wsabench.stats.allocation import DEFAULT_PILOT_EPISODES, MIN_PILOT_EPISODES, TARGETS, Target
+from wsabench.types import Permissions
 
 if TYPE_CHECKING:
     from wsabench.perturb import CompiledPerturbation, Suite
@@ -49,11 +50,15 @@ class RunOptions:
     train_seeds: Sequence[int] | None = None
     episodes: int | None = None
     perturbations: Sequence[str] | None = None
-    protocol: Protocol | None = None
+    protocol: Protocol | str | Mapping[str, Any] | None = None
+    """A protocol or a named one, for all agents; or single fields, set over the protocol that each agent is played
+    under: the profile's, seen as the agent saw its games."""
     seed: int = 0
     precision: float | None = None
     max_episodes: int | None = None
     precision_of: str = "cell"
+    permissions: Permissions = field(default_factory=Permissions)
+    """What the agents of this run are allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +115,7 @@ class Plan:
             misfits={game: dict(reasons) for game, reasons in self.misfits.items()},
             skipped=self.skipped,
             reference_scores={game: _reference_scores(game) for game in self.games},
-            agents=tuple(one.entry() for one in self.contestants),
+            agents=tuple(one.entry(self.protocol) for one in self.contestants),
             engine_version=ENGINE_VERSION,
             versions=provenance.decisive_versions(),
             roms={game: rom_hash(game) for game in self.games},
@@ -155,6 +160,7 @@ class Plan:
                 f"Skipped for {one.agent} on {one.game}: {', '.join(one.perturbations)}. {one.reason}"
                 for one in self.skipped
             ),
+            *dict.fromkeys(note for one in self.contestants for note in one.abilities.notes),
         ]
 
     def _perturbation_hashes(self) -> dict[str, dict[str, str]]:
@@ -184,7 +190,7 @@ class Plan:
         seeds = self._seeds(one.game, episodes)
         inputs = FingerprintInputs(
             perturbation_hash=compiled.content_hash,
-            protocol=self.protocol.to_dict(),
+            protocol=one.protocol.to_dict(),
             checkpoint_hash=one.checkpoint_hash,
             rom_hash=rom_hash(one.game),
             episode_seeds=seeds,
@@ -238,7 +244,8 @@ def make_plan(options: RunOptions, note: Callable[[str], None] = lambda _: None)
 
     suite = options.suite if hasattr(options.suite, "profiles") else perturb.load_suite(options.suite)
     profile = suite.profile(options.profile)
-    protocol = options.protocol or profile.protocol
+    terms = Terms.chosen(options, profile.protocol)
+    protocol = terms.protocol
     train_seeds = _distinct(
         "train seed", [_whole_number("train seed", value, 0) for value in _or(options.train_seeds, profile.train_seeds)]
     )
@@ -251,9 +258,9 @@ def make_plan(options: RunOptions, note: Callable[[str], None] = lambda _: None)
     num_episodes = num_episodes if precision is None else precision.pilot_episodes
     seed = _whole_number("seed", options.seed, 0)
     cells = fit_cells(wanted, is_explicit=is_explicit)
-    contestants = find_contestants(options.agents, games, train_seeds, protocol)
+    contestants = find_contestants(options.agents, games, train_seeds, terms)
     left_out, skipped = fit_agents(contestants, cells.compiled, is_explicit=is_explicit)
-    contestants = _with_own_play(contestants, cells.compiled, left_out, protocol, note)
+    contestants = _with_own_play(contestants, cells.compiled, left_out, note)
     draft = Plan(
         suite=suite,
         profile=options.profile,
@@ -281,7 +288,6 @@ def _with_own_play(
     contestants: Sequence[Contestant],
     compiled: Mapping[Cell, CompiledPerturbation],
     left_out: frozenset[JobName],
-    protocol: Protocol,
     note: Callable[[str], None],
 ) -> tuple[Contestant, ...]:
     """Return the contestants, those that play a cell which needs their own clean play with it."""
@@ -295,7 +301,7 @@ def _with_own_play(
         )
 
     return tuple(
-        replace(one, own_play=own_play_of(one, protocol, note)) if is_needed(one) else one for one in contestants
+        replace(one, own_play=own_play_of(one, one.protocol, note)) if is_needed(one) else one for one in contestants
     )
 
 

@@ -59,6 +59,8 @@ class Handout(NamedTuple):
 class Lanes(typing.Protocol):
     """Where episodes are played; `EpisodeLanes`, or a script in tests."""
 
+    game: str
+    """The id of the game that all lanes play."""
     num_lanes: int
     num_actions: int
     observations: Observations
@@ -79,6 +81,10 @@ class Lanes(typing.Protocol):
 
     def episode_return(self, row: int) -> float:
         """Return the unclipped return of a lane's episode so far."""
+        ...
+
+    def restarted(self, row: int) -> bool:
+        """Whether the lane's last step began a new life whose stack starts anew: for the agent, another episode."""
         ...
 
 
@@ -115,7 +121,7 @@ class _Lane:
     """What the weights come from, where a context has a part in them."""
 
 
-def play(
+def play(  # noqa: PLR0913  (two options beside what a rollout needs)
     policy: DeclaredPolicy,
     lanes: Lanes,
     source: TaskSource,
@@ -123,6 +129,7 @@ def play(
     count_steps: Callable[[int], None],
     *,
     keep_steps: bool = False,
+    name: str = "",
 ) -> None:
     """Play all episodes of a source with one agent.
 
@@ -136,12 +143,13 @@ def play(
         deliver: Gets each outcome as soon as the episode ends.
         count_steps: Gets the number of lanes stepped, after each step.
         keep_steps: Record every step in the outcomes; it changes nothing else.
+        name: What messages call the agent; default: what it calls itself.
 
     Raises:
         SpecError: The policy chooses an action that the game does not have, or cannot take the encoder operations of
             an episode. What it answers otherwise is checked by `wsabench.agents.wrap_policy`.
     """
-    rollout = _Rollout(policy, lanes, keep_steps)
+    rollout = _Rollout(policy, lanes, keep_steps, name or policy.abilities.name)
     is_open = True
     while True:
         free = rollout.free_lanes() if is_open else []
@@ -158,12 +166,14 @@ def play(
 class _Rollout:
     """What is known of the lanes while one agent plays in them."""
 
-    def __init__(self, policy: DeclaredPolicy, lanes: Lanes, keep_steps: bool) -> None:
+    def __init__(self, policy: DeclaredPolicy, lanes: Lanes, keep_steps: bool, name: str) -> None:
         self._keep_steps = keep_steps
+        self._name = name
         self._policy = policy
         self._games = lanes
         self._lanes: list[_Lane | None] = [None] * lanes.num_lanes
         self._idle = generator(0, "idle")
+        self._num_turns = 0
 
     @property
     def is_playing(self) -> bool:
@@ -190,10 +200,10 @@ class _Rollout:
         places = {index: place for place, index in enumerate(rows)}
         for index, lane in playing:
             place, action = places[index], int(decision.actions[places[index]])
-            lane.is_start = False
             lane.actions.append(action)
             self._keep_weights(lane, decision, place)
             finish = self._games.step(index, action)
+            lane.is_start = self._games.restarted(index)
             if self._keep_steps:
                 total = self._games.episode_return(index) if finish is None else finish.episodic_return
                 value = math.nan if decision.values is None else float(decision.values[place])
@@ -210,13 +220,13 @@ class _Rollout:
     def _decide(self, rows: Sequence[int]) -> Decision:
         """Return what the policy chooses in some lanes, one row per lane; in idle lanes it means nothing."""
         observations = self._games.observations[rows]  # a copy: the policy may keep it
-        try:
-            decision = self._policy.act(observations, self._batch(rows))
-        except OSError as error:  # of the agent's own code, which must not pass for one of ours
-            from wsabench.agents import system_failure
+        from wsabench.agents import guarded
 
-            raise system_failure(self._policy.abilities.name, error) from error
-        check_range(decision.actions, self._games.num_actions)
+        batch = self._batch(rows)
+        self._num_turns += 1
+        with guarded(self._name, f" on {self._games.game}, step {self._num_turns}"):
+            decision = self._policy.act(observations, batch)
+        check_range(decision.actions, self._games.num_actions, self._name, self._games.game)
         return decision
 
     @staticmethod
@@ -237,6 +247,7 @@ class _Rollout:
             inputs={name: self._games.inputs[name][list(rows)] for name in self._policy.abilities.inputs},
             encoder_operations=tuple(lane.task.encoder_operations if lane else () for lane in lanes),
             encoder_generators=tuple(lane.encoder_generator if lane else None for lane in lanes),
+            game=self._games.game,
         )
 
 
@@ -287,20 +298,23 @@ def _steps(lane: _Lane) -> EpisodeSteps:
     )
 
 
-def check_range(actions: Actions, num_actions: int) -> None:
+def check_range(actions: Actions, num_actions: int, agent: str = "", game: str = "") -> None:
     """Refuse actions that a game does not have.
 
     Args:
         actions: What a policy chose, int64, shape (N,).
         num_actions: Actions that the game has.
+        agent: The policy's name, for the message.
+        game: The game, for the message.
 
     Raises:
         SpecError: One is outside 0..num_actions-1.
     """
     if len(actions) and (actions.min() < 0 or actions.max() >= num_actions):
+        wrong = int(actions.min() if actions.min() < 0 else actions.max())
         raise SpecError(
-            f"The policy chose action {int(actions.min() if actions.min() < 0 else actions.max())}. "
-            f"Allowed: 0 to {num_actions - 1}, the actions of this game."
+            f"The policy{f' {agent!r}' if agent else ''} chose action {wrong}. Allowed: 0 to {num_actions - 1}, the "
+            f"actions of {game or 'this game'}; one that answers all 18 needs full_action_space (--full-action-space)."
         )
 
 
@@ -372,6 +386,10 @@ class EpisodeLanes:
     def episode_return(self, row: int) -> float:
         """Return the unclipped return of a lane's episode so far."""
         return self.lane(row).episode_return
+
+    def restarted(self, row: int) -> bool:
+        """Whether the lane's last step began a new life whose stack starts anew."""
+        return self.lane(row).restarted
 
     def lane(self, row: int) -> Lane:
         """Return a lane that was started."""

@@ -23,6 +23,7 @@ from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import Job
 from wsabench.results.result import RunResult, load_result
 from wsabench.results.store import ResultStore
+from wsabench.types import Permissions
 
 DEFAULT_ROOT = Path("runs")
 """Where results go without `out`: below the current directory."""
@@ -37,11 +38,13 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     train_seeds: Sequence[int] | None = None,
     episodes: int | None = None,
     perturbations: Sequence[str] | None = None,
-    protocol: Protocol | None = None,
+    protocol: Protocol | str | Mapping[str, Any] | None = None,
     workers: int | None = None,
     out: str | Path | None = None,
     seed: int = 0,
     record_attention: bool = False,
+    trust: bool = False,
+    allow_download: bool = False,
     reporter: RunReporter | None = None,
     precision: float | None = None,
     max_episodes: int | None = None,
@@ -51,20 +54,26 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
 
     Args:
         suite: A suite's name, the path of a suite file, or a loaded suite.
-        agents: Names of shipped baselines, paths of checkpoints, `package.module:attribute`, policies or callables
-            (observations uint8 (N, 4, 84, 84) to N action indices). `NAME=REFERENCE` or a mapping gives a name. A
-            policy with a text attribute `version` (or `checkpoint_hash`) is not run again when a run goes on.
+        agents: Names of shipped baselines, paths of checkpoints, addresses (`sb3:PATH.zip`, see
+            docs/evaluating-your-agent.md), `package.module:attribute`, policies, callables (observations uint8
+            (N, 4, 84, 84) to N action indices), or factories `make_agent(game, train_seed)`. `{game}` and
+            `{train_seed}` in a path stand for what files are there. `NAME=REFERENCE` or a mapping gives a name; a list
+            in a mapping is one train seed after the other. A policy with a text attribute `version` (or
+            `checkpoint_hash`) is not run again when a run goes on.
         profile: A profile of the suite: which train seeds, episodes, perturbations and protocol.
         games: Game ids instead of the suite's.
         train_seeds: Train seeds of the shipped baselines instead of the profile's.
         episodes: Episodes of each job instead of the profile's.
         perturbations: Perturbations instead of the profile's.
-        protocol: Protocol instead of the profile's.
+        protocol: A protocol or the name of one, under which all agents play; or single fields of it, set over the
+            profile's protocol and over what each agent says of how it saw its games in training.
         workers: Processes; the cores this process may use by default. It changes no result.
         out: The result directory; by default `runs/SUITE-PROFILE-HASH`, the same for the same settings.
         seed: Root of the episode seeds, the same for every agent and perturbation.
         record_attention: Keep the weights of every step of agents that attend, in `attention_steps/`; jobs that were
             finished without are played again.
+        trust: Let agents' files run code that they hold (pickles, TorchScript).
+        allow_download: Fetch agents that are missing in the cache of the Hugging Face hub.
         reporter: Hears of progress; silent by default.
         precision: Half-width of the 95% interval over episodes of each job's mean normalised score, its train seed held
             fixed. A pilot of `episodes` of each job (15 by default), kept in `pilot/`, decides how many each gets.
@@ -97,6 +106,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         precision=precision,
         max_episodes=max_episodes,
         precision_of=precision_of,
+        permissions=Permissions(trust, allow_download),
     )
     plan = make_plan(options, reporter.note)
     path = Path(out) if out is not None else DEFAULT_ROOT / f"{plan.suite.name}-{plan.profile}-{plan.identity()}"

@@ -210,7 +210,7 @@ def _agents(first: RecordedPlan, second: RecordedPlan) -> Iterator[Difference]:
             yield Difference(kind, f"skipping of {name} for {agent} on {game}", "plan.skipped", one, other)
 
 
-_AGENT_KINDS: Mapping[str, Kind] = {"checkpoint_hash": "checkpoint", "own_play": "own play"}
+_AGENT_KINDS: Mapping[str, Kind] = {"checkpoint_hash": "checkpoint", "own_play": "own play", "view": "protocol"}
 
 
 def _by_id(plan: RecordedPlan) -> dict[AgentId, AgentEntry]:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from wsabench.errors import ResultSetError, SpecError
-from wsabench.protocol import Protocol
+from wsabench.protocol import LATER_FIELDS, Protocol
 
 SCHEMA_VERSION = 2
 """Raised when the layout or the columns of a result set change, but for new last columns, which older shards may lack;
@@ -75,7 +75,7 @@ class OwnPlayEntry(_Strict, frozen=True, kw_only=True):
     episodes: int
 
 
-class AgentEntry(_OfAgent, frozen=True, kw_only=True):
+class AgentEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
     """One evaluated agent."""
 
     checkpoint_hash: str
@@ -92,6 +92,10 @@ class AgentEntry(_OfAgent, frozen=True, kw_only=True):
     """Whether it reads what is no pixel."""
     own_play: OwnPlayEntry | None
     """Its own clean play; None where no cell needs it."""
+    view: dict[str, Any] = {}
+    """Fields of the protocol in which its lanes differ from the run's, as it saw its games in training."""
+    trusted: bool = False
+    """Whether the user let its file run code that it holds (`--trust`)."""
 
 
 class JobEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
@@ -286,7 +290,9 @@ class Manifest(_Strict, frozen=True, kw_only=True):
 
 def manifest_text(manifest: Manifest) -> str:
     """Return the text of `manifest.json`: JSON for people to read too, fields in the order declared."""
-    return json.dumps(msgspec.to_builtins(manifest), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    content = msgspec.to_builtins(manifest)
+    content["plan"]["protocol"] = manifest.plan.protocol.to_dict()  # later fields only where they are not the default
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -358,7 +364,7 @@ def manifest_of(content: Mapping[str, Any], path: Path) -> Manifest:
         raise _damaged(path, str(error)) from error
     # A dataclass would take its defaults for missing fields, and ignore those it does not know.
     written, known = content["plan"]["protocol"].keys(), {field.name for field in fields(Protocol)}
-    for key in sorted(written ^ known):
+    for key in sorted((written ^ known) - (LATER_FIELDS.keys() - written)):
         what = "missing required" if key in known else "contains unknown"
         raise _damaged(path, f"Object {what} field `{key}` - at `$.plan.protocol`")
     if not manifest.history.starts:
