@@ -26,6 +26,12 @@ INPUT_SHAPES: Mapping[str, tuple[int, ...]] = {"rgb84": (3, 84, 84), "ram": (128
 """What lanes can supply beside observations, uint8: `rgb84` is the newest frame in colour (RGB, channels first), `ram`
 the console's memory after the step. Lanes supply only what is asked for."""
 PRIVILEGED_INPUTS = frozenset({"ram"})
+
+BUILT_IN_AGENTS: Mapping[str, str] = {
+    "random": "Draws every action with equal probability.",
+    "noop": "Never touches the controls.",
+}
+"""Agents that need no training and play every game, with what they do."""
 """Inputs that are no pixels: agents that read them are marked in every table and left out of claims about pixels."""
 
 

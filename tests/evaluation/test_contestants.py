@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.stats
 import torch
 from torch import nn
 
@@ -310,3 +312,39 @@ def test_a_layer_called_act_is_no_method() -> None:
     (one,) = find_contestants({"net": WithLayerCalledAct()}, ["breakout"], [0], ALL)
     batch = LaneBatch(np.zeros(2, np.int64), (np.random.default_rng(0),) * 2, np.zeros(2, bool), ((),) * 2)
     assert one.load("greedy").act(np.zeros((2, 4, 84, 84), np.uint8), batch).actions.tolist() == [3, 3]
+
+
+def test_random_and_noop_play_every_game(tmp_path: Path) -> None:
+    options = {"agents": ["random", "noop", "e2e"], "games": ["breakout"], "perturbations": ["clean", "value@3"]}
+    tables = []
+    for workers in (1, 2):
+        found = run("smoke", episodes=3, train_seeds=[0], out=tmp_path / str(workers), workers=workers, **options)
+        tables.append(found.episodes)
+        entries = {entry.agent: entry for entry in found.manifest.plan.agents}
+        assert {name: entry.kind for name, entry in entries.items()} == {
+            "random": "built-in",
+            "noop": "built-in",
+            "e2e": "agent",
+        }
+        assert entries["random"].checkpoint_hash != entries["noop"].checkpoint_hash
+    pd.testing.assert_frame_equal(*tables)
+    still = tables[0][tables[0]["agent"] == "noop"]
+    assert set(still["return"]) == {0.0}
+    drawn = tables[0][tables[0]["agent"] == "random"]
+    assert drawn["action_hash"].nunique() == 3  # sampled by episode; no agent sees colours here
+    assert (drawn.groupby("episode")["action_hash"].nunique() == 1).all()
+
+
+def test_random_play_is_uniform_over_the_actions_of_the_protocol() -> None:
+    for wide, number in ((False, 4), (True, 18)):
+        (one,) = find_contestants(["random"], ["breakout"], [0, 1], Protocol(full_action_space=wide))
+        lanes = LaneBatch(
+            ids=np.arange(1),
+            generators=(np.random.default_rng(0),),
+            episode_starts=np.ones(1, bool),
+            encoder_operations=((),),
+        )
+        policy = one.load("sampled")
+        counts = np.bincount([policy.act(np.zeros((1, 4, 84, 84), np.uint8), lanes).actions[0] for _ in range(9000)])
+        assert len(counts) == number
+        assert scipy.stats.chisquare(counts).pvalue > 0.001

@@ -1,5 +1,6 @@
 """Agents: networks, checkpoints, and adapters that make anything a policy."""
 
+from wsabench.agents.builtin import BuiltInPolicy
 from wsabench.agents.checkpoint import AgentCheckpoint, AgentMeta, read_checkpoint, save_checkpoint
 from wsabench.agents.elsewhere import SCHEMES, load_agent, open_import, split_uri
 from wsabench.agents.elsewhere.factories import is_factory, made, takes_train_seed
@@ -36,6 +37,7 @@ __all__ = [
     "AgentMeta",
     "AgentPolicy",
     "AgentSpec",
+    "BuiltInPolicy",
     "Comparison",
     "Features",
     "Output",

@@ -35,8 +35,8 @@ HELP = "Play a suite with some agents. What is finished is kept; the same comman
 EXAMPLE = "Example: wsabench run --suite color-shift --profile quick --agents wsa,e2e"
 
 _AGENTS = (
-    "Names, checkpoint files, sb3:PATH.zip, cleanrl:PATH, torchscript:PATH, onnx:PATH, hf:ORG/REPO, "
-    "python:package.module:factory or package.module:attribute; NAME=... names one, and {game} and {train_seed} in a "
+    "Names (of shipped agents, random, noop), checkpoint files, sb3:PATH.zip, cleanrl:PATH, torchscript:PATH, "
+    "onnx:PATH, hf:ORG/REPO, python:package.module:factory or package.module:attribute; NAME=... names one, and {game} and {train_seed} in a "
     "path find files. Default: wsa,e2e."
 )
 _EPISODES = "Episodes a cell; default: the profile's. With --precision: those of the pilot, 15 by default."

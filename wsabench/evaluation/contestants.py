@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from typing import Protocol as Protocol_
 
 from wsabench.errors import SpecError
@@ -15,11 +15,14 @@ from wsabench.evaluation.patterns import find_files
 from wsabench.protocol import ActionSelection, Protocol
 from wsabench.results.manifest import AgentEntry, AgentId, OwnPlayEntry
 from wsabench.results.provenance import UNHASHED
-from wsabench.types import PRIVILEGED_INPUTS, Abilities, DeclaredPolicy, Permissions, Policy
+from wsabench.types import BUILT_IN_AGENTS, PRIVILEGED_INPUTS, Abilities, DeclaredPolicy, Permissions, Policy
+
+if TYPE_CHECKING:
+    from wsabench.agents.builtin import BuiltIn
 
 AgentReference = str | Path | Policy | Any
-"""A baseline's name, a checkpoint's path, an address such as `sb3:PATH.zip`, `package.module:attribute`, a policy, a
-callable, or a factory `make_agent(game, train_seed)`."""
+"""A baseline's name, `random` or `noop`, a checkpoint's path, an address such as `sb3:PATH.zip`,
+`package.module:attribute`, a policy, a callable, or a factory `make_agent(game, train_seed)`."""
 
 _IMPORT = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 _NAME = re.compile(r"^[A-Za-z0-9][\w.+-]*$")
@@ -113,8 +116,8 @@ class Contestant:
     train_seed: int
     game: str
     kind: str
-    """`agent` (name or path of a checkpoint), `address` (`sb3:PATH.zip` and the like), `import` (`module:attribute`),
-    `factory` (an object that makes policies) or `object`."""
+    """`built-in` (`random`, `noop`), `agent` (name or path of a checkpoint), `address` (`sb3:PATH.zip` and the like),
+    `import` (`module:attribute`), `factory` (an object that makes policies) or `object`."""
     reference: Any
     """What `load` starts from: a text, or for `object` the policy itself."""
     abilities: Abilities
@@ -159,6 +162,8 @@ class Contestant:
             CheckpointError: The checkpoint is missing or damaged.
             UnknownNameError: There is no such agent, module or attribute.
         """
+        if self.kind == "built-in":
+            return _built_in(self.reference, self.game, self.protocol)
         return _load(self.kind, self.reference, self.game, self.train_seed, action_selection, self.permissions)
 
     def entry(self, protocol: Protocol) -> AgentEntry:
@@ -315,6 +320,8 @@ def _kind(text: str) -> str:
 
     if _exists(text):
         return "agent"
+    if text in BUILT_IN_AGENTS:
+        return "built-in"
     if agents.split_uri(text) is not None:
         return "address"
     return "import" if _IMPORT.match(text) else "agent"
@@ -333,7 +340,10 @@ def _contestant(
 ) -> Contestant:
     """Return one contestant; without a train seed it says its own, own policies 0 where they do not."""
     selection = terms.protocol.action_selection
-    abilities = _load(kind, reference, game, train_seed or 0, selection, terms.permissions).abilities
+    if kind == "built-in":
+        abilities = _built_in(reference, game, terms.protocol).abilities
+    else:
+        abilities = _load(kind, reference, game, train_seed or 0, selection, terms.permissions).abilities
     own_name = _UNUSABLE.sub("-", abilities.name).strip("-") if kind == "address" else abilities.name
     return Contestant(
         name=_checked_name(named.name or own_name),
@@ -375,6 +385,14 @@ def _check_actions(name: str, num_actions: int, game: str, protocol: Protocol) -
         f"(full_action_space is {str(protocol.full_action_space).lower()}): its own set has {len(own)} "
         f"({', '.join(own)}), the full one {len(full)}. {cure}."
     )
+
+
+def _built_in(name: BuiltIn, game: str, protocol: Protocol) -> DeclaredPolicy:
+    """Return an agent that needs no training."""
+    from wsabench.agents import BuiltInPolicy
+    from wsabench.emulator import action_meanings
+
+    return BuiltInPolicy(name, len(action_meanings(game, protocol)))
 
 
 def _load(
