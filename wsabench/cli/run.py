@@ -36,8 +36,8 @@ EXAMPLE = "Example: wsabench run --suite color-shift --profile quick --agents ws
 
 _AGENTS = (
     "Names (of shipped agents, random, noop), checkpoint files, sb3:PATH.zip, cleanrl:PATH, torchscript:PATH, "
-    "onnx:PATH, hf:ORG/REPO, python:package.module:factory or package.module:attribute; NAME=... names one, and {game} and {train_seed} in a "
-    "path find files. Default: wsa,e2e."
+    "onnx:PATH, hf:ORG/REPO, python:package.module:factory or package.module:attribute; NAME=... names one, "
+    "and {game} and {train_seed} in a path find files. Default: wsa,e2e."
 )
 _EPISODES = "Episodes a cell; default: the profile's. With --precision: those of the pilot, 15 by default."
 _PRECISION = (
