@@ -15,7 +15,7 @@ from wsabench.errors import SpecError, StorageError
 from wsabench.protocol import Protocol
 from wsabench.resources import data_dir
 from wsabench.results.manifest import RecordedPlan
-from wsabench.results.records import CLEAN
+from wsabench.results.records import CLEAN, episode_keys
 from wsabench.stats import CleanBound, clean_bound, episode_means, normalised_mean, normalised_score
 from wsabench.summary.rows import Cell, PublishedRow
 from wsabench.types import FloatArray
@@ -235,7 +235,7 @@ def _arrange(
     returns = returns.loc[rows].dropna(axis="columns", how="all").to_numpy(dtype=np.float64)
     shape = (len(seeds), len(finished))
     if may_repeat_episodes(plan.protocol):
-        different = part.drop_duplicates(["train_seed", "label", "return", "length", "end"])
+        different = part.assign(key=episode_keys(part)).drop_duplicates(["train_seed", "label", "key"])
         distinct = different.groupby(["train_seed", "label"]).size().reindex(rows).to_numpy(dtype=np.int64)
     else:
         distinct = (~np.isnan(returns)).sum(axis=1)
