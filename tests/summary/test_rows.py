@@ -38,11 +38,17 @@ def test_bounds_bear_the_name_of_their_field_but_for_the_main_one():
     )
     assert list(row.columns())[3:] == ["metric", "value", "low", "high", "num_seeds", "num_cells", "note"]
     assert (row.columns()["value"], row.columns()["low"], row.columns()["high"]) == (1.0, 0.5, 2.0)
-    names = [name for name in MeasureRow.__struct_fields__ if name.endswith(("score", "error", "area", "gap", "tion"))]
+    names = [
+        name
+        for name in MeasureRow.__struct_fields__
+        if name.endswith(("score", "error", "area", "gap", "tion", "difference"))
+    ]
     quantities = [name for name in names if name != "perturbation"]
     about = {"agent": "a", "perturbation": "value", "num_severities": 1, "num_games": 1, "num_seeds": 5}
-    columns = MeasureRow(**about, baseline="b", note="", **dict.fromkeys(quantities, Bounded(1.0))).columns()
-    assert len(quantities) == 7
+    doses = {"lowest_dose": 1.0, "highest_dose": 2.0, "area_reason": ""}
+    row = MeasureRow(**about, **doses, baseline="b", note="", **dict.fromkeys(quantities, Bounded(1.0)))
+    columns = row.columns()
+    assert len(quantities) == 9
     assert all({f"{name}_low", f"{name}_high"} < columns.keys() for name in quantities)
     assert not {"low", "high"} & columns.keys()
 

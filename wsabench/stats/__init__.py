@@ -99,7 +99,6 @@ from wsabench.stats.severity import (
     mean_over_severities,
     ranks,
     relative_corruption_error,
-    severity_area,
     worst_case,
 )
 from wsabench.stats.statistics import cell_means, over_matrix, per_task, sample_efficiency
@@ -207,7 +206,6 @@ __all__ = [
     "seed_retention",
     "seed_sd_limit",
     "seeds_to_decide",
-    "severity_area",
     "sign_flip_test",
     "smallest_adjusted_p",
     "step_down",

@@ -268,14 +268,37 @@ class MeasureRow(Row, frozen=True, kw_only=True):
     num_seeds: int
     mean_score: Bounded
     worst_score: Bounded
-    severity_area: Bounded
+    dose_area: Bounded
+    """Mean score over the measured change of the observation, over the games where it is defined."""
     retention: Bounded
     robustness_gap: Bounded
     corruption_error: Bounded
     relative_corruption_error: Bounded
+    error_difference: Bounded
+    """Beside the corruption error, and defined for every baseline."""
+    loss_difference: Bounded
+    """Beside the relative corruption error, and defined for every baseline."""
+    lowest_dose: float
+    """Grey levels where the area begins, the least of any game; NaN without an area and over all perturbations."""
+    highest_dose: float
+    """Grey levels where it ends, the most of any game."""
+    area_reason: str
+    """Why there is no area (`wsabench.stats.DoseReason`); over all perturbations: which of them have none, and why."""
     baseline: str
-    """The agent that the two errors are relative to."""
+    """The agent that the errors are relative to."""
     note: str
+
+
+class DoseRow(_InCell, frozen=True, kw_only=True):
+    """One point of an agent's curve over the measured change of the observation in a game."""
+
+    main: ClassVar[str] = "normalised_score"
+    agent: str
+    game: str
+    dose: float
+    """Mean absolute change of the 84x84 observation, grey levels of 255."""
+    normalised_score: BoundedTwice
+    num_seeds: int
 
 
 class RankRow(Row, frozen=True, kw_only=True):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
@@ -10,21 +12,35 @@ from msgspec.structs import replace
 from wsabench import stats
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
-from wsabench.stats import Blocks, Estimate
+from wsabench.stats import Blocks, DoseArea, Estimate, MeanDoseArea
 from wsabench.summary.aggregates import ALL_PERTURBATIONS, by_agent, common_cells
-from wsabench.summary.rows import Bounded, MeasureRow, RankRow
+from wsabench.summary.rows import Bounded, CellRow, DoseRow, MeasureRow, RankRow, grouped
 from wsabench.summary.scores import GameScores
 from wsabench.types import FloatArray
 
-QUANTITIES = ("mean_score", "worst_score", "severity_area", "retention", "robustness_gap")
+QUANTITIES = ("mean_score", "worst_score", "dose_area", "retention", "robustness_gap")
 """What is measured of every agent by itself."""
-ERRORS = ("corruption_error", "relative_corruption_error")
-"""What is measured relative to the baseline."""
+ERRORS = ("corruption_error", "relative_corruption_error", "error_difference", "loss_difference")
+"""What is measured relative to the baseline: two ratios, which it can leave undefined, and their differences."""
 DEFAULT_BASELINE = "e2e"
 """The baseline of corruption errors where it was played; else the agent that was named last."""
 
-Layout = dict[str, list[tuple[int, list[int], list[int]]]]
-"""By perturbation: one entry for each game that has it, with the game's place, its columns and their severities."""
+Effects = Mapping[str, Mapping[str, float]]
+"""Mean change of the observation in grey levels, by game and label."""
+
+
+class _Entry(NamedTuple):
+    """Where a perturbation's cells of one game stand in `_blocks`, severities rising."""
+
+    game: int
+    """The game's place."""
+    columns: list[int]
+    doses: list[float] | None
+    """Grey levels of each column, NaN where they were not measured; None where the perturbation has no scale."""
+
+
+Layout = dict[str, list[_Entry]]
+"""By perturbation: one entry for each game that has it."""
 
 
 def default_baseline(agents: Iterable[str]) -> str:
@@ -38,7 +54,7 @@ def default_baseline(agents: Iterable[str]) -> str:
 
 
 def measure_table(
-    scores: Sequence[GameScores], bootstrap_seed: int, baseline: str | None = None
+    scores: Sequence[GameScores], bootstrap_seed: int, baseline: str | None = None, effects: Effects | None = None
 ) -> tuple[MeasureRow, ...]:
     """Return one row for each agent and perturbation, averaged over games, and one over all perturbations.
 
@@ -46,6 +62,7 @@ def measure_table(
         scores: Every agent and game.
         bootstrap_seed: Fixes the resampling.
         baseline: Agent that corruption errors are relative to; None: `e2e`, else the last one.
+        effects: The doses: mean change of the observation in grey levels by game and label, as the manifest has it.
 
     Returns:
         Definitions are in docs/statistics.md. What is undefined is NaN, and the note says why.
@@ -54,27 +71,66 @@ def measure_table(
     chosen = baseline or default_baseline(agents)
     rows: list[MeasureRow] = []
     for agent, games in agents.items():
-        layout = _layout(games, [set(game.labels) for game in games])
+        layout = _layout(games, [set(game.labels) for game in games], effects=effects or {})
         if not layout:
             continue
         rng = generator(bootstrap_seed, "bootstrap", "severity", agent)
         found = stats.seed_interval(lambda blocks, at=layout: _quantities(blocks, at), [_blocks(games)], rng)
         errors, error_note = _errors(agent, agents, chosen, layout, bootstrap_seed)
+        areas = {name: _area(_blocks(games), entries) for name, entries in layout.items()}
         for place, name in enumerate([*layout, ALL_PERTURBATIONS]):
             used = [where for key, entries in layout.items() if name in (key, ALL_PERTURBATIONS) for where in entries]
+            area = areas.get(name)
             row = MeasureRow(
                 agent=agent,
                 perturbation=name,
-                num_severities=max(len(columns) for _, columns, _ in used),
-                num_games=len({game for game, _, _ in used}),
-                num_seeds=min(len(games[game].train_seeds) for game, _, _ in used),
+                num_severities=max(len(where.columns) for where in used),
+                num_games=len({where.game for where in used}),
+                num_seeds=min(len(games[where.game].train_seeds) for where in used),
+                lowest_dose=area.lowest if area else math.nan,
+                highest_dose=area.highest if area else math.nan,
+                area_reason=area.reason if area else _left_out(stats.mean_dose_area(areas)),
                 **{quantity: Bounded.of(found, place, k) for k, quantity in enumerate(QUANTITIES)},
                 **{error: Bounded.of(errors, place, k) for k, error in enumerate(ERRORS)},
                 baseline=chosen,
                 note="",
             )
-            rows.append(replace(row, note=_note(row, found.note, error_note)))
+            area_note = _area_note(_blocks(games), layout[name]) if area else ""
+            rows.append(replace(row, note=_note(row, found.note, area_note, error_note)))
     return tuple(rows)
+
+
+def dose_table(cells: Iterable[CellRow], effects: Effects) -> tuple[DoseRow, ...]:
+    """Return the curves over dose: each cell with a scale and a measured change, by rising change.
+
+    Args:
+        cells: One row for each agent, game and cell.
+        effects: Mean change of the observation in grey levels by game and label, as the manifest has it.
+
+    Returns:
+        The rows of an agent, game and perturbation one after another, where there are at least two different changes
+        and the scores are known.
+    """
+    rows = [
+        DoseRow(
+            agent=cell.agent,
+            game=cell.game,
+            family=cell.family,
+            perturbation=cell.perturbation,
+            severity=cell.severity,
+            label=cell.label,
+            dose=effects[cell.game][cell.label],
+            normalised_score=cell.normalised_score,
+            num_seeds=cell.num_seeds,
+        )
+        for cell in cells
+        if cell.severity is not None
+        and cell.label in effects.get(cell.game, {})
+        and not math.isnan(cell.normalised_score.value)
+    ]
+    curves = grouped(rows, lambda row: (row.agent, row.game, row.perturbation)).values()
+    drawn = (curve for curve in curves if len({row.dose for row in curve}) > 1)
+    return tuple(row for curve in drawn for row in sorted(curve, key=lambda row: row.dose))
 
 
 def rank_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[RankRow, ...]:
@@ -134,21 +190,19 @@ def _quantities(blocks: Blocks, layout: Layout) -> FloatArray:
 
     The first column of each block is clean. Games count the same within a perturbation, perturbations over all.
     """
-    by_name = np.stack([_of_perturbation(blocks, entries) for entries in layout.values()], axis=1)
-    # A perturbation without a scale has no area; the mean over all leaves it out.
-    has_area = ~np.isnan(by_name[..., 2]).all(axis=0)
+    areas = {name: _area(blocks, entries) for name, entries in layout.items()}
+    by_name = np.stack([_of_perturbation(blocks, layout[name], area.value) for name, area in areas.items()], axis=1)
     overall = by_name.mean(axis=1)
     overall[:, 1] = _worst_of_all(blocks, layout)
-    overall[:, 2] = by_name[:, has_area, 2].mean(axis=1) if has_area.any() else np.nan
+    overall[:, 2] = stats.mean_dose_area(areas).value
     return np.concatenate([by_name, overall[:, None]], axis=1)
 
 
-def _of_perturbation(blocks: Blocks, entries: list[tuple[int, list[int], list[int]]]) -> FloatArray:
+def _of_perturbation(blocks: Blocks, entries: list[_Entry], area: FloatArray) -> FloatArray:
     by_game: list[FloatArray] = []
-    for game, columns, severities in entries:
+    for game, columns, _ in entries:
         perturbed, clean = blocks[game][..., columns], blocks[game][..., :1]
         means, start = perturbed.mean(axis=-2), clean[..., 0].mean(axis=-1)
-        area = stats.severity_area(start, means, severities) if all(severities) else np.full_like(start, np.nan)
         retained = stats.retention(np.broadcast_to(clean, perturbed.shape), perturbed)
         by_game.append(
             np.stack(
@@ -165,8 +219,36 @@ def _of_perturbation(blocks: Blocks, entries: list[tuple[int, list[int], list[in
     return np.mean(by_game, axis=0)
 
 
+def _area(blocks: Blocks, entries: list[_Entry]) -> DoseArea:
+    """Return the area over dose of one perturbation, the mean over the games where it has one.
+
+    The range of doses is that of these games together; the reason, where no game has an area, is the first game's.
+    """
+    areas = _areas(blocks, entries)
+    defined = [area for area in areas if not area.reason]
+    if not defined:
+        return areas[0]
+    lowest, highest = min(area.lowest for area in defined), max(area.highest for area in defined)
+    return DoseArea(np.mean([area.value for area in defined], axis=0), lowest, highest, "")
+
+
+def _areas(blocks: Blocks, entries: list[_Entry]) -> list[DoseArea]:
+    return [stats.dose_area(blocks[game][..., columns].mean(axis=-2), doses) for game, columns, doses in entries]
+
+
+def _area_note(blocks: Blocks, entries: list[_Entry]) -> str:
+    """Say in how many games there is an area, where it is neither all nor none."""
+    count = sum(not area.reason for area in _areas(blocks, entries))
+    return f"area over dose in {count} of {len(entries)} games" if 0 < count < len(entries) else ""
+
+
+def _left_out(areas: MeanDoseArea) -> str:
+    """Name the perturbations without an area, by reason."""
+    return "; ".join(f"{reason}: {', '.join(names)}" for reason, names in areas.left_out.items())
+
+
 def _worst_of_all(blocks: Blocks, layout: Layout) -> FloatArray:
-    places = sorted({game for entries in layout.values() for game, _, _ in entries})
+    places = sorted({game for entries in layout.values() for game, *_ in entries})
     worst: list[FloatArray] = []
     for place in places:
         columns = [
@@ -183,7 +265,8 @@ def _errors(
     shape = (len(layout) + 1, len(ERRORS))
     if agent == baseline:
         nothing = np.full(shape, np.nan)
-        return Estimate(np.ones(shape), nothing, nothing, 0, ""), ""
+        # Against itself a ratio is 1 and a difference 0.
+        return Estimate(np.broadcast_to([1.0, 1.0, 0.0, 0.0], shape), nothing, nothing, 0, ""), ""
     games, theirs = agents[agent], {game.game: game for game in agents.get(baseline, [])}
     both = [game for game in games if game.game in theirs]
     labels = [set(game.labels) & set(theirs[game.game].labels) for game in both]
@@ -194,7 +277,7 @@ def _errors(
         return Estimate(full, full, full, 0, ""), f"no perturbation in common with {baseline}"
 
     def statistic(ours: Blocks, of_baseline: Blocks) -> FloatArray:
-        pairs = [_error_pair((ours, of_baseline), layouts, name) for name in names]
+        pairs = [_all_errors((ours, of_baseline), layouts, name) for name in names]
         by_name = np.stack(pairs, axis=1)
         return np.concatenate([by_name, by_name.mean(axis=1, keepdims=True)], axis=1)
 
@@ -207,19 +290,27 @@ def _errors(
     return Estimate(value, low, high, found.num_seeds, ""), ""
 
 
-def _error_pair(samples: tuple[Blocks, Blocks], layouts: list[Layout], name: str) -> FloatArray:
-    """Return both errors of one perturbation, its severities in all games taken together."""
+def _all_errors(samples: tuple[Blocks, Blocks], layouts: list[Layout], name: str) -> FloatArray:
+    """Return `ERRORS` of one perturbation, its severities in all games taken together."""
     scores, cleans = [], []
     for blocks, layout in zip(samples, layouts, strict=True):
-        means = [blocks[game][..., columns].mean(axis=-2) for game, columns, _ in layout[name]]
-        starts = [
-            blocks[game][..., 0].mean(axis=-1)[..., None] + 0.0 * m
-            for (game, _, _), m in zip(layout[name], means, strict=True)
-        ]
+        means = [blocks[where.game][..., where.columns].mean(axis=-2) for where in layout[name]]
+        starts = [blocks[where.game][..., :1].mean(axis=-2) for where in layout[name]]
         scores.append(np.concatenate(means, axis=-1))
-        cleans.append(np.concatenate(starts, axis=-1).mean(axis=-1))
-    error = stats.corruption_error(scores[0], scores[1])
-    return np.stack([error, stats.relative_corruption_error(cleans[0], scores[0], cleans[1], scores[1])], axis=-1)
+        # The clean score of each game, once for each of its severities.
+        cleans.append(np.concatenate([start + 0.0 * m for start, m in zip(starts, means, strict=True)], axis=-1))
+    (ours, theirs), (clean, their_clean) = scores, cleans
+    # Where clean was not played human play alone is the ceiling: the difference stays defined.
+    ceiling = stats.error_ceiling(np.nan_to_num(clean), np.nan_to_num(their_clean))
+    return np.stack(
+        [
+            stats.corruption_error(ours, theirs),
+            stats.relative_corruption_error(clean.mean(axis=-1), ours, their_clean.mean(axis=-1), theirs),
+            stats.error_difference(ours, theirs, ceiling),
+            stats.loss_difference(clean - ours, their_clean - theirs, ceiling),
+        ],
+        axis=-1,
+    )
 
 
 def _scope_means(blocks: Blocks, layout: Layout, names: Sequence[str]) -> FloatArray:
@@ -242,23 +333,34 @@ def _blocks(games: Sequence[GameScores]) -> list[FloatArray]:
     return blocks
 
 
-def _layout(games: Sequence[GameScores], labels: Sequence[set[str]], *, with_clean: bool = False) -> Layout:
-    """Return where the cells of each perturbation stand in `_blocks`, severities rising; 0 where there is no scale."""
+def _layout(
+    games: Sequence[GameScores],
+    labels: Sequence[set[str]],
+    *,
+    with_clean: bool = False,
+    effects: Effects | None = None,
+) -> Layout:
+    """Return where the cells of each perturbation stand in `_blocks`, severities rising, and their doses."""
     layout: Layout = {}
     for place, (game, wanted) in enumerate(zip(games, labels, strict=True)):
         found: dict[str, list[tuple[int, int]]] = {}
         for column, cell in enumerate(game.cells):
             if cell.label in wanted and (with_clean or cell.label != CLEAN):
-                found.setdefault(cell.perturbation, []).append((cell.severity or 0, column + 1))
+                found.setdefault(cell.perturbation, []).append((cell.severity or 0, column))
+        changes = (effects or {}).get(game.game, {})
         for name, cells in found.items():
             cells.sort()
-            layout.setdefault(name, []).append((place, [column for _, column in cells], [level for level, _ in cells]))
+            doses = [changes.get(game.cells[column].label, math.nan) for _, column in cells]
+            has_scale = all(severity for severity, _ in cells)
+            # Clean is the first column of a block, so each cell stands one further.
+            columns = [column + 1 for _, column in cells]
+            layout.setdefault(name, []).append(_Entry(place, columns, doses if has_scale else None))
     return layout
 
 
-def _note(row: MeasureRow, note: str, error_note: str) -> str:
+def _note(row: MeasureRow, note: str, area_note: str, error_note: str) -> str:
     """Say what is undefined in a row, and why."""
-    notes = [note, error_note]
+    notes = [note, area_note, error_note]
     if np.isnan(row.mean_score.value):
         return "; ".join([*filter(None, notes), "no normalised scores"])
     if np.isnan(row.robustness_gap.value):

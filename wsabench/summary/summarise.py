@@ -22,6 +22,7 @@ from wsabench.summary.rows import (
     AttentionRow,
     CellRow,
     Claim,
+    DoseRow,
     ImprovementRow,
     MeasureRow,
     PerturbationRow,
@@ -35,7 +36,7 @@ from wsabench.summary.rows import (
 )
 from wsabench.summary.scores import GameScores, agent_order, collect_scores, published_table, reference_scores
 from wsabench.summary.sentences import Sentence, sentences_of
-from wsabench.summary.severity import default_baseline, measure_table, rank_table
+from wsabench.summary.severity import default_baseline, dose_table, measure_table, rank_table
 from wsabench.summary.significance import checked_family, clean_comparison_table, comparison_table
 
 
@@ -102,6 +103,8 @@ class Summary:
     """Tests of clean against perturbed play, maybe none."""
     measures: tuple[MeasureRow, ...]
     """Robustness over severities, one row for each agent and perturbation."""
+    doses: tuple[DoseRow, ...]
+    """Curves over the measured change of the observation, by agent, game and perturbation, maybe none."""
     ranks: tuple[RankRow, ...]
     """Ranks of the compared agents, clean and under each perturbation, maybe none."""
     published: tuple[PublishedRow, ...]
@@ -164,9 +167,10 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
     comparisons = comparison_table(among, bootstrap_seed, plan, declared)
     clean_comparisons = clean_comparison_table(scores, bootstrap_seed, declared)
     unfinished = [f"The run is not complete: {finished} of {planned} jobs are finished."] if finished < planned else []
+    cells = cell_table(scores, bootstrap_seed, _ends(episodes))
     return Summary(
         samples=samples,
-        cells=cell_table(scores, bootstrap_seed, _ends(episodes)),
+        cells=cells,
         perturbations=perturbations,
         seeds=seed_table(scores),
         severities=severity_table(perturbations),
@@ -182,7 +186,8 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         bootstrap_seed=bootstrap_seed,
         comparisons=comparisons,
         clean_comparisons=clean_comparisons,
-        measures=measure_table(scores, bootstrap_seed, default_baseline(by_agent(among or scores))),
+        measures=measure_table(scores, bootstrap_seed, default_baseline(by_agent(among or scores)), plan.effects),
+        doses=dose_table(cells, plan.effects),
         ranks=rank_table(square_among, bootstrap_seed),
         published=published_table(references),
         sentences=sentences_of((*comparisons, *clean_comparisons), compared),

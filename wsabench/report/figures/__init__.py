@@ -2,7 +2,7 @@
 
 from wsabench.report.figures.aggregates import draw_aggregate
 from wsabench.report.figures.attention import draw_attention
-from wsabench.report.figures.curves import draw_profile, draw_severity_curve
+from wsabench.report.figures.curves import draw_dose_curve, draw_profile, draw_severity_curve
 from wsabench.report.figures.frames import SampleFrame, draw_picture, frame_grid, read_picture
 from wsabench.report.figures.heatmap import draw_heat_map
 from wsabench.report.figures.intervals import draw_improvement, draw_measure, interval_height
@@ -15,6 +15,7 @@ __all__ = [
     "draw_aggregate",
     "draw_attention",
     "draw_clean_scatter",
+    "draw_dose_curve",
     "draw_heat_map",
     "draw_improvement",
     "draw_learning_curves",

@@ -22,11 +22,12 @@ from wsabench.report.figures import (
     interval_height,
     read_picture,
 )
+from wsabench.report.figures.dose import dose_figures
 from wsabench.report.figures.episode import examples_figure
 from wsabench.report.figures.intervals import Bounds
 from wsabench.report.figures.marks import explained, marked_summary, unmarked, with_marks
 from wsabench.report.figures.overview import overview_figures
-from wsabench.report.figures.selection import MOST_LINES, Part, parts_of, strongest_labels
+from wsabench.report.figures.selection import MOST_CURVES, MOST_LINES, Part, parts_of, strongest_labels
 from wsabench.report.figures.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, NamedFigure, new_figure, settle
 from wsabench.results.recorded import SMOOTH_STEPS
 from wsabench.results.records import CLEAN, file_stem
@@ -37,8 +38,6 @@ from wsabench.summary.attention import ExampleEpisode
 from wsabench.summary.rows import CurveRow, EfficiencyRow, Measure, PerturbationRow, grouped
 from wsabench.summary.summarise import Summary
 
-MOST_CURVES = 12
-"""More severity curves than this are divided by family."""
 MOST_FRAMES = 24
 """Sample pictures on one page."""
 
@@ -70,6 +69,7 @@ def draw_figures(
         *(_measure_figure(summary, "normalised_score", part) for part in parts),
         *(_measure_figure(summary, "retention", part) for part in parts),
         *_severity_figures(summary),
+        *dose_figures(summary),
         _profile_figure(summary),
         *overview_figures(summary, parts, curves, efficiency),
         *(figure for part in parts for figure in _improvement_figures(summary, part)),

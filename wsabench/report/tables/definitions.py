@@ -51,15 +51,26 @@ DEFINITIONS = (
         "over cells of that mean; mean of the middle half of all values (interquartile mean); mean shortfall from 1.",
     ),
     Definition(
-        "mean score, worst score, area",
-        "Over the severities that were played: mean and lowest normalised score, and the area under the curve of the "
-        "normalised score over severity from clean on, divided by the greatest severity.",
+        "mean score, worst score",
+        "Mean and lowest normalised score over the severities that were played.",
+    ),
+    Definition(
+        "area over dose",
+        "Mean normalised score over the measured change of the observation, from the weakest to the strongest severity "
+        "that was played, by the trapezoidal rule: each severity counts for the stretch of change around it, whatever "
+        "its number. Clean play is no part of it: 0 for a total failure, the clean score for an unharmed agent.",
     ),
     Definition(
         "corruption error",
         "Shortfall from the human reference, summed over severities, divided by that of the baseline agent; below 1 "
         "is better. Relative: what is lost against clean takes the place of the shortfall. After Hendrycks and "
         "Dietterich 2019.",
+    ),
+    Definition(
+        "error difference, loss difference",
+        "Mean error minus the baseline's, the error being 1 - score / T with T the best of human play and both clean "
+        "scores of the game; the same of what is lost against clean. Below 0 is better. Unlike the ratios they are "
+        "defined where the baseline makes no error or loses nothing. After Michaelis et al. 2019.",
     ),
     Definition("rank", "Order of the agents by mean normalised score, 1 is best; ties share the mean rank."),
     Definition(
