@@ -25,6 +25,7 @@ from wsabench.report.tables.comparisons import (
     with_claims,
 )
 from wsabench.report.tables.definitions import DEFINITIONS
+from wsabench.report.tables.insight import insight_tables
 from wsabench.report.tables.provenance import Step, provenance_tables, steps_to_reproduce, title_of
 from wsabench.report.tables.results import (
     aggregate_summary_table,
@@ -56,6 +57,7 @@ class Content(NamedTuple):
     headline: tuple[Sentence, ...]
     results: tuple[Table, ...]
     comparisons: tuple[Table, ...]
+    insight: tuple[Table, ...]
     attention: tuple[Table, ...]
     provenance: tuple[Table, ...]
     reproduce: tuple[Step, ...]
@@ -64,7 +66,7 @@ class Content(NamedTuple):
     @property
     def tables(self) -> tuple[Table, ...]:
         """All tables of numbers, in order."""
-        return (self.samples, *self.results, *self.comparisons, *self.attention)
+        return (self.samples, *self.results, *self.comparisons, *self.insight, *self.attention)
 
 
 def content_of(summary: Summary, manifest: Manifest, run_dirs: Sequence[Path] = ()) -> Content:
@@ -87,6 +89,7 @@ def content_of(summary: Summary, manifest: Manifest, run_dirs: Sequence[Path] = 
         headline=(*headline(summary), *summary.sentences),
         results=tuple(marked(table, privileged) for table in results),
         comparisons=tuple(marked(table, privileged) for table in comparisons if table is not None),
+        insight=tuple(marked(table, privileged) for table in insight_tables(summary.insight)),
         attention=tuple(marked(table, privileged) for table in attention_tables(summary)),
         provenance=tuple(marked(table, privileged) for table in provenance_tables(summary, manifest)),
         reproduce=tuple(steps_to_reproduce(manifest, run_dirs, summary.family)),

@@ -2,7 +2,15 @@
 
 from wsabench.stats.across.effective import EffectiveRobustness, RankCorrelation, effective_robustness, rank_correlation
 from wsabench.stats.across.games import PerGame, per_game
-from wsabench.stats.across.sensitivity import NORMALISERS, Ranking, Returns, Sensitivity, normaliser_sensitivity
+from wsabench.stats.across.sensitivity import (
+    MIN_AGENTS_FOR_AGREEMENT,
+    NORMALISERS,
+    NormaliserName,
+    Ranking,
+    Returns,
+    Sensitivity,
+    normaliser_sensitivity,
+)
 from wsabench.stats.across.tails import Tail, conditional_value_at_risk, worst_group
 from wsabench.stats.aggregates import (
     FAST_METRICS,
@@ -112,6 +120,7 @@ __all__ = [
     "DEFAULT_REPETITIONS",
     "FAST_METRICS",
     "METHODS",
+    "MIN_AGENTS_FOR_AGREEMENT",
     "MIN_RATIO_SEEDS",
     "MIN_TRAIN_SEEDS",
     "NORMALISERS",
@@ -134,6 +143,7 @@ __all__ = [
     "KeptShares",
     "MeanDoseArea",
     "MetricName",
+    "NormaliserName",
     "PageError",
     "PerGame",
     "Plan",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import pandas as pd
@@ -15,6 +15,8 @@ from wsabench.results.result import compared_agents, privileged_agents
 from wsabench.seeding import integer_seed
 from wsabench.summary.aggregates import aggregate_table, by_agent, improvement_table, profile_table, with_common_seeds
 from wsabench.summary.attention import attention_table
+from wsabench.summary.insight import insight_of
+from wsabench.summary.insight_rows import Insight
 from wsabench.summary.measures import Ends, cell_table, perturbation_table, seed_table, severity_table
 from wsabench.summary.notes import notes_of
 from wsabench.summary.rows import (
@@ -111,6 +113,8 @@ class Summary:
     """Scores from the literature for these games, maybe none."""
     sentences: tuple[Sentence, ...]
     """What the comparisons say; what they cannot decide is said too."""
+    insight: Insight = field(default_factory=Insight)
+    """What one average does not show, of the compared agents."""
     family: tuple[str, ...] | None = None
     """The perturbations that the comparisons were declared to be about; None: all of the run."""
 
@@ -191,6 +195,7 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         ranks=rank_table(square_among, bootstrap_seed),
         published=published_table(references),
         sentences=sentences_of((*comparisons, *clean_comparisons), compared),
+        insight=insight_of(among, bootstrap_seed),
         family=declared,
     )
 

@@ -24,6 +24,7 @@ from wsabench.report.figures import (
 )
 from wsabench.report.figures.dose import dose_figures
 from wsabench.report.figures.episode import examples_figure
+from wsabench.report.figures.insight import insight_figures
 from wsabench.report.figures.intervals import Bounds
 from wsabench.report.figures.marks import explained, marked_summary, unmarked, with_marks
 from wsabench.report.figures.overview import overview_figures
@@ -72,6 +73,7 @@ def draw_figures(
         *dose_figures(summary),
         _profile_figure(summary),
         *overview_figures(summary, parts, curves, efficiency),
+        *insight_figures(summary.insight),
         *(figure for part in parts for figure in _improvement_figures(summary, part)),
         *(figure for part in parts for figure in _attention_figures(summary, part)),
         *_example_figures(examples),
