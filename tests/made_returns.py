@@ -69,7 +69,7 @@ CROWD_FAMILIES = {
 }
 
 
-def crowd(num_agents, num_games, num_seeds=5, num_episodes=6, seed=0, scale=10.0):
+def crowd(num_agents, num_games, num_seeds=5, num_episodes=6, seed=0, **changes):
     """Build a result set of many agents of different strength, whose robustness hangs on their clean score and luck.
 
     The changes of `late` are not measured, those of the others are, out of the order of severities.
@@ -86,11 +86,11 @@ def crowd(num_agents, num_games, num_seeds=5, num_episodes=6, seed=0, scale=10.0
                 network = strength * (1.0 + 0.1 * game) + 0.08 * rng.normal()
                 key = (f"agent-{agent}", train_seed, games[game])
                 noise = 0.2 * rng.normal(size=(1 + 3 * len(kept), num_episodes))
-                cells[*key, "clean", None] = scale * (network + noise[0])
+                cells[*key, "clean", None] = 10.0 * (network + noise[0])
                 for place, (name, shares) in enumerate(kept.items()):
                     for severity, share in enumerate(shares):
                         level = network * np.clip(share + luck, 0.0, 1.2) + 0.05 * rng.normal()
-                        cells[*key, name, severity + 1] = scale * (level + noise[1 + 3 * place + severity])
+                        cells[*key, name, severity + 1] = 10.0 * (level + noise[1 + 3 * place + severity])
     doses = {
         "hue-rotate": (8.0, 30.0, 12.0),
         "value": (5.0, 10.0, 20.0),
@@ -107,7 +107,8 @@ def crowd(num_agents, num_games, num_seeds=5, num_episodes=6, seed=0, scale=10.0
         for game in games
         for s in range(num_seeds)
     )
-    return result(cells, families=CROWD_FAMILIES, effects=effects, agents=agents, games=tuple(games))
+    made = {"families": CROWD_FAMILIES, "effects": effects, "agents": agents, "games": tuple(games)}
+    return result(cells, **made | changes)
 
 
 def row(rows, **values):

@@ -36,6 +36,7 @@ from wsabench.report.tables.results import (
     result_tables,
     sample_size_table,
 )
+from wsabench.report.tables.rliable import resampling_table
 from wsabench.report.tables.text import Table, markdown
 from wsabench.results.manifest import Manifest
 from wsabench.results.result import FRAME_GAP, privileged_agents
@@ -79,7 +80,12 @@ def content_of(summary: Summary, manifest: Manifest, run_dirs: Sequence[Path] = 
     """
     results = [*side_by_side_tables(summary), *measure_tables(summary)]
     results += _detailed_tables(summary, manifest.plan.effects)
-    comparisons = [*comparison_tables(summary), aggregate_summary_table(summary), *improvement_summary_tables(summary)]
+    comparisons: list[Table | None] = [
+        *comparison_tables(summary),
+        aggregate_summary_table(summary),
+        resampling_table(summary),
+    ]
+    comparisons += [*improvement_summary_tables(summary)]
     is_large = len(summary.played) > MOST_LINES
     privileged = privileged_agents(manifest)
     return Content(
@@ -92,7 +98,7 @@ def content_of(summary: Summary, manifest: Manifest, run_dirs: Sequence[Path] = 
         insight=tuple(marked(table, privileged) for table in insight_tables(summary.insight)),
         attention=tuple(marked(table, privileged) for table in attention_tables(summary)),
         provenance=tuple(marked(table, privileged) for table in provenance_tables(summary, manifest)),
-        reproduce=tuple(steps_to_reproduce(manifest, run_dirs, summary.family)),
+        reproduce=tuple(steps_to_reproduce(manifest, run_dirs, summary.family, summary.interval)),
         frames_note="Each perturbation at its strongest severity." if is_large else "",
     )
 

@@ -57,7 +57,7 @@ def insight_of(scores: Sequence[GameScores], bootstrap_seed: int) -> Insight:
         agent: [game for game in games if game.index(CLEAN) is not None and perturbed_columns(game)]
         for agent, games in shared_play(scores).items()
     }
-    if not all(shared.values()):
+    if not shared or not all(shared.values()):
         reason = "no game with reference scores has clean and a perturbation that every compared agent played"
         analyses: tuple[Analysis, ...] = Analysis.__args__
         return Insight(too_few=tuple(ReasonRow(analysis=analysis, reason=reason) for analysis in analyses))

@@ -21,6 +21,16 @@ Verdict = Literal["decided", "not decided", "undecidable"]
 
 MEASURES: tuple[Measure, ...] = ("normalised_score", "retention", "robustness_gap")
 METRICS: tuple[Metric, ...] = ("mean", "median", "iqm", "optimality_gap")
+IntervalKind = Literal["joint", "rliable"]
+"""How aggregates and profiles are resampled: whole train seeds with all their cells, or each cell by itself."""
+INTERVALS: tuple[IntervalKind, ...] = ("joint", "rliable")
+Difference = Literal[
+    "",
+    "one network plays several cells",
+    "joint is corrected for few train seeds",
+    "rliable counts every cell the same",
+]
+"""Why the joint and rliable's number differ; empty where they do not, or there is one only."""
 ALPHA = 0.05
 """Share of families with any false claim that is accepted."""
 
@@ -194,9 +204,16 @@ class AggregateRow(Row, frozen=True, kw_only=True):
     measure: Measure
     metric: Metric
     value: Bounded
+    """With the interval that `interval` names."""
     num_seeds: int
     num_cells: int
     note: str
+    interval: IntervalKind = "joint"
+    joint: Bounded = Bounded(math.nan)
+    """With the interval of the joint resampling."""
+    rliable: Bounded = Bounded(math.nan)
+    """With the interval of rliable's own bootstrap; NaN for what rliable does not define."""
+    difference: Difference = ""
 
 
 class ImprovementRow(Row, frozen=True, kw_only=True):
@@ -227,6 +244,7 @@ class ProfileRow(Row, frozen=True, kw_only=True):
     num_seeds: int
     num_cells: int
     note: str
+    interval: IntervalKind = "joint"
 
 
 class AttentionRow(_InCell, frozen=True, kw_only=True):

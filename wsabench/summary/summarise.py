@@ -19,6 +19,7 @@ from wsabench.summary.insight import insight_of
 from wsabench.summary.insight_rows import Insight
 from wsabench.summary.measures import Ends, cell_table, perturbation_table, seed_table, severity_table
 from wsabench.summary.notes import notes_of
+from wsabench.summary.rliable_side import checked_interval, with_rliable, with_rliable_profiles
 from wsabench.summary.rows import (
     AggregateRow,
     AttentionRow,
@@ -26,6 +27,7 @@ from wsabench.summary.rows import (
     Claim,
     DoseRow,
     ImprovementRow,
+    IntervalKind,
     MeasureRow,
     PerturbationRow,
     ProfileRow,
@@ -117,6 +119,8 @@ class Summary:
     """What one average does not show, of the compared agents."""
     family: tuple[str, ...] | None = None
     """The perturbations that the comparisons were declared to be about; None: all of the run."""
+    interval: IntervalKind = "joint"
+    """How the aggregates and profiles are resampled."""
 
     @property
     def num_games(self) -> int:
@@ -129,13 +133,14 @@ class Summary:
         return {label: rows[0] for label, rows in grouped(self.perturbations, lambda row: row.label).items()}
 
 
-def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
+def summarise(result: Results, family: Sequence[str] | None = None, interval: str = "joint") -> Summary:
     """Compute every number of a report.
 
     Args:
         result: A result set, complete or not; only its three tables are read.
         family: Perturbations, without severity, that claims are made about: one test each, corrected over all of them.
             None: every perturbation of the run. A smaller family decides with fewer train seeds.
+        interval: Of aggregates and profiles: `joint` or `rliable`, its own stratified bootstrap.
 
     Returns:
         The summary. The same result set gives the same numbers, whatever the machine or the time.
@@ -143,10 +148,11 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
     Raises:
         ResultSetError: There is no finished episode.
         SpecError: The family is empty or holds clean.
-        UnknownNameError: The family names a perturbation that the run does not have.
+        UnknownNameError: The family names a perturbation that the run does not have, or there is no such interval.
     """
     if result.episodes.empty:
         raise ResultSetError("The result set has no finished episode. Start the same run again; it goes on by itself.")
+    kind = checked_interval(interval)
     manifest, plan = result.manifest, result.manifest.plan
     episodes = with_labels(result.episodes)
     declared = None if family is None else checked_family(family, episodes)
@@ -178,9 +184,9 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         perturbations=perturbations,
         seeds=seed_table(scores),
         severities=severity_table(perturbations),
-        aggregates=aggregate_table(square, bootstrap_seed),
+        aggregates=with_rliable(aggregate_table(square, bootstrap_seed), square, bootstrap_seed, kind),
         improvement=improvement_table(square_among, bootstrap_seed),
-        profiles=profile_table(square, bootstrap_seed),
+        profiles=with_rliable_profiles(profile_table(square, bootstrap_seed), square, bootstrap_seed, kind),
         attention=attention,
         references=tuple(ReferenceRow(game=game, **known._asdict()) for game, known in references.items()),
         notes=(*unfinished, *notes_of(scores, samples, attention, manifest, declared), *notes, *seed_notes),
@@ -197,6 +203,7 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         sentences=sentences_of((*comparisons, *clean_comparisons), compared),
         insight=insight_of(among, bootstrap_seed),
         family=declared,
+        interval=kind,
     )
 
 

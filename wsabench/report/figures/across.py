@@ -109,6 +109,7 @@ def draw_tail(table: Sequence[TailRow], ax: Axes) -> None:
             ax, place, row.value, _ONE, f"{row.agent}, {row.chosen}", is_hollow=row.num_seeds < MIN_TRAIN_SEEDS
         )
     finish_lines(ax, [row.agent for row in table], (0.0, 1.0))
+    ax.locator_params(axis="x", nbins=6)
     ax.set_title(table[0].kind)
 
 

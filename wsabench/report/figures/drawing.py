@@ -195,7 +195,8 @@ def _profile_figure(summary: Summary) -> NamedFigure | None:
     figure, ax = new_figure(ONE_COLUMN_IN, 2.5)
     draw_profile(summary.profiles, ax)
     fewest = min(row.num_seeds for row in summary.profiles)
-    bands = "Bands: 95% interval over train seeds."
+    by = " by rliable's bootstrap" if summary.interval == "rliable" else ""
+    bands = f"Bands: 95% interval over train seeds{by}."
     if fewest < MIN_TRAIN_SEEDS:
         bands = f"{_seed_count(fewest)}: too few for bands."
     caption = (

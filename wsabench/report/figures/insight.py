@@ -89,8 +89,8 @@ def _tail_figure(insight: Insight) -> NamedFigure | None:
         ax.set_xlabel("normalised score")
     caption = (
         "Mean score of the worst family of perturbations, and of the worst quarter of cells: half of the episodes "
-        "choose them, the other half measure. Lines: 95% interval over train seeds. Crosses: chosen and measured on the "
-        f"same episodes, too low.{_HOLLOW if _has_few(insight.tails) else ''}"
+        "choose them, the other half measure. Lines: 95% interval over train seeds. Crosses: chosen and measured on "
+        f"the same episodes, too low.{_HOLLOW if _has_few(insight.tails) else ''}"
     )
     return NamedFigure("worst-groups", "Worst family and worst cells", caption, figure, is_wide=len(kinds) > 1)
 

@@ -68,9 +68,10 @@ def _aggregate_figures(summary: Summary) -> list[NamedFigure]:
         fewest = min(row.num_seeds for row in table)
         flag = " Hollow: too few train seeds to conclude anything." if fewest < MIN_TRAIN_SEEDS else ""
         cells = max(row.num_cells for row in table)
+        by = " by rliable's bootstrap" if table[0].interval == "rliable" else ""
         caption = (
             f"{words.capitalize()} over {cells} cell{'s' if cells > 1 else ''} that every agent played ({scope}). "
-            f"Lines: 95% interval over train seeds.{flag} Each panel has its own scale; "
+            f"Lines: 95% interval over train seeds{by}.{flag} Each panel has its own scale; "
             f"of the optimality gap less is better."
         )
         name = file_stem(f"aggregates-{scope}-{measure}".replace(" ", "-").replace("_", "-"))

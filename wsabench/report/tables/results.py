@@ -123,7 +123,8 @@ def aggregate_summary_table(summary: Summary) -> Table | None:
     if not rows:
         return None
     columns = ("over", "of", "agent", "cells", *_METRIC_NAMES.values())
-    caption = "Over the cells that every agent played. Brackets: 95% interval over train seeds."
+    caption = "Over the cells that every agent played. Brackets: 95% interval over train seeds"
+    caption += ", of normalised scores by rliable's bootstrap." if summary.interval == "rliable" else "."
     return Table("Aggregates", caption, columns, tuple(rows), 3)
 
 
