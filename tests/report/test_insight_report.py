@@ -51,12 +51,13 @@ def one():
 
 
 def written_inside(figure):
-    """Whether no text of a figure is cut off at its edge."""
+    """Whether nothing that is drawn is cut off at the figure's edge."""
     figure.draw_without_rendering()
-    box = figure.bbox
-    texts = [text for text in figure.findobj(lambda artist: hasattr(artist, "get_text")) if text.get_text()]
-    ends = [text.get_window_extent() for text in texts if text.get_visible()]
-    return all(box.x0 - 1 <= end.x0 and end.x1 <= box.x1 + 1 and end.y1 <= box.y1 + 1 for end in ends)
+    box = figure.get_tightbbox()
+    return (
+        -0.02 < box.x0 < box.x1 < figure.get_figwidth() + 0.02
+        and -0.02 < box.y0 < box.y1 < figure.get_figheight() + 0.02
+    )
 
 
 def test_twenty_agents_fit_every_figure(many, tmp_path):

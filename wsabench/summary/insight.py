@@ -185,9 +185,9 @@ def _cannot_split(game: GameScores) -> str:
 
 
 def _split(game: GameScores, rng: np.random.Generator) -> VarianceComponents:
-    seed, cell, _ = np.indices(game.scores.shape)
-    is_played = ~np.isnan(game.scores)
-    return stats.variance_components(game.scores[is_played], seed[is_played], cell[is_played], rng)
+    scores = game.scores
+    seed, cell, episode = np.nonzero(~np.isnan(scores))
+    return stats.variance_components(scores[seed, cell, episode], seed, cell, rng)
 
 
 def _component_rows(game: GameScores, found: VarianceComponents) -> list[ComponentRow]:

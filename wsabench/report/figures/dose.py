@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from wsabench.report.figures.curves import draw_dose_curve
 from wsabench.report.figures.selection import MOST_CURVES
@@ -59,7 +59,9 @@ def _dose_figure(summary: Summary, game: str, curves: Sequence[Sequence[DoseRow]
         if place + columns < len(curves):
             ax.set_xlabel("")
     axes.flat[0].set_ylim(bottom=min(0.0, axes.flat[0].get_ylim()[0]))
-    figure.legend(handles=_handles(agents), loc="outside upper center", ncols=4)
+    _name_lines(axes.flat[0], agents)
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4)
     shown = "Dotted: clean. Lines: 95% interval over train seeds; agents stand a little apart."
     if is_crowd:
         shown = "Grey: each agent; black: their median."
@@ -73,13 +75,11 @@ def _dose_figure(summary: Summary, game: str, curves: Sequence[Sequence[DoseRow]
     return NamedFigure(file_stem(name), title, caption, figure, is_wide=columns > 2)
 
 
-def _handles(agents: Sequence[str]) -> list[Line2D]:
+def _name_lines(ax: Axes, agents: Sequence[str]) -> None:
+    """Give the legend its entries."""
     if len(agents) > MOST_LOOKS:
-        return [
-            Line2D([], [], color=GREY, linewidth=0.6, label=f"{len(agents)} agents"),
-            Line2D([], [], color="black", linewidth=1.6, marker="o", markersize=3.0, label="median"),
-        ]
-    return [
-        Line2D([], [], color=look.color, marker=look.marker, linestyle=look.dashes, label=agent)
-        for agent, look in looks(agents).items()
-    ]
+        ax.plot([], [], color=GREY, linewidth=0.6, label=f"{len(agents)} agents")
+        ax.plot([], [], color="black", linewidth=1.6, marker="o", markersize=3.0, label="median")
+        return
+    for agent, look in looks(agents).items():
+        ax.plot([], [], color=look.color, marker=look.marker, linestyle=look.dashes, label=agent)

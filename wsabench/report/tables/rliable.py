@@ -20,10 +20,11 @@ def resampling_table(summary: Summary) -> Table | None:
     """
     shown = [row for row in summary.aggregates if row.rliable.has_bounds]
     rows: list[tuple[str, ...]] = []
-    for (scope, agent), part in grouped(shown, lambda row: (row.scope, row.agent)).items():
-        reasons = "; ".join(dict.fromkeys(row.difference for row in part if row.difference))
-        rows.append((scope, agent, "joint", *_entries(part, "joint"), ""))
-        rows.append((scope, agent, "rliable", *_entries(part, "rliable"), reasons))
+    for scope, of_scope in grouped(shown, lambda row: row.scope).items():
+        for agent, part in grouped(of_scope, lambda row: row.agent).items():
+            reasons = "; ".join(dict.fromkeys(row.difference for row in part if row.difference))
+            rows.append((scope, agent, "joint", *_entries(part, "joint"), ""))
+            rows.append((scope, agent, "rliable", *_entries(part, "rliable"), reasons))
     if not rows:
         return None
     columns = ("over", "agent", "resampling", *(metric.replace("_", " ") for metric in METRICS), "why they differ")
