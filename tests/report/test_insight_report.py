@@ -106,6 +106,8 @@ def test_shares_of_the_variance_fill_their_bars(many):
         (named,) = [named for named in insight_figures(many) if named.name == "variance-components"]
     bars = [bar for bar in named.figure.axes[0].patches if bar.get_height() > 0.5 and bar.get_width() > 0]
     assert sum(bar.get_width() for bar in bars) == pytest.approx(20.0)
+    ends = [bar.get_x() + bar.get_width() for bar in bars]
+    assert sum(end == pytest.approx(1.0) for end in ends) == 20  # the last part of each agent ends at 1
     looks = {(to_hex(bar.get_facecolor()), bar.get_hatch()) for bar in bars}
     assert len(looks) == 3
 
