@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from made_returns import result, same
+from made_returns import crowd, result, same
 from msgspec.structs import replace
 from result_fixture import agent_entry, write_result_set
 
@@ -22,6 +22,7 @@ from wsabench.summary.rows import (
     Bounded,
     BoundedTwice,
     CurveRow,
+    DoseRow,
     PerturbationRow,
     RankRow,
     ReferenceRow,
@@ -68,6 +69,35 @@ def test_severity_curves_start_clean(summary, ax):
     figures.draw_severity_curve([row for row in summary.severities if row.perturbation == "hue-rotate"], ax)
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["clean", "1", "3", "5"]
     assert len(ax.get_lines()[0].get_xdata()) == 4
+
+
+def test_curves_over_dose_stand_in_the_order_of_what_is_seen(ax):
+    summary = summarise(crowd(2, 1))
+    rows = [row for row in summary.doses if row.perturbation == "hue-rotate"]
+    figures.draw_dose_curve(rows, ax, summary.agents)
+    lines = [line for line in ax.get_lines() if len(line.get_xdata()) == 3]
+    assert len(lines) == 2
+    for line, agent in zip(lines, summary.agents, strict=True):
+        scores = {row.severity: row.normalised_score.value for row in rows if row.agent == agent}
+        # Severities 1, 3, 2 move the observation by 8, 12, 30 grey levels.
+        np.testing.assert_allclose(line.get_ydata(), [scores[1], scores[3], scores[2]])
+        np.testing.assert_allclose(line.get_xdata(), [8.0, 12.0, 30.0], atol=0.5)
+
+
+def test_many_agents_over_dose_are_grey_with_their_median(ax):
+    rows = [
+        DoseRow(
+            **{"agent": f"agent-{agent}", "game": "g", "family": "color", "perturbation": "value", "num_seeds": 5},
+            **{"severity": severity, "label": f"value@{severity}", "dose": float(severity)},
+            normalised_score=BoundedTwice(agent / 10 / severity, 0.0, 3.0),
+        )
+        for agent in range(20)
+        for severity in (1, 2)
+    ]
+    figures.draw_dose_curve(rows, ax, [f"agent-{agent}" for agent in range(20)])
+    *thin, median = ax.get_lines()
+    assert len(thin) == 20
+    np.testing.assert_allclose(median.get_ydata(), [0.95, 0.475])
 
 
 def test_profiles_are_steps_from_one_down(summary, ax):

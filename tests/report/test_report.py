@@ -46,8 +46,8 @@ def test_the_page_is_self_contained(report):
     assert all(link.startswith(("data:", "#")) for link in links)
     assert not re.search(r"@import|url\((?!#)|<script[^>]+src|<iframe|<link[^>]+stylesheet", page)
     assert page.count("<script") == 1
-    assert page.count("<svg") == 12
-    assert page.count("<figure") == 12 + 9  # and a picture of each perturbation
+    assert page.count("<svg") == 15
+    assert page.count("<figure") == 15 + 9  # and a picture of each perturbation
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(ids)

@@ -82,11 +82,13 @@ def test_a_claim_about_several_severities_is_no_claim_about_one(loaded):
 
 def test_measures_and_ranks_have_their_tables(loaded):
     undefined = Bounded(float("nan"))
-    quantities = ("worst_score", "severity_area", "robustness_gap", "corruption_error", "relative_corruption_error")
+    quantities = ("worst_score", "dose_area", "robustness_gap", "corruption_error", "error_difference")
+    quantities += ("relative_corruption_error", "loss_difference")
     measures = tuple(
         MeasureRow(
             **{"agent": agent, "perturbation": "all perturbations", "num_severities": 1, "num_games": 1},
-            **{"num_seeds": 5, "baseline": "e2e", "note": "", "retention": retention},
+            **{"num_seeds": 5, "baseline": "e2e", "note": "", "retention": retention, "area_reason": ""},
+            **dict.fromkeys(("lowest_dose", "highest_dose"), float("nan")),
             **{"mean_score": Bounded(mean_score, 0.5, 2.5)},
             **dict.fromkeys(quantities, undefined),
         )
@@ -115,6 +117,7 @@ def test_measures_and_ranks_have_their_tables(loaded):
         "1.00 [0.50, 2.50]",
         *nothing,
         retained,
+        *nothing,
         *nothing,
         "\u2013",
     )

@@ -14,15 +14,6 @@ def test_measures_over_severities():
     np.testing.assert_allclose(stats.worst_case(scores), [0.3, -0.4])
 
 
-def test_area_under_the_severity_curve():
-    # Clean 1, then 0.8, 0.4 at severities 1 and 3: (1 + 0.8) / 2 + 2 (0.8 + 0.4) / 2 = 0.9 + 1.2 = 2.1, over 3.
-    assert stats.severity_area(np.array(1.0), np.array([0.8, 0.4]), [1, 3]) == pytest.approx(0.7)
-    # Nothing lost: the clean score.
-    assert stats.severity_area(np.array(-0.2), np.full(5, -0.2), [1, 2, 3, 4, 5]) == pytest.approx(-0.2)
-    with pytest.raises(ShapeError, match=r"Severities are \[3\.0, 1\.0\]"):
-        stats.severity_area(np.array(1.0), np.array([0.8, 0.4]), [3, 1])
-
-
 def test_corruption_errors():
     # Errors 0.2 + 0.6 against 0.4 + 0.6; a score of 1.5 has no error, and makes up for none.
     assert stats.corruption_error([0.8, 0.4], [0.6, 0.4]) == pytest.approx(0.8)

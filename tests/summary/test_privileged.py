@@ -151,6 +151,7 @@ def test_the_report_shows_the_privileged_agent_in_tables_of_scores_only(mixed):
     assert named == {
         *("Sample sizes", "Normalised score by agent", "Retention by agent", "Robustness over severities"),
         *("Results on breakout", "Clean against perturbed", "Aggregates", "Clean and perturbed"),
+        "Aggregates by joint and by rliable's resampling",
     }
     for table in content.tables:
         texts = [table.title, *table.columns, *(text for row in table.rows for text in row)]

@@ -36,13 +36,22 @@ def test_bounds_bear_the_name_of_their_field_but_for_the_main_one():
         **{"agent": "a", "scope": "clean", "measure": "retention", "metric": "iqm", "value": Bounded(1.0, 0.5, 2.0)},
         **{"num_seeds": 5, "num_cells": 2, "note": ""},
     )
-    assert list(row.columns())[3:] == ["metric", "value", "low", "high", "num_seeds", "num_cells", "note"]
+    assert list(row.columns())[3:] == [
+        *("metric", "value", "low", "high", "num_seeds", "num_cells", "note", "interval"),
+        *("joint", "joint_low", "joint_high", "rliable", "rliable_low", "rliable_high", "difference"),
+    ]
     assert (row.columns()["value"], row.columns()["low"], row.columns()["high"]) == (1.0, 0.5, 2.0)
-    names = [name for name in MeasureRow.__struct_fields__ if name.endswith(("score", "error", "area", "gap", "tion"))]
+    names = [
+        name
+        for name in MeasureRow.__struct_fields__
+        if name.endswith(("score", "error", "area", "gap", "tion", "difference"))
+    ]
     quantities = [name for name in names if name not in ("perturbation", "plain_retention")]
     about = {"agent": "a", "perturbation": "value", "num_severities": 1, "num_games": 1, "num_seeds": 5}
-    columns = MeasureRow(**about, baseline="b", note="", **dict.fromkeys(quantities, Bounded(1.0))).columns()
-    assert len(quantities) == 8
+    doses = {"lowest_dose": 1.0, "highest_dose": 2.0, "area_reason": ""}
+    row = MeasureRow(**about, **doses, baseline="b", note="", **dict.fromkeys(quantities, Bounded(1.0)))
+    columns = row.columns()
+    assert len(quantities) == 10
     assert all({f"{name}_low", f"{name}_high"} < columns.keys() for name in quantities)
     assert not {"low", "high"} & columns.keys()
 

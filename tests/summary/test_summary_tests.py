@@ -180,24 +180,29 @@ def test_measures_over_severities_worked_out():
             cells[agent, seed, "g", "hue-rotate", 1] = [first]
             cells[agent, seed, "g", "hue-rotate", 3] = [second]
             cells[agent, seed, "g", "invert", None] = [first]
-    summary = summarise(result(cells))
+    effects = {"g": {"hue-rotate@1": 10.0, "hue-rotate@3": 4.0, "invert": 60.0}}
+    summary = summarise(result(cells, effects=effects))
     hue = row(summary.measures, agent="wsa", perturbation="hue-rotate")
     assert (hue.mean_score.value, hue.worst_score.value, hue.retention.value) == pytest.approx((0.4, 0.2, 0.5))
     assert hue.robustness_gap.value == pytest.approx(0.4)
-    # From 0.8 over 0.6 at 1 to 0.2 at 3: (0.7 + 2 x 0.4) / 3.
-    assert hue.severity_area.value == pytest.approx(0.5)
+    # From 0.2 at 4 grey levels to 0.6 at 10: their mean. Clean, 0.8, has no part.
+    assert (hue.dose_area.value, hue.lowest_dose, hue.highest_dose) == pytest.approx((0.4, 4.0, 10.0))
+    assert hue.area_reason == ""
     # Errors 0.4 + 0.8 against 0.6 + 1; lost 0.2 + 0.6 against 0.4 + 0.8.
     assert (hue.corruption_error.value, hue.relative_corruption_error.value) == pytest.approx((1.2 / 1.6, 0.8 / 1.2))
     invert = row(summary.measures, agent="wsa", perturbation="invert")
-    assert np.isnan(invert.severity_area.value)
+    assert np.isnan(invert.dose_area.value)
+    assert invert.area_reason == "no scale"
+    # At the ceiling 1 the difference is that of the mean errors, 0.6 - 0.8; the loss that of 0.4 and 0.6.
+    assert (hue.error_difference.value, hue.loss_difference.value) == pytest.approx((-0.2, -0.2))
     whole = row(summary.measures, agent="wsa", perturbation="all perturbations")
     # Perturbations count the same: (0.4 + 0.6) / 2; the worst of all cells; the only area; mCE (0.75 + 0.4 / 0.6) / 2.
-    assert (whole.mean_score.value, whole.worst_score.value, whole.severity_area.value) == pytest.approx(
-        (0.5, 0.2, 0.5)
-    )
+    assert (whole.mean_score.value, whole.worst_score.value, whole.dose_area.value) == pytest.approx((0.5, 0.2, 0.4))
+    assert whole.area_reason == "no scale: invert"
     assert whole.corruption_error.value == pytest.approx((0.75 + 0.4 / 0.6) / 2)
     baseline = row(summary.measures, agent="e2e", perturbation="all perturbations")
     assert (baseline.corruption_error.value, baseline.baseline) == (1.0, "e2e")
+    assert (baseline.error_difference.value, baseline.loss_difference.value) == (0.0, 0.0)
 
 
 def test_a_baseline_without_error_leaves_the_error_undefined():
@@ -210,6 +215,38 @@ def test_a_baseline_without_error_leaves_the_error_undefined():
     assert np.isnan([measured.corruption_error.value, measured.relative_corruption_error.value]).all()
     assert "e2e makes no error" in measured.note
     assert "e2e loses no score" in measured.note
+    # Clean play, 1.2, is the ceiling: the error is 1 - 0.6 / 1.2, of which the baseline has none.
+    assert (measured.error_difference.value, measured.loss_difference.value) == pytest.approx((0.5, 0.5))
+
+
+def test_a_total_failure_has_no_area_over_dose():
+    cells = {}
+    for seed in range(5):
+        cells["wsa", seed, "g", "clean", None] = [62.0]
+        for severity in (1, 2, 3, 4, 5):
+            cells["wsa", seed, "g", "hue-rotate", severity] = [0.0]
+    doses = {f"hue-rotate@{severity}": dose for severity, dose in enumerate((35.7, 16.5, 7.1, 14.9, 11.4), 1)}
+    summary = summarise(result(cells, effects={"g": doses}))
+    assert row(summary.measures, perturbation="hue-rotate").dose_area.value == 0.0
+    assert [one.severity for one in summary.doses] == [3, 5, 4, 2, 1]
+    assert [one.dose for one in summary.doses] == [7.1, 11.4, 14.9, 16.5, 35.7]
+
+
+def test_games_without_an_area_are_counted_and_unmeasured_changes_named():
+    cells = {}
+    for game in ("g", "h"):
+        for seed in range(5):
+            cells["wsa", seed, game, "clean", None] = [8.0]
+            for severity, level in ((1, 6.0), (3, 2.0)):
+                cells["wsa", seed, game, "hue-rotate", severity] = [level]
+                cells["wsa", seed, game, "sticky-actions", severity] = [level]
+    summary = summarise(result(cells, effects={"g": {"hue-rotate@1": 1.0, "hue-rotate@3": 3.0}, "h": {}}))
+    hue, sticky = (row(summary.measures, perturbation=name) for name in ("hue-rotate", "sticky-actions"))
+    assert hue.dose_area.value == pytest.approx(0.4)
+    assert "area over dose in 1 of 2 games" in hue.note
+    assert sticky.area_reason == "change not measured"
+    assert row(summary.measures, perturbation="all perturbations").area_reason == "change not measured: sticky-actions"
+    assert {one.game for one in summary.doses} == {"g"}
 
 
 def test_published_scores_stand_beside_with_their_source():

@@ -21,6 +21,10 @@ _FAMILY = (
     "Perturbations, without severity, that claims are tested for; default: all of the run. A small family decides with "
     "fewer train seeds; declare it before you look at the scores."
 )
+_INTERVAL = (
+    "Of aggregates and profiles: joint draws whole train seeds with all cells that their networks played, rliable is "
+    "its own stratified bootstrap, cell by cell; the table of aggregates has both."
+)
 _OUT = "Where the files go; default: RUN_DIR/report, for several runs RUN_DIR/report-combined below the first."
 
 
@@ -32,6 +36,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help=_OUT)] = None,
     formats: Annotated[list[str] | None, typer.Option("--format", "-f", metavar="NAME,...", help=_FORMATS)] = None,
     family: Annotated[list[str] | None, typer.Option("--family", metavar="NAME,...", help=_FAMILY)] = None,
+    interval: Annotated[str, typer.Option("--interval", metavar="joint|rliable", help=_INTERVAL)] = "joint",
     as_json: Json = False,
 ) -> None:
     """Write the report of result sets; needs neither the emulator nor torch."""
@@ -41,7 +46,7 @@ def report(
             raise unknown_name("format", name, (*FORMATS, *_ALIASES))
     from wsabench.report import write_report
 
-    files = write_report(run_dirs, out=out, formats=wanted, family=split_names(family))
+    files = write_report(run_dirs, out=out, formats=wanted, family=split_names(family), interval=interval)
     if as_json:
         write_json(files)
         return

@@ -120,7 +120,8 @@ def write_csv(
     """
     make_dir(directory)
     tables = {"episodes": tidy_episodes(result, summary)}
-    named = {field.name: getattr(summary, field.name) for field in fields(summary)} | dict(more or {})
+    named = {field.name: getattr(summary, field.name) for field in fields(summary)}
+    named |= summary.insight.tables() | dict(more or {})
     tables |= {name: frame_of(rows) for name, rows in named.items() if is_table(rows)}
     written: list[Path] = []
     for name, table in tables.items():

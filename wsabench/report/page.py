@@ -25,6 +25,7 @@ from wsabench.report.tables.comparisons import (
     with_claims,
 )
 from wsabench.report.tables.definitions import DEFINITIONS
+from wsabench.report.tables.insight import insight_tables
 from wsabench.report.tables.provenance import Step, provenance_tables, steps_to_reproduce, title_of
 from wsabench.report.tables.results import (
     aggregate_summary_table,
@@ -36,6 +37,7 @@ from wsabench.report.tables.results import (
     result_tables,
     sample_size_table,
 )
+from wsabench.report.tables.rliable import resampling_table
 from wsabench.report.tables.text import Table, markdown
 from wsabench.results.manifest import Manifest
 from wsabench.results.result import FRAME_GAP, privileged_agents
@@ -57,6 +59,7 @@ class Content(NamedTuple):
     headline: tuple[Sentence, ...]
     results: tuple[Table, ...]
     comparisons: tuple[Table, ...]
+    insight: tuple[Table, ...]
     attention: tuple[Table, ...]
     provenance: tuple[Table, ...]
     reproduce: tuple[Step, ...]
@@ -65,7 +68,7 @@ class Content(NamedTuple):
     @property
     def tables(self) -> tuple[Table, ...]:
         """All tables of numbers, in order."""
-        return (self.samples, *self.results, *self.comparisons, *self.attention)
+        return (self.samples, *self.results, *self.comparisons, *self.insight, *self.attention)
 
 
 def content_of(summary: Summary, manifest: Manifest, run_dirs: Sequence[Path] = ()) -> Content:
@@ -79,7 +82,12 @@ def content_of(summary: Summary, manifest: Manifest, run_dirs: Sequence[Path] = 
     first = headline_table(summary)
     results = [*([] if first is None else [first]), *side_by_side_tables(summary), *measure_tables(summary)]
     results += _detailed_tables(summary, manifest.plan.effects)
-    comparisons = [*comparison_tables(summary), aggregate_summary_table(summary), *improvement_summary_tables(summary)]
+    comparisons: list[Table | None] = [
+        *comparison_tables(summary),
+        aggregate_summary_table(summary),
+        resampling_table(summary),
+    ]
+    comparisons += [*improvement_summary_tables(summary)]
     is_large = len(summary.played) > MOST_LINES
     privileged = privileged_agents(manifest)
     return Content(
@@ -89,9 +97,10 @@ def content_of(summary: Summary, manifest: Manifest, run_dirs: Sequence[Path] = 
         headline=(*headline(summary), *summary.sentences),
         results=tuple(marked(table, privileged) for table in results),
         comparisons=tuple(marked(table, privileged) for table in comparisons if table is not None),
+        insight=tuple(marked(table, privileged) for table in insight_tables(summary.insight)),
         attention=tuple(marked(table, privileged) for table in attention_tables(summary)),
         provenance=tuple(marked(table, privileged) for table in provenance_tables(summary, manifest)),
-        reproduce=tuple(steps_to_reproduce(manifest, run_dirs, summary.family)),
+        reproduce=tuple(steps_to_reproduce(manifest, run_dirs, summary.family, summary.interval)),
         frames_note="Each perturbation at its strongest severity." if is_large else "",
     )
 

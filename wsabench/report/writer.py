@@ -64,6 +64,7 @@ def write_report(
     formats: Sequence[str] = FORMATS,
     dpi: int = PNG_DPI,
     family: Sequence[str] | None = None,
+    interval: str = "joint",
 ) -> ReportFiles:
     """Write the report of one result set, or of several put together; needs neither the emulator nor torch.
 
@@ -74,6 +75,8 @@ def write_report(
         formats: Any of `html`, `png`, `pdf`, `svg`, `latex`, `markdown` (also `md`), `csv`, `rliable`.
         dpi: Dots per inch of PNG files.
         family: Perturbations, without severity, that claims are tested for; None: all of the run.
+        interval: Of aggregates and profiles: `joint` draws whole train seeds with all their cells, `rliable` is its own
+            stratified bootstrap.
 
     Returns:
         The files: `report.html`, `report.md`, `figures/NAME.ENDING`, `tables/NAME.tex`, `csv/NAME.csv`,
@@ -84,12 +87,12 @@ def write_report(
             something that decides results.
         SpecError: The family is empty or holds clean.
         StorageError: A file cannot be written.
-        UnknownNameError: There is no such format, or the run has no such perturbation.
+        UnknownNameError: There is no such format or interval, or the run has no such perturbation.
     """
     wanted = checked_formats(formats)
     paths = [Path(path) for path in ([run_dirs] if isinstance(run_dirs, str | Path) else run_dirs)]
     result = load_results(paths)
-    summary = summarise(result, family)
+    summary = summarise(result, family, interval)
     content = content_of(summary, result.manifest, paths)
     curves = learning_curves(result.manifest.plan.agents)
     efficiency = efficiency_table(curves, summary.references, summary.bootstrap_seed)

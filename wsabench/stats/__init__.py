@@ -2,7 +2,15 @@
 
 from wsabench.stats.across.effective import EffectiveRobustness, RankCorrelation, effective_robustness, rank_correlation
 from wsabench.stats.across.games import PerGame, per_game
-from wsabench.stats.across.sensitivity import NORMALISERS, Ranking, Returns, Sensitivity, normaliser_sensitivity
+from wsabench.stats.across.sensitivity import (
+    MIN_AGENTS_FOR_AGREEMENT,
+    NORMALISERS,
+    NormaliserName,
+    Ranking,
+    Returns,
+    Sensitivity,
+    normaliser_sensitivity,
+)
 from wsabench.stats.across.tails import Tail, conditional_value_at_risk, worst_group
 from wsabench.stats.aggregates import (
     FAST_METRICS,
@@ -104,7 +112,6 @@ from wsabench.stats.severity import (
     mean_over_severities,
     ranks,
     relative_corruption_error,
-    severity_area,
     worst_case,
 )
 from wsabench.stats.statistics import cell_means, over_matrix, per_task, sample_efficiency
@@ -118,6 +125,7 @@ __all__ = [
     "DEFAULT_REPETITIONS",
     "FAST_METRICS",
     "METHODS",
+    "MIN_AGENTS_FOR_AGREEMENT",
     "MIN_INTERVAL_SEEDS",
     "MIN_RATIO_SEEDS",
     "MIN_TRAIN_SEEDS",
@@ -143,6 +151,7 @@ __all__ = [
     "KeptShares",
     "MeanDoseArea",
     "MetricName",
+    "NormaliserName",
     "PageError",
     "PerGame",
     "Plan",
@@ -218,7 +227,6 @@ __all__ = [
     "seed_retention",
     "seed_sd_limit",
     "seeds_to_decide",
-    "severity_area",
     "sign_flip_test",
     "smallest_adjusted_p",
     "step_down",

@@ -39,32 +39,6 @@ def worst_case(scores: npt.ArrayLike) -> FloatArray:
     return _checked(scores).min(axis=-1)
 
 
-def severity_area(clean: npt.ArrayLike, scores: npt.ArrayLike, severities: npt.ArrayLike) -> FloatArray:
-    """Return the area under the severity curve, from clean (severity 0) to the last severity, over its width.
-
-    Args:
-        clean: Shape (...), float64, the score without perturbation.
-        scores: Shape (..., num_severities), float64.
-        severities: Shape (num_severities,), rising, from 1 on.
-
-    Returns:
-        Shape (...), float64, in the unit of the scores: the clean score where nothing is lost. By the trapezoidal rule;
-        severities that were not played are bridged by a straight line.
-
-    Raises:
-        ShapeError: The numbers of scores and severities differ, or severities do not rise.
-    """
-    values, levels = _checked(scores), np.asarray(severities, dtype=np.float64)
-    if levels.shape != values.shape[-1:] or np.any(np.diff(levels, prepend=0.0) <= 0):
-        raise ShapeError(
-            f"Severities are {levels.tolist()} for scores of shape {values.shape}. Allowed: one rising severity above "
-            "0 for each score on the last axis."
-        )
-    start = np.broadcast_to(np.asarray(clean, dtype=np.float64)[..., None], (*values.shape[:-1], 1))
-    curve = np.concatenate([start, values], axis=-1)
-    return np.trapezoid(curve, np.concatenate([[0.0], levels]), axis=-1) / levels[-1]
-
-
 def corruption_error(scores: npt.ArrayLike, baseline: npt.ArrayLike) -> FloatArray:
     """Return the error over severities relative to a baseline's; the mean over perturbations is the mCE.
 

@@ -14,17 +14,28 @@ from wsabench.results.records import CLEAN
 from wsabench.stats import MIN_TRAIN_SEEDS, Estimate
 
 Measure = Literal["normalised_score", "retention", "robustness_gap"]
-Metric = Literal["mean", "median", "iqm", "optimality_gap", "capped_mean", "kept_share", "lost_share"]
+ScoreMetric = Literal["mean", "median", "iqm", "optimality_gap"]
+Metric = ScoreMetric | Literal["capped_mean", "kept_share", "lost_share"]
 Undecidable = Literal["too few train seeds", "smallest p above alpha"]
 """Why a test cannot decide, whatever the scores are."""
 Verdict = Literal["decided", "not decided", "undecidable"]
 
 MEASURES: tuple[Measure, ...] = ("normalised_score", "retention", "robustness_gap")
-METRICS: tuple[Metric, ...] = ("mean", "median", "iqm", "optimality_gap")
+METRICS: tuple[ScoreMetric, ...] = ("mean", "median", "iqm", "optimality_gap")
 """What scores are aggregated by."""
 RETENTION_METRICS: tuple[Metric, ...] = ("mean", "capped_mean", "kept_share", "lost_share")
 """What retention is aggregated by: its mean, the mean where a cell counts 1 at most, and shares of cells that keep at
 least 0.8 or at most 0.1 of the clean score."""
+IntervalKind = Literal["joint", "rliable"]
+"""How aggregates and profiles are resampled: whole train seeds with all their cells, or each cell by itself."""
+INTERVALS: tuple[IntervalKind, ...] = ("joint", "rliable")
+Difference = Literal[
+    "",
+    "one network plays several cells",
+    "joint is corrected for few train seeds",
+    "rliable counts every cell the same",
+]
+"""Why the joint and rliable's number differ; empty where they do not, or there is one only."""
 ALPHA = 0.05
 """Share of families with any false claim that is accepted."""
 
@@ -231,9 +242,16 @@ class AggregateRow(Row, frozen=True, kw_only=True):
     measure: Measure
     metric: Metric
     value: Bounded
+    """With the interval that `interval` names."""
     num_seeds: int
     num_cells: int
     note: str
+    interval: IntervalKind = "joint"
+    joint: Bounded = Bounded(math.nan)
+    """With the interval of the joint resampling."""
+    rliable: Bounded = Bounded(math.nan)
+    """With the interval of rliable's own bootstrap; NaN for what rliable does not define."""
+    difference: Difference = ""
 
 
 class ImprovementRow(Row, frozen=True, kw_only=True):
@@ -264,6 +282,7 @@ class ProfileRow(Row, frozen=True, kw_only=True):
     num_seeds: int
     num_cells: int
     note: str
+    interval: IntervalKind = "joint"
 
 
 class AttentionRow(_InCell, frozen=True, kw_only=True):
@@ -305,7 +324,8 @@ class MeasureRow(Row, frozen=True, kw_only=True):
     num_seeds: int
     mean_score: Bounded
     worst_score: Bounded
-    severity_area: Bounded
+    dose_area: Bounded
+    """Mean score over the measured change of the observation, over the games where it is defined."""
     retention: Bounded
     plain_retention: float = math.nan
     capped_retention: Bounded = UNKNOWN
@@ -317,9 +337,31 @@ class MeasureRow(Row, frozen=True, kw_only=True):
     robustness_gap: Bounded
     corruption_error: Bounded
     relative_corruption_error: Bounded
+    error_difference: Bounded
+    """Beside the corruption error, and defined for every baseline."""
+    loss_difference: Bounded
+    """Beside the relative corruption error, and defined for every baseline."""
+    lowest_dose: float
+    """Grey levels where the area begins, the least of any game; NaN without an area and over all perturbations."""
+    highest_dose: float
+    """Grey levels where it ends, the most of any game."""
+    area_reason: str
+    """Why there is no area (`wsabench.stats.DoseReason`); over all perturbations: which of them have none, and why."""
     baseline: str
-    """The agent that the two errors are relative to."""
+    """The agent that the errors are relative to."""
     note: str
+
+
+class DoseRow(_InCell, frozen=True, kw_only=True):
+    """One point of an agent's curve over the measured change of the observation in a game."""
+
+    main: ClassVar[str] = "normalised_score"
+    agent: str
+    game: str
+    dose: float
+    """Mean absolute change of the 84x84 observation, grey levels of 255."""
+    normalised_score: BoundedTwice
+    num_seeds: int
 
 
 class RankRow(Row, frozen=True, kw_only=True):

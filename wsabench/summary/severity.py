@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
@@ -11,14 +12,14 @@ from msgspec.structs import replace
 from wsabench import stats
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
-from wsabench.stats import Blocks, Estimate
+from wsabench.stats import Blocks, DoseArea, Estimate, MeanDoseArea
 from wsabench.summary.aggregates import ALL_PERTURBATIONS, by_agent
 from wsabench.summary.averages import Scope, averages, columns_by_perturbation
-from wsabench.summary.rows import UNKNOWN, Bounded, MeasureRow, RankRow
+from wsabench.summary.rows import UNKNOWN, Bounded, CellRow, DoseRow, MeasureRow, RankRow, grouped
 from wsabench.summary.scores import GameScores
 from wsabench.types import FloatArray
 
-SHAPES = ("worst_score", "severity_area")
+SHAPES = ("worst_score", "dose_area")
 """What is measured of an agent's severities beside the averages."""
 _AVERAGED = (
     "retention",
@@ -30,13 +31,27 @@ _AVERAGED = (
     "robustness_gap",
 )
 """What a row takes from `averages` as it is."""
-ERRORS = ("corruption_error", "relative_corruption_error")
-"""What is measured relative to the baseline."""
+ERRORS = ("corruption_error", "relative_corruption_error", "error_difference", "loss_difference")
+"""What is measured relative to the baseline: two ratios, which it can leave undefined, and their differences."""
 DEFAULT_BASELINE = "e2e"
 """The baseline of corruption errors where it was played; else the agent that was named last."""
 
-Layout = dict[str, list[tuple[int, list[int], list[int]]]]
-"""By perturbation: one entry for each game that has it, with the game's place, its columns and their severities."""
+Effects = Mapping[str, Mapping[str, float]]
+"""Mean change of the observation in grey levels, by game and label."""
+
+
+class _Entry(NamedTuple):
+    """Where a perturbation's cells of one game stand in `_blocks`, severities rising."""
+
+    game: int
+    """The game's place."""
+    columns: list[int]
+    doses: list[float] | None
+    """Grey levels of each column, NaN where they were not measured; None where the perturbation has no scale."""
+
+
+Layout = dict[str, list[_Entry]]
+"""By perturbation: one entry for each game that has it."""
 
 
 def default_baseline(agents: Iterable[str]) -> str:
@@ -54,6 +69,7 @@ def measure_table(
     bootstrap_seed: int,
     baseline: str | None = None,
     common: Sequence[GameScores] = (),
+    effects: Effects | None = None,
 ) -> tuple[MeasureRow, ...]:
     """Return one row for each agent and perturbation, averaged over games, and one over all perturbations.
 
@@ -63,6 +79,7 @@ def measure_table(
         baseline: Agent that corruption errors are relative to; None: `e2e`, else the last one.
         common: What all agents played, as `common_play` gives it. The row over all perturbations is about these cells;
             of an agent that is not there, about its own.
+        effects: The doses: mean change of the observation in grey levels by game and label, as the manifest has it.
 
     Returns:
         Definitions are in docs/statistics.md. What is undefined is NaN, and the note says why.
@@ -76,10 +93,10 @@ def measure_table(
         if not by_perturbation:
             continue
         found = averages(games, by_perturbation, bootstrap_seed) | averages(whole, all_of, bootstrap_seed)
-        shapes = _shapes(games, bootstrap_seed) | _shapes(whole, bootstrap_seed, all_of)
+        shapes = _shapes(games, bootstrap_seed, effects or {}) | _shapes(whole, bootstrap_seed, effects or {}, all_of)
         errors, error_note = _errors(agent, agents, chosen, list(by_perturbation), bootstrap_seed)
         for place, (name, scope) in enumerate({**by_perturbation, **all_of}.items()):
-            average = found[name]
+            average, shape = found[name], shapes.get(name, _Shape())
             about: dict[str, Any] = {field: getattr(average, field) for field in _AVERAGED}
             about |= {error: Bounded.of(errors, place, k) for k, error in enumerate(ERRORS)}
             row = MeasureRow(
@@ -89,15 +106,48 @@ def measure_table(
                 num_games=average.num_games or len(scope),
                 num_seeds=average.num_seeds,
                 mean_score=average.normalised_score,
-                **shapes.get(name, dict.fromkeys(SHAPES, UNKNOWN)),
+                **shape.fields(),
                 **about,
                 baseline=chosen,
                 note="",
             )
             is_apart = bool(common) and name in all_of and agent not in shared
-            notes = [average.note, "over its own cells" if is_apart else ""]
+            notes = [average.note, "over its own cells" if is_apart else "", shape.note]
             rows.append(replace(row, note=_note(row, "; ".join(filter(None, notes)), error_note)))
     return tuple(rows)
+
+
+def dose_table(cells: Iterable[CellRow], effects: Effects) -> tuple[DoseRow, ...]:
+    """Return the curves over dose: each cell with a scale and a measured change, by rising change.
+
+    Args:
+        cells: One row for each agent, game and cell.
+        effects: Mean change of the observation in grey levels by game and label, as the manifest has it.
+
+    Returns:
+        The rows of an agent, game and perturbation one after another, where there are at least two different changes
+        and the scores are known.
+    """
+    rows = [
+        DoseRow(
+            agent=cell.agent,
+            game=cell.game,
+            family=cell.family,
+            perturbation=cell.perturbation,
+            severity=cell.severity,
+            label=cell.label,
+            dose=effects[cell.game][cell.label],
+            normalised_score=cell.normalised_score,
+            num_seeds=cell.num_seeds,
+        )
+        for cell in cells
+        if cell.severity is not None
+        and cell.label in effects.get(cell.game, {})
+        and not math.isnan(cell.normalised_score.value)
+    ]
+    curves = grouped(rows, lambda row: (row.agent, row.game, row.perturbation)).values()
+    drawn = (curve for curve in curves if len({row.dose for row in curve}) > 1)
+    return tuple(row for curve in drawn for row in sorted(curve, key=lambda row: row.dose))
 
 
 def rank_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[RankRow, ...]:
@@ -165,21 +215,44 @@ def _whole(games: Sequence[GameScores]) -> dict[str, Scope]:
     return {ALL_PERTURBATIONS: scope} if scope else {}
 
 
+class _Shape(NamedTuple):
+    """What is measured of the severities of a scope beside the averages."""
+
+    worst_score: Bounded = UNKNOWN
+    dose_area: Bounded = UNKNOWN
+    lowest_dose: float = math.nan
+    highest_dose: float = math.nan
+    area_reason: str = ""
+    note: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """Return what a row takes as it is."""
+        return {name: value for name, value in self._asdict().items() if name != "note"}
+
+
 def _shapes(
-    games: Sequence[GameScores], bootstrap_seed: int, wanted: Iterable[str] | None = None
-) -> dict[str, dict[str, Any]]:
-    """Return worst score and severity area by perturbation and over all, of games with reference scores."""
+    games: Sequence[GameScores], bootstrap_seed: int, effects: Effects, wanted: Iterable[str] | None = None
+) -> dict[str, _Shape]:
+    """Return worst score and area over dose by perturbation and over all, of games with reference scores."""
     known = [game for game in games if game.is_known]
-    layout = _layout(known, [set(game.labels) for game in known])
+    layout = _layout(known, [set(game.labels) for game in known], effects=effects)
     if not layout:
         return {}
     rng = generator(bootstrap_seed, "bootstrap", "severity", known[0].agent)
-    found = stats.seed_interval(lambda blocks: _shape_values(blocks, layout), [_blocks(known)], rng)
+    blocks = _blocks(known)
+    found = stats.seed_interval(lambda samples: _shape_values(samples, layout), [blocks], rng)
+    areas = {name: _area(blocks, entries) for name, entries in layout.items()}
     names = [*layout, ALL_PERTURBATIONS]
-    return {
-        name: {shape: Bounded.of(found, names.index(name), k) for k, shape in enumerate(SHAPES)}
-        for name in (layout if wanted is None else wanted)
-    }
+    shapes: dict[str, _Shape] = {}
+    for name in layout if wanted is None else wanted:
+        worst, area_value = (Bounded.of(found, names.index(name), k) for k in range(len(SHAPES)))
+        if area := areas.get(name):
+            shapes[name] = _Shape(
+                worst, area_value, area.lowest, area.highest, area.reason, _area_note(blocks, layout[name])
+            )
+        else:
+            shapes[name] = _Shape(worst, area_value, area_reason=_left_out(stats.mean_dose_area(areas)))
+    return shapes
 
 
 def _shape_values(blocks: Blocks, layout: Layout) -> FloatArray:
@@ -188,31 +261,55 @@ def _shape_values(blocks: Blocks, layout: Layout) -> FloatArray:
     The first column of each block is clean. Over all, the worst is that of all cells of a game, and the area the mean
     over the perturbations of a game that have one; then games count the same.
     """
-    by_name = [[_shape(blocks[game], *entry) for game, *entry in entries] for entries in layout.values()]
-    each = np.stack([np.mean(by_game, axis=0) for by_game in by_name], axis=1)
+    each = np.stack(
+        [np.stack([_worst(blocks, entries), _area(blocks, entries).value], axis=-1) for entries in layout.values()],
+        axis=1,
+    )
     areas: dict[int, list[FloatArray]] = {}
-    for entries, by_game in zip(layout.values(), by_name, strict=True):
-        for (game, _, severities), values in zip(entries, by_game, strict=True):
-            if all(severities):
-                areas.setdefault(game, []).append(values[:, 1])
+    for entries in layout.values():
+        for where, area in zip(entries, _areas(blocks, entries), strict=True):
+            if not area.reason:
+                areas.setdefault(where.game, []).append(area.value)
     nothing = np.full(len(each), np.nan)
     area = np.mean([np.mean(of_game, axis=0) for of_game in areas.values()], axis=0) if areas else nothing
-    overall = np.stack([_worst_of_all(blocks, layout), area], axis=-1)
+    overall = np.stack([_worst(blocks, [where for entries in layout.values() for where in entries]), area], axis=-1)
     return np.concatenate([each, overall[:, None]], axis=1)
 
 
-def _shape(block: FloatArray, columns: list[int], severities: list[int]) -> FloatArray:
-    """Return the worst score and the area of one perturbation in one game, (repetitions, 2); no area without scale."""
-    means, start = block[..., columns].mean(axis=-2), block[..., 0].mean(axis=-1)
-    area = stats.severity_area(start, means, severities) if all(severities) else np.full_like(start, np.nan)
-    return np.stack([stats.worst_case(means), area], axis=-1)
-
-
-def _worst_of_all(blocks: Blocks, layout: Layout) -> FloatArray:
+def _worst(blocks: Blocks, entries: Sequence[_Entry]) -> FloatArray:
+    """Return the lowest score of these cells, mean over games, shape (repetitions,)."""
     columns: dict[int, list[int]] = {}
-    for game, some, _ in (entry for entries in layout.values() for entry in entries):
-        columns.setdefault(game, []).extend(some)
+    for where in entries:
+        columns.setdefault(where.game, []).extend(where.columns)
     return np.mean([stats.worst_case(blocks[game][..., some].mean(axis=-2)) for game, some in columns.items()], axis=0)
+
+
+def _area(blocks: Blocks, entries: list[_Entry]) -> DoseArea:
+    """Return the area over dose of one perturbation, the mean over the games where it has one.
+
+    The range of doses is that of these games together; the reason, where no game has an area, is the first game's.
+    """
+    areas = _areas(blocks, entries)
+    defined = [area for area in areas if not area.reason]
+    if not defined:
+        return areas[0]
+    lowest, highest = min(area.lowest for area in defined), max(area.highest for area in defined)
+    return DoseArea(np.mean([area.value for area in defined], axis=0), lowest, highest, "")
+
+
+def _areas(blocks: Blocks, entries: list[_Entry]) -> list[DoseArea]:
+    return [stats.dose_area(blocks[game][..., columns].mean(axis=-2), doses) for game, columns, doses in entries]
+
+
+def _area_note(blocks: Blocks, entries: list[_Entry]) -> str:
+    """Say in how many games there is an area, where it is neither all nor none."""
+    count = sum(not area.reason for area in _areas(blocks, entries))
+    return f"area over dose in {count} of {len(entries)} games" if 0 < count < len(entries) else ""
+
+
+def _left_out(areas: MeanDoseArea) -> str:
+    """Name the perturbations without an area, by reason."""
+    return "; ".join(f"{reason}: {', '.join(names)}" for reason, names in areas.left_out.items())
 
 
 def _errors(
@@ -222,7 +319,8 @@ def _errors(
     shape = (len(perturbations) + 1, len(ERRORS))
     if agent == baseline:
         nothing = np.full(shape, np.nan)
-        return Estimate(np.ones(shape), nothing, nothing, 0, ""), ""
+        # Against itself a ratio is 1 and a difference 0.
+        return Estimate(np.broadcast_to([1.0, 1.0, 0.0, 0.0], shape), nothing, nothing, 0, ""), ""
     theirs = {game.game: game for game in agents.get(baseline, []) if game.is_known}
     both = [game for game in agents[agent] if game.game in theirs]
     labels = [set(game.labels) & set(theirs[game.game].labels) for game in both]
@@ -233,7 +331,7 @@ def _errors(
         return Estimate(full, full, full, 0, ""), f"no perturbation in common with {baseline}"
 
     def statistic(ours: Blocks, of_baseline: Blocks) -> FloatArray:
-        pairs = [_error_pair((ours, of_baseline), layouts, name) for name in names]
+        pairs = [_all_errors((ours, of_baseline), layouts, name) for name in names]
         by_name = np.stack(pairs, axis=1)
         return np.concatenate([by_name, by_name.mean(axis=1, keepdims=True)], axis=1)
 
@@ -246,19 +344,27 @@ def _errors(
     return Estimate(value, low, high, found.num_seeds, ""), ""
 
 
-def _error_pair(samples: tuple[Blocks, Blocks], layouts: list[Layout], name: str) -> FloatArray:
-    """Return both errors of one perturbation, its severities in all games taken together."""
+def _all_errors(samples: tuple[Blocks, Blocks], layouts: list[Layout], name: str) -> FloatArray:
+    """Return `ERRORS` of one perturbation, its severities in all games taken together."""
     scores, cleans = [], []
     for blocks, layout in zip(samples, layouts, strict=True):
-        means = [blocks[game][..., columns].mean(axis=-2) for game, columns, _ in layout[name]]
-        starts = [
-            blocks[game][..., 0].mean(axis=-1)[..., None] + 0.0 * m
-            for (game, _, _), m in zip(layout[name], means, strict=True)
-        ]
+        means = [blocks[where.game][..., where.columns].mean(axis=-2) for where in layout[name]]
+        starts = [blocks[where.game][..., :1].mean(axis=-2) for where in layout[name]]
         scores.append(np.concatenate(means, axis=-1))
-        cleans.append(np.concatenate(starts, axis=-1).mean(axis=-1))
-    error = stats.corruption_error(scores[0], scores[1])
-    return np.stack([error, stats.relative_corruption_error(cleans[0], scores[0], cleans[1], scores[1])], axis=-1)
+        # The clean score of each game, once for each of its severities.
+        cleans.append(np.concatenate([start + 0.0 * m for start, m in zip(starts, means, strict=True)], axis=-1))
+    (ours, theirs), (clean, their_clean) = scores, cleans
+    # Where clean was not played human play alone is the ceiling: the difference stays defined.
+    ceiling = stats.error_ceiling(np.nan_to_num(clean), np.nan_to_num(their_clean))
+    return np.stack(
+        [
+            stats.corruption_error(ours, theirs),
+            stats.relative_corruption_error(clean.mean(axis=-1), ours, their_clean.mean(axis=-1), theirs),
+            stats.error_difference(ours, theirs, ceiling),
+            stats.loss_difference(clean - ours, their_clean - theirs, ceiling),
+        ],
+        axis=-1,
+    )
 
 
 def _scope_means(blocks: Blocks, layout: Layout, names: Sequence[str]) -> FloatArray:
@@ -284,17 +390,28 @@ def _blocks(games: Sequence[GameScores]) -> list[FloatArray]:
     return blocks
 
 
-def _layout(games: Sequence[GameScores], labels: Sequence[set[str]], *, with_clean: bool = False) -> Layout:
-    """Return where the cells of each perturbation stand in `_blocks`, severities rising; 0 where there is no scale."""
+def _layout(
+    games: Sequence[GameScores],
+    labels: Sequence[set[str]],
+    *,
+    with_clean: bool = False,
+    effects: Effects | None = None,
+) -> Layout:
+    """Return where the cells of each perturbation stand in `_blocks`, severities rising, and their doses."""
     layout: Layout = {}
     for place, (game, wanted) in enumerate(zip(games, labels, strict=True)):
         found: dict[str, list[tuple[int, int]]] = {}
         for column, cell in enumerate(game.cells):
             if cell.label in wanted and (with_clean or cell.label != CLEAN):
-                found.setdefault(cell.perturbation, []).append((cell.severity or 0, column + 1))
+                found.setdefault(cell.perturbation, []).append((cell.severity or 0, column))
+        changes = (effects or {}).get(game.game, {})
         for name, cells in found.items():
             cells.sort()
-            layout.setdefault(name, []).append((place, [column for _, column in cells], [level for level, _ in cells]))
+            doses = [changes.get(game.cells[column].label, math.nan) for _, column in cells]
+            has_scale = all(severity for severity, _ in cells)
+            # Clean is the first column of a block, so each cell stands one further.
+            columns = [column + 1 for _, column in cells]
+            layout.setdefault(name, []).append(_Entry(place, columns, doses if has_scale else None))
     return layout
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import pandas as pd
@@ -23,14 +23,19 @@ from wsabench.summary.aggregates import (
     with_common_seeds,
 )
 from wsabench.summary.attention import attention_table
+from wsabench.summary.insight import insight_of
+from wsabench.summary.insight_rows import Insight
 from wsabench.summary.measures import Ends, cell_table, perturbation_table, seed_table, severity_table
 from wsabench.summary.notes import notes_of
+from wsabench.summary.rliable_side import checked_interval, with_rliable, with_rliable_profiles
 from wsabench.summary.rows import (
     AggregateRow,
     AttentionRow,
     CellRow,
     Claim,
+    DoseRow,
     ImprovementRow,
+    IntervalKind,
     MeasureRow,
     PerturbationRow,
     ProfileRow,
@@ -50,7 +55,7 @@ from wsabench.summary.scores import (
     without_random_play,
 )
 from wsabench.summary.sentences import Sentence, sentences_of
-from wsabench.summary.severity import default_baseline, measure_table, rank_table
+from wsabench.summary.severity import default_baseline, dose_table, measure_table, rank_table
 from wsabench.summary.significance import checked_family, clean_comparison_table, comparison_table
 
 
@@ -117,14 +122,20 @@ class Summary:
     """Tests of clean against perturbed play, maybe none."""
     measures: tuple[MeasureRow, ...]
     """Robustness over severities, one row for each agent and perturbation."""
+    doses: tuple[DoseRow, ...]
+    """Curves over the measured change of the observation, by agent, game and perturbation, maybe none."""
     ranks: tuple[RankRow, ...]
     """Ranks of the compared agents, clean and under each perturbation, maybe none."""
     published: tuple[PublishedRow, ...]
     """Scores from the literature for these games, maybe none."""
     sentences: tuple[Sentence, ...]
     """What the comparisons say; what they cannot decide is said too."""
+    insight: Insight = field(default_factory=Insight)
+    """What one average does not show, of the compared agents."""
     family: tuple[str, ...] | None = None
     """The perturbations that the comparisons were declared to be about; None: all of the run."""
+    interval: IntervalKind = "joint"
+    """How the aggregates and profiles are resampled."""
 
     @property
     def num_games(self) -> int:
@@ -137,13 +148,14 @@ class Summary:
         return {label: rows[0] for label, rows in grouped(self.perturbations, lambda row: row.label).items()}
 
 
-def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
+def summarise(result: Results, family: Sequence[str] | None = None, interval: str = "joint") -> Summary:
     """Compute every number of a report.
 
     Args:
         result: A result set, complete or not; only its three tables are read.
         family: Perturbations, without severity, that claims are made about: one test each, corrected over all of them.
             None: every perturbation of the run. A smaller family decides with fewer train seeds.
+        interval: Of aggregates and profiles: `joint` or `rliable`, its own stratified bootstrap.
 
     Returns:
         The summary. The same result set gives the same numbers, whatever the machine or the time.
@@ -151,10 +163,11 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
     Raises:
         ResultSetError: There is no finished episode.
         SpecError: The family is empty or holds clean.
-        UnknownNameError: The family names a perturbation that the run does not have.
+        UnknownNameError: The family names a perturbation that the run does not have, or there is no such interval.
     """
     if result.episodes.empty:
         raise ResultSetError("The result set has no finished episode. Start the same run again; it goes on by itself.")
+    kind = checked_interval(interval)
     manifest, plan = result.manifest, result.manifest.plan
     episodes = with_labels(result.episodes)
     declared = None if family is None else checked_family(family, episodes)
@@ -180,15 +193,16 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
     comparisons = comparison_table(among, bootstrap_seed, plan, declared)
     clean_comparisons = clean_comparison_table(scores, bootstrap_seed, declared)
     unfinished = [f"The run is not complete: {finished} of {planned} jobs are finished."] if finished < planned else []
+    cells = cell_table(scores, bootstrap_seed, _ends(episodes))
     return Summary(
         samples=samples,
-        cells=cell_table(scores, bootstrap_seed, _ends(episodes)),
+        cells=cells,
         perturbations=perturbations,
         seeds=seed_table(scores),
         severities=severity_table(perturbations),
-        aggregates=aggregate_table(common, bootstrap_seed),
+        aggregates=with_rliable(aggregate_table(common, bootstrap_seed), common, bootstrap_seed, kind),
         improvement=improvement_table(common_among, bootstrap_seed),
-        profiles=profile_table(common, bootstrap_seed),
+        profiles=with_rliable_profiles(profile_table(common, bootstrap_seed), common, bootstrap_seed, kind),
         attention=attention,
         references=tuple(ReferenceRow(game=game, **known._asdict()) for game, known in references.items()),
         notes=(
@@ -204,11 +218,16 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         bootstrap_seed=bootstrap_seed,
         comparisons=comparisons,
         clean_comparisons=clean_comparisons,
-        measures=measure_table(scores, bootstrap_seed, default_baseline(by_agent(among or scores)), common),
+        measures=measure_table(
+            scores, bootstrap_seed, default_baseline(by_agent(among or scores)), common, plan.effects
+        ),
+        doses=dose_table(cells, plan.effects),
         ranks=rank_table(common_among, bootstrap_seed),
         published=published_table(references),
         sentences=sentences_of((*comparisons, *clean_comparisons), compared),
+        insight=insight_of(common_among, bootstrap_seed),
         family=declared,
+        interval=kind,
     )
 
 

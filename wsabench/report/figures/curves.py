@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from wsabench.report.figures.style import GREY, add_tooltip, looks
-from wsabench.stats import MIN_TRAIN_SEEDS
-from wsabench.summary.rows import Measure, PerturbationRow, ProfileRow, grouped
+from wsabench.report.figures.style import GREY, MOST_LOOKS, add_tooltip, looks
+from wsabench.stats import MIN_TRAIN_SEEDS, dose_curve
+from wsabench.summary.rows import DoseRow, Measure, PerturbationRow, ProfileRow, grouped
 
 
 def draw_severity_curve(table: Sequence[PerturbationRow], ax: Axes, measure: Measure = "normalised_score") -> None:
@@ -39,6 +39,41 @@ def draw_severity_curve(table: Sequence[PerturbationRow], ax: Axes, measure: Mea
     ax.set_xticks(places, ["clean" if place == 0 else str(place) for place in places])
     ax.set_xlabel("severity")
     ax.set_ylabel(measure.replace("_", " "))
+
+
+def draw_dose_curve(table: Sequence[DoseRow], ax: Axes, agents: Sequence[str]) -> None:
+    """Draw the normalised score of one perturbation in a game over the measured change of the observation.
+
+    Args:
+        table: Rows of `Summary.doses`, of one game and perturbation.
+        ax: Where to draw. More agents than `MOST_LOOKS` are thin grey lines with their median in black.
+        agents: All of the figure, so that each looks the same in all panels.
+    """
+    curves = grouped(table, lambda row: row.agent)
+    is_crowd = len(agents) > MOST_LOOKS
+    of_all = looks(agents)
+    span = max(row.dose for row in table) - min(row.dose for row in table)
+    for agent, rows in curves.items():
+        curve = dose_curve([row.normalised_score.value for row in rows], [row.dose for row in rows])
+        if is_crowd:
+            (line,) = ax.plot(curve.doses, curve.scores, color=GREY, linewidth=0.6, alpha=0.6)
+            add_tooltip(line, agent)
+            continue
+        look = of_all[agent]
+        shift = 0.015 * span * (agents.index(agent) - (len(agents) - 1) / 2)
+        ax.plot(curve.doses + shift, curve.scores, color=look.color, linestyle=look.dashes)
+        for row in rows:
+            score = row.normalised_score
+            ax.vlines(row.dose + shift, score.low, score.high, color=look.color, linewidth=1.0)
+            (dot,) = ax.plot(row.dose + shift, score.value, color=look.color, marker=look.marker, linestyle="")
+            add_tooltip(dot, f"{agent}, {row.label}, {row.dose:.1f} grey levels: {score.value:.2f}")
+    if is_crowd:
+        at = sorted({row.dose for row in table})
+        of_dose = grouped(table, lambda row: row.dose)
+        middle = [float(np.median([row.normalised_score.value for row in of_dose[dose]])) for dose in at]
+        ax.plot(at, middle, color="black", linewidth=1.6, marker="o", markersize=3.0)
+    ax.set_xlabel("change, grey levels")
+    ax.set_ylabel("normalised score")
 
 
 def draw_profile(table: Sequence[ProfileRow], ax: Axes) -> None:

@@ -22,11 +22,13 @@ from wsabench.report.figures import (
     interval_height,
     read_picture,
 )
+from wsabench.report.figures.dose import dose_figures
 from wsabench.report.figures.episode import examples_figure
+from wsabench.report.figures.insight import insight_figures
 from wsabench.report.figures.intervals import Bounds
 from wsabench.report.figures.marks import explained, marked_summary, unmarked, with_marks
 from wsabench.report.figures.overview import overview_figures
-from wsabench.report.figures.selection import MOST_LINES, Part, parts_of, strongest_labels
+from wsabench.report.figures.selection import MOST_CURVES, MOST_LINES, Part, parts_of, strongest_labels
 from wsabench.report.figures.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, NamedFigure, new_figure, settle
 from wsabench.results.recorded import SMOOTH_STEPS
 from wsabench.results.records import CLEAN, file_stem
@@ -37,8 +39,6 @@ from wsabench.summary.attention import ExampleEpisode
 from wsabench.summary.rows import CurveRow, EfficiencyRow, Measure, PerturbationRow, grouped
 from wsabench.summary.summarise import Summary
 
-MOST_CURVES = 12
-"""More severity curves than this are divided by family."""
 MOST_FRAMES = 24
 """Sample pictures on one page."""
 
@@ -70,8 +70,10 @@ def draw_figures(
         *(_measure_figure(summary, "normalised_score", part) for part in parts),
         *(_measure_figure(summary, "retention", part) for part in parts),
         *_severity_figures(summary),
+        *dose_figures(summary),
         _profile_figure(summary),
         *overview_figures(summary, parts, curves, efficiency),
+        *insight_figures(summary.insight),
         *(figure for part in parts for figure in _improvement_figures(summary, part)),
         *(figure for part in parts for figure in _attention_figures(summary, part)),
         *_example_figures(examples),
@@ -195,7 +197,8 @@ def _profile_figure(summary: Summary) -> NamedFigure | None:
     figure, ax = new_figure(ONE_COLUMN_IN, 2.5)
     draw_profile(summary.profiles, ax)
     fewest = min(row.num_seeds for row in summary.profiles)
-    bands = "Bands: 95% interval over train seeds."
+    by = " by rliable's bootstrap" if summary.interval == "rliable" else ""
+    bands = f"Bands: 95% interval over train seeds{by}."
     if fewest < MIN_TRAIN_SEEDS:
         bands = f"{_seed_count(fewest)}: too few for bands."
     caption = (

@@ -73,6 +73,8 @@ def marked_summary(summary: Summary) -> Summary:
     changed: dict[str, Any] = {
         name: with_marks(value, summary.privileged) for name, value in values.items() if is_table(value)
     }
+    tables = {name: with_marks(rows, summary.privileged) for name, rows in summary.insight.tables().items()}
+    changed["insight"] = replace(summary.insight, **tables)
     for name in ("agents", "compared", "privileged"):
         changed[name] = tuple(marked_name(agent, summary.privileged) for agent in values[name])
     return replace(summary, **changed)

@@ -69,7 +69,8 @@ def _aggregate_figures(summary: Summary) -> list[NamedFigure]:
         flag = " Hollow: too few train seeds to conclude anything." if fewest < MIN_TRAIN_SEEDS else ""
         cells = max(row.num_cells for row in table)
         has_lines = any(row.value.has_bounds for row in table)
-        lines = "Lines: 95% interval over train seeds." if has_lines else "No interval over so few train seeds."
+        by = " by rliable's bootstrap" if table[0].interval == "rliable" else ""
+        lines = f"Lines: 95% interval over train seeds{by}." if has_lines else "No interval over so few train seeds."
         caption = (
             f"{words.capitalize()} over {cells} cell{'s' if cells > 1 else ''} that these agents played ({scope}). "
             f"{lines}{flag} Each panel has its own scale; "

@@ -13,6 +13,9 @@ from wsabench.summary.summarise import Summary
 MOST_LINES = 32
 """More perturbations than this do not fit a page."""
 
+MOST_CURVES = 12
+"""More curves over severity or dose than this are divided by family."""
+
 
 class Part(NamedTuple):
     """The perturbations that one figure of several shows."""

@@ -36,6 +36,9 @@ _COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#0
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 
+MOST_LOOKS = len(_COLORS)
+"""More agents than this cannot be told apart by colour, marker and line style together."""
+
 
 class Look(NamedTuple):
     """How one agent is drawn."""

@@ -21,11 +21,13 @@ _WHOLE: dict[Measure, str] = {
 _MEASURE_NAMES = {
     "mean_score": "mean score",
     "worst_score": "worst score",
-    "severity_area": "area",
+    "dose_area": "area over dose",
     "retention": "retention",
     "robustness_gap": "robustness gap",
     "corruption_error": "corruption error",
+    "error_difference": "error difference",
     "relative_corruption_error": "relative corruption error",
+    "loss_difference": "loss difference",
 }
 _TEST_COLUMNS = ("p", "adjusted p", "smallest possible", "train seeds", "conclusion")
 _TEST_CAPTION = (
@@ -137,9 +139,11 @@ def measure_tables(summary: Summary) -> list[Table]:
             for row in part
         ]
         caption = (
-            "Over the severities of each perturbation. Area: under the severity curve, clean to the strongest. "
-            f"Corruption error: error relative to {summary.measures[0].baseline} under the same perturbation, below 1 "
-            "is better."
+            "Over the severities of each perturbation. Area over dose: mean score over the measured change, from the "
+            f"weakest to the strongest severity, without clean.{_without_area(summary)} Corruption error: error "
+            f"relative to {summary.measures[0].baseline} under the same perturbation, below 1 is better; error "
+            "difference: minus its error, below 0 is better, defined also where it makes none. Relative corruption "
+            "error and loss difference: the same of what is lost against clean."
         )
         heads = ("perturbation", "agent", "severities", *_MEASURE_NAMES.values())
         places: dict[Measure, int] = {
@@ -157,6 +161,14 @@ def measure_tables(summary: Summary) -> list[Table]:
             Table("Ranks", caption, ("perturbation", "agent", "rank", "clean rank", "change"), tuple(rows), 2)
         )
     return tables
+
+
+def _without_area(summary: Summary) -> str:
+    """Name the perturbations that have no area over dose, by reason."""
+    reasons = {row.perturbation: row.area_reason for row in summary.measures if row.perturbation != ALL_PERTURBATIONS}
+    named = grouped((name for name, reason in reasons.items() if reason), reasons.__getitem__)
+    listed = "; ".join(f"{reason}: {', '.join(names)}" for reason, names in named.items())
+    return f" None for {listed}." if listed else ""
 
 
 def comparison_tables(summary: Summary) -> list[Table]:

@@ -55,6 +55,12 @@ DEFINITIONS = (
         "four (†) are too few to conclude anything.",
     ),
     Definition(
+        "joint and rliable's resampling",
+        "Joint: the interval over train seeds as above. rliable (report --interval rliable): percentiles of its own "
+        "stratified bootstrap, which draws the train seeds of each cell by themselves (Agarwal et al. 2021, section "
+        "4.1). Both are of aggregates and profiles, whose values are rliable's.",
+    ),
+    Definition(
         "these checkpoints only",
         "95% interval by the corrected bootstrap over the episodes of the given checkpoints, paired between clean and "
         "perturbed by episode seed, train seeds held fixed. It says nothing about another training run.",
@@ -65,15 +71,26 @@ DEFINITIONS = (
         "interquartile mean, of the middle half of all train seeds and cells; mean shortfall from 1.",
     ),
     Definition(
-        "mean score, worst score, area",
-        "Over the severities that were played: mean and lowest normalised score, and the area under the curve of the "
-        "normalised score over severity from clean on, divided by the greatest severity.",
+        "mean score, worst score",
+        "Mean and lowest normalised score over the severities that were played.",
+    ),
+    Definition(
+        "area over dose",
+        "Mean normalised score over the measured change of the observation, from the weakest to the strongest severity "
+        "that was played, by the trapezoidal rule: each severity counts for the stretch of change around it, whatever "
+        "its number. Clean play is no part of it: 0 for a total failure, the clean score for an unharmed agent.",
     ),
     Definition(
         "corruption error",
         "Shortfall from the human reference, summed over severities, divided by that of the baseline agent; below 1 "
         "is better. Relative: what is lost against clean takes the place of the shortfall. After Hendrycks and "
         "Dietterich 2019.",
+    ),
+    Definition(
+        "error difference, loss difference",
+        "Mean error minus the baseline's, the error being 1 - score / T with T the best of human play and both clean "
+        "scores of the game; the same of what is lost against clean. Below 0 is better. Unlike the ratios they are "
+        "defined where the baseline makes no error or loses nothing. After Michaelis et al. 2019.",
     ),
     Definition("rank", "Order of the agents by mean normalised score, 1 is best; ties share the mean rank."),
     Definition(
@@ -92,6 +109,40 @@ DEFINITIONS = (
         "cells; ties count half. It does not say by how much.",
     ),
     Definition("performance profile", "Fraction of all train seeds and cells whose normalised score exceeds τ."),
+    Definition(
+        "effective robustness",
+        "Mean perturbed score minus what the mean clean score lets expect, by a least-squares line through the train "
+        "seeds of all other agents, each agent weighing the same. From eight agents on. After Taori et al. 2020, "
+        "'Measuring robustness to natural distribution shifts in image classification'.",
+    ),
+    Definition(
+        "rank correlation",
+        "Spearman's (1904) correlation of the agents' clean and perturbed scores: 1 where the clean order is the "
+        "perturbed order. From three agents on, its interval, which draws agents, from eight on.",
+    ),
+    Definition(
+        "components of variance",
+        "Of an agent's normalised scores in a game: mean of the cell + train seed + cell x train seed + episode, cells "
+        "fixed, the others random. Searle, Casella and McCulloch 1992; intervals after Weerahandi 1993.",
+    ),
+    Definition(
+        "worst family, worst quarter of cells",
+        "Lowest mean score of a family of perturbations, and mean score of the lowest quarter of cells (conditional "
+        "value at risk, Rockafellar and Uryasev 2002). Half of the episodes choose, the other half measure, over 30 "
+        "splits, because what is chosen for being low comes out too low (Cox 1975; Chernozhukov et al. 2018).",
+    ),
+    Definition(
+        "normalisers",
+        "What scores above random play are divided by: human play, the best clean score of any agent, the agent's own "
+        "clean score; or sign(s) log(1 + |s|) of the human-normalised score s. Agreement of two orders: Kendall's "
+        "(1945) tau-b.",
+    ),
+    Definition(
+        "a new game",
+        "Interval for the value that one more game of this kind will show, mean +- t s sqrt(1 + 1 / n), and for their "
+        "mean, mean +- t s / sqrt(n), from five games on. Higgins, Thompson and Spiegelhalter 2009, 'A "
+        "re-evaluation of random-effects meta-analysis'.",
+    ),
     Definition(
         "attention weight",
         "Share that the attention gives an encoder at a step; the weights of a step sum to 1. Entropy in nats: 0 when "

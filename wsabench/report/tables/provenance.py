@@ -11,6 +11,7 @@ import msgspec
 
 from wsabench.report.tables.text import Table, number
 from wsabench.results.manifest import UNKNOWN, Manifest, MergedRun, RecordedPlan
+from wsabench.summary.rows import IntervalKind
 from wsabench.summary.summarise import Summary
 
 _HASH_LENGTH = 12
@@ -54,7 +55,10 @@ def title_of(plan: RecordedPlan) -> str:
 
 
 def steps_to_reproduce(
-    manifest: Manifest, run_dirs: Sequence[Path] = (), family: Sequence[str] | None = None
+    manifest: Manifest,
+    run_dirs: Sequence[Path] = (),
+    family: Sequence[str] | None = None,
+    interval: IntervalKind = "joint",
 ) -> list[Step]:
     """Return how to make the episodes and the report again.
 
@@ -62,6 +66,7 @@ def steps_to_reproduce(
         manifest: The result set's manifest.
         run_dirs: Where the result sets are; only the names of the folders are shown.
         family: The declared family of tests, if any.
+        interval: How aggregates and profiles are resampled.
     """
     first = manifest.history.first
     versions = {name: version for name, version in first.versions.items() if version != UNKNOWN}
@@ -72,6 +77,7 @@ def steps_to_reproduce(
     commands = tuple(dict.fromkeys(one.command_line for one in runs if one.command_line))
     names = " ".join(path.resolve().name for path in run_dirs) or "RUN_DIR"
     declared = f" --family {','.join(family)}" if family else ""
+    declared += f" --interval {interval}" if interval != "joint" else ""
     steps = [Step(f"Install the same versions.{made}", (f"pip install {packages}",))]
     if commands:
         words = "Play the episodes: the same seeds give the same table, whatever the number of workers."

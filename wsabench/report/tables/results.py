@@ -183,8 +183,9 @@ def aggregate_summary_table(summary: Summary) -> Table | None:
     columns = ("over", "agent", "cells", *(METRIC_NAMES[metric] for metric in METRICS))
     caption = (
         f"Normalised score, {_WHERE}. Mean: severities of a perturbation first, then perturbations, then games; the "
-        "others over cells and train seeds. Brackets: 95% interval over train seeds."
+        "others over cells and train seeds. Brackets: 95% interval over train seeds"
     )
+    caption += " by rliable's bootstrap." if summary.interval == "rliable" else "."
     return Table("Aggregates", caption, columns, tuple(rows), 2)
 
 

@@ -105,7 +105,7 @@ def effective_robustness(
     value, low, high = (np.full(len(agents), np.nan) for _ in range(3))
     line = _line(moments.sum(axis=0)) if agents else np.full(2, np.nan)
     if len(agents) < MIN_AGENTS:
-        reason = f"{len(agents)} agents: effective robustness needs {MIN_AGENTS}"
+        reason = f"{len(agents)} agent{'s' * (len(agents) != 1)}: effective robustness needs {MIN_AGENTS}"
         return EffectiveRobustness(agents, value, low, high, np.nan, np.nan, scale, reason)
     if np.isnan(line).any():
         reason = "all clean scores are equal: no line through them"
@@ -155,7 +155,9 @@ def rank_correlation(
     agents, points = _checked(checkpoints)
     count = len(agents)
     if count < 3:
-        return RankCorrelation(np.nan, np.nan, np.nan, count, f"{count} agents: a rank correlation needs 3")
+        return RankCorrelation(
+            np.nan, np.nan, np.nan, count, f"{count} agent{'s' * (count != 1)}: a rank correlation needs 3"
+        )
     means = np.array([array.mean(axis=0) for array in points])
     value = float(_spearman(means[None])[0])
     if np.isnan(value):

@@ -117,7 +117,7 @@ def normaliser_sensitivity(games: Sequence[str], returns: Returns) -> Sensitivit
     agreement = np.full((len(orders), len(orders)), np.nan)
     num_agents = len(checked.clean)
     if num_agents < MIN_AGENTS_FOR_AGREEMENT:
-        reason = f"{num_agents} agents: rank agreement needs {MIN_AGENTS_FOR_AGREEMENT}"
+        reason = f"{num_agents} agent{'s' * (num_agents != 1)}: rank agreement needs {MIN_AGENTS_FOR_AGREEMENT}"
         return Sensitivity(rankings, agreement, np.nan, reason)
     for i, one in enumerate(orders):
         for j, other in enumerate(orders):
