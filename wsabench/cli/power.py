@@ -29,6 +29,7 @@ def power(
     run_dir: Annotated[Path | None, typer.Option("--from", help="A run to take what is not given from.")] = None,
     measure: Annotated[str, typer.Option(help=f"With --from: {', '.join(MEASURES)}.")] = "retention",
     tests: Annotated[int, typer.Option(min=1, help="Size of the family: one test a perturbation.")] = 1,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of agents that are compared: 3 for three agents.")] = 1,
     paired: Annotated[bool, typer.Option("--paired", help="Clean against perturbed, in the same seeds.")] = False,
     alpha: Annotated[float, typer.Option(help="Share of false claims that is accepted.")] = 0.05,
     wanted: Annotated[float, typer.Option("--power", help="Probability of finding the effect.")] = 0.8,
@@ -43,10 +44,10 @@ def power(
     of_run = _noise_of_run(run_dir, measure)
     variation = _variation(of_run, seed_sd, episode_sd)
     is_limit = of_run is not None and seed_sd is None
-    design = Design(effect, paired, tests, alpha, wanted)
+    design = Design(effect, paired, tests, alpha, wanted, pairs)
     counts = _counts(episodes)
     found = plans(design, variation, counts)
-    fewest = seeds_to_decide(tests, alpha, paired=paired)
+    fewest = seeds_to_decide(pairs, alpha, paired=paired)
     if as_json:
         rows = [plan._asdict() if plan else None for plan in found]
         noise = variation._asdict()
@@ -61,6 +62,7 @@ def power(
     seeds = "train seeds" if paired else "train seeds of each agent"
     title = f"To find a difference of {effect:g} with power {wanted:g}, alpha {alpha:g} over {tests} test"
     title += "s" if tests > 1 else ""
+    title += f" and {pairs} pairs" if pairs > 1 else ""
     limit = ""
     if of_run is not None and is_limit:
         limit = (
