@@ -18,8 +18,13 @@ FORMATS = ("html", "png", "pdf", "svg", "latex", "markdown", "csv", "rliable")
 _ALIASES = ("md", "tex")
 _FORMATS = f"{', '.join(FORMATS)}; default: all."
 _FAMILY = (
-    "Perturbations, without severity, that claims are tested for; default: all of the run. A small family decides with "
-    "fewer train seeds; declare it before you look at the scores."
+    "Perturbations, without severity, that claims are tested for; default: all of the run. A small family finds "
+    "smaller differences; declare it before you look at the scores."
+)
+_COMPARE_TO = "Compare each other agent with this one; default: all pairs. Needed with more than 20 agents."
+_MARGIN = (
+    "Claim agents to be equivalent whose difference is surely smaller than this, 0.05 say, in the unit of the suite's "
+    "measure; choose it before you look at the scores. Default: no such claims."
 )
 _OUT = "Where the files go; default: RUN_DIR/report, for several runs RUN_DIR/report-combined below the first."
 
@@ -32,6 +37,8 @@ def report(
     out: Annotated[Path | None, typer.Option(help=_OUT)] = None,
     formats: Annotated[list[str] | None, typer.Option("--format", "-f", metavar="NAME,...", help=_FORMATS)] = None,
     family: Annotated[list[str] | None, typer.Option("--family", metavar="NAME,...", help=_FAMILY)] = None,
+    compare_to: Annotated[str | None, typer.Option("--compare-to", metavar="NAME", help=_COMPARE_TO)] = None,
+    equivalence_margin: Annotated[float | None, typer.Option(metavar="MARGIN", help=_MARGIN)] = None,
     as_json: Json = False,
 ) -> None:
     """Write the report of result sets; needs neither the emulator nor torch."""
@@ -41,7 +48,14 @@ def report(
             raise unknown_name("format", name, (*FORMATS, *_ALIASES))
     from wsabench.report import write_report
 
-    files = write_report(run_dirs, out=out, formats=wanted, family=split_names(family))
+    files = write_report(
+        run_dirs,
+        out=out,
+        formats=wanted,
+        family=split_names(family),
+        compare_to=compare_to,
+        equivalence_margin=equivalence_margin,
+    )
     if as_json:
         write_json(files)
         return

@@ -89,7 +89,7 @@ def content_of(summary: Summary, manifest: Manifest, run_dirs: Sequence[Path] = 
         comparisons=tuple(marked(table, privileged) for table in comparisons if table is not None),
         attention=tuple(marked(table, privileged) for table in attention_tables(summary)),
         provenance=tuple(marked(table, privileged) for table in provenance_tables(summary, manifest)),
-        reproduce=tuple(steps_to_reproduce(manifest, run_dirs, summary.family)),
+        reproduce=tuple(steps_to_reproduce(manifest, run_dirs, summary.options)),
         frames_note="Each perturbation at its strongest severity." if is_large else "",
     )
 

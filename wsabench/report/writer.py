@@ -64,6 +64,8 @@ def write_report(
     formats: Sequence[str] = FORMATS,
     dpi: int = PNG_DPI,
     family: Sequence[str] | None = None,
+    compare_to: str | None = None,
+    equivalence_margin: float | None = None,
 ) -> ReportFiles:
     """Write the report of one result set, or of several put together; needs neither the emulator nor torch.
 
@@ -74,6 +76,8 @@ def write_report(
         formats: Any of `html`, `png`, `pdf`, `svg`, `latex`, `markdown` (also `md`), `csv`, `rliable`.
         dpi: Dots per inch of PNG files.
         family: Perturbations, without severity, that claims are tested for; None: all of the run.
+        compare_to: The agent that each other one is compared with; None: all pairs, of up to 20 agents.
+        equivalence_margin: The largest difference that does not matter, 0.05 say; None: no claims of equivalence.
 
     Returns:
         The files: `report.html`, `report.md`, `figures/NAME.ENDING`, `tables/NAME.tex`, `csv/NAME.csv`,
@@ -82,14 +86,15 @@ def write_report(
     Raises:
         ResultSetError: A directory is no result set, is damaged, or has no finished episode, or the runs differ in
             something that decides results.
-        SpecError: The family is empty or holds clean.
+        SpecError: The family is empty or holds clean, the margin is not above 0, or more than 20 agents are to be
+            compared without one to compare with.
         StorageError: A file cannot be written.
-        UnknownNameError: There is no such format, or the run has no such perturbation.
+        UnknownNameError: There is no such format, or the run has no such perturbation or agent.
     """
     wanted = checked_formats(formats)
     paths = [Path(path) for path in ([run_dirs] if isinstance(run_dirs, str | Path) else run_dirs)]
     result = load_results(paths)
-    summary = summarise(result, family)
+    summary = summarise(result, family, compare_to=compare_to, equivalence_margin=equivalence_margin)
     content = content_of(summary, result.manifest, paths)
     curves = learning_curves(result.manifest.plan.agents)
     efficiency = efficiency_table(curves, summary.references, summary.bootstrap_seed)

@@ -13,6 +13,7 @@ from wsabench.results.manifest import Manifest
 from wsabench.results.records import CLEAN, with_labels
 from wsabench.results.result import compared_agents, privileged_agents
 from wsabench.seeding import integer_seed
+from wsabench.stats import PageError
 from wsabench.summary.aggregates import aggregate_table, by_agent, improvement_table, profile_table, with_common_seeds
 from wsabench.summary.attention import attention_table
 from wsabench.summary.measures import Ends, cell_table, perturbation_table, seed_table, severity_table
@@ -34,9 +35,16 @@ from wsabench.summary.rows import (
     grouped,
 )
 from wsabench.summary.scores import GameScores, agent_order, collect_scores, published_table, reference_scores
-from wsabench.summary.sentences import Sentence, sentences_of
+from wsabench.summary.sentences import Sentence, sensitivity_of, sentences_of
 from wsabench.summary.severity import default_baseline, measure_table, rank_table
-from wsabench.summary.significance import checked_family, clean_comparison_table, comparison_table
+from wsabench.summary.significance import (
+    ClaimOptions,
+    checked_options,
+    claim_notes,
+    clean_comparison_table,
+    comparison_table,
+    page_error_of,
+)
 
 
 class Results(Protocol):
@@ -108,8 +116,10 @@ class Summary:
     """Scores from the literature for these games, maybe none."""
     sentences: tuple[Sentence, ...]
     """What the comparisons say; what they cannot decide is said too."""
-    family: tuple[str, ...] | None = None
-    """The perturbations that the comparisons were declared to be about; None: all of the run."""
+    options: ClaimOptions = ClaimOptions()
+    """What claims are made about."""
+    page_error: PageError | None = None
+    """How often all claims together hold any false one; None without claims."""
 
     @property
     def num_games(self) -> int:
@@ -122,27 +132,36 @@ class Summary:
         return {label: rows[0] for label, rows in grouped(self.perturbations, lambda row: row.label).items()}
 
 
-def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
+def summarise(
+    result: Results,
+    family: Sequence[str] | None = None,
+    *,
+    compare_to: str | None = None,
+    equivalence_margin: float | None = None,
+) -> Summary:
     """Compute every number of a report.
 
     Args:
         result: A result set, complete or not; only its three tables are read.
         family: Perturbations, without severity, that claims are made about: one test each, corrected over all of them.
-            None: every perturbation of the run. A smaller family decides with fewer train seeds.
+            None: every perturbation of the run. A smaller family finds smaller differences.
+        compare_to: The agent that each other one is compared with; None: all pairs, of up to 20 agents.
+        equivalence_margin: The largest difference that does not matter, in the unit of the suite's measure; None:
+            nothing is claimed to be equivalent.
 
     Returns:
         The summary. The same result set gives the same numbers, whatever the machine or the time.
 
     Raises:
         ResultSetError: There is no finished episode.
-        SpecError: The family is empty or holds clean.
-        UnknownNameError: The family names a perturbation that the run does not have.
+        SpecError: The family is empty or holds clean, the margin is not above 0, or more than 20 agents are to be
+            compared without one to compare with.
+        UnknownNameError: The family names a perturbation that the run does not have, or `compare_to` no such agent.
     """
     if result.episodes.empty:
         raise ResultSetError("The result set has no finished episode. Start the same run again; it goes on by itself.")
     manifest, plan = result.manifest, result.manifest.plan
     episodes = with_labels(result.episodes)
-    declared = None if family is None else checked_family(family, episodes)
     references = reference_scores(list(episodes["game"].unique()), plan)
     scores, notes = collect_scores(episodes, plan, references)
     if not scores:
@@ -151,6 +170,7 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         )
     agents = tuple(agent_order(episodes, plan))
     compared = compared_agents(agents, manifest)
+    options = checked_options(family, compare_to, equivalence_margin, labels=episodes, compared=compared)
     square, seed_notes = with_common_seeds(scores)
     among, square_among = ([game for game in every if game.agent in compared] for every in (scores, square))
     bootstrap_seed = integer_seed(plan.seed, "bootstrap", plan.suite.content_hash)
@@ -161,8 +181,10 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         len(plan.jobs),
         len(episodes.drop_duplicates(["agent", "train_seed", "game", "label"])),
     )
-    comparisons = comparison_table(among, bootstrap_seed, plan, declared)
-    clean_comparisons = clean_comparison_table(scores, bootstrap_seed, declared)
+    comparisons = comparison_table(among, bootstrap_seed, plan, options)
+    clean_comparisons = clean_comparison_table(scores, bootstrap_seed, compared, options)
+    page_error = page_error_of(comparisons, clean_comparisons, compared)
+    said_of_claims = claim_notes(among, plan, comparisons, page_error)
     unfinished = [f"The run is not complete: {finished} of {planned} jobs are finished."] if finished < planned else []
     return Summary(
         samples=samples,
@@ -175,7 +197,13 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         profiles=profile_table(square, bootstrap_seed),
         attention=attention,
         references=tuple(ReferenceRow(game=game, **known._asdict()) for game, known in references.items()),
-        notes=(*unfinished, *notes_of(scores, samples, attention, manifest, declared), *notes, *seed_notes),
+        notes=(
+            *unfinished,
+            *notes_of(scores, samples, attention, manifest, options.family),
+            *said_of_claims,
+            *notes,
+            *seed_notes,
+        ),
         agents=agents,
         compared=compared,
         privileged=tuple(sorted(privileged_agents(manifest))),
@@ -185,8 +213,9 @@ def summarise(result: Results, family: Sequence[str] | None = None) -> Summary:
         measures=measure_table(scores, bootstrap_seed, default_baseline(by_agent(among or scores))),
         ranks=rank_table(square_among, bootstrap_seed),
         published=published_table(references),
-        sentences=sentences_of((*comparisons, *clean_comparisons), compared),
-        family=declared,
+        sentences=(*sentences_of((*comparisons, *clean_comparisons), compared), *sensitivity_of(comparisons)),
+        options=options,
+        page_error=page_error,
     )
 
 
