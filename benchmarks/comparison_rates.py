@@ -359,7 +359,8 @@ def main() -> None:
         TABLES[name](options.data_sets)
     print(
         f"\nPer cent of {options.data_sets:,} data sets, with 95 % Monte-Carlo intervals. Relabellings: all up to "
-        f"{MAX_ENUMERATED:,}, else {DRAWN:,} drawn ({RATIO_DRAWN:,} for ratios). {time.process_time() - start:.0f} s of one core."
+        f"{MAX_ENUMERATED:,}, else {DRAWN:,} drawn ({RATIO_DRAWN:,} for ratios). "
+        f"{time.process_time() - start:.0f} s of one core."
     )
 
 

@@ -32,7 +32,14 @@ def comparison(perturbation, effect, decided, pair=("wsa", "e2e"), measure="rete
     return Claim(
         **{"agent_x": pair[0], "agent_y": pair[1], "perturbation": perturbation, "measure": measure},
         **{"effect": Bounded(effect, effect - 0.1, effect + 0.1), "p": 0.01, "adjusted_p": 0.0004},
-        **{"smallest_p": 0.0002, "num_seeds_x": 5, "num_seeds_y": 6, "decided": decided, "sentence": "s"},
+        **{
+            "smallest_p": 0.0002,
+            "detectable": 0.15,
+            "num_seeds_x": 5,
+            "num_seeds_y": 6,
+            "decided": decided,
+            "sentence": "s",
+        },
         **{"scope": "each perturbation", "num_games": 1, "num_tests": 1, "paired": False},
     )
 
@@ -163,6 +170,7 @@ def test_comparisons_are_told_with_their_p_values(loaded):
         "0.010",
         "<0.001",
         "<0.001",
+        "0.15",
         "5 and 6",
         "decided",
     )
@@ -276,9 +284,9 @@ def test_sentences_about_very_many_perturbations_are_shortened():
     few = {"num_seeds_x": 4, "num_seeds_y": 4}
     tests = [structs.replace(comparison(name, 0.2, False), **few) for name in names]
     (said,) = sentences_of(tests, ("wsa",))
-    end = "cannot be decided with 4 seeds."
+    end = "cannot be decided with 4 seeds, at least 5 are needed."
     assert said.text == f"wsa against e2e, {', '.join(names[:-1])} and {names[-1]}: {end}"
-    assert len(said.brief) < 200
+    assert len(said.brief) < 220
     shown = sum(f"{name}," in said.brief or f"{name} and" in said.brief for name in names)
     assert 5 < shown < 100
     assert said.brief == f"wsa against e2e, {', '.join(names[:shown])} and {100 - shown} more: {end}"
@@ -294,8 +302,8 @@ def test_what_cannot_be_decided_is_known_by_its_reason_and_not_by_its_words():
     few = structs.replace(comparison("value", 0.2, False), num_seeds_x=4, num_seeds_y=4)
     assert sentences_of([odd, late, few], ("wsa",)) == (
         Sentence(odd.sentence),
-        Sentence("wsa against e2e, invert: cannot be decided with 5 seeds."),
-        Sentence("wsa against e2e, value: cannot be decided with 4 seeds."),
+        Sentence("wsa against e2e, invert: cannot be decided with 5 seeds, the smallest possible adjusted p is 0.056."),
+        Sentence("wsa against e2e, value: cannot be decided with 4 seeds, at least 5 are needed."),
     )
 
 

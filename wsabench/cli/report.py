@@ -47,14 +47,13 @@ def report(
         if name not in (*FORMATS, *_ALIASES):
             raise unknown_name("format", name, (*FORMATS, *_ALIASES))
     from wsabench.report import write_report
+    from wsabench.summary.significance import ClaimOptions
 
     files = write_report(
         run_dirs,
         out=out,
         formats=wanted,
-        family=split_names(family),
-        compare_to=compare_to,
-        equivalence_margin=equivalence_margin,
+        claims=ClaimOptions(tuple(names) if (names := split_names(family)) else None, compare_to, equivalence_margin),
     )
     if as_json:
         write_json(files)

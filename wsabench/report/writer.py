@@ -19,6 +19,7 @@ from wsabench.results.merging import load_results
 from wsabench.results.result import FRAMES_DIR
 from wsabench.summary.attention import example_episodes
 from wsabench.summary.learning import efficiency_table
+from wsabench.summary.significance import ClaimOptions
 from wsabench.summary.summarise import summarise
 
 FORMATS = ("html", "png", "pdf", "svg", "latex", "markdown", "csv", "rliable")
@@ -63,9 +64,7 @@ def write_report(
     out: str | Path | None = None,
     formats: Sequence[str] = FORMATS,
     dpi: int = PNG_DPI,
-    family: Sequence[str] | None = None,
-    compare_to: str | None = None,
-    equivalence_margin: float | None = None,
+    claims: ClaimOptions | None = None,
 ) -> ReportFiles:
     """Write the report of one result set, or of several put together; needs neither the emulator nor torch.
 
@@ -75,9 +74,8 @@ def write_report(
             several.
         formats: Any of `html`, `png`, `pdf`, `svg`, `latex`, `markdown` (also `md`), `csv`, `rliable`.
         dpi: Dots per inch of PNG files.
-        family: Perturbations, without severity, that claims are tested for; None: all of the run.
-        compare_to: The agent that each other one is compared with; None: all pairs, of up to 20 agents.
-        equivalence_margin: The largest difference that does not matter, 0.05 say; None: no claims of equivalence.
+        claims: What claims are made about: perturbations, pairs of agents, equivalence; None: all perturbations and
+            pairs, no equivalence.
 
     Returns:
         The files: `report.html`, `report.md`, `figures/NAME.ENDING`, `tables/NAME.tex`, `csv/NAME.csv`,
@@ -94,7 +92,8 @@ def write_report(
     wanted = checked_formats(formats)
     paths = [Path(path) for path in ([run_dirs] if isinstance(run_dirs, str | Path) else run_dirs)]
     result = load_results(paths)
-    summary = summarise(result, family, compare_to=compare_to, equivalence_margin=equivalence_margin)
+    family, compare_to, margin = claims or ClaimOptions()
+    summary = summarise(result, family, compare_to=compare_to, equivalence_margin=margin)
     content = content_of(summary, result.manifest, paths)
     curves = learning_curves(result.manifest.plan.agents)
     efficiency = efficiency_table(curves, summary.references, summary.bootstrap_seed)

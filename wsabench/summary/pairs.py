@@ -81,7 +81,7 @@ def pair_of(
     both = [(x, y) for x, y in both if set(names) & set(_perturbations(x, y))]
     if not both:
         return None
-    found = [obstacle_of(x, measure) or obstacle_of(y, measure) for x, y in both]
+    found: list[Undecidable | None] = [_first(obstacle_of(x, measure), obstacle_of(y, measure)) for x, y in both]
     usable = [pair for pair, obstacle in zip(both, found, strict=True) if obstacle is None]
     values = [(_values(x, y, names, measure), _values(y, x, names, measure)) for x, y in usable]
     agent_x, agent_y = both[0][0].agent, both[0][1].agent
@@ -95,10 +95,10 @@ def pair_of(
         games=tuple(x.game for x, _ in usable),
         x=[one - other for one, other in values] if is_paired else [one for one, _ in values],
         y=None if is_paired else [other for _, other in values],
-        num_seeds=_fewest([x for x, _ in both]) + _fewest([y for _, y in both]),
-        clean=_mean_clean([x for x, _ in usable]) + _mean_clean([y for _, y in usable]),
+        num_seeds=(_fewest([x for x, _ in both]), _fewest([y for _, y in both])),
+        clean=(_mean_clean([x for x, _ in usable]), _mean_clean([y for _, y in usable])),
         left_out=tuple(x.game for (x, _), obstacle in zip(both, found, strict=True) if obstacle),
-        obstacle=None if usable else next(obstacle for obstacle in found if obstacle),
+        obstacle=None if usable else _first(*found),
     )
 
 
@@ -127,8 +127,8 @@ def clean_pair_of(games: Sequence[GameScores], family: Collection[str] | None = 
         games=tuple(game.game for game in measured),
         x=[-_values(game, game, names, "robustness_gap") for game in measured],
         y=None,
-        num_seeds=_fewest(measured) * 2,
-        clean=_mean_clean(measured) * 2,
+        num_seeds=(_fewest(measured), _fewest(measured)),
+        clean=(_mean_clean(measured), _mean_clean(measured)),
         left_out=(),
     )
 
@@ -189,18 +189,22 @@ def _perturbations(x: GameScores, y: GameScores) -> list[str]:
     return list(dict.fromkeys(cell.perturbation for cell in shared))
 
 
+def _first(*obstacles: Undecidable | None) -> Undecidable | None:
+    return next((obstacle for obstacle in obstacles if obstacle), None)
+
+
 def _has_references(game: GameScores) -> bool:
     return bool(np.isfinite(game.reference).all())
 
 
-def _fewest(games: Sequence[GameScores]) -> tuple[int]:
-    return (min(len(game.train_seeds) for game in games),)
+def _fewest(games: Sequence[GameScores]) -> int:
+    return min(len(game.train_seeds) for game in games)
 
 
-def _mean_clean(games: Sequence[GameScores]) -> tuple[float]:
+def _mean_clean(games: Sequence[GameScores]) -> float:
     columns = [game.index(CLEAN) for game in games]
     known = [seed_means(game)[:, place].mean() for game, place in zip(games, columns, strict=True) if place is not None]
-    return (float(np.mean(known)) if games and len(known) == len(games) else float("nan"),)
+    return float(np.mean(known)) if games and len(known) == len(games) else float("nan")
 
 
 def _same_checkpoints(

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct
 
-from wsabench.stats import CLEAN_FLOOR, MIN_TRAIN_SEEDS
-from wsabench.summary.rows import EACH_PERTURBATION, Claim, Measure, Verdict, grouped
+from wsabench.stats import CLEAN_FLOOR, MIN_TRAIN_SEEDS, PageError
+from wsabench.summary.rows import ALPHA, EACH_PERTURBATION, Claim, Measure, Verdict, grouped
 
 _BETTER: dict[Measure, str] = {
     "retention": "keeps more of its score",
@@ -122,6 +122,19 @@ def sensitivity_of(claims: Iterable[Claim]) -> tuple[Sentence, ...]:
     return (Sentence(f"With these train seeds {span} would be found with 80% power {who}{none}."),)
 
 
+def page_sentence(page: PageError | None) -> tuple[Sentence, ...]:
+    """Return how often all claims of a page together hold any false one, if anything can be claimed.
+
+    Args:
+        page: The bound.
+    """
+    if page is None:
+        return ()
+    counted = f"{page.num_tests} test{'s' * (page.num_tests > 1)} in {page.num_families}"
+    counted += f" famil{'ies' if page.num_families > 1 else 'y'} of {ALPHA:.0%} each"
+    return (Sentence(f"The probability of any false claim on this page is at most {page.bound:.0%} ({counted})."),)
+
+
 def _undecided(claims: Sequence[Claim]) -> dict[tuple[str, str | None], list[Sentence]]:
     """Return the sentences about what cannot be decided, by pair; for many pairs alike all stand with the first."""
     said: dict[tuple[str, str | None], list[Sentence]] = {}
@@ -163,7 +176,9 @@ def _end(claim: Claim) -> str:
     if claim.obstacle == "clean was not played":
         return f"no claim about {_WORDS[claim.measure]}, because clean was not played."
     if claim.obstacle:
-        return f"no claim about {_WORDS[claim.measure]}, because in no game both clean scores are above {CLEAN_FLOOR:g}."
+        return (
+            f"no claim about {_WORDS[claim.measure]}, because in no game both clean scores are above {CLEAN_FLOOR:g}."
+        )
     return f"cannot be decided with {_counted(claim.seeds)}, {_why(claim)}."
 
 

@@ -71,9 +71,9 @@ def checked_options(
         raise unknown_name("agent", compare_to, compared, "--compare-to names an agent that is compared with others.")
     if compare_to is None and len(compared) > MOST_AGENTS:
         raise SpecError(
-            f"The run has {len(compared)} agents, which make {math.comb(len(compared), 2):,} pairs: with so many nothing "
-            f"could be decided. Allowed: all pairs of up to {MOST_AGENTS} agents. Name the agent that each other one is "
-            "compared with: --compare-to NAME."
+            f"The run has {len(compared)} agents, which make {math.comb(len(compared), 2):,} pairs: with so many "
+            f"hardly anything could be decided. Allowed: all pairs of up to {MOST_AGENTS} agents. Name the one that "
+            "each other agent is compared with: --compare-to NAME."
         )
     if equivalence_margin is not None and not (math.isfinite(equivalence_margin) and equivalence_margin > 0):
         raise SpecError(
@@ -134,7 +134,7 @@ def comparison_table(
     scores: Sequence[GameScores],
     bootstrap_seed: int,
     plan: RecordedPlan,
-    options: ClaimOptions = ClaimOptions(),
+    options: ClaimOptions,
 ) -> tuple[Claim, ...]:
     """Compare each pair of agents: over all perturbations, then by one test for each perturbation.
 
@@ -169,7 +169,7 @@ def clean_comparison_table(
     scores: Sequence[GameScores],
     bootstrap_seed: int,
     compared: Collection[str],
-    options: ClaimOptions = ClaimOptions(),
+    options: ClaimOptions,
 ) -> tuple[Claim, ...]:
     """Compare clean with perturbed play of each agent, paired within train seeds, by one test for each perturbation.
 
@@ -183,9 +183,7 @@ def clean_comparison_table(
     Returns:
         The claims of each agent, of its robustness gap; p is adjusted as between agents.
     """
-    pairs = [
-        pair for games in by_agent(scores).values() if (pair := clean_pair_of(games, options.family)) is not None
-    ]
+    pairs = [pair for games in by_agent(scores).values() if (pair := clean_pair_of(games, options.family)) is not None]
     families = [_Family(pair, EACH_PERTURBATION, pair.names, pair.x, pair.y) for pair in pairs]
     claims: dict[str, list[Claim]] = {}
     for is_compared in (True, False):
@@ -198,7 +196,7 @@ def clean_comparison_table(
 def page_error_of(
     comparisons: Sequence[Claim], clean_comparisons: Sequence[Claim], compared: Collection[str]
 ) -> PageError | None:
-    """Bound the probability that all claims of a page together hold any false one; None where there are no claims.
+    """Bound the probability that all claims of a page together hold any false one; None where nothing can be claimed.
 
     Args:
         comparisons: The claims between agents.
@@ -212,36 +210,29 @@ def page_error_of(
         [claim for claim in clean_comparisons if claim.agent_x in compared],
         [claim for claim in clean_comparisons if claim.agent_x not in compared],
     ]
-    tests = [len(group) for group in groups if group]
-    tests += [len(group) for group in groups if any(math.isfinite(claim.equivalence_p) for claim in group)]
-    return stats.page_error([ClaimFamily(count, ALPHA) for count in tests]) if tests else None
+    tests = [sum(claim.undecidable is None for claim in group) for group in groups]
+    tests += [sum(_may_be_equivalent(claim) for claim in group) for group in groups]
+    families = [ClaimFamily(count, ALPHA) for count in tests if count]
+    return stats.page_error(families) if families else None
 
 
-def claim_notes(
-    scores: Sequence[GameScores], plan: RecordedPlan, comparisons: Sequence[Claim], page: PageError | None
-) -> list[str]:
-    """Return what to know of the claims: games that comparisons leave out, and how often anything claimed is false.
+def left_out_notes(scores: Sequence[GameScores], plan: RecordedPlan, comparisons: Sequence[Claim]) -> list[str]:
+    """Return which games comparisons leave out because of whose clean score.
 
     Args:
         scores: Every game of the compared agents.
         plan: Tells the measure.
         comparisons: The claims between agents.
-        page: The error of all claims together.
     """
     measure = MEASURE_OF_SUITE[plan.suite.measure]
     left_out = {game for claim in comparisons for game in claim.left_out}
-    notes = [
+    return [
         f"{game.agent} on {game.game}: the clean score ({seed_means(game)[:, game.labels.index(CLEAN)].mean():.2f}) is "
         f"not surely above {stats.CLEAN_FLOOR:g}, so that comparisons of {measure.replace('_', ' ')} with "
         f"{game.agent} leave {game.game} out."
         for game in scores
         if game.game in left_out and obstacle_of(game, measure) == "clean score not above the floor"
     ]
-    if page is not None:
-        counted = f"{page.num_tests} test{'s' * (page.num_tests > 1)} in {page.num_families}"
-        counted += f" famil{'ies' if page.num_families > 1 else 'y'} of {ALPHA:.0%} each"
-        notes.append(f"The probability of any false claim on this page is at most {page.bound:.0%} ({counted}).")
-    return notes
 
 
 def _named_pairs(agents: Sequence[str], compare_to: str | None) -> list[tuple[str, str]]:
@@ -321,8 +312,7 @@ def _claim_of(family: _Family, tested: _Tested, column: int, smallest_p: float) 
 
 def _concluded(claim: Claim) -> Claim:
     """Return a claim with its conclusion."""
-    is_enough = min(claim.seeds) >= MIN_TRAIN_SEEDS
-    claim = replace(claim, equivalent=bool(is_enough and claim.equivalence_p <= ALPHA))
+    claim = replace(claim, equivalent=_may_be_equivalent(claim) and claim.equivalence_p <= ALPHA)
     if claim.undecidable:
         claim = replace(claim, detectable=math.inf)
         if claim.undecidable == "smallest p above alpha":
@@ -330,6 +320,11 @@ def _concluded(claim: Claim) -> Claim:
     else:
         claim = replace(claim, decided=claim.adjusted_p <= ALPHA)
     return replace(claim, sentence=sentence_of(claim))
+
+
+def _may_be_equivalent(claim: Claim) -> bool:
+    """Whether equivalence was asked for and there are train seeds enough to claim it."""
+    return min(claim.seeds) >= MIN_TRAIN_SEEDS and math.isfinite(claim.equivalence_p)
 
 
 def _no_claim(family: _Family, num_pairs: int) -> Claim:

@@ -35,14 +35,14 @@ from wsabench.summary.rows import (
     grouped,
 )
 from wsabench.summary.scores import GameScores, agent_order, collect_scores, published_table, reference_scores
-from wsabench.summary.sentences import Sentence, sensitivity_of, sentences_of
+from wsabench.summary.sentences import Sentence, page_sentence, sensitivity_of, sentences_of
 from wsabench.summary.severity import default_baseline, measure_table, rank_table
 from wsabench.summary.significance import (
     ClaimOptions,
     checked_options,
-    claim_notes,
     clean_comparison_table,
     comparison_table,
+    left_out_notes,
     page_error_of,
 )
 
@@ -116,10 +116,10 @@ class Summary:
     """Scores from the literature for these games, maybe none."""
     sentences: tuple[Sentence, ...]
     """What the comparisons say; what they cannot decide is said too."""
-    options: ClaimOptions = ClaimOptions()
+    options: ClaimOptions
     """What claims are made about."""
-    page_error: PageError | None = None
-    """How often all claims together hold any false one; None without claims."""
+    page_error: PageError | None
+    """How often all claims together hold any false one; None where nothing can be claimed."""
 
     @property
     def num_games(self) -> int:
@@ -184,7 +184,11 @@ def summarise(
     comparisons = comparison_table(among, bootstrap_seed, plan, options)
     clean_comparisons = clean_comparison_table(scores, bootstrap_seed, compared, options)
     page_error = page_error_of(comparisons, clean_comparisons, compared)
-    said_of_claims = claim_notes(among, plan, comparisons, page_error)
+    sentences = (
+        *sentences_of((*comparisons, *clean_comparisons), compared),
+        *sensitivity_of(comparisons),
+        *page_sentence(page_error),
+    )
     unfinished = [f"The run is not complete: {finished} of {planned} jobs are finished."] if finished < planned else []
     return Summary(
         samples=samples,
@@ -200,7 +204,7 @@ def summarise(
         notes=(
             *unfinished,
             *notes_of(scores, samples, attention, manifest, options.family),
-            *said_of_claims,
+            *left_out_notes(among, plan, comparisons),
             *notes,
             *seed_notes,
         ),
@@ -213,7 +217,7 @@ def summarise(
         measures=measure_table(scores, bootstrap_seed, default_baseline(by_agent(among or scores))),
         ranks=rank_table(square_among, bootstrap_seed),
         published=published_table(references),
-        sentences=(*sentences_of((*comparisons, *clean_comparisons), compared), *sensitivity_of(comparisons)),
+        sentences=sentences,
         options=options,
         page_error=page_error,
     )

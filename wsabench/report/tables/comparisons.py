@@ -31,7 +31,7 @@ _MEASURE_NAMES = {
 _TEST_COLUMNS = ("p", "adjusted p", "smallest possible", "found with 80% power", "train seeds")
 _TEST_CAPTION = (
     "Intervals are simultaneous: 95% of runs have all differences of a scope (of all pairs and perturbations) inside. "
-    "Adjusted p: step-down max-T over perturbations, or Welch's tests after Holm where that is larger, then over {who}. "
+    "Adjusted p: step-down max-T over perturbations, or t tests after Holm where that is larger, then over {who}. "
     "Smallest possible: what the adjusted p could reach at best with these train seeds; above 0.05 nothing can be "
     "decided and no p is given. Found with 80% power: how large a difference must be for this very run."
 )
@@ -209,7 +209,9 @@ def _tables_of_pairs(comparisons: Sequence[Claim], margin: float | None) -> list
         for one in strongest
     )
     shown = "All" if len(rows) == len(comparisons) else f"The strongest {len(rows)} of"
-    caption = f"{shown} {len(comparisons):,} comparisons of {len(pairs)} pairs, the strongest first; csv/comparisons.csv "
+    caption = (
+        f"{shown} {len(comparisons):,} comparisons of {len(pairs)} pairs, the strongest first; csv/comparisons.csv "
+    )
     caption += f"has all. Difference: agent minus other. {_caption('pairs of agents', margin)}"
     return [Table("Comparisons of all pairs", caption, ("agent", "other", *columns), rows, 4, is_folded=True)]
 

@@ -55,14 +55,14 @@ def title_of(plan: RecordedPlan) -> str:
 
 
 def steps_to_reproduce(
-    manifest: Manifest, run_dirs: Sequence[Path] = (), options: ClaimOptions = ClaimOptions()
+    manifest: Manifest, run_dirs: Sequence[Path] = (), options: ClaimOptions | None = None
 ) -> list[Step]:
     """Return how to make the episodes and the report again.
 
     Args:
         manifest: The result set's manifest.
         run_dirs: Where the result sets are; only the names of the folders are shown.
-        options: What the report's claims are about.
+        options: What the report's claims are about; None: nothing was declared.
     """
     first = manifest.history.first
     versions = {name: version for name, version in first.versions.items() if version != UNKNOWN}
@@ -72,6 +72,7 @@ def steps_to_reproduce(
     runs = [one.starts[0] for one in manifest.history.merged_from] or [first]
     commands = tuple(dict.fromkeys(one.command_line for one in runs if one.command_line))
     names = " ".join(path.resolve().name for path in run_dirs) or "RUN_DIR"
+    options = options or ClaimOptions()
     declared = f" --family {','.join(options.family)}" if options.family else ""
     declared += f" --compare-to {options.compare_to}" if options.compare_to else ""
     margin = options.equivalence_margin
