@@ -1,5 +1,6 @@
 """Bold only where a claim holds: in tables of every format."""
 
+import itertools
 import shutil
 import subprocess
 from dataclasses import replace
@@ -179,6 +180,63 @@ def test_comparisons_are_told_with_their_p_values(loaded):
     late = structs.replace(comparison("value", 0.5, False), smallest_p=0.056)
     (table,) = claims.comparison_tables(compared_in(loaded[0], [few, late]))
     assert [row[-1] for row in table.rows] == ["cannot be decided with 4 seeds", "cannot be decided with 5 seeds"]
+
+
+def test_a_game_that_is_left_out_stands_under_the_table_and_so_does_what_is_no_claim(loaded):
+    row = structs.replace(comparison("invert", 0.2, True), left_out=("pong",))
+    (table,) = claims.comparison_tables(compared_in(loaded[0], [row]))
+    assert "Without pong: see the caveats." in table.caption
+    nothing = {
+        "effect": Bounded(float("nan")),
+        "p": float("nan"),
+        "adjusted_p": float("nan"),
+        "smallest_p": float("nan"),
+    }
+    row = structs.replace(row, **nothing, obstacle="clean score not above the floor", decided=False)
+    (table,) = claims.comparison_tables(compared_in(loaded[0], [row]))
+    assert table.rows[0][2:6] == ("\u2013",) * 4
+    assert table.rows[0][-1] == "no claim: clean score not above the floor"
+
+
+def test_equivalence_has_its_column_where_it_was_asked_for():
+    summary = summarise(run({"wsa": 6.0, "e2e": 6.02}, num_seeds=8), equivalence_margin=0.05)
+    between, clean = claims.comparison_tables(summary)
+    assert between.columns[-2:] == clean.columns[-2:] == ("equivalence p", "conclusion")
+    assert between.rows[0][-1] == "equivalent within 0.05"
+    assert float(between.rows[0][-2].replace("<", "")) < 0.05
+    without = claims.comparison_tables(summarise(run({"wsa": 6.0, "e2e": 6.02}, num_seeds=8)))
+    assert not any("equivalence p" in table.columns for table in without)
+
+
+def test_tables_say_that_their_intervals_are_simultaneous():
+    for table in claims.comparison_tables(summarise(run({"wsa": 6.0, "e2e": 4.0}))):
+        assert "simultaneous interval" in table.columns[2]
+        assert "Intervals are simultaneous: 95% of runs have all differences of a scope" in table.caption
+
+
+def test_many_pairs_stand_in_one_folded_table_with_the_strongest_first(loaded):
+    names = [f"agent-{number:02}" for number in range(20)]
+    rows = [
+        structs.replace(comparison(label, 0.2, place % 3 == 0, pair), adjusted_p=0.0001 * (1 + place))
+        for place, pair in enumerate(itertools.combinations(names, 2))
+        for label in ("invert", "hue-rotate")
+    ]
+    rows = [structs.replace(one, sentence=sentence_of(one)) for one in rows]
+    summary = compared_in(loaded[0], rows, sentences_of(rows, names))
+    (table,) = claims.comparison_tables(summary)
+    assert (table.title, table.is_folded, len(table.rows)) == ("Comparisons of all pairs", True, 200)
+    assert table.caption.startswith("The strongest 200 of 380 comparisons of 190 pairs, the strongest first; csv/")
+    conclusions = [row[-1] for row in table.rows]
+    assert conclusions == ["decided"] * 128 + ["not decided"] * 72
+    assert table.rows[0][:2] == ("agent-00", "agent-01")
+    page = html_page(content_of(summary, loaded[1]), [])
+    assert "<details><summary>200 rows</summary>" in page
+    # The page stays readable: the strongest are told, the rest is counted.
+    assert len(summary.sentences) == 21
+    assert all("than" in one.text for one in summary.sentences[:20])
+    assert summary.sentences[20].text == (
+        "360 more conclusions between agents stand in the tables: 108 decided, 252 not decided."
+    )
 
 
 def test_clean_comparisons_are_concluded_as_the_sentences_say():
