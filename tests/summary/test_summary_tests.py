@@ -66,7 +66,7 @@ def test_few_seeds_decide_nothing_however_large_the_difference(num_seeds, why, w
     assert all(np.isnan([one.p, one.adjusted_p]).all() == (num_seeds < 4) for one in summary.comparisons)
     assert all(one.effect.has_bounds == (num_seeds >= 3) for one in summary.comparisons)
     assert {one.detectable for one in summary.comparisons} == {np.inf}
-    assert "With these train seeds no difference between wsa and e2e can be found, however large." in said(summary)
+    assert "With these train seeds no difference between wsa and e2e can be shown, however large." in said(summary)
     told = (*said(summary), *(one.sentence for one in summary.comparisons))
     assert not any("no difference between" in text.replace(told[-1], "") for text in told if "against" in text)
 

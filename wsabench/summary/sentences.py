@@ -114,7 +114,7 @@ def sensitivity_of(claims: Iterable[Claim]) -> tuple[Sentence, ...]:
     who = f"between {agent} and {other}" if not more else f"over {len(pairs)} pairs of agents"
     found = sorted(one.detectable for one in tests if math.isfinite(one.detectable))
     if not found:
-        return (Sentence(f"With these train seeds no difference {who} can be found, however large."),)
+        return (Sentence(f"With these train seeds no difference {who} can be shown, however large."),)
     low, high = f"{found[0]:.2f}", f"{found[-1]:.2f}"
     span = f"a difference of {low}" if low == high else f"differences of {low} to {high}, by perturbation,"
     rest = len(tests) - len(found)
