@@ -71,7 +71,7 @@ def power(
         )
     note = (
         f"Standard deviation {variation.seed_sd:.3g} between train seeds, {variation.episode_sd:.3g} between episodes."
-        f"{limit} With fewer than {fewest} seeds in one game a permutation test cannot decide, whatever the scores."
+        f"{limit} With fewer than {fewest} seeds in one game a report cannot decide, whatever the scores."
     )
     write_table(title, ["episodes a cell", seeds, "power"], rows, note)
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsabench.errors import ShapeError, SpecError
+from wsabench.stats.intervals import MIN_TRAIN_SEEDS
 from wsabench.stats.resampling import Blocks
 from wsabench.types import FloatArray
 
@@ -139,14 +140,16 @@ def smallest_adjusted_p(smallest_p: float, num_pairs: int) -> float:
 
 
 def seeds_to_decide(num_pairs: int, alpha: float = 0.05, *, paired: bool = False) -> int:
-    """Return the fewest train seeds (of each agent, one game) with which the adjusted p can get to alpha at all.
+    """Return the fewest train seeds (of each agent, one game) with which a report can decide anything at all.
+
+    The adjusted p must be able to get to alpha, and a report claims nothing from fewer than five train seeds.
 
     Args:
         num_pairs: Pairs of agents that are compared; the number of perturbations does not matter.
         alpha: Share of false claims that is accepted.
         paired: Whether seeds are compared with themselves.
     """
-    count = 2
+    count = MIN_TRAIN_SEEDS
     while smallest_adjusted_p(2.0 / (2**count if paired else math.comb(2 * count, count)), num_pairs) > alpha:
         count += 1
     return count
