@@ -1,10 +1,14 @@
-"""How often the gate alarms: false alarms and power, simulated from a pool of real episode returns.
+"""How often the gate alarms: false alarms and power, simulated from a pool of real episode returns, or from laws.
 
+    python benchmarks/gate_simulation.py --laws > laws.md
     python benchmarks/gate_simulation.py --pool runs/gate-pool > tables.md
 
-plays the pool first if it is not there (500 episodes a cell, about 18 minutes of one core; it goes on where it
-stopped). Both sides of every simulated check are drawn from the pool, whole episode seeds jointly over all cells, with
-replacement: the pool is the population, so true drops are exact. A drop is imposed in two ways:
+The first draws scores from laws that real returns look like, and from worse ones (`LAWS`), for checks of one
+checkpoint; nothing is played. *Mixed* replaces a share of the episodes by such without score.
+
+The second plays the pool first if it is not there (500 episodes a cell, about 18 minutes of one core; it goes on where
+it stopped). Both sides of every simulated check are drawn from the pool, whole episode seeds jointly over all cells,
+with replacement: the pool is the population, so true drops are exact. A drop is imposed in two ways:
 
 - scaled: every return moves towards the lowest one in the pool by the same share;
 - mixed: a share of the episodes is replaced by episodes that went badly (those under gaussian-noise@3, and for that
@@ -35,9 +39,12 @@ from wsabench.stats.gate import (
     DEFAULT_MARGIN,
     MARGIN_FLOOR_SCORE,
     MIN_EPISODE_PAIRS,
+    MIN_POWER,
     Sample,
     adjust,
     compare,
+    power_to_find,
+    smallest_p,
 )
 from wsabench.types import FloatArray
 
@@ -64,6 +71,92 @@ class Case(NamedTuple):
     is_paired: bool = False
     is_retrained: bool = True
     """Whether the run's train seeds have effects of their own, or the reference's."""
+
+
+LAW_MEAN = 0.5
+"""Normalised score of the reference in every cell of the laws' checks."""
+Draw = Callable[[np.random.Generator, tuple[int, ...]], FloatArray]
+"""Draws scores of mean 1."""
+
+
+def _lognormal(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+    return np.exp(rng.normal(-0.5, 1.0, shape))
+
+
+def _zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+    return np.where(rng.random(shape) < 0.6, 0.0, rng.exponential(2.5, shape))
+
+
+def _bimodal(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+    return np.where(rng.random(shape) < 0.1, 4.6, 0.6)
+
+
+def _ceiling(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+    return np.where(rng.random(shape) < 0.05, 0.0, 1.0 / 0.95)
+
+
+LAWS: dict[str, tuple[str, Draw]] = {
+    "tight": ("normal, standard deviation 0.2", lambda rng, shape: rng.normal(1.0, 0.2, shape)),
+    "exponential": ("exponential", lambda rng, shape: rng.exponential(1.0, shape)),
+    "heavy tails": ("lognormal, standard deviation 1 of the logarithm", _lognormal),
+    "many zeros": ("0 in 60 % of episodes, else exponential", _zeros),
+    "two modes": ("0 or 2, each in half of the episodes", lambda rng, shape: 2.0 * (rng.random(shape) < 0.5)),
+    "rare successes": ("4.6 in 10 % of episodes, else 0.6", _bimodal),
+    "ceiling": ("the most that can be had in 95 % of episodes, else 0", _ceiling),
+}
+"""What is drawn, by name; all have mean 1."""
+
+
+class LawCase(NamedTuple):
+    """Checks of one checkpoint whose scores follow laws."""
+
+    run: str
+    reference: str
+    drop: float
+    kind: str = "scaled"
+    num_cells: int = 6
+    num_run: int = 20
+    num_reference: int = 20
+    only_cell: bool = False
+    """Whether the first cell drops alone."""
+
+
+class Alarms(NamedTuple):
+    """Shares of checks."""
+
+    any: float
+    overall: float
+    first_cell: float
+    too_few: float
+    """Said to be too few episodes for an average that finds a collapse."""
+
+
+def law_alarms(case: LawCase, simulations: int, permutations: int, rng: np.random.Generator) -> Alarms:
+    """Return how often the gate alarms where scores follow laws."""
+    hits = np.zeros(4)
+    for start in range(0, simulations, CHUNK):
+        count = min(CHUNK, simulations - start)
+        shape = (count, case.num_cells)
+        reference = LAW_MEAN * LAWS[case.reference][1](rng, (case.num_reference, *shape))
+        judged = LAW_MEAN * LAWS[case.run][1](rng, (case.num_run, *shape))
+        falls = np.arange(case.num_cells) == 0 if case.only_cell else np.ones(case.num_cells, bool)
+        if case.kind == "scaled":
+            judged = judged * np.where(falls, 1.0 - case.drop, 1.0)
+        else:
+            judged = np.where(falls & (rng.random(judged.shape) < case.drop), 0.0, judged)
+        whole = Sample(judged, reference, False)
+        flat = Sample(*(side.reshape(len(side), -1, 1) for side in (judged, reference)), False)
+        p_overall = compare([whole], "episodes", rng, DEFAULT_MARGIN, permutations).p_worse[:, None]
+        p_cells = compare([flat], "episodes", rng, DEFAULT_MARGIN, permutations).p_worse.reshape(shape)
+        adjusted = adjust(p_cells, p_overall)
+        overall, cells = (adjusted.overall <= DEFAULT_ALPHA)[:, 0], adjusted.cells <= DEFAULT_ALPHA
+        level = smallest_p(1, DEFAULT_ALPHA)
+        weak = [
+            power_to_find([Sample(judged[:, [i]], reference[:, [i]], False)], "episodes", level) < MIN_POWER
+            for i in range(count)
+        ]
+        hits += [(overall | cells.any(axis=1)).sum(), overall.sum(), cells[:, 0].sum(), np.sum(weak)]
+    return Alarms(*(hits / simulations))
 
 
 class Pool(NamedTuple):
@@ -197,26 +290,87 @@ def print_tables(pool: Pool, rate: Callable[[Case], str]) -> None:
             print(f"| {seeds}{how} | {n} | {' | '.join(rate(case) for case in cases)} |")
 
 
+def print_law_tables(found: Callable[[LawCase], Alarms], shown: Callable[[float], str]) -> None:
+    """Print the tables of docs/gate.md on laws."""
+    print("| law | scores, in units of their mean |\n| --- | --- |")
+    for name, (meaning, _) in LAWS.items():
+        print(f"| {name} | {meaning} |")
+    print(
+        "\nA collapse: a drop of 80 % in all of 6 cells; found by the average, % of checks; and said to be too few:\n"
+    )
+    sizes = (5, 10, 20, 30)
+    heads = [f"{kind}, {n} episodes" for n in sizes for kind in ("scaled", "mixed")]
+    print(f"| law | {' | '.join(heads)} | too few: {' | '.join(f'{n} episodes' for n in sizes)} |")
+    print(f"| --- |{' --- |' * (3 * len(sizes))}")
+    for law in LAWS:
+        cases = [LawCase(law, law, 0.8, kind, 6, n, n) for n in sizes for kind in ("scaled", "mixed")]
+        rows = [found(case) for case in cases]
+        print(f"| {law} | {' | '.join([shown(r.overall) for r in rows] + [shown(r.too_few) for r in rows[1::2]])} |")
+    print("\nPower of the whole check (drop in all cells) and of a cell alone, 20 episodes, 6 cells, % of checks:\n")
+    print("| law | 40%, all | 40%, mixed, all | 40%, one | 40%, mixed, one | 80%, one | 80%, mixed, one |")
+    print(f"| --- |{' --- |' * 6}")
+    for law in LAWS:
+        everywhere = [found(LawCase(law, law, 0.4, kind)).any for kind in ("scaled", "mixed")]
+        alone = [
+            found(LawCase(law, law, drop, kind, only_cell=True)).first_cell
+            for drop in (0.4, 0.8)
+            for kind in ("scaled", "mixed")
+        ]
+        print(f"| {law} | {' | '.join(shown(value) for value in everywhere + alone)} |")
+    print("\nFalse alarms at the margin (drop of 20 % in all cells), 20 episodes, 6 cells, % of checks:\n")
+    print(f"| run \\ reference | {' | '.join(LAWS)} |\n| --- |{' --- |' * len(LAWS)}")
+    for run_law in LAWS:
+        rows = [shown(found(LawCase(run_law, law, DEFAULT_MARGIN)).any) for law in LAWS]
+        print(f"| {run_law} | {' | '.join(rows)} |")
+    print("\nThe same where the run's law is the reference's but its loss is not spread evenly, % of checks:\n")
+    print(f"| drop of 20 % | {' | '.join(LAWS)} |\n| --- |{' --- |' * len(LAWS)}")
+    print(f"| mixed | {' | '.join(shown(found(LawCase(law, law, DEFAULT_MARGIN, 'mixed')).any) for law in LAWS)} |")
+    print(f"| none | {' | '.join(shown(found(LawCase(law, law, 0.0)).any) for law in LAWS)} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pool", type=Path, required=True, help="Result set of the pool; played if missing.")
-    parser.add_argument("--simulations", type=int, default=6000)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--pool", type=Path, help="Result set of the pool; played if missing.")
+    source.add_argument("--laws", action="store_true", help="Draw from laws instead.")
+    parser.add_argument("--simulations", type=int, help="Checks a number. Default: 6000 of a pool, 2000 of laws.")
     parser.add_argument("--permutations", type=int, default=999)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    simulations = options.simulations or (2000 if options.laws else 6000)
+    began = time.process_time()
+    count = simulate_laws(options, simulations) if options.laws else simulate_pool(options, simulations)
+    print(f"\n{count} cases of {simulations} checks, {time.process_time() - began:.0f} s of one core.")
+
+
+def simulate_laws(options: argparse.Namespace, simulations: int) -> int:
+    """Print what laws give; return the number of cases."""
+    done: dict[LawCase, Alarms] = {}
+
+    def found(case: LawCase) -> Alarms:
+        if case not in done:
+            rng = generator(options.seed, "gate laws", *map(str, case))
+            done[case] = law_alarms(case, simulations, options.permutations, rng)
+        return done[case]
+
+    print_law_tables(found, lambda rate: f"{100 * rate:.1f}")
+    return len(done)
+
+
+def simulate_pool(options: argparse.Namespace, simulations: int) -> int:
+    """Print what the pool gives; return the number of cases."""
     pool = load_pool(options.pool)
     done: dict[Case, str] = {}
 
     def rate(case: Case) -> str:
         if case not in done:
             rng = generator(options.seed, "gate simulation", *map(str, case))
-            found = alarms(pool, case, options.simulations, options.permutations, rng)
-            done[case] = with_bounds(found["any"], options.simulations)
+            found = alarms(pool, case, simulations, options.permutations, rng)
+            done[case] = with_bounds(found["any"], simulations)
         return done[case]
 
-    began = time.process_time()
     print_tables(pool, rate)
-    print(f"\n{len(done)} cases of {options.simulations} checks, {time.process_time() - began:.0f} s of one core.")
+    return len(done)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ TASKS = [
 class FakeLanes:
     """Lanes whose episodes depend on seed, perturbation and actions only: 3 to 12 steps, reward the action taken."""
 
+    game = "breakout"
+
     def __init__(self, num_lanes: int) -> None:
         self.num_lanes = num_lanes
         self.num_actions = NUM_ACTIONS
@@ -47,6 +49,9 @@ class FakeLanes:
             return None
         self._games[row] = None
         return Finish(game.total, game.length, "game_over")
+
+    def restarted(self, row: int) -> bool:
+        return False
 
     def _show(self, row: int) -> None:
         game = self._games[row]

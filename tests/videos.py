@@ -55,7 +55,7 @@ def draw(videos: Videos, pretext: Pretext, size: int, rng: np.random.Generator) 
     times = rng.integers(3, length - later)
     layout = {"memory_format": torch.channels_last}
     pair = (stacks(videos, rows, at).contiguous(**layout) for at in (times, times + later))
-    return PretextBatch(*pair, videos.background)
+    return PretextBatch(*pair, videos.background, torch.from_numpy(rng.random((size, pretext.num_draws))))
 
 
 def train(

@@ -1,4 +1,4 @@
-"""Hashes that say whether two things are the same: SHA-256 of plain values, and of files."""
+"""Hashes that say whether two things are the same: SHA-256 of plain values, bytes and files."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ def json_hash(value: Any, digits: int) -> str:
 def text_hash(text: str, digits: int = 64) -> str:
     """Return the first `digits` hexadecimal digits of the SHA-256 of a text in UTF-8."""
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
+
+
+def bytes_hash(content: bytes | bytearray, digits: int = 64) -> str:
+    """Return the first `digits` hexadecimal digits of the SHA-256 of some bytes."""
+    return hashlib.sha256(content).hexdigest()[:digits]
 
 
 def file_hash(path: Path) -> str:

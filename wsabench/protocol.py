@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from types import MappingProxyType
 from typing import Any, Literal, Self, get_args
 
 from wsabench.errors import SpecError, unknown_name
 
 ActionSelection = Literal["sampled", "greedy"]
+Luminance = Literal["frames", "maximum", "resized"]
+Start = Literal["frames", "steps"]
+LifeStart = Literal["go_on", "restart"]
+StackStart = Literal["zeros", "repeat"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +55,19 @@ class Protocol:
     """Steps without reward or lost life after which an episode is truncated (`stalled`); 0 for no such limit."""
     action_selection: ActionSelection = "sampled"
     """How our agents choose: from their distribution, or its mode."""
+    luminance: Luminance = "frames"
+    """Where grey is made: of each frame's palette before the maximum (ale-py, Dopamine), of the maximum in RGB
+    (Stable-Baselines3), or of that maximum resized in RGB (CleanRL); single pixels differ by up to 37 grey levels."""
+    pool_gap: int = 1
+    """Frames between the two whose maximum is the observation; 0: the newest alone."""
+    start: Start = "frames"
+    """`frames`: FIRE for one frame, then 0..noop_max no-op frames. `steps`, as wrappers do: 1..noop_max no-op frames,
+    then, where the action set has FIRE, one step of it and one step of action 2."""
+    life_start: LifeStart = "go_on"
+    """After a life loss: `go_on`, or `restart` as wrappers that end the learner's episode do: a no-op step, then FIRE
+    and action 2 as in `steps`, and the stack starts anew."""
+    stack_start: StackStart = "zeros"
+    """What stands in the stack before the first frame: zeros, or that frame repeated."""
 
     def __post_init__(self) -> None:
         """Check every range, so that a mistake never reaches the emulator."""
@@ -62,9 +81,10 @@ class Protocol:
         for name in _SWITCHES:
             if not isinstance(getattr(self, name), bool):
                 raise SpecError(f"Protocol.{name} is {getattr(self, name)!r}. Allowed: true or false.")
-        if self.action_selection not in get_args(ActionSelection):
-            allowed = ", ".join(get_args(ActionSelection))
-            raise SpecError(f"Protocol.action_selection is {self.action_selection!r}. Allowed: {allowed}.")
+        for name, choice in _CHOICES.items():
+            if getattr(self, name) not in get_args(choice):
+                allowed = ", ".join(get_args(choice))
+                raise SpecError(f"Protocol.{name} is {getattr(self, name)!r}. Allowed: {allowed}.")
 
     @classmethod
     def evaluation(cls) -> Self:
@@ -79,7 +99,18 @@ class Protocol:
     @classmethod
     def machado(cls) -> Self:
         """Sticky actions 0.25, no no-ops, full action space, 18,000 frames (Machado et al. 2018; frame skip 4)."""
-        return cls(sticky_probability=0.25, noop_max=0, full_action_space=True, max_frames=18_000)
+        return cls.named("machado")
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """Return a protocol of `PROTOCOLS` by its name: as the library or paper of that name evaluates.
+
+        Raises:
+            UnknownNameError: There is no such protocol.
+        """
+        if name not in PROTOCOLS:
+            raise unknown_name("protocol", name, PROTOCOLS)
+        return cls(**PROTOCOLS[name])
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -96,15 +127,54 @@ class Protocol:
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values, in declaration order."""
-        return asdict(self)
+        """Return the fields as plain values, in declaration order, of `LATER_FIELDS` those that are not the default."""
+        values = asdict(self)
+        return {
+            name: value for name, value in values.items() if name not in LATER_FIELDS or value != LATER_FIELDS[name]
+        }
 
     def with_changes(self, **changes: Any) -> Self:
         """Return a copy with some fields changed, checked again."""
         return replace(self, **changes)
 
 
-_LOWEST = {"frame_skip": 1, "frame_stack": 1, "screen_size": 1, "noop_max": 0, "max_frames": 1, "stall_steps": 0}
+_NO_FIRE = {"fire_on_reset": False, "fire_on_life_loss": False}
+_WRAPPERS = {**_NO_FIRE, "start": "steps", "life_start": "restart"}
+PROTOCOLS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "wsabench": {},
+        "sb3": {**_WRAPPERS, "luminance": "maximum"},
+        "cleanrl": {**_WRAPPERS, "luminance": "resized", "stack_start": "repeat"},
+        "dopamine": {**_NO_FIRE, "noop_max": 0, "sticky_probability": 0.25},
+        "ale-v5": {**_NO_FIRE, "noop_max": 0, "sticky_probability": 0.25, "pool_gap": 0},
+        "machado": {"sticky_probability": 0.25, "noop_max": 0, "full_action_space": True, "max_frames": 18_000},
+    }
+)
+"""What differs from the defaults in each named protocol. `sb3`: `AtariWrapper` with `VecFrameStack` (2.x). `cleanrl`:
+the same wrappers, then resize, grey and `FrameStack`. `dopamine`: its `AtariPreprocessing` on sticky actions. `ale-v5`:
+Gymnasium's `ALE/*-v5`, which skips 4 frames, sticks and shows the newest frame. `machado`: Machado et al. 2018."""
+
+LATER_FIELDS: Mapping[str, Any] = MappingProxyType(
+    {"luminance": "frames", "pool_gap": 1, "start": "frames", "life_start": "go_on", "stack_start": "zeros"}
+)
+"""Fields that older manifests lack, with their defaults; left out where default, so that no fingerprint moves."""
+
+_CHOICES: Mapping[str, Any] = {
+    "action_selection": ActionSelection,
+    "luminance": Luminance,
+    "start": Start,
+    "life_start": LifeStart,
+    "stack_start": StackStart,
+}
+_LOWEST = {
+    "frame_skip": 1,
+    "frame_stack": 1,
+    "screen_size": 1,
+    "noop_max": 0,
+    "max_frames": 1,
+    "stall_steps": 0,
+    "pool_gap": 0,
+}
 _SWITCHES = (
     "grayscale",
     "full_action_space",

@@ -45,7 +45,8 @@ def agent_files() -> list[Path]:
     Raises:
         StorageError: The folder is missing.
     """
-    return sorted(path for path in data_dir("baselines").glob("*.toml") if path.stem not in ("campaign", "queue"))
+    plans = ("campaign", "queue")
+    return sorted(path for path in data_dir("baselines").glob("*.toml") if path.stem.partition("-")[0] not in plans)
 
 
 def catalogue_files(part: CataloguePart) -> dict[str, Path]:

@@ -30,6 +30,12 @@ INPUT_SHAPES: Mapping[str, tuple[int, ...]] = {"rgb84": (3, 84, 84), "ram": (128
 """What lanes can supply beside observations, uint8: `rgb84` is the newest frame in colour (RGB, channels first), `ram`
 the console's memory after the step. Lanes supply only what is asked for."""
 PRIVILEGED_INPUTS = frozenset({"ram"})
+
+BUILT_IN_AGENTS: Mapping[str, str] = {
+    "random": "Draws every action with equal probability.",
+    "noop": "Never touches the controls.",
+}
+"""Agents that need no training and play every game, with what they do."""
 """Inputs that are no pixels: agents that read them are marked in every table and left out of claims about pixels."""
 
 
@@ -38,6 +44,16 @@ Embedding = npt.NDArray[np.float32]
 
 FusionChange = Literal["mask", "order", "newcomers"]
 """What a fusion can be asked for beyond other embeddings: leave encoders out, exchange places, take one more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What a user allows for the agents of one command, and of no other."""
+
+    trust: bool = False
+    """Files may be opened in ways that run code which they hold (pickles, TorchScript)."""
+    allow_download: bool = False
+    """Files may be fetched from the Hugging Face hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +213,8 @@ class LaneBatch:
     encoder_generators: tuple[np.random.Generator | None, ...] = ()
     """What each lane's encoder operations draw from, seeded from the episode seed at each reset; never what actions are
     drawn from, so that these stay paired. None for lanes without operations; empty where no lane has any."""
+    game: str = ""
+    """The id of the game that all these lanes play; empty where whoever asks does not say."""
 
 
 class Comparisons(Protocol):
@@ -272,6 +290,11 @@ class Abilities:
     """The content hash of each of its encoders, by name."""
     reads: AgentReads | None = None
     """What its decisions can depend on; None where that is not known."""
+    view: Mapping[str, Any] = field(default_factory=dict)
+    """How it saw and started its games in training: fields of `wsabench.Protocol` with their values. Its lanes are made
+    so, unless the user says otherwise."""
+    notes: tuple[str, ...] = ()
+    """What a user should hear about it before it plays, as whole sentences."""
 
     def check(self, operations: Sequence[EncoderOperation]) -> None:
         """Check that encoder operations fit the policy, one after the other.

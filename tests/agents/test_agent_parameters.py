@@ -81,6 +81,8 @@ FORMULAS = {
     ("wsa", "paper-large-heads"): wsa(512, 1024, 512, 256),
     ("wsa-random", "paper"): wsa(512, 256),
     ("wsa-additive", "paper"): additive(512, 256),
+    # A map of 7x7 is small enough as it is.
+    ("wsa-vit", "paper"): wsa(512, 256) | {"fusion.adapters.vit.linear": linear(192 * 7 * 7, 512)},
     ("dpa", "paper"): attending(512, 256),
     ("dpa", "paper-256"): attending(256, 256),
     ("dpa", "paper-1024"): attending(1024, 256),

@@ -108,3 +108,47 @@ def test_the_bench_has_rows_beside_rliable():
     assert [row["peer"] for row in rows] == ["rliable"] * 3
     improvement = next(row for row in rows if row["name"] == "probability of improvement")
     assert improvement["ratio"] > 50  # about 800 on an idle machine; processor time, so load matters little
+
+
+def test_an_average_over_cells_needs_fewer_seeds_and_says_the_hours(capsys):
+    words = ["power", "--effect", "0.5", *NOISE, "--episodes", "5", "--json"]
+    assert main(words) == 0
+    one = json.loads(capsys.readouterr().out)["plans"][0]
+    assert (one["hours_of_play"], one["hours_of_training"]) == (None, None)
+    costs = ["--seconds-per-episode", "36", "--hours-per-seed", "2"]
+    assert main([*words, "--plan", "average", "--cells", "4", *costs]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    plan = answer["plans"][0]
+    # Variance 0.36 + 3.2 / 20 = 0.52 in place of 1: about 0.52 as many seeds.
+    assert answer["episode_sd"] == pytest.approx(1.788854 / 2)
+    assert plan["num_seeds"] == pytest.approx(0.52 * one["num_seeds"], abs=1.5)
+    assert plan["hours_of_training"] == 2 * 2 * plan["num_seeds"]
+    assert plan["hours_of_play"] == pytest.approx(2 * plan["num_seeds"] * 4 * 5 * 0.01)
+
+
+def test_a_gate_is_planned_from_numbers_or_from_a_run(tmp_path, capsys):
+    words = ["power", "--plan", "gate", "--effect", "0.4", "--episodes", "5,20"]
+    assert main([*words, "--score", "0.8", "--episode-sd", "0.3", "--cells", "4", "--seconds-per-episode", "36"]) == 0
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert [line.split()[-1] for line in printed.splitlines() if line.split()[:1] == ["20"]] == ["0.8"]
+    assert main([*words, "--from", str(write_result_set(tmp_path / "run")), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["num_cells"], answer["num_agents"]) == (9, 2)
+    few, many = answer["plans"]
+    assert 0 < few["average"] <= many["average"]
+    assert many["cell"] <= many["average"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--plan", "gates"], "Unknown plan 'gates'"),
+        (["--plan", "gate"], "planned from --score and --episode-sd"),
+        (["--plan", "gate", "--score", "0.8", "--episode-sd", "0.3", "--margin", "0.6"], "is no regression"),
+        (["--plan", "gate", "--score", "0.8", "--episode-sd", "0"], "standard deviation above 0"),
+    ],
+)
+def test_a_plan_that_cannot_be_made_is_refused(words, message, capsys):
+    assert main(["power", "--effect", "0.4", *words]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())

@@ -63,6 +63,24 @@ def test_run_resume_and_report(folder: Path, capsys: pytest.CaptureFixture[str])
     assert "files: runs/a/report/figures" in capsys.readouterr().out
 
 
+def test_a_run_to_a_precision_says_what_it_saved(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "--suite", "smoke", "--agents", "still=policies:still", "--perturbations", "clean,hue-rotate@3"]
+    words += ["--workers", "1", "--out", "runs/p", "--precision", "0.5", "--max-episodes", "10", "--episodes", "5"]
+    assert main([*words, "--json"]) == 0
+    first = capsys.readouterr()
+    result = json.loads(first.out)
+    assert (result["episodes"], result["saving"]["pilot_episodes"]) == (10, 10)
+    assert "The pilot is finished. For a half-width of 0.5 in every cell" in " ".join(first.err.split())
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "10 episodes after a pilot of 10, which is kept apart." in " ".join(shown.split())
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    assert main([*words[:-6], "--precision", "0.5"]) == 2
+    assert "--precision needs a limit" in capsys.readouterr().err
+    assert main([*words, "--precision-of", "cells"]) == 2
+    assert "Did you mean 'cell'?" in capsys.readouterr().err
+
+
 def test_the_gallery_is_drawn(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gallery", "--suite", "smoke", "--game", "breakout", "--out", "sheet.png"]) == 0
     pages = ["sheet.png", "sheet-2.png"]  # the pictures, then the film strips

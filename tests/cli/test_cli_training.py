@@ -160,6 +160,14 @@ def test_pretrain_hands_on_what_was_asked_for(monkeypatch: pytest.MonkeyPatch, c
     assert called.options == {**chosen, "steps": {"ae": 30, "vos": 7}, "out": None, "seed": 0, "resume": True}
     assert main(["pretrain", "--game", "pong", "--steps", "50"]) == 0
     assert called.options["steps"] == {"ae": 50, "sr": 50, "transporter": 50, "vos": 50}
+    assert main(["pretrain", "--game", "pong", "--stages", "vit", "--steps", "50"]) == 0
+    assert called.options["steps"] == {"vit": 50}
+    assert main(["pretrain", "--game", "pong", "--stages", "ae,vit"]) == 0
+    assert called.options["steps"] == {"ae": 6000, "vit": 6000}
+    assert main(["pretrain", "--game", "pong", "--stages", "vit", "--steps", "ae=5"]) == 2
+    assert "--steps ae=5 names stages, and so does --stages." in capsys.readouterr().err
+    assert main(["pretrain", "--game", "pong", "--stages", "oke"]) == 2
+    assert "Unknown pre-training stage 'oke'" in capsys.readouterr().err
     for wrong in ("ae=x", "ae", "ae=3,4"):
         assert main(["pretrain", "--game", "pong", "--steps", wrong]) == 2
         assert f"--steps is '{wrong}'. Allowed: a number, or STAGE=N" in capsys.readouterr().err.replace("\n", " ")

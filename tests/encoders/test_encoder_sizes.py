@@ -37,23 +37,33 @@ SR = layer(8, 4, 32) + layer(4, 32, 64) + layer(4, 64, 128) + layer(3, 128, 64) 
 NATURE = layer(8, 2, 32) + layer(4, 32, 64) + layer(3, 64, 64) + layer(1, 64 * 7 * 7, 512)
 VOS = NATURE + layer(1, 512, 24 * 21 * 21) + 2 * layer(3, 24, 24) + layer(1, 24, 20)
 
+
+def transformer(width, depth):
+    """Patches of 12 x 12; in each block queries, keys and values, their output, a perceptron and two norms."""
+    block = layer(1, width, 3 * width) + layer(1, width, width) + norm(width, width)
+    block += layer(1, width, 4 * width) + layer(1, 4 * width, width)
+    return layer(12, 1, width) + depth * block + norm(width)
+
+
 EXPECTED = {
     ("paper", "sr"): ((512,), SR, 2_016_032),
     ("paper", "oke"): ((128, 21, 21), TRANSPORTER, 288_160),
     ("paper", "okk"): ((4, 21, 21), TRANSPORTER + layer(1, 128, 4), 288_676),
     ("paper", "vos"): ((20, 84, 84), VOS, 7_120_540),
     ("paper", "ae"): ((64, 16, 16), layer(8, 1, 32) + layer(3, 32, 64) + layer(3, 64, 64), 57_504),
+    ("paper", "vit"): ((192, 7, 7), transformer(192, 12), 5_366_592),
     ("compact", "sr"): ((32, 10, 10), layer(8, 4, 32) + layer(4, 32, 32) + layer(3, 32, 32), 33_888),
     ("compact", "oke"): ((8, 21, 21), COMPACT_FEATURES, 28_320),
     ("compact", "okk"): ((4, 21, 21), COMPACT_TRANSPORTER + layer(1, 32, 4), 16_852),
     ("compact", "vos"): ((8, 42, 42), layer(5, 2, 16) + layer(3, 16, 32) + layer(3, 32, 32) + layer(3, 32, 32), 23_952),
     ("compact", "ae"): ((16, 16, 16), layer(8, 1, 16) + layer(3, 16, 32) + layer(3, 32, 16), 10_304),
+    ("compact", "vit"): ((64, 7, 7), transformer(64, 4), 209_344),
 }
 
 
 def test_every_encoder_in_every_size_is_checked():
     assert SIZES == ("compact", "paper")
-    assert {(size, name) for size in SIZES for name in ("sr", "oke", "okk", "vos", "ae")} == set(EXPECTED)
+    assert {(size, name) for size in SIZES for name in ENCODERS} == set(EXPECTED)
 
 
 @pytest.mark.parametrize(("size", "name"), list(EXPECTED))
@@ -72,7 +82,7 @@ def test_shapes_and_parameters(size, name):
         assert 0 <= float(embedding.min()) <= float(embedding.max()) <= 1
 
 
-@pytest.mark.parametrize("name", ["ae", "sr", "transporter", "vos"])
+@pytest.mark.parametrize("name", ["ae", "sr", "transporter", "vos", "vit"])
 def test_paper_stages_train_the_paper_encoders_with_its_settings(name):
     pretext = build_pretext(name, seed=0, size="paper")
     for encoder in pretext.encoders():
@@ -82,6 +92,7 @@ def test_paper_stages_train_the_paper_encoders_with_its_settings(name):
         "sr": (3e-4, 64, None, (1, 1)),
         "transporter": (1e-3, 64, None, (1, 20)),
         "vos": (1e-4, 32, 5.0, (1, 1)),
+        "vit": (1.5e-4, 256, None, (1, 1)),
     }
     found = (pretext.learning_rate, pretext.batch_size, pretext.max_gradient_norm, pretext.offsets)
     assert found == settings[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -22,11 +23,15 @@ def test_outcomes_are_those_of_a_naive_loop() -> None:
     for outcome, task in zip(played(SamplingPolicy(), TASKS, 5), TASKS, strict=True):
         stream = generator(task.episode_seed, "policy")
         total, length, limit = 0.0, 0, 3 + task.episode_seed % 10
+        actions = b""
         while length < limit:
             seen = (task.episode_seed + 7 * length + len(task.perturbation)) % 256
-            total += (int(stream.integers(NUM_ACTIONS)) + seen) % NUM_ACTIONS
+            action = (int(stream.integers(NUM_ACTIONS)) + seen) % NUM_ACTIONS
+            total += action
+            actions += bytes([action])
             length += 1
         assert outcome[:5] == (task.job_index, task.episode, total, length, "game_over")
+        assert outcome.action_hash == hashlib.sha256(actions).hexdigest()[:16]
 
 
 @pytest.mark.parametrize(("num_lanes", "portion"), [(1, 100), (3, 1), (16, 100), (40, 2)])

@@ -117,14 +117,20 @@ def test_a_system_error_of_an_agent_names_the_agent_and_the_place(
     tmp_path: Path, policy: str, error: str, line: int, workers: int
 ) -> None:
     settings = {**SMALL, "workers": workers, "agents": [f"failing_policies:{policy}"], "out": tmp_path}
-    with pytest.raises(SpecError, match=rf"agent '.*{policy}' failed: {error} \(.*failing_policies.py, line {line}\)"):
+    with pytest.raises(
+        SpecError, match=rf"agent '.*{policy}' failed.*: {error} \(.*failing_policies.py, line {line}\)"
+    ):
         run(**settings)
 
 
 @pytest.mark.parametrize(
     ("policy", "error", "message"),
     [
-        ("cut_off", WorkerError, r"Worker process \d failed: EOFError: the file ends too early\. .*0 of 3 jobs"),
+        (
+            "cut_off",
+            SpecError,
+            r"'cut_off' failed on breakout, step 1: EOFError: the file ends too early \(.*line 33\)",
+        ),
         pytest.param("misshapen", CheckpointError, r"^a layer is missing$", marks=pytest.mark.slow),
     ],
 )
@@ -168,6 +174,20 @@ def test_episodes_of_all_cells_are_paired(tmp_path: Path) -> None:
     tables = [part.reset_index(drop=True) for _, part in result.episodes.groupby("agent")]
     columns = ["perturbation", "episode_seed", "return", "length", "end"]
     assert tables[0][columns].equals(tables[1][columns])
+
+
+def test_starts_and_actions_of_every_episode_are_recorded(tmp_path: Path) -> None:
+    from wsabench.seeding import generator
+
+    result = run(**SMALL, agents={"a": Sampler("1"), "b": Sampler("1")}, out=tmp_path / "out")
+    table = result.episodes
+    noops = [int(generator(seed, "noops").integers(0, 30, endpoint=True)) for seed in table["episode_seed"]]
+    assert list(table["noops"]) == noops
+    assert table["action_hash"].str.fullmatch("[0-9a-f]{16}").all()
+    # The policy draws from the episode's own stream, so both agents choose the same, in different episodes differently.
+    hashes = [part["action_hash"].tolist() for _, part in table.groupby("agent")]
+    assert hashes[0] == hashes[1]
+    assert table.groupby("episode_seed")["action_hash"].first().is_unique
 
 
 def test_the_default_directory_is_the_same_for_the_same_settings(

@@ -11,12 +11,22 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import typer
 from msgspec.structs import replace
-from result_fixture import CELLS, REFERENCES, VERSIONS, change_manifest, label, write_result_set, write_shard
+from result_fixture import (
+    CELLS,
+    REFERENCES,
+    VERSIONS,
+    change_manifest,
+    full_suite_cells,
+    label,
+    write_result_set,
+    write_shard,
+)
 
 from wsabench.cli import app, main
 from wsabench.errors import ResultSetError, SpecError, UnknownNameError
@@ -94,11 +104,32 @@ def test_a_better_agent_passes(reference: Path, tmp_path: Path) -> None:
 
 
 def test_strict_fails_what_is_not_ruled_out(reference: Path, tmp_path: Path) -> None:
-    run = change_episodes(write(tmp_path / "run", episodes=3), keep(0.8))
+    run = change_episodes(write(tmp_path / "run", episodes=12), keep(0.8))
     assert check_runs(run, reference).passed
     strict = check_runs(run, reference, strict=True)
     assert not strict.passed
     assert strict.conclusion.startswith("Failed: no drop larger than the margin was shown; ")
+
+
+def test_a_single_cell_can_alarm_whatever_p_that_takes(reference: Path, tmp_path: Path) -> None:
+    # Three cells at this alpha need p <= 0.00025 / 3, which 9,999 permutations cannot show.
+    run = change_episodes(write(tmp_path / "run"), keep(0.1), "palette-pal")
+    result = check_runs(run, reference, alpha=0.0005)
+    assert verdicts(result)["palette-pal"] == "regressed"
+    assert result.cells[2].p_adjusted < 6 / 10_000
+
+
+@pytest.mark.slow
+def test_a_single_cell_of_the_largest_suite_can_alarm(tmp_path: Path) -> None:
+    # p must be below 0.025 / 278, less than 9,999 permutations can show.
+    cells = full_suite_cells()
+    hashes = {"breakout": {label(*cell): label(*cell) for cell in cells}}
+    options = {"cells": cells, "perturbation_hashes": hashes, "agents": ("e2e",)}
+    reference, run = write(tmp_path / "a", **options), write(tmp_path / "b", **options)
+    change_episodes(run, keep(0.1), f"--{label(*cells[200])}")
+    result = check_runs(run, reference)
+    assert [row.perturbation for row in result.cells if row.verdict == "regressed"] == [label(*cells[200])]
+    assert len(result.cells) == len(cells) > 250
 
 
 def test_other_episodes_are_not_paired_and_may_be_fewer(reference: Path, tmp_path: Path) -> None:
@@ -114,12 +145,136 @@ def test_too_few_pairs_are_compared_without_pairing(tmp_path: Path) -> None:
     assert not check_runs(short, short).cells[0].is_paired
 
 
-def test_equal_episodes_of_greedy_play_count_once(tmp_path: Path) -> None:
-    protocol = Protocol(action_selection="greedy")
-    path = write(tmp_path / "run", protocol=protocol)
-    change_episodes(path, lambda t: t.assign(**{"return": t["episode"] % 5 * 1.0, "length": t["episode"] % 5}))
+GREEDY = Protocol(action_selection="greedy")
+STALLED = np.array([0.0] * 17 + [12.0, 13.0, 14.1])
+"""Returns of 20 episodes on breakout: 17 stalled, normalised mean 0.009."""
+PLAYED = 13.0 + np.arange(20) % 5
+"""Their reference: normalised mean 0.462, so the drop is 98 %."""
+
+
+def give(returns: np.ndarray, starts: np.ndarray | None = None) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Give every cell these returns; lengths tell no two stalled episodes apart. Starts as in new result sets."""
+
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        given = table.assign(**{"return": returns, "length": (1000 + 10 * returns).astype(np.int64)})
+        if starts is None:
+            return given
+        hashes = [f"{start:02}-{value:g}" for start, value in zip(starts, returns, strict=True)]
+        return given.assign(noops=starts.astype(np.int64), action_hash=hashes)
+
+    return change
+
+
+@pytest.mark.parametrize("starts", [None, np.arange(20)])
+@pytest.mark.parametrize("selection", ["greedy", "sampled"])
+def test_no_collapse_passes_because_its_episodes_look_alike(
+    selection: str, starts: np.ndarray | None, tmp_path: Path
+) -> None:
+    protocol = Protocol(action_selection=selection)  # type: ignore[arg-type]
+    sides = {}
+    for name, returns in (("run", STALLED), ("reference", PLAYED)):
+        path = write(tmp_path / name, protocol=protocol)
+        sides[name] = change_episodes(path, give(returns, starts))
+    result = check_runs(sides["run"], sides["reference"])
+    assert result.exit_code == 1
+    assert set(verdicts(result).values()) == {"regressed"}
+    for row in result.rows:
+        assert row.run == pytest.approx(0.009, abs=0.0005)
+        assert row.drop == pytest.approx(0.98 * row.reference, abs=0.005)
+
+
+def test_a_start_of_deterministic_play_counts_once_and_as_much_as_any_other(tmp_path: Path) -> None:
+    starts = np.arange(20) % 15
+    returns = 10.0 + starts
+    path = write(tmp_path / "run", protocol=GREEDY)
+    change_episodes(path, give(returns, starts))
+    result = check_runs(path, path)
+    assert {(row.is_paired, row.num_run, row.num_reference) for row in result.rows} == {(True, 15, 15)}
+    assert result.cells[0].run == pytest.approx((10.0 + 7.0 - 1.7) / 28.8)
+    assert "each of the starts that were played, of 31, counts once" in " ".join(result.notes)
+
+
+def test_all_starts_are_the_whole_truth(tmp_path: Path) -> None:
+    protocol = Protocol(action_selection="greedy", noop_max=3)
+    starts = np.arange(20) % 4
+    reference = change_episodes(write(tmp_path / "a", protocol=protocol), give(10.0 + 2.0 * starts, starts))
+    barely = 1.7 + 0.79 * (8.3 + 2.0 * starts)
+    run = change_episodes(write(tmp_path / "b", protocol=protocol), give(barely, starts))
+    result = check_runs(run, reference)
+    assert set(verdicts(result).values()) == {"regressed"}
+    assert {(row.standard_error, row.p_adjusted, row.power, row.num_run) for row in result.rows} == {(0.0, 0.0, 1.0, 4)}
+    within = change_episodes(write(tmp_path / "c", protocol=protocol), give(1.7 + 0.81 * (8.3 + 2.0 * starts), starts))
+    assert set(verdicts(check_runs(within, reference)).values()) == {"within margin"}
+
+
+def test_greedy_play_in_a_cell_with_chance_is_not_taken_for_deterministic(tmp_path: Path) -> None:
+    starts = np.arange(20) % 15
+    path = write(tmp_path / "run", protocol=GREEDY)
+    change_episodes(path, give(10.0 + starts, starts))
+    change_episodes(path, give(10.0 + np.arange(20), starts), "palette-pal")  # the same start, other returns
+    result = check_runs(path, path)
+    assert [row.num_run for row in result.cells] == [15, 15, 20]
+    assert result.cells[2].run == pytest.approx((10.0 + 9.5 - 1.7) / 28.8)
+    means = [row.run for row in result.cells]
+    assert result.overall[0].run == pytest.approx(np.mean(means))
+    assert result.overall[0].num_run == 15
+
+
+def test_old_greedy_sets_count_all_episodes_and_trust_what_differs(tmp_path: Path) -> None:
+    path = write(tmp_path / "run", protocol=GREEDY)
+    returns = np.array([5.0] * 16 + [10.0, 11.0, 12.0, 13.0])
+    change_episodes(path, give(returns))
     result = check_runs(path, path)
     assert {(row.is_paired, row.num_run, row.num_reference) for row in result.rows} == {(False, 5, 5)}
+    assert result.cells[0].run == pytest.approx((returns.mean() - 1.7) / 28.8)
+    assert "all episodes count" in " ".join(result.notes)
+
+
+def test_two_sides_without_spread_are_compared_exactly(tmp_path: Path) -> None:
+    always = np.full(20, 10.0)
+    reference = change_episodes(write(tmp_path / "a", protocol=GREEDY), give(always))
+    less = change_episodes(write(tmp_path / "b", protocol=GREEDY), give(np.full(20, 5.0)))
+    assert set(verdicts(check_runs(reference, reference)).values()) == {"within margin"}
+    result = check_runs(less, reference)
+    assert set(verdicts(result).values()) == {"regressed"}
+    assert {row.p_adjusted for row in result.rows} == {0.0}
+
+
+def test_where_there_is_nothing_to_lose_nothing_is_tested(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference, run = write(tmp_path / "a"), write(tmp_path / "b")
+    for path in (reference, run):
+        change_episodes(path, give(np.full(20, 1.7)), "palette-pal")
+    result = check_runs(run, reference)
+    assert result.passed
+    assert verdicts(result)["palette-pal"] == "untested"
+    assert {row.verdict for row in result.rows[:3]} == {"within margin"}
+    assert result.overall[0].reference == pytest.approx(np.mean([row.reference for row in result.cells[:2]]))
+    assert (
+        "Untested, because the reference is not above random play there: wsa on breakout, palette-pal." in result.notes
+    )
+    assert main(["check", str(run), "--against", str(reference), "--junit", str(tmp_path / "gate.xml")]) == 0
+    suite = ElementTree.parse(tmp_path / "gate.xml").getroot()[0]
+    assert suite.attrib["skipped"] == "1"
+    assert re.search(r"palette-pal +0\.000 +0\.000 +- +- +- +untested", capsys.readouterr().out)
+    change_episodes(reference, give(np.full(20, 1.0)))
+    assert main(["check", str(run), "--against", str(reference)]) == 2
+    assert "Nothing was tested: in no cell" in capsys.readouterr().out
+
+
+def test_too_few_episodes_cannot_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wild = np.array([0.0, 2.0, 3.0, 60.0])
+    reference, run = write(tmp_path / "a", episodes=4), write(tmp_path / "b", episodes=4)
+    for path in (reference, run):
+        change_episodes(path, lambda t: t.assign(**{"return": np.random.default_rng(len(t)).permutation(wild)}))
+    files = ["--junit", str(tmp_path / "gate.xml"), "--markdown", str(tmp_path / "gate.md")]
+    assert main(["check", str(run), "--against", str(reference), *files]) == 2
+    printed = " ".join(capsys.readouterr().out.split())
+    assert re.search(
+        r"Too few episodes: .* a drop of 80% would be found wsa on breakout, all cells with a prob", printed
+    )
+    assert "## Robustness gate: cannot tell" in (tmp_path / "gate.md").read_text()
+    root = ElementTree.parse(tmp_path / "gate.xml").getroot()
+    assert root.attrib == {"tests": "4", "failures": "0", "errors": "1"}
 
 
 def test_several_train_seeds_are_the_unit(tmp_path: Path) -> None:

@@ -17,7 +17,15 @@ from wsabench.gate.comparability import require_comparable
 from wsabench.protocol import Protocol
 from wsabench.results import RunResult, load_result
 from wsabench.results.comparing import ABSENT, Kind, differences, listed, shortened
-from wsabench.results.manifest import Manifest, OwnPlayEntry, RecordedPlan, ReferenceScores, SkippedEntry, SuiteEntry
+from wsabench.results.manifest import (
+    Manifest,
+    OwnPlayEntry,
+    PrecisionEntry,
+    RecordedPlan,
+    ReferenceScores,
+    SkippedEntry,
+    SuiteEntry,
+)
 from wsabench.results.merging import check_compatible
 from wsabench.results.provenance import UNHASHED
 from wsabench.results.store import check_same_run
@@ -75,6 +83,12 @@ CASES: list[tuple[dict[str, Any] | Callable[[RecordedPlan], dict[str, Any]], Kin
     ({"protocol": Protocol(noop_max=0)}, "protocol", "plan.protocol.noop_max", ""),
     ({"seed": 1}, "seed", "plan.seed", "g"),
     ({"episodes": 3}, "episodes", "plan.episodes", "g"),
+    (
+        {"precision": PrecisionEntry(half_width=0.1, target="cell", pilot_episodes=5, max_episodes=10)},
+        "episodes",
+        "plan.precision",
+        "g",
+    ),
     ({"games": ("breakout", "pong")}, "extent", "plan.games", "mg"),
     ({"perturbations": ("clean", "hue-rotate@3", "invert")}, "extent", "plan.perturbations", "mg"),
     (

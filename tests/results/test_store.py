@@ -20,15 +20,15 @@ from wsabench.protocol import Protocol
 from wsabench.results import Job, load_result
 from wsabench.results import store as store_module
 from wsabench.results.manifest import UNKNOWN, SuiteEntry
-from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums
+from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums, episode_keys, has_starts
 from wsabench.results.store import ResultStore
 
 
 def outcomes(index: int) -> list[EpisodeOutcome]:
     weights = np.array([[0.5, 0.5], [1.0, 0.0]])
     return [
-        EpisodeOutcome(index, 1, 7.5, 30, "stalled", attention_sums(weights)),
-        EpisodeOutcome(index, 0, -1.0, 10, "game_over", attention_sums(weights[:1])),
+        EpisodeOutcome(index, 1, 7.5, 30, "stalled", attention_sums(weights), noops=0, action_hash="b"),
+        EpisodeOutcome(index, 0, -1.0, 10, "game_over", attention_sums(weights[:1]), noops=17, action_hash="a"),
     ]
 
 
@@ -53,6 +53,8 @@ def test_what_is_written_is_read_back(written: Path) -> None:
     assert list(result.episodes["return"]) == [-1.0, 7.5, -1.0, 7.5]
     assert list(result.episodes["episode_seed"]) == [2, 4, 2, 4]
     assert list(result.episodes["end"]) == ["game_over", "stalled"] * 2
+    assert list(result.episodes["noops"]) == [17, 0, 17, 0]
+    assert list(result.episodes["action_hash"]) == ["a", "b", "a", "b"]
     assert result.episodes["severity"].isna().tolist() == [True, True, False, False]
     assert str(result.episodes["severity"].dtype) == "Int64"
     assert result.episodes["return"].dtype == np.float64
@@ -276,6 +278,22 @@ def test_other_columns_are_refused(written: Path) -> None:
     pq.write_table(pq.ParquetFile(path).read().drop_columns(["end"]), path)
     with pytest.raises(ResultSetError, match="Allowed: agent, train_seed"):
         load_result(written)
+
+
+def test_shards_of_earlier_versions_have_no_starts_and_are_finished(written: Path) -> None:
+    path = written / "episodes" / f"{JOBS[0].key}.parquet"
+    pq.write_table(pq.ParquetFile(path).read().drop_columns(["noops", "action_hash"]), path)
+    old = path.read_bytes()
+    episodes = load_result(written).episodes
+    assert episodes["noops"].isna().tolist() == episodes["action_hash"].isna().tolist() == [True, True, False, False]
+    assert str(episodes["noops"].dtype) == "Int64"
+    assert list(episodes["return"]) == [-1.0, 7.5, -1.0, 7.5]
+    assert has_starts(episodes).tolist() == [False, False, True, True]
+    assert episode_keys(episodes) == ["-1.0 10 game_over", "7.5 30 stalled", "17 a", "0 b"]
+    with ResultStore(written) as store:
+        store.begin(manifest())
+        assert store.is_finished(JOBS[0], ENCODERS)
+    assert path.read_bytes() == old
 
 
 def test_a_shard_of_another_run_is_refused(written: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from scipy import stats
 
 from wsabench.errors import ShapeError, SpecError
-from wsabench.stats.gate import MARGIN_FLOOR_SCORE, Comparison, Sample, adjust, compare
+from wsabench.stats.gate import MARGIN_FLOOR_SCORE, Comparison, Sample, adjust, compare, power_to_find, smallest_p
+from wsabench.stats.one_sided import Limits
 
 pytestmark = pytest.mark.oracle
 
@@ -205,3 +207,64 @@ def test_bad_values_are_refused() -> None:
         sample([1.0, 2.0], [1.0, 2.0, 3.0], True)
     with pytest.raises(ShapeError, match=r"Allowed: \(rows, tests, cells\)"):
         Sample(np.zeros((3, 1)), np.zeros((3, 1)), False)
+
+
+def test_samples_count_by_their_weights() -> None:
+    rng = np.random.default_rng(9)
+    a, b = (sample(rng.normal(0.5, 0.1, 20), rng.normal(0.6, 0.1, 20)) for _ in range(2))
+    found = episodes(replace(a, weight=3.0), replace(b, weight=1.0))
+    means = [(one.reference - one.run).mean() for one in (a, b)]
+    assert found.drop[0] == pytest.approx(0.75 * means[0] + 0.25 * means[1])
+    variances = [side.var(ddof=1) / 20 for one in (a, b) for side in (one.run, one.reference)]
+    assert found.standard_error[0] == pytest.approx(np.sqrt(np.dot([9, 9, 1, 1], variances) / 16))
+
+
+def test_a_single_test_of_a_large_family_can_alarm() -> None:
+    rng = np.random.default_rng(10)
+    one = sample(rng.normal(0.1, 0.05, 20), rng.normal(1.0, 0.1, 20))
+    level = smallest_p(512, 0.05)
+    assert level == pytest.approx(0.025 / 512)
+    assert episodes(one).p_worse[0] > level
+    assert episodes(one, smallest=level).p_worse[0] <= level / 5
+
+
+@pytest.mark.parametrize("cv", [0.5, 1.0])
+@pytest.mark.parametrize(("num_run", "num_reference"), [(4, 8), (8, 8), (20, 20)])
+def test_power_from_the_reference_is_that_of_simulated_collapses(cv: float, num_run: int, num_reference: int) -> None:
+    # Gamma scores with mean 1 in two cells; a collapsed run has nothing in 80 % of its episodes.
+    rng = np.random.default_rng([num_run, num_reference, int(10 * cv)])
+    count, level = 600, 0.025
+    shape = (num_run, count, 2), (num_reference, count, 2)
+    run, reference = (rng.gamma(cv**-2, cv**2, size) for size in shape)
+    run[rng.random(run.shape) < 0.8] = 0.0
+    alarms = np.mean(
+        np.concatenate(
+            [
+                episodes(Sample(run[:, part], reference[:, part], False), seed=place, permutations=999).p_worse
+                for place, part in enumerate(np.array_split(np.arange(count), 20))
+            ]
+        )
+        <= level
+    )
+    planned = np.mean(
+        [power_to_find([Sample(run[:, [i]], reference[:, [i]], False)], "episodes", level) for i in range(100)]
+    )
+    assert planned == pytest.approx(alarms, abs=0.12)
+
+
+def test_power_is_none_where_no_p_is_small_enough_and_sure_where_nothing_varies() -> None:
+    few = sample([1.0, 1.1, 0.9], [1.0, 1.05, 0.95])
+    assert power_to_find([few], "episodes", 0.049) == 0.0  # 1 in 20 relabellings
+    assert power_to_find([few], "episodes", 0.05) > 0.0
+    whole = Limits(population=3)
+    assert power_to_find([replace(few, run_limits=whole, reference_limits=whole)], "episodes", 1e-9) == 1.0
+    assert power_to_find([few], "train seeds", 0.025) == pytest.approx(1.0, abs=0.01)
+
+
+def test_power_of_train_seeds_is_that_of_welchs_test() -> None:
+    reference = np.array([0.4, 0.9, 1.1, 1.6])
+    found = power_to_find([sample(np.zeros(3), reference)], "train seeds", 0.025)
+    parts = reference.var(ddof=1) / 3, 0.64 * reference.var(ddof=1) / 4
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2 / 3)
+    expected = stats.nct.sf(stats.t.ppf(0.975, freedom), freedom, 0.6 / np.sqrt(sum(parts)))
+    assert found == pytest.approx(expected, rel=1e-6)

@@ -135,6 +135,17 @@ def test_greedy_play_counts_distinct_episodes():
     assert row(sampled.cells, label="clean").num_distinct_episodes == 8
 
 
+def test_greedy_episodes_of_equal_return_are_different_where_their_actions_are():
+    cells = two_cells([[4, 4, 4, 4], [8, 8, 8, 8]], [[1, 2, 3, 4], [3, 5, 5, 5]])
+    played = result(cells, protocol=Protocol(action_selection="greedy"))
+    starts = played.episodes.assign(noops=played.episodes["episode"] // 2, action_hash="equal")
+    starts.loc[(starts["train_seed"] == 0) & (starts["episode"] == 1), "action_hash"] = "other"
+    played.episodes = starts
+    summary = summarise(played)
+    assert row(summary.cells, label="clean").num_distinct_episodes == 3 + 2
+    assert row(summary.cells, label="hue-rotate@3").num_distinct_episodes == 3 + 2
+
+
 def test_means_over_games():
     cells = {**two_cells([[5], [5]], [[1], [1]]), **two_cells([[8], [8]], [[6], [6]], game="h")}
     cells["a", 0, "h", "value", 1] = cells["a", 1, "h", "value", 1] = [4]

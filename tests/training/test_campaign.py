@@ -131,6 +131,14 @@ def test_a_queue_of_another_campaign_is_refused(root: Path, capsys: pytest.Captu
     assert "queue.toml, name: is 'second'. Allowed: 'third'" in capsys.readouterr().err
 
 
+def test_a_campaign_may_have_a_queue_of_its_own(root: Path) -> None:
+    assert find_campaign(root).queue == "baselines/queue.toml"
+    with (root / "baselines" / "campaign.toml").open("a") as plan:
+        plan.write('[queues]\nfirst = "baselines/queue-2.toml"\n')
+    campaign = find_campaign(root)
+    assert campaign.command("--status")[3] == str(campaign.clone / "baselines" / "queue-2.toml")
+
+
 def test_mistakes_are_explained(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,7 +150,7 @@ def test_mistakes_are_explained(
     for text, kind, message in (
         ('current = "x"\n', UnknownNameError, "Unknown campaign 'x'.*Add `x = \"HASH\"` to the table campaigns"),
         ('[campaigns]\nx = "12"\n', SpecError, "campaigns, x: is '12'. Allowed: a commit's whole hash"),
-        ("now = 1\n", SpecError, "unknown key 'now'. Allowed: current, the tables campaigns and adopted"),
+        ("now = 1\n", SpecError, "unknown key 'now'. Allowed: current, the tables campaigns, queues and adopted"),
         ("now = \n", SpecError, "not valid TOML"),
     ):
         plan.write_text(text)

@@ -18,9 +18,9 @@ from wsabench.progress import SilentReporter
 from wsabench.training.frames.collection import Collection, collect_frames
 from wsabench.training.pretraining import loop as pretrain_loop
 from wsabench.training.pretraining.loop import draw_batch, load_stage, mean_frame, save_stage, start_stage, train_stage
-from wsabench.training.pretraining.pretrain import pretrain
+from wsabench.training.pretraining.pretrain import STAGE_STEPS, pretrain, usual_steps
 
-STEPS = {"ae": 12, "sr": 3, "transporter": 4, "vos": 3}
+STEPS = {"ae": 12, "sr": 3, "transporter": 4, "vos": 3, "vit": 3}
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +140,24 @@ def test_batches_are_pairs_of_one_episode(store):
     assert float(mean_frame(store).max()) <= 255
 
 
+def test_batches_bring_the_draws_that_their_stage_asks_for(store):
+    few, many = build_pretext("ae", seed=0), build_pretext("vit", seed=0)
+    batches = [draw_batch(store, store.positions(1), stage, np.random.default_rng(3)) for stage in (few, many, many)]
+    assert [tuple(batch.draws.shape) for batch in batches] == [(32, 0), (32, 49), (32, 49)]
+    assert torch.equal(batches[0].first, batches[1].first)
+    assert torch.equal(batches[1].draws, batches[2].draws)
+    assert 0 <= float(batches[1].draws.min()) < float(batches[1].draws.max()) < 1
+
+
+def test_stages_beyond_the_paper_s_are_trained_on_request():
+    for size in SIZES:
+        assert list(usual_steps(size)) == ["ae", "sr", "transporter", "vos"]
+        assert usual_steps(size, ["vit", "ae"]) == {name: STAGE_STEPS[size][name] for name in ("ae", "vit")}
+        assert list(STAGE_STEPS[size]) == list(PRETEXTS)
+    with pytest.raises(UnknownNameError, match=r"Unknown pre-training stage 'vti'. Did you mean 'vit'"):
+        usual_steps("compact", ["vti"])
+
+
 def test_foreign_and_damaged_checkpoints_are_named(store, tmp_path):
     path = tmp_path / "ae.safetensors"
     save_stage(path, run(store, tmp_path / "x", "ae", 2))
@@ -153,7 +171,7 @@ def test_foreign_and_damaged_checkpoints_are_named(store, tmp_path):
 @pytest.mark.usefixtures("short_rows")
 def test_pretrain_writes_every_encoder_and_curve(tmp_path):
     result = pretrain("breakout", tmp_path / "out", frames=300, steps=STEPS, make_source=make_sprites)
-    assert set(result.encoders) == {"ae", "sr", "oke", "okk", "vos"}
+    assert set(result.encoders) == {"ae", "sr", "oke", "okk", "vos", "vit"}
     assert set(result.curves) == set(STEPS)
     bank = EncoderBank.load("breakout", directory=tmp_path / "out")
     assert bank.source == "pretrained"

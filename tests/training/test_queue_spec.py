@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from wsabench.agents import load_spec
 from wsabench.errors import SpecError, StorageError, UnknownNameError, WsabenchError
 from wsabench.resources import data_dir
+from wsabench.training.pretraining.pretrain import usual_steps
 from wsabench.training.queue import check_queue, parse_shard, read_queue
-from wsabench.training.queue.options import expected_steps
+from wsabench.training.queue.options import expected_steps, stage_steps
 
 EXPERT = 'id = "expert"\nkind = "train"\ngame = "pong"\nagent = "e2e"\n'
 FRAMES = 'id = "frames"\nkind = "frames"\ngame = "pong"\nafter = ["expert"]\ndata = "mixed"\nexpert = "run:expert"\n'
@@ -162,6 +164,33 @@ def test_the_shipped_queue_is_the_campaign() -> None:
     controls = {(name, seed) for name in ("wsa-random", "e2e-randomised") for seed in (0, 1, 2)}
     assert controls <= {(run.name, run.seed) for run in tiers["c"]}
     assert all(not {"steps", "preset", "algorithm"} & run.options.keys() for run in queue.runs)
+
+
+def test_the_second_queue_is_wsa_vit_on_the_games_of_tier_e() -> None:
+    first, queue = (read_queue(data_dir("baselines") / name) for name in ("queue.toml", "queue-2.toml"))
+    games = {run.game for run in first.runs if run.tier == "e"}
+    assert {run.game for run in queue.runs} == games
+    trained = [(run.game, run.agent, run.seed) for run in queue.runs if run.kind == "train"]
+    assert sorted(trained) == sorted((game, "wsa-vit", seed) for game in games for seed in (0, 1, 2))
+    for run in queue.runs:
+        if run.kind == "frames":
+            same = ("data", "frames")
+            assert [run.options[key] for key in same] == [first[f"{run.game}-frames"].options[key] for key in same]
+        if run.kind == "pretrain":
+            assert stage_steps(run) == usual_steps("compact", ["vit"])
+            assert run.options["with_shipped"]
+    # Breakout ships what it starts from.
+    check_queue(replace(queue, runs=tuple(run for run in queue.runs if run.game == "breakout")))
+
+
+def test_encoders_that_are_not_handed_over_yet_are_missed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "baselines").mkdir()
+    monkeypatch.setenv("WSABENCH_DATA", str(tmp_path))
+    queue = read_queue(write(tmp_path, 'id = "x"\nkind = "pretrain"\ngame = "pong"\nwith_shipped = true\n'))
+    with pytest.raises(SpecError, match=r"run 'x', with_shipped: there are no encoders in .*Hand over those of pong"):
+        check_queue(queue)
 
 
 def test_domain_randomisation_draws_from_every_other_colour_shift() -> None:

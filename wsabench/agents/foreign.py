@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 import sysconfig
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from wsabench.agents.policy import AgentPolicy
-from wsabench.errors import ShapeError, SpecError, UnknownNameError, nearest_names, unknown_name
+from wsabench.errors import ShapeError, SpecError, UnknownNameError, WsabenchError, nearest_names, unknown_name
 from wsabench.hashing import text_hash
 from wsabench.types import INPUT_SHAPES, Abilities, Actions, Decision, DeclaredPolicy, LaneBatch, Observations
 
@@ -27,8 +30,9 @@ class WrappedPolicy:
 
     def __init__(self, policy: Any, abilities: Abilities) -> None:
         """Wrap an object with `act(observations, lanes)`, or a callable `observations -> actions`."""
+        self._method = _act_method(policy)
         self._policy = policy
-        self._has_act = hasattr(policy, "act")
+        self._torch = _torch_now()
         self.abilities = abilities
 
     def act(self, observations: Observations, lanes: LaneBatch) -> Decision:
@@ -41,7 +45,7 @@ class WrappedPolicy:
         """
         for operations in lanes.encoder_operations:
             self.abilities.check(operations)
-        answer = self._policy.act(observations, lanes) if self._has_act else self._policy(observations)
+        answer = self._ask(observations, lanes)
         told = answer if isinstance(answer, Decision) else Decision(answer)
         num_lanes = len(observations)
         return Decision(
@@ -50,6 +54,15 @@ class WrappedPolicy:
             self._checked_attention(told.attention, num_lanes),
             told.comparisons,
         )
+
+    def _ask(self, observations: Observations, lanes: LaneBatch) -> Any:
+        """Ask the policy, with torch's defaults as they were when it was made."""
+        before = _torch_now()
+        _set_torch(self._torch)
+        try:
+            return self._policy(observations) if self._method is None else self._method(observations, lanes)
+        finally:
+            _set_torch(before)
 
     def _checked_attention(self, weights: Any, num_lanes: int) -> npt.NDArray[np.float32] | None:
         """Return the weights of the encoders that the policy attends to; None where it attends to none."""
@@ -78,12 +91,29 @@ def wrap_policy(policy: Any, name: str | None = None, origin: str | None = None)
         return policy
     if inspect.isclass(policy):
         raise SpecError(f"{policy.__qualname__} is a class, not a policy. Pass an instance of it.")
-    if not callable(getattr(policy, "act", None)) and not callable(policy):
+    if _act_method(policy) is None and not callable(policy):
         raise SpecError(
             f"{policy!r} is not a policy. Allowed: an object with act(observations, lanes), or a callable "
             "observations -> actions."
         )
     return WrappedPolicy(policy, _stated_abilities(policy, name, origin or describe_policy(policy)))
+
+
+def _act_method(policy: Any) -> Callable[..., Any] | None:
+    """Return a policy's `act(observations, lanes)`; None where it has none, or another thing of that name.
+
+    A torch module may have a layer called `act`, which takes one argument.
+    """
+    method = getattr(policy, "act", None)
+    if not callable(method):
+        return None
+    try:
+        inspect.signature(getattr(method, "forward", method)).bind(None, None)
+    except TypeError:
+        return None if callable(policy) else method
+    except ValueError:  # built in, and does not say what it takes
+        return method
+    return method
 
 
 def describe_policy(policy: Any) -> str:
@@ -133,7 +163,7 @@ def _checked_inputs(policy: Any, stated: Any, name: str) -> tuple[str, ...]:
     for one in wanted:
         if one not in INPUT_SHAPES:
             raise unknown_name("input", str(one), INPUT_SHAPES, f"The policy {name!r} states it.")
-    if wanted and not hasattr(policy, "act"):
+    if wanted and _act_method(policy) is None:
         raise SpecError(
             f"The policy {name!r} asks for {', '.join(wanted)} but has no act(observations, lanes). Add it."
         )
@@ -144,53 +174,148 @@ def load_policy(reference: str) -> Any:
     """Import a policy by `package.module:attribute`; a class is instantiated without arguments.
 
     Raises:
-        SpecError: The text has another form, the module fails to import, or the operating system refuses what the
-            module or the class asks for, such as a file.
+        SpecError: The text has another form, or the module or the class fails; the message says where.
+        UnknownNameError: There is no such module or attribute.
+    """
+    found = import_attribute(reference)
+    with guarded(reference):
+        return found() if inspect.isclass(found) else found
+
+
+def import_attribute(reference: str) -> Any:
+    """Import what `package.module:attribute` names; torch's defaults are then as the module's first import left them.
+
+    Raises:
+        SpecError: The text has another form, or importing the module fails or ends the program.
         UnknownNameError: There is no such module or attribute.
     """
     module_name, colon, attribute = reference.partition(":")
     if not colon or not module_name or not attribute:
         raise SpecError(f"{reference!r} does not name a policy. Write package.module:attribute.")
-    try:
-        module = importlib.import_module(module_name)
-    except OSError as error:
-        raise system_failure(reference, error) from error
-    except ModuleNotFoundError as error:
-        raise UnknownNameError(
-            f"Cannot import {module_name!r} for {reference!r}: {error}. Is it installed, or its folder on PYTHONPATH?"
-        ) from error
-    except ImportError as error:
-        raise SpecError(f"Importing {module_name!r} for {reference!r} failed: {error}.") from error
-    found: Any = module
+    found: Any = _imported(module_name, reference)
     for part in attribute.split("."):
         if not hasattr(found, part):
             near = nearest_names(part, dir(found))
             hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
             raise UnknownNameError(f"{module_name!r} has no attribute {attribute!r}.{hint}")
         found = getattr(found, part)
+    return found
+
+
+def _imported(module_name: str, reference: str) -> Any:
+    """Import a module of a user."""
     try:
-        return found() if inspect.isclass(found) else found
-    except OSError as error:
-        raise system_failure(reference, error) from error
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise UnknownNameError(
+            f"Cannot import {module_name!r} for {reference!r}: {error}. Is it installed, or its folder on PYTHONPATH?"
+        ) from error
+    except ImportError as error:
+        raise SpecError(f"Importing {module_name!r} for {reference!r} failed: {error}.") from error
+    except SystemExit as error:
+        raise SpecError(
+            f"Importing {module_name!r} for {reference!r} ended the program (SystemExit: {error.code}). Move what runs "
+            "when it is imported, such as reading the command line, below `if __name__ == '__main__':`."
+        ) from error
+    except WsabenchError:
+        raise
+    except Exception as error:  # someone else's code may raise anything
+        raise user_failure(reference, error) from error
+    if module_name in _TORCH_LEFT_BY:
+        _set_torch(_TORCH_LEFT_BY[module_name])
+    elif (left := _torch_now()) is not None:
+        _TORCH_LEFT_BY[module_name] = left
+    return module
 
 
-def system_failure(name: str, error: OSError) -> SpecError:
-    """Return what to tell when the operating system refused something to an agent's own code.
+@contextmanager
+def guarded(name: str, place: str = "") -> Iterator[None]:
+    """Run an agent's own code; what it raises becomes one message for the user.
+
+    Errors of this package pass, which are meant for the user already.
+
+    Args:
+        name: The agent's name or reference.
+        place: Where it was, as in ` on pong, step 3`.
+
+    Raises:
+        SpecError: The code raised something, or ended the program.
+    """
+    try:
+        yield
+    except WsabenchError:
+        raise
+    except (Exception, SystemExit) as error:  # someone else's code may raise anything
+        raise user_failure(name, error, place) from error
+
+
+def user_failure(name: str, error: BaseException, place: str = "") -> SpecError:
+    """Return what to tell when an agent's own code failed.
 
     Args:
         name: The agent's name or reference.
         error: What it raised; the innermost line that belongs to no library says where.
+        place: Where it was, as in ` on pong, step 3`.
     """
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
-    place = (own or frames)[-1]
+    line = (own or frames)[-1]
+    text = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
     return SpecError(
-        f"The agent {name!r} failed: {type(error).__name__}: {error} ({place.filename}, line {place.lineno}). Give it "
-        "what it needs, or correct it; --debug shows the traceback."
+        f"The agent {name!r} failed{place}: {text} ({line.filename}, line {line.lineno}). Give it what it needs, or "
+        "correct it; --debug shows the traceback."
     )
 
 
+class _TorchDefaults(NamedTuple):
+    """What torch makes where code does not say: the user's module may change it for the whole process."""
+
+    dtype: Any
+    device: Any
+
+
+_TORCH_LEFT_BY: dict[str, _TorchDefaults] = {}
+"""How the first import of a user's module left torch's defaults; a second import does not run it again."""
+
+
+@contextmanager
+def torch_as_shipped() -> Iterator[None]:
+    """Let torch make float32 on the CPU inside, unless code says otherwise, and afterwards what it made before."""
+    before = _torch_now()
+    _set_torch(_shipped())
+    try:
+        yield
+    finally:
+        _set_torch(before or _shipped())
+
+
+def _torch_now() -> _TorchDefaults | None:
+    """Return torch's defaults; None where nothing has loaded it."""
+    torch: Any = sys.modules.get("torch")
+    return _TorchDefaults(torch.get_default_dtype(), torch.get_default_device()) if torch else None
+
+
+def _shipped() -> _TorchDefaults | None:
+    """Return torch's defaults as it ships; None where nothing has loaded it."""
+    torch: Any = sys.modules.get("torch")
+    return _TorchDefaults(torch.float32, torch.device("cpu")) if torch else None
+
+
+def _set_torch(wanted: _TorchDefaults | None) -> None:
+    """Set torch's defaults where they are other ones."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None or wanted is None or wanted == _torch_now():
+        return
+    torch.set_default_dtype(wanted.dtype)
+    torch.set_default_device(None if wanted.device.type == "cpu" else wanted.device)
+
+
 def _checked_actions(answer: Any, num_lanes: int, name: str) -> Actions:
+    if isinstance(answer, tuple) and len(answer) == 2 and np.shape(answer[0]) == (num_lanes,) != np.shape(answer[1]):
+        raise SpecError(
+            f"The policy {name!r} answered a tuple, as `model.predict` does: actions and states. Answer its first "
+            "part, model.predict(observations)[0], or give the model itself as sb3:PATH.zip."
+        )
     try:
         actions = np.asarray(answer)
     except (ValueError, TypeError, RuntimeError) as error:

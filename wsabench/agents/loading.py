@@ -39,7 +39,12 @@ def list_agents(game: str) -> list[AgentEntry]:
     return sorted(found)
 
 
-def load_agent(
+def shipped_names(game: str | None) -> frozenset[str]:
+    """Return the names of the trained agents shipped for a game; none without a game."""
+    return frozenset() if game is None else frozenset(entry.name for entry in list_agents(game))
+
+
+def load_trained(
     agent: str | Path,
     game: str | None = None,
     train_seed: int = 0,

@@ -251,13 +251,14 @@ def _joined_comparison(outputs: Sequence[Output], passes: Sequence[Pass]) -> Com
     return joined([by_row[row] for row in sorted(by_row)]) if by_row else None
 
 
-def action_distribution(logits: torch.Tensor, heads: HeadKind) -> FloatArray:
+def action_distribution(logits: torch.Tensor, heads: HeadKind, epsilon: float = Q_EPSILON) -> FloatArray:
     """Return how probable each action is under `sampled`.
 
     Args:
         logits: Of the network, shape (N, num_actions): log probabilities, or action values where `heads` is `q`.
-        heads: The kind of heads. `q`: the best action (the first of equals) has probability 1 - `Q_EPSILON`, and
-            `Q_EPSILON` is shared out evenly among all actions, the best included.
+        heads: The kind of heads. `q`: the best action (the first of equals) has probability 1 - `epsilon`, and
+            `epsilon` is shared out evenly among all actions, the best included.
+        epsilon: Share of uniformly random actions where there are action values.
 
     Returns:
         float64, shape (N, num_actions), rows sum to 1; `greedy` takes the most probable, so the best action value.
@@ -265,8 +266,8 @@ def action_distribution(logits: torch.Tensor, heads: HeadKind) -> FloatArray:
     if heads == "actor_critic":
         return logits.double().softmax(dim=1).cpu().numpy()
     best = logits.argmax(dim=1).cpu().numpy()
-    probabilities = np.full(tuple(logits.shape), Q_EPSILON / logits.shape[1])
-    probabilities[np.arange(len(best)), best] += 1.0 - Q_EPSILON
+    probabilities = np.full(tuple(logits.shape), epsilon / logits.shape[1])
+    probabilities[np.arange(len(best)), best] += 1.0 - epsilon
     return probabilities
 
 

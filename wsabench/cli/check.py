@@ -12,12 +12,11 @@ from wsabench.cli.options import Json
 from wsabench.cli.terminal.console import WIDTH, plain, split_names, write_json, write_line, write_table
 
 if TYPE_CHECKING:
-    from wsabench.gate.check import CheckedCell, CheckResult
+    from wsabench.gate.outcome import CheckedCell, CheckResult
 
 HELP = "Fail when an agent got less robust than in a reference run."
 EXAMPLE = "Example: wsabench check runs/new --against results/smoke --junit gate.xml"
 
-_EXIT_REGRESSION = 1
 _AGENTS = "Agents of the reference that are judged. Default: all."
 _MARGIN = "Share of the reference's normalised score that may be lost."
 
@@ -34,7 +33,7 @@ def check(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the permutations.")] = 0,
     as_json: Json = False,
 ) -> int:
-    """Compare cell by cell and overall; 0: no regression, 1: regression, 2: not comparable."""
+    """Compare cell by cell and overall; 0: no regression, 1: regression, 2: cannot tell."""
     from wsabench.gate.check import check_runs
     from wsabench.gate.formats import junit_xml, markdown_summary
     from wsabench.resources import write_text
@@ -49,7 +48,7 @@ def check(
         write_json(plain(result) | {"passed": result.passed, "conclusion": result.conclusion})
     else:
         _write_result(result)
-    return 0 if result.passed else _EXIT_REGRESSION
+    return result.exit_code
 
 
 def _write_result(result: CheckResult) -> None:
@@ -61,13 +60,15 @@ def _write_result(result: CheckResult) -> None:
         columns = ["cell", "ref.", "run", "drop", "margin", "p", "verdict"]
         write_table(f"{agent} on {game}", columns, [_row(row) for row in rows])
         write_line()
-    meaning = f"Normalised scores. p: of a drop no larger than the margin, corrected over {len(result.rows)} tests."
+    meaning = f"Normalised scores. p: of a drop no larger than the margin, corrected over {len(result.tested)} tests."
     for text in (meaning, *(f"Note: {note}" for note in result.notes)):
         write_line(textwrap.fill(text, WIDTH))
-    write_line(result.conclusion)
+    write_line(textwrap.fill(result.conclusion, WIDTH))
 
 
 def _row(row: CheckedCell) -> list[Any]:
     """Return the cells of one row."""
+    if row.verdict == "untested":
+        return [row.perturbation, f"{row.reference:.3f}", f"{row.run:.3f}", "-", "-", "-", row.verdict]
     numbers = (f"{value:.3f}" for value in (row.reference, row.run, row.drop, row.margin))
     return [row.perturbation, *numbers, f"{row.p_adjusted:.2g}", row.verdict]

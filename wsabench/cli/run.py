@@ -3,23 +3,49 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
+import msgspec
 import typer
 
+from wsabench.cli.agent_options import (
+    AllowDownload,
+    FrameSkip,
+    FullActionSpace,
+    NamedProtocol,
+    NoopMax,
+    Selection,
+    Sticky,
+    Trust,
+    chosen_protocol,
+)
 from wsabench.cli.options import Json, Suite
-from wsabench.cli.terminal.console import split_names, write_json, write_line, write_table
+from wsabench.cli.terminal.console import WIDTH, split_names, write_json, write_line, write_table
 from wsabench.cli.terminal.run_progress import run_reporter
 from wsabench.errors import SpecError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from wsabench.results.manifest import SavingEntry
+
 HELP = "Play a suite with some agents. What is finished is kept; the same command resumes."
 EXAMPLE = "Example: wsabench run --suite color-shift --profile quick --agents wsa,e2e"
 
-_AGENTS = "Names, checkpoint files or package.module:attribute; NAME=... names one. Default: wsa,e2e."
+_AGENTS = (
+    "Names (of shipped agents, random, noop), checkpoint files, sb3:PATH.zip, cleanrl:PATH, torchscript:PATH, "
+    "onnx:PATH, hf:ORG/REPO, python:package.module:factory or package.module:attribute; NAME=... names one, "
+    "and {game} and {train_seed} in a path find files. Default: wsa,e2e."
+)
+_EPISODES = "Episodes a cell; default: the profile's. With --precision: those of the pilot, 15 by default."
+_PRECISION = (
+    "Play each cell until the 95% interval of its mean normalised score, for its train seed, is H to either side: a "
+    "pilot shows how many episodes that takes."
+)
+_MAX_EPISODES = "With --precision: most episodes a cell, the pilot's among them; cells that reach it are listed."
+_PRECISION_OF = "Whether every cell has the precision H, or cells on the average (root mean square)."
 _GAMES = "Games. Default: those of the profile."
 _PERTURBATIONS = "Perturbations, as in clean,hue-rotate@3. Default: those of the profile."
 _NOTE = "Intervals and comparisons are in the report."
@@ -33,22 +59,34 @@ def run(
     games: Annotated[list[str] | None, typer.Option("--games", "-g", metavar="NAME,...", help=_GAMES)] = None,
     perturbations: Annotated[list[str] | None, typer.Option(metavar="NAME,...", help=_PERTURBATIONS)] = None,
     train_seeds: Annotated[list[str] | None, typer.Option(metavar="NUMBER,...", help=_TRAIN_SEEDS)] = None,
-    episodes: Annotated[int | None, typer.Option(min=1, help="Episodes a cell; default: the profile's.")] = None,
+    episodes: Annotated[int | None, typer.Option(min=1, help=_EPISODES)] = None,
+    precision: Annotated[float | None, typer.Option(metavar="H", help=_PRECISION)] = None,
+    max_episodes: Annotated[int | None, typer.Option(min=1, metavar="N", help=_MAX_EPISODES)] = None,
+    precision_of: Annotated[str, typer.Option(metavar="cell|average", help=_PRECISION_OF)] = "cell",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
     out: Annotated[Path | None, typer.Option(help="Directory of the result set; default: a new one in runs/.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Root seed of the evaluation episodes.")] = 0,
     record_attention: Annotated[bool, typer.Option(help="Keep the attention weights of every step.")] = False,
+    protocol: NamedProtocol = None,
+    sticky: Sticky = None,
+    frame_skip: FrameSkip = None,
+    noop_max: NoopMax = None,
+    full_action_space: FullActionSpace = None,
+    action_selection: Selection = None,
+    trust: Trust = False,
+    allow_download: AllowDownload = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate agents on a suite and print where the result set is."""
     from wsabench.evaluation import run as evaluate
+    from wsabench.evaluation.contestants import split_references
 
     # As `python -m` does: a policy named module:attribute may stand in the current directory.
     sys.path.insert(0, str(Path.cwd()))
     with run_reporter() as reporter:
         result = evaluate(
             suite=suite,
-            agents=tuple(split_names(agents) or ("wsa", "e2e")),
+            agents=tuple(split_references(agents) or ("wsa", "e2e")),
             profile=profile,
             games=split_names(games),
             perturbations=split_names(perturbations),
@@ -58,13 +96,27 @@ def run(
             out=out,
             seed=seed,
             record_attention=record_attention,
+            protocol=chosen_protocol(
+                protocol,
+                sticky_probability=sticky,
+                frame_skip=frame_skip,
+                noop_max=noop_max,
+                full_action_space=full_action_space,
+                action_selection=action_selection,
+            ),
+            trust=trust,
+            allow_download=allow_download,
             reporter=reporter,
+            precision=precision,
+            max_episodes=max_episodes,
+            precision_of=precision_of,
         )
+    saving = result.manifest.history.saving
     rows = mean_returns(result.episodes)
     if as_json:
-        write_json(
-            {"path": result.path, "episodes": len(result.episodes), "mean_returns": [row._asdict() for row in rows]}
-        )
+        means = [row._asdict() for row in rows]
+        content = {"path": result.path, "episodes": len(result.episodes), "mean_returns": means}
+        write_json(content if saving is None else {**content, "saving": msgspec.structs.asdict(saving)})
         return
     write_line()
     from wsabench.results.result import LEGEND, marked_name, privileged_agents
@@ -76,7 +128,23 @@ def run(
         [[marked_name(name, privileged), *values] for name, *values in rows],
         _NOTE + f" {LEGEND}" * bool(privileged),
     )
+    if saving is not None:
+        write_line("\n" + textwrap.fill(saving_text(saving), WIDTH))
     write_line(f"\nResult set: {result.path}\nMake the page: wsabench report {result.path}")
+
+
+def saving_text(saving: SavingEntry) -> str:
+    """Say what a run to a precision saved, and which cells stopped at the limit."""
+    text = f"{saving.episodes} episodes after a pilot of {saving.pilot_episodes}, which is kept apart."
+    if saving.share is not None and saving.share_with_pilot is not None and saving.bound is not None:
+        text += (
+            f" Equal numbers would have taken {saving.fixed_episodes} for the same precision: {saving.share:.0%} of it "
+            f"was played, {saving.share_with_pilot:.0%} with the pilot; no numbers could take less than "
+            f"{saving.bound:.0%}."
+        )
+    if saving.capped:
+        text += f" Stopped at --max-episodes, less precise: {'; '.join(saving.capped)}."
+    return text
 
 
 class MeanReturn(NamedTuple):

@@ -13,6 +13,7 @@ from wsabench.cli.facts.perturbations import perturbation_facts
 from wsabench.cli.options import Json
 from wsabench.cli.terminal.console import WIDTH, write_json, write_line, write_table
 from wsabench.errors import unknown_name
+from wsabench.types import BUILT_IN_AGENTS
 
 HELP = "Show one perturbation, suite, game or agent."
 EXAMPLE = "Example: wsabench show hue-rotate@3"
@@ -80,11 +81,13 @@ def _find(name: str, games: str) -> tuple[str, dict[str, Any]]:
         return "suite", suite_facts(name)
     if name in rom_ids():
         return "game", game_facts(name)
+    if name in BUILT_IN_AGENTS:
+        return "agent", {"summary": BUILT_IN_AGENTS[name], "games": "any", "training": "none"}
     if name in agent_specs() or weight_files(name):
         return "agent", agent_facts(name)
     if "@" in name or "+" in name or name in families or name == "clean" or unverified_patches(name):
         return "perturbation", perturbation_facts(name, _games(games))
-    known = [*list_suites(), *catalogue_games(), *agent_specs(), *families, "clean"]
+    known = [*list_suites(), *catalogue_games(), *agent_specs(), *BUILT_IN_AGENTS, *families, "clean"]
     raise unknown_name("name", name, known, "See `wsabench list`.")
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from wsabench.emulator.console import Picture
 from wsabench.emulator.kernel import area_taps, blank_screens, compare, present, push, resize, update
 from wsabench.perturb import ImageState
+from wsabench.protocol import Luminance
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -46,9 +47,21 @@ class Frames(Protocol):
         ...
 
 
-def make_frames(height: int, width: int, size: int, grayscale: bool) -> Frames:
-    """Return frames for a screen and a square observation, in luminance or RGB."""
-    return LuminanceFrames(height, width, size) if grayscale else ColorFrames(height, width, size)
+def make_frames(height: int, width: int, size: int, grayscale: bool, luminance: Luminance = "frames") -> Frames:
+    """Return frames for a screen and a square observation, in luminance or RGB.
+
+    Args:
+        height: Of the screen.
+        width: Of the screen.
+        size: Height and width of the observation.
+        grayscale: Luminance observations.
+        luminance: Where grey is made.
+    """
+    if not grayscale:
+        return ColorFrames(height, width, size)
+    if luminance == "frames":
+        return LuminanceFrames(height, width, size)
+    return GreyedFrames(height, width, size, is_resized_first=luminance == "resized")
 
 
 class LuminanceFrames:
@@ -140,6 +153,38 @@ class ColorFrames:
             image = image.copy()  # the maximum stays, for steps that end before a capture
             for state in images:
                 image = state.apply(image)
+        push_resized(image, observation)
+
+
+class GreyedFrames(ColorFrames):
+    """Frames in luminance, made by OpenCV of the maximum in RGB, as wrappers over RGB environments make it."""
+
+    def __init__(self, height: int, width: int, size: int, is_resized_first: bool) -> None:
+        """Start with black screens.
+
+        Args:
+            height: Of the screen.
+            width: Of the screen.
+            size: Height and width of the observation.
+            is_resized_first: Make grey of the resized frame. Image operators, which are for native luminance frames,
+                need it before; with them it is made first.
+        """
+        super().__init__(height, width, size)
+        self.image_shape = (height, width)
+        self._is_resized_first = is_resized_first
+
+    def push(self, observation: Bytes, images: Sequence[ImageState]) -> None:
+        """Shift the stack and put the grey maximum of both places on top, changed by the operators and resized."""
+        maximum = cv2.max(self._places[NEWEST], self._places[BEFORE])
+        if self._is_resized_first and not images:
+            size = observation[-1].shape[:2]
+            small = cv2.resize(maximum, size, interpolation=cv2.INTER_AREA)
+            observation[:-1] = observation[1:]
+            observation[-1] = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+            return
+        image = np.asarray(cv2.cvtColor(maximum, cv2.COLOR_RGB2GRAY), np.uint8)
+        for state in images:
+            image = state.apply(image)
         push_resized(image, observation)
 
 

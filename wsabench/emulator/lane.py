@@ -16,6 +16,7 @@ import numpy.typing as npt
 from wsabench.emulator.console import FIRE, NOOP, Console
 from wsabench.emulator.frames import BEFORE, NEWEST, make_frames
 from wsabench.emulator.inputs import FurtherInputs, check_shown
+from wsabench.emulator.wrapped_start import WrappedStart
 from wsabench.errors import SpecError
 from wsabench.perturb import CompiledPerturbation, ControlState, DrawnColors, ImageState, RamState
 from wsabench.protocol import Protocol
@@ -60,7 +61,12 @@ class Lane:
         self.num_actions = len(self.console.actions)
         self._ale = self.console.ale
         self._has_fire = FIRE in self.console.actions
-        self._frames = make_frames(*self.console.screen_dims, protocol.screen_size, protocol.grayscale)
+        self._frames = make_frames(
+            *self.console.screen_dims, protocol.screen_size, protocol.grayscale, protocol.luminance
+        )
+        self._restarts_lives = protocol.life_start == "restart" and not protocol.episodic_life
+        self._in_colour = not protocol.grayscale or protocol.luminance != "frames"
+        self._wrapped = WrappedStart(self._play_wrapped_step, self._play_noops, self._show_start, self._has_fire)
         shape = observation_shape(protocol)
         self.observation = np.zeros(shape, np.uint8) if observation is None else observation
         self._further = FurtherInputs(inputs, self.console.screen_dims, input_arrays) if inputs else None
@@ -68,6 +74,7 @@ class Lane:
         self._first_seed = seed
         self._was_reset = False
         self._game_number = 0
+        self.num_noops = 0
         self._start_counters()
         self.set_perturbation(perturbation)
 
@@ -85,7 +92,7 @@ class Lane:
             )
         check_shown(perturbation, self.inputs)
         self.perturbation = perturbation
-        self._table = perturbation.luminance if self.protocol.grayscale else perturbation.rgb
+        self._table = perturbation.rgb if self._in_colour else perturbation.luminance
         self._drawn_colors: DrawnColors | None = None
         self._images: list[ImageState] = []
         self._controls: list[ControlState] = []
@@ -129,6 +136,10 @@ class Lane:
         self._push()
         self.life_lost = 0 < lives < self.lives
         self.lives = lives
+        self.restarted = False
+        if self.life_lost and not is_over and self._restarts_lives and self.num_frames < self.protocol.max_frames:
+            reward, is_over = self._restart_life()
+            raw_reward += reward
         self._settle(raw_reward, is_over)
         if self.life_lost and self.protocol.fire_on_life_loss and self._has_fire:
             self._fire_is_due = True
@@ -165,7 +176,8 @@ class Lane:
         ale, limit, rules = self._ale, self.protocol.max_frames, self._rules
         raw_reward, is_over, remaining = 0, False, len(buttons)
         self.console.picture = ale
-        if remaining == 1:
+        gap = self.protocol.pool_gap
+        if gap == 0 or remaining <= gap:
             self._clear_before()
         for button in buttons:
             for state in rules:
@@ -175,8 +187,10 @@ class Lane:
             is_over = ale.game_over()
             if is_over or self.num_frames >= limit:
                 break
-            if remaining <= 2:
-                self._capture(NEWEST if remaining == 1 else BEFORE)
+            if remaining == 1:
+                self._capture(NEWEST)
+            elif remaining == 1 + gap:
+                self._capture(BEFORE)
             remaining -= 1
         return raw_reward, is_over, ale.lives()
 
@@ -212,26 +226,71 @@ class Lane:
     def _play_start(self) -> None:
         """Start the perturbation, press FIRE, play the no-ops, and fill the stack with the first observation."""
         self._start_perturbation()
+        if self.protocol.start == "steps":
+            self._start_counters()
+            self._start_reward = 0
+            self._wrapped.begin()
+            self._start_counters()
+            self.episode_return = float(self._start_reward)
+            self.lives = self._ale.lives()
+            return
         if self._has_fire and self.protocol.fire_on_reset:
             self._play_start_frame(FIRE)
-        for _ in range(int(self._noops.integers(0, self.protocol.noop_max, endpoint=True))):
+        self.num_noops = int(self._noops.integers(0, self.protocol.noop_max, endpoint=True))
+        for _ in range(self.num_noops):
             self._play_start_frame(NOOP)
             if self._ale.game_over():
                 self.console.start_next()
                 self._start_rules()
         self._start_counters()
-        self.observation.fill(0)
-        self._frames.restart()
         self._clear_before()
         self._capture(NEWEST)
-        self._push()
+        self._show_start()
         self.lives = self._ale.lives()
 
-    def _play_start_frame(self, button: ale_py.Action) -> None:
-        """Play a frame before the first observation."""
+    def _show_start(self) -> None:
+        """Start the stack anew with what was captured."""
+        self.observation.fill(0)
+        self._frames.restart()
+        self._push()
+        if self.protocol.stack_start == "repeat":
+            self.observation[:-1] = self.observation[-1]
+
+    def _play_start_frame(self, button: ale_py.Action) -> int:
+        """Play a frame before the first observation; return its reward."""
         for state in self._rules:
             state.apply(self._ale)
-        self.console.play(button)
+        return self.console.play(button)
+
+    def _play_noops(self, is_first: bool) -> None:
+        """Play the no-op frames that begin a game under `steps`, in a game of its own where this one is over."""
+        if not is_first:
+            self.console.start_next()
+            self._start_rules()
+        limit = self.protocol.noop_max
+        for _ in range(int(self._noops.integers(1, limit, endpoint=True)) if limit else 0):
+            self._start_reward += self._play_start_frame(NOOP)
+            if self._ale.game_over():
+                self.console.start_next()
+                self._start_rules()
+        self._clear_before()
+        self._capture(NEWEST)
+
+    def _play_wrapped_step(self, action: int) -> tuple[bool, bool]:
+        """Play a step that wrappers play by themselves; return whether the game is over, and whether a life is lost."""
+        reward, is_over, lives = self._play_frames([self.console.actions[action]] * self.protocol.frame_skip)
+        self._start_reward += reward
+        is_lost = 0 < lives < self.lives
+        self.lives = lives
+        return is_over or self.num_frames >= self.protocol.max_frames, is_lost
+
+    def _restart_life(self) -> tuple[int, bool]:
+        """Begin the next life as wrappers do; return the reward of these steps, and whether the game ended in them."""
+        self._start_reward = 0
+        self._wrapped.restart()
+        self.lives = self._ale.lives()
+        self.restarted = True
+        return self._start_reward, self._ale.game_over()
 
     def _start_perturbation(self) -> None:
         """Start whatever changes while playing, each part with a generator of its own."""
@@ -257,6 +316,12 @@ class Lane:
 
     def _go_on(self) -> None:
         """Go on with the game after a life loss that ended the learner's episode."""
+        if self.protocol.life_start == "restart":
+            reward, is_over = self._restart_life()
+            self.episode_return += reward
+            if is_over or self.num_frames >= self.protocol.max_frames:
+                self._start_game()
+                return
         if self._fire_is_due:
             self.step(0)
             if self.end is not None:
@@ -270,7 +335,7 @@ class Lane:
         self.num_frames = 0
         self.lives = 0
         self.reward = 0.0
-        self.terminated = self.truncated = self.life_lost = self.game_over = False
+        self.terminated = self.truncated = self.life_lost = self.game_over = self.restarted = False
         self.end = None
         self.episode_return = 0.0
         self.episode_length = 0
@@ -295,7 +360,7 @@ class Lane:
         table = self._table
         if self._drawn_colors is not None:
             self._drawn_colors.move_to(self.num_frames)
-            table = self._drawn_colors.luminance if self.protocol.grayscale else self._drawn_colors.rgb
+            table = self._drawn_colors.rgb if self._in_colour else self._drawn_colors.luminance
         picture = self.console.picture
         self._frames.capture(place, picture, table)
         if self._further:

@@ -1,7 +1,15 @@
 """Frozen encoders: architectures, self-supervised losses, files, and the bank that embeds observations."""
 
 from wsabench.encoders.bank import EncoderBank
-from wsabench.encoders.catalogue import ENCODERS, PRETEXTS, SIZES, build_encoder, build_pretext, check_size
+from wsabench.encoders.catalogue import (
+    ENCODERS,
+    FURTHER_STAGES,
+    PRETEXTS,
+    SIZES,
+    build_encoder,
+    build_pretext,
+    check_size,
+)
 from wsabench.encoders.encoder import Encoder, Pretext, PretextBatch, Reads
 from wsabench.encoders.finding import (
     FILE_SUFFIXES,
@@ -28,6 +36,7 @@ __all__ = [
     "ENCODERS",
     "ENCODER_NAME",
     "FILE_SUFFIXES",
+    "FURTHER_STAGES",
     "PRETEXTS",
     "SIZES",
     "Calibration",

@@ -20,6 +20,12 @@ from wsabench.encoders.pretrained.transporter import (
     PaperTransporterPretext,
     TransporterPretext,
 )
+from wsabench.encoders.pretrained.vit import (
+    PaperTransformerEncoder,
+    PaperTransformerPretext,
+    TransformerEncoder,
+    TransformerPretext,
+)
 from wsabench.encoders.pretrained.vos import (
     PaperSegmentationEncoder,
     PaperSegmentationPretext,
@@ -40,9 +46,19 @@ PRETEXTS: Registry[type[Pretext]] = Registry("pre-training stage")
 PAPER_PRETEXTS: Registry[type[Pretext]] = Registry("pre-training stage")
 """The same in the size `paper`, with the losses of their papers."""
 
-for _encoder in (StateEncoder, FeatureEncoder, KeypointEncoder, SegmentationEncoder, AutoencoderEncoder):
+FURTHER_STAGES = ("vit",)
+"""Stages that pre-training leaves out unless they are asked for: no agent of the paper reads what they train."""
+
+for _encoder in (
+    StateEncoder,
+    FeatureEncoder,
+    KeypointEncoder,
+    SegmentationEncoder,
+    AutoencoderEncoder,
+    TransformerEncoder,
+):
     ENCODERS.add(_encoder.name, _encoder)
-for _pretext in (AutoencoderPretext, StatePretext, TransporterPretext, SegmentationPretext):
+for _pretext in (AutoencoderPretext, StatePretext, TransporterPretext, SegmentationPretext, TransformerPretext):
     PRETEXTS.add(_pretext.name, _pretext)
 for _encoder in (
     PaperStateEncoder,
@@ -50,9 +66,16 @@ for _encoder in (
     PaperKeypointEncoder,
     PaperSegmentationEncoder,
     PaperAutoencoderEncoder,
+    PaperTransformerEncoder,
 ):
     PAPER_ENCODERS.add(_encoder.name, _encoder)
-for _pretext in (PaperAutoencoderPretext, PaperStatePretext, PaperTransporterPretext, PaperSegmentationPretext):
+for _pretext in (
+    PaperAutoencoderPretext,
+    PaperStatePretext,
+    PaperTransporterPretext,
+    PaperSegmentationPretext,
+    PaperTransformerPretext,
+):
     PAPER_PRETEXTS.add(_pretext.name, _pretext)
 
 

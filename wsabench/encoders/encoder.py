@@ -77,11 +77,13 @@ class PretextBatch(NamedTuple):
         first: Observations, luminance in [0, 1], shape (N, 4, 84, 84).
         second: Observations of the same episodes some steps later, same shape.
         background: Mean frame of random play, shape (1, 84, 84).
+        draws: Uniform random numbers in [0, 1), shape (N, `Pretext.num_draws`).
     """
 
     first: torch.Tensor
     second: torch.Tensor
     background: torch.Tensor
+    draws: torch.Tensor = torch.empty(0)
 
 
 class Pretext(nn.Module, ABC):
@@ -93,6 +95,7 @@ class Pretext(nn.Module, ABC):
         batch_size: Observations in each training step.
         max_gradient_norm: Gradients are clipped to this norm; None: not clipped.
         offsets: Smallest and largest number of steps between `first` and `second`.
+        num_draws: How many random numbers the loss uses for each observation.
     """
 
     name: str
@@ -100,6 +103,7 @@ class Pretext(nn.Module, ABC):
     batch_size: int
     max_gradient_norm: float | None = None
     offsets: tuple[int, int] = (1, 1)
+    num_draws: int = 0
 
     def learning_rate_at(self, step: int) -> float:
         """Return Adam's step size after `step` optimiser steps; constant unless a stage has a schedule."""

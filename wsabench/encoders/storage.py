@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from wsabench.encoders.catalogue import ENCODERS, SIZES, build_encoder, encoder_class
+from wsabench.encoders.catalogue import ENCODERS, FURTHER_STAGES, SIZES, build_encoder, encoder_class
 from wsabench.encoders.encoder import Encoder
 from wsabench.encoders.foundation.ready import ready_encoders
 from wsabench.encoders.standardisation import Standardisation
@@ -100,7 +100,8 @@ def load_encoder(
         CheckpointError: It is missing, damaged, or holds something else.
     """
     if not path.is_file():
-        command = f"wsabench pretrain --game {game or 'GAME'} --out FOLDER"
+        further = f" --stages {path.stem}" if path.stem in FURTHER_STAGES else ""
+        command = f"wsabench pretrain --game {game or 'GAME'}{further} --out FOLDER"
         raise CheckpointError(
             f"The encoder file {path} is missing. A trained agent needs the one it was trained on: restore that file. "
             f"For a new agent pre-train encoders with `{command}` and give that folder: "

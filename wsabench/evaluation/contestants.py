@@ -1,25 +1,111 @@
-"""Who is evaluated: agents named, given by path, by `module:attribute`, or as Python objects."""
+"""Who is evaluated: agents named, given by path, by address, by `module:attribute`, or as Python objects."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from typing import Protocol as Protocol_
 
 from wsabench.errors import SpecError
 from wsabench.evaluation.own_play_file import OwnPlayReference
+from wsabench.evaluation.patterns import find_files
 from wsabench.protocol import ActionSelection, Protocol
 from wsabench.results.manifest import AgentEntry, AgentId, OwnPlayEntry
 from wsabench.results.provenance import UNHASHED
-from wsabench.types import PRIVILEGED_INPUTS, Abilities, DeclaredPolicy, Policy
+from wsabench.types import BUILT_IN_AGENTS, PRIVILEGED_INPUTS, Abilities, DeclaredPolicy, Permissions, Policy
+
+if TYPE_CHECKING:
+    from wsabench.agents.builtin import BuiltIn
 
 AgentReference = str | Path | Policy | Any
-"""A baseline's name, a checkpoint's path, `package.module:attribute`, a policy or a callable."""
+"""A baseline's name, `random` or `noop`, a checkpoint's path, an address such as `sb3:PATH.zip`,
+`package.module:attribute`, a policy, a callable, or a factory `make_agent(game, train_seed)`."""
 
 _IMPORT = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 _NAME = re.compile(r"^[A-Za-z0-9][\w.+-]*$")
+_UNUSABLE = re.compile(r"[^\w.+-]+")
+_FILES = (".safetensors", ".zip", ".pt", ".pth", ".ts", ".onnx", ".cleanrl_model", ".pkl")
+"""Endings by which a text is meant as a file."""
+
+
+class Fixing(Protocol_):
+    """What a user chose of how agents play: the part of the options of a run that `Terms.chosen` reads."""
+
+    @property
+    def protocol(self) -> Protocol | str | Mapping[str, Any] | None:
+        """A protocol, the name of one, single fields, or nothing."""
+        ...
+
+    @property
+    def train_seeds(self) -> Sequence[int] | None:
+        """The train seeds that the user named; None for those of the profile."""
+        ...
+
+    @property
+    def permissions(self) -> Permissions:
+        """What agents are allowed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On what terms agents play."""
+
+    protocol: Protocol
+    """Of the run."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that the user set by hand; they go over what an agent says of its training."""
+    has_views: bool = True
+    """Whether each agent's lanes are made as it saw its games; no where the user chose a whole protocol."""
+    permissions: Permissions = field(default_factory=Permissions)
+    """What agents are allowed."""
+    plays_all_seeds: bool = False
+    """Whether a pattern of files plays every train seed that it finds, and not those of the profile."""
+
+    @classmethod
+    def chosen(cls, options: Fixing, default: Protocol) -> Terms:
+        """Return the terms of a run.
+
+        Args:
+            options: What the user chose.
+            default: The protocol of the suite's profile.
+
+        Raises:
+            SpecError: A field is outside its range.
+            UnknownNameError: There is no such protocol or field.
+        """
+        given = options.protocol
+        changes = dict(given) if isinstance(given, Mapping) else {}
+        if isinstance(given, str):
+            given = Protocol.named(given)
+        whole = given if isinstance(given, Protocol) else None
+        protocol = Protocol.from_dict({**(whole or default).to_dict(), **changes})
+        return cls(
+            protocol=protocol,
+            changes=changes,
+            has_views=whole is None,
+            permissions=options.permissions,
+            plays_all_seeds=options.train_seeds is None,
+        )
+
+    def seen_by(self, abilities: Abilities, game: str) -> Protocol:
+        """Return the protocol of an agent's lanes.
+
+        Raises:
+            SpecError: Its actions are those of neither action set of the game, or of one that was not chosen.
+            UnknownNameError: It names a field that no protocol has.
+        """
+        view = dict(abilities.view) if self.has_views else {}
+        fields = {**self.protocol.to_dict(), **view, **self.changes}
+        if self.has_views and "full_action_space" in view and "full_action_space" not in self.changes:
+            fields["full_action_space"] = _needs_all_actions(abilities.num_actions, game)
+        protocol = Protocol.from_dict(fields)
+        if abilities.num_actions is not None:
+            _check_actions(abilities.name, abilities.num_actions, game, protocol)
+        return protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +116,18 @@ class Contestant:
     train_seed: int
     game: str
     kind: str
-    """`agent` (name or path of a checkpoint), `import` (`module:attribute`) or `object`."""
+    """`built-in` (`random`, `noop`), `agent` (name or path of a checkpoint), `address` (`sb3:PATH.zip` and the like),
+    `import` (`module:attribute`), `factory` (an object that makes policies) or `object`."""
     reference: Any
     """What `load` starts from: a text, or for `object` the policy itself."""
     abilities: Abilities
     """What it can do; its name there is the policy's own, `name` here is that of the tables."""
     own_play: OwnPlayReference | None = None
     """Its own clean play; None where no cell needs it."""
+    protocol: Protocol = field(default_factory=Protocol)
+    """How its lanes are made: the run's protocol, seen as the agent saw its games."""
+    permissions: Permissions = field(default_factory=Permissions)
+    """What it is allowed."""
 
     @property
     def id(self) -> AgentId:
@@ -62,7 +153,7 @@ class Contestant:
     @property
     def can_travel(self) -> bool:
         """Whether a worker process can load it."""
-        return self.kind != "object"
+        return self.kind not in ("object", "factory")
 
     def load(self, action_selection: ActionSelection) -> DeclaredPolicy:
         """Return the policy, ready to act.
@@ -71,10 +162,12 @@ class Contestant:
             CheckpointError: The checkpoint is missing or damaged.
             UnknownNameError: There is no such agent, module or attribute.
         """
-        return _load(self.kind, self.reference, self.game, self.train_seed, action_selection)
+        if self.kind == "built-in":
+            return _built_in(self.reference, self.game, self.protocol)
+        return _load(self.kind, self.reference, self.game, self.train_seed, action_selection, self.permissions)
 
-    def entry(self) -> AgentEntry:
-        """Return what the manifest says of it."""
+    def entry(self, protocol: Protocol) -> AgentEntry:
+        """Return what the manifest says of it, in a run of a protocol."""
         from wsabench.agents import describe_policy
 
         own = self.own_play
@@ -90,6 +183,8 @@ class Contestant:
             privileged=not PRIVILEGED_INPUTS.isdisjoint(self.abilities.inputs),
             own_play=own
             and OwnPlayEntry(content_hash=own.content_hash, steps=own.num_steps, episodes=own.num_episodes),
+            view={name: value for name, value in asdict(self.protocol).items() if value != getattr(protocol, name)},
+            trusted=self.permissions.trust and self.kind == "address",
         )
 
 
@@ -105,30 +200,66 @@ def find_contestants(
     agents: Sequence[AgentReference] | Mapping[str, AgentReference] | AgentReference,
     games: Sequence[str],
     train_seeds: Sequence[int],
-    protocol: Protocol,
+    terms: Protocol | Terms,
 ) -> tuple[Contestant, ...]:
     """Load every agent once, to know that it can be loaded, its hash and its encoders.
 
     Args:
-        agents: References; a text may carry a name of its own as `NAME=REFERENCE`, a mapping gives names to objects.
+        agents: References; a text may carry a name of its own as `NAME=REFERENCE`, a mapping gives names to objects,
+            and a list in it holds one train seed after the other.
         games: Game ids.
-        train_seeds: Train seeds of agents given by name; a path or an own policy counts as one train seed.
-        protocol: How the games are played; says how our agents choose actions.
+        train_seeds: Train seeds of agents given by name and of factories; a path or an own policy counts as one.
+        terms: How the games are played and what agents are allowed; a protocol stands for itself.
 
     Returns:
         One contestant for each agent, train seed and game.
 
     Raises:
-        CheckpointError: A checkpoint is missing or damaged.
-        SpecError: A name is malformed or given twice, or an agent has not the game's number of actions.
+        CheckpointError: A checkpoint is missing or damaged, or must not be opened.
+        SpecError: A name is malformed or given twice, an agent has not the game's number of actions, or a pattern of
+            files finds none.
         UnknownNameError: There is no such agent.
     """
+    terms = Terms(protocol=terms) if isinstance(terms, Protocol) else terms
     found: list[Contestant] = []
     for named in _named(agents):
         for game in games:
-            found.extend(_contestants_of(named, game, train_seeds, protocol))
+            found.extend(_contestants_of(named, game, train_seeds, terms))
     _refuse_twins(found)
     return tuple(found)
+
+
+def split_references(values: Sequence[str] | None) -> list[str]:
+    """Return the references in repeated options, each of which may hold several separated by commas.
+
+    The longest part that names an existing file wins, so that a path may hold commas.
+
+    Args:
+        values: What was given; None for nothing.
+    """
+    found: list[str] = []
+    for value in values or ():
+        parts = value.split(",")
+        while parts:
+            count = next((n for n in range(len(parts), 1, -1) if _names_a_file(",".join(parts[:n]))), 1)
+            found.append(",".join(parts[:count]).strip())
+            del parts[:count]
+    return [one for one in found if one]
+
+
+def _names_a_file(text: str) -> bool:
+    """Whether a text is an existing path, or one behind a name or a scheme."""
+    candidates = [text, text.partition("=")[2]]
+    candidates += [one.partition(":")[2] for one in candidates]
+    return any(one.strip() and _exists(one.strip()) for one in candidates)
+
+
+def _exists(text: str) -> bool:
+    """Whether a text is an existing path."""
+    try:
+        return Path(text).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # too long, of a user who has no home, with a null character
+        return False
 
 
 def _named(agents: Any) -> list[_Named]:
@@ -142,70 +273,151 @@ def _named(agents: Any) -> list[_Named]:
     named = []
     for reference in agents:
         name, separator, rest = reference.partition("=") if isinstance(reference, str) else ("", "", "")
-        labelled = bool(separator) and _NAME.match(name) is not None
+        labelled = bool(separator) and _NAME.match(name) is not None and not _exists(reference)
         named.append(_Named(name, rest) if labelled else _Named(None, reference))
     return named
 
 
-def _contestants_of(named: _Named, game: str, train_seeds: Sequence[int], protocol: Protocol) -> list[Contestant]:
+def _contestants_of(named: _Named, game: str, train_seeds: Sequence[int], terms: Terms) -> list[Contestant]:
     """Return one reference's contestants on one game."""
     reference = named.reference
+    if isinstance(reference, list | tuple):
+        each = [_Named(named.name, one) for one in reference]
+        found = [one for part in each for one in _contestants_of(part, game, train_seeds, terms)]
+        is_numbered = len({one.train_seed for one in found}) == len(found)
+        return found if is_numbered else [replace(one, train_seed=number) for number, one in enumerate(found)]
     if not isinstance(reference, str | Path):
-        return [_contestant(named, "object", reference, game, None, protocol)]
+        return _contestants_of_object(named, game, train_seeds, terms)
     text = str(reference)
     if isinstance(reference, Path) and not _is_path(text):
         text = f"./{text}"  # a folder of this name, not a baseline
-    if _IMPORT.match(text) and not Path(text).exists():
-        return [_contestant(named, "import", text, game, None, protocol)]
-    if _is_path(text):
-        return [_contestant(named, "agent", text, game, None, protocol)]
-    return [_contestant(named, "agent", text, game, train_seed, protocol) for train_seed in train_seeds]
+    if "{" in text and not _names_a_file(text):
+        if named.name is None:
+            raise SpecError(f"The pattern {text!r} needs a name for what it finds. Write NAME={text}.")
+        files = find_files(text, game, train_seeds, finds_all=terms.plays_all_seeds)
+        return [_contestant(named, _kind(one.text), one.text, game, one.train_seed, terms) for one in files]
+    kind = _kind(text)
+    if kind == "address" and _takes_seeds(text):
+        return [_contestant(named, kind, text, game, train_seed, terms) for train_seed in train_seeds]
+    if kind != "agent" or _is_path(text):
+        return [_contestant(named, kind, text, game, None, terms)]
+    return [_contestant(named, kind, text, game, train_seed, terms) for train_seed in train_seeds]
+
+
+def _contestants_of_object(named: _Named, game: str, train_seeds: Sequence[int], terms: Terms) -> list[Contestant]:
+    """Return the contestants that a Python object is, or makes."""
+    from wsabench import agents
+
+    if not agents.is_factory(named.reference):
+        return [_contestant(named, "object", named.reference, game, None, terms)]
+    seeds = train_seeds if agents.takes_train_seed(named.reference) else [None]
+    return [_contestant(named, "factory", named.reference, game, train_seed, terms) for train_seed in seeds]
+
+
+def _kind(text: str) -> str:
+    """Return what a text is: see `Contestant.kind`."""
+    from wsabench import agents
+
+    if _exists(text):
+        return "agent"
+    if text in BUILT_IN_AGENTS:
+        return "built-in"
+    if agents.split_uri(text) is not None:
+        return "address"
+    return "import" if _IMPORT.match(text) else "agent"
+
+
+def _takes_seeds(text: str) -> bool:
+    """Whether an address is that of a factory that makes an agent of any train seed."""
+    from wsabench import agents
+
+    uri = agents.split_uri(text)
+    return uri is not None and uri.scheme == "python" and agents.takes_train_seed(agents.import_attribute(uri.rest))
 
 
 def _contestant(
-    named: _Named, kind: str, reference: Any, game: str, train_seed: int | None, protocol: Protocol
+    named: _Named, kind: str, reference: Any, game: str, train_seed: int | None, terms: Terms
 ) -> Contestant:
     """Return one contestant; without a train seed it says its own, own policies 0 where they do not."""
-    abilities = _load(kind, reference, game, train_seed or 0, protocol.action_selection).abilities
-    if abilities.num_actions is not None:
-        _check_actions(abilities.name, abilities.num_actions, game, protocol)
+    selection = terms.protocol.action_selection
+    if kind == "built-in":
+        abilities = _built_in(reference, game, terms.protocol).abilities
+    else:
+        abilities = _load(kind, reference, game, train_seed or 0, selection, terms.permissions).abilities
+    own_name = _UNUSABLE.sub("-", abilities.name).strip("-") if kind == "address" else abilities.name
     return Contestant(
-        name=_checked_name(named.name or abilities.name),
+        name=_checked_name(named.name or own_name),
         train_seed=abilities.train_seed if train_seed is None else train_seed,
         game=game,
         kind=kind,
         reference=reference,
         abilities=abilities,
+        protocol=terms.seen_by(abilities, game),
+        permissions=terms.permissions,
     )
+
+
+def _needs_all_actions(num_actions: int | None, game: str) -> bool:
+    """Whether an agent's number of actions is that of the full action set, and not of the game's own."""
+    from wsabench.emulator import action_meanings
+
+    if num_actions is None:
+        return False
+    own, full = (len(action_meanings(game, Protocol(full_action_space=wide))) for wide in (False, True))
+    return num_actions == full != own
 
 
 def _check_actions(name: str, num_actions: int, game: str, protocol: Protocol) -> None:
     """Refuse an agent whose actions are not those of the protocol: its indices would press other buttons."""
     from wsabench.emulator import action_meanings
 
-    allowed = len(action_meanings(game, protocol))
-    if num_actions != allowed:
-        raise SpecError(
-            f"The agent {name!r} was trained with {num_actions} actions; {game} has {allowed} under this protocol "
-            f"(full_action_space is {str(protocol.full_action_space).lower()}). Choose a protocol with the agent's "
-            "action set."
-        )
+    own, full = (action_meanings(game, protocol.with_changes(full_action_space=wide)) for wide in (False, True))
+    allowed = full if protocol.full_action_space else own
+    if num_actions == len(allowed):
+        return
+    cure = (
+        "Play it with " + ("--minimal-action-space" if protocol.full_action_space else "--full-action-space")
+        if num_actions in (len(own), len(full))
+        else f"It was trained for another game: give an agent for {game}"
+    )
+    raise SpecError(
+        f"The agent {name!r} was trained with {num_actions} actions; {game} has {len(allowed)} under this protocol "
+        f"(full_action_space is {str(protocol.full_action_space).lower()}): its own set has {len(own)} "
+        f"({', '.join(own)}), the full one {len(full)}. {cure}."
+    )
 
 
-def _load(kind: str, reference: Any, game: str, train_seed: int, action_selection: ActionSelection) -> DeclaredPolicy:
+def _built_in(name: BuiltIn, game: str, protocol: Protocol) -> DeclaredPolicy:
+    """Return an agent that needs no training."""
+    from wsabench.agents import BuiltInPolicy
+    from wsabench.emulator import action_meanings
+
+    return BuiltInPolicy(name, len(action_meanings(game, protocol)))
+
+
+def _load(
+    kind: str, reference: Any, game: str, train_seed: int, selection: ActionSelection, permissions: Permissions
+) -> DeclaredPolicy:
     """Load one policy."""
     from wsabench import agents
 
-    if kind == "agent":
-        return agents.load_agent(reference, game=game, train_seed=train_seed, action_selection=action_selection)
-    if kind == "object":
-        return agents.wrap_policy(reference)
-    return agents.wrap_policy(agents.load_policy(reference), reference.rpartition(":")[2], reference)
+    if kind in ("agent", "address"):
+        return agents.load_agent(
+            reference,
+            game=game,
+            train_seed=train_seed,
+            action_selection=selection,
+            trust=permissions.trust,
+            allow_download=permissions.allow_download,
+        )
+    if kind == "factory":
+        return agents.made(reference, game, train_seed, agents.describe_policy(reference))
+    return agents.wrap_policy(reference) if kind == "object" else agents.open_import(reference)
 
 
 def _is_path(text: str) -> bool:
     """Whether a reference is meant as a file."""
-    return text.endswith(".safetensors") or "/" in text or "\\" in text
+    return text.endswith(_FILES) or "/" in text or "\\" in text
 
 
 def _checked_name(name: str) -> str:

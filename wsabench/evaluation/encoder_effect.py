@@ -142,9 +142,9 @@ def _fitting(
 @functools.lru_cache(maxsize=4)
 def _policy(agent: str, game: str, train_seed: int) -> AgentPolicy:
     """Load a shipped agent."""
-    from wsabench.agents import load_agent
+    from wsabench.agents import load_trained
 
-    return load_agent(agent, game=game, train_seed=train_seed)
+    return load_trained(agent, game=game, train_seed=train_seed)
 
 
 @functools.lru_cache(maxsize=4)

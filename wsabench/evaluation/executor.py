@@ -11,13 +11,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wsabench.errors import WorkerError
+from wsabench.errors import WorkerError, WsabenchError
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.own_play_supply import supplied
 from wsabench.evaluation.plan import Plan
 from wsabench.evaluation.progress import RunReporter
 from wsabench.evaluation.rollout import EpisodeTask, Handout, play
-from wsabench.evaluation.worker import LaneRoom, Message, StepCounter, StepsPlayed, WantAgent, WantTasks, work
+from wsabench.evaluation.worker import (
+    NOT_OF_AGENTS,
+    AgentFailed,
+    LaneRoom,
+    Message,
+    StepCounter,
+    StepsPlayed,
+    WantAgent,
+    WantTasks,
+    work,
+)
 from wsabench.processes import Failure, Worker, single_thread, started
 from wsabench.results.records import EpisodeOutcome, Job
 from wsabench.results.store import ResultStore
@@ -47,7 +57,7 @@ def execute(plan: Plan, board: TaskBoard, num_workers: int, reporter: RunReporte
     Raises:
         StorageError: A finished job cannot be written.
         WorkerError: A worker process died; finished jobs are kept.
-        WsabenchError: An agent cannot be loaded or returns no valid actions.
+        WsabenchError: An agent cannot be loaded, fails or returns no valid actions; the others' jobs are finished.
     """
     num_workers = min(num_workers, board.num_pending)
     travellers = [index for index, one in enumerate(plan.contestants) if one.can_travel]
@@ -64,6 +74,8 @@ def execute(plan: Plan, board: TaskBoard, num_workers: int, reporter: RunReporte
         )
     if board.num_pending:
         _execute_here(plan, board, others, reporter)
+    if board.failures:
+        raise board.failures[0]
 
 
 def _execute_here(plan: Plan, board: TaskBoard, allowed: Sequence[int], reporter: RunReporter) -> None:
@@ -71,14 +83,19 @@ def _execute_here(plan: Plan, board: TaskBoard, allowed: Sequence[int], reporter
     counter = StepCounter(reporter.steps)
     board.share_among(1)
     deliver = partial(board.deliver, 0)
-    room = LaneRoom(plan.protocol)
+    room = LaneRoom()
     while (index := board.choose(0, allowed)) is not None:
         contestant = plan.contestants[index]
-        policy = contestant.load(plan.protocol.action_selection)
-        lanes = room.lanes(contestant)
-        with single_thread():
-            tasks = supplied(_BoardTasks(board, index), contestant)
-            play(policy, lanes, tasks, deliver, counter.add, keep_steps=board.keeps_steps)
+        try:
+            policy = contestant.load(contestant.protocol.action_selection)
+            lanes = room.lanes(contestant)
+            with single_thread():
+                tasks = supplied(_BoardTasks(board, index), contestant)
+                play(policy, lanes, tasks, deliver, counter.add, keep_steps=board.keeps_steps, name=contestant.name)
+        except NOT_OF_AGENTS:
+            raise
+        except WsabenchError as error:
+            board.give_up(0, index, error)
         counter.flush()
 
 
@@ -87,7 +104,7 @@ def _execute_in_workers(
 ) -> None:
     """Play contestants in worker processes until all their jobs are written."""
     board.share_among(num_workers)
-    with started(num_workers, work, (plan.protocol, board.keeps_steps), "wsabench-run") as workers:
+    with started(num_workers, work, (board.keeps_steps,), "wsabench-run") as workers:
         by_connection = {worker.connection: worker for worker in workers}
         while by_connection:
             for ready in wait(list(by_connection)):
@@ -121,6 +138,8 @@ def _reply(message: Message, worker: int, plan: Plan, board: TaskBoard, allowed:
         case WantAgent():
             index = board.choose(worker, allowed)
             return _Reply(None, is_farewell=True) if index is None else _Reply((index, plan.contestants[index]))
+        case AgentFailed(contestant, failure):
+            board.give_up(worker, contestant, failure.to_error(f"Worker process {worker}", _way_on(plan, board)))
         case Failure():
             raise message.to_error(f"Worker process {worker}", _way_on(plan, board))
         case StepsPlayed():
@@ -163,6 +182,8 @@ class TaskBoard:
             reporter: Who hears of it.
         """
         self._holding = [0]
+        self.failures: list[WsabenchError] = []
+        """What agents' own code raised, in the order in which it happened."""
         self._plan = plan
         self._store = store
         self._reporter = reporter
@@ -230,6 +251,16 @@ class TaskBoard:
         self._holding[worker] += number
         return Handout(tasks, is_last=not queue)
 
+    def give_up(self, worker: int, contestant: int, error: WsabenchError) -> None:
+        """Play no more of a contestant whose own code failed; the others go on."""
+        self._holding[worker] = 0
+        self._pending[contestant].clear()
+        self.failures.append(error)
+        if self.num_pending:
+            self._reporter.note(
+                f"{self._plan.contestants[contestant].id.describe()} failed and is not played on. The others are."
+            )
+
     def deliver(self, worker: int, outcome: EpisodeOutcome) -> None:
         """Keep an outcome of a worker; write the job when it was the last.
 
@@ -243,7 +274,7 @@ class TaskBoard:
         self._reporter.episode_finished(job, outcome.episodic_return, outcome.length)
         if len(gathered) < job.num_episodes:
             return
-        self._store.write_job(job, gathered, self._plan.contestant_of(job).encoders)
+        self._store.write_job(self._plan.with_earlier_seeds(job), gathered, self._plan.contestant_of(job).encoders)
         del self._outcomes[outcome.job_index]
         self.num_finished += 1
         by_episode = sorted(gathered, key=lambda one: one.episode)
@@ -254,5 +285,5 @@ class TaskBoard:
         operations = self._plan.compiled[job.game, job.perturbation].encoder_operations
         return [
             EpisodeTask(index, episode, seed, job.perturbation, operations)
-            for episode, seed in enumerate(job.episode_seeds)
+            for episode, seed in enumerate(job.episode_seeds, self._plan.first_episode)
         ]

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from wsabench.emulator.rom_files import rom_hash
-from wsabench.errors import SpecError
-from wsabench.evaluation.contestants import AgentReference, Contestant, find_contestants
+from wsabench.errors import SpecError, unknown_name
+from wsabench.evaluation.contestants import AgentReference, Contestant, Terms, find_contestants
 from wsabench.evaluation.fitting import Cell, JobName, fit_agents, fit_cells
 from wsabench.evaluation.own_play import own_play_of
 from wsabench.evaluation.own_play_supply import needs_own_play
 from wsabench.hashing import json_hash
 from wsabench.protocol import Protocol
 from wsabench.results import provenance
-from wsabench.results.manifest import JobEntry, RecordedPlan, ReferenceScores, SkippedEntry, SuiteEntry
+from wsabench.results.manifest import (
+    JobEntry,
+    PrecisionEntry,
+    RecordedPlan,
+    ReferenceScores,
+    SkippedEntry,
+    SuiteEntry,
+)
 from wsabench.results.provenance import ENGINE_VERSION, FingerprintInputs, fingerprint
 from wsabench.results.records import Job
 from wsabench.seeding import evaluation_seed
+from wsabench.stats.allocation import DEFAULT_PILOT_EPISODES, MIN_PILOT_EPISODES, TARGETS, Target
+from wsabench.types import Permissions
 
 if TYPE_CHECKING:
     from wsabench.perturb import CompiledPerturbation, Suite
@@ -38,8 +50,15 @@ class RunOptions:
     train_seeds: Sequence[int] | None = None
     episodes: int | None = None
     perturbations: Sequence[str] | None = None
-    protocol: Protocol | None = None
+    protocol: Protocol | str | Mapping[str, Any] | None = None
+    """A protocol or a named one, for all agents; or single fields, set over the protocol that each agent is played
+    under: the profile's, seen as the agent saw its games."""
     seed: int = 0
+    precision: float | None = None
+    max_episodes: int | None = None
+    precision_of: str = "cell"
+    permissions: Permissions = field(default_factory=Permissions)
+    """What the agents of this run are allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +86,10 @@ class Plan:
     """Encoder changes that an agent cannot take, and cells that touch nothing that it reads; they are not run."""
     jobs: tuple[Job, ...]
     """Sorted by agent, train seed, game, then in the order of perturbations."""
+    precision: PrecisionEntry | None = None
+    """None where every job has `num_episodes`, which else is the size of the pilot."""
+    first_episode: int = 0
+    """Number of the first episode of each job; those before it were the pilot's."""
 
     def contestant_of(self, job: Job) -> Contestant:
         """Return who plays a job."""
@@ -84,7 +107,9 @@ class Plan:
             profile=self.profile,
             protocol=self.protocol,
             seed=self.seed,
-            episodes=self.num_episodes,
+            episodes=self.num_episodes
+            if self.precision is None
+            else self.precision.max_episodes - self.precision.pilot_episodes,
             games=self.games,
             perturbations=self.perturbations,
             perturbation_hashes=self._perturbation_hashes(),
@@ -95,12 +120,35 @@ class Plan:
             misfits={game: dict(reasons) for game, reasons in self.misfits.items()},
             skipped=self.skipped,
             reference_scores={game: _reference_scores(game) for game in self.games},
-            agents=tuple(one.entry() for one in self.contestants),
+            agents=tuple(one.entry(self.protocol) for one in self.contestants),
             engine_version=ENGINE_VERSION,
             versions=provenance.decisive_versions(),
             roms={game: rom_hash(game) for game in self.games},
-            jobs=tuple(_job_entry(job) for job in self.jobs),
+            jobs=tuple(_job_entry(job, has_number=self.first_episode > 0) for job in self.jobs),
+            precision=self.precision,
         )
+
+    def pilot(self) -> Plan:
+        """Return the first stage of a run to a precision: a run with the same number of episodes of every job."""
+        return replace(self, precision=None)
+
+    def after_pilot(self, numbers: Sequence[int]) -> Plan:
+        """Return the second stage of a run to a precision.
+
+        Args:
+            numbers: Episodes of each job beside the pilot, in the order of `jobs`. They go on where the pilot stopped,
+                so they are episodes that a run of more episodes each would play too.
+        """
+        first, versions = self.num_episodes, provenance.decisive_versions()
+        jobs = [
+            self._job(self.contestant_of(job), job.perturbation, range(first, first + number), versions)
+            for job, number in zip(self.jobs, numbers, strict=True)
+        ]
+        return replace(self, jobs=tuple(jobs), first_episode=first)
+
+    def with_earlier_seeds(self, job: Job) -> Job:
+        """Return a job with the seeds of all episodes from the first on, so that an episode's number finds its seed."""
+        return replace(job, episode_seeds=(*self._seeds(job.game, range(self.first_episode)), *job.episode_seeds))
 
     def notes(self) -> list[str]:
         """Return a sentence for each group of cells that is not played."""
@@ -117,6 +165,7 @@ class Plan:
                 f"Skipped for {one.agent} on {one.game}: {', '.join(one.perturbations)}. {one.reason}"
                 for one in self.skipped
             ),
+            *dict.fromkeys(note for one in self.contestants for note in one.abilities.notes),
         ]
 
     def _perturbation_hashes(self) -> dict[str, dict[str, str]]:
@@ -132,7 +181,48 @@ class Plan:
 
     def identity(self) -> str:
         """Return a short hash of what decides the results, for the default directory's name."""
-        return json_hash(sorted(f"{job.key} {job.fingerprint}" for job in self.jobs), 8)
+        precision = [] if self.precision is None else [str(msgspec.to_builtins(self.precision))]
+        return json_hash(sorted([*precision, *(f"{job.key} {job.fingerprint}" for job in self.jobs)]), 8)
+
+    def _seeds(self, game: str, episodes: Iterable[int]) -> tuple[int, ...]:
+        """Return the seeds of episodes by their numbers."""
+        return tuple(evaluation_seed(game, episode, self.seed) for episode in episodes)
+
+    def _job(self, one: Contestant, perturbation: str, episodes: Iterable[int], versions: Mapping[str, str]) -> Job:
+        """Return a contestant's episodes of these numbers under one perturbation as a job."""
+        compiled = self.compiled[one.game, perturbation]
+        own = one.own_play if needs_own_play(compiled.encoder_operations) else None
+        seeds = self._seeds(one.game, episodes)
+        inputs = FingerprintInputs(
+            perturbation_hash=compiled.content_hash,
+            protocol=one.protocol.to_dict(),
+            checkpoint_hash=one.checkpoint_hash,
+            rom_hash=rom_hash(one.game),
+            episode_seeds=seeds,
+            versions=versions,
+            own_play_hash=None if own is None else own.content_hash,
+        )
+        return Job(
+            agent=one.name,
+            train_seed=one.train_seed,
+            game=one.game,
+            family=compiled.family,
+            perturbation=perturbation,
+            severity=compiled.severity,
+            episode_seeds=seeds,
+            fingerprint=fingerprint(inputs),
+        )
+
+    def with_jobs(self, left_out: frozenset[JobName]) -> Plan:
+        """Return the plan with its jobs, `num_episodes` each, without those to leave out."""
+        versions = provenance.decisive_versions()
+        jobs = [
+            self._job(one, name, range(self.num_episodes), versions)
+            for one in sorted(self.contestants, key=lambda c: (c.name, c.train_seed, c.game))
+            for name in self.perturbations
+            if (one.game, name) in self.compiled and (one.name, one.train_seed, one.game, name) not in left_out
+        ]
+        return replace(self, jobs=tuple(jobs))
 
 
 def make_plan(options: RunOptions, note: Callable[[str], None] = lambda _: None) -> Plan:
@@ -159,7 +249,8 @@ def make_plan(options: RunOptions, note: Callable[[str], None] = lambda _: None)
 
     suite = options.suite if hasattr(options.suite, "profiles") else perturb.load_suite(options.suite)
     profile = suite.profile(options.profile)
-    protocol = options.protocol or profile.protocol
+    terms = Terms.chosen(options, profile.protocol)
+    protocol = terms.protocol
     train_seeds = _distinct(
         "train seed", [_whole_number("train seed", value, 0) for value in _or(options.train_seeds, profile.train_seeds)]
     )
@@ -167,12 +258,14 @@ def make_plan(options: RunOptions, note: Callable[[str], None] = lambda _: None)
     named = None if options.perturbations is None else _canonical_names(options.perturbations)
     wanted = {game: profile.cells.of(game) if named is None else named for game in games}
     is_explicit = named is not None
+    precision = _precision(options, protocol, games)
     num_episodes = _whole_number("number of episodes", _or(options.episodes, profile.episodes), 1)
+    num_episodes = num_episodes if precision is None else precision.pilot_episodes
     seed = _whole_number("seed", options.seed, 0)
     cells = fit_cells(wanted, is_explicit=is_explicit)
-    contestants = find_contestants(options.agents, games, train_seeds, protocol)
+    contestants = find_contestants(options.agents, games, train_seeds, terms)
     left_out, skipped = fit_agents(contestants, cells.compiled, is_explicit=is_explicit)
-    contestants = _with_own_play(contestants, cells.compiled, left_out, protocol, note)
+    contestants = _with_own_play(contestants, cells.compiled, left_out, note)
     draft = Plan(
         suite=suite,
         profile=options.profile,
@@ -188,8 +281,9 @@ def make_plan(options: RunOptions, note: Callable[[str], None] = lambda _: None)
         misfits=cells.misfits,
         skipped=skipped,
         jobs=(),
+        precision=precision,
     )
-    plan = _with_jobs(draft, left_out)
+    plan = draft.with_jobs(left_out)
     if not plan.jobs:
         raise SpecError(" ".join(["Nothing is left to play.", *plan.notes(), "Choose other perturbations or agents."]))
     return plan
@@ -199,7 +293,6 @@ def _with_own_play(
     contestants: Sequence[Contestant],
     compiled: Mapping[Cell, CompiledPerturbation],
     left_out: frozenset[JobName],
-    protocol: Protocol,
     note: Callable[[str], None],
 ) -> tuple[Contestant, ...]:
     """Return the contestants, those that play a cell which needs their own clean play with it."""
@@ -213,43 +306,50 @@ def _with_own_play(
         )
 
     return tuple(
-        replace(one, own_play=own_play_of(one, protocol, note)) if is_needed(one) else one for one in contestants
+        replace(one, own_play=own_play_of(one, one.protocol, note)) if is_needed(one) else one for one in contestants
     )
 
 
-def _with_jobs(plan: Plan, left_out: frozenset[JobName]) -> Plan:
-    """Return the plan with its jobs, without those to leave out."""
-    versions = provenance.decisive_versions()
-    jobs = []
-    for one in sorted(plan.contestants, key=lambda c: (c.name, c.train_seed, c.game)):
-        seeds = tuple(evaluation_seed(one.game, episode, plan.seed) for episode in range(plan.num_episodes))
-        for name in plan.perturbations:
-            compiled = plan.compiled.get((one.game, name))
-            if compiled is None or (one.name, one.train_seed, one.game, name) in left_out:
-                continue
-            own = one.own_play if needs_own_play(compiled.encoder_operations) else None
-            inputs = FingerprintInputs(
-                perturbation_hash=compiled.content_hash,
-                protocol=plan.protocol.to_dict(),
-                checkpoint_hash=one.checkpoint_hash,
-                rom_hash=rom_hash(one.game),
-                episode_seeds=seeds,
-                versions=versions,
-                own_play_hash=None if own is None else own.content_hash,
+def _precision(options: RunOptions, protocol: Protocol, games: Sequence[str]) -> PrecisionEntry | None:
+    """Return the precision that is asked for, checked; None for the same number of episodes of every job."""
+    if options.precision is None:
+        if options.max_episodes is not None:
+            raise SpecError(
+                "--max-episodes belongs to --precision. Give both, or --episodes for as many episodes of every job."
             )
-            jobs.append(
-                Job(
-                    agent=one.name,
-                    train_seed=one.train_seed,
-                    game=one.game,
-                    family=compiled.family,
-                    perturbation=name,
-                    severity=compiled.severity,
-                    episode_seeds=seeds,
-                    fingerprint=fingerprint(inputs),
-                )
-            )
-    return replace(plan, jobs=tuple(jobs))
+        return None
+    width = options.precision
+    if isinstance(width, bool) or not isinstance(width, int | float) or not 0 < width < math.inf:
+        raise SpecError(f"The precision is {width!r}. Allowed: a half-width above 0 of normalised scores, as in 0.05.")
+    target: Target | None = next((name for name in TARGETS if name == options.precision_of), None)
+    if target is None:
+        raise unknown_name("precision target", str(options.precision_of), TARGETS)
+    pilot = _whole_number("number of episodes of the pilot", _or(options.episodes, DEFAULT_PILOT_EPISODES), 1)
+    if pilot < MIN_PILOT_EPISODES:
+        raise SpecError(
+            f"The pilot has {pilot} episodes. Allowed: integers from {MIN_PILOT_EPISODES}; fewer do not show how much "
+            f"episodes vary. Leave --episodes out for {DEFAULT_PILOT_EPISODES}."
+        )
+    if options.max_episodes is None:
+        raise SpecError(f"--precision needs a limit. Give --max-episodes, {2 * pilot} or more, as in 200.")
+    most = _whole_number("largest number of episodes", options.max_episodes, 1)
+    if most < 2 * pilot:
+        raise SpecError(
+            f"At most {most} episodes of a job are allowed, and the pilot has {pilot}. Allowed: {2 * pilot} or more, "
+            "twice the pilot. Raise --max-episodes, or set the pilot's size with --episodes."
+        )
+    if protocol.action_selection == "greedy" and not protocol.sticky_probability:
+        raise SpecError(
+            f"Greedy play without sticky actions has at most {protocol.noop_max + 1} different episodes, so more of "
+            f"them make nothing more precise. Play all with --episodes {protocol.noop_max + 1}, without --precision."
+        )
+    unscored = [game for game in games if None in msgspec.structs.astuple(_reference_scores(game))]
+    if unscored:
+        raise SpecError(
+            f"A precision is one of normalised scores, and {', '.join(unscored)} has no random and human score. Choose "
+            "other games, or give --episodes without --precision."
+        )
+    return PrecisionEntry(half_width=float(width), target=target, pilot_episodes=pilot, max_episodes=most)
 
 
 def _reference_scores(game: str) -> ReferenceScores:
@@ -260,7 +360,7 @@ def _reference_scores(game: str) -> ReferenceScores:
     return ReferenceScores(random=entry.random_score, human=entry.human_score)
 
 
-def _job_entry(job: Job) -> JobEntry:
+def _job_entry(job: Job, *, has_number: bool) -> JobEntry:
     """Return what the manifest says of a job."""
     return JobEntry(
         agent=job.agent,
@@ -269,6 +369,7 @@ def _job_entry(job: Job) -> JobEntry:
         perturbation=job.perturbation,
         file=f"{job.key}.parquet",
         fingerprint=job.fingerprint,
+        episodes=job.num_episodes if has_number else None,
     )
 
 

@@ -105,6 +105,7 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
         raise SpecError(f"The most steps to play are {max_steps}. Allowed: integers from 1.")
     seed = evaluation_seed(game, 0) if episode_seed is None else episode_seed
     contestant = _one_contestant(agent, game, train_seed, protocol)
+    protocol = contestant.protocol
     lanes = FilmedLanes(game, protocol, max_steps, contestant.abilities.inputs)
     tell = note or (lambda _: None)
     task = EpisodeTask(0, 0, seed, compiled.name, compiled.encoder_operations)

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wsabench.errors import SpecError
+from wsabench.hashing import bytes_hash
 from wsabench.protocol import Protocol
-from wsabench.results.records import CONTEXT_STEPS, EpisodeOutcome, EpisodeSteps, attention_sums
+from wsabench.results.records import ACTION_DIGITS, CONTEXT_STEPS, EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.seeding import generator
 from wsabench.stats.context_effect import ContextEffect, EvenSample
 from wsabench.types import (
@@ -58,6 +59,8 @@ class Handout(NamedTuple):
 class Lanes(typing.Protocol):
     """Where episodes are played; `EpisodeLanes`, or a script in tests."""
 
+    game: str
+    """The id of the game that all lanes play."""
     num_lanes: int
     num_actions: int
     observations: Observations
@@ -78,6 +81,10 @@ class Lanes(typing.Protocol):
 
     def episode_return(self, row: int) -> float:
         """Return the unclipped return of a lane's episode so far."""
+        ...
+
+    def restarted(self, row: int) -> bool:
+        """Whether the lane's last step began a new life whose stack starts anew: for the agent, another episode."""
         ...
 
 
@@ -108,11 +115,13 @@ class _Lane:
     is_start: bool = True
     weights: list[npt.NDArray[np.float32]] = field(default_factory=list)
     log: list[_Step] = field(default_factory=list)
+    actions: bytearray = field(default_factory=bytearray)
+    """What the agent chose, a byte a step."""
     compared: EvenSample[Any] = field(default_factory=lambda: EvenSample(CONTEXT_STEPS))
     """What the weights come from, where a context has a part in them."""
 
 
-def play(
+def play(  # noqa: PLR0913  (two options beside what a rollout needs)
     policy: DeclaredPolicy,
     lanes: Lanes,
     source: TaskSource,
@@ -120,6 +129,7 @@ def play(
     count_steps: Callable[[int], None],
     *,
     keep_steps: bool = False,
+    name: str = "",
 ) -> None:
     """Play all episodes of a source with one agent.
 
@@ -133,12 +143,13 @@ def play(
         deliver: Gets each outcome as soon as the episode ends.
         count_steps: Gets the number of lanes stepped, after each step.
         keep_steps: Record every step in the outcomes; it changes nothing else.
+        name: What messages call the agent; default: what it calls itself.
 
     Raises:
         SpecError: The policy chooses an action that the game does not have, or cannot take the encoder operations of
             an episode. What it answers otherwise is checked by `wsabench.agents.wrap_policy`.
     """
-    rollout = _Rollout(policy, lanes, keep_steps)
+    rollout = _Rollout(policy, lanes, keep_steps, name or policy.abilities.name)
     is_open = True
     while True:
         free = rollout.free_lanes() if is_open else []
@@ -155,12 +166,14 @@ def play(
 class _Rollout:
     """What is known of the lanes while one agent plays in them."""
 
-    def __init__(self, policy: DeclaredPolicy, lanes: Lanes, keep_steps: bool) -> None:
+    def __init__(self, policy: DeclaredPolicy, lanes: Lanes, keep_steps: bool, name: str) -> None:
         self._keep_steps = keep_steps
+        self._name = name
         self._policy = policy
         self._games = lanes
         self._lanes: list[_Lane | None] = [None] * lanes.num_lanes
         self._idle = generator(0, "idle")
+        self._num_turns = 0
 
     @property
     def is_playing(self) -> bool:
@@ -187,9 +200,10 @@ class _Rollout:
         places = {index: place for place, index in enumerate(rows)}
         for index, lane in playing:
             place, action = places[index], int(decision.actions[places[index]])
-            lane.is_start = False
+            lane.actions.append(action)
             self._keep_weights(lane, decision, place)
             finish = self._games.step(index, action)
+            lane.is_start = self._games.restarted(index)
             if self._keep_steps:
                 total = self._games.episode_return(index) if finish is None else finish.episodic_return
                 value = math.nan if decision.values is None else float(decision.values[place])
@@ -206,13 +220,13 @@ class _Rollout:
     def _decide(self, rows: Sequence[int]) -> Decision:
         """Return what the policy chooses in some lanes, one row per lane; in idle lanes it means nothing."""
         observations = self._games.observations[rows]  # a copy: the policy may keep it
-        try:
-            decision = self._policy.act(observations, self._batch(rows))
-        except OSError as error:  # of the agent's own code, which must not pass for one of ours
-            from wsabench.agents import system_failure
+        from wsabench.agents import guarded
 
-            raise system_failure(self._policy.abilities.name, error) from error
-        check_range(decision.actions, self._games.num_actions)
+        batch = self._batch(rows)
+        self._num_turns += 1
+        with guarded(self._name, f" on {self._games.game}, step {self._num_turns}"):
+            decision = self._policy.act(observations, batch)
+        check_range(decision.actions, self._games.num_actions, self._name, self._games.game)
         return decision
 
     @staticmethod
@@ -233,6 +247,7 @@ class _Rollout:
             inputs={name: self._games.inputs[name][list(rows)] for name in self._policy.abilities.inputs},
             encoder_operations=tuple(lane.task.encoder_operations if lane else () for lane in lanes),
             encoder_generators=tuple(lane.encoder_generator if lane else None for lane in lanes),
+            game=self._games.game,
         )
 
 
@@ -267,6 +282,8 @@ def _outcome(lane: _Lane, finish: Finish, context: ContextEffect | None) -> Epis
         attention=sums,
         steps=_steps(lane) if lane.log else None,
         context=context,
+        noops=finish.noops,
+        action_hash=bytes_hash(lane.actions, ACTION_DIGITS),
     )
 
 
@@ -281,20 +298,23 @@ def _steps(lane: _Lane) -> EpisodeSteps:
     )
 
 
-def check_range(actions: Actions, num_actions: int) -> None:
+def check_range(actions: Actions, num_actions: int, agent: str = "", game: str = "") -> None:
     """Refuse actions that a game does not have.
 
     Args:
         actions: What a policy chose, int64, shape (N,).
         num_actions: Actions that the game has.
+        agent: The policy's name, for the message.
+        game: The game, for the message.
 
     Raises:
         SpecError: One is outside 0..num_actions-1.
     """
     if len(actions) and (actions.min() < 0 or actions.max() >= num_actions):
+        wrong = int(actions.min() if actions.min() < 0 else actions.max())
         raise SpecError(
-            f"The policy chose action {int(actions.min() if actions.min() < 0 else actions.max())}. "
-            f"Allowed: 0 to {num_actions - 1}, the actions of this game."
+            f"The policy{f' {agent!r}' if agent else ''} chose action {wrong}. Allowed: 0 to {num_actions - 1}, the "
+            f"actions of {game or 'this game'}; one that answers all 18 needs full_action_space (--full-action-space)."
         )
 
 
@@ -308,6 +328,8 @@ class Finish(NamedTuple):
     episodic_return: float
     length: int
     end: EpisodeEnd
+    noops: int | None = None
+    """No-op frames at its start; None where lanes do not say."""
 
 
 class EpisodeLanes:
@@ -357,11 +379,17 @@ class EpisodeLanes:
         """Play one step in one lane; return how the episode ended, None while it goes on."""
         lane = self.lane(row)
         lane.step(action)
-        return None if lane.end is None else Finish(lane.episode_return, lane.episode_length, lane.end)
+        if lane.end is None:
+            return None
+        return Finish(lane.episode_return, lane.episode_length, lane.end, lane.num_noops)
 
     def episode_return(self, row: int) -> float:
         """Return the unclipped return of a lane's episode so far."""
         return self.lane(row).episode_return
+
+    def restarted(self, row: int) -> bool:
+        """Whether the lane's last step began a new life whose stack starts anew."""
+        return self.lane(row).restarted
 
     def lane(self, row: int) -> Lane:
         """Return a lane that was started."""

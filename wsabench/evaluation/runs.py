@@ -12,16 +12,18 @@ from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import AgentReference
 from wsabench.evaluation.executor import TaskBoard, execute
 from wsabench.evaluation.plan import Plan, RunOptions, make_plan
+from wsabench.evaluation.precision import PILOT_DIR, allocation_of, saving_of, sentences_of
 from wsabench.evaluation.progress import RunReporter, SilentReporter
 from wsabench.evaluation.samples import write_frames
 from wsabench.machine import available_cores
 from wsabench.protocol import Protocol
 from wsabench.results import provenance
-from wsabench.results.manifest import SCHEMA_VERSION, History, Manifest
+from wsabench.results.manifest import SCHEMA_VERSION, History, Manifest, SavingEntry
 from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import Job
 from wsabench.results.result import RunResult, load_result
 from wsabench.results.store import ResultStore
+from wsabench.types import Permissions
 
 DEFAULT_ROOT = Path("runs")
 """Where results go without `out`: below the current directory."""
@@ -36,32 +38,47 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     train_seeds: Sequence[int] | None = None,
     episodes: int | None = None,
     perturbations: Sequence[str] | None = None,
-    protocol: Protocol | None = None,
+    protocol: Protocol | str | Mapping[str, Any] | None = None,
     workers: int | None = None,
     out: str | Path | None = None,
     seed: int = 0,
     record_attention: bool = False,
+    trust: bool = False,
+    allow_download: bool = False,
     reporter: RunReporter | None = None,
+    precision: float | None = None,
+    max_episodes: int | None = None,
+    precision_of: str = "cell",
 ) -> RunResult:
     """Evaluate agents on a suite; go on where an equal run in the same directory stopped.
 
     Args:
         suite: A suite's name, the path of a suite file, or a loaded suite.
-        agents: Names of shipped baselines, paths of checkpoints, `package.module:attribute`, policies or callables
-            (observations uint8 (N, 4, 84, 84) to N action indices). `NAME=REFERENCE` or a mapping gives a name. A
-            policy with a text attribute `version` (or `checkpoint_hash`) is not run again when a run goes on.
+        agents: Names of shipped baselines, paths of checkpoints, addresses (`sb3:PATH.zip`, see
+            docs/evaluating-your-agent.md), `package.module:attribute`, policies, callables (observations uint8
+            (N, 4, 84, 84) to N action indices), or factories `make_agent(game, train_seed)`. `{game}` and
+            `{train_seed}` in a path stand for what files are there. `NAME=REFERENCE` or a mapping gives a name; a list
+            in a mapping is one train seed after the other. A policy with a text attribute `version` (or
+            `checkpoint_hash`) is not run again when a run goes on.
         profile: A profile of the suite: which train seeds, episodes, perturbations and protocol.
         games: Game ids instead of the suite's.
         train_seeds: Train seeds of the shipped baselines instead of the profile's.
         episodes: Episodes of each job instead of the profile's.
         perturbations: Perturbations instead of the profile's.
-        protocol: Protocol instead of the profile's.
+        protocol: A protocol or the name of one, under which all agents play; or single fields of it, set over the
+            profile's protocol and over what each agent says of how it saw its games in training.
         workers: Processes; the cores this process may use by default. It changes no result.
         out: The result directory; by default `runs/SUITE-PROFILE-HASH`, the same for the same settings.
         seed: Root of the episode seeds, the same for every agent and perturbation.
         record_attention: Keep the weights of every step of agents that attend, in `attention_steps/`; jobs that were
             finished without are played again.
+        trust: Let agents' files run code that they hold (pickles, TorchScript).
+        allow_download: Fetch agents that are missing in the cache of the Hugging Face hub.
         reporter: Hears of progress; silent by default.
+        precision: Half-width of the 95% interval over episodes of each job's mean normalised score, its train seed held
+            fixed. A pilot of `episodes` of each job (15 by default), kept in `pilot/`, decides how many each gets.
+        max_episodes: With `precision`, the most that a job may have, the pilot's among them.
+        precision_of: `cell`: every job has the precision; `average`: the root mean square of the half-widths has.
 
     Returns:
         The complete result set.
@@ -86,6 +103,10 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         perturbations=perturbations,
         protocol=protocol,
         seed=seed,
+        precision=precision,
+        max_episodes=max_episodes,
+        precision_of=precision_of,
+        permissions=Permissions(trust, allow_download),
     )
     plan = make_plan(options, reporter.note)
     path = Path(out) if out is not None else DEFAULT_ROOT / f"{plan.suite.name}-{plan.profile}-{plan.identity()}"
@@ -95,23 +116,59 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
 
 
 def _run_plan(plan: Plan, opened: ResultStore, num_workers: int, reporter: RunReporter) -> None:
-    """Play the jobs of a plan that are not finished yet."""
+    """Play the jobs of a plan that are not finished yet; to a precision in two stages."""
     with opened as store:
         history = History.of_start(provenance.this_start())
         manifest = store.begin(Manifest(schema_version=SCHEMA_VERSION, plan=plan.recorded(), history=history))
-        finished = _finished_jobs(plan, store, reporter)
         for text in plan.notes():
             reporter.note(text)
-        reporter.planned(plan.jobs, finished)
-        board = TaskBoard(plan, finished, store, reporter)
-        earlier = manifest.history.starts[:-1]
-        if board.is_complete and earlier and earlier[-1].end is not None:
-            return
-        store.write_manifest(manifest)
+        if plan.precision is not None:
+            if len(manifest.history.starts) == 1:
+                store.write_manifest(manifest)  # the directory is this run's before the pilot stands in it
+            plan, saving = _after_pilot(plan, store.path / PILOT_DIR, num_workers, reporter)
+            history = replace(manifest.history, saving=saving)
+            manifest = replace(manifest, plan=plan.recorded(), history=history)
+        if _play(plan, store, manifest, num_workers, reporter, draws=True):
+            store.write_manifest(replace(manifest, history=manifest.history.ended(provenance.timestamp())))
+
+
+def _after_pilot(plan: Plan, path: Path, num_workers: int, reporter: RunReporter) -> tuple[Plan, SavingEntry]:
+    """Play what is not finished of the pilot; return the plan of the second stage, and what its numbers save."""
+    pilot = plan.pilot()
+    with ResultStore(path) as store:
+        history = History.of_start(provenance.this_start())
+        manifest = store.begin(Manifest(schema_version=SCHEMA_VERSION, plan=pilot.recorded(), history=history))
+        if _play(pilot, store, manifest, num_workers, reporter):
+            store.write_manifest(replace(manifest, history=manifest.history.ended(provenance.timestamp())))
+    found = allocation_of(plan, load_result(path))
+    saving = saving_of(plan, found)
+    for text in sentences_of(plan, found, saving):
+        reporter.note(text)
+    return plan.after_pilot(found.numbers.tolist()), saving
+
+
+def _play(
+    plan: Plan,
+    store: ResultStore,
+    manifest: Manifest,
+    num_workers: int,
+    reporter: RunReporter,
+    *,
+    draws: bool = False,
+) -> bool:
+    """Play the jobs that are not finished yet, and draw samples; return False where an earlier run did it all."""
+    finished = _finished_jobs(plan, store, reporter)
+    reporter.planned(plan.jobs, finished)
+    board = TaskBoard(plan, finished, store, reporter)
+    earlier = manifest.history.starts[:-1]
+    if board.is_complete and earlier and earlier[-1].end is not None:
+        return False
+    store.write_manifest(manifest)
+    if draws:
         write_frames(plan, store)
-        if not board.is_complete:
-            execute(plan, board, num_workers, reporter)
-        store.write_manifest(replace(manifest, history=manifest.history.ended(provenance.timestamp())))
+    if not board.is_complete:
+        execute(plan, board, num_workers, reporter)
+    return True
 
 
 def _finished_jobs(plan: Plan, store: ResultStore, reporter: RunReporter) -> list[Job]:

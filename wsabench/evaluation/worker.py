@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 
+from wsabench.errors import ResultSetError, StorageError, WorkerError, WsabenchError
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.own_play_supply import supplied
 from wsabench.evaluation.rollout import EpisodeLanes, Handout, play
@@ -38,22 +39,34 @@ class StepsPlayed:
     count: int
 
 
-Message = WantAgent | WantTasks | StepsPlayed | Failure | EpisodeOutcome
+@dataclass(frozen=True, slots=True)
+class AgentFailed:
+    """An agent's own code failed; the worker goes on with others."""
+
+    contestant: int
+    failure: Failure
+
+
+Message = WantAgent | WantTasks | StepsPlayed | AgentFailed | Failure | EpisodeOutcome
+
+NOT_OF_AGENTS = (StorageError, WorkerError, ResultSetError)
+"""Errors that no agent causes; any other one ends the jobs of the agent that caused it."""
 
 
 class LaneRoom:
     """The lanes of one process; kept while the game stays the same."""
 
-    def __init__(self, protocol: Protocol) -> None:
+    def __init__(self) -> None:
         """Prepare; lanes are made when the first game is known."""
-        self._protocol = protocol
         self._lanes: EpisodeLanes | None = None
+        self._made_for: tuple[str, Protocol, tuple[str, ...]] | None = None
 
     def lanes(self, contestant: Contestant) -> EpisodeLanes:
-        """Return lanes of a contestant's game that supply what it reads."""
-        game, inputs = contestant.game, contestant.abilities.inputs
-        if self._lanes is None or self._lanes.game != game or tuple(self._lanes.inputs) != inputs:
-            self._lanes = EpisodeLanes(game, self._protocol, inputs=inputs)
+        """Return lanes of a contestant's game, as it sees it, that supply what it reads."""
+        wanted = contestant.game, contestant.protocol, contestant.abilities.inputs
+        if self._lanes is None or self._made_for != wanted:
+            self._lanes = EpisodeLanes(contestant.game, contestant.protocol, inputs=contestant.abilities.inputs)
+            self._made_for = wanted
         return self._lanes
 
 
@@ -93,20 +106,19 @@ class _RemoteTasks:
         return self._connection.recv()
 
 
-def work(connection: Connection, protocol: Protocol, keep_steps: bool = False) -> None:
+def work(connection: Connection, keep_steps: bool = False) -> None:
     """Serve until the parent has nothing left or is gone; the entry point of a worker process.
 
     Args:
         connection: To the parent.
-        protocol: How lanes are made.
         keep_steps: Record every step.
     """
-    serve(connection, partial(_play, connection, protocol, keep_steps))
+    serve(connection, partial(_play, connection, keep_steps))
 
 
-def _play(connection: Connection, protocol: Protocol, keep_steps: bool) -> None:
+def _play(connection: Connection, keep_steps: bool) -> None:
     """Play one contestant after the other."""
-    room = LaneRoom(protocol)
+    room = LaneRoom()
     counter = StepCounter(lambda count: connection.send(StepsPlayed(count)))
     while True:
         connection.send(WantAgent())
@@ -114,9 +126,14 @@ def _play(connection: Connection, protocol: Protocol, keep_steps: bool) -> None:
         if order is None:
             return
         index, contestant = order
-        policy = contestant.load(protocol.action_selection)
-        lanes = room.lanes(contestant)
-        with single_thread():
-            tasks = supplied(_RemoteTasks(connection, index), contestant)
-            play(policy, lanes, tasks, connection.send, counter.add, keep_steps=keep_steps)
+        try:
+            policy = contestant.load(contestant.protocol.action_selection)
+            lanes = room.lanes(contestant)
+            with single_thread():
+                tasks = supplied(_RemoteTasks(connection, index), contestant)
+                play(policy, lanes, tasks, connection.send, counter.add, keep_steps=keep_steps, name=contestant.name)
+        except NOT_OF_AGENTS:
+            raise
+        except WsabenchError as error:
+            connection.send(AgentFailed(index, Failure.of(error)))
         counter.flush()

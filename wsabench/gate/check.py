@@ -2,114 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from wsabench.errors import SpecError
 from wsabench.gate.comparability import require_comparable, with_agents
+from wsabench.gate.outcome import ALL_CELLS, CheckedCell, CheckResult, Verdict
 from wsabench.gate.scores import Block, collect_blocks
-from wsabench.results.result import LEGEND, MARK, load_result, privileged_agents
+from wsabench.results.comparing import listed
+from wsabench.results.result import LEGEND, load_result, privileged_agents
 from wsabench.seeding import generator
-from wsabench.stats.gate import DEFAULT_ALPHA, DEFAULT_MARGIN, DEFAULT_PERMUTATIONS, Comparison, Sample, adjust, compare
-
-ALL_CELLS = "all cells"
-
-Verdict = Literal["regressed", "within margin", "undecided"]
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedCell:
-    """One agent in one cell, or on the average over its cells; scores are normalised."""
-
-    agent: str
-    game: str
-    """A game's id; several joined by commas for an average over games."""
-    perturbation: str
-    """Canonical name, or `all cells`."""
-    verdict: Verdict
-    """`regressed`: the drop is shown to exceed the margin; `within margin`: shown to be smaller; else `undecided`."""
-    reference: float
-    run: float
-    drop: float
-    margin: float
-    standard_error: float
-    """Of the drop."""
-    p_adjusted: float
-    """Of 'the drop is at most the margin', corrected over all tests of the check."""
-    p_within: float
-    """Of 'the drop is at least the margin'; not corrected."""
-    unit: str
-    """What was compared: `train seeds`, or `episodes` of one checkpoint."""
-    is_paired: bool
-    num_run: int
-    """Train seeds or different episodes behind the run's score; the fewest of any game."""
-    num_reference: int
-    is_privileged: bool = False
-    """Whether the agent reads more than pixels, in the run or in the reference."""
-
-    @property
-    def agent_shown(self) -> str:
-        """The agent as tables name it: with a mark where it is privileged."""
-        return f"{self.agent} {MARK}" if self.is_privileged else self.agent
-
-    @property
-    def where(self) -> str:
-        """The cell in words."""
-        return f"{self.agent_shown} on {self.game}, {self.perturbation}"
-
-    @property
-    def change(self) -> str:
-        """The numbers in words."""
-        return (
-            f"normalised score {self.reference:.3f} -> {self.run:.3f}, drop {self.drop:+.3f}, "
-            f"margin {self.margin:.3f}, adjusted p {self.p_adjusted:.2g}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """What the gate decided."""
-
-    run: str
-    reference: str
-    margin: float
-    alpha: float
-    strict: bool
-    overall: tuple[CheckedCell, ...]
-    """The average over each agent's cells; empty for agents with one cell."""
-    cells: tuple[CheckedCell, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def rows(self) -> tuple[CheckedCell, ...]:
-        """Averages first, then cells."""
-        return self.overall + self.cells
-
-    @property
-    def passed(self) -> bool:
-        """Whether no drop beyond the margin was shown; when strict, whether it was ruled out everywhere."""
-        return not any(self.fails(row) for row in self.rows)
-
-    @property
-    def conclusion(self) -> str:
-        """The outcome in one sentence."""
-        count = {verdict: sum(row.verdict == verdict for row in self.rows) for verdict in ("regressed", "undecided")}
-        total = f"of {len(self.rows)} tests"
-        if count["regressed"]:
-            return f"Regression: {count['regressed']} {total} show a drop larger than the margin."
-        undecided = (
-            f"{count['undecided']} {total} could not rule out one" if count["undecided"] else "all tests rule out one"
-        )
-        verb = "Failed" if self.strict and count["undecided"] else "Passed"
-        return f"{verb}: no drop larger than the margin was shown; {undecided}."
-
-    def fails(self, row: CheckedCell) -> bool:
-        """Whether a row makes the check fail."""
-        return row.verdict == "regressed" or (self.strict and row.verdict == "undecided")
+from wsabench.stats.gate import (
+    COLLAPSE,
+    DEFAULT_ALPHA,
+    DEFAULT_MARGIN,
+    DEFAULT_PERMUTATIONS,
+    MIN_POWER,
+    Comparison,
+    Sample,
+    Unit,
+    adjust,
+    compare,
+    power_to_find,
+    smallest_p,
+)
 
 
 def check_runs(  # noqa: PLR0913 - the public entry point: one keyword an option of the command line
@@ -134,7 +54,7 @@ def check_runs(  # noqa: PLR0913 - the public entry point: one keyword an option
         seed: Fixes the permutations.
 
     Returns:
-        Verdicts, and whether the check passed.
+        Verdicts, and whether the check passed. Cells in which the reference is not above random play are not tested.
 
     Raises:
         ResultSetError: A result set is missing or damaged, or they cannot be compared.
@@ -145,27 +65,24 @@ def check_runs(  # noqa: PLR0913 - the public entry point: one keyword an option
         raise SpecError(f"Alpha is {alpha:g}. Allowed: numbers above 0 and below 1, as in 0.05.")
     judged, held = load_result(run), with_agents(load_result(reference), agents)
     notes = require_comparable(judged, held)
-    tests: list[_Test] = []
-    for agent, blocks in collect_blocks(judged, held).items():
-        for block in blocks:
-            tests += [_Test([block], name, [block.sample([place])]) for place, name in enumerate(block.cells)]
-        if sum(len(block.cells) for block in blocks) > 1:
-            tests.append(_Test(blocks, ALL_CELLS, [block.whole() for block in blocks]))
-        notes += _unit_notes(agent, blocks)
-    tests.sort(key=lambda test: test.name == ALL_CELLS)
-    num_cells = sum(test.name != ALL_CELLS for test in tests)
-    found = [
-        compare(test.samples, test.blocks[0].unit, generator(seed, "gate", *test.names), margin, DEFAULT_PERMUTATIONS)
-        for test in tests
-    ]
-    raw = np.array([float(one.p_worse[0]) for one in found])
-    adjusted = np.concatenate(adjust(raw[:num_cells], raw[num_cells:]))
+    blocks = collect_blocks(judged, held)
+    counts = {agent: sum(len(block.tested) for block in parts) for agent, parts in blocks.items()}
+    averaged = [agent for agent, count in counts.items() if count > 1]
+    of_cells, of_averages = (
+        _Rules(seed, margin, smallest_p(count, alpha, halved=bool(averaged)))
+        for count in (sum(counts.values()), len(averaged))
+    )
+    cells = [row for parts in blocks.values() for block in parts for row in _checked_cells(block, of_cells)]
+    averages = [_average([block for block in blocks[agent] if block.tested], of_averages) for agent in averaged]
     privileged = privileged_agents(judged.manifest) | privileged_agents(held.manifest)
-    rows = [
-        replace(test.checked(one, p, alpha), is_privileged=test.blocks[0].agent in privileged)
-        for test, one, p in zip(tests, found, adjusted.tolist(), strict=True)
-    ]
-    if any(row.is_privileged for row in rows):
+    cells, averages = (
+        [replace(row, is_privileged=row.agent in privileged) for row in rows]
+        for rows in _decided(cells, averages, alpha)
+    )
+    for agent, parts in blocks.items():
+        notes += _unit_notes(agent, parts)
+    notes += _untested_notes(cells)
+    if any(row.is_privileged for row in cells):
         notes.append(LEGEND)
     return CheckResult(
         run=str(run),
@@ -173,54 +90,158 @@ def check_runs(  # noqa: PLR0913 - the public entry point: one keyword an option
         margin=margin,
         alpha=alpha,
         strict=strict,
-        overall=tuple(rows[num_cells:]),
-        cells=tuple(rows[:num_cells]),
+        overall=tuple(averages),
+        cells=tuple(cells),
         notes=tuple(notes),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Test:
-    """One row of the check, before it is decided."""
+class _Rules:
+    """By which a family of tests is decided."""
 
-    blocks: list[Block]
-    name: str
-    samples: list[Sample]
+    seed: int
+    margin: float
+    level: float
+    """The smallest p that decides anything in the family."""
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What tells this test from the others: its random stream is named so."""
-        return (self.blocks[0].agent, *(block.game for block in self.blocks), self.name)
+    def compare(self, samples: Sequence[Sample], unit: Unit, *names: str) -> Comparison:
+        """Compare, with the random stream of these names."""
+        rng = generator(self.seed, "gate", *names)
+        return compare(samples, unit, rng, self.margin, DEFAULT_PERMUTATIONS, self.level)
 
-    def checked(self, found: Comparison, p_adjusted: float, alpha: float) -> CheckedCell:
-        """Return the verdict."""
-        p_within = float(found.p_within[0])
-        is_within = p_within <= alpha
-        return CheckedCell(
-            agent=self.blocks[0].agent,
-            game=", ".join(block.game for block in self.blocks),
-            perturbation=self.name,
-            verdict="regressed" if p_adjusted <= alpha else "within margin" if is_within else "undecided",
-            reference=float(found.reference[0]),
-            run=float(found.run[0]),
-            drop=float(found.drop[0]),
-            margin=float(found.margin[0]),
-            standard_error=float(found.standard_error[0]),
-            p_adjusted=p_adjusted,
-            p_within=p_within,
-            unit=self.blocks[0].unit,
-            is_paired=all(block.is_paired for block in self.blocks),
-            num_run=min(len(sample.run) for sample in self.samples),
-            num_reference=min(len(sample.reference) for sample in self.samples),
+    def power(self, samples: Sequence[Sample], unit: Unit) -> float:
+        """Return the chance to find a collapse."""
+        return power_to_find(samples, unit, self.level, self.margin)
+
+
+def _average(blocks: Sequence[Block], rules: _Rules) -> CheckedCell:
+    """Return the row of an agent's average over its tested cells, games counting equally; not yet corrected."""
+    first, games = blocks[0], [block.game for block in blocks]
+    samples = [sample for block in blocks for sample in block.whole()]
+    found = rules.compare(samples, first.unit, first.agent, *games, ALL_CELLS)
+    row = _row(first, ", ".join(games), ALL_CELLS, samples, found, 0)
+    return replace(row, power=rules.power(samples, first.unit))
+
+
+def _checked_cells(block: Block, rules: _Rules) -> list[CheckedCell]:
+    """Return a row for each cell, in order, not yet corrected."""
+    rows = {place: _untested(block, place) for place in range(len(block.cells)) if place not in block.tested}
+    for number, (places, sample) in enumerate(block.side_by_side()):
+        found = rules.compare([sample], block.unit, block.agent, block.game, str(number))
+        for column, place in enumerate(places):
+            alone = replace(sample, run=sample.run[:, [column]], reference=sample.reference[:, [column]])
+            row = _row(block, block.game, block.cells[place], [alone], found, column)
+            rows[place] = replace(row, power=rules.power([alone], block.unit))
+    return [rows[place] for place in sorted(rows)]
+
+
+def _row(block: Block, game: str, name: str, samples: Sequence[Sample], found: Comparison, column: int) -> CheckedCell:
+    """Return one test's numbers; p is not yet corrected."""
+    run, reference = (
+        min(limits.freedom(len(rows)) + 1 for rows, limits in sides)
+        for sides in (
+            [(sample.run, sample.run_limits) for sample in samples],
+            [(sample.reference, sample.reference_limits) for sample in samples],
         )
+    )
+    return CheckedCell(
+        agent=block.agent,
+        game=game,
+        perturbation=name,
+        verdict="undecided",
+        reference=float(found.reference[column]),
+        run=float(found.run[column]),
+        drop=float(found.drop[column]),
+        margin=float(found.margin[column]),
+        standard_error=float(found.standard_error[column]),
+        p_adjusted=float(found.p_worse[column]),
+        p_within=float(found.p_within[column]),
+        power=math.nan,
+        unit=block.unit,
+        is_paired=all(sample.is_paired for sample in samples),
+        num_run=run,
+        num_reference=reference,
+    )
 
 
-def _unit_notes(agent: str, blocks: list[Block]) -> list[str]:
+def _untested(block: Block, place: int) -> CheckedCell:
+    """Return the row of a cell in which there is nothing to lose."""
+    run, reference = block.run[place].values, block.reference[place].values
+    return CheckedCell(
+        agent=block.agent,
+        game=block.game,
+        perturbation=block.cells[place],
+        verdict="untested",
+        reference=float(reference.mean()),
+        run=float(run.mean()),
+        drop=float(reference.mean() - run.mean()),
+        margin=math.nan,
+        standard_error=math.nan,
+        p_adjusted=math.nan,
+        p_within=math.nan,
+        power=math.nan,
+        unit=block.unit,
+        is_paired=False,
+        num_run=len(run),
+        num_reference=len(reference),
+    )
+
+
+def _decided(
+    cells: Sequence[CheckedCell], averages: Sequence[CheckedCell], alpha: float
+) -> tuple[list[CheckedCell], list[CheckedCell]]:
+    """Return the rows with corrected p values and verdicts."""
+    tested = [row for row in cells if row.verdict != "untested"]
+    found = adjust(*(np.array([row.p_adjusted for row in rows], np.float64) for rows in (tested, averages)))
+    corrected = iter(found.cells.tolist())
+    decided = [row if row.verdict == "untested" else _with_verdict(row, next(corrected), alpha) for row in cells]
+    return decided, [_with_verdict(row, p, alpha) for row, p in zip(averages, found.overall.tolist(), strict=True)]
+
+
+def _with_verdict(row: CheckedCell, p_adjusted: float, alpha: float) -> CheckedCell:
+    """Return a row with its corrected p and what follows from it."""
+    verdict: Verdict = "regressed" if p_adjusted <= alpha else "within margin" if row.p_within <= alpha else "undecided"
+    return replace(row, p_adjusted=p_adjusted, verdict=verdict)
+
+
+def _untested_notes(cells: Sequence[CheckedCell]) -> list[str]:
+    """Say in which cells there is nothing to lose, and how many others are too noisy for a test of their own."""
+    untested = [row.where for row in cells if row.verdict == "untested"]
+    notes = []
+    if untested:
+        notes.append(f"Untested, because the reference is not above random play there: {listed(untested, '; ')}.")
+    weak = sum(row.power < MIN_POWER for row in cells)
+    if weak:
+        notes.append(
+            f"In {weak} of {len(cells) - len(untested)} cells a drop of {COLLAPSE:.0%} in that cell alone would be "
+            f"found with a probability below {MIN_POWER:.0%}; the averages see what happens in all of them."
+        )
+    return notes
+
+
+def _unit_notes(agent: str, blocks: Sequence[Block]) -> list[str]:
     """Say what was compared, and how far a conclusion reaches."""
-    if blocks[0].unit == "episodes":
-        how = "paired by episode seed" if all(block.is_paired for block in blocks) else "not paired"
-        return [f"{agent}: episodes of one checkpoint were compared, {how}; nothing follows for another training run."]
-    how = "paired" if all(block.is_paired for block in blocks) else "not paired"
-    fewest = min(len(side.scores) for block in blocks for side in (block.run, block.reference))
-    few = " With so few only very large drops can be shown." if fewest < 5 else ""
-    return [f"{agent}: {fewest} train seeds were compared, {how}.{few}"]
+    samples = [sample for block in blocks for sample in block.whole()]
+    if not samples:
+        return []
+    how = "paired" if all(sample.is_paired for sample in samples) else "not paired"
+    if blocks[0].unit == "train seeds":
+        fewest = min(len(side) for sample in samples for side in (sample.run, sample.reference))
+        few = " With so few only very large drops can be shown." if fewest < 5 else ""
+        return [f"{agent}: {fewest} train seeds were compared, {how}.{few}"]
+    how = f"{how} by episode seed" if how == "paired" else how
+    limits = [side for sample in samples for side in (sample.run_limits, sample.reference_limits)]
+    found = [f"{agent}: episodes of one checkpoint were compared, {how}; nothing follows for another training run."]
+    if any(one.population for one in limits):
+        starts = max(one.population or 0 for one in limits)
+        found.append(
+            f"{agent}: greedy play is the same from the same start in some cells, so each of the starts that were "
+            f"played, of {starts}, counts once."
+        )
+    if any(one.different is not None for one in limits):
+        found.append(
+            f"{agent}: a result set does not say how its greedy episodes started (an earlier version made it): all "
+            "episodes count, and different returns and lengths bound how much they tell. Play it again for more."
+        )
+    return found

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from wsabench.gate.check import CheckedCell, CheckResult
+from wsabench.gate.outcome import CheckedCell, CheckResult
 
-_MARKS = {"regressed": "**regressed**", "within margin": "within margin", "undecided": "undecided"}
+_MARKS = {
+    "regressed": "**regressed**",
+    "within margin": "within margin",
+    "undecided": "undecided",
+    "untested": "untested",
+}
+_CANNOT_TELL = 2
+_OUTCOMES = {0: "passed", 1: "failed", _CANNOT_TELL: "cannot tell"}
 
 
 def junit_xml(result: CheckResult) -> str:
     """Return the check as JUnit XML, one test case a cell and average.
 
-    A test case fails where the check does: on a regression, and when strict on what is undecided. The numbers stand in
-    `system-out`. There are no times: nothing is played here.
+    A test case fails where the check does: on a regression, and when strict on what is undecided. One whose episodes
+    are too few has an error, one in which there is nothing to lose is skipped. The numbers stand in `system-out`. There
+    are no times: nothing is played here.
     """
     rows = result.rows
     failures = sum(result.fails(row) for row in rows)
-    counts = {"tests": str(len(rows)), "failures": str(failures), "errors": "0"}
+    too_few = result.too_few if result.exit_code == _CANNOT_TELL else ()
+    counts = {"tests": str(len(rows)), "failures": str(failures), "errors": str(len(too_few))}
+    skipped = str(len(rows) - len(result.tested))
     root = ElementTree.Element("testsuites", counts)
-    suite = ElementTree.SubElement(root, "testsuite", {"name": "wsabench check", **counts, "skipped": "0"})
+    suite = ElementTree.SubElement(root, "testsuite", {"name": "wsabench check", **counts, "skipped": skipped})
     for row in rows:
         names = {"classname": f"{row.agent}.{row.game}", "name": row.perturbation}
         case = ElementTree.SubElement(suite, "testcase", names)
@@ -28,6 +38,10 @@ def junit_xml(result: CheckResult) -> str:
                 case, "failure", {"message": f"{row.verdict}: {row.change}", "type": row.verdict}
             )
             failure.text = f"{row.where}: {row.verdict} ({row.change})"
+        elif row in too_few:
+            ElementTree.SubElement(case, "error", {"message": result.conclusion, "type": "too few episodes"})
+        elif row.verdict == "untested":
+            ElementTree.SubElement(case, "skipped", {"message": "The reference is not above random play."})
         ElementTree.SubElement(case, "system-out").text = f"{row.verdict}: {row.change}"
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
@@ -36,7 +50,7 @@ def junit_xml(result: CheckResult) -> str:
 def markdown_summary(result: CheckResult) -> str:
     """Return the check as Markdown: conclusion, table, notes; fit for a pull request or a job's summary."""
     lines = [
-        f"## {'Robustness gate: passed' if result.passed else 'Robustness gate: failed'}",
+        f"## Robustness gate: {_OUTCOMES[result.exit_code]}",
         "",
         result.conclusion,
         "",
@@ -61,5 +75,7 @@ def _markdown_row(row: CheckedCell) -> str:
         f"{row.margin:.3f}",
         f"{row.p_adjusted:.2g}",
     ]
+    if row.verdict == "untested":
+        numbers[2:] = ["-"] * 3
     words = [row.agent_shown, row.game, row.perturbation, *numbers, _MARKS[row.verdict]]
     return f"| {' | '.join(word.replace('|', chr(92) + '|') for word in words)} |"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,27 +11,24 @@ import pandas as pd
 from wsabench.errors import ResultSetError
 from wsabench.gate.comparability import cells_of, train_seeds
 from wsabench.results.manifest import RecordedPlan
-from wsabench.results.records import with_labels
+from wsabench.results.records import episode_keys, has_starts, with_labels
 from wsabench.results.result import RunResult
 from wsabench.stats import normalised_score
 from wsabench.stats.gate import MIN_EPISODE_PAIRS, Sample, Unit
+from wsabench.stats.one_sided import UNLIMITED, Limits
 from wsabench.summary.scores import may_repeat_episodes, reference_scores
 from wsabench.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """What one agent scored in one game, in one result set."""
+class Scores:
+    """What one agent scored in one cell, in one result set."""
 
-    scores: FloatArray
-    """Normalised scores, shape (num_rows, num_cells)."""
-    outcomes: FloatArray
-    """Return and length, which tell episodes apart, shape (num_rows, num_cells, 2); (..., 0) where none repeats."""
-
-    def of(self, cells: list[int]) -> FloatArray:
-        """Return the scores in some cells, shape (num_rows, 1, num_chosen); a repeated row counts once."""
-        kept = _first_of_each(self.outcomes[:, cells].reshape(len(self.scores), -1))
-        return self.scores[np.ix_(kept, cells)][:, None]
+    values: FloatArray
+    """Normalised scores, shape (num_rows,); a row is a train seed, an episode or a start."""
+    limits: Limits = UNLIMITED
+    labels: tuple[int, ...] = ()
+    """What a row is paired by: train seeds, episode seeds or numbers of no-ops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +40,56 @@ class Block:
     cells: tuple[str, ...]
     """Canonical names of the reference's cells: the columns."""
     unit: Unit
-    is_paired: bool
-    run: Side
-    reference: Side
+    run: tuple[Scores, ...]
+    """One entry a cell."""
+    reference: tuple[Scores, ...]
 
-    def sample(self, cells: Iterable[int]) -> Sample:
-        """Return what tests the mean over some cells: rows of all cells belong together."""
-        chosen = list(cells)
-        return Sample(self.run.of(chosen), self.reference.of(chosen), self.is_paired)
+    @property
+    def tested(self) -> tuple[int, ...]:
+        """The cells in which there is something to lose: the reference's mean lies above random play."""
+        return tuple(place for place, one in enumerate(self.reference) if one.values.mean() > 0)
 
-    def whole(self) -> Sample:
-        """Return what tests the mean over all cells."""
-        return self.sample(range(len(self.cells)))
+    def side_by_side(self) -> list[tuple[list[int], Sample]]:
+        """Return the tested cells in groups with equal rows, and what tests each cell of a group by itself."""
+        groups = self._groups(lambda one: (len(one.values), one.labels, one.limits))
+        return [(cells, self._sample(cells, axis=2)) for cells in groups]
+
+    def whole(self) -> list[Sample]:
+        """Return what tests the mean over all tested cells, rows of all cells belonging together.
+
+        One sample, or two: cells whose rows are episodes, and cells whose rows are starts.
+        """
+        groups = self._groups(lambda one: (len(one.values), one.labels, one.limits.population))
+        return [replace(self._sample(cells, axis=1), weight=len(cells) / len(self.tested)) for cells in groups]
+
+    def _groups(self, key: Callable[[Scores], Hashable]) -> list[list[int]]:
+        """Return the tested cells, those together whose two sides have equal keys."""
+        groups: dict[Hashable, list[int]] = {}
+        for place in self.tested:
+            groups.setdefault((key(self.run[place]), key(self.reference[place])), []).append(place)
+        return list(groups.values())
+
+    def _sample(self, cells: Sequence[int], axis: int) -> Sample:
+        """Return some cells side by side (`axis` 2) or their mean (1)."""
+        run, reference = ([side[place] for place in cells] for side in (self.run, self.reference))
+        scores = [np.expand_dims(np.stack([one.values for one in side], axis=1), axis) for side in (run, reference)]
+        limits = [_joint(side) for side in (run, reference)]
+        return Sample(scores[0], scores[1], self._is_paired(run[0], reference[0]), limits[0], limits[1])
+
+    def _is_paired(self, run: Scores, reference: Scores) -> bool:
+        """Whether rows of equal label belong together: then both sides have the same ones."""
+        if run.labels != reference.labels or run.limits != reference.limits or run.limits.different is not None:
+            return False
+        all_there = run.limits.population == len(run.values)
+        return self.unit == "train seeds" or all_there or len(run.values) >= MIN_EPISODE_PAIRS
 
 
 def collect_blocks(run: RunResult, reference: RunResult) -> dict[str, list[Block]]:
     """Arrange two comparable result sets by agent.
 
     Where both have one checkpoint, its episodes are the rows, paired by episode seed where both played the same ones,
-    at least `MIN_EPISODE_PAIRS`. Else train seeds are, paired where the run has those of the reference.
+    at least `MIN_EPISODE_PAIRS`. Else train seeds are, paired where the run has those of the reference. Where play is
+    shown to be deterministic, a start takes the place of its episodes, which are all the same.
 
     Args:
         run: What is judged; it holds all cells of the reference.
@@ -91,7 +119,7 @@ def collect_blocks(run: RunResult, reference: RunResult) -> dict[str, list[Block
             _Played(result.episodes, result.manifest.plan, agent, game, seeds, columns)
             for result, seeds in ((run, used), (reference, theirs))
         ]
-        blocks.setdefault(agent, []).append(_block(agent, game, columns, sides, is_shared=is_shared))
+        blocks.setdefault(agent, []).append(_block(agent, game, columns, sides))
     for agent, parts in blocks.items():
         if len({block.unit for block in parts}) > 1:
             raise ResultSetError(
@@ -100,8 +128,14 @@ def collect_blocks(run: RunResult, reference: RunResult) -> dict[str, list[Block
     return blocks
 
 
+def _joint(cells: Sequence[Scores]) -> Limits:
+    """Return what is known of rows of several cells that belong together: they differ where any of them does."""
+    different = [one.limits.different for one in cells if one.limits.different is not None]
+    return cells[0].limits._replace(different=max(different, default=None))
+
+
 class _Played:
-    """The episodes of one agent and game in one result set, as arrays."""
+    """The episodes of one agent and game in one result set."""
 
     def __init__(
         self,
@@ -113,42 +147,51 @@ class _Played:
         cells: Sequence[str],
     ) -> None:
         part = with_labels(episodes.loc[(episodes["agent"] == agent) & (episodes["game"] == game)])
-        table = part.set_index(["train_seed", "label", "episode"]).sort_index()
-        rows = [(seed, cell) for seed in seeds for cell in cells]
-        shape = (len(seeds), len(cells), -1)
-        self.returns = np.array([table.loc[row, "return"] for row in rows], np.float64).reshape(shape)
-        self.lengths = np.array([table.loc[row, "length"] for row in rows], np.float64).reshape(shape)
-        self.episode_seeds: list[int] = table.loc[rows[0], "episode_seed"].tolist()
-        self.can_repeat = may_repeat_episodes(plan.protocol)
         known = reference_scores([game], plan)[game]
-        self.scores = normalised_score(self.returns, known.random, known.human)
+        part = part.assign(score=normalised_score(part["return"].to_numpy(np.float64), known.random, known.human))
+        self._by_job = dict(iter(part.sort_values("episode").groupby(["train_seed", "label"])))
+        self.seeds, self.cells = tuple(seeds), tuple(cells)
+        # Of greedy choice without sticky actions only the start is left to chance, if the cell leaves none either.
+        self._num_starts = plan.protocol.noop_max + 1 if may_repeat_episodes(plan.protocol) else None
 
-    def by_seed(self) -> Side:
-        """Return means over episodes, a row a train seed."""
-        means = self.scores.mean(axis=2)
-        return Side(means, np.empty((*means.shape, 0)))
+    def by_seed(self) -> tuple[Scores, ...]:
+        """Return means over episodes, or over starts, a row a train seed."""
+        return tuple(
+            Scores(np.array([self._rows(seed, cell).values.mean() for seed in self.seeds]), labels=self.seeds)
+            for cell in self.cells
+        )
 
-    def by_episode(self) -> Side:
-        """Return the only checkpoint's episodes, a row each."""
-        scores = self.scores[0].T
-        if not self.can_repeat:
-            return Side(scores, np.empty((*scores.shape, 0)))
-        return Side(scores, np.stack([self.returns[0].T, self.lengths[0].T], axis=2))
+    def by_episode(self) -> tuple[Scores, ...]:
+        """Return the only checkpoint's episodes, or starts, a row each."""
+        return tuple(self._rows(self.seeds[0], cell) for cell in self.cells)
+
+    def _rows(self, seed: int, cell: str) -> Scores:
+        """Return the rows of one checkpoint in one cell."""
+        job = self._by_job[seed, cell]
+        scores, seeds = job["score"].to_numpy(np.float64), tuple(job["episode_seed"].tolist())
+        if self._num_starts is None:
+            return Scores(scores, labels=seeds)
+        if not has_starts(job).all():  # different episodes may look alike, so all of them count in the mean
+            return Scores(scores, Limits(different=len(set(zip(job["return"], job["length"], strict=True)))), seeds)
+        if not _is_deterministic(job):
+            return Scores(scores, labels=seeds)
+        once = job.drop_duplicates("noops").sort_values("noops")
+        starts = tuple(once["noops"].tolist())
+        return Scores(once["score"].to_numpy(np.float64), Limits(population=self._num_starts), starts)
 
 
-def _block(agent: str, game: str, cells: tuple[str, ...], sides: Sequence[_Played], *, is_shared: bool) -> Block:
-    """Choose the unit and the pairing of one agent and game."""
-    run, reference = sides
-    if len(run.returns) > 1:
-        return Block(agent, game, cells, "train seeds", is_shared, run.by_seed(), reference.by_seed())
-    same = run.episode_seeds == reference.episode_seeds
-    # Episodes that repeat each other count once, which leaves sides of different length.
-    paired = same and len(run.episode_seeds) >= MIN_EPISODE_PAIRS and not run.can_repeat
-    return Block(agent, game, cells, "episodes", paired, run.by_episode(), reference.by_episode())
+def _is_deterministic(job: pd.DataFrame) -> bool:
+    """Whether episodes of the same start are shown to be the same: some start occurs again, and none differs.
+
+    Perturbations and agents may draw at random in greedy play as well; nothing but a start that was played again says
+    whether they do. So episode seeds may repeat starts, and where none is repeated, episodes are taken for draws.
+    """
+    num_starts = job["noops"].nunique()
+    return num_starts < len(job) and len(set(episode_keys(job))) == num_starts
 
 
-def _first_of_each(outcomes: FloatArray) -> list[int]:
-    """Return the first row of each group of equal rows, in order; all rows where nothing tells them apart."""
-    if outcomes.shape[-1] == 0:
-        return list(range(len(outcomes)))
-    return sorted(np.unique(outcomes, axis=0, return_index=True)[1].tolist())
+def _block(agent: str, game: str, cells: tuple[str, ...], sides: Sequence[_Played]) -> Block:
+    """Choose the unit of one agent and game."""
+    if len(sides[0].seeds) > 1:
+        return Block(agent, game, cells, "train seeds", *(side.by_seed() for side in sides))
+    return Block(agent, game, cells, "episodes", *(side.by_episode() for side in sides))

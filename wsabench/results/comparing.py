@@ -134,6 +134,7 @@ def _settings(first: RecordedPlan, second: RecordedPlan) -> Iterator[Difference]
         ),
         ("seed", "seed", "seed", first.seed, second.seed),
         ("episodes", "number of episodes", "episodes", first.episodes, second.episodes),
+        ("episodes", "precision", "precision", first.precision, second.precision),
         ("engine", "engine version", "engine_version", first.engine_version, second.engine_version),
     ]
     for kind, what, path, one, other in values:
@@ -209,7 +210,7 @@ def _agents(first: RecordedPlan, second: RecordedPlan) -> Iterator[Difference]:
             yield Difference(kind, f"skipping of {name} for {agent} on {game}", "plan.skipped", one, other)
 
 
-_AGENT_KINDS: Mapping[str, Kind] = {"checkpoint_hash": "checkpoint", "own_play": "own play"}
+_AGENT_KINDS: Mapping[str, Kind] = {"checkpoint_hash": "checkpoint", "own_play": "own play", "view": "protocol"}
 
 
 def _by_id(plan: RecordedPlan) -> dict[AgentId, AgentEntry]:

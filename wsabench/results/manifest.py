@@ -7,17 +7,18 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from wsabench.errors import ResultSetError, SpecError
-from wsabench.protocol import Protocol
+from wsabench.protocol import LATER_FIELDS, Protocol
 from wsabench.types import SuiteMeasure
 
 SCHEMA_VERSION = 2
-"""Raised when the layout or the columns of a result set change; `wsabench.results.migration` brings old ones over."""
+"""Raised when the layout or the columns of a result set change, but for new last columns, which older shards may lack;
+`wsabench.results.migration` brings old ones over."""
 MANIFEST_NAME = "manifest.json"
 UNKNOWN = "unknown"
 """Stands for a version that an earlier wsabench did not record."""
@@ -77,7 +78,7 @@ class OwnPlayEntry(_Strict, frozen=True, kw_only=True):
     episodes: int
 
 
-class AgentEntry(_OfAgent, frozen=True, kw_only=True):
+class AgentEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
     """One evaluated agent."""
 
     checkpoint_hash: str
@@ -94,9 +95,13 @@ class AgentEntry(_OfAgent, frozen=True, kw_only=True):
     """Whether it reads what is no pixel."""
     own_play: OwnPlayEntry | None
     """Its own clean play; None where no cell needs it."""
+    view: dict[str, Any] = {}
+    """Fields of the protocol in which its lanes differ from the run's, as it saw its games in training."""
+    trusted: bool = False
+    """Whether the user let its file run code that it holds (`--trust`)."""
 
 
-class JobEntry(_OfAgent, frozen=True, kw_only=True):
+class JobEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
     """All episodes of one agent under one perturbation."""
 
     perturbation: str
@@ -105,6 +110,21 @@ class JobEntry(_OfAgent, frozen=True, kw_only=True):
     """Name of its shards, the same in every folder."""
     fingerprint: str
     """Of everything that decides its episodes; each row of its shard holds it too."""
+    episodes: int | None = None
+    """How many it has; None for as many as all jobs, and in a run to a precision while its pilot is not finished."""
+
+
+class PrecisionEntry(_Strict, frozen=True, kw_only=True):
+    """Numbers of episodes come from the spread of a pilot."""
+
+    half_width: float
+    """Asked for, of the 95% interval over episodes of a job's mean normalised score."""
+    target: Literal["cell", "average"]
+    """Whether every job has it, or their root mean square."""
+    pilot_episodes: int
+    """Episodes of each job in the pilot, which is kept beside the result set and is not part of it."""
+    max_episodes: int
+    """Most episodes of a job, with the pilot's."""
 
 
 class SkippedEntry(_Strict, frozen=True, kw_only=True):
@@ -116,7 +136,7 @@ class SkippedEntry(_Strict, frozen=True, kw_only=True):
     reason: str
 
 
-class RecordedPlan(_Strict, frozen=True, kw_only=True):
+class RecordedPlan(_Strict, frozen=True, kw_only=True, omit_defaults=True):
     """What was planned. A run goes on only where its own plan is the same; `comparing` says what counts as such."""
 
     suite: SuiteEntry
@@ -125,7 +145,7 @@ class RecordedPlan(_Strict, frozen=True, kw_only=True):
     seed: int
     """Root of the episode seeds."""
     episodes: int
-    """Episodes of each job."""
+    """Episodes of each job; in a run to a precision the most that one may have beside the pilot."""
     games: tuple[str, ...]
     perturbations: tuple[str, ...]
     """Canonical names, in the order of the suite; games need not have all."""
@@ -148,6 +168,8 @@ class RecordedPlan(_Strict, frozen=True, kw_only=True):
     roms: dict[str, str]
     """SHA-256 of the ROM file, by game."""
     jobs: tuple[JobEntry, ...]
+    precision: PrecisionEntry | None = None
+    """None where every job has the same number of episodes."""
 
 
 class GitState(_Strict, frozen=True, kw_only=True):
@@ -206,7 +228,25 @@ class Migration(_Strict, frozen=True, kw_only=True):
     """What the old manifest called the jobs, by file."""
 
 
-class History(_Strict, frozen=True, kw_only=True):
+class SavingEntry(_Strict, frozen=True, kw_only=True):
+    """What numbers of episodes after a pilot's spread save, by the pilot's standard deviations."""
+
+    episodes: int
+    """Of all jobs, without the pilot."""
+    pilot_episodes: int
+    """Of all jobs."""
+    fixed_episodes: int | None
+    """Of all jobs in a run with equal numbers and the same precision; None where nothing varied."""
+    share: float | None
+    """`episodes` / `fixed_episodes`."""
+    share_with_pilot: float | None
+    bound: float | None
+    """The least `share` that any numbers could have."""
+    capped: tuple[str, ...]
+    """Jobs that would need more episodes than allowed, in words."""
+
+
+class History(_Strict, frozen=True, kw_only=True, omit_defaults=True):
     """What happened: it is appended to and decides nothing."""
 
     starts: tuple[Start, ...]
@@ -215,6 +255,8 @@ class History(_Strict, frozen=True, kw_only=True):
     merge_notes: tuple[str, ...]
     """Sentences on differences between merged runs that do not forbid merging."""
     migrated_from: tuple[Migration, ...]
+    saving: SavingEntry | None = None
+    """None where every job has the same number of episodes, and while a pilot is not finished."""
 
     @property
     def first(self) -> Start:
@@ -251,7 +293,9 @@ class Manifest(_Strict, frozen=True, kw_only=True):
 
 def manifest_text(manifest: Manifest) -> str:
     """Return the text of `manifest.json`: JSON for people to read too, fields in the order declared."""
-    return json.dumps(msgspec.to_builtins(manifest), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    content = msgspec.to_builtins(manifest)
+    content["plan"]["protocol"] = manifest.plan.protocol.to_dict()  # later fields only where they are not the default
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -323,7 +367,7 @@ def manifest_of(content: Mapping[str, Any], path: Path) -> Manifest:
         raise _damaged(path, str(error)) from error
     # A dataclass would take its defaults for missing fields, and ignore those it does not know.
     written, known = content["plan"]["protocol"].keys(), {field.name for field in fields(Protocol)}
-    for key in sorted(written ^ known):
+    for key in sorted((written ^ known) - (LATER_FIELDS.keys() - written)):
         what = "missing required" if key in known else "contains unknown"
         raise _damaged(path, f"Object {what} field `{key}` - at `$.plan.protocol`")
     if not manifest.history.starts:

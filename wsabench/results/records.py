@@ -27,6 +27,13 @@ _JOB_FIELDS = [
     pa.field("severity", pa.int64()),
 ]
 
+START_FIELDS = (pa.field("noops", pa.int64()), pa.field("action_hash", pa.string()))
+"""What tells the episodes of a checkpoint in a cell apart: the number of no-op frames at the start, and a hash of what
+the agent chose in each step. Two with both equal are the same episode; equal returns say nothing. Null in shards of
+earlier versions, which lack the columns."""
+ACTION_DIGITS = 16
+"""Hexadecimal digits kept of the SHA-256 of an episode's actions, a byte a step."""
+
 EPISODE_SCHEMA = pa.schema(
     [
         *_JOB_FIELDS,
@@ -36,6 +43,7 @@ EPISODE_SCHEMA = pa.schema(
         pa.field("length", pa.int64(), nullable=False),
         pa.field("end", pa.string(), nullable=False),
         pa.field("fingerprint", pa.string(), nullable=False),
+        *START_FIELDS,
     ]
 )
 """One row an episode. `return` is unclipped, `length` counts agent steps, `severity` may be null."""
@@ -118,6 +126,10 @@ class EpisodeOutcome(NamedTuple):
     """Every step; None unless they are recorded."""
     context: ContextEffect | None = None
     """What the context did in up to `CONTEXT_STEPS` of its steps, compared with each other; None without a context."""
+    noops: int | None = None
+    """No-op frames at the start; None where lanes do not say."""
+    action_hash: str | None = None
+    """Hash of what the agent chose in each step, `ACTION_DIGITS` digits."""
 
 
 class EpisodeSteps(NamedTuple):
@@ -171,6 +183,8 @@ def episode_table(job: Job, outcomes: Sequence[EpisodeOutcome]) -> pa.Table:
         "length": [row.length for row in rows],
         "end": [row.end for row in rows],
         "fingerprint": [job.fingerprint] * len(rows),
+        "noops": [row.noops for row in rows],
+        "action_hash": [row.action_hash for row in rows],
     }
     return pa.table(columns, schema=EPISODE_SCHEMA)
 
@@ -303,3 +317,24 @@ def with_labels(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with the column `label`, the written name of each row's cell."""
     pairs = zip(table["perturbation"], table["severity"], strict=True)
     return table.assign(label=[written_name(name, severity) for name, severity in pairs])
+
+
+def has_starts(episodes: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return whether each episode's no-ops and actions are known; episodes of earlier versions lack them."""
+    names = [field.name for field in START_FIELDS]
+    return np.asarray(episodes.reindex(columns=names).notna().to_numpy().all(axis=1), np.bool_)
+
+
+def episode_keys(episodes: pd.DataFrame) -> list[str]:
+    """Return a text for each episode that tells it from the others of its checkpoint in its cell.
+
+    No-ops and actions where they are known. Else return, length and end, by which different episodes can look alike, so
+    that their number is a lower bound.
+    """
+    columns = ["noops", "action_hash", "return", "length", "end"]
+    table = episodes.reindex(columns=columns).itertuples(index=False, name=None)
+    known = has_starts(episodes)
+    return [
+        f"{noops} {actions}" if is_known else f"{total} {length} {end}"
+        for is_known, (noops, actions, total, length, end) in zip(known, table, strict=True)
+    ]

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from wsabench.errors import ResultSetError
 from wsabench.results.manifest import MANIFEST_NAME, JobEntry, Manifest, read_manifest
-from wsabench.results.records import ATTENTION_SCHEMA, CONTEXT_FIELDS, EPISODE_SCHEMA
+from wsabench.results.records import ATTENTION_SCHEMA, CONTEXT_FIELDS, EPISODE_SCHEMA, START_FIELDS
 
 EPISODES_DIR = "episodes"
 ATTENTION_DIR = "attention"
@@ -78,8 +78,8 @@ def read_tables(directory: Path, manifest: Manifest) -> RunResult:
         shard, beside = (directory / folder / job.file for folder in (EPISODES_DIR, ATTENTION_DIR))
         if not shard.exists() or (job.id in attending and not beside.exists()):
             continue
-        table = read_shard(shard, EPISODE_SCHEMA)
-        _check_shard(shard, table, job, plan.episodes)
+        table = read_shard(shard, EPISODE_SCHEMA, later=START_FIELDS)
+        _check_shard(shard, table, job, plan.episodes if job.episodes is None else job.episodes)
         episodes.append(table)
         if beside.exists():
             attention.append(read_shard(beside, ATTENTION_SCHEMA, later=CONTEXT_FIELDS))
@@ -153,9 +153,10 @@ def _refuse_strangers(directory: Path, jobs: Sequence[JobEntry]) -> None:
 
 
 def _to_frame(tables: list[pa.Table], schema: pa.Schema) -> pd.DataFrame:
-    """Join shards into a data frame; severities as nullable integers."""
+    """Join shards into a data frame; integers that may be missing as nullable ones."""
     table = pa.concat_tables(tables) if tables else schema.empty_table()
-    return table.to_pandas().astype({"severity": "Int64"})
+    nullable = [field.name for field in schema if field.nullable and pa.types.is_integer(field.type)]
+    return table.to_pandas().astype(dict.fromkeys(nullable, "Int64"))
 
 
 def _first_line(error: BaseException) -> str:

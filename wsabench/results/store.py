@@ -17,7 +17,9 @@ from wsabench.results.comparing import Kind, differences, listed
 from wsabench.results.manifest import MANIFEST_NAME, Manifest, manifest_text, read_manifest
 from wsabench.results.records import (
     ATTENTION_SCHEMA,
+    CONTEXT_FIELDS,
     EPISODE_SCHEMA,
+    START_FIELDS,
     EpisodeOutcome,
     Job,
     attention_table,
@@ -101,6 +103,8 @@ class ResultStore:
     def is_finished(self, job: Job, encoders: Sequence[str] = ()) -> bool:
         """Whether all of a job's shards are there and whole, that of its episodes with the same fingerprint.
 
+        Shards of an earlier version that lack later columns are whole: they are never written anew.
+
         Args:
             job: The job.
             encoders: Names of the encoders the agent attends to; empty for agents without attention.
@@ -116,7 +120,10 @@ class ResultStore:
         paths = {folder: self.path / folder / f"{job.key}.parquet" for folder in schemas}
         if not all(path.exists() for path in paths.values()):
             return False
-        tables = {folder: read_shard(paths[folder], schema) for folder, schema in schemas.items()}
+        later = {EPISODES_DIR: START_FIELDS, ATTENTION_DIR: CONTEXT_FIELDS}
+        tables = {
+            folder: read_shard(paths[folder], schema, later.get(folder, ())) for folder, schema in schemas.items()
+        }
         episodes = tables[EPISODES_DIR]
         is_attended = not encoders or tables[ATTENTION_DIR].column("encoder").to_pylist() == list(encoders)
         is_whole = is_attended and episodes.num_rows == job.num_episodes

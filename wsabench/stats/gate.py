@@ -7,22 +7,29 @@ The margin of a cell is a share of the reference's score there, and never less t
 As a share it is estimated with the reference and shares its error, so what is tested is a contrast: run - (1 - margin)
 x reference, or run - reference + floor where the reference's mean is below `MARGIN_FLOOR_SCORE`.
 
+The rows of deterministic play are the starts: see `Limits`.
+
 References:
     Wellek 2010, "Testing statistical hypotheses of equivalence and noninferiority", for ratio margins; Janssen 1997,
     "Studentized permutation tests for non-i.i.d. hypotheses", and Chung & Romano 2013, "Exact and asymptotically robust
-    permutation tests"; Phipson & Smyth 2010, "Permutation p-values should never be zero"; Welch 1947; Holm 1979.
+    permutation tests"; Holm 1979.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import special
+from scipy import stats as scipy_stats
 
 from wsabench.errors import ShapeError, SpecError
+from wsabench.stats import one_sided
+from wsabench.stats.claims.comparisons import holm
+from wsabench.stats.one_sided import UNLIMITED, Limits, Rows
 from wsabench.types import FloatArray
 
 MARGIN_FLOOR_SCORE = 0.1
@@ -30,13 +37,17 @@ MARGIN_FLOOR_SCORE = 0.1
 DEFAULT_MARGIN = 0.2
 DEFAULT_ALPHA = 0.05
 DEFAULT_PERMUTATIONS = 9_999
+"""Drawn for every test; those whose p they cannot resolve get more."""
 MIN_EPISODE_PAIRS = 12
 """Fewer pairs have fewer than 4,096 sign flips: too few for the small p that a correction over cells asks for."""
+COLLAPSE = 0.8
+"""The drop that a check must be able to find: with a smaller chance than `MIN_POWER` it has too few episodes."""
+MIN_POWER = 0.8
 
 Unit = Literal["train seeds", "episodes"]
 
-_TOLERANCE = 1e-9
-"""Statistics closer than this count as equal: the same numbers in another order."""
+_CERTAIN = 8.0
+"""So many standard errors beyond the critical value, the power is 1 to all digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +55,16 @@ class Sample:
     """What one agent scored in one game, for some tests; each looks at the mean over its cells."""
 
     run: FloatArray
-    """Normalised scores, float64, shape (num_run, num_tests, num_cells); a row is a train seed or an episode."""
+    """Normalised scores, float64, shape (num_run, num_tests, num_cells); a row is a train seed, an episode or, where
+    play is deterministic, a start."""
     reference: FloatArray
     """The same cells of the reference, shape (num_reference, num_tests, num_cells)."""
     is_paired: bool
-    """Whether equal rows of both belong together: the same train seed, or the same episode seed."""
+    """Whether equal rows of both belong together: the same train seed, episode seed or start."""
+    run_limits: Limits = UNLIMITED
+    reference_limits: Limits = UNLIMITED
+    weight: float = 1.0
+    """In the mean over samples, relative to the others."""
 
     def __post_init__(self) -> None:
         """Check shapes and sizes."""
@@ -59,7 +75,8 @@ class Sample:
             )
         if self.is_paired and len(self.run) != len(self.reference):
             raise ShapeError(f"Paired scores have the shapes {shapes}. Allowed: the same number of rows.")
-        if min(len(self.run), len(self.reference)) < 2:
+        sides = (self.run, self.run_limits), (self.reference, self.reference_limits)
+        if any(len(rows) < 2 and (not len(rows) or limits.share_left(len(rows))) for rows, limits in sides):
             raise SpecError(
                 f"A test has {len(self.run)} rows of the run and {len(self.reference)} of the reference. Allowed: at "
                 "least 2 train seeds or, with one checkpoint, 2 different episodes. Play more episodes."
@@ -83,14 +100,6 @@ class Comparison(NamedTuple):
     """One-sided p of 'the drop is at least the margin': small where non-inferiority is shown."""
 
 
-class _Rows(NamedTuple):
-    """Two sides whose means are compared, shapes (rows, tests)."""
-
-    run: FloatArray
-    reference: FloatArray
-    is_paired: bool
-
-
 class Adjusted(NamedTuple):
     """p values corrected for the number of tests, so that one false alarm in all has probability alpha at most."""
 
@@ -104,6 +113,7 @@ def compare(
     rng: np.random.Generator,
     margin: float = DEFAULT_MARGIN,
     permutations: int = DEFAULT_PERMUTATIONS,
+    smallest: float | None = None,
 ) -> Comparison:
     """Compare a run with a reference, each test by itself.
 
@@ -111,14 +121,17 @@ def compare(
     skewed and discrete, and the two sides may differ in number, where t tests alarm too often. So episodes are compared
     by a permutation of the studentised difference too, and the larger p counts. It is exact where the run's scores are
     the reference's times (1 - margin), but for few episodes and slightly different steps of the score alarms too often
-    itself, where the t test does not.
+    itself, where the t test does not. Where play is deterministic and no spread is left, because all starts were played
+    or all scored the same, the sides are compared exactly, and p is 0 or 1.
 
     Args:
-        samples: One entry a game, with the same tests; the mean over games is tested, games being independent.
+        samples: Independent ones with the same tests, as one a game; the weighted mean over them is tested.
         unit: What a row is.
         rng: Where permutations are drawn from.
         margin: Share of the reference's score that may be lost, above 0 and below 1.
         permutations: How many are drawn.
+        smallest: The smallest p that decides anything (`smallest_p`): tests whose p lies at the limit of what the
+            permutations can tell get more of them until it is resolved. None draws no more.
 
     Returns:
         Estimates and p values of each test. NaN where a score is NaN.
@@ -130,21 +143,32 @@ def compare(
         raise SpecError(f"The margin is {margin:g}. Allowed: numbers above 0 and below 1, as in 0.2 for 20 %.")
     if not samples:
         raise SpecError("There is nothing to compare. Give at least one game.")
-    contrasts = [_contrast(sample, margin) for sample in samples]
-    p_worse, p_within = _t_test(contrasts)
+    contrast = _contrasts(samples, margin)
+    p_worse, p_within = one_sided.t_test(contrast)
     if unit == "episodes":
-        drawn = _permutation_test(contrasts, permutations, rng)
-        p_worse, p_within = np.maximum(p_worse, drawn[0]), np.maximum(p_within, drawn[1])
-    plain = [_Rows(s.run.mean(axis=2), s.reference.mean(axis=2), s.is_paired) for s in samples]
-    run = np.mean([rows.run.mean(axis=0) for rows in plain], axis=0)
-    reference = np.mean([rows.reference.mean(axis=0) for rows in plain], axis=0)
-    margins = [np.maximum(s.reference.mean(axis=0), MARGIN_FLOOR_SCORE).mean(axis=1) for s in samples]
+        drawn = one_sided.permutation_test(contrast, permutations, rng)
+        exact = one_sided.is_exact(contrast)
+        below = drawn[0]
+        if smallest is not None:  # the larger p counts, so only where that of the t test is the smaller one
+            more = one_sided.refined(
+                contrast, np.where(exact | (below <= p_worse), np.nan, below), permutations, smallest, rng
+            )
+            below = np.where(np.isnan(more), below, more)
+        p_worse = np.where(exact, p_worse, np.maximum(p_worse, below))
+        p_within = np.where(exact, p_within, np.maximum(p_within, drawn[1]))
+    shares = _shares(samples)
+    plain = [_rows(one, one.run, one.reference, share) for one, share in zip(samples, shares, strict=True)]
+    run, reference = (
+        np.array([rows.weight * side.mean(axis=0) for rows, side in zip(plain, sides, strict=True)]).sum(axis=0)
+        for sides in ([rows.run for rows in plain], [rows.reference for rows in plain])
+    )
+    floors = [np.maximum(one.reference.mean(axis=0), MARGIN_FLOOR_SCORE).mean(axis=1) for one in samples]
     return Comparison(
         reference=reference,
         run=run,
         drop=reference - run,
-        margin=margin * np.mean(margins, axis=0),
-        standard_error=np.sqrt(_variance(plain)) / len(samples),
+        margin=margin * np.array([share * floor for share, floor in zip(shares, floors, strict=True)]).sum(axis=0),
+        standard_error=np.sqrt(one_sided.variance(plain)),
         p_worse=p_worse,
         p_within=p_within,
     )
@@ -161,99 +185,85 @@ def adjust(cells: FloatArray, overall: FloatArray) -> Adjusted:
         The same shapes, to be held against alpha. Without averages the cells have all of it.
     """
     halves = 2.0 if overall.shape[-1] else 1.0
-    return Adjusted(np.minimum(1.0, halves * _holm(cells)), np.minimum(1.0, halves * _holm(overall)))
+    return Adjusted(np.minimum(1.0, halves * holm(cells)), np.minimum(1.0, halves * holm(overall)))
 
 
-def _holm(p: FloatArray) -> FloatArray:
-    """Return p values adjusted by Holm's step-down method along the last axis."""
-    count = p.shape[-1]
-    order = np.argsort(p, axis=-1)
-    ascending = np.take_along_axis(p, order, axis=-1) * np.arange(count, 0, -1)
-    adjusted = np.empty_like(ascending)
-    np.put_along_axis(adjusted, order, np.maximum.accumulate(ascending, axis=-1), axis=-1)
-    return np.minimum(1.0, adjusted)
+def smallest_p(num_tests: int, alpha: float, *, halved: bool = True) -> float:
+    """Return the smallest p that decides anything in a family of tests: the first step of Holm's method.
 
-
-def _contrast(sample: Sample, margin: float) -> _Rows:
-    """Return rows whose means are equal where the drop equals the margin, the mean over each test's cells."""
-    is_share = sample.reference.mean(axis=0) >= MARGIN_FLOOR_SCORE
-    run = sample.run + np.where(is_share, 0.0, margin * MARGIN_FLOOR_SCORE)
-    reference = sample.reference * np.where(is_share, 1.0 - margin, 1.0)
-    return _Rows(run.mean(axis=2), reference.mean(axis=2), sample.is_paired)
-
-
-def _parts(samples: Sequence[_Rows]) -> list[tuple[FloatArray, int]]:
-    """Return the squared standard error of each independent mean, by test, and its degrees of freedom."""
-    sides = [side for s in samples for side in ([s.run - s.reference] if s.is_paired else [s.run, s.reference])]
-    return [(side.var(axis=0, ddof=1) / len(side), len(side) - 1) for side in sides]
-
-
-def _variance(samples: Sequence[_Rows]) -> FloatArray:
-    """Return the squared standard error of the sum of differences, by test."""
-    return np.array([part for part, _ in _parts(samples)]).sum(axis=0)
-
-
-def _t_test(samples: Sequence[_Rows]) -> tuple[FloatArray, FloatArray]:
-    """Return p of 'run is below' and of 'run is above', by test: degrees of freedom after Welch and Satterthwaite."""
-    difference = np.array([s.run.mean(axis=0) - s.reference.mean(axis=0) for s in samples]).sum(axis=0)
-    variance = _variance(samples)
-    squares = np.array([part**2 / freedom for part, freedom in _parts(samples)]).sum(axis=0)
-    statistic = _studentised(difference, variance)
-    # Without any spread the statistic is 0 or huge; the degrees of freedom then only keep the formula defined.
-    freedom = np.divide(variance**2, squares, out=np.ones_like(variance), where=squares > 0)
-    return special.stdtr(freedom, statistic), special.stdtr(freedom, -statistic)
-
-
-def _draws(sample: _Rows, permutations: int, rng: np.random.Generator) -> FloatArray:
-    """Return relabellings, the observed one first.
-
-    Paired: signs, +1 or -1, shape (1 + permutations, num_pairs). Else 1 for rows that stand on the run's side and 0 for
-    the others, shape (1 + permutations, num_run + num_reference).
+    Args:
+        num_tests: Cells, or averages, of the whole check.
+        alpha: Of the whole check.
+        halved: Whether there are averages beside the cells, each with half of alpha.
     """
-    num_run, num_all = len(sample.run), len(sample.run) + len(sample.reference)
-    if sample.is_paired:
-        signs = 1.0 - 2.0 * rng.integers(0, 2, (permutations, num_run))
-        return np.asarray(np.concatenate([np.ones((1, num_run)), signs]), np.float64)
-    labels = np.zeros((1 + permutations, num_all))
-    labels[0, :num_run] = 1.0
-    chosen = rng.random((permutations, num_all)).argpartition(num_run - 1, axis=1)[:, :num_run]
-    np.put_along_axis(labels[1:], chosen, 1.0, axis=1)
-    return labels
+    return alpha / (2.0 if halved else 1.0) / max(num_tests, 1)
 
 
-def _permutation_test(
-    samples: Sequence[_Rows], permutations: int, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
-    """Return p of 'run is below' and of 'run is above', by test; each game is relabelled by itself."""
-    moments = [_moments(sample, _draws(sample, permutations, rng)) for sample in samples]
-    difference = np.array([part for part, _ in moments]).sum(axis=0)
-    statistics = _studentised(difference, np.array([part for _, part in moments]).sum(axis=0))
-    slack = _TOLERANCE * (1.0 + np.abs(statistics[0]))
-    lower = (statistics <= statistics[0] + slack).mean(axis=0)
-    upper = (statistics >= statistics[0] - slack).mean(axis=0)
-    unknown = np.isnan(statistics[0])
-    return np.where(unknown, np.nan, lower), np.where(unknown, np.nan, upper)
+def power_to_find(
+    samples: Sequence[Sample], unit: Unit, level: float, margin: float = DEFAULT_MARGIN, drop: float = COLLAPSE
+) -> float:
+    """Return the chance that a test finds a drop, computed from the reference's spread and both numbers of rows.
+
+    Nothing of how the run scored enters but the number of its rows. With episodes, a drop is that many of them scoring
+    nothing above random play, in each cell by itself, as a collapse does; the others are spread as the reference's.
+    With train seeds, the run's are spread as the reference's. Pairing is not counted on: what has collapsed
+    plays its episodes differently.
+
+    Args:
+        samples: As for `compare`, with one test.
+        unit: What a row is.
+        level: The test alarms where its p is at most this; from `smallest_p` where several tests are corrected.
+        margin: Share of the reference's score that may be lost.
+        drop: Share of the reference's score that is lost; of `MARGIN_FLOOR_SCORE` where the reference's is lower.
+
+    Returns:
+        0 to 1; 0 where so few rows cannot get p to the level, whatever the scores.
+
+    References:
+        Cohen 1988, "Statistical power analysis for the behavioral sciences", chapter 2: noncentral t.
+    """
+    rows = _contrasts(samples, margin)
+    if unit == "episodes" and one_sided.smallest_attainable(rows) > level * (1.0 + one_sided.TOLERANCE):
+        return 0.0
+    shift, found = 0.0, []
+    for sample, share, one in zip(samples, _shares(samples), rows, strict=True):
+        means = sample.reference.mean(axis=0)
+        shift += share * (drop - margin) * float(np.maximum(means, MARGIN_FLOOR_SCORE).mean())
+        unpaired = one_sided.parts([one._replace(run=sample.reference.mean(axis=2), is_paired=False)])[1]
+        spread = sample.reference.mean(axis=2).var(axis=0, ddof=1) if len(sample.reference) > 1 else np.zeros(1)
+        if unit == "episodes":
+            between = np.square(means.clip(0.0)).sum(axis=1) / means.shape[1] ** 2
+            spread = (1.0 - drop) * spread + drop * (1.0 - drop) * between
+        left = sample.run_limits.share_left(len(sample.run))
+        collapsed = share**2 * left * spread / len(sample.run)
+        found += [unpaired, one_sided.Part(collapsed, sample.run_limits.freedom(len(sample.run)))]
+    error = math.sqrt(float(sum(part.variance[0] for part in found)))
+    if error <= one_sided.TOLERANCE:
+        return 1.0
+    freedom = float(one_sided.freedom(found)[0])
+    critical, expected = -float(special.stdtrit(freedom, level)), shift / error
+    # For large shifts scipy's function gives NaN or worse.
+    return 1.0 if expected - critical > _CERTAIN else float(scipy_stats.nct.sf(critical, freedom, expected))
 
 
-def _moments(sample: _Rows, draws: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the difference of means and its squared standard error under each relabelling, (draws, tests)."""
-    if sample.is_paired:
-        pairs, count = sample.run - sample.reference, len(sample.run)
-        mean = draws @ pairs / count
-        return mean, np.asarray((np.square(pairs).mean(axis=0) - mean**2).clip(0.0) / (count - 1))
-    pooled = np.concatenate([sample.run, sample.reference])
-    pooled = pooled - pooled.mean(axis=0)
-    squares = np.square(pooled)
-    total = squares.sum(axis=0)
-    counts = len(sample.run), len(sample.reference)
-    run_sum, run_squares = draws @ pooled, draws @ squares
-    means = run_sum / counts[0], -run_sum / counts[1]
-    spreads = run_squares / counts[0] - means[0] ** 2, (total - run_squares) / counts[1] - means[1] ** 2
-    variance = sum(spread.clip(0.0) / (count - 1) for spread, count in zip(spreads, counts, strict=True))
-    return means[0] - means[1], np.asarray(variance)
+def _shares(samples: Sequence[Sample]) -> list[float]:
+    """Return each sample's part of the mean."""
+    total = sum(sample.weight for sample in samples)
+    return [sample.weight / total for sample in samples]
 
 
-def _studentised(difference: FloatArray, variance: FloatArray) -> FloatArray:
-    """Return difference / standard error; what is 0 but for rounding stays 0, and no spread gives a huge statistic."""
-    exact = np.where(np.abs(difference) < _TOLERANCE, 0.0, difference)
-    return exact / np.sqrt(np.maximum(variance, _TOLERANCE**2))
+def _contrasts(samples: Sequence[Sample], margin: float) -> list[Rows]:
+    """Return rows whose means are equal where the drop equals the margin, the mean over each test's cells."""
+    found = []
+    for sample, share in zip(samples, _shares(samples), strict=True):
+        is_share = sample.reference.mean(axis=0) >= MARGIN_FLOOR_SCORE
+        run = sample.run + np.where(is_share, 0.0, margin * MARGIN_FLOOR_SCORE)
+        reference = sample.reference * np.where(is_share, 1.0 - margin, 1.0)
+        found.append(_rows(sample, run, reference, share))
+    return found
+
+
+def _rows(sample: Sample, run: FloatArray, reference: FloatArray, weight: float) -> Rows:
+    """Return the means over cells, with what else is known of the sample."""
+    limits = sample.run_limits, sample.reference_limits
+    return Rows(run.mean(axis=2), reference.mean(axis=2), sample.is_paired, *limits, weight)

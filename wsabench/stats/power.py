@@ -11,6 +11,7 @@ from scipy import stats as scipy_stats
 
 from wsabench.errors import ShapeError, SpecError
 from wsabench.stats.claims.comparisons import seeds_to_decide
+from wsabench.stats.gate import DEFAULT_ALPHA, DEFAULT_MARGIN, MARGIN_FLOOR_SCORE
 from wsabench.types import FloatArray
 
 MAX_SEEDS = 1_000
@@ -48,6 +49,31 @@ class Design(NamedTuple):
     """Probability with which the effect should be found."""
     num_pairs: int = 1
     """Pairs of agents that are compared, over which alpha is divided too."""
+
+
+class GateDesign(NamedTuple):
+    """What a check of one checkpoint against its reference should be able to find."""
+
+    drop: float
+    """Share of the reference's score that is lost, as the margin is one: below a score of 0.1, share of 0.1."""
+    score: float
+    """Normalised score of the reference in a cell."""
+    margin: float = DEFAULT_MARGIN
+    num_cells: int = 1
+    """Cells that an agent's average is over."""
+    num_agents: int = 1
+    """Agents in the check, each with so many cells."""
+    alpha: float = DEFAULT_ALPHA
+    """Probability of any false alarm in the whole check."""
+
+
+class GatePower(NamedTuple):
+    """Probabilities of an alarm."""
+
+    cell: float
+    """By the test of one cell, if that drops."""
+    average: float
+    """By the test of an agent's average, if all its cells drop; the cell's where there is one cell only."""
 
 
 class Plan(NamedTuple):
@@ -115,6 +141,66 @@ def plans(design: Design, variation: Variation, episodes: Sequence[int]) -> list
             low, high = (low, middle) if enough else (middle + 1, high)
         found.append(Plan(num_episodes, low, power_of(design, variation, low, num_episodes)))
     return found
+
+
+def averaged(variation: Variation, num_cells: int) -> Variation:
+    """Return the noise of the average over cells that one network plays.
+
+    Args:
+        variation: The noise of one cell.
+        num_cells: Cells that are averaged, at least 1.
+
+    Returns:
+        Episodes of different cells are independent, so their part shrinks. What a training run does to one cell it may
+        do to all, so the part of train seeds stays: the plan is on the safe side.
+    """
+    return Variation(variation.seed_sd, variation.episode_sd / float(np.sqrt(num_cells)))
+
+
+def gate_power(design: GateDesign, episode_sd: float, num_run: int, num_reference: int) -> GatePower:
+    """Return how probably `wsabench check` alarms, for one checkpoint on each side and episodes that are not paired.
+
+    Args:
+        design: The check.
+        episode_sd: Standard deviation between episodes of a cell, in normalised scores, on both sides; above 0.
+        num_run: Episodes a cell of the run, at least 2.
+        num_reference: Episodes a cell of the reference, at least 2.
+
+    Returns:
+        Powers by Welch's t test, Holm's first step and half of alpha for averages. The gate's permutation test agrees
+        with it for scores that are not far from normal; skewed scores find less, see docs/gate.md.
+
+    Raises:
+        SpecError: A number is out of range.
+    """
+    if min(num_run, num_reference) < 2 or min(design.num_cells, design.num_agents) < 1 or not episode_sd > 0:
+        raise SpecError(
+            f"There are {num_run} episodes against {num_reference}, {design.num_cells} cells, {design.num_agents} "
+            f"agents and a standard deviation of {episode_sd:g}. Allowed: 2 episodes, 1 cell, 1 agent and more, and a "
+            "standard deviation above 0."
+        )
+    if not (0 < design.margin < design.drop <= 1 and 0 < design.alpha < 1 and np.isfinite(design.score)):
+        raise SpecError(
+            f"The drop is {design.drop:g}, the margin {design.margin:g}, alpha {design.alpha:g}. Allowed: 0 < margin < "
+            "drop <= 1 and 0 < alpha < 1: a drop within the margin is no regression."
+        )
+    kept = 1.0 - design.margin if design.score >= MARGIN_FLOOR_SCORE else 1.0
+    parts = np.array([1.0 / num_run, kept**2 / num_reference]) * episode_sd**2
+    shift = (design.drop - design.margin) * max(design.score, MARGIN_FLOOR_SCORE)
+    freedom = parts.sum() ** 2 / (parts**2 / np.array([num_run - 1, num_reference - 1])).sum()
+    half = 2.0 if design.num_cells > 1 else 1.0
+    cell = _one_sided(shift / np.sqrt(parts.sum()), freedom, design.alpha / half / design.num_cells / design.num_agents)
+    if design.num_cells == 1:
+        return GatePower(cell, cell)
+    error = np.sqrt(parts.sum() / design.num_cells)
+    # Rows are episodes over all cells, so the average has no more degrees of freedom.
+    return GatePower(cell, _one_sided(shift / error, freedom, design.alpha / half / design.num_agents))
+
+
+def _one_sided(shift: float, freedom: float, level: float) -> float:
+    """Return the power of a one-sided t test at a level."""
+    critical = scipy_stats.t.ppf(1.0 - level, freedom)
+    return 1.0 if shift - critical > _CERTAIN else float(scipy_stats.nct.sf(critical, freedom, shift))
 
 
 def variation_of(blocks: Sequence[FloatArray]) -> Variation:

@@ -15,7 +15,7 @@ from wsabench.errors import SpecError, StorageError
 from wsabench.protocol import Protocol
 from wsabench.resources import data_dir
 from wsabench.results.manifest import RecordedPlan
-from wsabench.results.records import CLEAN
+from wsabench.results.records import CLEAN, episode_keys
 from wsabench.stats import normalised_score
 from wsabench.summary.rows import Cell, PublishedRow
 from wsabench.types import FloatArray
@@ -124,7 +124,7 @@ def _arrange(part: pd.DataFrame, plan: RecordedPlan, reference: Reference) -> tu
     rows = pd.MultiIndex.from_product([seeds, finished])
     shape = (len(seeds), len(finished))
     if may_repeat_episodes(plan.protocol):
-        different = part.drop_duplicates(["train_seed", "label", "return", "length", "end"])
+        different = part.assign(key=episode_keys(part)).drop_duplicates(["train_seed", "label", "key"])
         distinct = different.groupby(["train_seed", "label"]).size().reindex(rows).to_numpy(dtype=np.int64)
     else:
         distinct = np.full(len(rows), returns.shape[1], dtype=np.int64)

@@ -19,6 +19,7 @@ from wsabench.resources import make_dir
 
 PLAN = "baselines/campaign.toml"
 QUEUE = "baselines/queue.toml"
+"""The queue of a campaign that names no other."""
 ENVIRONMENT_TARGET = ".venv/.campaign"
 NICE = "19"
 BEFORE = "trained before the campaign"
@@ -40,6 +41,8 @@ class Campaign:
     """The checkout that finished files come from and go to."""
     folder: Path
     """Where clone, work and log lie."""
+    queue: str = QUEUE
+    """The queue file, counted from the checkout."""
     adopted: tuple[Path, ...] = ()
     """Agent files of the checkout that were trained before the campaign and stand for runs of it."""
 
@@ -61,7 +64,7 @@ class Campaign:
     def command(self, *options: str) -> list[str]:
         """Return the clone's own command line on its own queue."""
         program = str(self.clone / ".venv/bin/wsabench")
-        return [program, "train", "--queue", str(self.clone / QUEUE), "--out", str(self.work), *options]
+        return [program, "train", "--queue", str(self.clone / self.queue), "--out", str(self.work), *options]
 
 
 def find_campaign(root: Path, name: str | None = None) -> Campaign:
@@ -82,8 +85,10 @@ def find_campaign(root: Path, name: str | None = None) -> Campaign:
     path = root / PLAN
     table = read_toml(path, advice="Campaigns start from a checkout.")
     campaigns = table.get("campaigns", {})
-    if unknown := table.keys() - {"current", "campaigns", "adopted"}:
-        raise SpecError(f"{path}: unknown key {min(unknown)!r}. Allowed: current, the tables campaigns and adopted.")
+    if unknown := table.keys() - {"current", "campaigns", "queues", "adopted"}:
+        raise SpecError(
+            f"{path}: unknown key {min(unknown)!r}. Allowed: current, the tables campaigns, queues and adopted."
+        )
     for key, commit in campaigns.items():
         if not isinstance(commit, str) or _COMMIT.fullmatch(commit) is None:
             raise SpecError(f"{path}, campaigns, {key}: is {commit!r}. Allowed: a commit's whole hash, 40 digits.")
@@ -96,7 +101,8 @@ def find_campaign(root: Path, name: str | None = None) -> Campaign:
         raise SpecError(f"WSABENCH_CAMPAIGN is {place}, inside the checkout. Allowed: a folder outside of it.")
     adopted = tuple(root / name for name in table.get("adopted", {}).get(chosen, ()))
     folder = place.resolve() / chosen
-    return Campaign(name=chosen, commit=campaigns[chosen], root=root, folder=folder, adopted=adopted)
+    queue = str(table.get("queues", {}).get(chosen, QUEUE))
+    return Campaign(name=chosen, commit=campaigns[chosen], root=root, folder=folder, queue=queue, adopted=adopted)
 
 
 def start(campaign: Campaign, tell: Tell) -> int:
@@ -171,7 +177,7 @@ def _clone(campaign: Campaign, tell: Tell) -> None:
 
 
 def _require_own_queue(campaign: Campaign) -> None:
-    path = campaign.clone / QUEUE
+    path = campaign.clone / campaign.queue
     found = read_toml(path).get("name")
     if found != campaign.name:
         raise SpecError(f"{path}, name: is {found!r}. Allowed: {campaign.name!r}, as its rows and records are called.")

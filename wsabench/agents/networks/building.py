@@ -61,8 +61,9 @@ PAPER_SHAPES: dict[str, tuple[int, ...]] = {
     "okk": (4, 21, 21),
     "vos": (20, 84, 84),
     "ae": (64, 16, 16),
+    "vit": (192, 7, 7),
 }
-"""Embedding shapes of the encoders in the size `paper` (Piccoli et al. 2026)."""
+"""Embedding shapes of the encoders in the size `paper` (Piccoli et al. 2026; `vit`: ours)."""
 
 _PUBLISHED: dict[tuple[str, str], float] = {
     ("wsa", "paper-256"): 8.7,

@@ -11,6 +11,7 @@ from typing import Any
 
 from wsabench.errors import CheckpointError, SpecError
 from wsabench.resources import agent_files, data_dir
+from wsabench.types import BUILT_IN_AGENTS
 
 _WEIGHTS = re.compile(r"(?P<agent>.+)-seed(?P<seed>\d+)\.safetensors")
 
@@ -51,7 +52,8 @@ def agent_rows() -> list[dict[str, Any]]:
     ]
     trained = {agent for agent, _ in seeds}
     untrained = [name for name in agent_specs() if name not in trained]
-    return rows + [{"agent": name, "game": None, "train seeds": "none trained"} for name in untrained]
+    built_in = [{"agent": name, "game": "any", "train seeds": "built in"} for name in BUILT_IN_AGENTS]
+    return rows + [{"agent": name, "game": None, "train seeds": "none trained"} for name in untrained] + built_in
 
 
 def read_header(path: Path) -> dict[str, Any]:

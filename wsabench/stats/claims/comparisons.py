@@ -109,10 +109,11 @@ def holm(p: npt.ArrayLike) -> FloatArray:
     """Adjust the p values of a declared family, so that any false claim in it has at most probability alpha.
 
     Args:
-        p: Shape (num_tests,), float64; NaN for tests that could not be made, which count as members all the same.
+        p: Shape (..., num_tests), float64, each row a family; NaN for tests that could not be made, which count as
+            members all the same.
 
     Returns:
-        Adjusted values, shape (num_tests,), at most 1, in the order of `p`; NaN stays NaN.
+        Adjusted values, shape (..., num_tests), at most 1, in the order of `p`; NaN stays NaN.
 
     Raises:
         SpecError: A value is outside 0..1.
@@ -120,10 +121,10 @@ def holm(p: npt.ArrayLike) -> FloatArray:
     values = np.asarray(p, dtype=np.float64)
     if np.any((values < 0) | (values > 1)):
         raise SpecError(f"p values are {values.tolist()}. Allowed: 0 to 1, or NaN for a test that was not made.")
-    order = np.argsort(values, kind="stable")  # NaN comes last
-    steps = np.minimum(1.0, values[order] * np.arange(len(values), 0, -1))
+    order = np.argsort(values, axis=-1, kind="stable")  # NaN comes last
+    steps = np.minimum(1.0, np.take_along_axis(values, order, axis=-1) * np.arange(values.shape[-1], 0, -1))
     adjusted = np.empty_like(values)
-    adjusted[order] = np.maximum.accumulate(steps)
+    np.put_along_axis(adjusted, order, np.maximum.accumulate(steps, axis=-1), axis=-1)
     return adjusted
 
 

@@ -148,7 +148,8 @@ def draw_batch(
     offset = rng.integers(low, high + 1, size=pretext.batch_size)
     pair = (torch.from_numpy(store.stacks(at)).to(device) for at in (index, index + offset))
     first, second = ((stacks.float() / 255).contiguous(memory_format=torch.channels_last) for stacks in pair)
-    return PretextBatch(first, second, torch.zeros(1, 84, 84, device=device))
+    draws = torch.from_numpy(rng.random((pretext.batch_size, pretext.num_draws))).to(device)
+    return PretextBatch(first, second, torch.zeros(1, 84, 84, device=device), draws)
 
 
 def mean_frame(store: FrameStore, num_frames: int = 2_000) -> npt.NDArray[np.float32]:

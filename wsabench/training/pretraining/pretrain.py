@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 import wsabench
 from wsabench import seeding
 from wsabench.encoders import (
+    FURTHER_STAGES,
     PRETEXTS,
     Encoder,
     build_pretext,
@@ -39,11 +40,12 @@ from wsabench.training.pretraining.loop import Curve, StageState, find_device, l
 NUM_FRAMES: Mapping[str, int] = {"compact": 120_000, "paper": 1_000_000}
 """Steps to play, by size."""
 STAGE_STEPS: Mapping[str, Mapping[str, int]] = {
-    "compact": {"ae": 6_000, "sr": 6_000, "transporter": 4_000, "vos": 6_000},
-    "paper": {"ae": 30_000, "sr": 30_000, "transporter": 100_000, "vos": 100_000},
+    "compact": {"ae": 6_000, "sr": 6_000, "transporter": 4_000, "vos": 6_000, "vit": 6_000},
+    "paper": {"ae": 30_000, "sr": 30_000, "transporter": 100_000, "vos": 100_000, "vit": 100_000},
 }
 """Optimiser steps of every stage, in the order of training, by size. The paper's are not known: ours are about one pass
-over the frames for `ae`, two for `sr`, and for the others as many as the first step of their schedules takes."""
+over the frames for `ae`, two for `sr`, and for the others as many as the first step of their schedules takes; `vit` is
+not the paper's, and takes about 25 passes in its size."""
 CALIBRATION_FRAMES: Mapping[str, int] = {"compact": 2_048, "paper": 1_024}
 """Observations that set standardisation and batch normalisation; fewer where embeddings are large."""
 
@@ -91,7 +93,7 @@ def pretrain(  # noqa: PLR0913 - the public contract
         expert: The expert, as agents are named for evaluation (a shipped one's name, a path, an own policy).
         size: The architecture's size, `compact` or `paper`.
         seed: Fixes the frames, the initial weights and the order of the data.
-        steps: Optimiser steps of the stages to train; None: `STAGE_STEPS`.
+        steps: Optimiser steps of the stages to train; None: `usual_steps`.
         device: Where the networks train: `cpu` or `cuda`.
         workers: Processes that play; they change nothing but the time.
         resume: Continue an earlier run with the same settings instead of starting anew.
@@ -108,7 +110,7 @@ def pretrain(  # noqa: PLR0913 - the public contract
         UnknownNameError: No such game, kind of data, size, stage, device or expert.
     """
     check_size(size)
-    steps = dict(steps or STAGE_STEPS[size])
+    steps = dict(steps or usual_steps(size))
     frames = NUM_FRAMES[size] if frames is None else frames
     check_steps(steps)
     place = find_device(device)
@@ -138,6 +140,25 @@ def pretrain(  # noqa: PLR0913 - the public contract
         write_text(curves[name], _curve_text(state.curve))
         encoders |= _export(state, store, out, facts, size)
     return PretrainResult(encoders, curves)
+
+
+def usual_steps(size: str, stages: Iterable[str] | None = None) -> dict[str, int]:
+    """Return the optimiser steps of stages as `STAGE_STEPS` has them.
+
+    Args:
+        size: The architecture's size.
+        stages: Their names; None: all but `FURTHER_STAGES`.
+
+    Raises:
+        UnknownNameError: There is no such size or stage.
+    """
+    check_size(size)
+    known = STAGE_STEPS[size]
+    chosen = [name for name in known if name not in FURTHER_STAGES] if stages is None else list(stages)
+    for name in chosen:
+        if name not in known:
+            raise unknown_name("pre-training stage", name, known)
+    return {name: steps for name, steps in known.items() if name in chosen}
 
 
 def _folder_name(game: str, size: str, data: str) -> str:

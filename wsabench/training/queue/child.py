@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol as TypingProtocol
@@ -17,10 +18,16 @@ from typing import Protocol as TypingProtocol
 from wsabench.errors import StorageError, WsabenchError
 from wsabench.machine import cpu_facts, package_versions
 from wsabench.progress import Reporter
-from wsabench.resources import make_dir, state_dir
+from wsabench.resources import atomic_path, make_dir, state_dir
 from wsabench.training.frames.collection import collect_frames
 from wsabench.training.pretraining.pretrain import pretrain
-from wsabench.training.queue.options import agent_reference, collection, collection_options, training_options
+from wsabench.training.queue.options import (
+    agent_reference,
+    collection,
+    collection_options,
+    shipped_encoders,
+    training_options,
+)
 from wsabench.training.queue.places import Places, held
 from wsabench.training.queue.progress import FileReporter, closed
 from wsabench.training.queue.record import (
@@ -68,7 +75,21 @@ def pretrain_encoders(queue: Queue, run: QueueRun, places: Places, device: str, 
     result = pretrain(
         run.game, places.encoders(run.id), device=device.partition(":")[0], reporter=reporter, **told, **given
     )
-    return [*result.encoders.values(), *result.curves.values()]
+    files = [*result.encoders.values(), *result.curves.values()]
+    if run.options.get("with_shipped"):
+        files += _copied(shipped_encoders(run.game), places.encoders(run.id), {path.name for path in files})
+    return files
+
+
+def _copied(sources: Sequence[Path], folder: Path, made: Collection[str]) -> list[Path]:
+    """Copy files to a folder, but for those whose names it made itself, and return the copies."""
+    copies = []
+    for source in sources:
+        if source.name not in made:
+            copies.append(folder / source.name)
+            with atomic_path(copies[-1]) as temporary:
+                shutil.copyfile(source, temporary)
+    return copies
 
 
 def train_agent(queue: Queue, run: QueueRun, places: Places, device: str, reporter: Reporter) -> list[Path]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from wsabench.agents import load_spec
-from wsabench.encoders import ENCODERS, check_size, find_ready
+from wsabench.encoders import ENCODERS, check_size, encoder_path, find_ready
 from wsabench.errors import SpecError, WsabenchError
 from wsabench.games import check_rom_id
 from wsabench.training.frames.collection import Collection
 from wsabench.training.frames.experts import DEFAULT_EXPERT, Expert, find_expert
 from wsabench.training.presets import load_preset
-from wsabench.training.pretraining.pretrain import NUM_FRAMES, STAGE_STEPS, check_steps
+from wsabench.training.pretraining.pretrain import NUM_FRAMES, check_steps, usual_steps
 from wsabench.training.queue.places import Places
 from wsabench.training.queue.spec import Queue, QueueRun
 from wsabench.training.randomisation import make_randomisation
@@ -65,7 +66,19 @@ def collection(queue: Queue, run: QueueRun, places: Places) -> Collection:
 
 def stage_steps(run: QueueRun) -> dict[str, int]:
     """Return the optimiser steps of each stage of a `pretrain` run."""
-    return dict(run.options.get("steps") or STAGE_STEPS[str(run.options.get("size", "compact"))])
+    return dict(run.options.get("steps") or usual_steps(str(run.options.get("size", "compact"))))
+
+
+def shipped_encoders(game: str) -> list[Path]:
+    """Return the files of the encoders that a game ships.
+
+    Raises:
+        SpecError: It ships none.
+    """
+    folder = encoder_path(game, "ae").parent
+    if not (found := sorted(folder.glob("*.safetensors"))):
+        raise SpecError(f"there are no encoders in {folder}. Hand over those of {game} first, or remove this key.")
+    return found
 
 
 def expected_steps(queue: Queue, run: QueueRun) -> int:
@@ -145,6 +158,8 @@ def _checks_of_encoders(queue: Queue, run: QueueRun) -> Iterator[Check]:
             from wsabench.training.device import choose_device
 
             yield "device", functools.partial(choose_device, run.options["device"])
+        if run.options.get("with_shipped"):
+            yield "with_shipped", functools.partial(shipped_encoders, run.game)
     key = "data" if "data" in run.options else "frames"
     yield key, functools.partial(_unplayed, queue, run)
     source = frames_run(queue, run)

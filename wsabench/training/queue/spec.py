@@ -29,7 +29,15 @@ _COMMON = {"id": _TEXT, "kind": _TEXT, "game": _TEXT, "after": _LIST, "tier": _T
 _COLLECTING = {"frames": _COUNT, "data": _TEXT, "expert": _TEXT}
 _KEYS: dict[RunKind, dict[str, str]] = {
     "frames": {**_COMMON, **_COLLECTING},
-    "pretrain": {**_COMMON, **_COLLECTING, "size": _TEXT, "steps": _TABLE, "device": _TEXT, "shipped": _FLAG},
+    "pretrain": {
+        **_COMMON,
+        **_COLLECTING,
+        "size": _TEXT,
+        "steps": _TABLE,
+        "device": _TEXT,
+        "shipped": _FLAG,
+        "with_shipped": _FLAG,
+    },
     "train": {
         **_COMMON,
         "agent": _TEXT,

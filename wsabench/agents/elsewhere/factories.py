@@ -1,0 +1,85 @@
+"""Agents that Python code makes: `python:package.module:factory`, factories as objects, and those of other packages."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from wsabench.agents.elsewhere.opened import Wanted
+from wsabench.agents.foreign import guarded, import_attribute, wrap_policy
+from wsabench.errors import SpecError
+from wsabench.extending import Added, load_added
+from wsabench.types import DeclaredPolicy
+
+GROUP = "wsabench.agents"
+"""The entry point group under which other packages state agents."""
+_ARGUMENTS = ("game", "train_seed")
+
+
+def load(wanted: Wanted) -> DeclaredPolicy:
+    """Call a factory with the game and the train seed, as far as it takes them by these names.
+
+    Raises:
+        SpecError: It cannot be imported, fails, or makes no policy.
+        UnknownNameError: There is no such module or attribute.
+    """
+    reference = wanted.uri.rest
+    return made(import_attribute(reference), wanted.game, wanted.train_seed, reference)
+
+
+def is_factory(thing: Any) -> bool:
+    """Whether an object makes agents: a function or class whose arguments `game` or `train_seed` say so."""
+    return callable(thing) and not hasattr(thing, "act") and any(name in _ARGUMENTS for name in _parameters(thing))
+
+
+def takes_train_seed(factory: Any) -> bool:
+    """Whether a factory makes another agent for each train seed."""
+    return callable(factory) and not hasattr(factory, "act") and "train_seed" in _parameters(factory)
+
+
+def made(factory: Any, game: str | None, train_seed: int, origin: str, name: str | None = None) -> DeclaredPolicy:
+    """Return what a factory makes, as a policy; what has `act` is no factory and is taken as it is.
+
+    Args:
+        factory: A function or class, called with `game` and `train_seed` as far as it takes them by name.
+        game: The game's id.
+        train_seed: Which training run.
+        origin: Where its code stands.
+        name: What to call the policy; default: what it calls itself.
+
+    Raises:
+        SpecError: It fails, or makes no policy.
+    """
+    if not inspect.isclass(factory) and (hasattr(factory, "act") or not callable(factory)):
+        return wrap_policy(factory, name or origin.rpartition(":")[2], origin)
+    values = {"game": game, "train_seed": train_seed}
+    arguments = {name: values[name] for name in _parameters(factory) if name in values}
+    with guarded(origin):
+        policy = factory(**arguments)
+    return wrap_policy(policy, name, origin)
+
+
+def find_added(name: str) -> Added | None:
+    """Return the agent of another package that has this name; None where there is none.
+
+    Raises:
+        SpecError: Two packages state it, or one that states agents cannot be imported.
+    """
+    found = [one for one in load_added(GROUP) if one.name == name]
+    if len(found) > 1:
+        packages = " and ".join(one.distribution for one in found)
+        raise SpecError(
+            f"Two packages state an agent {name!r}: {packages}. Uninstall one, or name python:{found[0].value}."
+        )
+    return found[0] if found else None
+
+
+def _parameters(function: Any) -> tuple[str, ...]:
+    """Return the names of the arguments that a function takes; none where it does not say."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return ()
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in signature.parameters.values()):
+        return _ARGUMENTS
+    return tuple(signature.parameters)

@@ -1,0 +1,118 @@
+"""One door for every agent: a name, a path, an address, or `package.module:attribute`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from wsabench.agents.elsewhere import cleanrl, factories, hub, programs, sb3
+from wsabench.agents.elsewhere.opened import Wanted
+from wsabench.agents.elsewhere.recognising import describe_file, recognise
+from wsabench.agents.elsewhere.references import split_uri
+from wsabench.agents.foreign import load_policy, torch_as_shipped, wrap_policy
+from wsabench.agents.loading import AGENT_FILE, load_trained, shipped_names
+from wsabench.errors import CheckpointError
+from wsabench.protocol import ActionSelection
+from wsabench.types import DeclaredPolicy, Permissions
+
+_LOADERS: dict[str, Callable[[Wanted], DeclaredPolicy]] = {
+    "sb3": sb3.load,
+    "cleanrl": cleanrl.load,
+    "torchscript": programs.load_torchscript,
+    "onnx": programs.load_onnx,
+    "python": factories.load,
+}
+
+
+FILE_ENDINGS = (".zip", ".pt", ".pth", ".ts", ".onnx", ".cleanrl_model", ".pkl")
+"""Endings of files of other tools, by which a text is meant as a file."""
+_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
+
+
+def load_agent(
+    agent: str | Path,
+    game: str | None = None,
+    train_seed: int = 0,
+    action_selection: ActionSelection = "sampled",
+    *,
+    trust: bool = False,
+    allow_download: bool = False,
+) -> DeclaredPolicy:
+    """Load an agent of this project or one trained elsewhere.
+
+    Args:
+        agent: The name of a shipped agent or of one that another package brings; the path of a checkpoint, or the
+            folder of a training run; or an address: `sb3:PATH.zip`, `cleanrl:PATH`, `torchscript:PATH`, `onnx:PATH`,
+            `python:package.module:factory`, `hf:ORG/REPO[@REVISION][/FILE]`.
+        game: The game; needed for a name, checked where the file says its own.
+        train_seed: Which of the shipped ones, and what a factory is called with.
+        action_selection: `sampled` or `greedy`.
+        trust: Open files in ways that run code which they hold.
+        allow_download: Fetch what is missing in the cache of the Hugging Face hub.
+
+    Returns:
+        The policy; `abilities.view` says how it saw its games.
+
+    Raises:
+        UnknownNameError: There is no such agent, module or attribute.
+        CheckpointError: The file is missing, damaged, of another kind or game, or must not be opened.
+        SpecError: A name without a game, or a package that is missing.
+    """
+    uri = split_uri(agent) if isinstance(agent, str) and not Path(agent).exists() else None
+    with torch_as_shipped():
+        if uri is None:
+            return _named(agent, game, train_seed, action_selection)
+        permissions = Permissions(trust, allow_download)
+        if uri.scheme == "hf":
+            uri = hub.found_uri(uri, permissions)
+        return _LOADERS[uri.scheme](Wanted(uri, game, train_seed, action_selection, permissions))
+
+
+def _named(agent: str | Path, game: str | None, train_seed: int, action_selection: ActionSelection) -> DeclaredPolicy:
+    """Load an agent by its name, its path or `module:attribute`."""
+    is_name = isinstance(agent, str) and _NAME.fullmatch(agent) is not None
+    if not is_name or agent not in shipped_names(game):
+        added = factories.find_added(str(agent)) if is_name and not Path(agent).exists() else None
+        if added is not None:
+            return factories.made(added.content, game, train_seed, added.value, added.name)
+        path = Path(agent).expanduser()
+        _check_file(path)
+        agent = path if str(agent).startswith("~") else agent
+    return load_trained(agent, game=game, train_seed=train_seed, action_selection=action_selection)
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is named as if it were an agent of ours and is none, and say what to write.
+
+    Raises:
+        CheckpointError: It is a file of another tool, a folder of something else, or there is nothing.
+    """
+    if path.is_file():
+        known = recognise(path)
+        if not known.is_ours and (known.scheme is not None or path.suffix != ".safetensors"):
+            raise CheckpointError(describe_file(path))
+    elif path.is_dir() and not (path / AGENT_FILE).exists():
+        raise CheckpointError(
+            f"{path} is a folder without {AGENT_FILE}, so no training run of wsabench. Give the agent's file itself, "
+            "or a pattern of files, NAME=sb3:FOLDER/seed{train_seed}.zip."
+        )
+    elif path.suffix in FILE_ENDINGS:
+        raise CheckpointError(f"There is no file {path}. Correct the path.")
+    elif ".py:" in path.name:
+        file, _, attribute = path.name.partition(".py:")
+        raise CheckpointError(
+            f"{path} names a file and something in it. Name the module instead, {file}:{attribute}, with the file's "
+            "folder on PYTHONPATH or as the current folder."
+        )
+
+
+def open_import(reference: str) -> DeclaredPolicy:
+    """Load `package.module:attribute`, a policy or a class of one.
+
+    Raises:
+        SpecError: The text has another form, or the module or the class fails; the message says where.
+        UnknownNameError: There is no such module or attribute.
+    """
+    with torch_as_shipped():
+        return wrap_policy(load_policy(reference), reference.rpartition(":")[2], reference)

@@ -1,0 +1,142 @@
+"""What the gate decided: a row a test, and what follows from all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from wsabench.results.result import MARK
+from wsabench.stats.gate import COLLAPSE, MIN_POWER
+
+ALL_CELLS = "all cells"
+
+Verdict = Literal["regressed", "within margin", "undecided", "untested"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedCell:
+    """One agent in one cell, or on the average over its cells; scores are normalised."""
+
+    agent: str
+    game: str
+    """A game's id; several joined by commas for an average over games."""
+    perturbation: str
+    """Canonical name, or `all cells`."""
+    verdict: Verdict
+    """`regressed`: the drop is shown to exceed the margin; `within margin`: shown to be smaller; `untested`: the
+    reference is not above random play, so there is nothing to lose; else `undecided`."""
+    reference: float
+    run: float
+    drop: float
+    margin: float
+    standard_error: float
+    """Of the drop."""
+    p_adjusted: float
+    """Of 'the drop is at most the margin', corrected over all tests of the check; NaN where untested."""
+    p_within: float
+    """Of 'the drop is at least the margin'; not corrected; NaN where untested."""
+    power: float
+    """Chance that this test, corrected, finds a drop of `COLLAPSE`; from the reference's spread. NaN where untested."""
+    unit: str
+    """What was compared: `train seeds`, or `episodes` of one checkpoint."""
+    is_paired: bool
+    num_run: int
+    """Train seeds or different episodes behind the run's score; the fewest of any game or cell."""
+    num_reference: int
+    is_privileged: bool = False
+    """Whether the agent reads more than pixels, in the run or in the reference."""
+
+    @property
+    def agent_shown(self) -> str:
+        """The agent as tables name it: with a mark where it is privileged."""
+        return f"{self.agent} {MARK}" if self.is_privileged else self.agent
+
+    @property
+    def where(self) -> str:
+        """The cell in words."""
+        return f"{self.agent_shown} on {self.game}, {self.perturbation}"
+
+    @property
+    def change(self) -> str:
+        """The numbers in words."""
+        if self.verdict == "untested":
+            return f"normalised score {self.reference:.3f} -> {self.run:.3f}, nothing to lose"
+        return (
+            f"normalised score {self.reference:.3f} -> {self.run:.3f}, drop {self.drop:+.3f}, "
+            f"margin {self.margin:.3f}, adjusted p {self.p_adjusted:.2g}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What the gate decided."""
+
+    run: str
+    reference: str
+    margin: float
+    alpha: float
+    strict: bool
+    overall: tuple[CheckedCell, ...]
+    """The average over each agent's tested cells; empty for agents with one of them only."""
+    cells: tuple[CheckedCell, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def rows(self) -> tuple[CheckedCell, ...]:
+        """Averages first, then cells."""
+        return self.overall + self.cells
+
+    @property
+    def tested(self) -> tuple[CheckedCell, ...]:
+        """The rows in which there is something to lose."""
+        return tuple(row for row in self.rows if row.verdict != "untested")
+
+    @property
+    def too_few(self) -> tuple[CheckedCell, ...]:
+        """The agents' averages, or only cells, in which even a collapse would too often not be found."""
+        with_average = {row.agent for row in self.overall}
+        decisive = (*self.overall, *(row for row in self.cells if row.agent not in with_average))
+        return tuple(row for row in decisive if row.power < MIN_POWER)
+
+    @property
+    def exit_code(self) -> int:
+        """1: it failed; 2: it cannot tell, having too few episodes or nothing to test; 0: it passed."""
+        if any(self.fails(row) for row in self.rows):
+            return 1
+        return 2 if self.too_few or not self.tested else 0
+
+    @property
+    def passed(self) -> bool:
+        """Whether none was shown that is beyond the margin, and would have been; if strict, all were ruled out."""
+        return self.exit_code == 0
+
+    @property
+    def conclusion(self) -> str:
+        """The outcome in one sentence."""
+        if not self.tested:
+            return "Nothing was tested: in no cell does the reference score above random play, so nothing can be lost."
+        count = {verdict: sum(row.verdict == verdict for row in self.rows) for verdict in ("regressed", "undecided")}
+        total = f"of {len(self.tested)} tests"
+        if count["regressed"]:
+            return f"Regression: {count['regressed']} {total} show a drop larger than the margin."
+        undecided = (
+            f"{count['undecided']} {total} could not rule out one" if count["undecided"] else "all tests rule out one"
+        )
+        if self.exit_code == 2:
+            return self._too_little
+        verb = "Failed" if self.exit_code else "Passed"
+        return f"{verb}: no drop larger than the margin was shown; {undecided}."
+
+    @property
+    def _too_little(self) -> str:
+        """Say that a collapse would not have been found."""
+        found = ", ".join(f"{row.where} with a probability of {row.power:.0%}" for row in self.too_few)
+        what = "train seeds" if self.too_few[0].unit == "train seeds" else "episodes"
+        return (
+            f"Too few {what}: nothing was shown, and a drop of {COLLAPSE:.0%} would be found {found}. "
+            f"Needed: {MIN_POWER:.0%}. Play more {what}, of the run and of the reference."
+        )
+
+    def fails(self, row: CheckedCell) -> bool:
+        """Whether a row makes the check fail."""
+        return row.verdict == "regressed" or (self.strict and row.verdict == "undecided")
