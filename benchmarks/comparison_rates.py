@@ -24,12 +24,14 @@ from scipy import stats as scipy_stats
 from wsabench import stats
 from wsabench.seeding import generator
 from wsabench.stats.claims.comparisons import MAX_ENUMERATED
+from wsabench.stats.claims.families import relabel
 from wsabench.types import BoolArray, FloatArray
 
 NUM_TESTS = 7
 NUM_REAL = 3
 ALPHA = 0.05
 DRAWN = 1_999
+RATIO_DRAWN = 999
 WIDE = 3.0
 FOUND = 0.9
 CHUNK = 50
@@ -82,6 +84,144 @@ def real_effect(law: Law, counts: SeedCounts) -> float:
     critical = scipy_stats.t.ppf(1 - ALPHA / 2, freedom)
     error = np.sqrt(parts.sum())
     return float(stats.detectable_effect(np.array([error]), np.array([freedom]), np.array([critical]), FOUND)[0])
+
+
+class RatioLaw(NamedTuple):
+    """How two agents' clean and perturbed scores are spread; sd are of the log, episodes include a share of zeros."""
+
+    name: str
+    clean: tuple[float, float] = (3.0, 1.0)
+    """True clean normalised scores of both agents: seldom the same."""
+    seeds: tuple[float, float] = (0.5, 0.5)
+    cells: tuple[float, float] = (0.4, 0.4)
+    episodes: tuple[float, float] = (1.0, 1.0)
+    zeros: tuple[float, float] = (0.15, 0.15)
+    collapsed: float = 0.0
+    """Share of train seeds that score 0 in every perturbed cell."""
+
+
+KEPT, KEPT_REAL = 0.5, 0.1
+"""True retention; that of the second agent where the difference is real."""
+NUM_EPISODES = 10
+RATIO_LAWS = (
+    RatioLaw("mild", seeds=(0.2, 0.2), cells=(0.15, 0.15), episodes=(0.4, 0.4), zeros=(0.0, 0.0)),
+    RatioLaw("heavy"),
+    RatioLaw("heavy, clean 1 and 0.3", clean=(1.0, 0.3)),
+    RatioLaw("heavy, 10 % collapsed", collapsed=0.1),
+    RatioLaw("mild and heavy", seeds=(0.2, 0.5), cells=(0.15, 0.4), episodes=(0.4, 1.0), zeros=(0.0, 0.15)),
+)
+RATIO_WAYS = ("linearised", "delete-one", "relabelled")
+
+
+class RatioScores(NamedTuple):
+    """Scores of one agent in one game."""
+
+    clean: FloatArray
+    """Of episodes, shape (data_sets, num_seeds, NUM_EPISODES)."""
+    perturbed: FloatArray
+    """Means over episodes, shape (data_sets, num_seeds, NUM_TESTS)."""
+
+
+def ratio_scores(
+    law: RatioLaw, place: int, num_seeds: int, kept: FloatArray, data_sets: int, rng: np.random.Generator
+) -> RatioScores:
+    """Draw clean and perturbed scores of one of the two agents."""
+    shape = (data_sets, num_seeds, 1 + NUM_TESTS, NUM_EPISODES)
+
+    def effect(sd: float, size: tuple[int, ...]) -> FloatArray:
+        return np.exp(sd * rng.normal(size=size) - sd**2 / 2)
+
+    levels = law.clean[place] * np.concatenate([[1.0], kept])
+    means = levels[:, None] * effect(law.seeds[place], (*shape[:2], 1, 1)) * effect(law.cells[place], (*shape[:3], 1))
+    values = means * effect(law.episodes[place], shape) / (1 - law.zeros[place])
+    values[rng.random(shape) < law.zeros[place]] = 0.0
+    values[:, :, 1:] *= (rng.random((*shape[:2], 1, 1)) >= law.collapsed) / (1 - law.collapsed)
+    return RatioScores(values[:, :, 0], values[:, :, 1:].mean(axis=-1))
+
+
+def linearised(clean: FloatArray, perturbed: FloatArray) -> FloatArray:
+    """Return the ratio of means and each seed's share in it, to first order."""
+    ratio = perturbed.mean(axis=0) / clean.mean()
+    return ratio + (perturbed - ratio * clean[:, None]) / clean.mean()
+
+
+def relabelled_p(x: list[FloatArray], y: list[FloatArray], rng: np.random.Generator, draws: int) -> FloatArray:
+    """Return max-T's p of ratios that are computed anew from relabelled seeds.
+
+    Args:
+        x: For each game clean and perturbed scores by train seed, divided by the agent's mean clean score, shape
+            (num_seeds, 1 + NUM_TESTS).
+        y: The other agent's.
+        rng: Where relabellings are drawn from.
+        draws: How many, where there are too many to try all.
+    """
+    labels = relabel([(len(a), len(b)) for a, b in zip(x, y, strict=True)], rng, draws).games
+    difference, variance = 0.0, 0.0
+    for one, a, b in zip(labels, x, y, strict=True):
+        pooled = np.concatenate([a, b])
+        for sign, chosen in ((1.0, one), (-1.0, 1.0 - one)):
+            count = chosen.sum(axis=1, keepdims=True)
+            means = chosen @ pooled / count
+            ratio = means[:, 1:] / means[:, :1]
+            squares = chosen @ pooled[:, 1:] ** 2 - 2 * ratio * (chosen @ (pooled[:, 1:] * pooled[:, :1]))
+            squares += ratio**2 * (chosen @ pooled[:, :1] ** 2)
+            difference = difference + sign * ratio
+            variance = variance + squares.clip(0.0) / (count * (count - 1)) / means[:, :1] ** 2
+    return stats.step_down(np.abs(difference) / np.sqrt(np.maximum(variance, 1e-300)))
+
+
+class RatioClaims(NamedTuple):
+    """What was claimed of ratios; arrays over data sets in which retention is defined for both agents."""
+
+    max_t: BoolArray
+    """Claims of max-T by itself, shape (ways, data_sets, NUM_TESTS)."""
+    both: BoolArray
+    """Of the larger of it and the t tests' p after Holm."""
+    share_given: float
+
+
+def ratio_claims(law: RatioLaw, counts: SeedCounts, num_real: int, data_sets: int) -> RatioClaims:
+    """Test both agents' retention in each data set by three kinds of unit."""
+    rng = generator(0, "comparison rates", "ratio", law.name, *counts, num_real)
+    kept = np.full(NUM_TESTS, KEPT), np.where(np.arange(NUM_TESTS) < num_real, KEPT_REAL, KEPT)
+    numbers = counts.num_x, counts.num_y
+    sides = [
+        [ratio_scores(law, place, numbers[place], kept[place], data_sets, rng) for _ in range(counts.num_games)]
+        for place in (0, 1)
+    ]
+    found: list[FloatArray] = []
+    for place in range(data_sets):
+        if not all(stats.clean_bound(one.clean[place]).is_defined for side in sides for one in side):
+            continue
+        games = [[(one.clean[place].mean(axis=1), one.perturbed[place]) for one in side] for side in sides]
+        units = [[[way(*game) for game in side] for side in games] for way in (linearised, stats.retention_shares)]
+        if any(np.isnan(block).any() for side in units[1] for block in side):
+            continue
+        tests = [stats.family_test(*unit, rng, ALPHA, RATIO_DRAWN) for unit in units]
+        scaled = [[np.column_stack(game) / game[0].mean() for game in side] for side in games]
+        again = relabelled_p(*scaled, rng, RATIO_DRAWN)
+        welch = stats.holm(tests[1].welch_p)
+        max_t = [tests[0].max_t_p, tests[1].max_t_p, again]
+        found.append(np.array([max_t, [tests[0].adjusted_p, tests[1].adjusted_p, np.maximum(again, welch)]]))
+    claims = np.moveaxis(np.array(found) <= ALPHA, 0, 2)
+    return RatioClaims(claims[0], claims[1], len(found) / data_sets)
+
+
+def print_ratio_table(data_sets: int) -> None:
+    """Print false claims about retention, and power, by what stands for a train seed."""
+    print("\n| train seeds | scores | given | " + " | ".join(f"nothing real: {way}" for way in RATIO_WAYS), end=" | ")
+    print("max-T alone: delete-one | " + " | ".join(f"3 of 7 real: {way}" for way in RATIO_WAYS), end=" | ")
+    print(" | ".join(f"found: {way}" for way in RATIO_WAYS) + " |")
+    print("| --- | --- | ---: |" + " ---: |" * 10)
+    for counts in (SeedCounts(5, 5), SeedCounts(10, 10), SeedCounts(20, 5), SeedCounts(5, 5, 4)):
+        games = f", {counts.num_games} games" if counts.num_games > 1 else ""
+        for law in RATIO_LAWS:
+            none, some = (ratio_claims(law, counts, num_real, data_sets) for num_real in (0, NUM_REAL))
+            false = [*none.both.any(axis=2), none.max_t[1].any(axis=1), *some.both[:, :, NUM_REAL:].any(axis=2)]
+            power = 100 * some.both[:, :, :NUM_REAL].mean(axis=(1, 2))
+            cells = [interval(one) for one in false] + [f"{share:.0f}" for share in power]
+            start = f"| {counts.num_x} and {counts.num_y}{games} | {law.name} | {100 * none.share_given:.0f} | "
+            print(start + " | ".join(cells), "|", flush=True)
 
 
 class Found(NamedTuple):
@@ -200,18 +340,27 @@ def print_pairs_table(data_sets: int) -> None:
         print(f"| {num_agents} | {num_seeds} | " + " | ".join(interval(one) for one in false), "|", flush=True)
 
 
+TABLES = {
+    "pair": print_pair_tables,
+    "paired": print_paired_table,
+    "pairs": print_pairs_table,
+    "ratios": print_ratio_table,
+}
+
+
 def main() -> None:
     """Print the tables in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-sets", type=int, default=2_000)
+    parser.add_argument("--tables", nargs="+", choices=tuple(TABLES), default=tuple(TABLES))
     options = parser.parse_args()
     start = time.process_time()
-    print_pair_tables(options.data_sets)
-    print_paired_table(options.data_sets)
-    print_pairs_table(options.data_sets)
+    for name in options.tables:
+        TABLES[name](options.data_sets)
     print(
         f"\nPer cent of {options.data_sets:,} data sets, with 95 % Monte-Carlo intervals. Relabellings: all up to "
-        f"{MAX_ENUMERATED:,}, else {DRAWN:,} drawn. {time.process_time() - start:.0f} s of one core."
+        f"{MAX_ENUMERATED:,}, else {DRAWN:,} drawn ({RATIO_DRAWN:,} for ratios). "
+        f"{time.process_time() - start:.0f} s of one core."
     )
 
 

@@ -22,6 +22,10 @@ BoolArray = npt.NDArray[np.bool_]
 
 EpisodeEnd = Literal["game_over", "time_limit", "stalled"]
 
+SuiteMeasure = Literal["retention", "gap", "score"]
+"""What agents are compared by in a suite, stated before anything is played: the share of the clean score that is kept,
+what is lost of it, or the score itself."""
+
 INPUT_SHAPES: Mapping[str, tuple[int, ...]] = {"rgb84": (3, 84, 84), "ram": (128,)}
 """What lanes can supply beside observations, uint8: `rgb84` is the newest frame in colour (RGB, channels first), `ram`
 the console's memory after the step. Lanes supply only what is asked for."""

@@ -17,6 +17,7 @@ from wsabench.cli import main
 from wsabench.resources import data_dir
 
 Refused = Callable[..., str]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -59,6 +60,14 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
         (["list", "gamse"], ["Unknown kind 'gamse'", "'games'"]),
         (["report", "no-such-run"], ["no-such-run"]),
         (["report", "no-such-run", "--format", "htm"], ["Unknown format 'htm'", "'html'"]),
+        (
+            ["report", str(ROOT / "results" / "smoke"), "--compare-to", "e2"],
+            ["Unknown agent 'e2'", "'e2e'", "--compare-to names an agent"],
+        ),
+        (
+            ["report", str(ROOT / "results" / "smoke"), "--equivalence-margin", "-0.1"],
+            ["The equivalence margin is -0.1", "above 0", "0.05"],
+        ),
         (["gallery", "--suite", "color-shft"], ["Unknown suite 'color-shft'", "'color-shift'"]),
         (["gallery", "--game", "pnog", "--out", "x.png"], ["Unknown game 'pnog'", "'pong'"]),
         (["train", "--agent", "e2", "--game", "breakout"], ["Unknown agent 'e2'", "'e2e'"]),

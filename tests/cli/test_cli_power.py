@@ -21,15 +21,23 @@ def test_the_table_is_cohens_and_fits_80_columns(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert any(line.split()[:2] == ["5", "64"] for line in lines)
-    assert any("fewer than 4 seeds" in line.replace("\n", " ") for line in [" ".join(lines)])
+    assert any("fewer than 5 seeds" in line.replace("\n", " ") for line in [" ".join(lines)])
 
 
 def test_json_has_the_plans(capsys):
     assert main(["power", "--effect", "0.5", *NOISE, "--episodes", "5", "--tests", "6", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer["fewest_seeds_that_can_decide"] == 5
+    assert answer["fewest_seeds_that_can_decide"] == 5  # max-T: six perturbations need no more seeds than one
+    assert (answer["num_tests"], answer["num_pairs"]) == (6, 1)
     assert answer["plans"][0]["num_seeds"] > 64
     assert answer["plans"][0]["power"] >= 0.8
+
+
+def test_pairs_of_agents_need_more_seeds(capsys):
+    assert main(["power", "--effect", "0.5", *NOISE, "--tests", "6", "--pairs", "10", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["fewest_seeds_that_can_decide"] == 6
+    assert main(["power", "--effect", "0.5", *NOISE, "--tests", "6", "--pairs", "3"]) == 0
+    assert "over 6 tests and 3 pairs" in " ".join(capsys.readouterr().out.split())
 
 
 def test_variation_comes_from_a_run(tmp_path, capsys):

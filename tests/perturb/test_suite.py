@@ -141,6 +141,27 @@ def test_the_hash_is_of_what_is_run(tmp_path):
         assert load(tmp_path, VALID.replace(old, new, 1)).content_hash != before, old
 
 
+def test_the_measure_is_part_of_the_hash_unless_it_is_the_default(tmp_path):
+    silent = load(tmp_path)
+    hashes = {measure: load(tmp_path, f'measure = "{measure}"\n{VALID}') for measure in ("retention", "gap", "score")}
+    assert silent.measure == "retention"
+    assert {name: suite.measure for name, suite in hashes.items()} == {name: name for name in hashes}
+    assert hashes["retention"].content_hash == silent.content_hash
+    assert len({suite.content_hash for suite in hashes.values()}) == 3
+    with pytest.raises(SpecError, match=r"own\.toml.*measure.*'ratio'.*\"retention\", \"gap\", \"score\""):
+        load(tmp_path, f'measure = "ratio"\n{VALID}')
+
+
+def test_the_shipped_suites_state_their_measure_and_result_sets_stay_comparable():
+    assert {name for name in SUITES if load_suite(name).measure != "retention"} == {"dynamics"}
+    assert load_suite("dynamics").measure == "gap"
+    for path in sorted((ROOT / "perturbations" / "suites").glob("*.toml")):
+        assert "\nmeasure = " in path.read_text()
+    for name, suite in (("smoke", "smoke"), ("color-shift-quick", "color-shift")):
+        recorded = read_manifest(ROOT / "results" / name).plan.suite
+        assert (recorded.content_hash, recorded.measure) == (load_suite(suite).content_hash, "retention")
+
+
 OWN = """
 summary = "s"
 games = ["pong", "breakout"]

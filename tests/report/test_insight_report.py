@@ -177,7 +177,7 @@ def test_the_interval_is_chosen_on_the_command_line(tmp_path, capsys):
     assert not np.allclose(scores["joint"]["low"], scores["rliable"]["low"])
     text = (tmp_path / "rliable" / "report.md").read_text()
     assert "wsabench report run --interval rliable" in text
-    assert "of normalised scores by rliable's bootstrap" in text
+    assert "over train seeds by rliable's bootstrap" in text
     assert "--interval" not in (tmp_path / "joint" / "report.md").read_text().split("### How to reproduce")[1]
     assert main(["report", str(run), "--interval", "percentile"]) == 2
     assert "percentile" in capsys.readouterr().err

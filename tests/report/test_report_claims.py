@@ -1,5 +1,6 @@
 """Bold only where a claim holds: in tables of every format."""
 
+import itertools
 import shutil
 import subprocess
 from dataclasses import replace
@@ -32,7 +33,14 @@ def comparison(perturbation, effect, decided, pair=("wsa", "e2e"), measure="rete
     return Claim(
         **{"agent_x": pair[0], "agent_y": pair[1], "perturbation": perturbation, "measure": measure},
         **{"effect": Bounded(effect, effect - 0.1, effect + 0.1), "p": 0.01, "adjusted_p": 0.0004},
-        **{"smallest_p": 0.0002, "num_seeds_x": 5, "num_seeds_y": 6, "decided": decided, "sentence": "s"},
+        **{
+            "smallest_p": 0.0002,
+            "detectable": 0.15,
+            "num_seeds_x": 5,
+            "num_seeds_y": 6,
+            "decided": decided,
+            "sentence": "s",
+        },
         **{"scope": "each perturbation", "num_games": 1, "num_tests": 1, "paired": False},
     )
 
@@ -168,6 +176,7 @@ def test_comparisons_are_told_with_their_p_values(loaded):
         "0.010",
         "<0.001",
         "<0.001",
+        "0.15",
         "5 and 6",
         "decided",
     )
@@ -176,6 +185,63 @@ def test_comparisons_are_told_with_their_p_values(loaded):
     late = structs.replace(comparison("value", 0.5, False), smallest_p=0.056)
     (table,) = claims.comparison_tables(compared_in(loaded[0], [few, late]))
     assert [row[-1] for row in table.rows] == ["cannot be decided with 4 seeds", "cannot be decided with 5 seeds"]
+
+
+def test_a_game_that_is_left_out_stands_under_the_table_and_so_does_what_is_no_claim(loaded):
+    row = structs.replace(comparison("invert", 0.2, True), left_out=("pong",))
+    (table,) = claims.comparison_tables(compared_in(loaded[0], [row]))
+    assert "Without pong: see the caveats." in table.caption
+    nothing = {
+        "effect": Bounded(float("nan")),
+        "p": float("nan"),
+        "adjusted_p": float("nan"),
+        "smallest_p": float("nan"),
+    }
+    row = structs.replace(row, **nothing, obstacle="clean score not above the floor", decided=False)
+    (table,) = claims.comparison_tables(compared_in(loaded[0], [row]))
+    assert table.rows[0][2:6] == ("\u2013",) * 4
+    assert table.rows[0][-1] == "no claim: clean score not above the floor"
+
+
+def test_equivalence_has_its_column_where_it_was_asked_for():
+    summary = summarise(run({"wsa": 6.0, "e2e": 6.02}, num_seeds=8), equivalence_margin=0.05)
+    between, clean = claims.comparison_tables(summary)
+    assert between.columns[-2:] == clean.columns[-2:] == ("equivalence p", "conclusion")
+    assert between.rows[0][-1] == "equivalent within 0.05"
+    assert float(between.rows[0][-2].replace("<", "")) < 0.05
+    without = claims.comparison_tables(summarise(run({"wsa": 6.0, "e2e": 6.02}, num_seeds=8)))
+    assert not any("equivalence p" in table.columns for table in without)
+
+
+def test_tables_say_that_their_intervals_are_simultaneous():
+    for table in claims.comparison_tables(summarise(run({"wsa": 6.0, "e2e": 4.0}))):
+        assert "simultaneous interval" in table.columns[2]
+        assert "Intervals are simultaneous: 95% of runs have all differences of a scope" in table.caption
+
+
+def test_many_pairs_stand_in_one_folded_table_with_the_strongest_first(loaded):
+    names = [f"agent-{number:02}" for number in range(20)]
+    rows = [
+        structs.replace(comparison(label, 0.2, place % 3 == 0, pair), adjusted_p=0.0001 * (1 + place))
+        for place, pair in enumerate(itertools.combinations(names, 2))
+        for label in ("invert", "hue-rotate")
+    ]
+    rows = [structs.replace(one, sentence=sentence_of(one)) for one in rows]
+    summary = compared_in(loaded[0], rows, sentences_of(rows, names))
+    (table,) = claims.comparison_tables(summary)
+    assert (table.title, table.is_folded, len(table.rows)) == ("Comparisons of all pairs", True, 200)
+    assert table.caption.startswith("The strongest 200 of 380 comparisons of 190 pairs, the strongest first; csv/")
+    conclusions = [row[-1] for row in table.rows]
+    assert conclusions == ["decided"] * 128 + ["not decided"] * 72
+    assert table.rows[0][:2] == ("agent-00", "agent-01")
+    page = html_page(content_of(summary, loaded[1]), [])
+    assert "<details><summary>200 rows</summary>" in page
+    # The page stays readable: the strongest are told, the rest is counted.
+    assert len(summary.sentences) == 21
+    assert all("than" in one.text for one in summary.sentences[:20])
+    assert summary.sentences[20].text == (
+        "360 more conclusions between agents stand in the tables: 108 decided, 252 not decided."
+    )
 
 
 def test_clean_comparisons_are_concluded_as_the_sentences_say():
@@ -281,9 +347,9 @@ def test_sentences_about_very_many_perturbations_are_shortened():
     few = {"num_seeds_x": 4, "num_seeds_y": 4}
     tests = [structs.replace(comparison(name, 0.2, False), **few) for name in names]
     (said,) = sentences_of(tests, ("wsa",))
-    end = "cannot be decided with 4 seeds."
+    end = "cannot be decided with 4 seeds, at least 5 are needed."
     assert said.text == f"wsa against e2e, {', '.join(names[:-1])} and {names[-1]}: {end}"
-    assert len(said.brief) < 200
+    assert len(said.brief) < 220
     shown = sum(f"{name}," in said.brief or f"{name} and" in said.brief for name in names)
     assert 5 < shown < 100
     assert said.brief == f"wsa against e2e, {', '.join(names[:shown])} and {100 - shown} more: {end}"
@@ -299,8 +365,8 @@ def test_what_cannot_be_decided_is_known_by_its_reason_and_not_by_its_words():
     few = structs.replace(comparison("value", 0.2, False), num_seeds_x=4, num_seeds_y=4)
     assert sentences_of([odd, late, few], ("wsa",)) == (
         Sentence(odd.sentence),
-        Sentence("wsa against e2e, invert: cannot be decided with 5 seeds."),
-        Sentence("wsa against e2e, value: cannot be decided with 4 seeds."),
+        Sentence("wsa against e2e, invert: cannot be decided with 5 seeds, the smallest possible adjusted p is 0.056."),
+        Sentence("wsa against e2e, value: cannot be decided with 4 seeds, at least 5 are needed."),
     )
 
 

@@ -58,9 +58,10 @@ def test_nothing_of_the_old_manifest_is_lost(new: Path) -> None:
     plan, history = content["plan"], content["history"]
     same = {key for key, value in old.items() if plan.get(key, ...) == value}
     assert old.keys() - same == {
-        *("schema_version", "agents", "versions"),
+        *("schema_version", "agents", "versions", "suite"),
         *("host", "git", "command_line", "start", "end", "resumed"),
     }
+    assert plan["suite"] == {**old["suite"], "measure": "retention"}
     (start,) = history["starts"]
     assert start == {key: old[key] for key in ("start", "end", "command_line", "git", "host", "versions")}
     for before, after in zip(old["agents"], plan["agents"], strict=True):

@@ -61,6 +61,32 @@ def test_bounds_are_fiellers_between_two_delete_one_intervals():
         assert np.all(kinds > 0), kinds  # Fieller's own bound and both rules are met
 
 
+def test_the_shares_of_train_seeds_are_delete_one_pseudo_values():
+    rng = np.random.default_rng(5)
+    clean = rng.uniform(1.0, 2.0, 6)
+    perturbed = clean[:, None] * rng.uniform(0.3, 0.7, (6, 2))
+    ratio = perturbed.mean(axis=0) / clean.mean()
+    rest = np.array([np.delete(perturbed, i, 0).mean(axis=0) / np.delete(clean, i).mean() for i in range(6)])
+    shares = stats.retention_shares(clean, perturbed)
+    np.testing.assert_allclose(shares, 6 * ratio - 5 * rest)
+    # So a t test of shares has the error of the delete-one interval, and its mean is the retention.
+    np.testing.assert_allclose(shares.mean(axis=0), stats.retention_interval(clean, perturbed).value)
+    one = stats.retention_difference([(clean, perturbed[:, :1])], [(clean, perturbed[:, 1:])])
+    of_shares = stats.contrast([shares[:, :1]], [shares[:, 1:]])
+    assert float(one.value) == pytest.approx(of_shares.effect[0])
+    half = scipy.stats.t.ppf(0.975, of_shares.freedom[0]) * of_shares.standard_error[0]
+    assert float(one.high - one.low) == pytest.approx(2 * half)
+
+
+def test_the_shares_of_two_train_seeds_are_linearised_and_none_rests_on_one():
+    clean, perturbed = np.array([1.0, 3.0]), np.array([[1.0], [1.0]])
+    # Ratio 2 / 4, residuals 1 - 0.5 and 1 - 1.5, divided by the clean mean 2.
+    np.testing.assert_allclose(stats.retention_shares(clean, perturbed), [[0.75], [0.25]])
+    assert np.isnan(stats.retention_shares(np.array([-1.0, 0.5]), perturbed)).all()
+    alone = np.array([3.0, 0.0, 0.0])
+    assert np.isnan(stats.retention_shares(alone, np.ones((3, 1)))).all()
+
+
 def test_an_unbounded_set_says_so_and_has_the_bounds_of_delete_one():
     clean, perturbed = np.array([2.0, 0.1, 0.1, 0.2, 0.1]), np.array([[0.9], [0.1], [0.0], [0.1], [0.1]])
     assert stats.fieller_set(clean, perturbed).region[0] != stats.Region.BOUNDED

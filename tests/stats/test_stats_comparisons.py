@@ -116,12 +116,13 @@ def test_holm_worked_out():
 
 
 @pytest.mark.parametrize(
-    ("num_tests", "paired", "seeds"),
-    [(1, False, 4), (2, False, 5), (6, False, 5), (7, False, 6), (1, True, 6), (2, True, 7)],
+    ("num_pairs", "paired", "seeds"),
+    [(1, False, 5), (2, False, 5), (6, False, 5), (7, False, 6), (1, True, 6), (2, True, 7)],
 )
-def test_how_many_seeds_can_decide_at_all(num_tests, paired, seeds):
-    # 2 / C(8, 4) = 0.029; 2 / C(10, 5) = 0.0079, times 6 is 0.048, times 7 0.056; 2 / 64 = 0.031, times 2 0.0625.
-    assert stats.seeds_to_decide(num_tests, paired=paired) == seeds
+def test_how_many_seeds_can_decide_at_all(num_pairs, paired, seeds):
+    # 2 / C(8, 4) = 0.029, but no report claims anything from four seeds. 2 / C(10, 5) = 0.0079, times 6 is 0.048,
+    # times 7 0.056; 2 / 64 = 0.031, times 2 0.0625.
+    assert stats.seeds_to_decide(num_pairs, paired=paired) == seeds
 
 
 def test_false_claims_are_as_rare_as_promised():

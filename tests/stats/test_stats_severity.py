@@ -54,10 +54,17 @@ def test_power_agrees_with_simulated_tests():
     assert stats.power_of(Design(1.5), Variation(1.0, 0.0), 6, 1) == pytest.approx(found, abs=0.04)
 
 
+_COUNTS = ((1, 1), (3, 1), (1, 3), (3, 3))
+
+
 def test_too_few_seeds_have_no_power_whatever_the_effect():
-    assert stats.power_of(Design(100.0), Variation(1.0, 0.0), 3, 1) == 0.0
-    assert stats.power_of(Design(100.0), Variation(1.0, 0.0), 4, 1) == 1.0
-    assert stats.power_of(Design(100.0, num_tests=2), Variation(1.0, 0.0), 4, 1) == 0.0
+    assert stats.power_of(Design(100.0), Variation(1.0, 0.0), 4, 1) == 0.0
+    assert stats.power_of(Design(100.0), Variation(1.0, 0.0), 5, 1) == 1.0
+    # Perturbations cost power and no seeds, pairs of agents both: 7 x 2 / 252 is above 0.05.
+    assert stats.power_of(Design(100.0, num_tests=20), Variation(1.0, 0.0), 5, 1) == 1.0
+    assert stats.power_of(Design(100.0, num_pairs=7), Variation(1.0, 0.0), 5, 1) == 0.0
+    powers = [stats.power_of(Design(2.0, num_tests=t, num_pairs=p), Variation(1.0, 0.0), 8, 1) for t, p in _COUNTS]
+    assert powers[0] > powers[1] == powers[2] > powers[3] > 0
     assert stats.plans(Design(0.001), Variation(1.0, 0.0), [1]) == [None]
 
 

@@ -94,8 +94,9 @@ def test_a_frame_has_whole_severities_and_what_is_several_as_text():
 def test_a_claim_against_clean_play_has_the_columns_of_one_agent():
     columns = claim(agent_y=None, num_seeds_y=6, paired=True).columns()
     assert list(columns)[:2] == ["agent", "scope"]
-    assert list(columns)[-3:] == ["decided", "num_seeds", "sentence"]
-    assert not {"agent_x", "agent_y", "num_seeds_x", "num_seeds_y", "paired"} & columns.keys()
+    assert list(columns)[-4:] == ["decided", "clean", "num_seeds", "sentence"]
+    left_out = {"agent_x", "agent_y", "num_seeds_x", "num_seeds_y", "paired", "clean_x", "clean_y", "left_out"}
+    assert not left_out & columns.keys()
     assert list(claim().columns())[:3] == ["agent_x", "agent_y", "scope"]
 
 
@@ -107,7 +108,11 @@ def test_a_claim_against_clean_play_has_the_columns_of_one_agent():
         ({"smallest_p": ALPHA}, "decided", None),
         ({"smallest_p": ALPHA + 1e-9, "decided": False}, "undecidable", "smallest p above alpha"),
         ({"num_seeds_y": MIN_TRAIN_SEEDS - 1, "decided": False}, "undecidable", "too few train seeds"),
-        ({"num_seeds_x": MIN_TRAIN_SEEDS - 1, "smallest_p": 1.0}, "undecidable", "too few train seeds"),
+        ({"num_seeds_x": MIN_TRAIN_SEEDS - 1, "smallest_p": 1.0}, "undecidable", "smallest p above alpha"),
+        ({"obstacle": "clean was not played", "decided": False}, "undecidable", "clean was not played"),
+        ({"decided": False, "equivalent": True}, "equivalent", None),
+        ({"equivalent": True}, "decided", None),
+        ({"smallest_p": 0.1, "equivalent": True}, "equivalent", "smallest p above alpha"),
     ],
 )
 def test_what_a_claim_can_decide(changes, verdict, why):

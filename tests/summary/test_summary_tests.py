@@ -10,7 +10,7 @@ from result_fixture import agent_entry
 from wsabench import stats
 from wsabench.errors import SpecError, UnknownNameError
 from wsabench.resources import data_dir
-from wsabench.results.manifest import ReferenceScores
+from wsabench.results.manifest import ReferenceScores, SuiteEntry
 from wsabench.summary.rows import frame_of
 from wsabench.summary.scores import Reference, published_table
 from wsabench.summary.summarise import summarise
@@ -32,10 +32,10 @@ def test_a_large_difference_is_claimed_with_effect_interval_and_seeds():
     assert (whole.p, whole.adjusted_p, whole.smallest_p) == pytest.approx((2 / 252,) * 3)
     assert (whole.num_seeds_x, whole.num_seeds_y, whole.num_tests, whole.measure) == (5, 5, 1, "retention")
     one = row(summary.comparisons, scope="each perturbation", perturbation="value")
-    assert one.adjusted_p == one.smallest_p == pytest.approx(4 / 252)  # Holm over two perturbations
+    assert one.adjusted_p == one.smallest_p == pytest.approx(2 / 252)  # max-T: two perturbations cost nothing
     assert one.decided
     bounds = f"[{one.effect.low:.2f}, {one.effect.high:.2f}]"
-    numbers = f"+{one.effect.value:.2f} {bounds}, adjusted p 0.016, 5 seeds."
+    numbers = f"+{one.effect.value:.2f} {bounds}, adjusted p 0.008, 5 seeds."
     expected = f"wsa keeps more of its score under value than e2e: {numbers}"
     assert one.sentence == expected
     assert expected in said(summary)
@@ -47,28 +47,42 @@ def test_the_better_agent_is_named_whatever_the_order():
     assert " for e2e, adjusted p " in said(summary)[0]
 
 
-@pytest.mark.parametrize("num_seeds", [1, 2, 3, 4])
-def test_few_seeds_decide_nothing_however_large_the_difference(num_seeds):
+@pytest.mark.parametrize(
+    ("num_seeds", "why", "words"),
+    [
+        (1, "smallest p above alpha", "1 seed, the smallest possible adjusted p is 1."),
+        (2, "smallest p above alpha", "2 seeds, the smallest possible adjusted p is 0.3."),
+        (3, "smallest p above alpha", "3 seeds, the smallest possible adjusted p is 0.1."),
+        (4, "too few train seeds", "4 seeds, at least 5 are needed."),
+    ],
+)
+def test_few_seeds_decide_nothing_however_large_the_difference(num_seeds, why, words):
     summary = summarise(run({"wsa": 7.0, "e2e": 1.0}, num_seeds=num_seeds))
-    seeds = "1 seed" if num_seeds == 1 else f"{num_seeds} seeds"
-    assert not any(one.decided for one in summary.comparisons)
-    assert f"wsa against e2e, all perturbations: cannot be decided with {seeds}." in said(summary)
-    assert f"wsa against e2e, hue-rotate and value: cannot be decided with {seeds}." in said(summary)
+    assert f"wsa against e2e, all perturbations, hue-rotate and value: cannot be decided with {words}" in said(summary)
     assert all(one.verdict == "undecidable" for one in summary.comparisons)
-    assert {one.undecidable for one in summary.comparisons} == {"too few train seeds"}
-    assert all(f"cannot be decided with {seeds}" in one.sentence for one in summary.comparisons)
-    assert not any("no difference" in text for text in (*said(summary), *(one.sentence for one in summary.comparisons)))
+    assert {one.undecidable for one in summary.comparisons} == {why}
+    assert all("cannot be decided with" in one.sentence for one in summary.comparisons)
+    # What could not be small is no p; with two seeds there is no interval either.
+    assert all(np.isnan([one.p, one.adjusted_p]).all() == (num_seeds < 4) for one in summary.comparisons)
+    assert all(one.effect.has_bounds == (num_seeds >= 3) for one in summary.comparisons)
+    assert {one.detectable for one in summary.comparisons} == {np.inf}
+    assert "With these train seeds no difference between wsa and e2e can be shown, however large." in said(summary)
+    told = (*said(summary), *(one.sentence for one in summary.comparisons))
+    assert not any("no difference between" in text.replace(told[-1], "") for text in told if "against" in text)
 
 
-def test_a_family_too_large_for_its_seeds_is_said_with_the_smallest_p():
+def test_five_against_five_seeds_decide_seven_perturbations():
     names = [f"p{number}" for number in range(7)]
     summary = summarise(run({"wsa": 7.0, "e2e": 1.0}, perturbed=names))
-    one = row(summary.comparisons, perturbation="p3")
-    # 7 x 2 / 252 = 0.056 is above alpha, though the seeds do not overlap.
-    assert one.smallest_p == pytest.approx(14 / 252)
-    assert (one.verdict, one.undecidable) == ("undecidable", "smallest p above alpha")
-    assert "cannot be decided with 5 seeds" in one.sentence
-    assert "the smallest possible adjusted p is 0.056" in one.sentence
+    each = [one for one in summary.comparisons if one.scope == "each perturbation"]
+    # After Holm alone 7 x 2 / 252 = 0.056 would be above alpha, though the seeds do not overlap.
+    assert [one.decided for one in each] == [True] * 7
+    assert {one.smallest_p for one in each} == {2 / 252}
+    assert {(one.num_tests, one.num_pairs) for one in each} == {(7, 1)}
+
+
+def test_a_declared_family_is_tested_by_itself():
+    names = [f"p{number}" for number in range(7)]
     declared = summarise(run({"wsa": 7.0, "e2e": 1.0}, perturbed=names), family=["p3", "p4"])
     assert row(declared.comparisons, perturbation="p3").decided
     assert {one.perturbation for one in declared.comparisons} == {"declared family", "p3", "p4"}
@@ -120,31 +134,239 @@ def test_clean_against_perturbed_is_paired_within_train_seeds():
         gap.sentence == "a loses score under hue-rotate: robustness gap +0.10 [0.10, 0.10], adjusted p 0.031, 6 seeds."
     )
     few = summarise(result({key: value for key, value in cells.items() if key[1] < 5}))
-    assert said(few) == ("a against clean, hue-rotate: cannot be decided with 5 seeds.",)  # 2 / 32 is above 0.05
+    # 2 / 32 is above 0.05.
+    assert said(few) == (
+        "a against clean, hue-rotate: cannot be decided with 5 seeds, the smallest possible adjusted p is 0.062.",
+    )
 
 
 def test_whole_seeds_are_moved_over_games_and_games_apart():
     summary = summarise(run({"wsa": 6.0, "e2e": 4.0}, games=("g", "h")))
     one = row(summary.comparisons, scope="all perturbations")
-    assert one.smallest_p == pytest.approx(2 / 10_000)  # 252 x 252 relabellings, 9,999 drawn
+    assert one.smallest_p == pytest.approx(1 / 10_000)  # 252 x 252 relabellings, 9,999 drawn
     assert "5 seeds in each of 2 games" in one.sentence
 
 
-def test_agents_that_fail_clean_are_compared_by_what_is_defined():
+def kept(clean, shares, **changes):
+    """Build a result set of one game: clean returns by agent and train seed, and the share kept under hue-rotate."""
+    rng = np.random.default_rng(3)
     cells = {}
-    for seed in range(5):
-        for agent, loss in (("a", 1.0), ("b", 3.0)):
-            clean = -0.5 if (agent, seed) == ("a", 0) else 6.0
-            cells[agent, seed, "g", "clean", None] = [clean + 0.01 * seed]
-            cells[agent, seed, "g", "hue-rotate", 3] = [clean - loss]
-    summary = summarise(result(cells))
-    one = row(summary.comparisons, scope="all perturbations")
-    assert one.measure == "robustness_gap"
-    assert one.effect.value == pytest.approx(0.2)  # a loses 0.1, b loses 0.3
-    assert said(summary)[0].startswith("a loses less score under all perturbations than b: +0.20")
-    measured = row(summary.measures, agent="a", perturbation="hue-rotate")
-    # The seed counts as it is: clean (-0.5 + 6.01 + 6.02 + 6.03 + 6.04) / 5 = 4.72, perturbed 3.7.
-    assert measured.plain_retention == pytest.approx(3.7 / 4.72)
+    for agent, levels in clean.items():
+        for seed, level in enumerate(levels):
+            noise = 0.2 * rng.normal(size=(2, 4))
+            cells[agent, seed, "g", "clean", None] = level + noise[0]
+            cells[agent, seed, "g", "hue-rotate", 3] = shares[agent] * level + noise[1]
+    return result(cells, **changes)
+
+
+def of_suite(measure):
+    return {"suite": SuiteEntry(name="s", summary="", content_hash="", measure=measure)}
+
+
+CLEAN = {"a": [6.0, 6.2, 5.8, 6.1, 5.9, 6.0], "b": [6.1, 5.9, 6.2, 5.8, 6.0, 0.0]}
+SHARES = {"a": 0.35, "b": 0.8}
+
+
+def test_a_seed_at_random_level_switches_no_measure_and_speaks_for_nobody():
+    """One seed of b plays at random level: b keeps 80 %, a 35 %, and a must not be said to be the better one."""
+    summary = summarise(kept(CLEAN, SHARES))
+    claims = [one for one in summary.comparisons if one.measure == "retention"]
+    assert claims == list(summary.comparisons)
+    assert all(one.effect.value == pytest.approx(-0.45, abs=0.03) for one in claims)
+    assert {one.better for one in claims} == {"b"}
+    assert not any(text.startswith(("a keeps more", "a loses less", "a scores more")) for text in said(summary))
+
+
+def test_the_measure_is_the_suites_whatever_the_scores():
+    # Alike in the share that is kept, a loses more points because it has more to lose, and still scores more.
+    clean = {"a": [9.0, 9.2, 8.8, 9.1, 8.9], "b": [3.0, 3.2, 2.8, 3.1, 2.9]}
+    same_share = {"a": 0.5, "b": 0.5}
+    measured = {name: summarise(kept(clean, same_share, **of_suite(name))) for name in ("retention", "gap", "score")}
+    whole = {name: row(found.comparisons, scope="all perturbations") for name, found in measured.items()}
+    assert {name: one.measure for name, one in whole.items()} == {
+        **{"retention": "retention", "gap": "robustness_gap", "score": "normalised_score"},
+    }
+    assert whole["retention"].verdict == "not decided"
+    assert whole["retention"].effect.value == pytest.approx(0.0, abs=0.05)
+    assert (whole["gap"].better, whole["score"].better) == ("b", "a")
+    assert whole["gap"].effect.value == pytest.approx(-0.3, abs=0.03)
+    assert whole["gap"].sentence.startswith("b loses less score under all perturbations than a: -0.3")
+    assert whole["gap"].sentence.endswith("5 seeds; clean scores 0.91 and 0.30.")
+    assert "clean scores" not in whole["score"].sentence
+
+
+@pytest.mark.parametrize("measure", ["retention", "gap"])
+def test_below_the_floor_there_is_no_claim_and_the_reason_is_said_once(measure):
+    # An agent at 0.05 of human play 'keeps more of its score'.
+    clean = {"a": [0.5, 0.6, 0.4, 0.55, 0.45], "b": [6.0, 6.2, 5.8, 6.1, 5.9]}
+    summary = summarise(kept(clean, {"a": 1.0, "b": 0.3}, **of_suite(measure)))
+    (claim,) = summary.comparisons
+    assert (claim.undecidable, claim.verdict) == ("clean score not above the floor", "undecidable")
+    assert (claim.num_games, claim.left_out, claim.better) == (0, ("g",), None)
+    (text,) = [text for text in said(summary) if "against b" in text]
+    assert text.endswith("because in no game both clean scores are above 0.1.")
+    assert any("a on g: the clean score (0.0" in note and "is not surely above 0.1" in note for note in summary.notes)
+    # A score alone needs no clean play.
+    scored = summarise(kept(clean, {"a": 1.0, "b": 0.3}, **of_suite("score")))
+    assert {one.better for one in scored.comparisons} == {"b"}
+
+
+def test_a_clean_score_that_rests_on_one_train_seed_is_not_surely_above_the_floor():
+    clean = {"a": [9.0, -0.5, -0.5, -0.5, -0.5], "b": [6.0, 6.2, 5.8, 6.1, 5.9]}
+    made = kept(clean, {"a": 0.5, "b": 0.5})
+    (claim,) = summarise(made).comparisons
+    assert (claim.undecidable, claim.left_out) == ("clean score not above the floor", ("g",))
+    # The episodes alone would let it pass.
+    scores = made.episodes.query("agent == 'a' and perturbation == 'clean'")["return"].to_numpy().reshape(5, 4) / 10.0
+    assert stats.clean_bound(scores).is_defined
+    # A gap divides by nothing.
+    gap = summarise(kept(clean, {"a": 0.5, "b": 0.5}, **of_suite("gap"))).comparisons
+    assert all(one.obstacle is None for one in gap)
+
+
+def test_a_game_below_the_floor_leaves_only_its_pairs():
+    cells = run({"a": 6.0, "b": 4.0, "c": 4.0}, games=("g", "h"))
+    low = (cells.episodes["agent"] == "b") & (cells.episodes["game"] == "h")
+    cells.episodes.loc[low, "return"] *= 0.05
+    summary = summarise(cells)
+    left_out = {(one.agent_x, one.agent_y): (one.left_out, one.num_games) for one in summary.comparisons}
+    assert left_out == {("a", "b"): (("h",), 1), ("a", "c"): ((), 2), ("b", "c"): (("h",), 1)}
+    alone = summarise(run({"a": 6.0, "b": 4.0, "c": 4.0}, games=("g",)))
+    ours, theirs = (row(one.comparisons, agent_x="a", agent_y="b", perturbation="value") for one in (summary, alone))
+    assert ours.num_games == theirs.num_games == 1
+    assert sum("leave h out" in note for note in summary.notes) == 1
+
+
+def test_without_clean_play_nothing_but_scores_is_compared():
+    made = run({"a": 6.0, "b": 4.0})
+    made.episodes = made.episodes[made.episodes["perturbation"] != "clean"].reset_index(drop=True)
+    (claim,) = summarise(made).comparisons
+    assert claim.undecidable == "clean was not played"
+    assert claim.sentence.endswith("no claim about retention, because clean was not played.")
+
+
+def test_the_effect_is_a_difference_of_ratios_of_means_and_its_tests_those_of_the_statistics():
+    made = kept(CLEAN, SHARES)
+    one = row(summarise(made).comparisons, scope="each perturbation")
+    means = {
+        (agent, cell): part["return"].to_numpy().reshape(6, 4).mean(axis=1) / 10.0
+        for (agent, cell), part in made.episodes.groupby(["agent", "perturbation"])
+    }
+    games = [[(means[agent, "clean"], means[agent, "hue-rotate"][:, None])] for agent in ("a", "b")]
+    assert one.effect.value == pytest.approx(float(stats.retention_difference(*games).value), abs=1e-12)
+    blocks = [[stats.retention_shares(*game) for game in side] for side in games]
+    test = stats.family_test(*blocks, np.random.default_rng(0))  # 924 relabellings, all of them tried
+    assert (one.adjusted_p, one.effect.low, one.effect.high) == pytest.approx(
+        (test.adjusted_p[0], test.low[0], test.high[0])
+    )
+    assert one.detectable == pytest.approx(stats.detectable_effects(test).family[0])
+
+
+def test_all_pairs_are_compared_and_pay_for_it():
+    levels = {"a": 7.0, "b": 5.0, "c": 3.0}
+    summary = summarise(run(levels))
+    each = [one for one in summary.comparisons if one.scope == "each perturbation"]
+    assert list(dict.fromkeys((one.agent_x, one.agent_y) for one in each)) == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert {(round(one.smallest_p, 9), one.num_pairs) for one in each} == {(round(3 * 2 / 252, 9), 3)}
+    # The seeds of no two agents overlap, so that each pair has the smallest p there is, three times.
+    assert all(one.decided and one.adjusted_p == pytest.approx(3 * 2 / 252) for one in each)
+    named = summarise(run(levels), compare_to="c")
+    pairs = {(one.agent_x, one.agent_y) for one in named.comparisons}
+    assert pairs == {("c", "a"), ("c", "b")}
+    assert {round(one.smallest_p, 9) for one in named.comparisons} == {round(2 * 2 / 252, 9)}
+    # Fewer pairs, narrower intervals.
+    width = [
+        one.effect.high - one.effect.low
+        for one in (
+            row(summary.comparisons, agent_x="b", agent_y="c", perturbation="value"),
+            row(named.comparisons, agent_x="c", agent_y="b", perturbation="value"),
+        )
+    ]
+    assert width[1] < width[0]
+
+
+def test_more_than_20_agents_need_one_to_compare_with():
+    made = run({f"agent-{number:02}": 5.0 for number in range(21)}, num_seeds=2, perturbed=("value",))
+    with pytest.raises(SpecError, match=r"21 agents, which make 210 pairs.*up to 20 agents.*--compare-to NAME\."):
+        summarise(made)
+    assert len({one.agent_y for one in summarise(made, compare_to="agent-03").comparisons}) == 20
+    with pytest.raises(UnknownNameError, match="Unknown agent 'agent-3'"):
+        summarise(made, compare_to="agent-3")
+
+
+def test_agents_within_a_margin_are_equivalent():
+    made = {"a": 6.0, "b": 6.02}
+    summary = summarise(run(made, num_seeds=8), equivalence_margin=0.05)
+    whole = row(summary.comparisons, scope="all perturbations")
+    assert (whole.verdict, whole.equivalent, whole.better) == ("equivalent", True, None)
+    assert whole.equivalence_p < 0.05 < whole.adjusted_p
+    assert whole.sentence.startswith("a and b are equivalent under all perturbations within 0.05: ")
+    # Not decided is never equivalent, and few seeds are not either.
+    assert not any(one.equivalent for one in summarise(run(made, num_seeds=8)).comparisons)
+    narrow = summarise(run(made, num_seeds=8), equivalence_margin=0.001)
+    assert not any(one.equivalent for one in narrow.comparisons)
+    assert row(narrow.comparisons, scope="all perturbations").verdict == "not decided"
+    few = summarise(run(made, num_seeds=4), equivalence_margin=0.5)
+    assert {one.verdict for one in few.comparisons} == {"undecidable"}
+    with pytest.raises(SpecError, match=r"equivalence margin is 0\. Allowed: numbers above 0"):
+        summarise(run(made), equivalence_margin=0.0)
+
+
+def test_the_error_of_a_page_counts_its_families():
+    summary = summarise(run({"a": 6.0, "b": 4.0}, num_seeds=7))
+    # Over all perturbations: 1 test; each of two; clean against perturbed of two agents: 4.
+    assert (summary.page_error.num_families, summary.page_error.num_tests) == (3, 7)
+    line = "The probability of any false claim on this page is at most 15% (7 tests in 3 families of 5% each)."
+    assert said(summary)[-1] == line
+    asked = summarise(run({"a": 6.0, "b": 4.0}, num_seeds=7), equivalence_margin=0.05)
+    assert (asked.page_error.num_families, asked.page_error.num_tests) == (6, 14)
+    assert asked.page_error.bound == pytest.approx(0.3)
+    # What cannot become a claim cannot be a false one: 5 seeds do not decide against clean, 3 nothing at all.
+    five = summarise(run({"a": 6.0, "b": 4.0}))
+    assert (five.page_error.num_families, five.page_error.num_tests) == (2, 3)
+    assert summarise(run({"a": 6.0, "b": 4.0}, num_seeds=3), equivalence_margin=0.05).page_error is None
+
+
+def test_a_run_says_how_small_a_difference_it_would_find():
+    summary = summarise(run({"a": 6.0, "b": 5.9}, num_seeds=6))
+    (text,) = [text for text in said(summary) if "80% power" in text]
+    found = sorted(one.detectable for one in summary.comparisons if one.scope == "each perturbation")
+    # Both come out as 0.03.
+    assert (
+        text == f"With these train seeds a difference of {found[0]:.2f} would be found with 80% power between a and b."
+    )
+    noisier = run({"a": 6.0, "b": 5.9}, num_seeds=6)
+    perturbed = noisier.episodes["perturbation"] == "value"
+    noisier.episodes.loc[perturbed, "return"] += noisier.episodes.loc[perturbed, "train_seed"] * 0.5
+    again = summarise(noisier)
+    low, high = (row(again.comparisons, perturbation=name).detectable for name in ("hue-rotate", "value"))
+    assert high > 3 * low
+    (text,) = [text for text in said(again) if "80% power" in text]
+    assert f"seeds differences of {low:.2f} to {high:.2f}, by perturbation, would be found" in text
+
+
+def test_very_many_conclusions_are_told_by_the_strongest_with_a_count_of_the_rest():
+    levels = {f"agent-{number}": 7.5 - 0.7 * number for number in range(8)}  # 28 pairs, 84 tests
+    summary = summarise(run(levels, num_seeds=7))
+    between = [text for text in said(summary) if " than " in text or "against agent" in text]
+    assert len(between) == 20
+    verdicts = [one.verdict for one in summary.comparisons]
+    assert verdicts.count("decided") > 20
+    counts = ", ".join(
+        f"{count} {verdict}"
+        for verdict, count in (
+            ("decided", verdicts.count("decided") - 20),
+            ("not decided", verdicts.count("not decided")),
+        )
+        if count
+    )
+    assert f"64 more conclusions between agents stand in the tables: {counts}." in said(summary)
+    few = summarise(run(levels, num_seeds=3))
+    (text,) = [
+        one for one in few.sentences if "cannot be decided with 3 seeds, " in one.text and "clean" not in one.text
+    ]
+    assert text.brief.startswith("agent-0 against agent-1, agent-0 against agent-2")
+    assert " more: cannot be decided with 3 seeds, the smallest possible adjusted p is 1." in text.brief
 
 
 def test_one_checkpoint_in_two_runs_is_paired():
@@ -158,7 +380,7 @@ def test_one_checkpoint_in_two_runs_is_paired():
             entries.append(agent_entry(agent, seed, "g", checkpoint_hash=f"h{seed}"))
     paired = row(summarise(result(cells, agents=entries)).comparisons, scope="all perturbations")
     assert paired.paired
-    assert paired.p == pytest.approx(2 / 64)
+    assert paired.adjusted_p == pytest.approx(2 / 64)
     others = [replace(entry, checkpoint_hash=entry.agent + entry.checkpoint_hash) for entry in entries]
     apart = row(summarise(result(cells, agents=others)).comparisons, scope="all perturbations")
     assert not apart.paired

@@ -38,6 +38,7 @@ def power(
     run_dir: Annotated[Path | None, typer.Option("--from", help="A run to take what is not given from.")] = None,
     measure: Annotated[str, typer.Option(help=f"With --from: {', '.join(MEASURES)}.")] = "retention",
     tests: Annotated[int, typer.Option(min=1, help="Size of the family: one test a perturbation.")] = 1,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of agents that are compared: 3 for three agents.")] = 1,
     paired: Annotated[bool, typer.Option("--paired", help="Clean against perturbed, in the same seeds.")] = False,
     alpha: Annotated[float, typer.Option(help="Share of false claims that is accepted.")] = 0.05,
     wanted: Annotated[float, typer.Option("--power", help="Probability of finding the effect.")] = 0.8,
@@ -69,9 +70,9 @@ def power(
     variation = _variation(of_run, seed_sd, episode_sd)
     variation = averaged(variation, num_cells) if what == "average" else variation
     is_limit = of_run is not None and seed_sd is None
-    design = Design(effect, paired, tests, alpha, wanted)
+    design = Design(effect, paired, tests, alpha, wanted, pairs)
     found = plans(design, variation, counts)
-    fewest = seeds_to_decide(tests, alpha, paired=paired)
+    fewest = seeds_to_decide(pairs, alpha, paired=paired)
     sides = 1 if paired else 2
     hours = [
         costs.of(plan.num_seeds * sides, num_cells * plan.num_episodes) if plan else (None, None) for plan in found
@@ -90,6 +91,7 @@ def power(
     over = f" of the average over {num_cells} cells" if what == "average" else ""
     title = f"To find a difference of {effect:g}{over} with power {wanted:g}, alpha {alpha:g} over {tests} test"
     title += "s" if tests > 1 else ""
+    title += f" and {pairs} pairs" if pairs > 1 else ""
     limit = ""
     if of_run is not None and is_limit:
         limit = (
@@ -99,7 +101,7 @@ def power(
     note = (
         f"Standard deviation {variation.seed_sd:.3g} between train seeds, {variation.episode_sd:.3g} between episodes"
         f"{', averaged over cells' if over else ''}."
-        f"{limit} With fewer than {fewest} seeds in one game a permutation test cannot decide, whatever the scores."
+        f"{limit} With fewer than {fewest} seeds in one game a report cannot decide, whatever the scores."
         f"{costs.note}"
     )
     rows = [

@@ -18,8 +18,13 @@ FORMATS = ("html", "png", "pdf", "svg", "latex", "markdown", "csv", "rliable")
 _ALIASES = ("md", "tex")
 _FORMATS = f"{', '.join(FORMATS)}; default: all."
 _FAMILY = (
-    "Perturbations, without severity, that claims are tested for; default: all of the run. A small family decides with "
-    "fewer train seeds; declare it before you look at the scores."
+    "Perturbations, without severity, that claims are tested for; default: all of the run. A small family finds "
+    "smaller differences; declare it before you look at the scores."
+)
+_COMPARE_TO = "Compare each other agent with this one; default: all pairs. Needed with more than 20 agents."
+_MARGIN = (
+    "Claim agents to be equivalent whose difference is surely smaller than this, 0.05 say, in the unit of the suite's "
+    "measure; choose it before you look at the scores. Default: no such claims."
 )
 _INTERVAL = (
     "Of aggregates and profiles: joint draws whole train seeds with all cells that their networks played, rliable is "
@@ -37,6 +42,8 @@ def report(
     formats: Annotated[list[str] | None, typer.Option("--format", "-f", metavar="NAME,...", help=_FORMATS)] = None,
     family: Annotated[list[str] | None, typer.Option("--family", metavar="NAME,...", help=_FAMILY)] = None,
     interval: Annotated[str, typer.Option("--interval", metavar="joint|rliable", help=_INTERVAL)] = "joint",
+    compare_to: Annotated[str | None, typer.Option("--compare-to", metavar="NAME", help=_COMPARE_TO)] = None,
+    equivalence_margin: Annotated[float | None, typer.Option(metavar="MARGIN", help=_MARGIN)] = None,
     as_json: Json = False,
 ) -> None:
     """Write the report of result sets; needs neither the emulator nor torch."""
@@ -45,8 +52,15 @@ def report(
         if name not in (*FORMATS, *_ALIASES):
             raise unknown_name("format", name, (*FORMATS, *_ALIASES))
     from wsabench.report import write_report
+    from wsabench.summary.significance import ClaimOptions
 
-    files = write_report(run_dirs, out=out, formats=wanted, family=split_names(family), interval=interval)
+    files = write_report(
+        run_dirs,
+        out=out,
+        formats=wanted,
+        claims=ClaimOptions(tuple(names) if (names := split_names(family)) else None, compare_to, equivalence_margin),
+        interval=interval,
+    )
     if as_json:
         write_json(files)
         return

@@ -119,7 +119,8 @@ def suite_facts(name: str) -> dict[str, Any]:
         {"perturbation": cell, **{label: cell in p.perturbations for label, p in suite.profiles.items()}}
         for cell in suite.perturbations
     ]
-    return {"summary": suite.summary, "hash": suite.content_hash, "profiles": profiles, "cells": cells}
+    facts = {"summary": suite.summary, "hash": suite.content_hash, "measure": suite.measure}
+    return {**facts, "profiles": profiles, "cells": cells}
 
 
 def _own_text(own: Any) -> str | None:

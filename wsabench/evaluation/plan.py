@@ -98,7 +98,12 @@ class Plan:
     def recorded(self) -> RecordedPlan:
         """Return what the manifest says of the plan."""
         return RecordedPlan(
-            suite=SuiteEntry(name=self.suite.name, summary=self.suite.summary, content_hash=self.suite.content_hash),
+            suite=SuiteEntry(
+                name=self.suite.name,
+                summary=self.suite.summary,
+                content_hash=self.suite.content_hash,
+                measure=self.suite.measure,
+            ),
             profile=self.profile,
             protocol=self.protocol,
             seed=self.seed,

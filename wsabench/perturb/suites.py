@@ -18,8 +18,11 @@ from wsabench.perturb.entries import CLEAN, NUM_SEVERITIES
 from wsabench.perturb.spec import parse_perturbation
 from wsabench.protocol import Protocol
 from wsabench.resources import catalogue_files
+from wsabench.types import SuiteMeasure
 
 PROFILES = ("quick", "standard", "paper")
+MEASURES: tuple[SuiteMeasure, ...] = ("retention", "gap", "score")
+"""The first is what a suite compares agents by unless it says otherwise; it alone does not enter the hash."""
 
 _MAX_COUNT = 1_000_000
 
@@ -52,12 +55,15 @@ class Suite:
     games: tuple[str, ...]
     """The games that are played unless others are asked for."""
     profiles: Mapping[str, Profile]
+    measure: SuiteMeasure = "retention"
+    """What agents are compared by."""
 
     @property
     def content_hash(self) -> str:
-        """Hash of all that a run depends on, 16 hexadecimal digits; name, summary and order of keys do not count.
+        """Hash of all that a run and its claims depend on, 16 hexadecimal digits.
 
-        The rules of the games' RAM patches do.
+        Name, summary and order of keys do not count, the rules of the games' RAM patches do. So does the measure,
+        unless it is retention, written or not: then the hash is that of a suite that says nothing of it.
         """
         return json_hash(self.to_dict(), 16)
 
@@ -73,7 +79,7 @@ class Suite:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the resolved content as plain values, the content hash of each perturbation beside its name."""
-        plain = {
+        plain: dict[str, Any] = {
             "perturbations": {name: parse_perturbation(name).content_hash for name in self.perturbations},
             "games": list(self.games),
             "profiles": {
@@ -86,6 +92,8 @@ class Suite:
                 for profile in self.profiles.values()
             },
         }
+        if self.measure != MEASURES[0]:
+            plain["measure"] = self.measure
         own = {game: self._own_content(game) for game in self.games}
         return plain | ({"own": own} if any(own.values()) else {})
 
@@ -145,6 +153,7 @@ def _cached_suite(path: Path, _modified_ns: int) -> Suite:
         cells=cells,
         perturbations=cells.of_games(games),
         games=games,
+        measure=_measure(table),
         profiles=MappingProxyType(
             {name: _profile(name, entry, cells, games, protocol) for name, entry in table.tables("profiles").items()}
         ),
@@ -183,6 +192,12 @@ def _games(table: Fields) -> tuple[str, ...]:
         return tuple(check_rom_id(game) for game in games)
     except UnknownNameError as error:
         raise UnknownNameError(f"{table.where}, games: {error}") from error
+
+
+def _measure(table: Fields) -> SuiteMeasure:
+    """Read what agents are compared by."""
+    allowed = ", ".join(map(repr, MEASURES)).replace("'", '"')
+    return table.get("measure", lambda v: isinstance(v, str) and v in MEASURES, allowed, MEASURES[0])
 
 
 def _protocol(table: Fields, base: Protocol) -> Protocol:

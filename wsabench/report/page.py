@@ -100,7 +100,7 @@ def content_of(summary: Summary, manifest: Manifest, run_dirs: Sequence[Path] = 
         insight=tuple(marked(table, privileged) for table in insight_tables(summary.insight)),
         attention=tuple(marked(table, privileged) for table in attention_tables(summary)),
         provenance=tuple(marked(table, privileged) for table in provenance_tables(summary, manifest)),
-        reproduce=tuple(steps_to_reproduce(manifest, run_dirs, summary.family, summary.interval)),
+        reproduce=tuple(steps_to_reproduce(manifest, run_dirs, summary.options, summary.interval)),
         frames_note="Each perturbation at its strongest severity." if is_large else "",
     )
 

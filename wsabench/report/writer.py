@@ -19,6 +19,7 @@ from wsabench.results.merging import load_results
 from wsabench.results.result import FRAMES_DIR
 from wsabench.summary.attention import example_episodes
 from wsabench.summary.learning import efficiency_table
+from wsabench.summary.significance import ClaimOptions
 from wsabench.summary.summarise import summarise
 
 FORMATS = ("html", "png", "pdf", "svg", "latex", "markdown", "csv", "rliable")
@@ -63,7 +64,7 @@ def write_report(
     out: str | Path | None = None,
     formats: Sequence[str] = FORMATS,
     dpi: int = PNG_DPI,
-    family: Sequence[str] | None = None,
+    claims: ClaimOptions | None = None,
     interval: str = "joint",
 ) -> ReportFiles:
     """Write the report of one result set, or of several put together; needs neither the emulator nor torch.
@@ -74,7 +75,8 @@ def write_report(
             several.
         formats: Any of `html`, `png`, `pdf`, `svg`, `latex`, `markdown` (also `md`), `csv`, `rliable`.
         dpi: Dots per inch of PNG files.
-        family: Perturbations, without severity, that claims are tested for; None: all of the run.
+        claims: What claims are made about: perturbations, pairs of agents, equivalence; None: all perturbations and
+            pairs, no equivalence.
         interval: Of aggregates and profiles: `joint` draws whole train seeds with all their cells, `rliable` is its own
             stratified bootstrap.
 
@@ -85,14 +87,16 @@ def write_report(
     Raises:
         ResultSetError: A directory is no result set, is damaged, or has no finished episode, or the runs differ in
             something that decides results.
-        SpecError: The family is empty or holds clean.
+        SpecError: The family is empty or holds clean, the margin is not above 0, or more than 20 agents are to be
+            compared without one to compare with.
         StorageError: A file cannot be written.
-        UnknownNameError: There is no such format or interval, or the run has no such perturbation.
+        UnknownNameError: There is no such format or interval, or the run has no such perturbation or agent.
     """
     wanted = checked_formats(formats)
     paths = [Path(path) for path in ([run_dirs] if isinstance(run_dirs, str | Path) else run_dirs)]
     result = load_results(paths)
-    summary = summarise(result, family, interval)
+    family, compare_to, margin = claims or ClaimOptions()
+    summary = summarise(result, family, interval, compare_to=compare_to, equivalence_margin=margin)
     content = content_of(summary, result.manifest, paths)
     curves = learning_curves(result.manifest.plan.agents)
     efficiency = efficiency_table(curves, summary.references, summary.bootstrap_seed)

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from wsabench.errors import ResultSetError, SpecError
 from wsabench.protocol import LATER_FIELDS, Protocol
+from wsabench.types import SuiteMeasure
 
 SCHEMA_VERSION = 2
 """Raised when the layout or the columns of a result set change, but for new last columns, which older shards may lack;
@@ -58,6 +59,8 @@ class SuiteEntry(_Strict, frozen=True, kw_only=True):
     name: str
     summary: str
     content_hash: str
+    measure: SuiteMeasure = "retention"
+    """What agents are compared by; manifests from before suites said so lack it."""
 
 
 class ReferenceScores(_Strict, frozen=True, kw_only=True):

@@ -92,6 +92,7 @@ from wsabench.stats.ratio.estimates import (
     mean_retention,
     retention_difference,
     retention_interval,
+    retention_shares,
 )
 from wsabench.stats.ratio.fieller import FiellerSet, GameSeeds, Region, fieller_set
 from wsabench.stats.resampling import Blocks, episode_means
@@ -218,6 +219,7 @@ __all__ = [
     "retention_difference",
     "retention_interval",
     "retention_is_defined",
+    "retention_shares",
     "rliable_interval",
     "rliable_profile",
     "robustness_gap",

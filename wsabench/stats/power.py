@@ -42,11 +42,13 @@ class Design(NamedTuple):
     paired: bool = False
     """Whether every train seed is compared with itself (clean against perturbed)."""
     num_tests: int = 1
-    """Size of the declared family, over which alpha is divided (Holm's first step)."""
+    """Perturbations that a pair of agents is tested on, over which alpha is divided (Holm's first step of t tests)."""
     alpha: float = 0.05
     """Share of false claims, two-sided."""
     power: float = 0.8
     """Probability with which the effect should be found."""
+    num_pairs: int = 1
+    """Pairs of agents that are compared, over which alpha is divided too."""
 
 
 class GateDesign(NamedTuple):
@@ -86,7 +88,7 @@ class Plan(NamedTuple):
 
 
 def power_of(design: Design, variation: Variation, num_seeds: int, num_episodes: int) -> float:
-    """Return the probability with which a design finds its effect, by the t test that a permutation test matches.
+    """Return the probability with which a design finds its effect, by the t test that is the stricter part of the test.
 
     Args:
         design: The comparison.
@@ -100,7 +102,7 @@ def power_of(design: Design, variation: Variation, num_seeds: int, num_episodes:
     References:
         Cohen 1988, "Statistical power analysis for the behavioral sciences", chapter 2: noncentral t.
     """
-    if num_seeds < seeds_to_decide(design.num_tests, design.alpha, paired=design.paired):
+    if num_seeds < seeds_to_decide(design.num_pairs, design.alpha, paired=design.paired):
         return 0.0
     variance = variation.seed_sd**2 + variation.episode_sd**2 / num_episodes
     if variance == 0:
@@ -108,7 +110,7 @@ def power_of(design: Design, variation: Variation, num_seeds: int, num_episodes:
     samples = 1 if design.paired else 2
     freedom = samples * (num_seeds - 1)
     shift = abs(design.effect) / np.sqrt(samples * variance / num_seeds)
-    critical = scipy_stats.t.ppf(1.0 - design.alpha / design.num_tests / 2.0, freedom)
+    critical = scipy_stats.t.ppf(1.0 - design.alpha / design.num_tests / design.num_pairs / 2.0, freedom)
     # The other tail would be a find in the wrong direction. For large shifts scipy's function gives NaN or worse.
     if shift - critical > _CERTAIN:
         return 1.0
@@ -129,7 +131,7 @@ def plans(design: Design, variation: Variation, episodes: Sequence[int]) -> list
     _check(design, variation)
     found: list[Plan | None] = []
     for num_episodes in episodes:
-        low, high = seeds_to_decide(design.num_tests, design.alpha, paired=design.paired), MAX_SEEDS
+        low, high = seeds_to_decide(design.num_pairs, design.alpha, paired=design.paired), MAX_SEEDS
         if power_of(design, variation, high, num_episodes) < design.power:
             found.append(None)
             continue
@@ -307,8 +309,8 @@ def _check(design: Design, variation: Variation) -> None:
             f"Standard deviations are {variation.seed_sd:g} between train seeds, {variation.episode_sd:g} between "
             "episodes. Allowed: numbers from 0."
         )
-    if not (0 < design.alpha < 1 and design.alpha < design.power < 1 and design.num_tests >= 1):
+    if not (0 < design.alpha < 1 and design.alpha < design.power < 1 and min(design.num_tests, design.num_pairs) >= 1):
         raise SpecError(
-            f"alpha is {design.alpha:g}, the power {design.power:g}, the number of tests {design.num_tests}. "
-            "Allowed: 0 < alpha < power < 1 and at least one test, for example 0.05, 0.8 and 1."
+            f"alpha is {design.alpha:g}, the power {design.power:g}, the number of tests {design.num_tests}, "
+            f"that of pairs {design.num_pairs}. Allowed: 0 < alpha < power < 1, at least one test and one pair."
         )

@@ -16,9 +16,11 @@ from wsabench.stats import MIN_TRAIN_SEEDS, Estimate
 Measure = Literal["normalised_score", "retention", "robustness_gap"]
 ScoreMetric = Literal["mean", "median", "iqm", "optimality_gap"]
 Metric = ScoreMetric | Literal["capped_mean", "kept_share", "lost_share"]
-Undecidable = Literal["too few train seeds", "smallest p above alpha"]
-"""Why a test cannot decide, whatever the scores are."""
-Verdict = Literal["decided", "not decided", "undecidable"]
+Undecidable = Literal[
+    "too few train seeds", "smallest p above alpha", "clean score not above the floor", "clean was not played"
+]
+"""Why nothing can be decided, whatever the scores under perturbations are."""
+Verdict = Literal["decided", "equivalent", "not decided", "undecidable"]
 
 MEASURES: tuple[Measure, ...] = ("normalised_score", "retention", "robustness_gap")
 METRICS: tuple[ScoreMetric, ...] = ("mean", "median", "iqm", "optimality_gap")
@@ -38,6 +40,8 @@ Difference = Literal[
 """Why the joint and rliable's number differ; empty where they do not, or there is one only."""
 ALPHA = 0.05
 """Share of families with any false claim that is accepted."""
+EACH_PERTURBATION = "each perturbation"
+"""The scope of claims about one perturbation each."""
 
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
@@ -431,15 +435,35 @@ class Claim(Row, frozen=True, kw_only=True):
     """Without severity, or what stands for all of them."""
     measure: Measure
     effect: Bounded
-    """Above 0 `agent_x` is more robust than `agent_y`, or loses score against clean."""
+    """Above 0 `agent_x` is more robust than `agent_y`, or loses score against clean. Its bounds hold the effects of all
+    pairs and perturbations of the scope together."""
     p: float
+    """Of the test as if it were the only one: the larger of the permutation's and of the t test's. NaN, as the adjusted
+    one, where `smallest_p` is above alpha."""
     smallest_p: float
     """The smallest adjusted p that so many train seeds can give at all."""
+    detectable: float = math.nan
+    """The smallest effect that this very test finds with 80% power; infinite where it cannot decide."""
     num_seeds_x: int
     num_seeds_y: int
     num_games: int
     adjusted_p: float
     num_tests: int
+    """Of this pair in this scope."""
+    num_pairs: int = 1
+    """Pairs of agents in this scope, or agents that are held against clean."""
+    clean_x: float = math.nan
+    """Clean normalised score of `agent_x`, mean over the games."""
+    clean_y: float = math.nan
+    equivalence_margin: float = math.nan
+    """NaN where equivalence was not asked for."""
+    equivalence_p: float = math.nan
+    """Adjusted p of 'the effect is as large as the margin'."""
+    equivalent: bool = False
+    left_out: tuple[str, ...] = ()
+    """Games that leave the comparison, because some clean score is not above the floor or was not played."""
+    obstacle: Undecidable | None = None
+    """Why there is no test at all."""
     decided: bool
     paired: bool
     """Whether train seeds are paired, as those of the same checkpoints are."""
@@ -453,16 +477,20 @@ class Claim(Row, frozen=True, kw_only=True):
     @property
     def undecidable(self) -> Undecidable | None:
         """Why nothing can be decided, whatever the scores are; None where something can."""
-        if min(self.seeds) < MIN_TRAIN_SEEDS:
-            return "too few train seeds"
-        return None if self.smallest_p <= ALPHA else "smallest p above alpha"
+        if self.obstacle:
+            return self.obstacle
+        if self.smallest_p > ALPHA:
+            return "smallest p above alpha"
+        return "too few train seeds" if min(self.seeds) < MIN_TRAIN_SEEDS else None
 
     @property
     def verdict(self) -> Verdict:
         """What the test says."""
-        if self.undecidable:
-            return "undecidable"
-        return "decided" if self.decided else "not decided"
+        if self.decided and not self.undecidable:
+            return "decided"
+        if self.equivalent:
+            return "equivalent"
+        return "undecidable" if self.undecidable else "not decided"
 
     @property
     def better(self) -> str | None:
@@ -477,8 +505,9 @@ class Claim(Row, frozen=True, kw_only=True):
         if self.agent_y is not None:
             return flat
         sentence, agent, num_seeds = (flat.pop(name) for name in ("sentence", "agent_x", "num_seeds_x"))
-        for name in ("agent_y", "num_seeds_y", "paired"):
+        for name in ("agent_y", "num_seeds_y", "paired", "clean_y", "left_out"):
             del flat[name]
+        flat["clean"] = flat.pop("clean_x")
         return {"agent": agent, **flat, "num_seeds": num_seeds, "sentence": sentence}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import itertools
+import math
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,21 +13,74 @@ from msgspec.structs import replace
 
 from wsabench import stats
 from wsabench.errors import SpecError, UnknownNameError, unknown_name
-from wsabench.results.manifest import AgentId, RecordedPlan
+from wsabench.results.manifest import RecordedPlan
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
-from wsabench.stats import MIN_TRAIN_SEEDS, Blocks
+from wsabench.stats import MIN_RATIO_SEEDS, MIN_TRAIN_SEEDS, ClaimFamily, EquivalenceTest, FamilyTest, PageError
+from wsabench.stats.claims.comparisons import DRAWN
 from wsabench.summary.aggregates import ALL_PERTURBATIONS, by_agent
-from wsabench.summary.rows import ALPHA, Bounded, Claim, Measure
+from wsabench.summary.pairs import MEASURE_OF_SUITE, Pair, clean_pair_of, obstacle_of, pair_of
+from wsabench.summary.rows import ALPHA, EACH_PERTURBATION, Bounded, Claim
 from wsabench.summary.scores import GameScores
 from wsabench.summary.sentences import sentence_of
 from wsabench.types import FloatArray
 
 DECLARED_FAMILY = "declared family"
 """What stands for all perturbations of a family that leaves out some of the run."""
-MEASURES_COMPARED: tuple[Measure, ...] = ("retention", "robustness_gap", "normalised_score")
-"""What agents are compared by: the first that is defined for every train seed of both."""
-_EACH = "each perturbation"
+MOST_AGENTS = 20
+"""All pairs of so many agents are compared; of more, only those with one of them."""
+_DRAWS_PER_PAIR = 10 / ALPHA
+"""Relabellings that are drawn for each pair, so that p stays fine enough when it is multiplied by their number."""
+
+
+class ClaimOptions(NamedTuple):
+    """What claims are made about, declared before looking at the scores."""
+
+    family: tuple[str, ...] | None = None
+    """Perturbations, without severity; None: all of the run."""
+    compare_to: str | None = None
+    """The agent that each other one is compared with; None: all pairs."""
+    equivalence_margin: float | None = None
+    """The largest difference that does not matter, in the measure's unit; None: nothing is claimed to be equivalent."""
+
+
+def checked_options(
+    family: Sequence[str] | None,
+    compare_to: str | None,
+    equivalence_margin: float | None,
+    *,
+    labels: pd.DataFrame,
+    compared: Collection[str],
+) -> ClaimOptions:
+    """Return what claims are made about.
+
+    Args:
+        family: Perturbations without severity.
+        compare_to: An agent.
+        equivalence_margin: A difference.
+        labels: The run's episodes, columns perturbation and label.
+        compared: The agents that are compared.
+
+    Raises:
+        SpecError: The family is empty or holds clean, the margin is not above 0, or there are more than 20 agents and
+            none is named to compare with.
+        UnknownNameError: The run has no such perturbation or compared agent, or a perturbation has a severity.
+    """
+    declared = None if family is None else checked_family(family, labels)
+    if compare_to is not None and compare_to not in compared:
+        raise unknown_name("agent", compare_to, compared, "--compare-to names an agent that is compared with others.")
+    if compare_to is None and len(compared) > MOST_AGENTS:
+        raise SpecError(
+            f"The run has {len(compared)} agents, which make {math.comb(len(compared), 2):,} pairs: with so many "
+            f"hardly anything could be decided. Allowed: all pairs of up to {MOST_AGENTS} agents. Name the one that "
+            "each other agent is compared with: --compare-to NAME."
+        )
+    if equivalence_margin is not None and not (math.isfinite(equivalence_margin) and equivalence_margin > 0):
+        raise SpecError(
+            f"The equivalence margin is {equivalence_margin:g}. Allowed: numbers above 0 in the measure's unit, such "
+            "as 0.05."
+        )
+    return ClaimOptions(declared, compare_to, equivalence_margin)
 
 
 def checked_family(family: Sequence[str], labels: pd.DataFrame) -> tuple[str, ...]:
@@ -57,231 +112,242 @@ def checked_family(family: Sequence[str], labels: pd.DataFrame) -> tuple[str, ..
     return tuple(dict.fromkeys(family))
 
 
-class Played(NamedTuple):
-    """What one agent did in one game: one column for each perturbation, means over severities."""
+class _Family(NamedTuple):
+    """The tests of one pair in one scope."""
 
-    game: str
-    train_seeds: tuple[int, ...]
-    values: FloatArray
-    """Shape (num_seeds, num_perturbations), NaN where the game has no such perturbation."""
+    pair: Pair
+    scope: str
+    names: tuple[str, ...]
+    x: list[FloatArray]
+    y: list[FloatArray] | None
+
+
+class _Tested(NamedTuple):
+    """What the tests of one pair say by themselves."""
+
+    test: FamilyTest
+    equivalence: EquivalenceTest | None
+    detectable: FloatArray
 
 
 def comparison_table(
     scores: Sequence[GameScores],
     bootstrap_seed: int,
     plan: RecordedPlan,
-    family: Sequence[str] | None = None,
+    options: ClaimOptions,
 ) -> tuple[Claim, ...]:
-    """Compare the first agent with each other one: over all perturbations, then by one test for each perturbation.
+    """Compare each pair of agents: over all perturbations, then by one test for each perturbation.
 
     Args:
-        scores: Every agent and game, the first agent first.
-        bootstrap_seed: Fixes resampling and relabelling.
-        plan: Tells which agents are the same checkpoint, whose seeds are paired.
-        family: Perturbations (without severity) to test; None tests all that both agents played.
+        scores: Every agent and game.
+        bootstrap_seed: Fixes relabelling.
+        plan: Tells the measure, and which agents are the same checkpoint, whose seeds are paired.
+        options: What claims are made about.
 
     Returns:
-        The tests of each pair in two scopes: `all perturbations`, a family of one test, and `each perturbation`. A
-        declared family that is smaller than what was played has `declared family` in place of the first. p is adjusted
-        after Holm, within pair and scope.
+        The claims of each pair in two scopes: `all perturbations`, one test, and `each perturbation`. A declared family
+        that is smaller than what was played has `declared family` in place of the first. p is adjusted within the pair
+        by step-down max-T and Welch's tests after Holm, whichever is larger, then over the pairs of a scope. A pair
+        that no game is left for has one row, which says why.
     """
-    agents = list(by_agent(scores).items())
-    claims: list[Claim] = []
-    for agent_y, games_y in agents[1:]:
-        agent_x, games_x = agents[0]
-        pairs = [(x, y) for x in games_x for y in games_y if x.game == y.game]
-        every = _perturbations(pairs)
-        names = [name for name in every if family is None or name in family]
-        whole = ALL_PERTURBATIONS if names == every else DECLARED_FAMILY
-        found = _first_defined(pairs, names)
-        if found is None:
-            continue
-        measure, played = found
-        paired = _same_checkpoints(agent_x, agent_y, pairs, plan)
-        for scope, columns in ((whole, [whole]), (_EACH, names)):
-            data = [tuple(_in_scope(one, scope) for one in pair) for pair in played]
-            streams = (bootstrap_seed, agent_x, agent_y, measure, scope)
-            about = {"agent_x": agent_x, "agent_y": agent_y, "scope": scope, "measure": measure, "paired": paired}
-            claims += _claims(data, streams, columns, about)
-    return tuple(claims)
+    agents = by_agent(scores)
+    pairs = [
+        pair
+        for x, y in _named_pairs(list(agents), options.compare_to)
+        if (pair := pair_of(agents[x], agents[y], plan, options.family)) is not None
+    ]
+    wholes = [ALL_PERTURBATIONS if pair.covers_all else DECLARED_FAMILY for pair in pairs]
+    of_all = [_Family(pair, name, (name,), *pair.whole) for pair, name in zip(pairs, wholes, strict=True)]
+    of_each = [_Family(pair, EACH_PERTURBATION, pair.names, pair.x, pair.y) for pair in pairs]
+    both = (_claims(families, bootstrap_seed, options.equivalence_margin) for families in (of_all, of_each))
+    return tuple(
+        claim for whole, each in zip(*both, strict=True) for claim in (*whole, *(() if whole[0].obstacle else each))
+    )
 
 
 def clean_comparison_table(
-    scores: Sequence[GameScores], bootstrap_seed: int, family: Sequence[str] | None = None
+    scores: Sequence[GameScores],
+    bootstrap_seed: int,
+    compared: Collection[str],
+    options: ClaimOptions,
 ) -> tuple[Claim, ...]:
     """Compare clean with perturbed play of each agent, paired within train seeds, by one test for each perturbation.
 
     Args:
         scores: Every agent and game.
-        bootstrap_seed: Fixes resampling and relabelling.
-        family: Perturbations (without severity) to test; None tests all.
+        bootstrap_seed: Fixes relabelling.
+        compared: The agents that are compared with each other; p is adjusted over them, and over the others by
+            themselves.
+        options: What claims are made about.
 
     Returns:
-        The tests of each agent, of its robustness gap. p is adjusted after Holm, within the agent.
+        The claims of each agent, of its robustness gap; p is adjusted as between agents.
     """
-    claims: list[Claim] = []
-    for agent, games in by_agent(scores).items():
-        measured = [game for game in games if game.index(CLEAN) is not None and np.isfinite(game.scores).all()]
-        names = [
-            name for name in _perturbations([(game, game) for game in measured]) if family is None or name in family
-        ]
-        if not names:
-            continue
-        played = [_played(game, game, names, "robustness_gap") for game in measured]
-        about = {"agent_x": agent, "agent_y": None, "scope": _EACH, "measure": "robustness_gap", "paired": True}
-        claims += _claims([(one,) for one in played], (bootstrap_seed, agent, "clean"), names, about)
-    return tuple(claims)
+    pairs = [pair for games in by_agent(scores).values() if (pair := clean_pair_of(games, options.family)) is not None]
+    families = [_Family(pair, EACH_PERTURBATION, pair.names, pair.x, pair.y) for pair in pairs]
+    claims: dict[str, list[Claim]] = {}
+    for is_compared in (True, False):
+        group = [one for one in families if (one.pair.agent_x in compared) == is_compared]
+        for one, found in zip(group, _claims(group, bootstrap_seed, options.equivalence_margin), strict=True):
+            claims[one.pair.agent_x] = found
+    return tuple(claim for pair in pairs for claim in claims[pair.agent_x])
 
 
-def _claims(
-    data: Sequence[tuple[Played, ...]], streams: tuple[Any, ...], names: Sequence[str], about: dict[str, Any]
-) -> list[Claim]:
-    """Return one claim for each column, adjusted over all of them; columns that the same games have share their draws.
+def page_error_of(
+    comparisons: Sequence[Claim], clean_comparisons: Sequence[Claim], compared: Collection[str]
+) -> PageError | None:
+    """Bound the probability that all claims of a page together hold any false one; None where nothing can be claimed.
 
     Args:
-        data: What the agents did in each game, one column for each name.
-        streams: The bootstrap seed, and the names of the random streams.
-        names: The perturbation of each column.
-        about: The other fields that all of the claims share.
+        comparisons: The claims between agents.
+        clean_comparisons: Those of each agent against clean.
+        compared: The agents that are compared with each other.
     """
-    has = np.array([~np.isnan(pair[0].values).any(axis=0) for pair in data])
-    tests: dict[int, dict[str, Any]] = {}
-    for pattern in dict.fromkeys(map(tuple, has.T)):
-        columns = [place for place in range(len(names)) if tuple(has[:, place]) == pattern]
-        chosen = [pair for pair, wanted in zip(data, pattern, strict=True) if wanted]
-        tests |= zip(columns, _tested(chosen, columns, streams, about["paired"]), strict=True)
-    adjusted = stats.holm([tests[place]["p"] for place in range(len(names))])
-    claims: list[Claim] = []
-    for place, (name, p) in enumerate(zip(names, adjusted, strict=True)):
-        test = tests[place]
-        smallest_p = stats.smallest_adjusted_p(test.pop("smallest_p"), len(names))
-        is_enough = min(test["num_seeds_x"], test["num_seeds_y"]) >= MIN_TRAIN_SEEDS
-        claim = Claim(
-            **about,
-            **test,
-            perturbation=name,
-            adjusted_p=float(p),
-            smallest_p=smallest_p,
-            num_tests=len(names),
-            decided=bool(p <= ALPHA and is_enough),
-        )
-        claims.append(replace(claim, sentence=sentence_of(claim)))
+    of_each = [claim.scope == EACH_PERTURBATION for claim in comparisons]
+    groups = [
+        [claim for claim, is_each in zip(comparisons, of_each, strict=True) if not is_each],
+        [claim for claim, is_each in zip(comparisons, of_each, strict=True) if is_each],
+        [claim for claim in clean_comparisons if claim.agent_x in compared],
+        [claim for claim in clean_comparisons if claim.agent_x not in compared],
+    ]
+    tests = [sum(claim.undecidable is None for claim in group) for group in groups]
+    tests += [sum(_may_be_equivalent(claim) for claim in group) for group in groups]
+    families = [ClaimFamily(count, ALPHA) for count in tests if count]
+    return stats.page_error(families) if families else None
+
+
+def left_out_notes(scores: Sequence[GameScores], plan: RecordedPlan, comparisons: Sequence[Claim]) -> list[str]:
+    """Return which games comparisons leave out because of whose clean score.
+
+    Args:
+        scores: Every game of the compared agents.
+        plan: Tells the measure.
+        comparisons: The claims between agents.
+    """
+    measure = MEASURE_OF_SUITE[plan.suite.measure]
+    left_out = {game for claim in comparisons for game in claim.left_out}
+    return [
+        f"{game.agent} on {game.game}: the clean score ({game.means[:, game.labels.index(CLEAN)].mean():.2f}) is "
+        f"not surely above {stats.CLEAN_FLOOR:g}, so that comparisons of {measure.replace('_', ' ')} with "
+        f"{game.agent} leave {game.game} out."
+        for game in scores
+        if game.game in left_out and obstacle_of(game, measure) == "clean score not above the floor"
+    ]
+
+
+def _named_pairs(agents: Sequence[str], compare_to: str | None) -> list[tuple[str, str]]:
+    if compare_to is None:
+        return list(itertools.combinations(agents, 2))
+    return [(compare_to, agent) for agent in agents if agent != compare_to]
+
+
+def _claims(families: Sequence[_Family], seed: int, margin: float | None) -> list[list[Claim]]:
+    """Return the claims of each pair in one scope, adjusted over all pairs."""
+    tested = [None if family.pair.obstacle else _tested(family, len(families), seed, margin) for family in families]
+    nothing = np.array([np.nan])
+    adjusted = stats.adjust_over_pairs([one.test.adjusted_p if one else nothing for one in tested])
+    smallest = stats.adjust_over_pairs([np.array([one.test.smallest_p]) if one else nothing for one in tested])
+    equivalent = stats.adjust_over_pairs(
+        [one.equivalence.adjusted_p if one and one.equivalence else nothing for one in tested]
+    )
+    claims: list[list[Claim]] = []
+    for place, (family, one) in enumerate(zip(families, tested, strict=True)):
+        if one is None:
+            claims.append([_no_claim(family, len(families))])
+            continue
+        p_equivalent = equivalent[place] if margin is not None else np.full(len(family.names), np.nan)
+        found = [
+            replace(
+                _claim_of(family, one, column, float(smallest[place][0])),
+                adjusted_p=float(adjusted[place][column]),
+                equivalence_margin=math.nan if margin is None else margin,
+                equivalence_p=float(p_equivalent[column]),
+                num_pairs=len(families),
+            )
+            for column in range(len(family.names))
+        ]
+        claims.append([_concluded(claim) for claim in found])
     return claims
 
 
-def _tested(
-    chosen: Sequence[tuple[Played, ...]], columns: list[int], streams: tuple[Any, ...], paired: bool
-) -> list[dict[str, Any]]:
-    """Return the raw tests of some columns that all these games have, as fields of a claim."""
-    seed, *names = streams
-    stream = (*names, *(pair[0].game for pair in chosen))
-    samples: list[Blocks] = [[pair[k].values[:, columns] for pair in chosen] for k in range(len(chosen[0]))]
-    draws = generator(seed, "permutation", *stream)
-    if paired:
-        differences = samples[0] if len(samples) == 1 else [_paired(*pair)[:, columns] for pair in chosen]
-        samples = [differences]
-        test = stats.sign_flip_test(differences, draws)
-    else:
-        test = stats.two_sample_test(samples[0], samples[1], draws)
-    interval = stats.seed_interval(_difference, samples, generator(seed, "bootstrap", "comparison", *stream))
-    seeds = [min(len(block) for block in sample) for sample in samples]
-    return [
-        {
-            "effect": Bounded(float(test.effect[k]), float(interval.low[k]), float(interval.high[k])),
-            "p": float(test.p[k]),
-            "smallest_p": test.smallest_p,
-            "num_seeds_x": seeds[0],
-            "num_seeds_y": seeds[-1],
-            "num_games": len(chosen),
-        }
-        for k in range(len(columns))
-    ]
+def _tested(family: _Family, num_pairs: int, seed: int, margin: float | None) -> _Tested:
+    pair = family.pair
+    about = (pair.agent_x, pair.agent_y or CLEAN, pair.measure, family.scope, *pair.games)
+    alpha, draws = ALPHA / num_pairs, max(DRAWN, math.ceil(_DRAWS_PER_PAIR * num_pairs) - 1)
+    test = stats.family_test(family.x, family.y, generator(seed, "relabelling", *about), alpha, draws)
+    equivalence = None if margin is None else stats.equivalence_test(family.x, family.y, margin, ALPHA)
+    return _Tested(test, equivalence, stats.detectable_effects(test, alpha).family)
 
 
-def _difference(*samples: Blocks) -> FloatArray:
-    """Statistic: mean over games of the mean over train seeds; of two samples, the difference."""
-    means = [np.mean([block.mean(axis=-2) for block in blocks], axis=0) for blocks in samples]
-    return means[0] if len(means) == 1 else means[0] - means[1]
-
-
-def _paired(x: Played, y: Played) -> FloatArray:
-    common = [seed for seed in x.train_seeds if seed in y.train_seeds]
-    rows = [[one.train_seeds.index(seed) for seed in common] for one in (x, y)]
-    return x.values[rows[0]] - y.values[rows[1]]
-
-
-def _first_defined(
-    pairs: Sequence[tuple[GameScores, GameScores]], names: Sequence[str]
-) -> tuple[Measure, list[tuple[Played, Played]]] | None:
-    """Return the first measure that every train seed has, and its values; None where there is none."""
-    if not pairs or not names:
-        return None
-    for measure in MEASURES_COMPARED:
-        played = [(_played(x, y, names, measure), _played(y, x, names, measure)) for x, y in pairs]
-        shared = [np.array([bool(_shared(x, y, name)) for name in names]) for x, y in pairs]
-        if all(np.isfinite(one.values[:, has]).all() for pair, has in zip(played, shared, strict=True) for one in pair):
-            return measure, played
-    return None
-
-
-def _played(game: GameScores, other: GameScores, names: Sequence[str], measure: str) -> Played:
-    """Return a game's values over the severities that another agent played too; above 0 speaks for the agent.
-
-    Only against itself, that is clean against perturbed, the robustness gap keeps its sign.
-    """
-    values = np.full((len(game.train_seeds), len(names)), np.nan)
-    scores = game.scores.mean(axis=2)
-    clean = game.index(CLEAN)
-    of_clean = np.full(len(scores), np.nan) if clean is None else scores[:, clean]
-    for place, name in enumerate(names):
-        if shared := _shared(game, other, name):
-            perturbed = scores[:, shared]
-            start = np.broadcast_to(of_clean[:, None], perturbed.shape)
-            if measure == "retention":
-                perturbed = stats.retention(start, perturbed)
-            elif measure == "robustness_gap":
-                perturbed = stats.robustness_gap(start, perturbed) * (1.0 if game is other else -1.0)
-            values[:, place] = perturbed.mean(axis=1)
-    return Played(game.game, game.train_seeds, values)
-
-
-def _shared(game: GameScores, other: GameScores, name: str) -> list[int]:
-    """Return the columns of a perturbation's cells that another agent played too."""
-    return [
-        column
-        for column, cell in enumerate(game.cells)
-        if cell.perturbation == name and other.index(cell.label) is not None
-    ]
-
-
-def _in_scope(played: Played, scope: str) -> Played:
-    if scope == _EACH:
-        return played
-    has = ~np.isnan(played.values).any(axis=0)
-    whole = played.values[:, has].mean(axis=1) if has.any() else np.full(len(played.values), np.nan)
-    return played._replace(values=whole[:, None])
-
-
-def _perturbations(pairs: Sequence[tuple[GameScores, GameScores]]) -> list[str]:
-    """Return the perturbations, without severity, that both agents of any pair played."""
-    names: dict[str, None] = {}
-    for x, y in pairs:
-        for cell in x.cells:
-            if cell.label != CLEAN and y.index(cell.label) is not None:
-                names[cell.perturbation] = None
-    return list(names)
-
-
-def _same_checkpoints(
-    agent_x: str, agent_y: str, pairs: Sequence[tuple[GameScores, GameScores]], plan: RecordedPlan
-) -> bool:
-    """Whether two agents are the same trained networks, evaluated twice."""
-    hashes = {entry.id: entry.checkpoint_hash for entry in plan.agents}
-
-    def is_same(game: str, seed: int) -> bool:
-        found = hashes.get(AgentId(agent_x, seed, game))
-        return found is not None and found == hashes.get(AgentId(agent_y, seed, game))
-
-    return all(
-        x.train_seeds == y.train_seeds and all(is_same(x.game, seed) for seed in x.train_seeds) for x, y in pairs
+def _claim_of(family: _Family, tested: _Tested, column: int, smallest_p: float) -> Claim:
+    """Return what one test says, before it is adjusted over pairs."""
+    pair, test = family.pair, tested.test
+    has_interval = min(pair.num_seeds) >= MIN_RATIO_SEEDS
+    bounds = (float(test.low[column]), float(test.high[column])) if has_interval else ()
+    num_games = int(test.num_games[column])
+    return Claim(
+        agent_x=pair.agent_x,
+        agent_y=pair.agent_y,
+        scope=family.scope,
+        perturbation=family.names[column],
+        measure=pair.measure,
+        effect=Bounded(float(test.effect[column]), *bounds),
+        p=float(max(test.single_p[column], test.welch_p[column])),
+        adjusted_p=math.nan,
+        smallest_p=smallest_p,
+        detectable=float(tested.detectable[column]),
+        num_seeds_x=pair.num_seeds[0],
+        num_seeds_y=pair.num_seeds[1],
+        num_games=num_games,
+        num_tests=len(family.names),
+        paired=pair.y is None,
+        clean_x=pair.clean[0],
+        clean_y=pair.clean[1],
+        left_out=pair.left_out,
+        # A perturbation that only games below the floor have.
+        obstacle=None if num_games else "clean score not above the floor",
+        decided=False,
     )
+
+
+def _concluded(claim: Claim) -> Claim:
+    """Return a claim with its conclusion."""
+    claim = replace(claim, equivalent=_may_be_equivalent(claim) and claim.equivalence_p <= ALPHA)
+    if claim.undecidable:
+        claim = replace(claim, detectable=math.inf)
+        if claim.undecidable == "smallest p above alpha":
+            claim = replace(claim, p=math.nan, adjusted_p=math.nan)
+    else:
+        claim = replace(claim, decided=claim.adjusted_p <= ALPHA)
+    return replace(claim, sentence=sentence_of(claim))
+
+
+def _may_be_equivalent(claim: Claim) -> bool:
+    """Whether equivalence was asked for and there are train seeds enough to claim it."""
+    return min(claim.seeds) >= MIN_TRAIN_SEEDS and math.isfinite(claim.equivalence_p)
+
+
+def _no_claim(family: _Family, num_pairs: int) -> Claim:
+    """Return the row of a pair that no game is left for."""
+    pair, nothing = family.pair, math.nan
+    claim = Claim(
+        agent_x=pair.agent_x,
+        agent_y=pair.agent_y,
+        scope=family.scope,
+        perturbation=family.names[0],
+        measure=pair.measure,
+        effect=Bounded(nothing),
+        p=nothing,
+        adjusted_p=nothing,
+        smallest_p=nothing,
+        num_seeds_x=pair.num_seeds[0],
+        num_seeds_y=pair.num_seeds[1],
+        num_games=0,
+        num_tests=len(family.names),
+        num_pairs=num_pairs,
+        paired=pair.y is None,
+        left_out=pair.left_out,
+        obstacle=pair.obstacle,
+        decided=False,
+    )
+    return replace(claim, sentence=sentence_of(claim))

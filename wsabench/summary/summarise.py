@@ -14,6 +14,7 @@ from wsabench.results.manifest import Manifest
 from wsabench.results.records import CLEAN, with_labels
 from wsabench.results.result import compared_agents, privileged_agents
 from wsabench.seeding import integer_seed
+from wsabench.stats import PageError
 from wsabench.summary.aggregates import (
     aggregate_table,
     by_agent,
@@ -54,9 +55,16 @@ from wsabench.summary.scores import (
     reference_scores,
     without_random_play,
 )
-from wsabench.summary.sentences import Sentence, sentences_of
+from wsabench.summary.sentences import Sentence, page_sentence, sensitivity_of, sentences_of
 from wsabench.summary.severity import default_baseline, dose_table, measure_table, rank_table
-from wsabench.summary.significance import checked_family, clean_comparison_table, comparison_table
+from wsabench.summary.significance import (
+    ClaimOptions,
+    checked_options,
+    clean_comparison_table,
+    comparison_table,
+    left_out_notes,
+    page_error_of,
+)
 
 
 class Results(Protocol):
@@ -130,10 +138,12 @@ class Summary:
     """Scores from the literature for these games, maybe none."""
     sentences: tuple[Sentence, ...]
     """What the comparisons say; what they cannot decide is said too."""
+    options: ClaimOptions
+    """What claims are made about."""
+    page_error: PageError | None
+    """How often all claims together hold any false one; None where nothing can be claimed."""
     insight: Insight = field(default_factory=Insight)
     """What one average does not show, of the compared agents."""
-    family: tuple[str, ...] | None = None
-    """The perturbations that the comparisons were declared to be about; None: all of the run."""
     interval: IntervalKind = "joint"
     """How the aggregates and profiles are resampled."""
 
@@ -148,29 +158,40 @@ class Summary:
         return {label: rows[0] for label, rows in grouped(self.perturbations, lambda row: row.label).items()}
 
 
-def summarise(result: Results, family: Sequence[str] | None = None, interval: str = "joint") -> Summary:
+def summarise(
+    result: Results,
+    family: Sequence[str] | None = None,
+    interval: str = "joint",
+    *,
+    compare_to: str | None = None,
+    equivalence_margin: float | None = None,
+) -> Summary:
     """Compute every number of a report.
 
     Args:
         result: A result set, complete or not; only its three tables are read.
         family: Perturbations, without severity, that claims are made about: one test each, corrected over all of them.
-            None: every perturbation of the run. A smaller family decides with fewer train seeds.
+            None: every perturbation of the run. A smaller family finds smaller differences.
         interval: Of aggregates and profiles: `joint` or `rliable`, its own stratified bootstrap.
+        compare_to: The agent that each other one is compared with; None: all pairs, of up to 20 agents.
+        equivalence_margin: The largest difference that does not matter, in the unit of the suite's measure; None:
+            nothing is claimed to be equivalent.
 
     Returns:
         The summary. The same result set gives the same numbers, whatever the machine or the time.
 
     Raises:
         ResultSetError: There is no finished episode.
-        SpecError: The family is empty or holds clean.
-        UnknownNameError: The family names a perturbation that the run does not have, or there is no such interval.
+        SpecError: The family is empty or holds clean, the margin is not above 0, or more than 20 agents are to be
+            compared without one to compare with.
+        UnknownNameError: The family names a perturbation that the run does not have, `compare_to` no such agent,
+            or there is no such interval.
     """
     if result.episodes.empty:
         raise ResultSetError("The result set has no finished episode. Start the same run again; it goes on by itself.")
     kind = checked_interval(interval)
     manifest, plan = result.manifest, result.manifest.plan
     episodes = with_labels(result.episodes)
-    declared = None if family is None else checked_family(family, episodes)
     planned, finished = (
         len(plan.jobs),
         len(episodes.drop_duplicates(["agent", "train_seed", "game", "label"])),
@@ -184,14 +205,21 @@ def summarise(result: Results, family: Sequence[str] | None = None, interval: st
         )
     agents = tuple(agent_order(episodes, plan))
     compared = compared_agents(agents, manifest)
+    options = checked_options(family, compare_to, equivalence_margin, labels=episodes, compared=compared)
     common, common_notes = common_play(scores, compared)
     among, common_among = ([game for game in every if game.agent in compared] for every in (scores, common))
     bootstrap_seed = integer_seed(plan.seed, "bootstrap", plan.suite.content_hash)
     samples = _sample_table(scores, episodes)
     attention = attention_table(result.attention)
     perturbations = perturbation_table(scores, bootstrap_seed)
-    comparisons = comparison_table(among, bootstrap_seed, plan, declared)
-    clean_comparisons = clean_comparison_table(scores, bootstrap_seed, declared)
+    comparisons = comparison_table(among, bootstrap_seed, plan, options)
+    clean_comparisons = clean_comparison_table(scores, bootstrap_seed, compared, options)
+    page_error = page_error_of(comparisons, clean_comparisons, compared)
+    sentences = (
+        *sentences_of((*comparisons, *clean_comparisons), compared),
+        *sensitivity_of(comparisons),
+        *page_sentence(page_error),
+    )
     unfinished = [f"The run is not complete: {finished} of {planned} jobs are finished."] if finished < planned else []
     cells = cell_table(scores, bootstrap_seed, _ends(episodes))
     return Summary(
@@ -207,7 +235,8 @@ def summarise(result: Results, family: Sequence[str] | None = None, interval: st
         references=tuple(ReferenceRow(game=game, **known._asdict()) for game, known in references.items()),
         notes=(
             *unfinished,
-            *notes_of(scores, samples, attention, manifest, declared),
+            *notes_of(scores, samples, attention, manifest, options.family),
+            *left_out_notes(among, plan, comparisons),
             *notes,
             *common_notes,
             *with_common_seeds(common)[1],
@@ -224,9 +253,10 @@ def summarise(result: Results, family: Sequence[str] | None = None, interval: st
         doses=dose_table(cells, plan.effects),
         ranks=rank_table(common_among, bootstrap_seed),
         published=published_table(references),
-        sentences=sentences_of((*comparisons, *clean_comparisons), compared),
+        sentences=sentences,
         insight=insight_of(common_among, bootstrap_seed),
-        family=declared,
+        options=options,
+        page_error=page_error,
         interval=kind,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from wsabench.report.tables.text import DASH, FEW, Table, estimate, number, p_value
@@ -29,11 +30,18 @@ _MEASURE_NAMES = {
     "relative_corruption_error": "relative corruption error",
     "loss_difference": "loss difference",
 }
-_TEST_COLUMNS = ("p", "adjusted p", "smallest possible", "train seeds", "conclusion")
+_TEST_COLUMNS = ("p", "adjusted p", "smallest possible", "found with 80% power", "train seeds")
 _TEST_CAPTION = (
-    "Adjusted p: after Holm over the comparisons of this family. Smallest possible: what the adjusted p could reach at "
-    "best with these train seeds; above 0.05 nothing can be decided."
+    "Intervals are simultaneous: 95% of runs have all differences of a scope (of all pairs and perturbations) inside. "
+    "Adjusted p: step-down max-T over perturbations, or t tests after Holm where that is larger, then over {who}. "
+    "Smallest possible: what the adjusted p could reach at best with these train seeds; above 0.05 nothing can be "
+    "decided and no p is given. Found with 80% power: how large a difference must be for this very run."
 )
+_MOST_PAIR_TABLES = 6
+"""Pairs of agents that have a table each; of more pairs the strongest results stand in one."""
+_MOST_ROWS = 200
+"""Rows of a table of many pairs; the CSV file has all."""
+_UNFOLDED_ROWS = 40
 _TITLES: dict[Measure, str] = {"normalised_score": "Normalised score by agent", "retention": "Retention by agent"}
 
 
@@ -173,26 +181,75 @@ def _without_area(summary: Summary) -> str:
 
 def comparison_tables(summary: Summary) -> list[Table]:
     """Return what the comparisons found: between agents, and clean against perturbed."""
-    tables: list[Table] = []
-    for (agent_x, agent_y), pair in grouped(summary.comparisons, lambda claim: (claim.agent_x, claim.agent_y)).items():
-        rows = tuple((one.perturbation, one.measure.replace("_", " "), *_test_entries(one)) for one in pair)
-        columns = ("perturbation", "of", "difference", *_TEST_COLUMNS)
-        caption = f"Difference: {agent_x} minus {agent_y}, 95% interval. {_TEST_CAPTION}"
-        tables.append(Table(f"Comparison of {agent_x} with {agent_y}", caption, columns, rows, 2))
+    margin = summary.options.equivalence_margin
+    tables = _tables_of_pairs(summary.comparisons, margin)
     if summary.clean_comparisons:
-        rows = tuple((one.agent_x, one.perturbation, *_test_entries(one)) for one in summary.clean_comparisons)
+        rows = tuple((one.agent_x, one.perturbation, *_test_entries(one, margin)) for one in summary.clean_comparisons)
         caption = (
-            "Robustness gap: clean minus perturbed normalised score, paired within train seeds, 95% interval. "
-            f"{_TEST_CAPTION}"
+            "Robustness gap: clean minus perturbed normalised score, paired within train seeds. "
+            f"{_caption('agents', margin)}"
         )
-        columns = ("agent", "perturbation", "robustness gap", *_TEST_COLUMNS)
-        tables.append(Table("Clean against perturbed", caption, columns, rows, 2))
+        columns = ("agent", "perturbation", "robustness gap, simultaneous interval", *_test_columns(margin))
+        folded = len(rows) > _UNFOLDED_ROWS
+        tables.append(Table("Clean against perturbed", caption, columns, rows, 2, is_folded=folded))
     if summary.published:
         caption = "Other protocols and training budgets: for orientation."
         columns = ("game", "agent", "algorithm", "source", "mean", "sd", "normalised score")
         rows = tuple(map(_published_row, summary.published))
         tables.append(Table("Scores from the literature", caption, columns, rows, 4))
     return tables
+
+
+def _tables_of_pairs(comparisons: Sequence[Claim], margin: float | None) -> list[Table]:
+    """Return the comparisons between agents: a table a pair, or of many pairs one with the strongest first."""
+    pairs = grouped(comparisons, lambda claim: (claim.agent_x, claim.agent_y))
+    columns = ("perturbation", "of", "difference, simultaneous interval", *_test_columns(margin))
+    if len(pairs) <= _MOST_PAIR_TABLES:
+        return [
+            Table(
+                f"Comparison of {agent_x} with {agent_y}",
+                f"Difference: {agent_x} minus {agent_y}.{_left_out(pair)} {_caption('pairs of agents', margin)}",
+                columns,
+                tuple((one.perturbation, one.measure.replace("_", " "), *_test_entries(one, margin)) for one in pair),
+                2,
+            )
+            for (agent_x, agent_y), pair in pairs.items()
+        ]
+    strongest = sorted(comparisons, key=_strength)[:_MOST_ROWS]
+    rows = tuple(
+        (one.agent_x, one.agent_y or "", one.perturbation, one.measure.replace("_", " "), *_test_entries(one, margin))
+        for one in strongest
+    )
+    shown = "All" if len(rows) == len(comparisons) else f"The strongest {len(rows)} of"
+    caption = (
+        f"{shown} {len(comparisons):,} comparisons of {len(pairs)} pairs, the strongest first; csv/comparisons.csv "
+    )
+    caption += f"has all. Difference: agent minus other. {_caption('pairs of agents', margin)}"
+    return [Table("Comparisons of all pairs", caption, ("agent", "other", *columns), rows, 4, is_folded=True)]
+
+
+def _strength(claim: Claim) -> tuple[int, float, float]:
+    """Return a key that sorts decided claims first, then by p, then by how large a difference is for its test."""
+    order = ("decided", "equivalent", "not decided", "undecidable")
+    p = 2.0 if math.isnan(claim.adjusted_p) else claim.adjusted_p
+    size = abs(claim.effect.value)
+    return order.index(claim.verdict), p, 0.0 if math.isnan(size) else -size
+
+
+def _left_out(claims: Sequence[Claim]) -> str:
+    games = claims[0].left_out
+    return f" Without {', '.join(games)}: see the caveats." if games else ""
+
+
+def _caption(who: str, margin: float | None) -> str:
+    text = _TEST_CAPTION.format(who=who)
+    if margin is not None:
+        text += f" Equivalence p: of a difference as large as {margin:g}, by two one-sided t tests, adjusted by Holm."
+    return text
+
+
+def _test_columns(margin: float | None) -> tuple[str, ...]:
+    return (*_TEST_COLUMNS, *(() if margin is None else ("equivalence p",)), "conclusion")
 
 
 def _bold_means(summary: Summary) -> str:
@@ -205,19 +262,31 @@ def _published_row(row: PublishedRow) -> tuple[str, ...]:
     return (row.game, row.agent, row.algorithm, row.source, *map(number, numbers))
 
 
-def _test_entries(claim: Claim) -> tuple[str, ...]:
-    """Return effect, p values, train seeds and conclusion of a test."""
-    fewest = min(claim.seeds)
-    is_undecidable = claim.verdict == "undecidable"
-    seeds = str(fewest) if claim.agent_y is None else f"{claim.num_seeds_x} and {claim.num_seeds_y}"
+def _test_entries(claim: Claim, margin: float | None) -> tuple[str, ...]:
+    """Return effect, p values, what would be found, train seeds and conclusion of a test."""
+    seeds = str(min(claim.seeds)) if claim.agent_y is None else f"{claim.num_seeds_x} and {claim.num_seeds_y}"
     return (
-        estimate(claim.effect, fewest),
+        estimate(claim.effect, min(claim.seeds)),
         p_value(claim.p),
         p_value(claim.adjusted_p),
         p_value(claim.smallest_p),
+        "none" if math.isinf(claim.detectable) else number(claim.detectable),
         seeds,
-        f"cannot be decided with {fewest} seed{'s' * (fewest != 1)}" if is_undecidable else claim.verdict,
+        *(() if margin is None else (p_value(claim.equivalence_p),)),
+        _conclusion(claim),
     )
+
+
+def _conclusion(claim: Claim) -> str:
+    if claim.obstacle:
+        return f"no claim: {claim.obstacle}"
+    if claim.verdict == "undecidable":
+        fewest = min(claim.seeds)
+        return f"cannot be decided with {fewest} seed{'s' * (fewest != 1)}"
+    if claim.equivalent:
+        also = "" if claim.verdict == "equivalent" else f"{claim.verdict}, "
+        return f"{also}equivalent within {claim.equivalence_margin:g}"
+    return claim.verdict
 
 
 def _rank(row: RankRow) -> str:

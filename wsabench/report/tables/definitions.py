@@ -95,8 +95,14 @@ DEFINITIONS = (
     Definition("rank", "Order of the agents by mean normalised score, 1 is best; ties share the mean rank."),
     Definition(
         "adjusted p",
-        "Two-sided p value of a permutation test that moves whole train seeds, after Holm over the tests of a family. "
-        "A comparison is decided at 0.05 or less, from five train seeds on.",
+        "Two-sided. Whole train seeds are relabelled, all perturbations together (step-down max-T); where Welch's t "
+        "tests after Holm give a larger p, that counts; then it is adjusted over pairs of agents. A comparison is "
+        "decided at 0.05 or less, from five train seeds on.",
+    ),
+    Definition(
+        "equivalent within a margin",
+        "Two one-sided t tests show that a difference is smaller than a margin that was chosen before looking. Not "
+        "decided is never equivalent.",
     ),
     Definition(
         "sample efficiency",

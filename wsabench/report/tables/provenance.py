@@ -12,6 +12,7 @@ import msgspec
 from wsabench.report.tables.text import Table, number
 from wsabench.results.manifest import UNKNOWN, Manifest, MergedRun, RecordedPlan
 from wsabench.summary.rows import IntervalKind
+from wsabench.summary.significance import ClaimOptions
 from wsabench.summary.summarise import Summary
 
 _HASH_LENGTH = 12
@@ -57,7 +58,7 @@ def title_of(plan: RecordedPlan) -> str:
 def steps_to_reproduce(
     manifest: Manifest,
     run_dirs: Sequence[Path] = (),
-    family: Sequence[str] | None = None,
+    options: ClaimOptions | None = None,
     interval: IntervalKind = "joint",
 ) -> list[Step]:
     """Return how to make the episodes and the report again.
@@ -65,7 +66,7 @@ def steps_to_reproduce(
     Args:
         manifest: The result set's manifest.
         run_dirs: Where the result sets are; only the names of the folders are shown.
-        family: The declared family of tests, if any.
+        options: What the report's claims are about; None: nothing was declared.
         interval: How aggregates and profiles are resampled.
     """
     first = manifest.history.first
@@ -76,7 +77,11 @@ def steps_to_reproduce(
     runs = [one.starts[0] for one in manifest.history.merged_from] or [first]
     commands = tuple(dict.fromkeys(one.command_line for one in runs if one.command_line))
     names = " ".join(path.resolve().name for path in run_dirs) or "RUN_DIR"
-    declared = f" --family {','.join(family)}" if family else ""
+    options = options or ClaimOptions()
+    declared = f" --family {','.join(options.family)}" if options.family else ""
+    declared += f" --compare-to {options.compare_to}" if options.compare_to else ""
+    margin = options.equivalence_margin
+    declared += "" if margin is None else f" --equivalence-margin {margin:g}"
     declared += f" --interval {interval}" if interval != "joint" else ""
     steps = [Step(f"Install the same versions.{made}", (f"pip install {packages}",))]
     if commands:

@@ -28,6 +28,8 @@ class Table:
     """How many columns from the left hold names; the others hold numbers."""
     bold: frozenset[tuple[int, int]] = frozenset()
     """Row and column of each entry that a decided comparison claims to be the best."""
+    is_folded: bool = False
+    """Whether the page shows it only when it is asked for."""
 
     @property
     def name(self) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsabench.errors import ShapeError, SpecError
+from wsabench.stats.intervals import MIN_TRAIN_SEEDS
 from wsabench.stats.resampling import Blocks
 from wsabench.types import FloatArray
 
@@ -127,21 +128,30 @@ def holm(p: npt.ArrayLike) -> FloatArray:
     return adjusted
 
 
-def smallest_adjusted_p(smallest_p: float, num_tests: int) -> float:
-    """Return the smallest adjusted p that a test in a family of `num_tests` can have after Holm's correction."""
-    return min(1.0, smallest_p * num_tests)
+def smallest_adjusted_p(smallest_p: float, num_pairs: int) -> float:
+    """Return the smallest p that can be left when one of `num_pairs` pairs of agents is claimed first.
 
-
-def seeds_to_decide(num_tests: int, alpha: float = 0.05, *, paired: bool = False) -> int:
-    """Return the fewest train seeds (of each agent, one game) with which the adjusted p can get to alpha at all.
+    Perturbations cost nothing here: step-down max-T leaves the smallest p of a family what it is for a single test.
 
     Args:
-        num_tests: Size of the declared family.
+        smallest_p: The smallest p that relabelling a pair's train seeds can give.
+        num_pairs: Pairs of agents that are compared, or agents that are held against their own clean play.
+    """
+    return min(1.0, smallest_p * num_pairs)
+
+
+def seeds_to_decide(num_pairs: int, alpha: float = 0.05, *, paired: bool = False) -> int:
+    """Return the fewest train seeds (of each agent, one game) with which a report can decide anything at all.
+
+    The adjusted p must be able to get to alpha, and a report claims nothing from fewer than five train seeds.
+
+    Args:
+        num_pairs: Pairs of agents that are compared; the number of perturbations does not matter.
         alpha: Share of false claims that is accepted.
         paired: Whether seeds are compared with themselves.
     """
-    count = 2
-    while smallest_adjusted_p(2.0 / (2**count if paired else math.comb(2 * count, count)), num_tests) > alpha:
+    count = MIN_TRAIN_SEEDS
+    while smallest_adjusted_p(2.0 / (2**count if paired else math.comb(2 * count, count)), num_pairs) > alpha:
         count += 1
     return count
 

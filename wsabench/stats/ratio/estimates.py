@@ -216,6 +216,36 @@ def retention_difference(
     return _with_interval(average, strata, len(arrays_x), confidence)
 
 
+def retention_shares(clean: FloatArray, perturbed: FloatArray) -> FloatArray:
+    """Return a number for each train seed of one game whose mean is the retention: what a test over train seeds takes.
+
+    These are delete-one pseudo-values: the ratio, and how far it moves when a seed is left out. Their spread is that of
+    the ratio, noise of the clean score included, and differences of their means are differences of retentions.
+
+    Args:
+        clean: Clean scores of train seeds, shape (..., num_seeds), float64.
+        perturbed: Scores of the same seeds in some cells, shape (..., num_seeds, num_cells), float64.
+
+    Returns:
+        Shape (..., num_seeds, num_cells); the mean over seeds is `value` of `retention_interval`. With fewer than three
+        seeds the linearised ratio, whose mean is `plain`. NaN where a clean mean is not above 0, without any one seed
+        too: there the retention rests on one seed.
+
+    Raises:
+        ShapeError: The shapes do not match.
+
+    References:
+        Tukey 1958, and Miller 1974, "The jackknife: a review", for pseudo-values of a ratio in a t test.
+    """
+    clean, perturbed = checked_game(clean, perturbed, 0.95)
+    parts = _parts(clean, perturbed)
+    if clean.shape[-1] < MIN_RATIO_SEEDS:
+        residuals = perturbed - parts.plain[..., None, :] * clean[..., None]
+        return parts.plain[..., None, :] + _ratio(residuals, clean.mean(axis=-1)[..., None, None])
+    moves = (clean.shape[-1] - 1) * (parts.without_one.mean(axis=-2, keepdims=True) - parts.without_one)
+    return np.where(parts.is_usable[..., None, None], parts.value[..., None, :] + moves, np.nan)
+
+
 def _checked_games(games: Sequence[GameSeeds], confidence: float) -> list[GameSeeds]:
     if not games:
         raise ShapeError("There is no game to average over. Give at least one in which retention is defined.")
