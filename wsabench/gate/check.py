@@ -239,6 +239,11 @@ def _unit_notes(agent: str, blocks: Sequence[Block]) -> list[str]:
             f"{agent}: greedy play is the same from the same start in some cells, so each of the starts that were "
             f"played, of {starts}, counts once."
         )
+    if any(block.num_left_out for block in blocks):
+        found.append(
+            f"{agent}: cells have different numbers of episodes; the average takes the episodes that all of them have, "
+            "since those of one seed belong together, and each cell's own test takes all of its own."
+        )
     if any(one.different is not None for one in limits):
         found.append(
             f"{agent}: a result set does not say how its greedy episodes started (an earlier version made it): all "
