@@ -46,6 +46,8 @@ class Block:
     run: tuple[Scores, ...]
     """One entry a cell."""
     reference: tuple[Scores, ...]
+    may_pair: bool = True
+    """Whether rows of equal label may be paired at all."""
 
     @property
     def tested(self) -> tuple[int, ...]:
@@ -101,13 +103,18 @@ class Block:
 
     def _is_paired(self, run: Scores, reference: Scores) -> bool:
         """Whether rows of equal label belong together: then both sides have the same ones."""
-        if run.labels != reference.labels or run.limits != reference.limits or run.limits.different is not None:
+        if (
+            not self.may_pair
+            or run.labels != reference.labels
+            or run.limits != reference.limits
+            or run.limits.different is not None
+        ):
             return False
         all_there = run.limits.population == len(run.values)
         return self.unit == "train seeds" or all_there or len(run.values) >= MIN_EPISODE_PAIRS
 
 
-def collect_blocks(run: RunResult, reference: RunResult) -> dict[str, list[Block]]:
+def collect_blocks(run: RunResult, reference: RunResult, *, may_pair: bool = True) -> dict[str, list[Block]]:
     """Arrange two comparable result sets by agent.
 
     Where both have one checkpoint, its episodes are the rows, paired by episode seed where both played the same ones,
@@ -117,6 +124,7 @@ def collect_blocks(run: RunResult, reference: RunResult) -> dict[str, list[Block
     Args:
         run: What is judged; it holds all cells of the reference.
         reference: What it is held against.
+        may_pair: Whether rows of equal seed are paired; else never.
 
     Returns:
         One entry an agent and game of the reference.
@@ -142,7 +150,7 @@ def collect_blocks(run: RunResult, reference: RunResult) -> dict[str, list[Block
             _Played(result.episodes, result.manifest.plan, agent, game, seeds, columns)
             for result, seeds in ((run, used), (reference, theirs))
         ]
-        blocks.setdefault(agent, []).append(_block(agent, game, columns, sides))
+        blocks.setdefault(agent, []).append(replace(_block(agent, game, columns, sides), may_pair=may_pair))
     for agent, parts in blocks.items():
         if len({block.unit for block in parts}) > 1:
             raise ResultSetError(
