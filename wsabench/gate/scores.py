@@ -150,7 +150,7 @@ def collect_blocks(run: RunResult, reference: RunResult, *, may_pair: bool = Tru
             _Played(result.episodes, result.manifest.plan, agent, game, seeds, columns)
             for result, seeds in ((run, used), (reference, theirs))
         ]
-        blocks.setdefault(agent, []).append(replace(_block(agent, game, columns, sides), may_pair=may_pair))
+        blocks.setdefault(agent, []).append(_block(agent, game, columns, sides, may_pair=may_pair))
     for agent, parts in blocks.items():
         if len({block.unit for block in parts}) > 1:
             raise ResultSetError(
@@ -239,8 +239,9 @@ def _is_deterministic(job: pd.DataFrame) -> bool:
     return num_starts < len(job) and len(set(episode_keys(job))) == num_starts
 
 
-def _block(agent: str, game: str, cells: tuple[str, ...], sides: Sequence[_Played]) -> Block:
+def _block(agent: str, game: str, cells: tuple[str, ...], sides: Sequence[_Played], *, may_pair: bool) -> Block:
     """Choose the unit of one agent and game."""
-    if len(sides[0].seeds) > 1:
-        return Block(agent, game, cells, "train seeds", *(side.by_seed() for side in sides))
-    return Block(agent, game, cells, "episodes", *(side.by_episode() for side in sides))
+    run, reference = sides
+    if len(run.seeds) > 1:
+        return Block(agent, game, cells, "train seeds", run.by_seed(), reference.by_seed(), may_pair)
+    return Block(agent, game, cells, "episodes", run.by_episode(), reference.by_episode(), may_pair)
