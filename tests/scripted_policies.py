@@ -47,7 +47,7 @@ class Walker(Sampler):
 
 sampler = Sampler("1")
 walker = Walker(0.9)
-slower_walker = Walker(0.72)
+slower_walker = Walker(0.55)
 stroller = Walker(0.3)
 attender = Attender("1")
 unversioned = Sampler(None)

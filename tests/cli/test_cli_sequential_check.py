@@ -26,7 +26,7 @@ pytestmark = pytest.mark.e2e
 SMALL: dict[str, Any] = {
     "suite": "color-shift",
     "games": ("freeway",),
-    "perturbations": ("clean", "hue-rotate@3"),
+    "perturbations": ("clean", "value@4"),
     "protocol": Protocol(max_frames=1200),
     "workers": 1,
 }
@@ -46,7 +46,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def slower(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An agent that lost about the margin: one look does not decide."""
+    """An agent that lost more than the margin, but not so much that one look decides."""
     return play(tmp_path_factory.mktemp("slower") / "out", "slower_walker")
 
 
@@ -124,7 +124,7 @@ def test_it_plays_on_and_goes_on_where_it_was_stopped_with_any_workers(
         )
     assert load_result(stopped / "looks" / "2").num_finished == 1
     assert check(capsys, stopped, reference, "--workers", "2") == (code, found)
-    for name in ("2", "3"):
+    for name in ("2", "3", "4")[: len(taken) - 1]:
         ours, theirs = (load_result(path / "looks" / name).episodes for path in (stopped, begun))
         pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 

@@ -97,9 +97,9 @@ class SequentialCheck:
         """
         number = len(self._parts)
         self._check_part(part)
-        self._parts.append(part.episodes)
-        so_far = replace(self.run, episodes=pd.concat(self._parts, ignore_index=True))
+        so_far = replace(self.run, episodes=pd.concat([*self._parts, part.episodes], ignore_index=True))
         self._check_numbers(so_far.episodes, self.design.looks[number])
+        self._parts.append(part.episodes)
         blocks = collect_blocks(so_far, self.reference, may_pair=False)
         self._rows.append(raw_rows(blocks, *self._rules(blocks, number)))
         return self._result(blocks, so_far)
