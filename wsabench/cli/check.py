@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,15 +10,11 @@ import typer
 
 from wsabench.cli.agent_options import AllowDownload, Trust
 from wsabench.cli.options import Json
-from wsabench.cli.run import parse_integers
-from wsabench.cli.terminal.console import WIDTH, plain, split_names, write_error, write_json, write_line, write_table
-from wsabench.cli.terminal.run_progress import run_reporter
+from wsabench.cli.terminal.console import WIDTH, parse_integers, plain, split_names, write_json, write_line, write_table
 from wsabench.errors import SpecError
 
 if TYPE_CHECKING:
     from wsabench.gate.outcome import CheckedCell, CheckResult
-    from wsabench.gate.sequential import SequentialCheck
-    from wsabench.types import Permissions
 
 HELP = "Fail when an agent got less robust than in a reference run."
 EXAMPLE = "Example: wsabench check runs/new --against results/smoke --junit gate.xml"
@@ -55,16 +49,17 @@ def check(
     """Compare cell by cell and overall; 0: no regression, 1: regression, 2: cannot tell."""
     from wsabench.gate.formats import junit_xml, markdown_summary
     from wsabench.resources import write_text
-    from wsabench.types import Permissions
 
     options = {"agents": split_names(agents), "margin": margin, "strict": strict, "seed": seed}
     if sequential:
+        from wsabench.cli.terminal.looks import play_looks
         from wsabench.gate.sequential import SequentialCheck
         from wsabench.stats.sequential import Design
+        from wsabench.types import Permissions
 
         design = Design(looks=parse_integers("--looks", split_names(looks)) or Design().looks, alpha=alpha)
         check_of_run = SequentialCheck(run_dir, against, design, **options)
-        result = _play_looks(check_of_run, workers, Permissions(trust, allow_download))
+        result = play_looks(check_of_run, workers, Permissions(trust, allow_download))
     else:
         from wsabench.gate.check import check_runs
 
@@ -88,34 +83,6 @@ def _refuse_options_of_looks(**options: Any) -> None:
         if value:
             option = "--" + name.replace("_", "-")
             raise SpecError(f"{option} belongs to --sequential. Give both, or leave {option} out: nothing is played.")
-
-
-def _play_looks(check_of_run: SequentialCheck, workers: int | None, permissions: Permissions) -> CheckResult:
-    """Judge the run; while that decides nothing, play on to the next look."""
-    from wsabench.evaluation.going_on import plan_again, play_later
-    from wsabench.gate.sequential import LOOKS_DIR
-
-    run, looks = check_of_run.run, check_of_run.design.looks
-    result = check_of_run.look(run)
-    write_error(_last_look(result))
-    if result.is_decided:
-        return result
-    sys.path.insert(0, str(Path.cwd()))  # as `wsabench run` does
-    with run_reporter() as reporter:
-        plan = plan_again(run, permissions, reporter)
-        for number, (before, until) in enumerate(itertools.pairwise(looks), start=2):
-            directory, episodes = run.path / LOOKS_DIR / str(number), range(before, until)
-            part = play_later(plan, directory, episodes, check_of_run.jobs, workers=workers, reporter=reporter)
-            result = check_of_run.look(part)
-            reporter.note(_last_look(result))
-            if result.is_decided:
-                break
-    return result
-
-
-def _last_look(result: CheckResult) -> str:
-    """Say what the last look showed."""
-    return "" if result.looks is None else result.looks.taken[-1].sentence
 
 
 def _write_result(result: CheckResult) -> None:
