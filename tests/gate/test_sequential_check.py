@@ -81,16 +81,33 @@ def test_p_values_are_those_of_the_first_episodes_against_the_whole_reference(re
     result = check.look(parts[0])
     assert not result.is_decided, "else only one look is tested"
     result = check.look(parts[1])
-    raw = np.empty((2, 3))
+    raw, within = np.empty((2, 3)), np.empty((2, 3))
     held = (drawn(0, 20) - LOW) / SPAN
     levels = nominal_levels(0.001 / 2 / 3, LOOKS, "power")
     for look, episodes in enumerate(LOOKS[:2]):
         sample = Sample(((returns[:episodes] - LOW) / SPAN)[:, :, None], held[:, :, None], is_paired=False)
         rng = generator(0, "gate", "e2e", "breakout", "0")
-        raw[look] = compare([sample], "episodes", rng, 0.2, 9_999, float(levels[look])).p_worse
+        found = compare([sample], "episodes", rng, 0.2, 9_999, float(levels[look]))
+        raw[look], within[look] = found.p_worse, found.p_within
     expected = np.minimum(1.0, 2.0 * holm(sequential_p(raw, LOOKS, "power")))
     assert [row.p_adjusted for row in result.cells] == pytest.approx(expected.tolist())
+    assert [row.p_within for row in result.cells] == pytest.approx(sequential_p(within, LOOKS, "power").tolist())
     assert {(row.num_run, row.num_reference, row.is_paired) for row in result.cells} == {(11, 20, False)}
+
+
+def test_equal_episode_seeds_are_not_paired(reference: Path, tmp_path: Path) -> None:
+    parts = parts_of(tmp_path / "run", drawn(1, 20, share=0.8), looks=(12, 20))
+    check = SequentialCheck(tmp_path / "run", reference, Design(looks=(12, 20), futility=0.0))
+    check.look(parts[0])
+    result = check.look(parts[1])
+    assert {(row.num_run, row.num_reference, row.is_paired) for row in result.rows} == {(20, 20, False)}
+
+
+def test_permutations_grow_with_the_level_of_the_look(reference: Path, tmp_path: Path) -> None:
+    # A cell alarms at p <= 0.0005 / 2 / 3 (20 / 22)^1.5 = 0.00007, which 9,999 permutations cannot show.
+    run = write(tmp_path / "run", drawn(1, 20, share=0.1))
+    result = SequentialCheck(run, reference, Design(looks=(20, 22), alpha=0.0005)).look(load_result(run))
+    assert {row.verdict for row in result.cells} == {"regressed"}
 
 
 def test_a_drop_stops_it_and_no_drop_stops_it(reference: Path, tmp_path: Path) -> None:
