@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wsabench.cli.agent_options import AllowDownload, Trust
 from wsabench.cli.options import Json
-from wsabench.cli.terminal.console import WIDTH, plain, split_names, write_json, write_line, write_table
+from wsabench.cli.terminal.console import WIDTH, parse_integers, plain, split_names, write_json, write_line, write_table
+from wsabench.errors import SpecError
 
 if TYPE_CHECKING:
     from wsabench.gate.outcome import CheckedCell, CheckResult
@@ -18,6 +20,12 @@ HELP = "Fail when an agent got less robust than in a reference run."
 EXAMPLE = "Example: wsabench check runs/new --against results/smoke --junit gate.xml"
 
 _AGENTS = "Agents of the reference that are judged. Default: all."
+_SEQUENTIAL = (
+    "Go on playing RUN, look by look, until a drop is shown or unlikely to be shown. RUN holds the episodes of the "
+    "first look."
+)
+_LOOKS = "With --sequential: episodes of each job at each look, at most 4. Default: 6,11,16,22."
+_WORKERS = "With --sequential: processes; default: one a core."
 _MARGIN = "Share of the reference's normalised score that may be lost."
 
 
@@ -31,24 +39,50 @@ def check(
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a summary in Markdown.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the permutations.")] = 0,
+    sequential: Annotated[bool, typer.Option("--sequential", help=_SEQUENTIAL)] = False,
+    looks: Annotated[list[str] | None, typer.Option(metavar="NUMBER,...", help=_LOOKS)] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help=_WORKERS)] = None,
+    trust: Trust = False,
+    allow_download: AllowDownload = False,
     as_json: Json = False,
 ) -> int:
     """Compare cell by cell and overall; 0: no regression, 1: regression, 2: cannot tell."""
-    from wsabench.gate.check import check_runs
     from wsabench.gate.formats import junit_xml, markdown_summary
     from wsabench.resources import write_text
 
-    options = {"margin": margin, "alpha": alpha, "strict": strict, "seed": seed}
-    result = check_runs(run_dir, against, agents=split_names(agents), **options)
+    options = {"agents": split_names(agents), "margin": margin, "strict": strict, "seed": seed}
+    if sequential:
+        from wsabench.cli.terminal.looks import play_looks
+        from wsabench.gate.sequential import SequentialCheck
+        from wsabench.stats.sequential import Design
+        from wsabench.types import Permissions
+
+        design = Design(looks=parse_integers("--looks", split_names(looks)) or Design().looks, alpha=alpha)
+        check_of_run = SequentialCheck(run_dir, against, design, **options)
+        result = play_looks(check_of_run, workers, Permissions(trust, allow_download))
+    else:
+        from wsabench.gate.check import check_runs
+
+        _refuse_options_of_looks(looks=looks, workers=workers, trust=trust, allow_download=allow_download)
+        result = check_runs(run_dir, against, alpha=alpha, **options)
     if junit is not None:
         write_text(junit, junit_xml(result))
     if markdown is not None:
         write_text(markdown, markdown_summary(result))
     if as_json:
-        write_json(plain(result) | {"passed": result.passed, "conclusion": result.conclusion})
+        saved = {} if result.looks is None else {"share_of_fixed": result.looks.share}
+        write_json(plain(result) | {"passed": result.passed, "conclusion": result.conclusion} | saved)
     else:
         _write_result(result)
     return result.exit_code
+
+
+def _refuse_options_of_looks(**options: Any) -> None:
+    """Refuse options that say how to play, where nothing is played."""
+    for name, value in options.items():
+        if value:
+            option = "--" + name.replace("_", "-")
+            raise SpecError(f"{option} belongs to --sequential. Give both, or leave {option} out: nothing is played.")
 
 
 def _write_result(result: CheckResult) -> None:
@@ -60,8 +94,12 @@ def _write_result(result: CheckResult) -> None:
         columns = ["cell", "ref.", "run", "drop", "margin", "p", "verdict"]
         write_table(f"{agent} on {game}", columns, [_row(row) for row in rows])
         write_line()
-    meaning = f"Normalised scores. p: of a drop no larger than the margin, corrected over {len(result.tested)} tests."
-    for text in (meaning, *(f"Note: {note}" for note in result.notes)):
+    if result.looks is not None:
+        rows = [[one.episodes, one.played, one.smallest_p, one.hope, one.outcome] for one in result.looks.taken]
+        columns = ["episodes", "played", "smallest p", "hope", "verdict"]
+        write_table("Looks", columns, rows, "hope: largest chance of a test to alarm by the last look.")
+        write_line()
+    for text in (f"Normalised scores. {result.meaning}", *(f"Note: {note}" for note in result.notes)):
         write_line(textwrap.fill(text, WIDTH))
     write_line(textwrap.fill(result.conclusion, WIDTH))
 

@@ -22,9 +22,8 @@ from wsabench.cli.agent_options import (
     chosen_protocol,
 )
 from wsabench.cli.options import Json, Suite
-from wsabench.cli.terminal.console import WIDTH, split_names, write_json, write_line, write_table
+from wsabench.cli.terminal.console import WIDTH, parse_integers, split_names, write_json, write_line, write_table
 from wsabench.cli.terminal.run_progress import run_reporter
-from wsabench.errors import SpecError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,17 +173,3 @@ def mean_returns(episodes: pd.DataFrame) -> list[MeanReturn]:
         MeanReturn(agent, game, label, int(seeds), int(count), float(mean))
         for (agent, game, label), seeds, count, mean in means.itertuples(name=None)
     ]
-
-
-def parse_integers(option: str, words: list[str] | None) -> tuple[int, ...] | None:
-    """Return the words as numbers from 0, None for None.
-
-    Raises:
-        SpecError: A word is no whole number from 0.
-    """
-    if words is None:
-        return None
-    for word in words:
-        if not word.isascii() or not word.isdigit():
-            raise SpecError(f"{option} holds {word!r}. Allowed: whole numbers from 0, separated by commas, as in 0,1.")
-    return tuple(int(word) for word in words)

@@ -206,7 +206,8 @@ def find_contestants(
 
     Args:
         agents: References; a text may carry a name of its own as `NAME=REFERENCE`, a mapping gives names to objects,
-            and a list in it holds one train seed after the other.
+            and a list in it holds one train seed after the other. An entry of a manifest stands for what it names, on
+            its own game and with its own train seed and lanes.
         games: Game ids.
         train_seeds: Train seeds of agents given by name and of factories; a path or an own policy counts as one.
         terms: How the games are played and what agents are allowed; a protocol stands for itself.
@@ -281,6 +282,8 @@ def _named(agents: Any) -> list[_Named]:
 def _contestants_of(named: _Named, game: str, train_seeds: Sequence[int], terms: Terms) -> list[Contestant]:
     """Return one reference's contestants on one game."""
     reference = named.reference
+    if isinstance(reference, AgentEntry):
+        return [_contestant_again(reference, terms)] if reference.game == game else []
     if isinstance(reference, list | tuple):
         each = [_Named(named.name, one) for one in reference]
         found = [one for part in each for one in _contestants_of(part, game, train_seeds, terms)]
@@ -355,6 +358,18 @@ def _contestant(
         protocol=terms.seen_by(abilities, game),
         permissions=terms.permissions,
     )
+
+
+def _contestant_again(entry: AgentEntry, terms: Terms) -> Contestant:
+    """Return the contestant that a manifest names, with the lanes it had."""
+    if entry.kind in ("object", "factory"):
+        raise SpecError(
+            f"{entry.id.describe()} was a Python object, which a result set does not hold. Allowed: agents given by "
+            "name, path, address or package.module:attribute."
+        )
+    lanes = replace(terms, protocol=terms.protocol.with_changes(**entry.view), has_views=False)
+    named = _Named(entry.agent, entry.source)
+    return _contestant(named, entry.kind, entry.source, entry.game, entry.train_seed, lanes)
 
 
 def _needs_all_actions(num_actions: int | None, game: str) -> bool:

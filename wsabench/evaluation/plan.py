@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -89,7 +89,7 @@ class Plan:
     precision: PrecisionEntry | None = None
     """None where every job has `num_episodes`, which else is the size of the pilot."""
     first_episode: int = 0
-    """Number of the first episode of each job; those before it were the pilot's."""
+    """Number of the first episode of each job; those before it were the pilot's, or of earlier looks."""
 
     def contestant_of(self, job: Job) -> Contestant:
         """Return who plays a job."""
@@ -139,12 +139,27 @@ class Plan:
             numbers: Episodes of each job beside the pilot, in the order of `jobs`. They go on where the pilot stopped,
                 so they are episodes that a run of more episodes each would play too.
         """
-        first, versions = self.num_episodes, provenance.decisive_versions()
-        jobs = [
+        return replace(self, jobs=self._later(self.jobs, self.num_episodes, numbers), first_episode=self.num_episodes)
+
+    def later(self, first: int, number: int, wanted: Container[JobName]) -> Plan:
+        """Return a plan of more episodes of some jobs only.
+
+        Args:
+            first: How many episodes of each job were played before, at least 1.
+            number: How many more.
+            wanted: Agent, train seed, game and perturbation of the jobs.
+        """
+        jobs = [job for job in self.jobs if (job.agent, job.train_seed, job.game, job.perturbation) in wanted]
+        later = self._later(jobs, first, [number] * len(jobs))
+        return replace(self, jobs=later, num_episodes=number, first_episode=first)
+
+    def _later(self, jobs: Sequence[Job], first: int, numbers: Sequence[int]) -> tuple[Job, ...]:
+        """Return jobs with so many episodes each, from the same one on."""
+        versions = provenance.decisive_versions()
+        return tuple(
             self._job(self.contestant_of(job), job.perturbation, range(first, first + number), versions)
-            for job, number in zip(self.jobs, numbers, strict=True)
-        ]
-        return replace(self, jobs=tuple(jobs), first_episode=first)
+            for job, number in zip(jobs, numbers, strict=True)
+        )
 
     def with_earlier_seeds(self, job: Job) -> Job:
         """Return a job with the seeds of all episodes from the first on, so that an episode's number finds its seed."""

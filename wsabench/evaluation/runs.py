@@ -92,7 +92,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         WorkerError: A worker process died; finished jobs are kept.
     """
     reporter = reporter or SilentReporter()
-    num_workers = _checked_workers(workers)
+    num_workers = checked_workers(workers)
     options = RunOptions(
         suite=suite,
         agents=agents,
@@ -110,13 +110,25 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     )
     plan = make_plan(options, reporter.note)
     path = Path(out) if out is not None else DEFAULT_ROOT / f"{plan.suite.name}-{plan.profile}-{plan.identity()}"
-    _run_plan(plan, ResultStore(path, keeps_steps=record_attention), num_workers, reporter)
+    play_plan(plan, ResultStore(path, keeps_steps=record_attention), num_workers, reporter)
     reporter.finished(path)
     return load_result(path)
 
 
-def _run_plan(plan: Plan, opened: ResultStore, num_workers: int, reporter: RunReporter) -> None:
-    """Play the jobs of a plan that are not finished yet; to a precision in two stages."""
+def play_plan(plan: Plan, opened: ResultStore, num_workers: int, reporter: RunReporter) -> None:
+    """Play the jobs of a plan that are not finished yet; to a precision in two stages.
+
+    Args:
+        plan: The plan.
+        opened: The directory, not yet claimed.
+        num_workers: Processes.
+        reporter: Hears of progress.
+
+    Raises:
+        ResultSetError: The directory holds something else, or another run's results.
+        StorageError: Results cannot be written; finished jobs are kept.
+        WorkerError: A worker process died; finished jobs are kept.
+    """
     with opened as store:
         history = History.of_start(provenance.this_start())
         manifest = store.begin(Manifest(schema_version=SCHEMA_VERSION, plan=plan.recorded(), history=history))
@@ -191,8 +203,15 @@ def _finished_jobs(plan: Plan, store: ResultStore, reporter: RunReporter) -> lis
     return finished
 
 
-def _checked_workers(workers: int | None) -> int:
-    """Return the number of processes to play in."""
+def checked_workers(workers: int | None) -> int:
+    """Return the number of processes to play in.
+
+    Args:
+        workers: What the user asked for; None for one a core.
+
+    Raises:
+        SpecError: It is no integer from 1.
+    """
     if workers is None:
         return available_cores()
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:

@@ -55,7 +55,7 @@ def markdown_summary(result: CheckResult) -> str:
         result.conclusion,
         "",
         f"Run `{result.run}` against reference `{result.reference}`; margin {result.margin:.0%} of the reference's "
-        f"normalised score, alpha {result.alpha:g} for the whole check.",
+        f"normalised score, alpha {result.alpha:g} for the whole check. {result.meaning}",
         "",
         "| agent | game | cell | reference | run | drop | margin | adjusted p | verdict |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",

@@ -7,8 +7,11 @@ from typing import Literal
 
 from wsabench.results.result import MARK
 from wsabench.stats.gate import COLLAPSE, MIN_POWER
+from wsabench.stats.sequential import Outcome
 
 ALL_CELLS = "all cells"
+FIXED_EPISODES = 20
+"""What a check in one look is run with, and the play of one in several is compared to."""
 
 Verdict = Literal["regressed", "within margin", "undecided", "untested"]
 
@@ -68,6 +71,70 @@ class CheckedCell:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """One look of a check in several."""
+
+    episodes: int
+    """Of each job, with those of earlier looks."""
+    played: int
+    """Of all judged jobs together."""
+    smallest_p: float
+    """The smallest corrected sequential p value."""
+    hope: float
+    """The largest probability of a test to alarm in the end, were the drop one standard error larger than it looks."""
+    outcome: Outcome
+    """`alarm`, `pass` or `go on`."""
+
+    @property
+    def sentence(self) -> str:
+        """The look in words."""
+        verdict = {
+            "alarm": "a drop is shown",
+            "pass": "no drop is shown, and the check stops",
+            "go on": "not decided, so the run goes on",
+        }[self.outcome]
+        return (
+            f"Look after {self.episodes} episodes of each job: smallest sequential p {self.smallest_p:.2g}, chance of "
+            f"an alarm in the end {self.hope:.0%} at most: {verdict}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """How a check in several looks went."""
+
+    planned: tuple[int, ...]
+    """Episodes of each job at each look."""
+    num_jobs: int
+    """How many are judged."""
+    taken: tuple[Look, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the last look decided."""
+        return self.taken[-1].outcome
+
+    @property
+    def fixed_episodes(self) -> int:
+        """Episodes that a check in one look plays."""
+        return FIXED_EPISODES * self.num_jobs
+
+    @property
+    def share(self) -> float:
+        """What was played, as a share of `fixed_episodes`."""
+        return self.taken[-1].played / self.fixed_episodes
+
+    @property
+    def sentence(self) -> str:
+        """Say where it stopped, and what that saved."""
+        last = self.taken[-1]
+        return (
+            f"Stopped at look {len(self.taken)} of {len(self.planned)}, after {last.episodes} episodes of each job: "
+            f"{last.played} in all, {self.share:.0%} of the {self.fixed_episodes} that {FIXED_EPISODES} of each are."
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class CheckResult:
     """What the gate decided."""
 
@@ -80,6 +147,21 @@ class CheckResult:
     """The average over each agent's tested cells; empty for agents with one of them only."""
     cells: tuple[CheckedCell, ...]
     notes: tuple[str, ...]
+    looks: Looks | None = None
+    """None where all was played before; else p values are sequential ones, which hold whenever one stops."""
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether nothing more is to be played; always where all was played before."""
+        return self.looks is None or self.looks.outcome != "go on"
+
+    @property
+    def meaning(self) -> str:
+        """What the p values are, in one sentence."""
+        what = f"p: of a drop no larger than the margin, corrected over {len(self.tested)} tests"
+        if self.looks is None:
+            return f"{what}."
+        return f"{what}; sequential, so that it holds after any of the {len(self.looks.planned)} looks."
 
     @property
     def rows(self) -> tuple[CheckedCell, ...]:
@@ -112,6 +194,11 @@ class CheckResult:
 
     @property
     def conclusion(self) -> str:
+        """The outcome in one sentence; of a check in several looks also what was played."""
+        return self._finding if self.looks is None else f"{self._finding} {self.looks.sentence}"
+
+    @property
+    def _finding(self) -> str:
         """The outcome in one sentence."""
         if not self.tested:
             return "Nothing was tested: in no cell does the reference score above random play, so nothing can be lost."

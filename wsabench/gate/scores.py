@@ -19,6 +19,9 @@ from wsabench.stats.one_sided import UNLIMITED, Limits
 from wsabench.summary.scores import may_repeat_episodes, reference_scores
 from wsabench.types import FloatArray
 
+_MIN_ROWS = 2
+"""A sample has no fewer rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -43,6 +46,8 @@ class Block:
     run: tuple[Scores, ...]
     """One entry a cell."""
     reference: tuple[Scores, ...]
+    may_pair: bool = True
+    """Whether rows of equal label may be paired at all."""
 
     @property
     def tested(self) -> tuple[int, ...]:
@@ -57,10 +62,30 @@ class Block:
     def whole(self) -> list[Sample]:
         """Return what tests the mean over all tested cells, rows of all cells belonging together.
 
-        One sample, or two: cells whose rows are episodes, and cells whose rows are starts.
+        Cells may have different numbers of episodes; then the rows are those that all have, since episodes of one seed
+        depend on each other and cells must not count as independent. One sample, or two: cells whose rows are episodes,
+        and cells whose rows are starts.
         """
-        groups = self._groups(lambda one: (len(one.values), one.labels, one.limits.population))
+        drawn = (self._drawn(side) for side in (self.run, self.reference))
+        aligns = all(len(_shared(cells)) >= _MIN_ROWS for cells in drawn if cells)
+        groups = self._groups(
+            lambda one: (one.limits.population, None if aligns and one.limits.population is None else one.labels)
+        )
         return [replace(self._sample(cells, axis=1), weight=len(cells) / len(self.tested)) for cells in groups]
+
+    @property
+    def num_left_out(self) -> int:
+        """The most episodes of a tested cell that are no rows of the average, other cells having fewer."""
+        counts = [
+            len(one.values) - len(_shared(drawn))
+            for drawn in (self._drawn(self.run), self._drawn(self.reference))
+            for one in drawn
+        ]
+        return max(counts, default=0)
+
+    def _drawn(self, side: Sequence[Scores]) -> list[Scores]:
+        """Return the tested cells of a side whose rows are draws, and not starts."""
+        return [side[place] for place in self.tested if side[place].limits.population is None]
 
     def _groups(self, key: Callable[[Scores], Hashable]) -> list[list[int]]:
         """Return the tested cells, those together whose two sides have equal keys."""
@@ -71,20 +96,25 @@ class Block:
 
     def _sample(self, cells: Sequence[int], axis: int) -> Sample:
         """Return some cells side by side (`axis` 2) or their mean (1)."""
-        run, reference = ([side[place] for place in cells] for side in (self.run, self.reference))
+        run, reference = (_aligned([side[place] for place in cells]) for side in (self.run, self.reference))
         scores = [np.expand_dims(np.stack([one.values for one in side], axis=1), axis) for side in (run, reference)]
         limits = [_joint(side) for side in (run, reference)]
         return Sample(scores[0], scores[1], self._is_paired(run[0], reference[0]), limits[0], limits[1])
 
     def _is_paired(self, run: Scores, reference: Scores) -> bool:
         """Whether rows of equal label belong together: then both sides have the same ones."""
-        if run.labels != reference.labels or run.limits != reference.limits or run.limits.different is not None:
+        if (
+            not self.may_pair
+            or run.labels != reference.labels
+            or run.limits != reference.limits
+            or run.limits.different is not None
+        ):
             return False
         all_there = run.limits.population == len(run.values)
         return self.unit == "train seeds" or all_there or len(run.values) >= MIN_EPISODE_PAIRS
 
 
-def collect_blocks(run: RunResult, reference: RunResult) -> dict[str, list[Block]]:
+def collect_blocks(run: RunResult, reference: RunResult, *, may_pair: bool = True) -> dict[str, list[Block]]:
     """Arrange two comparable result sets by agent.
 
     Where both have one checkpoint, its episodes are the rows, paired by episode seed where both played the same ones,
@@ -94,6 +124,7 @@ def collect_blocks(run: RunResult, reference: RunResult) -> dict[str, list[Block
     Args:
         run: What is judged; it holds all cells of the reference.
         reference: What it is held against.
+        may_pair: Whether rows of equal seed are paired; else never.
 
     Returns:
         One entry an agent and game of the reference.
@@ -119,13 +150,31 @@ def collect_blocks(run: RunResult, reference: RunResult) -> dict[str, list[Block
             _Played(result.episodes, result.manifest.plan, agent, game, seeds, columns)
             for result, seeds in ((run, used), (reference, theirs))
         ]
-        blocks.setdefault(agent, []).append(_block(agent, game, columns, sides))
+        blocks.setdefault(agent, []).append(_block(agent, game, columns, sides, may_pair=may_pair))
     for agent, parts in blocks.items():
         if len({block.unit for block in parts}) > 1:
             raise ResultSetError(
                 f"{agent} has one train seed in some games and several in others. Check them as separate result sets."
             )
     return blocks
+
+
+def _shared(cells: Sequence[Scores]) -> tuple[int, ...]:
+    """Return the labels that all cells have, in the order of the first."""
+    others = [set(one.labels) for one in cells[1:]]
+    return tuple(label for label in cells[0].labels if all(label in other for other in others)) if cells else ()
+
+
+def _aligned(cells: Sequence[Scores]) -> list[Scores]:
+    """Return the cells with the rows that all of them have, in one order."""
+    labels = _shared(cells)
+    if all(one.labels == labels for one in cells):
+        return list(cells)
+    places = [{label: place for place, label in enumerate(one.labels)} for one in cells]
+    return [
+        replace(one, values=one.values[[place[label] for label in labels]], labels=labels)
+        for one, place in zip(cells, places, strict=True)
+    ]
 
 
 def _joint(cells: Sequence[Scores]) -> Limits:
@@ -190,8 +239,9 @@ def _is_deterministic(job: pd.DataFrame) -> bool:
     return num_starts < len(job) and len(set(episode_keys(job))) == num_starts
 
 
-def _block(agent: str, game: str, cells: tuple[str, ...], sides: Sequence[_Played]) -> Block:
+def _block(agent: str, game: str, cells: tuple[str, ...], sides: Sequence[_Played], *, may_pair: bool) -> Block:
     """Choose the unit of one agent and game."""
-    if len(sides[0].seeds) > 1:
-        return Block(agent, game, cells, "train seeds", *(side.by_seed() for side in sides))
-    return Block(agent, game, cells, "episodes", *(side.by_episode() for side in sides))
+    run, reference = sides
+    if len(run.seeds) > 1:
+        return Block(agent, game, cells, "train seeds", run.by_seed(), reference.by_seed(), may_pair)
+    return Block(agent, game, cells, "episodes", run.by_episode(), reference.by_episode(), may_pair)

@@ -13,6 +13,8 @@ from typing import Any
 
 import typer
 
+from wsabench.errors import SpecError
+
 WIDTH = 80
 
 
@@ -114,3 +116,17 @@ def _console() -> Any:
 
     console = Console(highlight=False, soft_wrap=False)
     return console if console.width <= WIDTH else Console(highlight=False, width=WIDTH)
+
+
+def parse_integers(option: str, words: list[str] | None) -> tuple[int, ...] | None:
+    """Return the words as numbers from 0, None for None.
+
+    Raises:
+        SpecError: A word is no whole number from 0.
+    """
+    if words is None:
+        return None
+    for word in words:
+        if not word.isascii() or not word.isdigit():
+            raise SpecError(f"{option} holds {word!r}. Allowed: whole numbers from 0, separated by commas, as in 0,1.")
+    return tuple(int(word) for word in words)
