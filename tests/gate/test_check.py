@@ -89,7 +89,7 @@ def test_a_loss_in_one_cell_is_found_there(reference: Path, tmp_path: Path) -> N
     row = result.cells[2]
     assert row.run == pytest.approx(0.5 * row.reference)
     assert row.margin == pytest.approx(0.2 * row.reference)
-    assert result.conclusion == "Regression: 1 of 4 tests show a drop larger than the margin."
+    assert result.conclusion == "Regression: 1 of 4 tests shows a drop larger than the margin."
 
 
 def test_the_margin_decides(reference: Path, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_too_few_episodes_cannot_pass(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["check", str(run), "--against", str(reference), *files]) == 2
     printed = " ".join(capsys.readouterr().out.split())
     assert re.search(
-        r"Too few episodes: .* a drop of 80% would be found wsa on breakout, all cells with a prob", printed
+        r"Too few episodes: .* a drop of 80% would be found in wsa on breakout, all cells, with a prob", printed
     )
     assert "## Robustness gate: cannot tell" in (tmp_path / "gate.md").read_text()
     root = ElementTree.parse(tmp_path / "gate.xml").getroot()
@@ -467,7 +467,7 @@ def test_the_command_passes_and_fails_with_its_files(
     assert [name for name, case in cases.items() if case.find("failure") is not None] == ["palette-pal"]
     assert cases["clean"].attrib["classname"] == "wsa.breakout"
     summary = (tmp_path / "gate.md").read_text()
-    assert summary.startswith("## Robustness gate: failed\n\nRegression: 1 of 4 tests show")
+    assert summary.startswith("## Robustness gate: failed\n\nRegression: 1 of 4 tests shows")
     assert re.search(r"^\| wsa \| breakout \| palette-pal \| .* \| \*\*regressed\*\* \|$", summary, re.MULTILINE)
 
 

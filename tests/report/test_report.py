@@ -98,7 +98,12 @@ def test_the_page_says_how_to_reproduce_it(report):
 def test_words_caveats_and_sample_sizes_come_before_results(report):
     page, text = ((report[0] / name).read_text() for name in ("report.html", "report.md"))
     for content in (page, text):
-        order = ["In words", "clean normalised score", "names no winner", "nothing can be concluded about training"]
+        order = [
+            "In words",
+            "clean normalised score",
+            "before you name a winner",
+            "nothing can be concluded about training",
+        ]
         order += ["Sample sizes", "Results on breakout"]
         start = content.index('id="words"') if "<html" in content else 0
         places = [content.index(words, start) for words in order]
@@ -162,7 +167,7 @@ def test_several_games_get_a_table_each_and_a_mean(tmp_path):
     run = write_result_set(tmp_path / "run", games=("breakout", "pong"), cells=cells, profile="standard")
     text = write_report(run, formats=("md",)).markdown.read_text()
     assert all(f"### {title}\n" in text for title in ("Mean over games", "Results on breakout", "Results on pong"))
-    assert "names no winner" not in text
+    assert "before you name a winner" not in text
 
 
 def test_without_references_there_are_still_returns(tmp_path):

@@ -216,7 +216,7 @@ def test_the_third_run_is_compared_with_the_second_too(tmp_path):
 
 def test_caveats_of_the_quick_profile_stay(tmp_path):
     runs = [write(tmp_path / "0", agents=("wsa",), profile="standard"), write(tmp_path / "1", agents=("e2e",))]
-    assert any("names no winner" in note for note in summarise(load_results(runs)).notes)
+    assert any("before you name a winner" in note for note in summarise(load_results(runs)).notes)
 
 
 def test_a_combined_report_says_where_its_parts_come_from(tmp_path):

@@ -171,7 +171,7 @@ def test_two_agents_on_one_game_are_too_few_for_most():
 def test_few_episodes_cannot_be_split():
     found = reasons(crowd(1, 1, num_episodes=1))
     assert found["components of variance"] == "one episode a cell: agent-0 on game-0"
-    assert "worst family: 1 episodes: too few to split (agent-0)" in found["worst family and cells"]
+    assert "worst family: 1 episode: too few to split (agent-0)" in found["worst family and cells"]
     assert found["normalisers"] == "1 agent: there is no order"
 
 

@@ -481,7 +481,7 @@ def test_what_a_reader_must_know_is_said():
             refused={"g": ("hue-rotate@1",)},
         )
     ).notes
-    assert "names no winner" in notes[0]
+    assert "before you name a winner" in notes[0]
     assert any(note.startswith("Privileged: a reads") for note in notes)
     assert any("Refused on g" in note and "hue-rotate@1" in note for note in notes)
 

@@ -246,8 +246,11 @@ def _print_gate(
         for count, each, play in zip(counts, found, hours, strict=True)
     ]
     columns = ["episodes a cell", "power, one cell", "power, average", f"average finds it ({wanted:g})"]
+    agents, cells = (
+        f"{count} {what}{'s' * (count != 1)}" for count, what in ((case.num_agents, "agent"), (case.num_cells, "cell"))
+    )
     note = (
-        f"One checkpoint against {num_reference} episodes a cell, {case.num_agents} agents, {case.num_cells} cells for "
+        f"One checkpoint against {num_reference} episodes a cell, {agents}, {cells} for "
         f"each, score {case.score:.3g}, standard deviation {case.episode_sd:.3g} between episodes. Skewed scores find "
         f"less: docs/gate.md.{costs.note}"
     )

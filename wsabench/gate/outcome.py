@@ -158,7 +158,7 @@ class CheckResult:
     @property
     def meaning(self) -> str:
         """What the p values are, in one sentence."""
-        what = f"p: of a drop no larger than the margin, corrected over {len(self.tested)} tests"
+        what = f"p: of a drop no larger than the margin, corrected over {_tests(len(self.tested))}"
         if self.looks is None:
             return f"{what}."
         return f"{what}; sequential, so that it holds after any of the {len(self.looks.planned)} looks."
@@ -203,9 +203,10 @@ class CheckResult:
         if not self.tested:
             return "Nothing was tested: in no cell does the reference score above random play, so nothing can be lost."
         count = {verdict: sum(row.verdict == verdict for row in self.rows) for verdict in ("regressed", "undecided")}
-        total = f"of {len(self.tested)} tests"
+        total = f"of {_tests(len(self.tested))}"
         if count["regressed"]:
-            return f"Regression: {count['regressed']} {total} show a drop larger than the margin."
+            verb = "shows" if count["regressed"] == 1 else "show"
+            return f"Regression: {count['regressed']} {total} {verb} a drop larger than the margin."
         undecided = (
             f"{count['undecided']} {total} could not rule out one" if count["undecided"] else "all tests rule out one"
         )
@@ -217,7 +218,7 @@ class CheckResult:
     @property
     def _too_little(self) -> str:
         """Say that a collapse would not have been found."""
-        found = ", ".join(f"{row.where} with a probability of {row.power:.0%}" for row in self.too_few)
+        found = "; ".join(f"in {row.where}, with a probability of {row.power:.0%}" for row in self.too_few)
         what = "train seeds" if self.too_few[0].unit == "train seeds" else "episodes"
         return (
             f"Too few {what}: nothing was shown, and a drop of {COLLAPSE:.0%} would be found {found}. "
@@ -227,3 +228,7 @@ class CheckResult:
     def fails(self, row: CheckedCell) -> bool:
         """Whether a row makes the check fail."""
         return row.verdict == "regressed" or (self.strict and row.verdict == "undecided")
+
+
+def _tests(count: int) -> str:
+    return f"{count} test{'s' * (count != 1)}"

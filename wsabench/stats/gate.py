@@ -78,8 +78,9 @@ class Sample:
         sides = (self.run, self.run_limits), (self.reference, self.reference_limits)
         if any(len(rows) < 2 and (not len(rows) or limits.share_left(len(rows))) for rows, limits in sides):
             raise SpecError(
-                f"A test has {len(self.run)} rows of the run and {len(self.reference)} of the reference. Allowed: at "
-                "least 2 train seeds or, with one checkpoint, 2 different episodes. Play more episodes."
+                f"A test rests on {len(self.run)} of the run's train seeds or episodes and {len(self.reference)} of "
+                "the reference's. Allowed: at least 2 train seeds or, with one checkpoint, 2 different episodes. Play "
+                "more episodes."
             )
 
 

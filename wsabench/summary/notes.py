@@ -49,7 +49,7 @@ def _profile_notes(plan: RecordedPlan) -> list[str]:
         return []
     return [
         "The profile 'quick' shows that everything works and roughly where the agents stand. It is too small to "
-        "compare them, and this report names no winner."
+        "compare them well: play a larger profile before you name a winner."
     ]
 
 
@@ -122,9 +122,13 @@ def _clean_notes(scores: Sequence[GameScores]) -> list[str]:
             continue
         failed = [seed for seed, score in zip(game.train_seeds, game.means[:, column], strict=True) if score <= 0]
         if failed:
+            who, it = (f"train seed {failed[0]} is", "it counts in every average as it is, and has")
+            if len(failed) > 1:
+                who = f"train seeds {_listed(failed)} are"
+                it = "they count in every average as they are, and have"
             notes.append(
-                f"{game.agent} on {game.game}: train seed {_listed(failed)} is not better than random play even "
-                "clean; it counts in every average as it is, and has no retention of its own."
+                f"{game.agent} on {game.game}: {who} not better than random play even clean; {it} no retention of "
+                f"{'its' if len(failed) == 1 else 'their'} own."
             )
         if undefined := undefined_note(game):
             notes.append(f"{game.agent}: {undefined}; averages of retention leave this game out.")

@@ -326,6 +326,9 @@ class MeasureRow(Row, frozen=True, kw_only=True):
     num_severities: int
     num_games: int
     num_seeds: int
+    num_perturbations: int = 1
+    num_cells: int = 0
+    """Perturbed cells behind the score, over all its games."""
     mean_score: Bounded
     worst_score: Bounded
     dose_area: Bounded

@@ -185,8 +185,9 @@ def _end(claim: Claim) -> str:
 def _numbers(claim: Claim) -> str:
     """Return effect and interval, `+0.12 [0.05, 0.19]`."""
     effect = claim.effect
-    bounds = f" [{effect.low:.2f}, {effect.high:.2f}]" if effect.has_bounds else ""
-    return f"{effect.value:+.2f}{bounds}"
+    # `z`: what rounds to zero has no minus.
+    bounds = f" [{effect.low:z.2f}, {effect.high:z.2f}]" if effect.has_bounds else ""
+    return f"{effect.value:+z.2f}{bounds}"
 
 
 def _sample(claim: Claim) -> str:

@@ -97,6 +97,7 @@ def measure_table(
         errors, error_note = _errors(agent, agents, chosen, list(by_perturbation), bootstrap_seed)
         for place, (name, scope) in enumerate({**by_perturbation, **all_of}.items()):
             average, shape = found[name], shapes.get(name, _Shape())
+            used = whole if name in all_of else games
             about: dict[str, Any] = {field: getattr(average, field) for field in _AVERAGED}
             about |= {error: Bounded.of(errors, place, k) for k, error in enumerate(ERRORS)}
             row = MeasureRow(
@@ -105,6 +106,10 @@ def measure_table(
                 num_severities=max(len(columns) for game in scope.values() for columns in game),
                 num_games=average.num_games or len(scope),
                 num_seeds=average.num_seeds,
+                num_perturbations=len({one for at in scope for one in columns_by_perturbation(used[at])})
+                if name in all_of
+                else 1,
+                num_cells=sum(len(columns) for at, game in scope.items() if used[at].is_known for columns in game),
                 mean_score=average.normalised_score,
                 **shape.fields(),
                 **about,

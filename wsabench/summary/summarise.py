@@ -262,11 +262,12 @@ def summarise(
 
 
 def _sample_table(scores: Sequence[GameScores], episodes: pd.DataFrame) -> tuple[SampleRow, ...]:
-    """Return the sample sizes, one row for each agent and game; ends are counted over all finished episodes."""
+    """Return the sample sizes, one row for each agent and game, over the cells that all its train seeds finished."""
     rows: list[SampleRow] = []
     for game in scores:
         bound = game.clean_bound
-        ends = episodes.loc[(episodes["agent"] == game.agent) & (episodes["game"] == game.game), "end"]
+        is_of = (episodes["agent"] == game.agent) & (episodes["game"] == game.game)
+        ends = episodes.loc[is_of & episodes["label"].isin(game.labels), "end"]
         rows.append(
             SampleRow(
                 agent=game.agent,

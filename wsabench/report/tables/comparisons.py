@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from wsabench.report.tables.results import is_over_less
 from wsabench.report.tables.text import DASH, FEW, Table, estimate, number, p_value
 from wsabench.results.records import CLEAN
 from wsabench.stats import MIN_TRAIN_SEEDS
@@ -109,6 +110,8 @@ def side_by_side_tables(summary: Summary) -> list[Table]:
         if rows:
             games = summary.num_games
             over = "" if games == 1 else f" Mean over {games} games."
+            if any(is_over_less(row, summary) for row in summary.measures if row.perturbation == ALL_PERTURBATIONS):
+                over = " Each row over the games that an agent played it in; all perturbations: what all agents played."
             caption = f"Brackets: 95% interval over train seeds.{over}"
             if len(summary.compared) > 1:
                 caption += f" {_bold_means(summary)}"
@@ -160,7 +163,7 @@ def measure_tables(summary: Summary) -> list[Table]:
         tables.append(with_claims(Table("Robustness over severities", caption, heads, tuple(rows), 2), summary, places))
     if summary.ranks:
         rows = [
-            (row.perturbation, row.agent, _rank(row), f"{row.clean_rank:g}", _change(row.change))
+            (row.perturbation, row.agent, _rank(row), _place(row.clean_rank), _change(row.change))
             for row in summary.ranks
         ]
         caption = "By mean normalised score, 1 is best; brackets: 95% interval. Change above 0: falls behind clean."
@@ -292,11 +295,18 @@ def _conclusion(claim: Claim) -> str:
 def _rank(row: RankRow) -> str:
     """Return a rank with its interval of whole ranks."""
     if not row.rank.has_bounds:
-        return f"{row.rank.value:g}"
+        return _place(row.rank.value)
     mark = FEW if row.num_seeds < MIN_TRAIN_SEEDS else ""
     return f"{row.rank.value:g} [{row.rank.low:g}, {row.rank.high:g}]{mark}"
 
 
+def _place(value: float) -> str:
+    """Return a rank; a dash where clean was not played."""
+    return DASH if math.isnan(value) else f"{value:g}"
+
+
 def _change(value: float) -> str:
-    """Return a change of rank with its sign; 0 has none."""
+    """Return a change of rank with its sign; 0 has none, and a dash where there is no clean rank."""
+    if math.isnan(value):
+        return DASH
     return "0" if value == 0 else f"{value:+g}".replace("-", "\u2212")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from wsabench.report.tables.text import DASH, FEW, Table, estimate, interval, number
 from wsabench.results.records import CLEAN
@@ -246,23 +247,54 @@ def headline(summary: Summary) -> list[Sentence]:
     for agent in summary.compared:
         rows = [row for row in summary.perturbations if row.agent == agent]
         clean = next((row for row in rows if row.label == CLEAN), None)
-        shifted = [row for row in rows if row.label != CLEAN and math.isfinite(row.retention.value)]
-        text = f"{agent}: clean normalised score {_in_words(clean)}" if clean else agent
         whole = next((row for row in _over_all(summary) if row.agent == agent), None)
+        if not any(math.isfinite(row.normalised_score.value) for row in rows):
+            sentences.append(Sentence(f"{agent}: no normalised score, because no reference scores are known."))
+            continue
+        text = f"{agent}: clean normalised score {_in_words(clean)}" if clean else f"{agent}: normalised score"
         if whole and math.isfinite(whole.mean_score.value):
-            count = len({row.perturbation for row in rows if row.label != CLEAN})
-            text += f", {number(whole.mean_score.value)} on average over {count} perturbation{'s' * (count != 1)}"
-        if whole and shifted and math.isfinite(whole.retention.value):
-            worst, best = (choose(shifted, key=lambda row: row.retention.value) for choose in (min, max))
-            text += f"; keeps {number(whole.retention.value)} of its clean score"
-            text += f" ({number(whole.capped_retention.value)} where gains do not pay for losses), "
-            text += f"least under {worst.label} ({number(worst.retention.value)})"
-            text += f", most under {best.label} ({number(best.retention.value)})" if len(shifted) > 1 else ""
-            text += f", at most 0.1 in {number(100 * whole.lost_share, 0)}% of cells"
-        elif whole and math.isfinite(whole.mean_score.value):
-            text += "; retention is undefined, its clean score is not surely above the floor" if clean else ""
+            text += f"{',' if clean else ''} {number(whole.mean_score.value)} on average over {_scope(whole, summary)}"
+            if math.isfinite(whole.retention.value):
+                text += f"; keeps {_kept(whole, rows, summary)}"
+            elif clean:
+                text += "; retention is undefined, its clean score is not surely above the floor"
         sentences.append(Sentence(f"{text}."))
     return sentences
+
+
+def is_over_less(whole: MeasureRow, summary: Summary) -> bool:
+    """Whether an agent's row over all perturbations is about fewer cells than it played, those that all agents played.
+
+    Args:
+        whole: The row.
+        summary: The numbers.
+    """
+    own = sum(
+        row.agent == whole.agent and row.label != CLEAN and math.isfinite(row.normalised_score.value)
+        for row in summary.cells
+    )
+    return whole.num_cells < own
+
+
+def _scope(whole: MeasureRow, summary: Summary) -> str:
+    """Return what an average is over, `6 perturbations`."""
+    count = whole.num_perturbations
+    text = f"{count} perturbation{'s' * (count != 1)}"
+    return f"{text}, in what all agents played" if is_over_less(whole, summary) else text
+
+
+def _kept(whole: MeasureRow, rows: Sequence[PerturbationRow], summary: Summary) -> str:
+    """Return what an agent keeps of its clean score; the extremes only where they are over the same cells as the mean."""
+    text = f"{number(whole.retention.value)} of its clean score{' there' * is_over_less(whole, summary)}"
+    text += f" ({number(whole.capped_retention.value)} where gains do not pay for losses)"
+    shifted = [row for row in rows if row.label != CLEAN and math.isfinite(row.retention.value)]
+    if shifted and not is_over_less(whole, summary):
+        worst, best = (choose(shifted, key=lambda row: row.retention.value) for choose in (min, max))
+        least, most = (number(row.retention.value) for row in (worst, best))
+        alone = worst.label if len(shifted) == 1 else "each"
+        text += f", {least} under {alone}" if least == most else f", least under {worst.label} ({least})"
+        text += "" if least == most else f", most under {best.label} ({most})"
+    return f"{text}, at most 0.1 in {number(100 * whole.lost_share, 0)}% of cells"
 
 
 def _over_all(summary: Summary) -> list[MeasureRow]:

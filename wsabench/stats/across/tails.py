@@ -123,7 +123,8 @@ def _tail(blocks: Sequence[npt.ArrayLike], share: float, rng: np.random.Generato
     num_groups, num_seeds = arrays[0].shape[1], min(len(array) for array in arrays)
     episodes = min(array.shape[2] for array in arrays)
     if num_groups < 2 or episodes < MIN_EPISODES:
-        reason = "one group: nothing to choose from" if num_groups < 2 else f"{episodes} episodes: too few to split"
+        too_few = f"{episodes} episode{'s' * (episodes != 1)}: too few to split"
+        reason = "one group: nothing to choose from" if num_groups < 2 else too_few
         return Tail(np.nan, np.nan, np.nan, np.nan, np.full(num_groups, np.nan), num_seeds, reason)
     weights = _weights(num_groups, share)
     halves = [_halves(array, rng) for array in arrays]
