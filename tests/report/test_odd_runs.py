@@ -71,7 +71,6 @@ def test_averages_over_what_all_played_are_called_so():
     cells = two_agents(levels)
     for seed in range(5):
         cells |= {("b", seed, "h", "clean", None): [8, 8], ("b", seed, "h", "invert", None): [1, 1]}
-        cells |= {("b", seed, "h", "value", None): [1, 1]}
     summary = summarise(result(cells))
     first, second = (one.text for one in headline(summary))
     assert "on average over 1 perturbation; keeps 0.75 of its clean score (" in first

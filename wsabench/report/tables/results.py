@@ -284,7 +284,7 @@ def _scope(whole: MeasureRow, summary: Summary) -> str:
 
 
 def _kept(whole: MeasureRow, rows: Sequence[PerturbationRow], summary: Summary) -> str:
-    """Return what an agent keeps of its clean score; the extremes only where they are over the same cells as the mean."""
+    """Return what an agent keeps of its clean score; the extremes where they are over the same cells as the mean."""
     text = f"{number(whole.retention.value)} of its clean score{' there' * is_over_less(whole, summary)}"
     text += f" ({number(whole.capped_retention.value)} where gains do not pay for losses)"
     shifted = [row for row in rows if row.label != CLEAN and math.isfinite(row.retention.value)]
