@@ -252,7 +252,7 @@ def _print_gate(
         f"less: docs/gate.md.{costs.note}"
     )
     write_table(
-        f"To find a drop of {drop:.0%} beyond a margin of {margin:.0%}, alpha {alpha:g}",
+        f"To find a drop of {drop:.0%} where {margin:.0%} are allowed, alpha {alpha:g}",
         [*columns, *(["h of play"] if is_known else [])],
         body,
         note,
