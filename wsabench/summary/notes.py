@@ -73,8 +73,8 @@ def _copy_notes(plan: RecordedPlan) -> list[str]:
         if content != UNHASHED and len({entry.source for entry in entries}) > 1:
             notes.append(
                 f"{agent} on {game}: train seeds {_listed([entry.train_seed for entry in entries])} are the same file "
-                "(equal SHA-256), one network counted several times: intervals over its train seeds are too narrow, and "
-                "comparisons with it prove nothing. Play each network once."
+                "(equal SHA-256), one network counted several times: intervals over its train seeds are too narrow, "
+                "and comparisons with it prove nothing. Play each network once."
             )
     return notes
 
