@@ -264,6 +264,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(path, folder)
     for seed in (0, 3):
         save_e2e(folder / "breakout" / f"e2e-seed{seed}.safetensors", train_seed=seed)
+    (folder / "wsa.toml").write_text('kind = "wsa"')
     monkeypatch.setenv("WSABENCH_DATA", str(tmp_path / "data"))
     return folder
 
@@ -277,6 +278,11 @@ def test_shipped_agents_are_found_by_name(shipped: Path) -> None:
     ("arguments", "error", "message"),
     [
         (("e2", "breakout", 0), UnknownNameError, r"Unknown agent 'e2'. Did you mean 'e2e'\? .*for 'breakout'"),
+        (
+            ("wsa", "breakout", 0),
+            CheckpointError,
+            r"'wsa' is not trained on 'breakout'. Trained there: e2e\. .* --agent wsa --game breakout",
+        ),
         (("e2e", "breakout", 1), CheckpointError, r"'e2e' on 'breakout' has no train seed 1. Allowed: 0, 3"),
         (("e2e", "pong", 0), CheckpointError, r"No trained agents are shipped for 'pong'. .*wsabench train"),
         (("e2e", None, 0), SpecError, r"needs one, for example game='breakout'"),

@@ -485,6 +485,7 @@ def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "def plain(): return Constant(1)\n"
         "ready = Constant(2)\n"
         "def failing(game): raise ValueError('no weights')\n"
+        "def policy(observations): return np.zeros(len(observations), int)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "own_factories", raising=False)
@@ -500,6 +501,11 @@ def test_factories_are_called_with_what_they_take(factories: str, name: str, act
 def test_a_failing_factory_is_named(factories: str) -> None:
     with pytest.raises(SpecError, match=r"'own_factories:failing' failed: ValueError: no weights \(.*line 8\)"):
         load_agent(f"python:{factories}:failing", game="pong")
+
+
+def test_a_policy_named_as_a_factory_is_explained(factories: str) -> None:
+    with pytest.raises(SpecError, match=r"'observations'.*write own_factories:policy without python: before it"):
+        load_agent(f"python:{factories}:policy", game="pong")
 
 
 def test_other_packages_bring_agents(factories: str, monkeypatch: pytest.MonkeyPatch) -> None:

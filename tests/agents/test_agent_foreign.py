@@ -157,6 +157,7 @@ def test_policies_are_imported_by_name(module: str) -> None:
     [
         ("own_policies", SpecError, r"does not name a policy. Write package.module:attribute"),
         ("own_policys:stay", UnknownNameError, r"Cannot import 'own_policys'.*PYTHONPATH"),
+        ("own_policies.py:stay", UnknownNameError, r"Write the module's name, not its file's: own_policies:stay\."),
         ("own_policies:stey", UnknownNameError, r"no attribute 'stey'. Did you mean 'stay'"),
         ("broken_policies:stay", SpecError, r"Importing 'broken_policies' .* failed"),
     ],

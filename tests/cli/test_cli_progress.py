@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from wsabench.cli.terminal import progress, run_progress
-from wsabench.cli.terminal.progress import PlainProgress, duration, rate_text
+from wsabench.cli.terminal.progress import PlainProgress, counted, duration, rate_text
 
 
 class FakeClock:
@@ -140,3 +140,7 @@ def test_slow_rates_are_given_a_minute() -> None:
     assert rate_text(250.4, "steps") == "250 steps/s"
     assert rate_text(2.55, "jobs") == "2.5 jobs/s"
     assert rate_text(0.05, "jobs") == "3.0 jobs/min"
+
+
+def test_one_of_a_unit_is_no_plural() -> None:
+    assert [counted(number, "episode") for number in (0, 1, 2)] == ["0 episodes", "1 episode", "2 episodes"]

@@ -34,6 +34,14 @@ def test_list_has_all_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(shown(capsys, "list", "games")) == ["games"]
 
 
+def test_an_agent_of_several_games_counts_once(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = shown(capsys, "list", "agents")["agents"]
+    names = {row["agent"] for row in rows}
+    assert len(names) < len(rows)
+    assert main(["list", "agents"]) == 0
+    assert f"agents ({len(names)})" in capsys.readouterr().out
+
+
 def test_perturbations_are_listed_by_family_and_game(capsys: pytest.CaptureFixture[str]) -> None:
     rows = shown(capsys, "list", "--family", "dynamics", "--game", "pong")["perturbations"]
     names = [row["name"] for row in rows]

@@ -70,7 +70,11 @@ def test_braces_find_games_and_train_seeds(checkpoints: Path) -> None:
 @pytest.mark.parametrize(
     ("pattern", "game", "message"),
     [
-        (PATTERN, "qbert", r"finds nothing for qbert: tried cleanrl:ckpt/qbert/seed\{train_seed\}\.pt"),
+        (
+            PATTERN,
+            "qbert",
+            r"finds nothing for qbert: tried cleanrl:ckpt/qbert/seed\{train_seed\}\.pt, with any number for",
+        ),
         ("mine=cleanrl:ckpt/{game}.pt", "pong", r"tried cleanrl:ckpt/pong\.pt"),
         ("mine=cleanrl:ckpt/{gmae}/x.pt", "pong", r"holds \{gmae\}\. Allowed: \{game\} and \{train_seed\}"),
         ("cleanrl:ckpt/{game}/seed5.pt", "pong", r"needs a name for what it finds. Write NAME=cleanrl:"),

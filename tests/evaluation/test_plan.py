@@ -314,6 +314,8 @@ def test_an_agent_with_other_actions_is_refused(tmp_path: Path) -> None:
     path = save_untrained(tmp_path / "mine.safetensors")
     with pytest.raises(SpecError, match=r"trained with 4 actions; breakout has 18 under this protocol"):
         plan_of(agents=[path], protocol=Protocol.machado())
+    with pytest.raises(SpecError, match="The agent 'mine' was trained with 4 actions"):
+        plan_of(agents=[f"mine={path}"], protocol=Protocol.machado())
     with pytest.raises(CheckpointError, match="trained on 'breakout', not on 'pong'"):
         plan_of(agents=[path], games=["pong"])
 

@@ -207,9 +207,10 @@ def _imported(module_name: str, reference: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise UnknownNameError(
-            f"Cannot import {module_name!r} for {reference!r}: {error}. Is it installed, or its folder on PYTHONPATH?"
-        ) from error
+        cure = "Is it installed, or its folder on PYTHONPATH?"
+        if module_name.endswith(".py"):
+            cure = f"Write the module's name, not its file's: {reference.replace('.py:', ':', 1)}."
+        raise UnknownNameError(f"Cannot import {module_name!r} for {reference!r}: {error}. {cure}") from error
     except ImportError as error:
         raise SpecError(f"Importing {module_name!r} for {reference!r} failed: {error}.") from error
     except SystemExit as error:

@@ -11,7 +11,7 @@ import torch
 from wsabench.agents.checkpoint import AgentMeta, fill_network, read_checkpoint
 from wsabench.agents.networks.building import build_agent
 from wsabench.agents.policy import BATCH_SIZE, AgentPolicy
-from wsabench.agents.spec import AgentSpec
+from wsabench.agents.spec import AgentSpec, list_specs
 from wsabench.encoders import EncoderBank, HashCheck
 from wsabench.errors import CheckpointError, SpecError, unknown_name
 from wsabench.protocol import ActionSelection
@@ -150,6 +150,12 @@ def _find(agent: str | Path, game: str | None, train_seed: int) -> Path:
     seeds = [entry.train_seed for entry in entries if entry.name == text]
     if not entries:
         raise CheckpointError(f"No trained agents are shipped for {game!r}. Train one: `wsabench train --game {game}`.")
+    if not seeds and text in list_specs():
+        trained = ", ".join(sorted({entry.name for entry in entries}))
+        raise CheckpointError(
+            f"The agent {text!r} is not trained on {game!r}. Trained there: {trained}. Leave {game} out, or train it, "
+            f"`wsabench train --agent {text} --game {game}`, and name its folder: --agents {text}=FOLDER/."
+        )
     if not seeds:
         raise unknown_name("agent", text, {entry.name for entry in entries}, f"These are trained for {game!r}.")
     if train_seed not in seeds:

@@ -64,9 +64,10 @@ def _write_families(rows: list[dict[str, Any]]) -> None:
 
 
 def _write_rows(name: str, rows: list[dict[str, Any]], note: str = "", without: tuple[str, ...] = ()) -> None:
-    """Write one table; which games have a perturbation is left to JSON."""
+    """Write one table; which games have a perturbation is left to JSON. Rows that share a name count once."""
     columns = [column for column in (rows[0] if rows else ["name"]) if column not in ("games", *without)]
-    write_table(f"{name} ({len(rows)})", columns, [[row[column] for column in columns] for row in rows], note)
+    count = len({row[columns[0]] for row in rows})
+    write_table(f"{name} ({count})", columns, [[row[column] for column in columns] for row in rows], note)
 
 
 def game_rows() -> list[dict[str, Any]]:

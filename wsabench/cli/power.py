@@ -12,6 +12,7 @@ import typer
 
 from wsabench.cli.options import Json
 from wsabench.cli.terminal.console import write_json, write_table
+from wsabench.cli.terminal.progress import counted
 from wsabench.errors import SpecError, unknown_name
 
 if TYPE_CHECKING:
@@ -246,16 +247,13 @@ def _print_gate(
         for count, each, play in zip(counts, found, hours, strict=True)
     ]
     columns = ["episodes a cell", "power, one cell", "power, average", f"average finds it ({wanted:g})"]
-    agents, cells = (
-        f"{count} {what}{'s' * (count != 1)}" for count, what in ((case.num_agents, "agent"), (case.num_cells, "cell"))
-    )
     note = (
-        f"One checkpoint against {num_reference} episodes a cell, {agents}, {cells} for "
-        f"each, score {case.score:.3g}, standard deviation {case.episode_sd:.3g} between episodes. Skewed scores find "
-        f"less: docs/gate.md.{costs.note}"
+        f"One checkpoint against {num_reference} episodes a cell, {counted(case.num_agents, 'agent')}, "
+        f"{counted(case.num_cells, 'cell')} for each, score {case.score:.3g}, standard deviation "
+        f"{case.episode_sd:.3g} between episodes. Skewed scores find less: docs/gate.md.{costs.note}"
     )
     write_table(
-        f"To find a drop of {drop:.0%} beyond a margin of {margin:.0%}, alpha {alpha:g}",
+        f"To find a drop of {drop:.0%} where {margin:.0%} are allowed, alpha {alpha:g}",
         [*columns, *(["h of play"] if is_known else [])],
         body,
         note,

@@ -23,6 +23,7 @@ from wsabench.cli.agent_options import (
 )
 from wsabench.cli.options import Json, Suite
 from wsabench.cli.terminal.console import WIDTH, parse_integers, split_names, write_json, write_line, write_table
+from wsabench.cli.terminal.progress import counted
 from wsabench.cli.terminal.run_progress import run_reporter
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def run(
 
     privileged = privileged_agents(result.manifest)
     write_table(
-        f"Mean return, {len(result.episodes)} episodes",
+        f"Mean return, {counted(len(result.episodes), 'episode')}",
         ["agent", "game", "perturbation", "train seeds", "episodes", "mean return"],
         [[marked_name(name, privileged), *values] for name, *values in rows],
         _NOTE + f" {LEGEND}" * bool(privileged),

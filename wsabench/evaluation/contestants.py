@@ -348,14 +348,15 @@ def _contestant(
     else:
         abilities = _load(kind, reference, game, train_seed or 0, selection, terms.permissions).abilities
     own_name = _UNUSABLE.sub("-", abilities.name).strip("-") if kind == "address" else abilities.name
+    name = _checked_name(named.name or own_name)
     return Contestant(
-        name=_checked_name(named.name or own_name),
+        name=name,
         train_seed=abilities.train_seed if train_seed is None else train_seed,
         game=game,
         kind=kind,
         reference=reference,
         abilities=abilities,
-        protocol=terms.seen_by(abilities, game),
+        protocol=terms.seen_by(replace(abilities, name=name), game),
         permissions=terms.permissions,
     )
 

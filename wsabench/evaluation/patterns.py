@@ -74,6 +74,7 @@ def _seeds(path: str) -> dict[int, str]:
 
 
 def _nothing(pattern: str, game: str, tried: str) -> SpecError:
+    seeds = ", with any number for {train_seed}" if "{train_seed}" in tried else ""
     return SpecError(
-        f"The pattern {pattern!r} finds nothing for {game}: tried {tried}. Correct it, or leave {game} out."
+        f"The pattern {pattern!r} finds nothing for {game}: tried {tried}{seeds}. Correct it, or leave {game} out."
     )

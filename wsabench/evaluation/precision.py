@@ -85,9 +85,9 @@ def sentences_of(plan: Plan, found: Allocation, saving: SavingEntry) -> list[str
     ]
     if saving.fixed_episodes is not None and saving.share is not None and saving.bound is not None:
         sentences.append(
-            f"A run with equal numbers and the same precision takes {saving.fixed_episodes}: this one plays "
-            f"{saving.share:.0%} of it ({saving.share_with_pilot:.0%} with the pilot); no numbers could take less than "
-            f"{saving.bound:.0%}."
+            f"The same number in every job would take {saving.fixed_episodes} episodes for the same precision: this "
+            f"run plays {saving.share:.0%} of that ({saving.share_with_pilot:.0%} with the pilot); no choice of "
+            f"numbers could take less than {saving.bound:.0%}."
         )
     if saving.capped:
         widest = float(found.half_widths.max())

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from wsabench.results.manifest import Manifest, RecordedPlan
+from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import CLEAN
 from wsabench.results.result import compared_agents, privileged_agents
 from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
@@ -33,6 +34,7 @@ def notes_of(
     return [
         *_profile_notes(manifest.plan),
         *_family_notes(family),
+        *_copy_notes(manifest.plan),
         *_seed_notes(scores, manifest),
         *_agent_notes(scores, manifest),
         *_reference_notes(scores),
@@ -60,6 +62,21 @@ def _family_notes(family: Sequence[str] | None) -> list[str]:
         f"Tests are about a declared family only: {', '.join(family)}. Their p values hold if it was declared before "
         "anybody looked at the scores."
     ]
+
+
+def _copy_notes(plan: RecordedPlan) -> list[str]:
+    """Say which train seeds are one and the same file under different paths: they tell nothing about training again."""
+    notes: list[str] = []
+    for (agent, game, content), entries in grouped(
+        plan.agents, lambda entry: (entry.agent, entry.game, entry.checkpoint_hash)
+    ).items():
+        if content != UNHASHED and len({entry.source for entry in entries}) > 1:
+            notes.append(
+                f"{agent} on {game}: train seeds {_listed([entry.train_seed for entry in entries])} are the same file "
+                "(equal SHA-256), one network counted several times: intervals over its train seeds are too narrow, "
+                "and comparisons with it prove nothing. Play each network once."
+            )
+    return notes
 
 
 def _seed_notes(scores: Sequence[GameScores], manifest: Manifest) -> list[str]:

@@ -54,6 +54,7 @@ def made(factory: Any, game: str | None, train_seed: int, origin: str, name: str
         return wrap_policy(factory, name or origin.rpartition(":")[2], origin)
     values = {"game": game, "train_seed": train_seed}
     arguments = {name: values[name] for name in _parameters(factory) if name in values}
+    _check_takes(factory, arguments, origin)
     with guarded(origin):
         policy = factory(**arguments)
     return wrap_policy(policy, name, origin)
@@ -72,6 +73,19 @@ def find_added(name: str) -> Added | None:
             f"Two packages state an agent {name!r}: {packages}. Uninstall one, or name python:{found[0].value}."
         )
     return found[0] if found else None
+
+
+def _check_takes(factory: Any, arguments: dict[str, Any], origin: str) -> None:
+    """Refuse a function that needs more than a factory gets: most often it is a policy itself."""
+    try:
+        inspect.signature(factory).bind(**arguments)
+    except TypeError as error:
+        raise SpecError(
+            f"{origin!r} cannot be called as a factory: {error}. A factory is called with `game` and `train_seed`, as "
+            f"far as it takes them. Where it is a policy itself, write {origin} without python: before it."
+        ) from error
+    except ValueError:  # built in, and does not say what it takes
+        return
 
 
 def _parameters(function: Any) -> tuple[str, ...]:

@@ -169,6 +169,11 @@ def plural(unit: str) -> str:
     return unit if unit.endswith("s") else f"{unit}s"
 
 
+def counted(number: int, unit: str) -> str:
+    """Return a number with its unit, `1 job` or `2 jobs`."""
+    return f"{number} {unit if number == 1 else plural(unit)}"
+
+
 def rate_text(rate: float, unit: str) -> str:
     """Return `rate` units a second as text, a minute where it is slow."""
     return (

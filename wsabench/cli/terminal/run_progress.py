@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wsabench.cli.terminal.console import WIDTH
-from wsabench.cli.terminal.progress import LINE_EVERY_S, duration, rate_text
+from wsabench.cli.terminal.progress import LINE_EVERY_S, counted, duration, rate_text
 
 TABLE_ROWS = 12
 
@@ -111,7 +111,7 @@ class LineReporter:
         """Say how much there is to do, and what an earlier run did."""
         self.tally.planned(jobs, finished)
         before = f", {len(finished)} of them finished before" if finished else ""
-        self._write(f"run: {len(jobs)} jobs, {self.tally.episodes} episodes{before}")
+        self._write(f"run: {counted(len(jobs), 'job')}, {counted(self.tally.episodes, 'episode')}{before}")
 
     def episode_finished(self, job: Any, episodic_return: float, length: int) -> None:
         """Count it."""
@@ -121,7 +121,7 @@ class LineReporter:
         """Say what came out of a job."""
         self.tally.jobs_done += 1
         mean = sum(float(value) for value in returns) / max(len(returns), 1)
-        self._write(f"done: {job.describe()}: mean return {mean:.1f} of {len(returns)} episodes")
+        self._write(f"done: {job.describe()}: mean return {mean:.1f} of {counted(len(returns), 'episode')}")
 
     def steps(self, num_steps: int) -> None:
         """Count them, and every ten seconds say how far the run is."""
