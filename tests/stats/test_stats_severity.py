@@ -10,7 +10,6 @@ from wsabench.stats import Design, Variation
 
 def test_measures_over_severities():
     scores = np.array([[0.9, 0.6, 0.3], [-0.1, 0.2, -0.4]])
-    np.testing.assert_allclose(stats.mean_over_severities(scores), [0.6, -0.1])
     np.testing.assert_allclose(stats.worst_case(scores), [0.3, -0.4])
 
 

@@ -10,22 +10,6 @@ from wsabench.errors import ShapeError
 from wsabench.types import FloatArray
 
 
-def mean_over_severities(scores: npt.ArrayLike) -> FloatArray:
-    """Return the mean over severities, each counting the same.
-
-    Args:
-        scores: Shape (..., num_severities), float64.
-
-    Returns:
-        Shape (...), float64.
-
-    References:
-        Hendrycks & Dietterich 2019, "Benchmarking neural network robustness to common corruptions and perturbations",
-        section 4.1, who average over five severities.
-    """
-    return _checked(scores).mean(axis=-1)
-
-
 def worst_case(scores: npt.ArrayLike) -> FloatArray:
     """Return the lowest score over severities, or over all cells given.
 
