@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -139,7 +139,9 @@ class LedgerWriter:
         """
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
         self.path = directory / LEDGER_DIR / name
+        self._directory = directory
         self._handle: int | None = None
+        self._plan = ""
 
     def close(self) -> None:
         """Close the file; a later line opens it again."""
@@ -157,35 +159,60 @@ class LedgerWriter:
         Raises:
             StorageError: The line cannot be written; the ledger is as it was.
         """
-        entry = Entry.of(content)
-        self._append({"file": file, "bytes": entry.num_bytes, "sha256": entry.sha256})
+        self._append([_line_of(file, content)])
 
-    def record_plan(self, manifest_text: str) -> None:
-        """Say which plan the manifest has that is about to be written.
+    def record_plan(self, content: Mapping[str, Any]) -> None:
+        """Say which plan the manifest has that is about to be written; the same one twice running is said once.
 
         Args:
-            manifest_text: The manifest's text.
+            content: The manifest's plain values.
 
         Raises:
             StorageError: The line cannot be written; the ledger is as it was.
         """
-        self._append({"plan": plan_hash(json.loads(manifest_text))})
+        if (plan := plan_hash(content)) != self._plan:
+            self._append([{"plan": plan}])
+            self._plan = plan
 
-    def _append(self, values: dict[str, str | int]) -> None:
-        """Append one line; it is on the disk when this returns."""
-        line = json.dumps(values).encode() + b"\n"
+    def adopt(self, folders: Iterable[str], content: Mapping[str, Any]) -> None:
+        """Begin the ledger of a result set that has none, with what lies in it.
+
+        Args:
+            folders: The folders with its files.
+            content: The plain values of its manifest.
+
+        Raises:
+            StorageError: A file cannot be read, or the lines cannot be written.
+        """
+        lines = []
+        for folder in folders:
+            for path in sorted((self._directory / folder).glob("[!.]*")):
+                if path.is_file():
+                    with writing(self.path):
+                        lines.append(_line_of(f"{folder}/{path.name}", path.read_bytes()))
+        self._append([{"plan": plan_hash(content)}, *lines])
+
+    def _append(self, lines: Sequence[Mapping[str, str | int]]) -> None:
+        """Append lines; they are on the disk when this returns."""
+        rest = "".join(json.dumps(line) + "\n" for line in lines).encode()
         with writing(self.path):
             if self._handle is None:
                 make_dir(self.path.parent)
                 self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             before = os.fstat(self._handle).st_size
             try:
-                while line:  # a disk that gets full takes a part, and refuses the rest
-                    line = line[os.write(self._handle, line) :]
+                while rest:  # a disk that gets full takes a part, and refuses the rest
+                    rest = rest[os.write(self._handle, rest) :]
                 os.fsync(self._handle)
             except OSError:
                 os.ftruncate(self._handle, before)
                 raise
+
+
+def _line_of(file: str, content: bytes) -> dict[str, str | int]:
+    """Return the line of a file."""
+    entry = Entry.of(content)
+    return {"file": file, "bytes": entry.num_bytes, "sha256": entry.sha256}
 
 
 def _lines(path: Path) -> Iterator[_Line]:
