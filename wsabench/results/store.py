@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from wsabench.errors import ResultSetError, StorageError
 from wsabench.resources import atomic_path, make_dir, write_text, writing
-from wsabench.results.comparing import Kind, differences, listed
 from wsabench.results.checks import ShardChecks, ShardError
+from wsabench.results.comparing import Kind, differences, listed
 from wsabench.results.ledger import LEDGER_DIR, Ledger, LedgerWriter, plan_hash, read_ledger
 from wsabench.results.manifest import (
     MANIFEST_NAME,
