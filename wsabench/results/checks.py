@@ -51,7 +51,6 @@ def check_plan(plan: RecordedPlan, path: Path) -> None:
         ResultSetError: An agent, a job or a job's file is there twice or has nothing it belongs to, a file has no plain
             name, or an agent's view is no protocol.
     """
-
     for what, allowed in _faults(plan):
         raise ResultSetError(f"{path}: {what}. Allowed: {allowed}. Restore it from a copy, or run again elsewhere.")
 
