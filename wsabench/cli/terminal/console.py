@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
 import os
@@ -25,7 +26,7 @@ def write_error(text: str) -> None:
 
 
 def open_standard_streams() -> None:
-    """Let what is written to a closed standard stream go nowhere.
+    """Let what is written to a closed standard stream go nowhere, and what a stream cannot show be escaped.
 
     Without this, the next file that is opened takes the stream's number, and messages of libraries end up in it.
     """
@@ -39,6 +40,8 @@ def open_standard_streams() -> None:
                 os.close(handle)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))  # noqa: SIM115 - to the end
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are no text
 
 
 def clean_up_terminal() -> None:
