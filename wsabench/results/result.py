@@ -47,6 +47,13 @@ class RunResult:
         return self.num_finished == len(self.manifest.plan.jobs)
 
 
+NO_LEDGER = (
+    "The result set has no ledger, as an earlier version wrote it: whether its shards are as they were written is not "
+    "known. `wsabench migrate` gives it one."
+)
+"""A caveat for `RunResult.has_ledger` that is false."""
+
+
 def load_result(path: str | Path) -> RunResult:
     """Read and check a result set, finished or not.
 
