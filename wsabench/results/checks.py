@@ -208,9 +208,8 @@ class ShardChecks:
             _check_column(path, rows, column, lambda _, value, right=right: value == right, f"{right!r}, the job's")
         for row, (name, severity) in enumerate(zip(rows["perturbation"], rows["severity"], strict=True)):
             if written_name(name, severity) != job.perturbation or not (severity is None or 1 <= severity <= 5):
-                _refuse(
-                    path, row, "perturbation", f"{name!r} of severity {severity}", f"{job.perturbation!r}, the job's"
-                )
+                found = name if severity is None else f"{name}@{severity}"
+                _refuse(path, row, "perturbation", found, f"{job.perturbation!r}, the job's")
 
     def _check_family(self, path: Path, rows: Mapping[str, list[Any]], job: JobEntry) -> None:
         """Check that a perturbation is of one family in all shards."""
