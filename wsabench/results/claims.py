@@ -295,8 +295,8 @@ class Claims:
     def _ending(self, name: str, token: str) -> Iterator[bool]:
         """Say whether it is this process that ends a claim, which one alone ever is; it does so inside the block.
 
-        The file that stands for the end goes when the claim is another one, or none. A process that comes later, because
-        it had looked earlier, may make that file again, but finds another claim than it meant.
+        The file that stands for the end goes when the claim is another one, or none. A process that had looked earlier
+        may make that file again later, but finds another claim than it meant.
         """
         end = self._folder / f".{name}.{token or 'unreadable'}.end"
         self._remove_abandoned(end)
@@ -396,5 +396,5 @@ def _machine() -> str:
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
     with suppress(OSError):
-        parts.append(os.readlink("/proc/self/ns/pid"))
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
