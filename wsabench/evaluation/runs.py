@@ -192,7 +192,8 @@ def _play(
     finished = _finished_jobs(plan, store, reporter)
     reporter.planned(plan.jobs, finished)
     earlier = manifest.history.starts[:-1]
-    if len(finished) == len(plan.jobs) and earlier and earlier[-1].end is not None:
+    is_done = len(finished) == len(plan.jobs) and store.is_vouched
+    if is_done and earlier and earlier[-1].end is not None:
         return False
     store.write_manifest(manifest)
     draws_now = draws and store.claims.take(PICTURES)
@@ -237,6 +238,8 @@ def _finished_jobs(plan: Plan, store: ResultStore, reporter: RunReporter) -> lis
             repeated.add(job.agent)
         else:
             finished.append(job)
+    for text in store.notes:
+        reporter.note(text)
     if repeated:
         reporter.note(
             f"{', '.join(sorted(repeated))}: finished jobs are run again, because a Python policy may have changed. "

@@ -317,7 +317,19 @@ def read_manifest(directory: Path) -> Manifest:
         ResultSetError: It is missing, unreadable, not a manifest, of another schema version, or a field is missing,
             unknown or of another type; the message names the file and the field.
     """
-    content = read_content(directory)
+    return present_manifest(read_content(directory), directory)
+
+
+def present_manifest(content: Mapping[str, Any], directory: Path) -> Manifest:
+    """Return plain values as a manifest, strictly checked; of an older schema version say how it is brought over.
+
+    Args:
+        content: What `read_content` returned.
+        directory: Where it was read, for messages.
+
+    Raises:
+        ResultSetError: As of `read_manifest`.
+    """
     path, version = directory / MANIFEST_NAME, content["schema_version"]
     if type(version) is int and 0 < version < SCHEMA_VERSION:  # JSON's true is no 1
         command = shlex.join(["wsabench", "migrate", str(directory), "--out", f"{directory}-migrated"])
