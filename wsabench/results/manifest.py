@@ -267,8 +267,8 @@ class History(_Strict, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def shards(self) -> tuple[str, ...]:
-        """The parts of the plan that were played here, `2/5`; empty where any start was of all of it."""
-        if None in (found := [start.shard for start in self.starts]):
+        """The parts of the plan that alone were played here, `2/5`; empty where a run was of all, or put together."""
+        if self.merged_from or None in (found := [start.shard for start in self.starts]):
             return ()
         return tuple(dict.fromkeys(shard for shard in found if shard))
 
