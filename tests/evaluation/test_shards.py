@@ -13,13 +13,17 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from run_bench import run_small
+from run_bench import SETTINGS, run_small
 
 from wsabench.errors import ResultSetError, SpecError
+from wsabench.evaluation import SilentReporter
 from wsabench.evaluation.cluster import Shard
+from wsabench.evaluation.plan import RunOptions, make_plan
+from wsabench.evaluation.runs import play_plan
 from wsabench.results import RunResult, load_result
 from wsabench.results.claims import CLAIMS_DIR
 from wsabench.results.merged_files import write_merged
+from wsabench.results.store import ResultStore
 
 pytestmark = pytest.mark.e2e
 
@@ -44,7 +48,9 @@ def assert_equal(result: RunResult, expected: RunResult) -> None:
                 assert pq.read_table(path).equals(pq.read_table(other))
 
 
-@pytest.mark.parametrize("text", ["0/3", "4/3", "1/0", "1", "1/2/3", "-1/3", "a/b", "", "1/3 ", "１/3"])
+@pytest.mark.parametrize(
+    "text", ["0/3", "4/3", "1/0", "1", "1/2/3", "-1/3", "a/b", "", "1/3 ", "\N{FULLWIDTH DIGIT ONE}/3"]
+)
 def test_what_is_no_part_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="I from 1 to N"):
         run_small(tmp_path / "out", shard=text)
@@ -122,11 +128,8 @@ def test_processes_in_one_directory_share_the_jobs(tmp_path: Path, undivided: Ru
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGSTOP])
 def test_jobs_of_a_killed_or_stopped_process_are_taken_over(
-    tmp_path: Path, undivided: RunResult, stop: signal.Signals, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, undivided: RunResult, stop: signal.Signals
 ) -> None:
-    from wsabench.results import store
-
-    monkeypatch.setattr(store, "STALE_SECONDS", 3.0)
     out, log = tmp_path / "out", tmp_path / "log"
     first = start(out, log, record_attention=True, workers=1)
     while not lines_of(log, "played"):
@@ -136,7 +139,9 @@ def test_jobs_of_a_killed_or_stopped_process_are_taken_over(
     if stop == signal.SIGKILL:
         first.wait()
     try:
-        assert_equal(run_small(out, record_attention=True), undivided)
+        plan = make_plan(RunOptions(**SETTINGS))
+        play_plan(plan, ResultStore(out, keeps_steps=True, stale_seconds=3.0), 1, SilentReporter())
+        assert_equal(load_result(out), undivided)
     finally:
         first.send_signal(signal.SIGCONT)
         first.wait()
@@ -146,8 +151,6 @@ def test_jobs_of_a_killed_or_stopped_process_are_taken_over(
 
 
 def test_another_plan_does_not_join(tmp_path: Path) -> None:
-    from wsabench.results.store import ResultStore
-
     first = run_small(tmp_path / "out", perturbations=["clean"], episodes=1)
     with ResultStore(first.path) as store:
         store.begin(first.manifest)

@@ -99,7 +99,7 @@ def test_unequal_duplicates_are_refused_by_name(
     other = shutil.copytree(whole, tmp_path / "other")
     path = sorted((other / folder).iterdir())[-1]
     table = pq.read_table(path)
-    place, values = table.schema.get_field_index(column), table.column(column).to_pandas()
+    place, values = table.schema.get_field_index(column), table.column(column).to_pandas().copy()
     values[0] += step
     changed = table.set_column(place, table.schema.field(column), [values])
     pq.write_table(changed, path)

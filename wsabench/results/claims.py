@@ -188,7 +188,7 @@ class Claims:
             token = self._held.pop(name, None)
         if token is None:
             return
-        with suppress(OSError), self._ending(name, token) as is_ours:
+        with suppress(OSError, StorageError), self._ending(name, token) as is_ours:
             if is_ours:
                 self._path(name).unlink(missing_ok=True)
 
@@ -259,7 +259,11 @@ class Claims:
         """Write content under a name of its own beside the claim."""
         temporary = self._folder / f".{name}.{secrets.token_hex(4)}.tmp"
         with writing(temporary):
-            temporary.write_bytes(content)
+            try:
+                temporary.write_bytes(content)
+            except FileNotFoundError:  # this process slept, and the last other one removed the folder
+                make_dir(self._folder)
+                temporary.write_bytes(content)
         return temporary
 
     def _create(self, name: str) -> bool:
@@ -326,17 +330,27 @@ class Claims:
         with self._guard:
             held = list(self._held.items())
         for name, token in held:
-            with suppress(OSError):
-                self._renew_one(name, token)
+            with suppress(OSError, StorageError):
+                if not self._renew_one(name, token) and name == self._presence:
+                    self._create(name)
 
-    def _renew_one(self, name: str, token: str) -> None:
-        """Write a claim again, in the file that is read: where another one takes its name meanwhile, that one stays."""
-        with self._path(name).open("r+b", buffering=0) as file:
+    def _renew_one(self, name: str, token: str) -> bool:
+        """Write a claim again, in the file that is read: where another one takes its name meanwhile, that one stays.
+
+        Returns:
+            False where there is none.
+        """
+        try:
+            file = self._path(name).open("r+b", buffering=0)
+        except FileNotFoundError:
+            return False
+        with file:
             content = file.read(10_000)
             if _claim_of(content).token == token:
                 values = json.loads(content) | {"heartbeat": datetime.now(UTC).isoformat(timespec="seconds")}
                 file.seek(0)
                 file.write(_encoded(values))  # as long as before
+        return True
 
     def _remove_what_is_left(self) -> None:
         """Remove the folder where nobody else is there, with what killed processes left in it."""
