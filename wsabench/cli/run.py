@@ -119,7 +119,8 @@ def run(
         "precision_of": precision_of,
     }
     if dry_run:
-        write_price(options, Permissions(trust, allow_download), workers, shard, as_json=as_json)
+        permissions = Permissions(trust, allow_download)
+        write_price(options, permissions, workers, shard, record_attention=record_attention, as_json=as_json)
         return
     if launcher is not None or launcher_option:
         result = launch(context, launcher, launcher_option or [], workers)
