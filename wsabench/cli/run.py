@@ -123,7 +123,7 @@ def run(
         write_price(options, permissions, workers, shard, record_attention=record_attention, as_json=as_json)
         return
     if launcher is not None or launcher_option:
-        result = launch(context, launcher, launcher_option or [], workers)
+        result = launch(context, launcher, launcher_option or [])
     else:
         result = _play(options, workers, out, record_attention, trust, allow_download, shard)
     _write(result, as_json)
