@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ from wsabench.cli import main
 from wsabench.errors import SpecError
 from wsabench.evaluation.plan import RunOptions
 from wsabench.evaluation.pricing import price
-from wsabench.evaluation.pricing import price as package_price
 from wsabench.evaluation.pricing.lengths import Lengths, Seen
 from wsabench.evaluation.pricing.schedule import Cost, seconds_of
 from wsabench.results import load_result
@@ -42,11 +41,12 @@ def test_lengths_of_a_cut_sample_are_those_of_the_whole(depth: int) -> None:
         lengths = Lengths(sample, 27_000)
         groups = [group for group in GROUPS for _ in range(60)]
         draws = [lengths.draw(rng, groups, np.zeros(len(groups))).mean() for _ in range(60)]
-        errors.append(np.mean(draws) / truth - 1)
+        errors.append(np.median(draws) / truth - 1)
         low, high = np.quantile(draws, [0.025, 0.975])
         held.append(low <= truth <= high)
         naive.append(np.mean([one.steps for one in sample if one.is_ended]) / truth - 1)
-    assert abs(np.mean(errors)) < 0.12
+    assert abs(np.median(errors)) < 0.12
+    assert np.mean(np.abs(errors)) < 0.25
     assert np.mean(held) >= 0.85
     if depth == 400:
         assert np.mean(naive) < -0.3, "without the episodes that still go on"
@@ -96,7 +96,7 @@ def test_many_episodes_take_about_as_long_followed_or_not(monkeypatch: pytest.Mo
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Price in seconds."""
-    monkeypatch.setattr(package_price.__module__ + ".SECONDS", 4.0)
+    monkeypatch.setattr(sys.modules[price.__module__], "SECONDS", 4.0)
 
 
 @pytest.mark.e2e
@@ -125,7 +125,7 @@ def test_a_dry_run_writes_nothing_and_says_what_a_run_would_take(
     assert (told["jobs"], told["episodes"]) == (len(result.manifest.plan.jobs), len(result.episodes))
     assert told["cells"] == len({(job.game, job.perturbation) for job in result.manifest.plan.jobs})
     files = [path for path in Path("run").rglob("*") if path.is_file()]
-    on_disk = sum(-(-os.stat(path).st_size // 4096) * 4096 for path in files)
+    on_disk = sum(-(-path.stat().st_size // 4096) * 4096 for path in files)
     assert told["disk_bytes"] == pytest.approx(on_disk, rel=0.3)
 
 

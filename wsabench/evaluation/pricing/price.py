@@ -27,7 +27,7 @@ from wsabench.results.records import Job
 from wsabench.seeding import generator
 from wsabench.types import FloatArray
 
-SECONDS = 46.0
+SECONDS = 44.0
 """From the call to the end of the sample; what follows takes a few seconds more."""
 _LOOKING_SECONDS = 15.0
 """Of these, at most, to see which cells can be seen."""
@@ -35,7 +35,7 @@ _LEAST_SLICE_SECONDS = 6.0
 """An agent plays at least so long; of more agents than there is time for, some are drawn."""
 _DRAWS = 60
 _DRAWS_OF_OTHERS = 12
-"""For the other numbers of workers, of which only the mean is told."""
+"""For the other numbers of workers, of which no range is told."""
 _MOST_FOLLOWED = 20_000
 """Of more episodes so many are drawn, and stand for the others."""
 _MODEL_ERROR, _SPEED_ERROR = 0.12, 0.06
@@ -105,23 +105,23 @@ def price(
     fixed = plan_seconds + ready_seconds + model.extra_seconds(plan)
     draws = np.array([model.seconds(number, index) for index in range(_DRAWS)]) + fixed
     others = {
-        count: float(np.mean([model.seconds(count, index) for index in range(_DRAWS_OF_OTHERS)]) + fixed)
+        count: float(np.median([model.seconds(count, index) for index in range(_DRAWS_OF_OTHERS)]) + fixed)
         for count in sorted({*_WORKERS, number} - {number})
     }
-    mean = float(draws.mean())
+    middle = float(np.median(draws))  # a short sample leaves open that games are very long, which would pull a mean up
     spread = math.hypot(float(np.log(draws).std()), _MODEL_ERROR * model.share_unknown, _SPEED_ERROR)
     memory = [one.memory_bytes for one in measured] or [0]
     return Price(
         jobs=len(mine.jobs),
         cells=len({(job.game, job.perturbation) for job in mine.jobs}),
         episodes=sum(job.num_episodes for job in mine.jobs),
-        hours=mean / 3600,
-        hours_low=mean * math.exp(-2 * spread) / 3600,
-        hours_high=mean * math.exp(2 * spread) / 3600,
+        hours=middle / 3600,
+        hours_low=middle * math.exp(-2 * spread) / 3600,
+        hours_high=middle * math.exp(2 * spread) / 3600,
         disk_bytes=disk_bytes_of(plan, mine, model.mean_length if keeps_steps else 0.0),
         memory_bytes=most_memory() if here else most_memory() + number * max(memory),
         workers=number,
-        by_workers={count: seconds / 3600 for count, seconds in sorted({**others, number: mean}.items())},
+        by_workers={count: seconds / 3600 for count, seconds in sorted({**others, number: middle}.items())},
         sampled_episodes=sum(len(one.episodes) for one in measured),
         notes=(*plan.notes(), *_notes(mine)),
     )
@@ -217,8 +217,8 @@ class _Model:
 
     @property
     def mean_length(self) -> float:
-        """Mean length of an episode in steps, over all draws so far."""
-        return float(np.mean(self._means))
+        """Mean length of an episode in steps, the middle one of all draws so far."""
+        return float(np.median(self._means))
 
     @property
     def share_unknown(self) -> float:

@@ -64,10 +64,10 @@ class _Run:
         while at_work:
             worker = min(at_work, key=lambda one: self._times[one])
             self._fill(worker)
-            if not self._lanes[worker] and not self._choose(worker):
-                at_work.discard(worker)
-            elif self._lanes[worker]:
+            if self._lanes[worker]:
                 self._advance(worker)
+            elif not self._choose(worker):
+                at_work.discard(worker)
         return float(self._times.max(initial=0.0))
 
     def _choose(self, worker: int) -> bool:
