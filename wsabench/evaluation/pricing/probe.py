@@ -208,11 +208,7 @@ class _TimedLanes:
         self.ended: list[Played] = []
         self.seconds = 0.0
         self.game, self.num_lanes, self.num_actions = lanes.game, lanes.num_lanes, lanes.num_actions
-
-    @property
-    def observations(self) -> Observations:
-        """The newest observation of each lane."""
-        return self._lanes.observations
+        self.observations: Observations = lanes.observations
 
     @property
     def inputs(self) -> Inputs:
