@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -30,10 +31,13 @@ from wsabench.cli import (
     train,
 )
 from wsabench.cli.terminal.console import clean_up_terminal, write_error
+from wsabench.cli.terminal.stopping import Stop, stopping
 from wsabench.errors import WsabenchError
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+_PLAYING = ("run", "record", "check")
+"""Commands that play: Ctrl-C and SIGTERM end them within seconds, whatever agents do."""
 
 # The usage error of click, or of the copy of click inside newer releases of Typer, which has no public name.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -88,11 +92,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `wsabench`; None takes those of the process.
 
     Returns:
-        0 fine; 1 a check failed; 2 bad input (one message, no traceback unless `--debug`); 130 interrupted.
+        0 fine; 1 a check failed; 2 bad input (one message, no traceback unless `--debug`); 130 interrupted,
+        143 terminated.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    plays = next((word for word in words if not word.startswith("-")), "") in _PLAYING
+    with stopping() if plays else nullcontext(Stop()) as stop:
+        return _run(words, debug, stop)
+
+
+def _run(words: list[str], debug: bool, stop: Stop) -> int:
+    """Run a command and return the exit code."""
     try:
         code = app(words or ["--help"], prog_name="wsabench", standalone_mode=False)
     except _UsageError as error:
@@ -107,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = EXIT_INTERRUPTED
     if code == EXIT_INTERRUPTED:
         clean_up_terminal()
-        write_error("interrupted. What was finished is kept; the same command goes on from there.")
+        write_error(stop.message)
+        return stop.exit_code
     return code if isinstance(code, int) else 0
 
 

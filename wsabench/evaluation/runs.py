@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 
 from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import AgentReference
-from wsabench.evaluation.executor import TaskBoard, execute
+from wsabench.evaluation.executor import WORKER_TIMEOUT, TaskBoard, execute
 from wsabench.evaluation.plan import Plan, RunOptions, make_plan
 from wsabench.evaluation.precision import PILOT_DIR, allocation_of, saving_of, sentences_of
 from wsabench.evaluation.progress import RunReporter, SilentReporter
@@ -49,6 +50,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     precision: float | None = None,
     max_episodes: int | None = None,
     precision_of: str = "cell",
+    worker_timeout: float = WORKER_TIMEOUT,
 ) -> RunResult:
     """Evaluate agents on a suite; go on where an equal run in the same directory stopped.
 
@@ -67,7 +69,9 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         perturbations: Perturbations instead of the profile's.
         protocol: A protocol or the name of one, under which all agents play; or single fields of it, set over the
             profile's protocol and over what each agent says of how it saw its games in training.
-        workers: Processes; the cores this process may use by default. It changes no result.
+        workers: Processes; the cores this process may use by default. It changes no result. With 1, agents whose own
+            code runs (`package.module:attribute`, addresses) have a process of their own, which they may end without
+            harm; with 0 all play in this process. Python objects always do.
         out: The result directory; by default `runs/SUITE-PROFILE-HASH`, the same for the same settings.
         seed: Root of the episode seeds, the same for every agent and perturbation.
         record_attention: Keep the weights of every step of agents that attend, in `attention_steps/`; jobs that were
@@ -79,6 +83,8 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
             fixed. A pilot of `episodes` of each job (15 by default), kept in `pilot/`, decides how many each gets.
         max_episodes: With `precision`, the most that a job may have, the pilot's among them.
         precision_of: `cell`: every job has the precision; `average`: the root mean square of the half-widths has.
+        worker_timeout: Seconds without a step after which a worker process is taken to hang, 0 for none; five times as
+            many until an agent's first step. It is ended, and a new one plays what it had not finished.
 
     Returns:
         The complete result set.
@@ -89,10 +95,11 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         SpecError: A value is malformed, or a perturbation cannot be seen.
         StorageError: Results cannot be written; finished jobs are kept.
         UnknownNameError: A name does not exist.
-        WorkerError: A worker process died; finished jobs are kept.
+        WorkerError: An agent lost its worker process twice without finishing an episode between; the other agents'
+            jobs are finished and kept.
     """
     reporter = reporter or SilentReporter()
-    num_workers = checked_workers(workers)
+    num_workers, timeout = checked_workers(workers), checked_timeout(worker_timeout)
     options = RunOptions(
         suite=suite,
         agents=agents,
@@ -110,12 +117,14 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     )
     plan = make_plan(options, reporter.note)
     path = Path(out) if out is not None else DEFAULT_ROOT / f"{plan.suite.name}-{plan.profile}-{plan.identity()}"
-    play_plan(plan, ResultStore(path, keeps_steps=record_attention), num_workers, reporter)
+    play_plan(plan, ResultStore(path, keeps_steps=record_attention), num_workers, reporter, timeout)
     reporter.finished(path)
     return load_result(path)
 
 
-def play_plan(plan: Plan, opened: ResultStore, num_workers: int, reporter: RunReporter) -> None:
+def play_plan(
+    plan: Plan, opened: ResultStore, num_workers: int, reporter: RunReporter, worker_timeout: float = WORKER_TIMEOUT
+) -> None:
     """Play the jobs of a plan that are not finished yet; to a precision in two stages.
 
     Args:
@@ -123,6 +132,7 @@ def play_plan(plan: Plan, opened: ResultStore, num_workers: int, reporter: RunRe
         opened: The directory, not yet claimed.
         num_workers: Processes.
         reporter: Hears of progress.
+        worker_timeout: Seconds without a step after which a worker process is taken to hang; 0 for none.
 
     Raises:
         ResultSetError: The directory holds something else, or another run's results.
@@ -137,20 +147,22 @@ def play_plan(plan: Plan, opened: ResultStore, num_workers: int, reporter: RunRe
         if plan.precision is not None:
             if len(manifest.history.starts) == 1:
                 store.write_manifest(manifest)  # the directory is this run's before the pilot stands in it
-            plan, saving = _after_pilot(plan, store.path / PILOT_DIR, num_workers, reporter)
+            plan, saving = _after_pilot(plan, store.path / PILOT_DIR, num_workers, reporter, worker_timeout)
             history = replace(manifest.history, saving=saving)
             manifest = replace(manifest, plan=plan.recorded(), history=history)
-        if _play(plan, store, manifest, num_workers, reporter, draws=True):
+        if _play(plan, store, manifest, num_workers, reporter, worker_timeout, draws=True):
             store.write_manifest(replace(manifest, history=manifest.history.ended(provenance.timestamp())))
 
 
-def _after_pilot(plan: Plan, path: Path, num_workers: int, reporter: RunReporter) -> tuple[Plan, SavingEntry]:
+def _after_pilot(
+    plan: Plan, path: Path, num_workers: int, reporter: RunReporter, worker_timeout: float
+) -> tuple[Plan, SavingEntry]:
     """Play what is not finished of the pilot; return the plan of the second stage, and what its numbers save."""
     pilot = plan.pilot()
     with ResultStore(path) as store:
         history = History.of_start(provenance.this_start())
         manifest = store.begin(Manifest(schema_version=SCHEMA_VERSION, plan=pilot.recorded(), history=history))
-        if _play(pilot, store, manifest, num_workers, reporter):
+        if _play(pilot, store, manifest, num_workers, reporter, worker_timeout):
             store.write_manifest(replace(manifest, history=manifest.history.ended(provenance.timestamp())))
     found = allocation_of(plan, load_result(path))
     saving = saving_of(plan, found)
@@ -159,12 +171,13 @@ def _after_pilot(plan: Plan, path: Path, num_workers: int, reporter: RunReporter
     return plan.after_pilot(found.numbers.tolist()), saving
 
 
-def _play(
+def _play(  # noqa: PLR0913 - what `play_plan` has, and the manifest
     plan: Plan,
     store: ResultStore,
     manifest: Manifest,
     num_workers: int,
     reporter: RunReporter,
+    worker_timeout: float,
     *,
     draws: bool = False,
 ) -> bool:
@@ -179,7 +192,7 @@ def _play(
     if draws:
         write_frames(plan, store)
     if not board.is_complete:
-        execute(plan, board, num_workers, reporter)
+        execute(plan, board, num_workers, reporter, worker_timeout)
     return True
 
 
@@ -210,10 +223,24 @@ def checked_workers(workers: int | None) -> int:
         workers: What the user asked for; None for one a core.
 
     Raises:
-        SpecError: It is no integer from 1.
+        SpecError: It is no integer from 0.
     """
     if workers is None:
         return available_cores()
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise SpecError(f"The number of workers is {workers!r}. Allowed: integers from 1, or none for one per core.")
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+        raise SpecError(
+            f"The number of workers is {workers!r}. Allowed: integers from 0 (play in this process alone), or none for "
+            "one per core."
+        )
     return workers
+
+
+def checked_timeout(seconds: float) -> float:
+    """Return the seconds without a step after which a worker process is taken to hang.
+
+    Raises:
+        SpecError: They are no number from 0.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        raise SpecError(f"The worker timeout is {seconds!r}. Allowed: seconds from 0 (0: wait for ever).")
+    return float(seconds)
