@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,7 @@ episodes = 2
 protocol = { max_frames = 160 }
 """
 AGENTS = ("sampler=scripted_policies:sampler", "attender=scripted_policies:attender")
+FAILED = "**failed**"
 STOP_SECONDS = 5.0
 PATIENCE = 300.0
 """Seconds after which a run is taken to hang."""
@@ -440,12 +442,21 @@ def tries_of(fault: str, number: int) -> int:
 
 
 def measure(bench: Bench, fault: str, tries: int) -> Row:
-    """Let a fault strike some times."""
+    """Let a fault strike some times; what does not hold is an outcome that begins with `FAILED`."""
     outcomes: Counter[str] = Counter()
     begun = time.monotonic()
     for _ in range(tries):
-        outcomes[FAULTS[fault](bench)] += 1
+        try:
+            outcomes[FAULTS[fault](bench)] += 1
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            sys.stderr.write(f"{traceback.format_exc()}\n")
+            outcomes[f"{FAILED}: {str(error).splitlines()[0]}"] += 1
     return Row((FAULTS[fault].__doc__ or fault).rstrip("."), outcomes, (time.monotonic() - begun) / tries)
+
+
+def has_failed(row: Row) -> bool:
+    """Whether something did not hold in a try."""
+    return any(text.startswith(FAILED) for text in row.outcomes)
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -473,6 +484,8 @@ def main() -> None:
             rows.append(measure(bench, name, tries_of(name, options.tries)))
             sys.stderr.write(markdown(rows[-1:]).splitlines()[-1] + "\n")
         sys.stdout.write(markdown(rows) + "\n")
+        if any(has_failed(row) for row in rows):
+            sys.exit(1)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
