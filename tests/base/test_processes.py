@@ -70,7 +70,7 @@ def test_what_workers_forked_ends_with_them_and_delays_nobody(end: str, tmp_path
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == (0 if end == "ended" else -signal.SIGKILL), done.stderr
     numbers = json.loads(done.stdout)  # and nothing else: what workers print goes elsewhere
-    assert done.stderr.count("a worker prints\nand writes\n") == 2
+    assert (done.stderr.count("a worker prints"), done.stderr.count("and writes\n")) == (2, 2)
     if end == "ended":
         assert numbers.pop(0) < 4
     deadline = time.monotonic() + 10
@@ -100,7 +100,7 @@ def test_a_module_in_the_current_directory_is_not_what_a_worker_starts_with(tmp_
     (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    (elsewhere / "tempfile.py").write_text("raise SystemExit('the wrong file')\n", encoding="utf-8")
+    (elsewhere / "signal.py").write_text("raise SystemExit('the wrong file')\n", encoding="utf-8")
     command = [sys.executable, str(tmp_path / "script.py")]
     done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "begins\nhere here\n"), done.stderr

@@ -14,8 +14,8 @@ from typing import NoReturn
 
 from wsabench.cli.terminal.console import clean_up_terminal, write_error
 
-STOP_SECONDS = 4.0
-"""How long an orderly stop may take."""
+STOP_SECONDS = 3.0
+"""How long an orderly stop may take: 5 s with what a busy machine adds."""
 _SAME_SECONDS = 0.5
 """Within so many seconds another signal is the same wish: wrappers pass on what the terminal has sent already."""
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
