@@ -117,12 +117,15 @@ def test_a_command_that_cannot_stop_is_ended_in_time_or_by_a_second_signal(
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "begins\n"
-    for number in numbers:
-        time.sleep(0.3)  # it is about to sleep, or has heard the first
-        process.send_signal(number)
-    out, errors = process.communicate(timeout=30)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begins\n"
+        for number in numbers:
+            time.sleep(0.3)  # it is about to sleep, or has heard the first
+            process.send_signal(number)
+        out, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == code
     assert out == "heard\n"
     word = "interrupted" if code == 130 else "terminated"
