@@ -237,10 +237,10 @@ def _settle() -> None:
 @contextmanager
 def output_to_errors() -> Iterator[None]:
     """Let all that this process prints inside go to standard error, also what code in C prints."""
-    outside, kept = sys.stdout, None
-    if sys.__stdout__ is not None:  # else its number may be that of another file by now
+    outside, original, kept = sys.stdout, sys.__stdout__, None
+    if original is not None:  # else its number may be that of another file by now
         with suppress(OSError, ValueError):
-            sys.__stdout__.flush()
+            original.flush()
         kept = os.dup(1)
         errors_end = os.open(os.devnull, os.O_WRONLY) if sys.__stderr__ is None else os.dup(2)
         os.dup2(errors_end, 1)
@@ -250,9 +250,9 @@ def output_to_errors() -> Iterator[None]:
         yield
     finally:
         sys.stdout = outside
-        if kept is not None:
+        if original is not None and kept is not None:
             with suppress(OSError, ValueError):
-                sys.__stdout__.flush()  # what code printed that had kept the stream
+                original.flush()  # what code printed that had kept the stream
             os.dup2(kept, 1)
             os.close(kept)
 

@@ -55,7 +55,7 @@ def test_memory_is_flat_over_many_steps() -> None:
     assert seen[-1] - seen[1] < 8 * MIB, [round(one / MIB, 1) for one in seen]
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("num_workers", [0, 1])
 @pytest.mark.timeout(0)
 def test_a_hundred_environments_give_back_what_they_took(num_workers: int) -> None:
     def use() -> None:
