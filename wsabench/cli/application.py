@@ -31,7 +31,7 @@ from wsabench.cli import (
     train,
 )
 from wsabench.cli.terminal.console import clean_up_terminal, write_error
-from wsabench.cli.terminal.stopping import Stop, stopping
+from wsabench.cli.terminal.stopping import Stop, leave, stopping
 from wsabench.errors import WsabenchError
 
 EXIT_BAD_INPUT = 2
@@ -100,7 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     plays = next((word for word in words if not word.startswith("-")), "") in _PLAYING
     with stopping() if plays else nullcontext(Stop()) as stop:
-        return _run(words, debug, stop)
+        code = _run(words, debug, stop)
+        if stop.number is not None and arguments is None:
+            leave(code)  # the interpreter takes its time to clear away what ends with the process
+        return code
 
 
 def _run(words: list[str], debug: bool, stop: Stop) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -91,6 +92,15 @@ def _watch(read_end: int, stop: Stop, heeded: list[signal.Signals]) -> None:
                 break
         stop.number = first[0]
         _end(stop)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once, when all has been said."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            if stream is not None:
+                stream.flush()
+    os._exit(code)
 
 
 def _end(stop: Stop) -> NoReturn:
