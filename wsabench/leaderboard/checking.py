@@ -42,7 +42,7 @@ _ADVICE = "Write it with `wsabench submit`, and change nothing by hand."
 def suite_versions() -> dict[str, dict[int, str]]:
     """Return the content hash of every version of every suite, by name and version."""
     table = read_toml(data_dir("perturbations") / "suite-versions.toml")
-    return {name: {int(version): text for version, text in hashes.items()} for name, hashes in table.items()}
+    return {name: {int(version): one["content"] for version, one in hashes.items()} for name, hashes in table.items()}
 
 
 def checked(entry: Entry) -> Entry:
