@@ -9,6 +9,7 @@ game one more line; this prints them:
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -89,8 +90,8 @@ def written() -> str:
         lines += [f"[{head}]", f'content = "{found["content"]}"', f"[{head}.cells]"]
         lines += [f'{game} = "{value}"' for game, value in found["cells"].items()]
         lines.append("")
-    return "\n".join(lines).rstrip()
+    return "\n".join(lines).rstrip() + "\n"
 
 
 if __name__ == "__main__":
-    print(written())
+    sys.stdout.write(written())

@@ -29,6 +29,7 @@ from wsabench.cli import (
     show,
     train,
 )
+from wsabench.cli.leaderboard import submit, verify
 from wsabench.cli.terminal.console import clean_up_terminal, write_error
 from wsabench.errors import WsabenchError
 
@@ -71,6 +72,8 @@ app.command("run", help=run.HELP, epilog=run.EXAMPLE)(run.run)
 app.command("report", help=report.HELP, epilog=report.EXAMPLE)(report.report)
 app.command("power", help=power.HELP, epilog=power.EXAMPLE)(power.power)
 app.command("check", help=check.HELP, epilog=check.EXAMPLE)(check.check)
+app.command("submit", help=submit.HELP, epilog=submit.EXAMPLE)(submit.submit)
+app.command("verify", help=verify.HELP, epilog=verify.EXAMPLE)(verify.verify)
 app.command("migrate", help=migrate.HELP, epilog=migrate.EXAMPLE)(migrate.migrate)
 app.command("pretrain", help=pretrain.HELP, epilog=pretrain.EXAMPLE)(pretrain.pretrain)
 app.command("probe", help=probe.HELP, epilog=probe.EXAMPLE)(probe.probe)
