@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from wsabench.cli import main
-from wsabench.evaluation import run
+from wsabench.errors import ResultSetError
 from wsabench.leaderboard.entry import read_entry
-from wsabench.leaderboard.submission import hosts_of
+from wsabench.leaderboard.submission import entry_of, hosts_of
+from wsabench.results import RunResult, load_result
 from wsabench.results.manifest import manifest_text, read_manifest
-
-Copied = Callable[[], Path]
 
 
 @pytest.fixture
@@ -101,23 +101,23 @@ def test_a_run_that_lacks_jobs_is_refused(copied: Path, tmp_path: Path, capsys: 
     assert main(["submit", str(copied), "-a", "noop", "--out", str(tmp_path / "noop.json")]) == 0
 
 
-def test_other_cells_than_the_suite_s_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_cells_than_the_suite_s_are_refused(run_dir: Path) -> None:
     """A part of the cells, a cell of one's own, and a suite of one's own."""
-    suite = tmp_path / "mine.toml"
-    suite.write_text(
-        'summary = "s"\ngames = ["breakout"]\nperturbations = ["invert"]\n[profiles.quick]\ntrain_seeds = [0]\n'
-        "episodes = 1\n",
-        encoding="utf-8",
-    )
-    cases = (
-        ("smoke", ("clean", "hue-rotate@3"), "did not play palette-pal, gaussian-noise@3, sticky-actions@2"),
-        ("smoke", ("clean", "invert"), "played invert, which smoke does not have"),
-        (suite, None, "which is no published one. Allowed: color-shift"),
-    )
-    for number, (name, cells, text) in enumerate(cases):
-        out = tmp_path / str(number)
-        run(name, "noop", perturbations=cells, episodes=1, protocol={"max_frames": 8}, workers=1, out=out)
-        assert text in refused([str(out)], capsys, tmp_path)
+    whole = load_result(run_dir)
+    plan = whole.manifest.plan
+
+    def with_plan(**changes: Any) -> RunResult:
+        return dataclasses.replace(whole, manifest=replace(whole.manifest, plan=replace(plan, **changes)))
+
+    with pytest.raises(ResultSetError, match=r"did not play hue-rotate@3, palette-pal of smoke, profile quick\."):
+        entry_of(with_plan(jobs=tuple(job for job in plan.jobs if job.perturbation[0] not in "hp")), "noop")
+    strange = with_plan(jobs=tuple(replace(job, perturbation=job.perturbation.replace("pal", "")) for job in plan.jobs))
+    names = whole.episodes["perturbation"].str.replace("pal", "")
+    with pytest.raises(ResultSetError, match="played ette-, which smoke does not have"):
+        entry_of(dataclasses.replace(strange, episodes=whole.episodes.assign(perturbation=names)), "noop")
+    for suite in (replace(plan.suite, name="mine"), replace(plan.suite, content_hash="0" * 16)):
+        with pytest.raises(ResultSetError, match=r"which is no published one\. Allowed: color-shift"):
+            entry_of(with_plan(suite=suite), "noop")
 
 
 def test_what_nobody_can_check_is_refused(copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,7 +123,8 @@ def conclusion(found: Verification) -> str:
     """Return what was found as sentences."""
     played = len(found.sample)
     equal = f"{played - len(found.unequal)} of {played} episodes played again are equal ({found.share_equal:.0%})"
-    problems = f"{len(found.problems)} problems in the files. " if found.problems else ""
+    count = len(found.problems)
+    problems = f"{count} problem{'s' if count > 1 else ''} in the files. " if count else ""
     verdict = "Differs" if found.verdict == "differs" else "Fine"
     if not found.environment or found.means is None:
         return f"{verdict}. {problems}{equal}, compared to the bit."
