@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,15 +18,17 @@ import pytest
 from wsabench.cli import main
 from wsabench.leaderboard import verifying
 from wsabench.leaderboard.checking import job_fingerprints
-from wsabench.leaderboard.entry import read_entry, write_entry
+from wsabench.leaderboard.entry import as_result, read_entry, write_entry
 from wsabench.leaderboard.recomputing import report_problems, shard_problems
 from wsabench.leaderboard.verifying import ALPHA, Replayed, environment_differences
 from wsabench.protocol import Protocol
 from wsabench.report import write_report
 from wsabench.results import load_result
 from wsabench.results.manifest import AgentId, read_manifest
+from wsabench.results.records import with_labels
 
 ALL = ["--sample", "1000"]
+ONE = ["--sample", "1"]
 SIX = ["--sample", "6"]
 BASELINES = Path(__file__).resolve().parents[2] / "baselines/breakout"
 
@@ -53,14 +56,22 @@ def message(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return captured.err
 
 
+def test_a_run_is_equal_to_the_bit(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = found([str(run_dir), "--sample", "16"], capsys, 0)
+    assert (told["verdict"], told["comparable"], told["share_equal"]) == ("equal", True, 1.0)
+    assert (told["num_replayed"], told["num_episodes"]) == (16, 48)
+    assert told["problems"] == told["unequal"] == told["environment"] == []
+    assert told["means"] is None
+
+
 def test_entries_are_equal_to_the_bit(entry_files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     for agent in ("random", "noop", "e2e"):
-        assert main(["verify", str(entry_files[agent]), "--sample", "3"]) == 0
+        assert main(["verify", str(entry_files[agent]), *ONE]) == 0
         text = capsys.readouterr().out
-        assert "3 of 3 episodes played again are equal (100%), compared to the bit." in " ".join(text.split())
-    mine = [str(entry_files["mine"]), "--sample", "3"]
+        assert "1 of 1 episodes played again are equal (100%), compared to the bit." in " ".join(text.split())
+    mine = [str(entry_files["mine"]), *ONE]
     assert "an entry's own words are never opened" in message(mine, capsys)
-    assert found([*mine, "--checkpoint", "scripted_policies:sampler"], capsys, 0)["num_replayed"] == 3
+    assert found([*mine, "--checkpoint", "scripted_policies:sampler"], capsys, 0)["num_replayed"] == 1
 
 
 def test_the_sample_follows_from_the_seed(run_dir: Path) -> None:
@@ -72,30 +83,45 @@ def test_the_sample_follows_from_the_seed(run_dir: Path) -> None:
     assert list(verifying._drawn(episodes, 10_000, 3).index) == list(episodes.index)
 
 
-def test_a_forged_return_in_an_entry_is_named(changed: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+def first_drawn(episodes: pd.DataFrame) -> dict[str, Any]:
+    """The episode that a sample of one takes."""
+    return with_labels(verifying._drawn(episodes, 1, 0)).to_dict("records")[0]
+
+
+def test_a_forged_return_in_an_entry_is_named(
+    entry_files: dict[str, Path], changed: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = first_drawn(as_result(read_entry(entry_files["e2e"])).episodes)
+
     def forge(content: dict[str, Any]) -> None:
-        content["jobs"][1]["episodes"]["returns"][1] += 40.0
+        job = next(job for job in content["jobs"] if job["perturbation"] == row["label"])
+        job["episodes"]["returns"][row["episode"]] += 40.0
 
-    told = found([str(changed(forge)), *ALL], capsys, 1)
-    assert told["verdict"] == "differs"
+    told = found([str(changed(forge)), *ONE], capsys, 1)
+    assert (told["verdict"], told["share_equal"]) == ("differs", 0.0)
     (one,) = told["unequal"]
-    assert one["episode"].startswith("e2e (train seed 0) on breakout, hue-rotate@3, episode 1 (seed ")
-    assert one["differences"] == [f"return {one['stated']['total']} is stated, {one['found']['total']} was found"]
-    assert one["stated"]["total"] == one["found"]["total"] + 40.0
+    where = f"e2e (train seed 0) on breakout, {row['label']}, episode {row['episode']} (seed {row['episode_seed']})"
+    assert one["episode"] == where
+    assert one["differences"] == [f"return {row['return'] + 40.0} is stated, {row['return']} was found"]
 
 
-def test_a_forged_return_in_a_shard_is_named(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = copied / "episodes" / "random-seed0--breakout--palette-pal.parquet"
-    table = pq.read_table(path)
-    returns = table.column("return").to_pylist()
-    place = table.schema.get_field_index("return")
-    forged = pa.array([returns[0] + 7.0, *returns[1:]])
-    pq.write_table(table.set_column(place, table.schema.field(place), forged), path)
-    assert main(["verify", str(copied), *ALL]) == 1
+@pytest.mark.parametrize(("column", "word"), [("return", "return"), ("length", "length"), ("action_hash", "actions")])
+def test_a_forged_value_in_a_shard_is_named(
+    column: str, word: str, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = first_drawn(load_result(copied).episodes)
+    name = f"{row['agent']}-seed0--breakout--{row['label']}.parquet"
+    table = pq.read_table(copied / "episodes" / name)
+    values = table.column(column).to_pylist()
+    values[row["episode"]] = forged = "0" * 16 if column == "action_hash" else values[row["episode"]] + 7
+    place = table.schema.get_field_index(column)
+    field = table.schema.field(place)
+    pq.write_table(table.set_column(place, field, pa.array(values, field.type)), copied / "episodes" / name)
+    assert main(["verify", str(copied), *ONE]) == 1
     text = " ".join(capsys.readouterr().out.split())
-    assert "random (train seed 0) on breakout, palette-pal, episode 0 (seed " in text
-    assert f"return {returns[0] + 7.0} is stated, {returns[0]} was found" in text
-    assert "Differs. 47 of 48 episodes played again are equal (98%), compared to the bit." in text
+    assert f"{row['agent']} (train seed 0) on breakout, {row['label']}, episode {row['episode']} (seed " in text
+    assert f"{word} {forged} is stated, {row[column]} was found" in text
+    assert "Differs. 0 of 1 episodes played again are equal (0%), compared to the bit." in text
 
 
 def test_shards_and_manifest_must_belong_together(copied: Path) -> None:
