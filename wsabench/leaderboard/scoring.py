@@ -227,9 +227,7 @@ def _with_common_seeds(episodes: pd.DataFrame) -> pd.DataFrame:
     return episodes.loc[of_seed == suites]
 
 
-def _collect(
-    episodes: pd.DataFrame, plan: RecordedPlan, *, is_joined: bool = False
-) -> dict[str, list[GameScores]]:
+def _collect(episodes: pd.DataFrame, plan: RecordedPlan, *, is_joined: bool = False) -> dict[str, list[GameScores]]:
     """Return the scores of each agent; in cells that change the game itself, beside random play where there is any."""
     is_random = [agent == RANDOM_AGENT for agent in episodes["agent"]]
     means = episodes.loc[is_random, ["game", "label", "return"]].groupby(["game", "label"], as_index=False).mean()

@@ -45,6 +45,7 @@ from wsabench.stats.claims.families import (
     page_error,
     step_down,
 )
+from wsabench.stats.claims.tiers import possible_places, surely_better, tiers
 from wsabench.stats.components import COMPONENTS, VarianceComponents, variance_components
 from wsabench.stats.dose import (
     DoseArea,
@@ -208,6 +209,7 @@ __all__ = [
     "plans",
     "point_estimate",
     "point_profile",
+    "possible_places",
     "power_of",
     "probability_of_improvement",
     "rank_correlation",
@@ -231,6 +233,8 @@ __all__ = [
     "smallest_adjusted_p",
     "step_down",
     "studentised_interval",
+    "surely_better",
+    "tiers",
     "two_sample_test",
     "variance_components",
     "variation_of",
