@@ -10,8 +10,8 @@ from made_entries import made_entry
 from scipy import stats as scipy_stats
 
 from wsabench.leaderboard.ranking import Ranking, ranking_of
-from wsabench.leaderboard.scoring import Played, play_of_suite, play_of_suites, result_of
 from wsabench.leaderboard.schema import Entry
+from wsabench.leaderboard.scoring import Played, play_of_suite, play_of_suites, result_of
 from wsabench.seeding import generator
 from wsabench.summary.rows import Cell
 from wsabench.summary.scores import GameScores, Reference

@@ -62,6 +62,17 @@ class Comparison(NamedTuple):
             return "not decided"
         return "better" if self.effect.value > 0 else "worse"
 
+    @property
+    def mirrored(self) -> Comparison:
+        """The same with the agents exchanged."""
+        effect = self.effect
+        return self._replace(
+            agent_x=self.agent_y,
+            agent_y=self.agent_x,
+            units=self.units[::-1],
+            effect=Bounded(-effect.value, -effect.high, -effect.low),
+        )
+
 
 class Standing(NamedTuple):
     """Where an agent stands in a table."""

@@ -86,8 +86,10 @@ class Marks(NamedTuple):
     """Why retention is undefined; empty where it is defined."""
     families: Mapping[str, Bounded]
     """Mean normalised score by family."""
+    family_retention: Mapping[str, Bounded]
+    """Retention by family, as `retention`."""
     perturbations: Mapping[str, Bounded]
-    """The same by perturbation, without severity."""
+    """As `families`, by perturbation without severity."""
     num_cells: int
     """Perturbed cells, over all games with reference scores."""
     num_episodes: int
@@ -178,11 +180,12 @@ def marks_of(games: Sequence[Played], bootstrap_seed: int) -> Marks:
     averaged = averages(scores, keys, bootstrap_seed, clean=f"/{CLEAN}") if keys else {}
     unit = unit_of(games)
     found = {key: one.normalised_score for key, one in averaged.items()}
-    retention = averaged[f"/{ROBUST}"].retention if f"/{ROBUST}" in averaged else UNKNOWN
+    kept = {key: one.retention for key, one in averaged.items()}
     if unit == "episodes":
         found = _with_bounds(found, _over_episodes(scores, keys, bootstrap_seed))
-        retention = _retention_over_episodes(known, retention, bootstrap_seed)
+        kept = _with_bounds(kept, _retention_over_episodes(known, keys, bootstrap_seed))
     of_kind = {kind: {name: found[f"{kind}/{name}"] for name in of} for kind, of in parts.items()}
+    retention = kept.get(f"/{ROBUST}", UNKNOWN)
     return Marks(
         unit=unit,
         num_seeds=fewest_seeds(games),
@@ -191,6 +194,7 @@ def marks_of(games: Sequence[Played], bootstrap_seed: int) -> Marks:
         retention=retention,
         retention_note=_retention_note(games, averaged.get(f"/{ROBUST}"), retention),
         families=of_kind["families"],
+        family_retention={name: kept[f"families/{name}"] for name in parts["families"]},
         perturbations=of_kind["perturbations"],
         num_cells=sum(len(columns) for game in known for of in game.suites.values() for columns in of.values()),
         num_episodes=int(sum(game.scores.num_episodes.sum() for game in games)),
@@ -229,12 +233,12 @@ def _with_common_seeds(episodes: pd.DataFrame) -> pd.DataFrame:
 
 def _collect(episodes: pd.DataFrame, plan: RecordedPlan, *, is_joined: bool = False) -> dict[str, list[GameScores]]:
     """Return the scores of each agent; in cells that change the game itself, beside random play where there is any."""
-    is_random = [agent == RANDOM_AGENT for agent in episodes["agent"]]
-    means = episodes.loc[is_random, ["game", "label", "return"]].groupby(["game", "label"], as_index=False).mean()
-    built_in = any(one.kind == "built-in" and one.agent == RANDOM_AGENT for one in plan.agents)
+    built_in = [one.agent for one in plan.agents if one.kind == "built-in" and one.source == RANDOM_AGENT]
+    of_random = episodes.loc[episodes["agent"].isin(built_in[:1]), ["game", "label", "return"]]
+    means = of_random.groupby(["game", "label"], as_index=False).mean()
     played = {(game, label): float(mean) for game, label, mean in means.itertuples(index=False)}
     references = reference_scores(list(episodes["game"].unique()), plan)
-    scores, _ = collect_scores(episodes, plan, references, played if built_in and not is_joined else {})
+    scores, _ = collect_scores(episodes, plan, references, {} if is_joined else played)
     return grouped(scores, lambda game: game.agent)
 
 
@@ -295,30 +299,39 @@ def _with_bounds(values: Mapping[str, Bounded], bounds: Mapping[str, tuple[float
     return {name: Bounded(one.value, *bounds.get(name, ())) for name, one in values.items()}
 
 
-def _retention_over_episodes(games: Sequence[Played], found: Bounded, bootstrap_seed: int) -> Bounded:
-    """Return retention with bounds over episodes of these checkpoints, over the games where it is defined."""
-    defined = [game for game in games if game.scores.has_retention and game.suites and len(game.clean) == 1]
-    if not defined or not math.isfinite(found.value):
-        return Bounded(found.value)
+def _retention_over_episodes(
+    games: Sequence[Played], scopes: Mapping[str, Scope], bootstrap_seed: int
+) -> dict[str, tuple[float, float]]:
+    """Return the bounds of each scope's retention over episodes of these checkpoints, over the games that define it."""
+    defined = [place for place, game in enumerate(games) if game.scores.has_retention and len(game.clean) == 1]
+    names = [name for name, scope in scopes.items() if set(scope) & set(defined)]
+    if not names:
+        return {}
+    weights = [np.zeros((len(games[place].scores.cells), len(names))) for place in defined]
+    for column, name in enumerate(names):
+        for weight, place in zip(weights, defined, strict=True):
+            for cells in scopes[name].get(place, ()):
+                np.add.at(weight[:, column], list(cells), 1.0 / (len(cells) * len(scopes[name][place])))
+    counts = np.sum([weight.any(axis=0) for weight in weights], axis=0)
 
     def statistic(blocks: Blocks) -> FloatArray:
         each: list[FloatArray] = []
-        for block, game in zip(blocks, defined, strict=True):
+        for block, place, weight in zip(blocks, defined, weights, strict=True):
             means = block.mean(axis=-2)
-            each.append(stats.retention(means[:, game.clean[0]], means[:, len(game.scores.cells) :].mean(axis=-1)))
-        return np.mean(each, axis=0)
+            perturbed = means[:, len(weight) :] @ weight
+            clean = np.broadcast_to(means[:, games[place].clean[0], None], perturbed.shape)
+            each.append(np.where(weight.any(axis=0), stats.retention(clean, perturbed), 0.0))
+        return np.sum(each, axis=0) / counts
 
-    samples = [(_with_above_random(game), _draws(game.scores)) for game in defined]
-    names = (defined[0].scores.agent, *(game.game for game in defined))
-    bounds = stats.episode_interval(statistic, [samples], generator(bootstrap_seed, "leaderboard", "retention", *names))
-    return Bounded(found.value, float(bounds.low), float(bounds.high))
+    samples = [(_with_above_random(games[place].scores), _draws(games[place].scores)) for place in defined]
+    about = (games[0].scores.agent, *(games[place].game for place in defined))
+    found = stats.episode_interval(statistic, [samples], generator(bootstrap_seed, "leaderboard", "retention", *about))
+    return {name: (float(found.low[place]), float(found.high[place])) for place, name in enumerate(names)}
 
 
-def _with_above_random(game: Played) -> FloatArray:
-    """Return the episodes of all cells, then the perturbed ones, balanced, above random play of the changed game."""
-    scores = game.scores.scores
-    columns = [column for of in game.robust for column in of]
-    return np.concatenate([scores, (scores - np.nan_to_num(game.scores.random_shift)[:, None])[:, columns]], axis=1)
+def _with_above_random(game: GameScores) -> FloatArray:
+    """Return the episodes of all cells, then the same above random play of the changed game."""
+    return np.concatenate([game.scores, game.scores - np.nan_to_num(game.random_shift)[:, None]], axis=1)
 
 
 def _retention_note(games: Sequence[Played], average: Averages | None, retention: Bounded) -> str:
