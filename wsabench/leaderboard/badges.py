@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import html
 from typing import NamedTuple
-
-from markupsafe import Markup, escape
 
 from wsabench.leaderboard.board import BoardTable, Line
 from wsabench.report.tables.text import DASH, interval, number
@@ -51,7 +50,7 @@ def badge_of(line: Line, table: BoardTable) -> Badge:
     return Badge(label, value, color, f"{line.name}: {label}, {value}")
 
 
-def badge_svg(badge: Badge) -> Markup:
+def badge_svg(badge: Badge) -> str:
     """Return a badge as a whole SVG file; the same badge gives the same bytes.
 
     Args:
@@ -61,13 +60,13 @@ def badge_svg(badge: Badge) -> Markup:
     width = left + right
     texts = [(badge.label, left // 2, left), (badge.value, left + right // 2, right)]
     drawn = [
-        f'<text x="{x}" y="14" textLength="{size - 2 * _PADDING}" lengthAdjust="spacingAndGlyphs">{escape(text)}</text>'
+        f'<text x="{x}" y="14" textLength="{size - 2 * _PADDING}" lengthAdjust="spacingAndGlyphs">{html.escape(text)}</text>'
         for text, x, size in texts
     ]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT}" '
         f'viewBox="0 0 {width} {HEIGHT}" role="img">',
-        f"<title>{escape(badge.title)}</title>",
+        f"<title>{html.escape(badge.title)}</title>",
         f'<rect width="{width}" height="{HEIGHT}" rx="3" fill="{_LABEL}"/>',
         f'<path d="M{left} 0h{right - 3}a3 3 0 0 1 3 3v{HEIGHT - 6}a3 3 0 0 1-3 3H{left}z" fill="{badge.color}"/>',
         '<g fill="#ffffff" text-anchor="middle" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">',
@@ -75,7 +74,7 @@ def badge_svg(badge: Badge) -> Markup:
         "</g>",
         "</svg>",
     ]
-    return Markup("\n".join(parts) + "\n")  # every text in it is escaped above
+    return "\n".join(parts) + "\n"
 
 
 def _width(text: str) -> int:

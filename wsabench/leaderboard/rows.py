@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from markupsafe import Markup
-
 from wsabench.leaderboard.board import BoardTable, Line
 from wsabench.leaderboard.schema import Entry
 from wsabench.leaderboard.scoring import SUITE_MARK, Unit
@@ -19,6 +17,8 @@ from wsabench.summary.rows import Bounded
 CHECKPOINTS = "†"
 """Marks numbers whose interval is over the episodes of these checkpoints only."""
 NOT_SAID = "not said"
+MANY_GAMES = 3
+"""From here on a table names the games only on hovering; the agent's page has them."""
 BUDGETS = (1e6, 1e7, 1e8)
 """Agent steps that the filter of training budgets offers."""
 _PLOT_WIDTH, _PLOT_HEIGHT, _PLOT_PAD = 150, 26, 5
@@ -54,12 +54,16 @@ class BoardRow(NamedTuple):
     is_first_of_tier: bool
     robust: Value
     clean: Value
-    plot: Markup
+    plot: str
+    """An SVG element, of numbers only."""
     retention: Value
     worst: Value
     worst_name: str
     seeds: str
     games: str
+    num_games: str
+    games_brief: str
+    """Empty where the names are many."""
     cells: str
     training: str
     randomised: str
@@ -200,7 +204,9 @@ def _row(line: Line, table: BoardTable, span: tuple[float, float]) -> BoardRow:
         worst=value_of(worst, unit, seeds),
         worst_name=readable(worst_name),
         seeds=str(seeds),
-        games=str(len(line.games)),
+        games=", ".join(line.games),
+        num_games=str(len(line.games)),
+        games_brief=", ".join(line.games) if len(line.games) < MANY_GAMES else "",
         cells=f"{marks.num_cells} / {marks.num_episodes:,}",
         training="none" if is_yardstick else steps_text(steps),
         randomised="none" if is_yardstick else _randomised_text(randomised),
@@ -247,7 +253,7 @@ def _ends(one: Bounded) -> tuple[float, ...]:
     return tuple(end for end in (one.value, one.low, one.high) if math.isfinite(end))
 
 
-def _plot(clean: Bounded, robust: Bounded, span: tuple[float, float]) -> Markup:
+def _plot(clean: Bounded, robust: Bounded, span: tuple[float, float]) -> str:
     """Return a picture of clean score (ring) above robust score (dot), each with its interval; 0 and 1 are lines."""
     low, high = span
 
@@ -261,12 +267,12 @@ def _plot(clean: Bounded, robust: Bounded, span: tuple[float, float]) -> Markup:
         if math.isfinite(one.value):
             parts.append(f'<circle class="{name}" cx="{at(one.value)}" cy="{y}" r="3.5"/>')
     size = f'width="{_PLOT_WIDTH}" height="{_PLOT_HEIGHT}" viewBox="0 0 {_PLOT_WIDTH} {_PLOT_HEIGHT}"'
-    return Markup(f'<svg class="plot" {size} aria-hidden="true">{"".join(parts)}</svg>')  # numbers only
+    return f'<svg class="plot" {size} aria-hidden="true">{"".join(parts)}</svg>'
 
 
 def few_seeds_words() -> str:
     """Return what the mark of few train seeds says."""
     return (
-        f"{CHECKPOINTS} fewer than {MIN_TRAIN_SEEDS} train seeds: the interval covers the episodes of these checkpoints "
-        "only and says nothing about another training run."
+        f"{CHECKPOINTS} fewer than {MIN_TRAIN_SEEDS} train seeds: the interval covers the episodes of these "
+        "checkpoints only and says nothing about another training run."
     )
