@@ -29,6 +29,7 @@ from wsabench.cli import (
     show,
     train,
 )
+from wsabench.cli.leaderboard import site
 from wsabench.cli.terminal.console import clean_up_terminal, write_error
 from wsabench.errors import WsabenchError
 
@@ -72,6 +73,7 @@ app.command("report", help=report.HELP, epilog=report.EXAMPLE)(report.report)
 app.command("power", help=power.HELP, epilog=power.EXAMPLE)(power.power)
 app.command("check", help=check.HELP, epilog=check.EXAMPLE)(check.check)
 app.command("migrate", help=migrate.HELP, epilog=migrate.EXAMPLE)(migrate.migrate)
+app.command("leaderboard", help=site.HELP, epilog=site.EXAMPLE)(site.leaderboard)
 app.command("pretrain", help=pretrain.HELP, epilog=pretrain.EXAMPLE)(pretrain.pretrain)
 app.command("probe", help=probe.HELP, epilog=probe.EXAMPLE)(probe.probe)
 app.command("train", help=train.HELP, epilog=train.EXAMPLE)(train.train)

@@ -15,6 +15,7 @@ from wsabench.leaderboard.rows import (
     Mark,
     Value,
     checkpoints,
+    counted,
     is_built_in,
     kind_of,
     marks_beside,
@@ -167,8 +168,8 @@ def _section(line: Line, table: BoardTable) -> Section:
     submission = line.submissions[0]
     entry = submission.entry
     about = (
-        f"{len(line.games)} games, {line.marks.num_seeds} train seeds, {entry.num_episodes:,} episodes; entry "
-        f"{submission.file}, submitted {entry.submitted}."
+        f"{counted(len(line.games), 'game')}, {counted(line.marks.num_seeds, 'train seed')}, "
+        f"{counted(entry.num_episodes, 'episode')}; entry {submission.file}, submitted {entry.submitted}."
     )
     notes = [note for note in (line.marks.retention_note,) if note]
     tables = [_families(line), _comparisons(line, table), _cells(line)]

@@ -60,7 +60,8 @@ def badge_svg(badge: Badge) -> str:
     width = left + right
     texts = [(badge.label, left // 2, left), (badge.value, left + right // 2, right)]
     drawn = [
-        f'<text x="{x}" y="14" textLength="{size - 2 * _PADDING}" lengthAdjust="spacingAndGlyphs">{html.escape(text)}</text>'
+        f'<text x="{x}" y="14" textLength="{size - 2 * _PADDING}" lengthAdjust="spacingAndGlyphs">'
+        f"{html.escape(text)}</text>"
         for text, x, size in texts
     ]
     parts = [

@@ -188,7 +188,8 @@ def _about(table: BoardTable) -> str:
         return f"Each suite counts the same: {suites}. {said}"
     key = table.suites[0]
     summary = table.lines[0].submissions[0].entry.suite.summary if table.lines else ""
-    return f"{summary} Content hash {key.content_hash}. {said}"
+    end = "" if summary.endswith((".", "?", "!")) else "."
+    return f"{summary}{end} Content hash {key.content_hash}. {said}"
 
 
 def _literature() -> Table:

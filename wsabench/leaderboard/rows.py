@@ -21,7 +21,7 @@ MANY_GAMES = 3
 """From here on a table names the games only on hovering; the agent's page has them."""
 BUDGETS = (1e6, 1e7, 1e8)
 """Agent steps that the filter of training budgets offers."""
-_PLOT_WIDTH, _PLOT_HEIGHT, _PLOT_PAD = 150, 26, 5
+_PLOT_WIDTH, _PLOT_HEIGHT, _PLOT_PAD = 120, 26, 5
 
 
 class Mark(NamedTuple):
@@ -110,6 +110,11 @@ def value_of(one: Bounded, unit: Unit, num_seeds: int, missing: str = "") -> Val
     if unit == "episodes":
         title = f"95% interval over episodes of {checkpoints(num_seeds)} only"
     return Value(number(one.value) + mark, f"[{number(one.low)}, {number(one.high)}]", title)
+
+
+def counted(number_of: int, word: str) -> str:
+    """Return a number with its word, in the plural where it is not 1."""
+    return f"{number_of:,} {word}{'' if number_of == 1 else 's'}"
 
 
 def checkpoints(num_seeds: int) -> str:
@@ -207,7 +212,7 @@ def _row(line: Line, table: BoardTable, span: tuple[float, float]) -> BoardRow:
         games=", ".join(line.games),
         num_games=str(len(line.games)),
         games_brief=", ".join(line.games) if len(line.games) < MANY_GAMES else "",
-        cells=f"{marks.num_cells} / {marks.num_episodes:,}",
+        cells=f"{counted(marks.num_cells, 'cell')}, {counted(marks.num_episodes, 'episode')}",
         training="none" if is_yardstick else steps_text(steps),
         randomised="none" if is_yardstick else _randomised_text(randomised),
         kind=kind_of(entries),
