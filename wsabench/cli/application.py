@@ -29,7 +29,11 @@ from wsabench.cli import (
     show,
     train,
 )
+<<<<<<< HEAD
 from wsabench.cli.leaderboard import site
+=======
+from wsabench.cli.leaderboard import submit, verify
+>>>>>>> wt-submit
 from wsabench.cli.terminal.console import clean_up_terminal, write_error
 from wsabench.errors import WsabenchError
 
@@ -72,6 +76,8 @@ app.command("run", help=run.HELP, epilog=run.EXAMPLE)(run.run)
 app.command("report", help=report.HELP, epilog=report.EXAMPLE)(report.report)
 app.command("power", help=power.HELP, epilog=power.EXAMPLE)(power.power)
 app.command("check", help=check.HELP, epilog=check.EXAMPLE)(check.check)
+app.command("submit", help=submit.HELP, epilog=submit.EXAMPLE)(submit.submit)
+app.command("verify", help=verify.HELP, epilog=verify.EXAMPLE)(verify.verify)
 app.command("migrate", help=migrate.HELP, epilog=migrate.EXAMPLE)(migrate.migrate)
 app.command("leaderboard", help=site.HELP, epilog=site.EXAMPLE)(site.leaderboard)
 app.command("pretrain", help=pretrain.HELP, epilog=pretrain.EXAMPLE)(pretrain.pretrain)

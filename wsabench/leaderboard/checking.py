@@ -30,6 +30,16 @@ MAX_EPISODES = 100_000
 """Most episodes of a job, and the highest number of one."""
 MAX_DEPTH = 12
 MAX_RETURN = 1e9
+_HIGHEST = {
+    "frame_skip": 100,
+    "frame_stack": 64,
+    "screen_size": 512,
+    "noop_max": 10_000,
+    "max_frames": 10_000_000,
+    "stall_steps": 10_000_000,
+    "pool_gap": 100,
+}
+"""Bounds of a protocol from strangers: beyond them a lane would only fill the memory."""
 _AGENT = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 _PART = r"[a-z0-9][a-z0-9_-]*(@[1-5])?"
 _PERTURBATION = re.compile(rf"{_PART}(\+{_PART})*")
@@ -42,7 +52,7 @@ _ADVICE = "Write it with `wsabench submit`, and change nothing by hand."
 def suite_versions() -> dict[str, dict[int, str]]:
     """Return the content hash of every version of every suite, by name and version."""
     table = read_toml(data_dir("perturbations") / "suite-versions.toml")
-    return {name: {int(version): text for version, text in hashes.items()} for name, hashes in table.items()}
+    return {name: {int(version): one["content"] for version, one in hashes.items()} for name, hashes in table.items()}
 
 
 def checked(entry: Entry) -> Entry:
@@ -130,10 +140,13 @@ def _check_head(entry: Entry) -> None:
     if entry.seed < 0:
         raise _wrong("seed", entry.seed, "integers from 0")
     try:
-        for view in ({}, *entry.view.values()):
-            Protocol.from_dict({**entry.protocol, **view})
+        protocols = [Protocol.from_dict({**entry.protocol, **view}) for view in ({}, *entry.view.values())]
     except WsabenchError as error:
         raise ResultSetError(f"protocol: {error}") from error
+    for name, highest in _HIGHEST.items():
+        for protocol in protocols:
+            if getattr(protocol, name) > highest:
+                raise _wrong(f"protocol.{name}", getattr(protocol, name), f"up to {highest:,}")
 
 
 def _check_networks(entry: Entry) -> None:
@@ -268,8 +281,15 @@ def _columns(job: EntryJob) -> Iterator[tuple[str, tuple[Any, ...]]]:
 
 def _check_fingerprint(entry: Entry, job: EntryJob, network: AgentEntry, where: str) -> None:
     """Check that a job's fingerprint is that of what the entry says decides its episodes."""
-    own = None if network.own_play is None else network.own_play.content_hash
-    allowed = {job_fingerprint(entry, job, network, own_play) for own_play in (None, own)}
+    allowed = job_fingerprints(
+        network,
+        Protocol.from_dict(entry.protocol),
+        perturbation_hash=entry.perturbation_hashes[job.game][job.perturbation],
+        rom_hash=entry.roms[job.game],
+        episode_seeds=job.episodes.seeds,
+        versions=entry.versions,
+        engine_version=entry.engine_version,
+    )
     if job.fingerprint not in allowed:
         raise ResultSetError(
             f"{where}: the fingerprint of {network.id.describe()}, {job.perturbation} is not that of the versions, "
@@ -278,20 +298,21 @@ def _check_fingerprint(entry: Entry, job: EntryJob, network: AgentEntry, where: 
         )
 
 
-def job_fingerprint(entry: Entry, job: EntryJob, network: AgentEntry, own_play_hash: str | None) -> str:
-    """Return the fingerprint that follows from an entry's fields."""
-    return fingerprint(
-        FingerprintInputs(
-            perturbation_hash=entry.perturbation_hashes[job.game][job.perturbation],
-            protocol=Protocol.from_dict({**entry.protocol, **network.view}).to_dict(),
-            checkpoint_hash=network.checkpoint_hash,
-            rom_hash=entry.roms[job.game],
-            episode_seeds=job.episodes.seeds,
-            versions=entry.versions,
-            engine_version=entry.engine_version,
-            own_play_hash=own_play_hash,
-        )
-    )
+def job_fingerprints(network: AgentEntry, protocol: Protocol, **decisive: Any) -> set[str]:
+    """Return the fingerprints of a job that follow from what is said of it: without the agent's own play, and with it.
+
+    Args:
+        network: Who plays.
+        protocol: Of the run; the agent's view goes over it.
+        decisive: The other fields of `FingerprintInputs`, but for `own_play_hash`.
+    """
+    own = None if network.own_play is None else network.own_play.content_hash
+    known = {
+        "protocol": protocol.with_changes(**network.view).to_dict(),
+        "checkpoint_hash": network.checkpoint_hash,
+        **decisive,
+    }
+    return {fingerprint(FingerprintInputs(**known, own_play_hash=one)) for one in (None, own)}
 
 
 def schema_hash() -> str:

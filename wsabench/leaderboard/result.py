@@ -121,6 +121,7 @@ def _manifest(named: Mapping[str, Entry]) -> Manifest:
             summary=first.suite.summary,
             content_hash=first.suite.content_hash,
             measure=first.suite.measure,
+            version=first.suite.version,
         ),
         profile=first.profile if len({entry.profile for entry in entries}) == 1 else None,
         protocol=Protocol.from_dict(first.protocol),

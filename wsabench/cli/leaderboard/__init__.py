@@ -1,1 +1,1 @@
-"""Commands of the leaderboard."""
+"""The commands of the leaderboard."""
