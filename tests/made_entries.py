@@ -9,7 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from wsabench.games import load_game
-from wsabench.leaderboard.checking import checked, job_fingerprint, suite_versions
+from wsabench.leaderboard.checking import checked, job_fingerprints, suite_versions
 from wsabench.leaderboard.schema import (
     SCHEMA_VERSION,
     Entry,
@@ -173,4 +173,13 @@ def _job(entry: Entry, network: AgentEntry, cell: str, count: int, law: tuple[fl
         fingerprint="",
         episodes=episodes,
     )
-    return replace(job, fingerprint=job_fingerprint(entry, job, network, None))
+    allowed = job_fingerprints(
+        network,
+        Protocol.from_dict(entry.protocol),
+        perturbation_hash=entry.perturbation_hashes[network.game][cell],
+        rom_hash=entry.roms[network.game],
+        episode_seeds=episodes.seeds,
+        versions=entry.versions,
+        engine_version=entry.engine_version,
+    )
+    return replace(job, fingerprint=min(allowed))

@@ -103,6 +103,20 @@ def test_with_few_episodes_nothing_is_compared() -> None:
     assert found.comparisons[0].obstacle == "fewer than 5 episodes"
 
 
+def test_five_train_seeds_among_many_agents_decide_nothing_and_cost_the_others_nothing() -> None:
+    """C(10, 5) / 2 = 126 relabellings: with 7 pairs p stays above 0.05, whatever the scores."""
+    five = [made_entry(f"five {place}", level=1.0 + place, train_seeds=range(5)) for place in range(5)]
+    found = ranked(*five)
+    assert {one.verdict for one in found.comparisons} == {"undecidable"}
+    assert found.standings == {}
+    others = [made_entry("high", level=1.0, num_episodes=12), made_entry("low", level=0.2, num_episodes=12)]
+    mixed = {(one.agent_x, one.agent_y): one for one in ranked(*five, *others).comparisons}
+    (alone,) = ranked(*others).comparisons
+    assert mixed["high", "low"].verdict == "better"
+    assert mixed["five 0", "five 1"].verdict == "undecidable"
+    assert alone.adjusted_p <= mixed["high", "low"].adjusted_p <= 11 * alone.adjusted_p + 1e-12
+
+
 def test_repeated_episodes_carry_no_news() -> None:
     rng = generator(0, "repeated")
     few = {name: np.repeat(rng.normal(mean, 0.1, (1, 2, 5)), 20, axis=2) for name, mean in (("x", 0.7), ("y", 0.5))}

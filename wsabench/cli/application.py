@@ -29,11 +29,7 @@ from wsabench.cli import (
     show,
     train,
 )
-<<<<<<< HEAD
-from wsabench.cli.leaderboard import site
-=======
-from wsabench.cli.leaderboard import submit, verify
->>>>>>> wt-submit
+from wsabench.cli.leaderboard import site, submit, verify
 from wsabench.cli.terminal.console import clean_up_terminal, write_error
 from wsabench.errors import WsabenchError
 

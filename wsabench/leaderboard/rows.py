@@ -228,7 +228,7 @@ def tier_title(line: Line) -> str:
     if line.standing is None:
         if not line.is_ranked:
             return "Not ranked: it reads more than pixels"
-        return "No tier: no other agent played enough of the same games and perturbations"
+        return "No tier: no other agent to compare with, or too few train seeds or episodes; see its page"
     ahead = line.standing.tier - 1
     what = "nobody is shown to be better" if not ahead else f"at least {ahead} shown to be better, one above the other"
     return f"Tier {line.standing.tier}: {what}; compared with {line.standing.num_compared} others"

@@ -26,6 +26,7 @@ from wsabench.stats.aggregates import (
 )
 from wsabench.stats.bounds import METHODS
 from wsabench.stats.claims.comparisons import (
+    MAX_ENUMERATED,
     holm,
     seeds_to_decide,
     sign_flip_test,
@@ -125,6 +126,7 @@ __all__ = [
     "DEFAULT_METHOD",
     "DEFAULT_REPETITIONS",
     "FAST_METRICS",
+    "MAX_ENUMERATED",
     "METHODS",
     "MIN_AGENTS_FOR_AGREEMENT",
     "MIN_INTERVAL_SEEDS",
