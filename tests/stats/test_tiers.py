@@ -42,8 +42,9 @@ def test_agents_of_a_circle_are_above_nobody_in_it_and_above_all_below_it() -> N
     assert possible_places(better)[3].tolist() == [4, 4]
 
 
+@pytest.mark.property
 @given(relations)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_tiers_are_longest_chains(table: list[list[bool]]) -> None:
     above = surely_better(table)
     size = len(above)
@@ -54,9 +55,9 @@ def test_tiers_are_longest_chains(table: list[list[bool]]) -> None:
     assert tiers(table).tolist() == [longest(agent) for agent in range(size)]
 
 
-@given(st.permutations(range(5)), st.sets(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=10))
-@settings(max_examples=200, deadline=None)
 @pytest.mark.property
+@given(st.permutations(range(5)), st.sets(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=10))
+@settings(max_examples=60, deadline=None)
 def test_true_comparisons_never_put_an_agent_beyond_its_true_place(
     order: list[int], claims: set[tuple[int, int]]
 ) -> None:
