@@ -15,8 +15,9 @@ from wsabench.errors import StorageError
 from wsabench.games import load_game
 from wsabench.leaderboard.agent_pages import AgentPage, agent_page
 from wsabench.leaderboard.badges import badge_of, badge_svg
-from wsabench.leaderboard.board import Board, BoardTable, Problem
+from wsabench.leaderboard.board import Board, BoardTable, Problem, protocol_words
 from wsabench.leaderboard.rows import BUDGETS, BoardRow, board_rows, few_seeds_words, steps_text
+from wsabench.protocol import Protocol
 from wsabench.report.tables.text import Table, number
 from wsabench.resources import data_dir
 from wsabench.stats import CLEAN_FLOOR, MIN_TRAIN_SEEDS
@@ -189,7 +190,9 @@ def _about(table: BoardTable) -> str:
     key = table.suites[0]
     summary = table.lines[0].submissions[0].entry.suite.summary if table.lines else ""
     end = "" if summary.endswith((".", "?", "!")) else "."
-    return f"{summary}{end} Content hash {key.content_hash}. {said}"
+    differs = key.protocol != Protocol.evaluation()
+    played = f" Played with {protocol_words(key.protocol)}." if differs else ""
+    return f"{summary}{end}{played} Content hash {key.content_hash}. {said}"
 
 
 def _literature() -> Table:
