@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from scipy import stats as scipy_stats
 
 from wsabench.leaderboard.ranking import Ranking, ranking_of
 from wsabench.leaderboard.schema import Entry
-from wsabench.leaderboard.scoring import Played, play_of_suite, play_of_suites, result_of
+from wsabench.leaderboard.scoring import Played, marks_of, play_of_suite, play_of_suites, result_of
 from wsabench.seeding import generator
 from wsabench.summary.rows import Cell
 from wsabench.summary.scores import GameScores, Reference
@@ -74,7 +76,7 @@ def test_the_test_of_two_checkpoints_is_welchs_over_episode_seeds() -> None:
         # Severities first, then perturbations; breakout: random 1.7, human 30.5.
         hue = (jobs["hue-rotate@3"] + jobs["hue-rotate@5"]) / 2
         rows.append(((hue + jobs["invert"] + jobs["palette-pal"]) / 3 - 1.7) / (30.5 - 1.7))
-    expected = scipy_stats.ttest_ind(*rows, equal_var=False)
+    expected: Any = scipy_stats.ttest_ind(*rows, equal_var=False)
     assert found.effect.value == pytest.approx(rows[0].mean() - rows[1].mean())
     bounds = expected.confidence_interval(0.95)
     assert found.effect.low <= bounds.low + 1e-9
@@ -131,8 +133,6 @@ def test_repeated_episodes_carry_no_news() -> None:
 
 
 def with_distinct(scores: GameScores, number: int) -> GameScores:
-    from dataclasses import replace
-
     return replace(scores, distinct=np.full_like(scores.distinct, number))
 
 
@@ -141,8 +141,6 @@ def test_over_several_suites_each_counts_the_same() -> None:
         "color-shift": {"x": made_entry("x", level=1.0, kept=0.8, spread=0.0)},
         "corruption": {"x": made_entry("x", "corruption", level=1.0, kept=0.2, spread=0.0)},
     }
-    from wsabench.leaderboard.scoring import marks_of
-
     play = play_of_suites({suite: result_of(entries) for suite, entries in suites.items()})
     found = marks_of(play["x"], 0)
     assert found.robust.value == pytest.approx(0.5, abs=1e-3)

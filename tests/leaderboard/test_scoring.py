@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 from made_entries import made_entry
+from msgspec.structs import replace
 
+from wsabench.leaderboard.schema import EntryJob
 from wsabench.leaderboard.scoring import Marks, marks_of, play_of_suite, result_of, unit_of
 from wsabench.results.manifest import ReferenceScores
 from wsabench.summary.summarise import summarise
@@ -44,8 +46,6 @@ def test_with_five_train_seeds_the_interval_is_over_them_and_wider() -> None:
     """Seeds that differ much and episodes that hardly do: only an interval over seeds sees it."""
     entry = made_entry("x", train_seeds=range(6), spread=0.01)
     jobs = tuple(_scaled(job, 1.0 + 0.2 * job.train_seed) for job in entry.jobs)
-    from msgspec.structs import replace
-
     result = result_of({"x": replace(entry, jobs=jobs)})
     (game,) = play_of_suite(result, "color-shift")["x"]
     over_seeds = marks_of([game], 0)
@@ -55,17 +55,13 @@ def test_with_five_train_seeds_the_interval_is_over_them_and_wider() -> None:
     assert over_seeds.robust.high - over_seeds.robust.low > 5 * (over_episodes.robust.high - over_episodes.robust.low)
 
 
-def _scaled(job: object, factor: float) -> object:
-    from msgspec.structs import replace
-
-    episodes = job.episodes  # pyright: ignore[reportAttributeAccessIssue]
-    return replace(job, episodes=replace(episodes, returns=tuple(factor * value for value in episodes.returns)))
+def _scaled(job: EntryJob, factor: float) -> EntryJob:
+    returns = tuple(factor * value for value in job.episodes.returns)
+    return replace(job, episodes=replace(job.episodes, returns=returns))
 
 
 def test_reference_scores_are_ours_and_not_the_submitters() -> None:
     entry = made_entry("x", level=1.0, spread=0.0)
-    from msgspec.structs import replace
-
     boasting = replace(entry, reference_scores={"breakout": ReferenceScores(random=1.7, human=3.0)})
     (game,) = play_of_suite(result_of({"x": boasting}), "color-shift")["x"]
     assert marks_of([game], 0).clean.value == pytest.approx(1.0, abs=1e-3)

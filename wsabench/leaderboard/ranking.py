@@ -129,7 +129,7 @@ def ranking_of(agents: Mapping[str, Sequence[Played]], bootstrap_seed: int) -> R
     }
     tiers, places = stats.tiers(better), stats.possible_places(better)
     standings = {
-        name: Standing(int(tiers[place]), *map(int, places[place]), counts[name])
+        name: Standing(int(tiers[place]), int(places[place, 0]), int(places[place, 1]), counts[name])
         for place, name in enumerate(names)
         if counts[name] or len(names) == 1
     }

@@ -191,8 +191,8 @@ def _row(line: Line, table: BoardTable, span: tuple[float, float]) -> BoardRow:
     unit, seeds = marks.unit, marks.num_seeds
     has_families = len({name for one in table.lines for name in one.marks.families}) > 1
     worst_name, worst = marks.worst_family if has_families else marks.worst_perturbation
-    steps = next((found for entry in entries if (found := steps_of(entry)) is not None), None)
-    randomised = next((found for entry in entries if (found := randomised_by(entry)) is not None), None)
+    steps = next((one for one in map(steps_of, entries) if one is not None), None)
+    randomised = next((one for one in map(randomised_by, entries) if one is not None), None)
     is_yardstick = all(map(is_built_in, entries))
     return BoardRow(
         name=line.name,

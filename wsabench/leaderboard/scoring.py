@@ -203,7 +203,7 @@ def marks_of(games: Sequence[Played], bootstrap_seed: int) -> Marks:
 
 def complete_rows(game: Played) -> npt.NDArray[np.bool_]:
     """Return which episode seeds every cell and train seed of a game has, shape (num_episodes,)."""
-    return ~np.isnan(game.scores.returns).any(axis=(0, 1))
+    return np.isfinite(game.scores.returns.sum(axis=(0, 1)))
 
 
 def distinct_share(game: GameScores, columns: Sequence[int]) -> float:

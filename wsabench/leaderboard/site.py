@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from wsabench.errors import SpecError
 from wsabench.leaderboard.board import Board, Problem, board_of, read_folder
@@ -15,7 +15,8 @@ FILE_LIST = "site-files.json"
 """Names what was written, so that the next site removes what it no longer has."""
 
 
-class SiteResult(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SiteResult:
     """What was written."""
 
     index: Path
