@@ -9,6 +9,7 @@ game one more line; this prints them:
 
 from __future__ import annotations
 
+import json
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from wsabench.cli import main
+from wsabench.errors import SpecError
 from wsabench.games import catalogue_games
 from wsabench.hashing import json_hash
 from wsabench.leaderboard.checking import suite_versions
@@ -78,6 +81,27 @@ def test_a_change_without_a_version_is_noticed() -> None:
     assert "changed (pong)" in problem(suite, {**found, "cells": cells}, table)
     assert "the table lacks tennis" in problem(suite, {**found, "cells": {**found["cells"], "tennis": "1"}}, table)
     assert "the table has 1" in problem(replace(suite, version=2), found, table)
+
+
+def test_a_suite_of_one_s_own_may_leave_its_version_out(tmp_path: Path) -> None:
+    text = 'summary = "s"\ngames = ["pong"]\nperturbations = ["invert"]\n[profiles.quick]\ntrain_seeds = [0]\nepisodes = 1\n'
+    path = tmp_path / "own.toml"
+    path.write_text(text, encoding="utf-8")
+    first = load_suite(path)
+    assert first.version == 1
+    later = tmp_path / "later.toml"
+    later.write_text(f"version = 3\n{text}", encoding="utf-8")
+    assert (load_suite(later).version, load_suite(later).content_hash) == (3, first.content_hash)
+    later.write_text(f"version = 0\n{text}# again", encoding="utf-8")
+    with pytest.raises(SpecError, match="version: found 0"):
+        load_suite(later)
+
+
+def test_listing_and_showing_tell_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "suites", "--json"]) == 0
+    assert {row["version"] for row in json.loads(capsys.readouterr().out)["suites"]} == {1}
+    assert main(["show", "smoke", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["version"] == 1
 
 
 def written() -> str:

@@ -9,7 +9,8 @@ from wsabench.errors import CheckpointError, WsabenchError
 from wsabench.evaluation.contestants import Contestant, Terms, find_contestants
 from wsabench.evaluation.own_play import own_play_of
 from wsabench.evaluation.own_play_supply import needs_own_play, supplied
-from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Handout, check_encoder_operations, play
+from wsabench.evaluation.rollout import EpisodeTask, Handout, check_encoder_operations, play
+from wsabench.evaluation.worker import LaneRoom
 from wsabench.processes import single_thread
 from wsabench.protocol import Protocol
 from wsabench.results.manifest import AgentEntry
@@ -80,6 +81,7 @@ def play_again(
     tasks: Sequence[EpisodeTask],
     advance: Callable[[int], None] = lambda _: None,
     note: Callable[[str], None] = lambda _: None,
+    room: LaneRoom | None = None,
 ) -> list[EpisodeOutcome]:
     """Play some episodes as a run plays them.
 
@@ -88,6 +90,7 @@ def play_again(
         tasks: Its episodes, in any order; which of them share the lanes changes none.
         advance: Gets the number of steps played since the last call.
         note: Gets a sentence where the agent must first play for a perturbation that feeds embeddings of its own play.
+        room: Lanes to play in, for several agents one after the other; new ones by default.
 
     Returns:
         One outcome for each task, in the order in which they ended; `job_index` and `episode` are the task's.
@@ -101,7 +104,7 @@ def play_again(
         check_encoder_operations(contestant.abilities, task)
     if any(needs_own_play(task.encoder_operations) for task in tasks):
         contestant = replace(contestant, own_play=own_play_of(contestant, contestant.protocol, note))
-    lanes = EpisodeLanes(contestant.game, contestant.protocol, inputs=contestant.abilities.inputs)
+    lanes = (room or LaneRoom()).lanes(contestant)
     policy = contestant.load(contestant.protocol.action_selection)
     with single_thread():
         source = supplied(TaskList(tasks), contestant)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -30,6 +29,8 @@ MAX_EPISODES = 100_000
 """Most episodes of a job, and the highest number of one."""
 MAX_DEPTH = 12
 MAX_RETURN = 1e9
+MAX_NUMBER = 2**63
+"""No number reaches it; infinities and what is no number do not pass either."""
 _HIGHEST = {
     "frame_skip": 100,
     "frame_stack": 64,
@@ -73,6 +74,7 @@ def checked(entry: Entry) -> Entry:
     _check_texts(msgspec.to_builtins(entry), "", 0)
     _check_suite(entry)
     _check_head(entry)
+    _check_protocol(entry)
     _check_networks(entry)
     _check_jobs(entry)
     return entry
@@ -86,14 +88,14 @@ def _wrong(where: str, found: Any, allowed: str) -> ResultSetError:
 
 
 def _check_texts(value: Any, where: str, depth: int) -> None:
-    """Refuse texts that are too long or hold control characters, numbers that are not finite, and what is too deep."""
+    """Refuse texts that are too long or hold control characters, numbers out of range, and what is too deep."""
     if depth > MAX_DEPTH:
         raise ResultSetError(f"{where} is nested more than {MAX_DEPTH} deep. {_ADVICE}")
     if isinstance(value, str):
         if len(value) > MAX_TEXT or any(not c.isprintable() and c != "\n" for c in value):
             raise _wrong(where, value, f"text of up to {MAX_TEXT} characters without control characters")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise _wrong(where, value, "finite numbers")
+    elif isinstance(value, int | float) and not abs(value) < MAX_NUMBER:
+        raise _wrong(where, value if isinstance(value, float) else "a huge integer", "finite numbers below 2^63")
     elif isinstance(value, Mapping):
         for key, one in value.items():
             _check_texts(key, f"a key of {where or 'the entry'}", depth + 1)
@@ -120,7 +122,7 @@ def _check_suite(entry: Entry) -> None:
 
 
 def _check_head(entry: Entry) -> None:
-    """Check names, times, versions and protocol."""
+    """Check names, times and versions."""
     if not entry.name.strip() or len(entry.name) > MAX_NAME or "\n" in entry.name:
         raise _wrong("name", entry.name, f"one line of 1 to {MAX_NAME} characters")
     if not _AGENT.fullmatch(entry.agent) or len(entry.agent) > MAX_NAME:
@@ -134,11 +136,15 @@ def _check_head(entry: Entry) -> None:
     if not entry.hosts:
         raise _wrong("hosts", [], "at least one kind of machine")
     if missing := [name for name in BIT_DECIDING if entry.versions.get(name, UNKNOWN) == UNKNOWN]:
-        raise _wrong(
-            "versions", sorted(entry.versions), f"the versions of {', '.join(BIT_DECIDING)}; missing {missing}"
+        raise ResultSetError(
+            f"versions: that of {', '.join(missing)} is unknown. Allowed: runs that recorded it. Play the run again."
         )
     if entry.seed < 0:
         raise _wrong("seed", entry.seed, "integers from 0")
+
+
+def _check_protocol(entry: Entry) -> None:
+    """Check how it was played, also in every game where the agent saw it in its own way."""
     try:
         protocols = [Protocol.from_dict({**entry.protocol, **view}) for view in ({}, *entry.view.values())]
     except WsabenchError as error:

@@ -316,6 +316,7 @@ def _play(
     """Play the episodes of a sample; return outcomes by place."""
     from wsabench.evaluation.replaying import play_again
     from wsabench.evaluation.rollout import EpisodeTask
+    from wsabench.evaluation.worker import LaneRoom
     from wsabench.perturb import compile_perturbation
 
     tasks: dict[AgentId, list[EpisodeTask]] = {}
@@ -323,8 +324,11 @@ def _play(
         compiled = compile_perturbation(row["label"], row["game"])
         task = EpisodeTask(place, row["episode"], row["episode_seed"], compiled.name, compiled.encoder_operations)
         tasks.setdefault(_agent_of(row), []).append(task)
-    outcomes = [one for who, mine in tasks.items() for one in play_again(players[who], mine, advance, note)]
-    return {one.job_index: one for one in outcomes}
+    room = LaneRoom()
+    found: dict[int, EpisodeOutcome] = {}
+    for who in sorted(tasks, key=lambda one: one.game):  # lanes are kept while the game stays the same
+        found |= {one.job_index: one for one in play_again(players[who], tasks[who], advance, note, room)}
+    return found
 
 
 def _agent_of(row: Mapping[str, Any]) -> AgentId:

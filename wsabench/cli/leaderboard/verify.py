@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,14 +44,13 @@ def verify(
     # As `python -m` does: a policy named module:attribute may stand in the current directory.
     sys.path.insert(0, str(Path.cwd()))
     with progress_reporter(quiet=as_json) as reporter:
-        reporter.start("Play again", None, "step")
         found = verify_target(
             target,
             sample=sample,
             seed=seed,
             checkpoints=checkpoints or (),
             permissions=Permissions(trust, allow_download),
-            advance=reporter.advance,
+            advance=_starting(reporter),
             note=reporter.warn,
         )
     if as_json:
@@ -58,6 +58,20 @@ def verify(
     else:
         _write(found)
     return found.exit_code
+
+
+def _starting(reporter: Any) -> Callable[[int], None]:
+    """Return what hears of steps; the display starts with the first ones, so that a bad target gets one message."""
+    has_started = False
+
+    def advance(count: int) -> None:
+        nonlocal has_started
+        if not has_started:
+            reporter.start("Play again", None, "step")
+            has_started = True
+        reporter.advance(count)
+
+    return advance
 
 
 def _content(found: Verification) -> dict[str, Any]:
@@ -109,7 +123,8 @@ def conclusion(found: Verification) -> str:
     """Return what was found as sentences."""
     played = len(found.sample)
     equal = f"{played - len(found.unequal)} of {played} episodes played again are equal ({found.share_equal:.0%})"
-    problems = f"{len(found.problems)} problems in the files. " if found.problems else ""
+    count = len(found.problems)
+    problems = f"{count} problem{'s' if count > 1 else ''} in the files. " if count else ""
     verdict = "Differs" if found.verdict == "differs" else "Fine"
     if not found.environment or found.means is None:
         return f"{verdict}. {problems}{equal}, compared to the bit."
@@ -118,6 +133,6 @@ def conclusion(found: Verification) -> str:
     few = "" if means.can_tell else " So few episodes can tell nothing apart: take a larger --sample."
     return (
         f"{verdict}. {problems}Not comparable to the bit: {'; '.join(found.environment)}. {equal}. The means are "
-        f"{told}: found minus stated {means.difference:+.3g} in normalised score, p = {means.p:.2g} (paired sign-flip test)."
-        f"{few}"
+        f"{told}: found minus stated {means.difference:+.3g} in normalised score, p = {means.p:.2g} (paired sign-flip "
+        f"test).{few}"
     )
