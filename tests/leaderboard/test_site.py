@@ -191,7 +191,7 @@ def test_the_command_refuses_an_empty_folder_and_a_site_among_the_entries(
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_in_a_browser_pages_fit_filters_work_and_nothing_is_loaded(site: Path, width: int, scheme: str) -> None:
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -216,7 +216,7 @@ def test_in_a_browser_pages_fit_filters_work_and_nothing_is_loaded(site: Path, w
         assert shown.count() == 2
         assert "2 of 11 rows shown" in page.inner_text("#count")
         page.click("button[type=reset]")
-        page.wait_for_function("document.querySelector('#count').textContent === ''")
+        expect(page.locator("#count")).to_have_text("")
         assert shown.count() == everything
         for name, value, count in (
             ("privileged", "yes", 2),
@@ -229,7 +229,7 @@ def test_in_a_browser_pages_fit_filters_work_and_nothing_is_loaded(site: Path, w
             page.select_option(f"select[name={name}]", value)
             assert shown.count() == count, (name, value)
             page.click("button[type=reset]")
-            page.wait_for_function("document.querySelector('#count').textContent === ''")
+            expect(page.locator("#count")).to_have_text("")
         page.click("summary >> nth=0")
         assert fits()
         wide = page.evaluate(

@@ -184,6 +184,12 @@ def _about(table: BoardTable) -> str:
         said = "No two agents can be compared here."
     else:
         said = f"{decided} of {len(compared)} comparisons of two agents are decided."
+    played = {tuple((game.game, *sorted(game.scores.labels)) for game in line.play) for line in table.lines}
+    if len(played) > 1:
+        said += (
+            " Not all played the same games and cells: scores of two rows may be about different ones, tiers are about "
+            "what each two played in common."
+        )
     if len(table.suites) != 1:
         suites = ", ".join(f"{key.suite} (version {key.version})" for key in table.suites)
         return f"Each suite counts the same: {suites}. {said}"
