@@ -16,7 +16,8 @@ from wsabench.games import load_game
 from wsabench.leaderboard.agent_pages import AgentPage, agent_page
 from wsabench.leaderboard.badges import badge_of, badge_svg
 from wsabench.leaderboard.board import Board, BoardTable, Problem, protocol_words
-from wsabench.leaderboard.rows import BUDGETS, BoardRow, board_rows, few_seeds_words, steps_text
+from wsabench.leaderboard.ranking import TOO_FEW
+from wsabench.leaderboard.rows import BUDGETS, BoardRow, board_rows, counted, few_seeds_words, steps_text
 from wsabench.protocol import Protocol
 from wsabench.report.tables.text import Table, number
 from wsabench.resources import data_dir
@@ -184,6 +185,8 @@ def _about(table: BoardTable) -> str:
         said = "No two agents can be compared here."
     else:
         said = f"{decided} of {len(compared)} comparisons of two agents are decided."
+    if hopeless := sum(one.verdict == "undecidable" for one in table.ranking.comparisons):
+        said += f" {counted(hopeless, 'pair')} cannot be decided: {TOO_FEW}."
     played = {tuple((game.game, *sorted(game.scores.labels)) for game in line.play) for line in table.lines}
     if len(played) > 1:
         said += (
