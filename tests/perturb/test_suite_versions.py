@@ -84,7 +84,8 @@ def test_a_change_without_a_version_is_noticed() -> None:
 
 
 def test_a_suite_of_one_s_own_may_leave_its_version_out(tmp_path: Path) -> None:
-    text = 'summary = "s"\ngames = ["pong"]\nperturbations = ["invert"]\n[profiles.quick]\ntrain_seeds = [0]\nepisodes = 1\n'
+    profile = "[profiles.quick]\ntrain_seeds = [0]\nepisodes = 1\n"
+    text = f'summary = "s"\ngames = ["pong"]\nperturbations = ["invert"]\n{profile}'
     path = tmp_path / "own.toml"
     path.write_text(text, encoding="utf-8")
     first = load_suite(path)
