@@ -31,6 +31,7 @@ from wsabench.cli import (
     train,
 )
 from wsabench.cli.leaderboard import site, submit, verify
+from wsabench.cli.running import merge
 from wsabench.cli.terminal.console import clean_up_terminal, open_standard_streams, write_error
 from wsabench.errors import SpecError, WsabenchError
 
@@ -70,6 +71,7 @@ def _options(
 app.command("list", help=listing.HELP, epilog=listing.EXAMPLE)(listing.list_names)
 app.command("show", help=show.HELP, epilog=show.EXAMPLE)(show.show)
 app.command("run", help=run.HELP, epilog=run.EXAMPLE)(run.run)
+app.command("merge", help=merge.HELP, epilog=merge.EXAMPLE)(merge.merge)
 app.command("report", help=report.HELP, epilog=report.EXAMPLE)(report.report)
 app.command("power", help=power.HELP, epilog=power.EXAMPLE)(power.power)
 app.command("check", help=check.HELP, epilog=check.EXAMPLE)(check.check)
