@@ -38,6 +38,8 @@ class EntryResult:
     """Without rows: entries hold no attention."""
     manifest: Manifest
     """With what entries say of the plan; its one start is the first entry's submission."""
+    has_ledger: bool = True
+    """Entries have none: their episodes are checked when they are read, and `wsabench verify` plays them again."""
 
 
 def as_result(entries: Entry | Mapping[str, Entry]) -> EntryResult:
