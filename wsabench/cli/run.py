@@ -21,15 +21,18 @@ from wsabench.cli.agent_options import (
     Trust,
     chosen_protocol,
 )
-from wsabench.cli.options import Json, Suite
+from wsabench.cli.options import Json, Suite, Track
 from wsabench.cli.terminal.console import WIDTH, parse_integers, split_names, write_json, write_line, write_table
 from wsabench.cli.terminal.progress import counted
 from wsabench.cli.terminal.run_progress import run_reporter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from wsabench.results.manifest import SavingEntry
+    from wsabench.results.result import RunResult
 
 HELP = "Play a suite with some agents. What is finished is kept; the same command resumes."
 EXAMPLE = "Example: wsabench run --suite color-shift --profile quick --agents wsa,e2e"
@@ -75,12 +78,15 @@ def run(
     action_selection: Selection = None,
     trust: Trust = False,
     allow_download: AllowDownload = False,
+    track: Track = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate agents on a suite and print where the result set is."""
     from wsabench.evaluation import run as evaluate
     from wsabench.evaluation.contestants import split_references
+    from wsabench.tracking import checked_trackers
 
+    trackers = checked_trackers(split_names(track) or ())  # before anything is played
     # As `python -m` does: a policy named module:attribute may stand in the current directory.
     sys.path.insert(0, str(Path.cwd()))
     with run_reporter() as reporter:
@@ -111,6 +117,8 @@ def run(
             max_episodes=max_episodes,
             precision_of=precision_of,
         )
+    if trackers:
+        tell_trackers(result, trackers)
     saving = result.manifest.history.saving
     rows = mean_returns(result.episodes)
     if as_json:
@@ -131,6 +139,31 @@ def run(
     if saving is not None:
         write_line("\n" + textwrap.fill(saving_text(saving), WIDTH))
     write_line(f"\nResult set: {result.path}\nMake the page: wsabench report {result.path}")
+
+
+def tell_trackers(result: RunResult, names: Sequence[str]) -> None:
+    """Tell experiment trackers what a run was and what came out, with its manifest and tables.
+
+    Args:
+        result: The finished run.
+        names: The trackers.
+
+    Raises:
+        SpecError: A tracker refuses; the result set is complete all the same.
+        StorageError: The tables cannot be written.
+    """
+    from wsabench.report.export import write_csv
+    from wsabench.results.result import MANIFEST_NAME
+    from wsabench.summary.summarise import summarise
+    from wsabench.summary.tracked import tracked_metrics, tracked_params
+    from wsabench.tracking import Place, open_trackers
+
+    trackers = open_trackers(names, Place(result.path, "run"))
+    summary = summarise(result)
+    trackers.params(tracked_params(result.manifest))
+    trackers.metrics(tracked_metrics(summary), step=0)
+    trackers.files([result.path / MANIFEST_NAME, *write_csv(result, summary, result.path / "report" / "csv")])
+    trackers.close()
 
 
 def saving_text(saving: SavingEntry) -> str:

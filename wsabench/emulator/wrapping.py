@@ -94,7 +94,9 @@ def _told_by(shape: tuple[int, ...]) -> str:
         return "SHW"
     if len(shape) == 3 and shape[-1] <= _MOST_FRAMES < min(shape[:2]):
         return "HWS"
-    raise SpecError(f"Observations of shape {shape} do not tell what is what. Say it with layout=; allowed: {_LAYOUTS}.")
+    raise SpecError(
+        f"Observations of shape {shape} do not tell what is what. Say it with layout=; allowed: {_LAYOUTS}."
+    )
 
 
 class _Picture:

@@ -105,7 +105,9 @@ def _portable_stage(kind: str, parameters: Iterable[tuple[str, ParameterValue]])
         SpecError: It needs the console; the message is a clause that says why.
     """
     stage = all_kinds()[kind].build(_NOWHERE, **dict(parameters))
-    if isinstance(stage, ColorDrawStage) or (isinstance(stage, ColorStage) and not _changes_colors_by_themselves(stage)):
+    if isinstance(stage, ColorDrawStage) or (
+        isinstance(stage, ColorStage) and not _changes_colors_by_themselves(stage)
+    ):
         raise SpecError("it changes the console's palette, which other screens do not have")
     if isinstance(stage, EncoderStage):
         raise SpecError("it changes an agent's encoders, not what an environment shows")
