@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from action_runner import EXPRESSION, ROOT, Runner, action
 
-yaml = pytest.importorskip("yaml")
-
-ROOT = Path(__file__).resolve().parents[2]
-ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
-STEPS = ACTION["runs"]["steps"]
-EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
+pytestmark = pytest.mark.extra
+"""PyYAML comes with other extras."""
 POLICY = """
 import numpy as np
 
@@ -27,76 +19,11 @@ def still(observations):
 
 still.version = "1"
 """
-PIP = """#!/bin/sh
-if [ "$2" = pip ]; then echo "$@" >> "$PIP_CALLS"; else exec {python} "$@"; fi
-"""
-
-
-class Runner:
-    """Runs the steps of the action one after the other, and stops at the first that fails."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.outputs: dict[str, dict[str, str]] = {}
-        self.printed = ""
-        (folder / "policies").mkdir()
-        (folder / "policies" / "my.py").write_text(POLICY, encoding="utf-8")
-        self.python = folder / "python"
-        self.python.write_text(PIP.format(python=shlex.quote(sys.executable)), encoding="utf-8")
-        self.python.chmod(0o755)
-        self.summary = folder / "summary"
-
-    def value(self, text: str, inputs: dict[str, str]) -> str:
-        """Fill in expressions as the runner does."""
-
-        def meaning(match: re.Match[str]) -> str:
-            kind, *rest = match[1].split(".")
-            if kind == "inputs":
-                return inputs[rest[0]]
-            assert (kind, rest[1]) == ("steps", "outputs")
-            return self.outputs[rest[0]].get(rest[2], "")
-
-        return EXPRESSION.sub(meaning, text)
-
-    def run(self, **given: str) -> int:
-        """Run the action; return the exit code of the step that failed, or 0."""
-        given = {name.replace("_", "-"): value for name, value in given.items()}
-        inputs = {name: given.pop(name, str(one.get("default", ""))) for name, one in ACTION["inputs"].items()}
-        assert not given
-        inputs["python"] = str(self.python)
-        self.summary.unlink(missing_ok=True)
-        for step in STEPS:
-            output = self.folder / "output"
-            output.write_text("", encoding="utf-8")
-            environment = {
-                **{name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")},
-                "PYTHONPATH": str(ROOT),
-                "PIP_CALLS": str(self.folder / "pip"),
-                "GITHUB_ACTION_PATH": str(ROOT),
-                "GITHUB_OUTPUT": str(output),
-                "GITHUB_STEP_SUMMARY": str(self.summary),
-                **{name: self.value(text, inputs) for name, text in step.get("env", {}).items()},
-            }
-            command = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]]
-            done = subprocess.run(
-                command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=240, check=False
-            )
-            self.printed += done.stdout + done.stderr
-            if "id" in step:
-                lines = output.read_text(encoding="utf-8").splitlines()
-                self.outputs[step["id"]] = dict(line.split("=", 1) for line in lines)
-            if done.returncode:
-                return done.returncode
-        return 0
-
-    def told(self, name: str) -> str:
-        """Return an output of the action."""
-        return self.value(ACTION["outputs"][name]["value"], {})
 
 
 def test_no_input_is_pasted_into_a_script() -> None:
     used: set[str] = set()
-    for step in STEPS:
+    for step in action()["runs"]["steps"]:
         assert step["shell"] == "bash"
         assert not EXPRESSION.findall(step["run"]), step["name"]
         for name in step.get("env", {}).values():
@@ -104,11 +31,13 @@ def test_no_input_is_pasted_into_a_script() -> None:
         assert all(f"${name}" in step["run"] or f"${{{name}" in step["run"] for name in step.get("env", {})), step[
             "name"
         ]
-    assert used - {"steps.gate.outputs.outcome"} == ACTION["inputs"].keys()
+    assert used - {"steps.gate.outputs.outcome"} == action()["inputs"].keys()
 
 
 @pytest.mark.e2e
 def test_it_plays_an_own_policy_gates_and_writes_summary_comment_and_badge(tmp_path: Path) -> None:
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "my.py").write_text(POLICY, encoding="utf-8")
     runner = Runner(tmp_path)
     agents = "own=my:still\nnobody=noop\n"
     play = {"agents": agents, "games": "breakout", "perturbations": "clean,hue-rotate@3", "python_path": "policies"}
@@ -149,9 +78,11 @@ def test_what_looks_like_a_script_stays_text(tmp_path: Path) -> None:
 
 def test_the_example_uses_inputs_that_there_are() -> None:
     text = (ROOT / "examples" / "github-actions-own-agent.yml").read_text(encoding="utf-8")
+    import yaml
+
     workflow: dict[str, Any] = yaml.safe_load(text)
     (step,) = [one for one in workflow["jobs"]["play"]["steps"] if one.get("uses") == "./wsabench"]
-    assert step["with"].keys() <= ACTION["inputs"].keys()
+    assert step["with"].keys() <= action()["inputs"].keys()
     assert workflow["permissions"] == {"contents": "read"}
     scripts = [one["run"] for job in workflow["jobs"].values() for one in job["steps"] if "run" in one]
     assert not any(EXPRESSION.findall(script) for script in scripts)
