@@ -46,6 +46,11 @@ for group in groups:
 class Worker:
     """A worker process and the connection to it."""
 
+    is_up = True
+    """It needs to wait for no place."""
+    is_to_blame = True
+    """Its end may be the doing of what it plays."""
+
     def __init__(self, number: int, process: SpawnProcess, connection: Connection) -> None:
         """Keep what was started.
 
@@ -76,6 +81,9 @@ class Crew:
     main module again, so a script without an `if __name__ == "__main__"` guard does not start itself over and over, and
     Ctrl-C is not for them. Each leads a process group that ends with it, also where this process is killed.
     """
+
+    patience = 0.0
+    """There is always a place for a worker here."""
 
     def __init__(self, work: Callable[..., None], arguments: tuple[Any, ...], name: str) -> None:
         """Prepare; nothing is started.

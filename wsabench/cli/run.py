@@ -64,6 +64,8 @@ _TRAIN_SEEDS = "Train seeds of the baselines. Default: those of the profile."
 
 
 _SHARD = "Play only part I of N of the jobs, as a task of a job array; `wsabench merge` puts the parts together."
+_EXECUTOR = "Who plays: processes here, or one worker for each core of a Ray cluster (extra: ray). Same results."
+_ADDRESS = "Of the Ray cluster; default: one of this machine alone, which ends with the run."
 _LAUNCHER = "Submit one job a part to SLURM, or as processes here, wait, and merge into --out (extra: slurm)."
 _LAUNCHER_OPTION = "shards (how many parts), partition, time, cpus, mem; as in shards=8. Repeat it, or use commas."
 _DRY_RUN = "Play nothing and write nothing: say how many jobs, and after up to a minute how long, from samples."
@@ -95,6 +97,8 @@ def run(
     trust: Trust = False,
     allow_download: AllowDownload = False,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help=_SHARD)] = None,
+    executor: Annotated[str, typer.Option(metavar="local|ray", help=_EXECUTOR)] = "local",
+    address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help=_ADDRESS)] = None,
     launcher: Annotated[str | None, typer.Option(metavar="slurm|local", help=_LAUNCHER)] = None,
     launcher_option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help=_LAUNCHER_OPTION)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help=_DRY_RUN)] = False,
@@ -138,7 +142,16 @@ def run(
     else:
         ways = {"record_attention": record_attention, "trust": trust, "allow_download": allow_download}
         with own_code(references):
-            result = _play(options, workers=workers, worker_timeout=worker_timeout, out=out, shard=shard, **ways)
+            result = _play(
+                options,
+                workers=workers,
+                worker_timeout=worker_timeout,
+                out=out,
+                shard=shard,
+                executor=executor,
+                address=address,
+                **ways,
+            )
     if trackers:
         tell_trackers(result, trackers)
     _write(result, as_json)

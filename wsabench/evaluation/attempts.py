@@ -66,11 +66,16 @@ class Attempts:
         """Note that a player plays its episodes no more, and that they are not played again."""
         self._player(player).tasks.clear()
 
-    def loses(self, player: int) -> Loss:
-        """Note that a player is lost; return what it had."""
+    def loses(self, player: int, is_to_blame: bool = True) -> Loss:
+        """Note that a player is lost; return what it had.
+
+        Args:
+            player: Its number.
+            is_to_blame: Whether what it played may be the reason; no where its machine went.
+        """
         one = self._players.pop(player, _Player())
         self._losses[one.contestant] += 1
-        self._in_a_row[one.contestant] += 1
+        self._in_a_row[one.contestant] += is_to_blame
         is_last = self._in_a_row[one.contestant] > LOSSES_ALLOWED or self._losses[one.contestant] > LOSSES_IN_ALL
         return Loss(one.contestant, tuple(one.tasks.values()), is_last)
 

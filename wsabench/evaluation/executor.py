@@ -16,6 +16,7 @@ import numpy as np
 
 from wsabench.errors import WorkerError, WsabenchError
 from wsabench.evaluation.attempts import Attempts
+from wsabench.evaluation.cluster.crews import AnyCrew, Hire, Hired
 from wsabench.evaluation.cluster.sharing import SharedJobs
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.own_play_supply import supplied
@@ -33,7 +34,7 @@ from wsabench.evaluation.worker import (
     WantTasks,
     work,
 )
-from wsabench.processes import Crew, Failure, Worker, single_thread
+from wsabench.processes import Crew, Failure, single_thread
 from wsabench.results.records import EpisodeOutcome, Job
 from wsabench.results.store import ResultStore
 
@@ -68,6 +69,7 @@ def execute(
     num_workers: int,
     reporter: RunReporter,
     worker_timeout: float = WORKER_TIMEOUT,
+    hire: Hire | None = None,
 ) -> None:
     """Play every episode on the board.
 
@@ -79,6 +81,7 @@ def execute(
         reporter: Hears of progress.
         worker_timeout: Seconds without a step after which an agent is taken to hang, 0 for none; `LOADING` times as
             many until its first step. Its worker process is ended; what plays in this process is only told of.
+        hire: Makes the workers of another executor, which play whatever can travel; None: processes of this machine.
 
     Raises:
         StorageError: A finished job cannot be written.
@@ -87,13 +90,13 @@ def execute(
     """
     num_workers = min(num_workers, board.num_pending)
     everyone = range(len(plan.contestants))
-    apart = [index for index in everyone if _plays_apart(plan.contestants[index], num_workers)]
+    apart = [index for index in everyone if _plays_apart(plan.contestants[index], num_workers, hire is not None)]
     here = [index for index in everyone if index not in apart]
     if board.has_work(apart):
         board.share_among(num_workers)
-        with Crew(work, (board.keeps_steps,), "wsabench-run") as crew:
+        with hire(board.keeps_steps) if hire else Crew(work, (board.keeps_steps,), "wsabench-run") as crew:
             _Floor(plan, board, crew, apart, reporter, worker_timeout).play(num_workers)
-    if num_workers > 1 and board.has_work(here):
+    if (num_workers > 1 or hire) and board.has_work(here):
         names = ", ".join(sorted({plan.contestants[index].name for index in here}))
         reporter.note(
             f"{names}: Python objects play in this process only. "
@@ -107,9 +110,10 @@ def execute(
         raise board.failures[0]
 
 
-def _plays_apart(contestant: Contestant, num_workers: int) -> bool:
+def _plays_apart(contestant: Contestant, num_workers: int, is_hired: bool) -> bool:
     """Whether a contestant plays in a worker process."""
-    return contestant.can_travel and (num_workers > 1 or (num_workers == 1 and contestant.runs_own_code))
+    is_apart = is_hired or num_workers > 1 or (num_workers == 1 and contestant.runs_own_code)
+    return contestant.can_travel and is_apart
 
 
 def _execute_here(
@@ -175,7 +179,7 @@ class _Watchdog:
 class _Seat:
     """A worker process as this process sees it."""
 
-    worker: Worker
+    worker: Hired
     heard: float
     """When it was last heard of, by the monotonic clock."""
     contestant: int | None = None
@@ -194,7 +198,7 @@ class _Floor:
         self,
         plan: Plan,
         board: TaskBoard,
-        crew: Crew,
+        crew: AnyCrew,
         allowed: Sequence[int],
         reporter: RunReporter,
         worker_timeout: float,
@@ -202,14 +206,20 @@ class _Floor:
         self._plan, self._board, self._crew, self._allowed = plan, board, crew, allowed
         self._reporter, self._timeout = reporter, worker_timeout
         self._seats: dict[int, _Seat] = {}
+        self._absent: set[int] = set()
+        """Workers for whom there is no place."""
         self._inbox: SimpleQueue[tuple[_Seat, Message | None]] = SimpleQueue()
-        self._looked = time.monotonic()
+        self._looked = self._manned = time.monotonic()
 
     def play(self, num_workers: int) -> None:
-        """Play until nothing is left for any worker, and all have ended."""
+        """Play until nothing is left for any worker, and all have ended.
+
+        Raises:
+            WorkerError: For long there is no place for any worker.
+        """
         for number in range(num_workers):
             self._start(number)
-        while self._seats:
+        while self._seats or (self._absent and self._board.has_work(self._allowed)):
             with suppress(Empty):
                 self._hear(*self._inbox.get(timeout=_TICK_SECONDS))
             if self._inbox.empty() and time.monotonic() - self._looked >= _TICK_SECONDS:
@@ -217,7 +227,12 @@ class _Floor:
 
     def _start(self, number: int) -> None:
         """Start a worker, and a thread that listens to it: a message that comes in parts keeps nobody waiting."""
-        seat = self._seats[number] = _Seat(self._crew.start(number), time.monotonic())
+        self._absent.add(number)
+        worker = self._crew.start(number)
+        if worker is None:
+            return
+        self._absent.remove(number)
+        seat = self._seats[number] = _Seat(worker, time.monotonic())
         threading.Thread(target=_listen, args=(seat, self._inbox), name=f"wsabench-ear-{number}", daemon=True).start()
 
     def _hear(self, seat: _Seat, message: Message | None) -> None:
@@ -255,13 +270,25 @@ class _Floor:
 
     def _look_after(self) -> None:
         """End workers that hang, and those whose end was not told because a child of theirs holds the connection."""
+        has_work = self._board.has_work(self._allowed)
+        for number in sorted(self._absent) if has_work else ():
+            self._start(number)
         now = time.monotonic()
         away, self._looked = now - self._looked, now
+        self._manned = now if self._seats or not has_work else self._manned
+        if now - self._manned > self._crew.patience:
+            raise WorkerError(
+                f"For {self._crew.patience:g} s there was no place for any worker. {self._board.way_on()}"
+            )
         for seat in self._seats.values():
             if away > _AWAY_SECONDS:  # this process was stopped, and they may have been
                 seat.heard += away
+            if not seat.worker.is_up:
+                seat.heard = now
+                seat.is_done = seat.is_done or not has_work
             silence = now - seat.heard
-            if (seat.worker.has_ended and silence >= _TICK_SECONDS) or (seat.is_done and silence > _LEAVING_SECONDS):
+            is_of_no_use = seat.is_done and (silence > _LEAVING_SECONDS or not seat.worker.is_up)
+            if (seat.worker.has_ended and silence >= _TICK_SECONDS) or is_of_no_use:
                 self._crew.kill(seat.worker)
             elif 0 < self._limit(seat) < silence and not seat.is_done:
                 seat.why_ended = f"made no step for {silence:.0f} s and was ended (--worker-timeout {self._timeout:g})"
@@ -279,12 +306,12 @@ class _Floor:
         del self._seats[seat.worker.number]
         if seat.is_done:
             return
-        self._board.lose(seat.worker.number, how, seat.steps)
+        self._board.lose(seat.worker.number, how, seat.steps, bool(seat.why_ended) or seat.worker.is_to_blame)
         if self._board.has_work(self._allowed):
             self._start(seat.worker.number)
 
 
-def _own_end(worker: Worker) -> str:
+def _own_end(worker: Hired) -> str:
     """Say how a worker process ended that had something left to do."""
     how = worker.how_it_ended()
     return f"{how} (by os._exit, or the like in its code)" if "exit code" in how else how
@@ -421,18 +448,19 @@ class TaskBoard:
         self._attempts.drops(worker)
         self._leave_out(contestant, error)
 
-    def lose(self, worker: int, how: str, num_steps: int) -> None:
+    def lose(self, worker: int, how: str, num_steps: int, is_to_blame: bool = True) -> None:
         """Put the unfinished episodes of a worker that is gone back on the board, or give up the contestant it played.
 
         Args:
             worker: The worker's number.
             how: How it ended, as the end of a sentence.
             num_steps: About how many steps of the contestant it had played.
+            is_to_blame: Whether what it played may be the reason; no where its machine went.
 
         Raises:
             WorkerError: Workers end before they have played anything.
         """
-        loss = self._attempts.loses(worker)
+        loss = self._attempts.loses(worker, is_to_blame)
         if loss.contestant is None:
             if loss.is_last:
                 raise WorkerError(f"Worker process {worker} {how} before it played, again. {self.way_on()}")

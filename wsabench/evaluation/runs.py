@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 
 from wsabench.errors import SpecError
 from wsabench.evaluation.cluster import Shard, SharedJobs
+from wsabench.evaluation.cluster.crews import Hire, Workforce, check_executor
 from wsabench.evaluation.contestants import AgentReference
 from wsabench.evaluation.executor import WORKER_TIMEOUT, TaskBoard, execute
 from wsabench.evaluation.plan import Plan, RunOptions, make_plan
@@ -55,6 +57,8 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     precision_of: str = "cell",
     shard: str | None = None,
     worker_timeout: float = WORKER_TIMEOUT,
+    executor: str = "local",
+    address: str | None = None,
 ) -> RunResult:
     """Evaluate agents on a suite; go on where an equal run in the same directory stopped.
 
@@ -91,6 +95,9 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
             by `wsabench merge`.
         worker_timeout: Seconds without a step after which a worker process is taken to hang, 0 for none; five times as
             many until an agent's first step. It is ended, and a new one plays what it had not finished.
+        executor: `local`, processes of this machine; or `ray`, workers on the nodes of a Ray cluster, by default one
+            for each of its cores. It changes no result.
+        address: Of the Ray cluster, as in `10.0.0.1:6379`; by default one of this machine alone is started.
 
     Several processes, on one machine or on several with a shared disk, may be given the same directory: each job is
     played by one of them, and all of them return when all jobs are finished.
@@ -108,6 +115,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
             jobs are finished and kept.
     """
     reporter = reporter or SilentReporter()
+    check_executor(executor, address, workers)
     num_workers, timeout = checked_workers(workers), checked_timeout(worker_timeout)
     options = RunOptions(
         suite=suite,
@@ -127,7 +135,14 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     part = None if shard is None else Shard.parse(shard)
     plan = make_plan(options, reporter.note)
     path = Path(out) if out is not None else default_path(plan, part)
-    play_plan(plan, ResultStore(path, keeps_steps=record_attention), num_workers, reporter, timeout, part)
+    store = ResultStore(path, keeps_steps=record_attention)
+    if executor == "ray":
+        from wsabench.evaluation.cluster.ray_executor import RayCrew, ray_cluster
+
+        with ray_cluster(address, workers, plan.games, reporter.note) as (cluster, num_workers):
+            play_plan(plan, store, num_workers, reporter, timeout, part, partial(RayCrew, cluster))
+    else:
+        play_plan(plan, store, num_workers, reporter, timeout, part)
     reporter.finished(path)
     return load_result(path)
 
@@ -145,6 +160,7 @@ def play_plan(
     reporter: RunReporter,
     worker_timeout: float = WORKER_TIMEOUT,
     shard: Shard | None = None,
+    hire: Hire | None = None,
 ) -> None:
     """Play the jobs of a plan that are not finished yet; to a precision in two stages.
 
@@ -155,6 +171,7 @@ def play_plan(
         reporter: Hears of progress.
         worker_timeout: Seconds without a step after which a worker process is taken to hang; 0 for none.
         shard: Which part of the jobs; None for all.
+        hire: Makes the workers of another executor; None: processes of this machine.
 
     Raises:
         ResultSetError: The directory holds something else, or another run's results.
@@ -163,6 +180,7 @@ def play_plan(
         WorkerError: A worker process died; finished jobs are kept.
     """
     mine = plan if shard is None else shard.part_of(plan)
+    workforce = Workforce(num_workers, worker_timeout, hire)
     with opened as store:
         history = History.of_start(provenance.this_start(None if shard is None else str(shard)))
         given = Manifest(schema_version=SCHEMA_VERSION, plan=plan.recorded(), history=history)
@@ -170,22 +188,20 @@ def play_plan(
         for text in plan.notes():
             reporter.note(text)
         if plan.precision is not None:
-            mine, saving = _after_pilot(plan, store.path / PILOT_DIR, num_workers, reporter, worker_timeout)
+            mine, saving = _after_pilot(plan, store.path / PILOT_DIR, workforce, reporter)
             history = replace(manifest.history, saving=saving)
             manifest = replace(manifest, plan=mine.recorded(), history=history)
-        if _play(mine, store, manifest, num_workers, reporter, worker_timeout, draws=True):
+        if _play(mine, store, manifest, workforce, reporter, draws=True):
             store.write_manifest(replace(manifest, history=manifest.history.ended(provenance.timestamp())))
 
 
-def _after_pilot(
-    plan: Plan, path: Path, num_workers: int, reporter: RunReporter, worker_timeout: float
-) -> tuple[Plan, SavingEntry]:
+def _after_pilot(plan: Plan, path: Path, workforce: Workforce, reporter: RunReporter) -> tuple[Plan, SavingEntry]:
     """Play what is not finished of the pilot; return the plan of the second stage, and what its numbers save."""
     pilot = plan.pilot()
     with ResultStore(path) as store:
         history = History.of_start(provenance.this_start())
         manifest = store.begin(Manifest(schema_version=SCHEMA_VERSION, plan=pilot.recorded(), history=history))
-        if _play(pilot, store, manifest, num_workers, reporter, worker_timeout):
+        if _play(pilot, store, manifest, workforce, reporter):
             store.write_manifest(replace(manifest, history=manifest.history.ended(provenance.timestamp())))
     found = allocation_of(plan, load_result(path))
     saving = saving_of(plan, found)
@@ -194,13 +210,12 @@ def _after_pilot(
     return plan.after_pilot(found.numbers.tolist()), saving
 
 
-def _play(  # noqa: PLR0913 - what `play_plan` has, and the manifest
+def _play(
     plan: Plan,
     store: ResultStore,
     manifest: Manifest,
-    num_workers: int,
+    workforce: Workforce,
     reporter: RunReporter,
-    worker_timeout: float,
     *,
     draws: bool = False,
 ) -> bool:
@@ -216,7 +231,7 @@ def _play(  # noqa: PLR0913 - what `play_plan` has, and the manifest
     if draws_now:
         write_frames(plan, store)
         store.claims.release(PICTURES)
-    _play_shared(plan, finished, store, num_workers, reporter, worker_timeout)
+    _play_shared(plan, finished, store, workforce, reporter)
     if draws and not draws_now:
         with store.claims.alone(PICTURES):
             write_frames(plan, store)
@@ -227,9 +242,8 @@ def _play_shared(
     plan: Plan,
     finished: Sequence[Job],
     store: ResultStore,
-    num_workers: int,
+    workforce: Workforce,
     reporter: RunReporter,
-    worker_timeout: float,
 ) -> None:
     """Play what no other process plays; wait for what others do, and play what they leave."""
     shared = SharedJobs(plan, store)
@@ -238,7 +252,7 @@ def _play_shared(
     while wanted or others:
         if wanted:
             board = TaskBoard(plan, [job for job in plan.jobs if job not in set(wanted)], store, reporter, shared)
-            execute(plan, board, num_workers, reporter, worker_timeout)
+            execute(plan, board, workforce.number, reporter, workforce.timeout, workforce.hire)
             others += board.elsewhere
         if others:
             ready, wanted = shared.wait_for(others, reporter)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 
-from wsabench.errors import ResultSetError, StorageError, WorkerError, WsabenchError
+from wsabench.errors import CheckpointError, ResultSetError, StorageError, WorkerError, WsabenchError
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.own_play_supply import supplied
 from wsabench.evaluation.rollout import EpisodeLanes, Handout, play
 from wsabench.processes import Failure, serve, single_thread
 from wsabench.protocol import Protocol
 from wsabench.results.records import EpisodeOutcome
+from wsabench.types import DeclaredPolicy
 
 _REPORT_SECONDS = 0.25
 _FIRST_TURNS = 16
@@ -137,6 +138,7 @@ def _play(connection: Connection, keep_steps: bool) -> None:
         counter.begin()
         try:
             policy = contestant.load(contestant.protocol.action_selection)
+            _check_same(contestant, policy)
             lanes = room.lanes(contestant)
             with single_thread():
                 tasks = supplied(_RemoteTasks(connection, index), contestant)
@@ -146,3 +148,17 @@ def _play(connection: Connection, keep_steps: bool) -> None:
         except WsabenchError as error:
             connection.send(AgentFailed(index, Failure.of(error)))
         counter.flush()
+
+
+def _check_same(contestant: Contestant, policy: DeclaredPolicy) -> None:
+    """Refuse an agent that is another than the one that was planned with.
+
+    Raises:
+        CheckpointError: Its file was replaced, or is another one on this machine.
+    """
+    planned, found = contestant.abilities.checkpoint_hash, policy.abilities.checkpoint_hash
+    if planned is not None and found != planned:
+        raise CheckpointError(
+            f"{contestant.id.describe()} is another agent where it plays than where the run was planned: its content "
+            f"hash is {(found or 'unknown')[:12]}, {planned[:12]} is expected. Restore it, or start a new run."
+        )
