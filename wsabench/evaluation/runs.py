@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,7 @@ def default_path(plan: Plan, shard: Shard | None = None) -> Path:
     return DEFAULT_ROOT / f"{plan.suite.name}-{plan.profile}-{plan.identity()}{part}"
 
 
-def play_plan(
+def play_plan(  # noqa: PLR0913 - what `run` has beside the plan
     plan: Plan,
     opened: ResultStore,
     num_workers: int,

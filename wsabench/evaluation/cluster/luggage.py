@@ -1,7 +1,7 @@
 """What travels to another machine: the files that agents and perturbations are read from, each by its content hash.
 
-A driver packs, which hashes each file once; a node unpacks into a folder laid out as the package's own data, from which a
-worker process there reads. No path of the driver need exist on the node.
+A driver packs, which hashes each file once; a node unpacks into a folder laid out as the package's own data, from which
+a worker process there reads. No path of the driver need exist on the node.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The part of a run that stands on a node: what the node is, and a relay between a worker process there and the driver."""
+"""What stands on a node: facts of it, and a relay between a worker process there and the driver."""
 
 from __future__ import annotations
 

@@ -1,14 +1,16 @@
 """Playing on a Ray cluster: one actor a worker, each beside a worker process like those of a run on one machine.
 
-This process keeps the board and writes the results, so who plays where changes nothing in them. Nodes with other versions
-of what decides bits are not used.
+This process keeps the board and writes the results, so who plays where changes nothing in them. Nodes with other
+versions of what decides bits are not used.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -303,9 +305,10 @@ def ray_cluster(
     import ray
 
     was_there = ray.is_initialized()
+    folder = tempfile.mkdtemp(prefix="wsabench-ray-")  # short: sockets lie there
     try:
         if not was_there:
-            _connect(address, workers or available_cores())
+            _connect(address, workers or available_cores(), folder)
         cluster = RayCluster(games, note)
         cores = cluster.begin()
         if workers is not None and workers > cores:
@@ -314,10 +317,11 @@ def ray_cluster(
     finally:
         if not was_there:
             ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _connect(address: str | None, workers: int) -> None:
-    """Connect this process to a cluster; signals stay as they were, and the current directory is no place for modules."""
+def _connect(address: str | None, workers: int, folder: str) -> None:
+    """Connect this process to a cluster; signals stay as they were, and workers look for no module where it is."""
     import ray
     from ray.job_config import JobConfig
 
@@ -326,15 +330,15 @@ def _connect(address: str | None, workers: int) -> None:
     ways["job_config"] = JobConfig(_client_job=True)
     if address is None:
         ways |= {"num_cpus": workers, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
-        ways["_node_ip_address"] = "127.0.0.1"
+        ways |= {"_node_ip_address": "127.0.0.1", "_temp_dir": folder}
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address or "local", **ways)
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"at {address!r}" if address else "on this machine"
         raise SpecError(
-            f"There is no Ray cluster {where}: {_first_line(error)} Give the address that `ray start --head` prints, as "
-            "in 10.0.0.1:6379, or none for a cluster of this machine."
+            f"There is no Ray cluster {where}: {_first_line(error)} Give the address that `ray start --head` prints, "
+            "as in 10.0.0.1:6379, or none for a cluster of this machine."
         ) from error
     finally:
         if before is not None:
