@@ -91,5 +91,7 @@ def test_executors_that_cannot_be_had_are_refused_before_anything_is_played(
     assert not (tmp_path / "out").exists()
     with pytest.raises(SpecError, match="Add --executor ray"):
         check_executor("local", "10.0.0.1:6379", None)
+    with pytest.raises(SpecError, match="HOST:PORT"):
+        check_executor("ray", "ray://10.0.0.1:10001", None)
     with pytest.raises(SpecError, match="--workers 0"):
         check_executor("ray", None, 0)

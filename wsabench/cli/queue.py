@@ -28,6 +28,8 @@ class QueueCall:
     bring_back: Path | None = None
     adopt: list[Path] = field(default_factory=list)
     origin: str | None = None
+    executor: str = "local"
+    address: str | None = None
 
 
 def queue_command(call: QueueCall) -> None:
@@ -37,9 +39,11 @@ def queue_command(call: QueueCall) -> None:
         SpecError: Options do not go together, or the file is wrong.
         WorkerError: A run failed.
     """
+    from wsabench.evaluation.cluster.crews import check_executor
     from wsabench.training import queue as queues
 
     _check_together(call)
+    check_executor(call.executor, call.address, call.parallel)
     queue = queues.read_queue(call.file)
     places = queues.Places(call.out or queues.default_out(queue.name))
     if not call.status:
@@ -85,7 +89,10 @@ def _work(queue: Queue, places: Places, call: QueueCall) -> None:
         after_each=(lambda: None) if page is None else (lambda: queues.write_runs(queue, places, page)),
     )
     write_line(f"Queue {queue.name} in {places.root}")
-    result = queues.run_queue(queue, places.root, options)
+    if call.executor == "ray":
+        result = queues.run_queue_on_ray(queue, places.root, options, call.address)
+    else:
+        result = queues.run_queue(queue, places.root, options)
     if (error := queues.failure(result)) is not None:
         raise error
     write_line(f"All {len(result.finished)} runs are finished.")

@@ -27,6 +27,7 @@ from wsabench.cli.terminal.console import WIDTH, parse_integers, split_names, wr
 from wsabench.cli.terminal.own_code import own_code
 from wsabench.cli.terminal.progress import counted
 from wsabench.cli.terminal.run_progress import run_reporter
+from wsabench.errors import SpecError
 from wsabench.types import Permissions
 
 if TYPE_CHECKING:
@@ -137,6 +138,10 @@ def run(
         with own_code(references):
             write_price(options, permissions, workers, shard, record_attention=record_attention, as_json=as_json)
         return
+    if launcher is not None and executor != "local":
+        raise SpecError(
+            "--launcher and --executor are given. Allowed: one of them, because each brings its own workers."
+        )
     if launcher is not None or launcher_option:
         result = launch(context, launcher, launcher_option or [])
     else:

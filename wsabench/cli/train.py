@@ -52,6 +52,8 @@ _EXPORT = "Queue: copy finished agents (float16), encoders, curves and records t
 _BRING_BACK = "Queue: take what --export once copied to this folder as finished."
 _ADOPT = "Queue: take this finished end-to-end agent (a training folder or file) as the run it equals."
 _ORIGIN = "With --adopt: where it comes from, for the table of runs."
+_EXECUTOR = "Queue: processes here, or on the nodes of a Ray cluster that share the disk of --out (extra: ray)."
+_ADDRESS = "Queue: of the Ray cluster; default: one of this machine alone."
 _OF_A_QUEUE = (
     "queue",
     "out",
@@ -64,6 +66,8 @@ _OF_A_QUEUE = (
     "bring_back",
     "adopt",
     "origin",
+    "executor",
+    "address",
 )
 
 
@@ -99,6 +103,8 @@ def train(
     bring_back: Annotated[Path | None, typer.Option(help=_BRING_BACK, metavar="FOLDER")] = None,
     adopt: Annotated[list[Path] | None, typer.Option(help=_ADOPT, metavar="PATH")] = None,
     origin: Annotated[str | None, typer.Option(help=_ORIGIN, metavar="TEXT")] = None,
+    executor: Annotated[str, typer.Option(help=_EXECUTOR, metavar="local|ray")] = "local",
+    address: Annotated[str | None, typer.Option(help=_ADDRESS, metavar="HOST:PORT")] = None,
 ) -> None:
     """Train an agent and print where its checkpoint and learning curve are; with --queue, work through its runs."""
     _refuse_a_mixture(context, queue is not None)
@@ -117,6 +123,8 @@ def train(
             bring_back=bring_back,
             adopt=adopt or [],
             origin=origin,
+            executor=executor,
+            address=address,
         )
         queue_command(call)
         return

@@ -130,6 +130,8 @@ def check_executor(executor: str, address: str | None, workers: int | None) -> N
         return
     if workers == 0:
         raise SpecError("--workers 0 plays in this process alone, and --executor ray elsewhere. Give one of them.")
+    if address is not None and address.startswith("ray://"):
+        raise SpecError(f"The address is {address!r}. Allowed: HOST:PORT of a cluster that this machine belongs to.")
     try:
         import ray  # noqa: F401 - whether it is there
     except ImportError as error:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from wsabench.errors import StorageError, WsabenchError
@@ -27,11 +28,12 @@ _ENTRY_POINTS = "wsabench."
 """What the groups of entry points begin with by which other packages add to this one."""
 
 
-def facts(games: Sequence[str]) -> dict[str, str]:
+def facts(games: Sequence[str], shared: str | None = None) -> dict[str, str]:
     """Return what decides bits on this machine: versions, this package's code, ROMs.
 
     Args:
         games: The games of the run.
+        shared: A file on a disk that all machines share; None where none is needed.
     """
     from wsabench.emulator.rom_files import rom_hash
 
@@ -44,7 +46,8 @@ def facts(games: Sequence[str]) -> dict[str, str]:
     }
     own = {"wsabench": __version__, "code of wsabench": code_hash(), "engine of wsabench": str(ENGINE_VERSION)}
     roms = {f"ROM of {game}": rom_hash(game)[:12] for game in games}
-    return {**own, **decisive_versions(), **added, **roms}
+    disk = {} if shared is None else {f"{Path(shared).parent} is": "there" if Path(shared).exists() else "not there"}
+    return {**own, **decisive_versions(), **added, **roms, **disk}
 
 
 def host() -> str:

@@ -116,7 +116,6 @@ class RayCrew:
 
         self._cluster, self._keep_steps = cluster, keep_steps
         self._workers: list[RayWorker] = []
-        self._suspect: dict[str, float] = {}
         self._contents: dict[str, Any] = {}
         self._packer = Packer(self._hand_over)
         self._actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0, max_concurrency=2)(Relay)
@@ -132,21 +131,12 @@ class RayCrew:
 
     def start(self, number: int) -> RayWorker | None:
         """Start a worker on the node with most room; None where no node has any."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        now = time.monotonic()
-        room = {
-            node: cores - sum(one.node == node for one in self._workers)
-            for node, cores in self._cluster.nodes().items()
-            if now >= self._suspect.get(node, now)
-        }
-        node = max(room, key=lambda one: room[one], default=None)
-        if node is None or room[node] < 1:
+        node = self._cluster.free_node([one.node for one in self._workers])
+        if node is None:
             return None
         places = self._packer.data()
         contents = {found: self._contents[found] for found in places.values()}
-        where = NodeAffinitySchedulingStrategy(node, soft=False)
-        actor = self._actor.options(scheduling_strategy=where).remote(
+        actor = self._actor.options(scheduling_strategy=only_on(node)).remote(
             _fetch, places, contents, self._keep_steps, self._cluster.own_path
         )
         worker = RayWorker(number, actor, node, self)
@@ -164,7 +154,7 @@ class RayCrew:
         worker.kill()
         self._workers.remove(worker)
         if not worker.is_to_blame:
-            self._suspect[worker.node] = time.monotonic() + _SUSPECT_SECONDS
+            self._cluster.suspect(worker.node)
 
     def packed(self, index: int, contestant: Contestant) -> Order:
         """Return a contestant with where its files can be had."""
@@ -184,15 +174,17 @@ class RayCrew:
 class RayCluster:
     """The nodes of a cluster that may play."""
 
-    def __init__(self, games: Sequence[str], note: Callable[[str], None]) -> None:
+    def __init__(self, games: Sequence[str], note: Callable[[str], None], shared: str | None = None) -> None:
         """Know of no node yet.
 
         Args:
             games: The games of the run, whose ROMs are compared.
             note: Hears of nodes that are not used.
+            shared: A file that every node must see; None where none is needed.
         """
-        self._games, self._note = tuple(games), note
-        self._wanted = facts(games)
+        self._games, self._note, self._shared = tuple(games), note, shared
+        self._wanted = facts(games, shared)
+        self._suspects: dict[str, float] = {}
         self._names: dict[str, str] = {}
         self._refusals: dict[str, str | None] = {}
         self._probes: dict[str, Any] = {}
@@ -228,6 +220,21 @@ class RayCluster:
             f"{' '.join(text for text in self._refusals.values() if text)} Install the same versions everywhere."
         )
 
+    def free_node(self, taken: Sequence[str]) -> str | None:
+        """Return the node with most room for one more worker; None where there is no room.
+
+        Args:
+            taken: The node of each worker that there is.
+        """
+        now = time.monotonic()
+        room = {node: cores - taken.count(node) for node, cores in self.nodes().items()}
+        free = [node for node in room if room[node] > 0 and now >= self._suspects.get(node, now)]
+        return max(free, key=lambda node: room[node], default=None)
+
+    def suspect(self, node: str) -> None:
+        """Send nobody to a node for a while."""
+        self._suspects[node] = time.monotonic() + _SUSPECT_SECONDS
+
     def name_of(self, node: str) -> str:
         """Return how messages call a node."""
         return f"node {node[:8]}, {self._names.get(node, 'unknown host')}"
@@ -247,10 +254,9 @@ class RayCluster:
     def _probe(self, node: str) -> Any:
         """Ask a node what it is."""
         import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        where = NodeAffinitySchedulingStrategy(node, soft=False)
-        return ray.remote(num_cpus=0, max_retries=0)(facts).options(scheduling_strategy=where).remote(self._games)
+        ask = ray.remote(num_cpus=0, max_retries=0)(facts)
+        return ask.options(scheduling_strategy=only_on(node)).remote(self._games, self._shared)
 
     def _hear_probes(self, seconds: float) -> None:
         """Judge the nodes that answered within some seconds; those that did not are asked again later."""
@@ -284,7 +290,11 @@ class RayCluster:
 
 @contextmanager
 def ray_cluster(
-    address: str | None, workers: int | None, games: Sequence[str], note: Callable[[str], None]
+    address: str | None,
+    workers: int | None,
+    games: Sequence[str],
+    note: Callable[[str], None],
+    shared: str | None = None,
 ) -> Iterator[tuple[RayCluster, int]]:
     """Connect to a cluster, or start one of this machine; one that was started here is ended here.
 
@@ -293,6 +303,7 @@ def ray_cluster(
         workers: How many workers the user asked for; None: one for each core of the cluster.
         games: The games of the run.
         note: Hears of nodes that are not used.
+        shared: A file that every node must see; None where none is needed.
 
     Yields:
         The cluster, and how many workers play.
@@ -309,7 +320,7 @@ def ray_cluster(
     try:
         if not was_there:
             _connect(address, workers or available_cores(), folder)
-        cluster = RayCluster(games, note)
+        cluster = RayCluster(games, note, shared)
         cores = cluster.begin()
         if workers is not None and workers > cores:
             note(f"{workers} workers are asked for, and the cluster has cores for {cores}, which play.")
@@ -343,6 +354,13 @@ def _connect(address: str | None, workers: int, folder: str) -> None:
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)
+
+
+def only_on(node: str) -> Any:
+    """Return the strategy by which Ray schedules something on one node and nowhere else."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(node, soft=False)
 
 
 def _fetch(content: Any) -> bytes:

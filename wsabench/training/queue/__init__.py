@@ -1,6 +1,7 @@
 """Working through many runs: a file says which, a folder keeps them."""
 
 from wsabench.training.queue.handover import adopt, bring_back, export_queue
+from wsabench.training.queue.on_ray import run_queue_on_ray
 from wsabench.training.queue.options import check_queue
 from wsabench.training.queue.places import Places, default_out
 from wsabench.training.queue.running import QueueOptions, Result, check_records, failure, run_queue
@@ -28,5 +29,6 @@ __all__ = [
     "queue_status",
     "read_queue",
     "run_queue",
+    "run_queue_on_ray",
     "write_runs",
 ]

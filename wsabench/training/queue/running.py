@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from wsabench.errors import SpecError, StorageError, WorkerError
 from wsabench.machine import available_cores
@@ -37,6 +37,34 @@ STOP_SECONDS = 10.0
 """How long runs have for writing their records when the queue stops."""
 POLL_SECONDS = 0.2
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class Child(Protocol):
+    """A run's process: `subprocess.Popen` is one."""
+
+    def poll(self) -> int | None:
+        """Return the exit code; None while it runs."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and return the exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: It runs for longer.
+        """
+        ...
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send it a signal."""
+        ...
+
+    def kill(self) -> None:
+        """Kill it."""
+        ...
+
+
+Spawn = Callable[[Sequence[str], Path], Child | None]
+"""Starts a command with its log; None where there is no place for it now."""
 Command = Callable[[Queue, QueueRun, Places, str], Sequence[str]]
 
 
@@ -59,6 +87,8 @@ class QueueOptions:
     """Only the `i`-th of `n` parts, by whole games."""
     command: Command | None = None
     """Makes the command line of a run's process; tests replace it."""
+    spawn: Spawn | None = None
+    """Starts a run's process elsewhere; None: on this machine."""
     tell: Callable[[str], None] = lambda text: None
     """Gets one line when a run starts or ends."""
     after_each: Callable[[], None] = lambda: None
@@ -149,7 +179,8 @@ class _Scheduler:
         self._queue, self._runs, self._places, self._parallel = queue, runs, places, parallel
         self._tell, self._after_each = options.tell, options.after_each
         self._command = options.command or child_command
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._spawn = options.spawn or _spawn_here
+        self._children: dict[str, Child] = {}
         self._deaths: dict[str, int] = {}
         self._ended: dict[str, str] = {}
         """State of every run that will not start again: finished, failed, skipped, unneeded."""
@@ -205,15 +236,10 @@ class _Scheduler:
     def _start(self, run: QueueRun) -> None:
         folder = make_dir(self._places.run(run.id))
         device = device_of(run, read_record(self._places.record(run.id)))
-        environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")}
-        with (folder / "log.txt").open("ab") as log:
-            self._children[run.id] = subprocess.Popen(
-                self._command(self._queue, run, self._places, device),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-            )
+        child = self._spawn(self._command(self._queue, run, self._places, device), folder / "log.txt")
+        if child is None:
+            return
+        self._children[run.id] = child
         self._tell(f"started {run.id} ({run.kind}, {device}); log: {folder / 'log.txt'}")
 
     def _reap(self) -> None:
@@ -262,6 +288,24 @@ class _Scheduler:
                 child.kill()
                 child.wait()
         self._children.clear()
+
+
+def _spawn_here(command: Sequence[str], log: Path) -> Child:
+    """Start a run's process on this machine."""
+    return start_child(command, log, {})
+
+
+def start_child(command: Sequence[str], log: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a run's process, with one thread.
+
+    Args:
+        command: What to run.
+        log: Where its output is added.
+        variables: Environment variables beside those of this process.
+    """
+    environment = {**os.environ, **variables, **dict.fromkeys(THREAD_VARIABLES, "1")}
+    with log.open("ab") as file:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment)
 
 
 _STATES = ("finished", "failed", "skipped", "unneeded")
