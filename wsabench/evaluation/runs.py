@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,9 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     """
     reporter = reporter or SilentReporter()
     num_workers = checked_workers(workers)
+    if num_workers > 1 and multiprocessing.current_process().daemon:
+        reporter.note("This process is a worker of a pool, which may start no processes: it plays alone.")
+        num_workers = 1
     options = RunOptions(
         suite=suite,
         agents=agents,

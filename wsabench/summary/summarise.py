@@ -85,6 +85,11 @@ class Results(Protocol):
         """What the run was."""
         ...
 
+    @property
+    def has_ledger(self) -> bool:
+        """Whether every shard was held against a checksum."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
