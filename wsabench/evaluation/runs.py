@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,9 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     """
     reporter = reporter or SilentReporter()
     num_workers, timeout = checked_workers(workers), checked_timeout(worker_timeout)
+    if num_workers > 0 and multiprocessing.current_process().daemon:
+        reporter.note("This process is a worker of a pool, which may start no processes: it plays alone.")
+        num_workers = 0
     options = RunOptions(
         suite=suite,
         agents=agents,
