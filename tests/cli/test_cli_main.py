@@ -22,6 +22,7 @@ COMMANDS = (
     "record",
     "report",
     "check",
+    "merge",
     "migrate",
     "pretrain",
     "probe",

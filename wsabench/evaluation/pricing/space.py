@@ -26,7 +26,7 @@ from wsabench.seeding import generator
 _BLOCK = 4096
 """Files take whole blocks of the disk."""
 _PICTURES = 12
-"""So many pictures are drawn, evenly over the cells; they stand for all. Noise takes twenty times as much as colours."""
+"""So many pictures are drawn, evenly over the cells, and stand for all. Noise takes twenty times as much as colours."""
 _LEDGER_LINE = 180
 _MOST_STEPS = 2_000
 """Of an episode whose steps are weighed."""
