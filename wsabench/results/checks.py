@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
@@ -24,7 +24,7 @@ from wsabench.types import EpisodeEnd
 _ENDS = get_args(EpisodeEnd)
 _SLACK = 1e-6
 """Weights are computed in float32: they, and what is derived from them, may leave their range by this much."""
-_FILE_NAME = re.compile(r"[A-Za-z0-9@+._=-]+\.parquet")
+_FILE_NAME = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*\.parquet")
 _HASH = re.compile(r"[0-9a-f]+")
 _AGAIN = "Start the same run again, which plays this job again, or restore the file from a copy."
 
@@ -51,31 +51,33 @@ def check_plan(plan: RecordedPlan, path: Path) -> None:
         ResultSetError: An agent, a job or a job's file is there twice or has nothing it belongs to, a file has no plain
             name, or an agent's view is no protocol.
     """
-
-    def refuse(what: str, allowed: str) -> NoReturn:
+    for what, allowed in _faults(plan):
         raise ResultSetError(f"{path}: {what}. Allowed: {allowed}. Restore it from a copy, or run again elsewhere.")
 
+
+def _faults(plan: RecordedPlan) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a plan, and what is allowed there."""
     agents = [entry.id for entry in plan.agents]
     if (twice := _first_double(agents)) is not None:
-        refuse(f"agent {twice.describe()} is listed twice", "each agent once")
+        yield f"agent {twice.describe()} is listed twice", "each agent once"
     for entry in plan.agents:
         try:
             agent_protocol(plan, entry.view)
         except (SpecError, UnknownNameError, TypeError) as error:
-            refuse(f"the view of {entry.id.describe()} is no protocol: {error}", "fields of the protocol")
-    known = set(agents)
+            yield f"the view of {entry.id.describe()} is no protocol: {error}", "fields of the protocol"
     if (twice := _first_double((job.id, job.perturbation) for job in plan.jobs)) is not None:
-        refuse(f"the job {twice[0].describe()}, {twice[1]} is listed twice", "each job once")
+        yield f"the job {twice[0].describe()}, {twice[1]} is listed twice", "each job once"
     if (file := _first_double(job.file for job in plan.jobs)) is not None:
-        refuse(f"the file {file!r} is that of two jobs", "a file of its own for each job")
+        yield f"the file {file!r} is that of two jobs", "a file of its own for each job"
+    known, cells = set(agents), {(game, name) for game in plan.games for name in plan.perturbations}
     for job in plan.jobs:
         what = f"the job {job.id.describe()}, {job.perturbation}"
         if job.id not in known:
-            refuse(f"{what} is of an agent that is not listed", "jobs of the agents in plan.agents")
-        if job.game not in plan.games or job.perturbation not in plan.perturbations:
-            refuse(f"{what} is of a cell that was not planned", "games of plan.games, names of plan.perturbations")
-        if not _FILE_NAME.fullmatch(job.file) or job.file.startswith("."):
-            refuse(f"{what} has the file {job.file!r}", "names of files in the result set's own folders")
+            yield f"{what} is of an agent that is not listed", "jobs of the agents in plan.agents"
+        if (job.game, job.perturbation) not in cells:
+            yield f"{what} is of a cell that was not planned", "games of plan.games, names of plan.perturbations"
+        if not _FILE_NAME.fullmatch(job.file):
+            yield f"{what} has the file {job.file!r}", "names of files in the result set's own folders"
 
 
 def agent_protocol(plan: RecordedPlan, view: Mapping[str, Any]) -> Protocol:
@@ -206,9 +208,8 @@ class ShardChecks:
             _check_column(path, rows, column, lambda _, value, right=right: value == right, f"{right!r}, the job's")
         for row, (name, severity) in enumerate(zip(rows["perturbation"], rows["severity"], strict=True)):
             if written_name(name, severity) != job.perturbation or not (severity is None or 1 <= severity <= 5):
-                _refuse(
-                    path, row, "perturbation", f"{name!r} of severity {severity}", f"{job.perturbation!r}, the job's"
-                )
+                found = name if severity is None else f"{name}@{severity}"
+                _refuse(path, row, "perturbation", found, f"{job.perturbation!r}, the job's")
 
     def _check_family(self, path: Path, rows: Mapping[str, list[Any]], job: JobEntry) -> None:
         """Check that a perturbation is of one family in all shards."""

@@ -80,7 +80,7 @@ def migrate(run: str | Path, out: str | Path) -> Migrated:
     with writing(target), tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
         whole = make_dir(Path(temporary) / "run")
         num_files = sum(_copy_folder(source / name, whole / name) for name in _FOLDERS)
-        text = manifest_text(manifest)
+        text = path.read_text(encoding="utf-8") if version == SCHEMA_VERSION else manifest_text(manifest)
         write_text(whole / MANIFEST_NAME, text)
         with closing(LedgerWriter(whole)) as writer:
             writer.adopt(_FOLDERS, json.loads(text))

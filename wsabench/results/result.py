@@ -47,6 +47,13 @@ class RunResult:
         return self.num_finished == len(self.manifest.plan.jobs)
 
 
+NO_LEDGER = (
+    "The result set has no ledger, as an earlier version wrote it: whether its shards are as they were written is not "
+    "known. `wsabench migrate` gives it one."
+)
+"""A caveat for `RunResult.has_ledger` that is false."""
+
+
 def part_advice(manifest: Manifest) -> str:
     """Say that a result set is a part of a run and what to do with it; nothing where it is a whole one."""
     shards = manifest.history.shards

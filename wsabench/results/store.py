@@ -266,8 +266,11 @@ class ResultStore:
         """Write one shard under a temporary name and rename it."""
         name = f"{job.key}.parquet"
         with atomic_path(self.path / folder / name) as temporary:
-            pq.write_table(table, temporary)
-            self._writer.record(f"{folder}/{name}", temporary.read_bytes())
+            sink = pa.BufferOutputStream()  # Arrow takes no path that is not UTF-8
+            pq.write_table(table, sink)
+            content = sink.getvalue().to_pybytes()
+            temporary.write_bytes(content)
+            self._writer.record(f"{folder}/{name}", content)
 
     def _take_ledger(self) -> None:
         """Read the ledger of a run that goes on; begin that of one which an earlier version wrote without."""
