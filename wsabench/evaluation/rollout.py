@@ -224,8 +224,14 @@ class _Rollout:
 
         batch = self._batch(rows)
         self._num_turns += 1
-        with guarded(self._name, f" on {self._games.game}, step {self._num_turns}"):
-            decision = self._policy.act(observations, batch)
+        place = f" on {self._games.game}, step {self._num_turns}"
+        try:
+            with guarded(self._name, place):
+                decision = self._policy.act(observations, batch)
+        except SpecError as error:  # of what it answered, which its wrapper checks
+            if self._name in str(error):
+                raise
+            raise SpecError(f"{self._name}{place}: {error}") from error
         check_range(decision.actions, self._games.num_actions, self._name, self._games.game)
         return decision
 

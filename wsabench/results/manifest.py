@@ -67,6 +67,8 @@ class SuiteEntry(_Strict, frozen=True, kw_only=True):
     content_hash: str
     measure: SuiteMeasure = "retention"
     """What agents are compared by; manifests from before suites said so lack it."""
+    version: int | None = None
+    """Of the suite; None in manifests from before suites had one."""
 
 
 class ReferenceScores(_Strict, frozen=True, kw_only=True):
@@ -310,6 +312,8 @@ def manifest_text(manifest: Manifest) -> str:
     """Return the text of `manifest.json`: JSON for people to read too, fields in the order declared."""
     content = msgspec.to_builtins(manifest)
     content["plan"]["protocol"] = manifest.plan.protocol.to_dict()  # later fields only where they are not the default
+    if manifest.plan.suite.version is None:
+        del content["plan"]["suite"]["version"]  # as before suites had one
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
