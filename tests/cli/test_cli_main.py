@@ -24,6 +24,7 @@ COMMANDS = (
     "check",
     "submit",
     "verify",
+    "merge",
     "migrate",
     "pretrain",
     "probe",

@@ -99,7 +99,7 @@ def test_a_damaged_attention_shard_is_said_and_made_again(tmp_path: Path) -> Non
         load_result(tmp_path)
     notebook = Notebook()
     again = run(**SMALL, agents=[Attender("1")], out=tmp_path, reporter=notebook)
-    assert any("is damaged: it has 7 bytes" in line and "is played again" in line for line in notebook.lines)
+    assert any("is damaged: it has 7 bytes" in line and "is played again" in line for line in notebook.notes)
     assert "planned 3 2" in notebook.lines
     pd.testing.assert_frame_equal(again.attention, first.attention, check_exact=True)
     pd.testing.assert_frame_equal(again.episodes, first.episodes, check_exact=True)
