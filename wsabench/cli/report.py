@@ -15,8 +15,9 @@ HELP = "Make the page, figures and tables of a run, or of several combined."
 EXAMPLE = "Example: wsabench report runs/quick --format html,pdf,latex"
 
 FORMATS = ("html", "png", "pdf", "svg", "latex", "markdown", "csv", "rliable")
+_ON_REQUEST = ("comment", "badge")
 _ALIASES = ("md", "tex")
-_FORMATS = f"{', '.join(FORMATS)}; default: all."
+_FORMATS = f"{', '.join(FORMATS)}; default: all these. On request: comment (Markdown for a pull request), badge (SVG)."
 _FAMILY = (
     "Perturbations, without severity, that claims are tested for; default: all of the run. A small family finds "
     "smaller differences; declare it before you look at the scores."
@@ -49,8 +50,8 @@ def report(
     """Write the report of result sets; needs neither the emulator nor torch."""
     wanted = tuple(split_names(formats) or FORMATS)
     for name in wanted:
-        if name not in (*FORMATS, *_ALIASES):
-            raise unknown_name("format", name, (*FORMATS, *_ALIASES))
+        if name not in (*FORMATS, *_ON_REQUEST, *_ALIASES):
+            raise unknown_name("format", name, (*FORMATS, *_ON_REQUEST, *_ALIASES))
     from wsabench.report import write_report
     from wsabench.summary.significance import ClaimOptions
 
@@ -68,6 +69,10 @@ def report(
         write_line(f"Page, opens in a browser without a network: {files.html}")
     if files.markdown:
         write_line(f"Tables as Markdown: {files.markdown}")
+    if files.comment:
+        write_line(f"Text for a pull request: {files.comment}")
+    if files.badge:
+        write_line(f"Badge: {files.badge}")
     for words, paths in (
         ("Figures", files.figures),
         ("Tables as LaTeX", files.latex),

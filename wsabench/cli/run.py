@@ -20,7 +20,7 @@ from wsabench.cli.agent_options import (
     Trust,
     chosen_protocol,
 )
-from wsabench.cli.options import Json, Suite
+from wsabench.cli.options import Json, Suite, Track
 from wsabench.cli.running.launch import launch
 from wsabench.cli.running.price import write_price
 from wsabench.cli.terminal.console import WIDTH, parse_integers, split_names, write_json, write_line, write_table
@@ -30,6 +30,8 @@ from wsabench.cli.terminal.run_progress import run_reporter
 from wsabench.types import Permissions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from wsabench.results.manifest import SavingEntry
@@ -96,11 +98,14 @@ def run(
     launcher: Annotated[str | None, typer.Option(metavar="slurm|local", help=_LAUNCHER)] = None,
     launcher_option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help=_LAUNCHER_OPTION)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help=_DRY_RUN)] = False,
+    track: Track = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate agents on a suite and print where the result set is."""
     from wsabench.evaluation.contestants import split_references
+    from wsabench.tracking import checked_trackers
 
+    trackers = checked_trackers(split_names(track) or ())  # before anything is played
     references = tuple(split_references(agents) or ("wsa", "e2e"))
     options: dict[str, Any] = {
         "suite": suite,
@@ -134,6 +139,8 @@ def run(
         ways = {"record_attention": record_attention, "trust": trust, "allow_download": allow_download}
         with own_code(references):
             result = _play(options, workers=workers, worker_timeout=worker_timeout, out=out, shard=shard, **ways)
+    if trackers:
+        tell_trackers(result, trackers)
     _write(result, as_json)
 
 
@@ -180,6 +187,31 @@ def _write(result: RunResult, as_json: bool) -> None:
         write_line(textwrap.fill(f"{jobs} {advice}", WIDTH))
     else:
         write_line(f"Make the page: wsabench report {result.path}")
+
+
+def tell_trackers(result: RunResult, names: Sequence[str]) -> None:
+    """Tell experiment trackers what a run was and what came out, with its manifest and tables.
+
+    Args:
+        result: The finished run.
+        names: The trackers.
+
+    Raises:
+        SpecError: A tracker refuses; the result set is complete all the same.
+        StorageError: The tables cannot be written.
+    """
+    from wsabench.report.export import write_csv
+    from wsabench.results.result import MANIFEST_NAME
+    from wsabench.summary.summarise import summarise
+    from wsabench.summary.tracked import tracked_metrics, tracked_params
+    from wsabench.tracking import Place, open_trackers
+
+    trackers = open_trackers(names, Place(result.path, "run"))
+    summary = summarise(result)
+    trackers.params(tracked_params(result.manifest))
+    trackers.metrics(tracked_metrics(summary), step=0)
+    trackers.files([result.path / MANIFEST_NAME, *write_csv(result, summary, result.path / "report" / "csv")])
+    trackers.close()
 
 
 def saving_text(saving: SavingEntry) -> str:

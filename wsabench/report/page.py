@@ -46,6 +46,9 @@ from wsabench.summary.sentences import Sentence
 from wsabench.summary.summarise import Summary
 
 _MOST_SENTENCES = 14
+_COMMENT_TABLES = 3
+_LONGEST_COMMENT = 40_000
+_LONGEST_NOTES = 10_000
 _RESULT_COLUMNS: dict[Measure, int] = {"normalised_score": 4, "retention": 6, "robustness_gap": 8}
 _AVERAGE_COLUMNS: dict[Measure, int] = {"normalised_score": 3, "retention": 4, "robustness_gap": 5}
 
@@ -131,6 +134,31 @@ def html_page(content: Content, figures: Sequence[NamedFigure], frames: Sequence
         most_sentences=_MOST_SENTENCES,
         next_number=lambda: next(numbers),
     )
+
+
+def comment_text(content: Content) -> str:
+    """Return what fits into a comment on a pull request: the findings in words, and the first tables.
+
+    Args:
+        content: Words and tables.
+
+    Returns:
+        Markdown of at most 50,000 characters; tables that would exceed it are left out, and said to be.
+    """
+    text = f"### wsabench: {content.title}\n\n" + "".join(
+        f"- {one.text}\n" for one in content.headline[:_MOST_SENTENCES]
+    )
+    shown = [table for table in content.results if len(table.rows) > 0][:_COMMENT_TABLES]
+    for table in shown:
+        part = "\n#" + markdown(table)
+        if len(text) + len(part) > _LONGEST_COMMENT:
+            text += f"\n{table.title}: too long for a comment; the report has it.\n"
+        else:
+            text += part
+    if content.notes:
+        notes = "".join(f"- {note}\n" for note in content.notes)
+        text += f"\n<details><summary>Caveats</summary>\n\n{notes}\n</details>\n" * (len(notes) < _LONGEST_NOTES)
+    return text
 
 
 def markdown_text(content: Content, figure_files: Sequence[tuple[NamedFigure, str]]) -> str:

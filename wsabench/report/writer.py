@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsabench.errors import unknown_name
+from wsabench.report.badge import badge_svg, run_badge
 from wsabench.report.curves import learning_curves
 from wsabench.report.export import write_csv, write_rliable
 from wsabench.report.figures import SampleFrame
 from wsabench.report.figures.drawing import draw_figures, sample_frames
 from wsabench.report.figures.style import FIGURE_FORMATS, PNG_DPI, NamedFigure, figure_style, save_figure
-from wsabench.report.page import Content, content_of, html_page, markdown_text
+from wsabench.report.page import Content, comment_text, content_of, html_page, markdown_text
 from wsabench.report.tables.latex import latex
 from wsabench.resources import make_dir, write_text
 from wsabench.results.merging import load_results
@@ -23,6 +24,8 @@ from wsabench.summary.significance import ClaimOptions
 from wsabench.summary.summarise import summarise
 
 FORMATS = ("html", "png", "pdf", "svg", "latex", "markdown", "csv", "rliable")
+ON_REQUEST = ("comment", "badge")
+"""Formats that are written only where they are named: text for a pull request, and an SVG badge."""
 ALIASES = {"md": "markdown", "tex": "latex"}
 """Other names of formats."""
 FIGURES_DIR, TABLES_DIR, CSV_DIR, RLIABLE_DIR = "figures", "tables", "csv", "rliable"
@@ -44,6 +47,10 @@ class ReportFiles:
     """Episodes, and one file for each table of numbers."""
     rliable: tuple[Path, ...] = ()
     """Score matrices, NPZ and JSON."""
+    comment: Path | None = None
+    """Markdown that fits into a comment on a pull request."""
+    badge: Path | None = None
+    """SVG."""
 
 
 def checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
@@ -54,8 +61,8 @@ def checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
     """
     names = [ALIASES.get(name, name) for name in formats]
     for name in names:
-        if name not in FORMATS:
-            raise unknown_name("report format", name, (*FORMATS, *ALIASES))
+        if name not in (*FORMATS, *ON_REQUEST):
+            raise unknown_name("report format", name, (*FORMATS, *ON_REQUEST, *ALIASES))
     return tuple(dict.fromkeys(names))
 
 
@@ -73,7 +80,8 @@ def write_report(
         run_dirs: The directory that a run wrote, complete or not, or several whose runs fit together.
         out: Where the files go; by default `report` below the run's directory, `report-combined` below the first of
             several.
-        formats: Any of `html`, `png`, `pdf`, `svg`, `latex`, `markdown` (also `md`), `csv`, `rliable`.
+        formats: Any of `html`, `png`, `pdf`, `svg`, `latex`, `markdown` (also `md`), `csv`, `rliable`; or `comment`
+            and `badge`, which are not among the default.
         dpi: Dots per inch of PNG files.
         claims: What claims are made about: perturbations, pairs of agents, equivalence; None: all perturbations and
             pairs, no equivalence.
@@ -82,7 +90,7 @@ def write_report(
 
     Returns:
         The files: `report.html`, `report.md`, `figures/NAME.ENDING`, `tables/NAME.tex`, `csv/NAME.csv`,
-        `rliable/MEASURE.npz` and `.json`.
+        `rliable/MEASURE.npz` and `.json`, `comment.md`, `badge.svg`.
 
     Raises:
         ResultSetError: A directory is no result set, is damaged, or has no finished episode, or the runs differ in
@@ -120,6 +128,12 @@ def write_report(
         text = directory / "report.md"
         pictures = [(figure, f"{FIGURES_DIR}/{figure.name}.png") for figure in figures] if "png" in wanted else []
         write_text(text, markdown_text(content, pictures))
+    short = {
+        "comment": (directory / "comment.md", lambda: comment_text(content)),
+        "badge": (directory / "badge.svg", lambda: badge_svg(run_badge(summary, result.manifest))),
+    }
+    for name in set(wanted) & short.keys():
+        write_text(short[name][0], short[name][1]())
     return ReportFiles(
         html=page,
         markdown=text,
@@ -127,6 +141,7 @@ def write_report(
         latex=_write_latex(directory / TABLES_DIR, content) if "latex" in wanted else (),
         csv=write_csv(result, summary, directory / CSV_DIR, more) if "csv" in wanted else (),
         rliable=write_rliable(summary, directory / RLIABLE_DIR) if "rliable" in wanted else (),
+        **{name: path for name, (path, _) in short.items() if name in wanted},
     )
 
 
