@@ -24,6 +24,7 @@ COMMANDS = (
     "check",
     "submit",
     "verify",
+    "leaderboard",
     "merge",
     "migrate",
     "pretrain",
