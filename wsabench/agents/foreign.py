@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsabench.agents.policy import AgentPolicy
+from wsabench.agents.weights import is_module, weights_hash
 from wsabench.errors import ShapeError, SpecError, UnknownNameError, WsabenchError, nearest_names, unknown_name
 from wsabench.hashing import text_hash
 from wsabench.types import INPUT_SHAPES, Abilities, Actions, Decision, DeclaredPolicy, LaneBatch, Observations
@@ -130,9 +131,11 @@ def _stated_abilities(policy: Any, name: str | None, origin: str) -> Abilities:
             f"The attribute `abilities` of {origin} is a {type(stated).__name__}. Allowed: `wsabench.Abilities`."
         )
     named = name or stated.name or _own_name(policy)
+    version = getattr(policy, "version", None)
     return replace(
         stated,
         name=named,
+        version=stated.version if version is None else str(version),
         train_seed=stated.train_seed or int(getattr(policy, "train_seed", 0) or 0),
         checkpoint_hash=stated.checkpoint_hash or _own_hash(policy, origin),
         inputs=_checked_inputs(policy, stated.inputs or getattr(policy, "required_inputs", ()), named),
@@ -149,12 +152,21 @@ def _own_name(policy: Any) -> str:
 
 
 def _own_hash(policy: Any, origin: str) -> str | None:
-    """Return the hash of a policy: what it states, or its origin with its `version`, or none."""
+    """Return the hash of a policy; None where finished jobs of it cannot be kept.
+
+    What it states; else its origin with its `version` and the weights of the torch modules in it; else, of a torch
+    module, its origin with its weights, its layers and their code.
+    """
     stated = getattr(policy, "checkpoint_hash", None)
     if isinstance(stated, str) and stated:
         return stated
     version = getattr(policy, "version", None)
-    return None if version is None else text_hash(f"{origin}@{version}")
+    if version is None and not is_module(policy):
+        return None
+    weights = weights_hash(policy, with_code=version is None)
+    if version is None:
+        return weights and text_hash(f"{origin} with {weights}")
+    return text_hash(f"{origin}@{version}" + (f" with {weights}" if weights else ""))
 
 
 def _checked_inputs(policy: Any, stated: Any, name: str) -> tuple[str, ...]:

@@ -200,7 +200,21 @@ def _finished_jobs(plan: Plan, store: ResultStore, reporter: RunReporter) -> lis
             f"{', '.join(sorted(repeated))}: finished jobs are run again, because a Python policy may have changed. "
             "Give it an attribute `version` (a text) to keep them."
         )
+    for text in _kept_notes(plan, finished):
+        reporter.note(text)
     return finished
+
+
+def _kept_notes(plan: Plan, finished: Sequence[Job]) -> list[str]:
+    """Return a line for each agent of the user's own code whose finished jobs are kept, with why."""
+    counts: dict[str, int] = {}
+    for job in finished:
+        one = plan.contestant_of(job)
+        if one.kind in ("import", "factory", "object") or one.abilities.version:
+            why = f"version {one.abilities.version!r}" if one.abilities.version else f"hash {one.checkpoint_hash[:8]}"
+            line = f"{one.name}, {why}"
+            counts[line] = counts.get(line, 0) + 1
+    return [f"{line}: {count} finished job{'s' * (count != 1)} kept." for line, count in counts.items()]
 
 
 def checked_workers(workers: int | None) -> int:
