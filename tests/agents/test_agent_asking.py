@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import random  # noqa: TID251  (what policies of others may draw from)
 import time
 from typing import Any
 

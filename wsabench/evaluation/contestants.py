@@ -13,9 +13,9 @@ from typing import Protocol as Protocol_
 from wsabench.errors import SpecError, WsabenchError
 from wsabench.evaluation.own_play_file import OwnPlayReference
 from wsabench.evaluation.patterns import find_files
+from wsabench.evaluation.rollout import first_moments
 from wsabench.processes import single_thread
 from wsabench.protocol import ActionSelection, Protocol
-from wsabench.evaluation.rollout import first_moments
 from wsabench.results.manifest import AgentEntry, AgentId, OwnPlayEntry, StatedEntry
 from wsabench.results.provenance import UNHASHED
 from wsabench.types import BUILT_IN_AGENTS, PRIVILEGED_INPUTS, Abilities, DeclaredPolicy, Permissions, Policy

@@ -23,6 +23,7 @@ from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import Job
 from wsabench.results.result import RunResult, load_result
 from wsabench.results.store import ResultStore
+from wsabench.summary.stated import stated_notes
 from wsabench.types import Permissions
 
 DEFAULT_ROOT = Path("runs")
@@ -111,8 +112,11 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     plan = make_plan(options, reporter.note)
     path = Path(out) if out is not None else DEFAULT_ROOT / f"{plan.suite.name}-{plan.profile}-{plan.identity()}"
     play_plan(plan, ResultStore(path, keeps_steps=record_attention), num_workers, reporter)
+    result = load_result(path)
+    for text in stated_notes(result.episodes, result.manifest):
+        reporter.note(text)
     reporter.finished(path)
-    return load_result(path)
+    return result
 
 
 def play_plan(plan: Plan, opened: ResultStore, num_workers: int, reporter: RunReporter) -> None:

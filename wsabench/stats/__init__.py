@@ -45,6 +45,7 @@ from wsabench.stats.claims.families import (
     page_error,
     step_down,
 )
+from wsabench.stats.claims.means import MeanOfEpisodes, difference_of_means
 from wsabench.stats.components import COMPONENTS, VarianceComponents, variance_components
 from wsabench.stats.dose import (
     DoseArea,
@@ -150,6 +151,7 @@ __all__ = [
     "GatePower",
     "KeptShares",
     "MeanDoseArea",
+    "MeanOfEpisodes",
     "MetricName",
     "NormaliserName",
     "PageError",
@@ -176,6 +178,7 @@ __all__ = [
     "corruption_error",
     "detectable_effect",
     "detectable_effects",
+    "difference_of_means",
     "dose_area",
     "dose_curve",
     "effective_robustness",

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from wsabench.agents.elsewhere.cards import stated_score
 from wsabench.agents.elsewhere.environments import environment_of
 from wsabench.agents.elsewhere.layers import Activation, Convolutions, Layers, Lstm, Network, Scores, State, numbered
 from wsabench.agents.elsewhere.opened import Wanted
@@ -73,6 +74,7 @@ def load(wanted: Wanted) -> NetworkPolicy:
         checkpoint_hash=saved.content_hash,
         view=view.fields,
         notes=view.notes,
+        stated_score=stated_score(path),
     )
     epsilon = saved.data.get("exploration_rate")
     return NetworkPolicy(
