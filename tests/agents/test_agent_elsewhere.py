@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle  # noqa: TID251  (to make what must not be opened)
 import sys
@@ -175,11 +176,12 @@ def saved_ppo(**more: Any) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     return data, extractor("pi_features_extractor", extractor("vf_features_extractor", weights))
 
 
+@pytest.mark.extra
 @pytest.mark.oracle
 @pytest.mark.parametrize("algorithm", ["PPO", "A2C", "DQN"])
 @pytest.mark.parametrize("with_layers", [False, True])
 def test_models_of_stable_baselines3(algorithm: str, with_layers: bool, tmp_path: Path) -> None:
-    sb3 = pytest.importorskip("stable_baselines3")
+    sb3 = importlib.import_module("stable_baselines3")
     import gymnasium
 
     class Pixels(gymnasium.Env):
@@ -238,10 +240,11 @@ def test_recurrent_ppo_of_sb3_contrib(tmp_path: Path) -> None:
         torch.testing.assert_close(found, head(hidden[0]).detach(), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.extra
 @pytest.mark.oracle
 @pytest.mark.parametrize(("algorithm", "policy_name"), [("QRDQN", "CnnPolicy"), ("RecurrentPPO", "CnnLstmPolicy")])
 def test_models_of_sb3_contrib(algorithm: str, policy_name: str, tmp_path: Path) -> None:
-    contrib = pytest.importorskip("sb3_contrib")
+    contrib = importlib.import_module("sb3_contrib")
     import gymnasium
 
     class Pixels(gymnasium.Env):
@@ -281,9 +284,10 @@ def test_what_only_the_library_can_open_needs_trust(
     assert "--trust" in str(caught.value)
 
 
+@pytest.mark.extra
 @pytest.mark.oracle
 def test_a_trusted_model_is_opened_by_its_library(tmp_path: Path) -> None:
-    sb3 = pytest.importorskip("stable_baselines3")
+    sb3 = importlib.import_module("stable_baselines3")
     import gymnasium
 
     class Pixels(gymnasium.Env):
@@ -341,10 +345,9 @@ def test_torchscript_answers_logits_or_actions_and_needs_trust(tmp_path: Path) -
     assert policy.act(stacks(), lanes()).actions.shape == (5,)
 
 
+@pytest.mark.extra
 @pytest.mark.oracle
 def test_onnx(tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnx")
     for dtype in (torch.float32, torch.uint8):
         example = torch.zeros(1, 4, 84, 84, dtype=dtype)
         axes = {"x": {0: "n"}}

@@ -22,7 +22,8 @@ from wsabench.errors import ShapeError, SpecError, UnknownNameError, WsabenchErr
 from wsabench.hashing import text_hash
 from wsabench.types import INPUT_SHAPES, Abilities, Actions, Decision, DeclaredPolicy, LaneBatch, Observations
 
-_LIBRARIES = ("<", str(Path(__file__).parents[1]), *(sysconfig.get_path(key) for key in ("stdlib", "platlib")))
+_OURS = str(Path(__file__).parents[1])
+_LIBRARIES = ("<", _OURS, *(sysconfig.get_path(key) for key in ("stdlib", "platlib")))
 """How the file names of code begin that is no agent's own: frozen modules, this package, Python, what is installed."""
 
 
@@ -230,9 +231,9 @@ def _imported(module_name: str, reference: str) -> Any:
             f"Importing {module_name!r} for {reference!r} ended the program (SystemExit: {error.code}). Move what runs "
             "when it is imported, such as reading the command line, below `if __name__ == '__main__':`."
         ) from error
-    except WsabenchError:
+    except (WsabenchError, KeyboardInterrupt):
         raise
-    except Exception as error:  # someone else's code may raise anything
+    except BaseException as error:  # someone else's code may raise anything
         raise user_failure(reference, error) from error
     if module_name in _TORCH_LEFT_BY:
         _set_torch(_TORCH_LEFT_BY[module_name])
@@ -256,9 +257,9 @@ def guarded(name: str, place: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except WsabenchError:
+    except (WsabenchError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # someone else's code may raise anything
+    except BaseException as error:  # someone else's code may raise anything
         raise user_failure(name, error, place) from error
 
 
@@ -272,11 +273,12 @@ def user_failure(name: str, error: BaseException, place: str = "") -> SpecError:
     """
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
-    line = (own or frames)[-1]
+    others = own or [frame for frame in frames if not frame.filename.startswith(_OURS)]
+    where = f" ({others[-1].filename}, line {others[-1].lineno})" if others else ""
     text = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
     return SpecError(
-        f"The agent {name!r} failed{place}: {text} ({line.filename}, line {line.lineno}). Give it what it needs, or "
-        "correct it; --debug shows the traceback."
+        f"The agent {name!r} failed{place}: {text}{where}. Give it what it needs, or correct it; --debug shows the "
+        "traceback."
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from wsabench.errors import SpecError
+from wsabench.errors import ShapeError, SpecError
 from wsabench.hashing import bytes_hash
 from wsabench.protocol import Protocol
 from wsabench.results.records import ACTION_DIGITS, CONTEXT_STEPS, EpisodeOutcome, EpisodeSteps, attention_sums
@@ -225,9 +225,13 @@ class _Rollout:
 
         batch = self._batch(rows)
         self._num_turns += 1
-        with guarded(self._name, f" on {self._games.game}, step {self._num_turns}"):
-            decision = self._policy.act(observations, batch)
-        check_range(decision.actions, self._games.num_actions, self._name, self._games.game)
+        place = f" on {self._games.game}, step {self._num_turns}"
+        with guarded(self._name, place):
+            try:
+                decision = self._policy.act(observations, batch)
+                check_range(decision.actions, self._games.num_actions, self._name, self._games.game)
+            except (SpecError, ShapeError) as error:
+                raise type(error)(f"{self._name}{place}: {error}") from error
         return decision
 
     @staticmethod
