@@ -25,12 +25,12 @@ def stated_notes(episodes: pd.DataFrame, manifest: Manifest) -> list[str]:
         episodes: The episodes of a result set.
         manifest: Its manifest.
     """
-    clean = episodes[episodes["perturbation"] == CLEAN]
+    clean = episodes.loc[episodes["perturbation"] == CLEAN]
     notes: list[str] = []
     for entry in manifest.plan.agents:
         if entry.stated_score is not None:
             is_of = (clean["agent"] == entry.agent) & (clean["train_seed"] == entry.train_seed)
-            played = clean[is_of & (clean["game"] == entry.game)]
+            played = clean.loc[is_of & (clean["game"] == entry.game)]
             returns, different = played["return"].to_numpy(float), played[_ALIKE].drop_duplicates()
             if len(different) > 1:
                 ours = MeanOfEpisodes(float(returns.mean()), float(returns.std(ddof=1)), len(different))

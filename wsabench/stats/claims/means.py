@@ -46,5 +46,6 @@ def difference_of_means(first: MeanOfEpisodes, second: MeanOfEpisodes, confidenc
     if not sum(variances):
         return difference, difference
     parts = (variance**2 / (side.episodes - 1) for variance, side in zip(variances, sides, strict=True) if variance > 0)
-    arm = scipy_stats.t.ppf((1 + confidence) / 2, sum(variances) ** 2 / sum(parts)) * math.sqrt(sum(variances))
+    quantile = float(scipy_stats.t.ppf((1 + confidence) / 2, sum(variances) ** 2 / sum(parts)))
+    arm = quantile * math.sqrt(sum(variances))
     return difference - arm, difference + arm
