@@ -145,11 +145,28 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def refused_writes() -> Iterator[None]:
+    """Turn the error of safetensors for a file that it cannot write into that of the operating system.
+
+    It stands inside `atomic_path`, which says the rest.
+
+    Raises:
+        OSError: The block could not write (full disk, no permission).
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error).rstrip(".")) from error
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically (UTF-8).
+    """Write a text file atomically (UTF-8; bytes of file names that are no UTF-8 with a backslash).
 
     Raises:
         StorageError: The file cannot be written.
     """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")

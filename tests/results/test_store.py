@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from made_jobs import ENCODERS, JOBS, manifest
-from result_fixture import VERSIONS, agent_entry, change_manifest, edit_manifest
+from made_jobs import ENCODERS, JOBS, SEEDS, manifest
+from result_fixture import VERSIONS, agent_entry, change_manifest, edit_manifest, with_ledger
 
 from wsabench.errors import ResultSetError, StorageError
 from wsabench.protocol import Protocol
@@ -51,7 +51,7 @@ def test_what_is_written_is_read_back(written: Path) -> None:
     assert list(result.episodes["perturbation"]) == ["clean", "clean", "hue-rotate", "hue-rotate"]
     assert list(result.episodes["episode"]) == [0, 1, 0, 1]
     assert list(result.episodes["return"]) == [-1.0, 7.5, -1.0, 7.5]
-    assert list(result.episodes["episode_seed"]) == [2, 4, 2, 4]
+    assert list(result.episodes["episode_seed"]) == [*SEEDS, *SEEDS]
     assert list(result.episodes["end"]) == ["game_over", "stalled"] * 2
     assert list(result.episodes["noops"]) == [17, 0, 17, 0]
     assert list(result.episodes["action_hash"]) == ["a", "b", "a", "b"]
@@ -83,7 +83,7 @@ def test_an_unfinished_run_has_the_rows_it_has(written: Path) -> None:
 
 
 def test_a_finished_job_is_known_by_its_fingerprint(written: Path) -> None:
-    other = Job("wsa", 0, "breakout", "clean", "clean", None, (2, 4), "other")
+    other = Job("wsa", 0, "breakout", "clean", "clean", None, SEEDS, "other")
     with ResultStore(written) as store:
         store.begin(manifest())
         assert store.is_finished(JOBS[0])
@@ -95,14 +95,23 @@ def test_a_job_is_finished_when_all_its_shards_are(written: Path) -> None:
     with ResultStore(written) as store:
         store.begin(manifest())
         assert store.is_finished(JOBS[0], ENCODERS)
-        pq.write_table(pq.ParquetFile(shard).read().slice(0, 1), shard)
-        assert not store.is_finished(JOBS[0], ENCODERS)
         shard.write_bytes(shard.read_bytes()[:200])
-        with pytest.raises(ResultSetError, match="is damaged"):
-            store.is_finished(JOBS[0], ENCODERS)
+        assert not store.is_finished(JOBS[0], ENCODERS)
+        (note,) = store.notes
+        assert "clean.parquet is damaged: it has 200 bytes, and was written with" in note
+        assert note.endswith("wsa (train seed 0) on breakout, clean is played again.")
         shard.unlink()
         assert not store.is_finished(JOBS[0], ENCODERS)
         assert store.is_finished(JOBS[0])
+
+
+def test_a_job_without_the_attention_of_all_its_encoders_is_not_finished(written: Path) -> None:
+    shard = written / "attention" / f"{JOBS[0].key}.parquet"
+    pq.write_table(pq.ParquetFile(shard).read().slice(0, 1), shard)
+    with_ledger(written)
+    with ResultStore(written) as store:
+        store.begin(manifest())
+        assert not store.is_finished(JOBS[0], ENCODERS)
 
 
 def test_steps_that_are_kept_are_part_of_a_finished_job(tmp_path: Path) -> None:
@@ -114,8 +123,8 @@ def test_steps_that_are_kept_are_part_of_a_finished_job(tmp_path: Path) -> None:
         store.write_job(JOBS[0], played, ENCODERS)
         assert store.is_finished(JOBS[0], ENCODERS)
         shard.write_bytes(shard.read_bytes()[:200])
-        with pytest.raises(ResultSetError, match="is damaged"):
-            store.is_finished(JOBS[0], ENCODERS)
+        assert not store.is_finished(JOBS[0], ENCODERS)
+        assert "attention_steps" in store.notes[0]
         shard.unlink()
         assert not store.is_finished(JOBS[0], ENCODERS)
 
@@ -267,15 +276,17 @@ def test_a_full_disk_leaves_nothing_of_the_job(written: Path, monkeypatch: pytes
 def test_a_damaged_shard_is_named(written: Path) -> None:
     path = written / "episodes" / f"{JOBS[0].key}.parquet"
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ResultSetError, match=r"clean.parquet is damaged .* only this job is played again"):
+    with pytest.raises(ResultSetError, match=r"clean\.parquet is damaged: it has 200 bytes.*plays this job again"):
         load_result(written)
-    with ResultStore(written) as store, pytest.raises(ResultSetError, match="is damaged"):
-        store.is_finished(JOBS[0])
+    with_ledger(written)
+    with pytest.raises(ResultSetError, match=r"clean\.parquet is damaged and cannot be read .*plays this job again"):
+        load_result(written)
 
 
 def test_other_columns_are_refused(written: Path) -> None:
     path = written / "episodes" / f"{JOBS[0].key}.parquet"
     pq.write_table(pq.ParquetFile(path).read().drop_columns(["end"]), path)
+    with_ledger(written)
     with pytest.raises(ResultSetError, match="Allowed: agent, train_seed"):
         load_result(written)
 
@@ -283,6 +294,7 @@ def test_other_columns_are_refused(written: Path) -> None:
 def test_shards_of_earlier_versions_have_no_starts_and_are_finished(written: Path) -> None:
     path = written / "episodes" / f"{JOBS[0].key}.parquet"
     pq.write_table(pq.ParquetFile(path).read().drop_columns(["noops", "action_hash"]), path)
+    with_ledger(written)
     old = path.read_bytes()
     episodes = load_result(written).episodes
     assert episodes["noops"].isna().tolist() == episodes["action_hash"].isna().tolist() == [True, True, False, False]
@@ -301,9 +313,11 @@ def test_a_shard_of_another_run_is_refused(written: Path) -> None:
     table = pq.ParquetFile(path).read()
     column = table.schema.get_field_index("fingerprint")
     pq.write_table(table.set_column(column, table.schema.field(column), [["x", "x"]]), path)
+    with_ledger(written)
     with pytest.raises(ResultSetError, match="made by another run"):
         load_result(written)
     pq.write_table(table.slice(0, 1), path)
+    with_ledger(written)
     with pytest.raises(ResultSetError, match="holds 1 episodes; the manifest says 2"):
         load_result(written)
 

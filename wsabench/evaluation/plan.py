@@ -103,6 +103,7 @@ class Plan:
                 summary=self.suite.summary,
                 content_hash=self.suite.content_hash,
                 measure=self.suite.measure,
+                version=self.suite.version,
             ),
             profile=self.profile,
             protocol=self.protocol,

@@ -9,7 +9,8 @@ from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import AgentReference, Contestant, Terms, find_contestants
 from wsabench.evaluation.own_play import own_play_of
 from wsabench.evaluation.own_play_supply import needs_own_play, supplied
-from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, Handout, check_encoder_operations, play
+from wsabench.evaluation.replaying import TaskList
+from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, check_encoder_operations, play
 from wsabench.processes import single_thread
 from wsabench.protocol import Protocol
 from wsabench.results.recorded import Recording, _encode
@@ -46,17 +47,6 @@ class FilmedLanes(EpisodeLanes):
         """Keep the lane's screen and newest frame."""
         screen, newest = self.lane(row).render(), self.observations[row, -1]
         self.pictures.append((_encode(screen), _encode(newest)))
-
-
-class _OneTask:
-    """A source of one episode."""
-
-    def __init__(self, task: EpisodeTask) -> None:
-        self._task = task
-
-    def take(self, count: int) -> Handout:
-        """Return the episode."""
-        return Handout([self._task], is_last=True)
 
 
 def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
@@ -159,7 +149,7 @@ def _play(
     check_encoder_operations(contestant.abilities, task)
     if needs_own_play(task.encoder_operations):
         contestant = replace(contestant, own_play=own_play_of(contestant, protocol, note))
-    source = supplied(_OneTask(task), contestant)
+    source = supplied(TaskList([task]), contestant)
     policy = contestant.load(protocol.action_selection)
     with single_thread():
         play(policy, lanes, source, outcomes.append, advance, keep_steps=True, name=contestant.name)

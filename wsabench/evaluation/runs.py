@@ -177,7 +177,7 @@ def _play(
     reporter.planned(plan.jobs, finished)
     board = TaskBoard(plan, finished, store, reporter)
     earlier = manifest.history.starts[:-1]
-    if board.is_complete and earlier and earlier[-1].end is not None:
+    if board.is_complete and earlier and earlier[-1].end is not None and store.is_vouched:
         return False
     store.write_manifest(manifest)
     if draws:
@@ -199,6 +199,8 @@ def _finished_jobs(plan: Plan, store: ResultStore, reporter: RunReporter) -> lis
             repeated.add(job.agent)
         else:
             finished.append(job)
+    for text in store.notes:
+        reporter.note(text)
     if repeated:
         reporter.note(
             f"{', '.join(sorted(repeated))}: finished jobs are run again, because a Python policy may have changed. "

@@ -38,7 +38,7 @@ from wsabench.report.tables.results import (
     sample_size_table,
 )
 from wsabench.report.tables.rliable import resampling_table
-from wsabench.report.tables.text import Table, markdown
+from wsabench.report.tables.text import Table, markdown, without_markup
 from wsabench.results.manifest import Manifest
 from wsabench.results.result import FRAME_GAP, privileged_agents
 from wsabench.summary.rows import Measure
@@ -140,17 +140,21 @@ def markdown_text(content: Content, figure_files: Sequence[tuple[NamedFigure, st
         content: Words and tables.
         figure_files: Figures with their file names relative to the text; empty for none.
     """
-    parts = [f"# wsabench: {content.title}\n"]
-    parts.append("### In words\n\n" + "".join(f"- {sentence.text}\n" for sentence in content.headline))
-    parts.append("### Caveats\n\n" + "".join(f"- {note}\n" for note in content.notes or ("None known.",)))
+    parts = [f"# wsabench: {without_markup(content.title)}\n"]
+    parts.append("### In words\n\n" + "".join(f"- {without_markup(sentence.text)}\n" for sentence in content.headline))
+    parts.append(
+        "### Caveats\n\n" + "".join(f"- {without_markup(note)}\n" for note in content.notes or ("None known.",))
+    )
     parts += [markdown(table) for table in content.tables]
-    parts += [f"### {figure.title}\n\n![{figure.title}]({file})\n\n{figure.caption}\n" for figure, file in figure_files]
+    for figure, file in figure_files:
+        title = without_markup(figure.title)
+        parts.append(f"### {title}\n\n![{title}]({file})\n\n{without_markup(figure.caption)}\n")
     parts.append("### Definitions\n\n" + "".join(f"- **{word}**: {meaning}\n" for word, meaning in DEFINITIONS))
     parts += [markdown(table) for table in content.provenance]
     parts.append("### How to reproduce\n")
     for step in content.reproduce:
         commands = "\n".join(("```sh", *step.commands, "```\n")) if step.commands else ""
-        parts.append(f"{step.words}\n\n{commands}")
+        parts.append(f"{without_markup(step.words)}\n\n{commands}")
     return "\n".join(parts)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +23,11 @@ SCHEMA_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 UNKNOWN = "unknown"
 """Stands for a version that an earlier wsabench did not record."""
+
+
+Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A number from 0 that a column of a shard can hold."""
+Positive = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class AgentId(Struct, frozen=True, order=True):
@@ -44,7 +50,7 @@ class _OfAgent(_Strict, frozen=True, kw_only=True):
     """An entry about one agent."""
 
     agent: str
-    train_seed: int
+    train_seed: Natural
     game: str
 
     @property
@@ -61,6 +67,8 @@ class SuiteEntry(_Strict, frozen=True, kw_only=True):
     content_hash: str
     measure: SuiteMeasure = "retention"
     """What agents are compared by; manifests from before suites said so lack it."""
+    version: int | None = None
+    """Of the suite; None in manifests from before suites had one."""
 
 
 class ReferenceScores(_Strict, frozen=True, kw_only=True):
@@ -129,7 +137,7 @@ class JobEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
     """Name of its shards, the same in every folder."""
     fingerprint: str
     """Of everything that decides its episodes; each row of its shard holds it too."""
-    episodes: int | None = None
+    episodes: Positive | None = None
     """How many it has; None for as many as all jobs, and in a run to a precision while its pilot is not finished."""
 
 
@@ -140,9 +148,9 @@ class PrecisionEntry(_Strict, frozen=True, kw_only=True):
     """Asked for, of the 95% interval over episodes of a job's mean normalised score."""
     target: Literal["cell", "average"]
     """Whether every job has it, or their root mean square."""
-    pilot_episodes: int
+    pilot_episodes: Positive
     """Episodes of each job in the pilot, which is kept beside the result set and is not part of it."""
-    max_episodes: int
+    max_episodes: Positive
     """Most episodes of a job, with the pilot's."""
 
 
@@ -161,9 +169,9 @@ class RecordedPlan(_Strict, frozen=True, kw_only=True, omit_defaults=True):
     suite: SuiteEntry
     profile: str | None
     protocol: Protocol
-    seed: int
+    seed: Natural
     """Root of the episode seeds."""
-    episodes: int
+    episodes: Positive
     """Episodes of each job; in a run to a precision the most that one may have beside the pilot."""
     games: tuple[str, ...]
     perturbations: tuple[str, ...]
@@ -314,6 +322,8 @@ def manifest_text(manifest: Manifest) -> str:
     """Return the text of `manifest.json`: JSON for people to read too, fields in the order declared."""
     content = msgspec.to_builtins(manifest)
     content["plan"]["protocol"] = manifest.plan.protocol.to_dict()  # later fields only where they are not the default
+    if manifest.plan.suite.version is None:
+        del content["plan"]["suite"]["version"]  # as before suites had one
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -327,7 +337,19 @@ def read_manifest(directory: Path) -> Manifest:
         ResultSetError: It is missing, unreadable, not a manifest, of another schema version, or a field is missing,
             unknown or of another type; the message names the file and the field.
     """
-    content = read_content(directory)
+    return present_manifest(read_content(directory), directory)
+
+
+def present_manifest(content: Mapping[str, Any], directory: Path) -> Manifest:
+    """Return plain values as a manifest, strictly checked; of an older schema version say how it is brought over.
+
+    Args:
+        content: What `read_content` returned.
+        directory: Where it was read, for messages.
+
+    Raises:
+        ResultSetError: As of `read_manifest`.
+    """
     path, version = directory / MANIFEST_NAME, content["schema_version"]
     if type(version) is int and 0 < version < SCHEMA_VERSION:  # JSON's true is no 1
         command = shlex.join(["wsabench", "migrate", str(directory), "--out", f"{directory}-migrated"])
@@ -351,7 +373,8 @@ def read_content(directory: Path) -> dict[str, Any]:
     if not directory.is_dir():
         raise ResultSetError(f"There is no result directory {directory}. Give the directory that `wsabench run` wrote.")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
+        json.dumps(content, ensure_ascii=False).encode()  # half a character, `\\ud800` say, can be read but not written
     except FileNotFoundError as error:
         raise ResultSetError(
             f"{directory} is not a result set: it has no {MANIFEST_NAME}. Give the directory that `wsabench run` wrote."
@@ -392,6 +415,13 @@ def manifest_of(content: Mapping[str, Any], path: Path) -> Manifest:
     if not manifest.history.starts:
         raise _damaged(path, "Expected at least one start - at `$.history.starts`")
     return manifest
+
+
+def _finite(text: str) -> float:
+    """Return a number of a JSON file, where it is one that can be calculated with."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no finite number")
+    return value
 
 
 def _damaged(path: Path, reason: str) -> ResultSetError:

@@ -90,6 +90,7 @@ def merge_results(results: Sequence[RunResult]) -> RunResult:
         episodes=episodes,
         attention=_attention_once(results, episodes),
         manifest=_merged_manifest(results, jobs, notes),
+        has_ledger=all(result.has_ledger for result in results),
         num_finished=len(episodes.drop_duplicates(["agent", "train_seed", "game", "perturbation", "severity"])),
     )
 

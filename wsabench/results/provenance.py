@@ -71,9 +71,12 @@ def host_summary() -> Host:
 
 
 def command_line() -> str:
-    """Return the command line of this process, quoted for a shell; the program without its folder."""
+    """Return the command line of this process, quoted for a shell; the program without its folder.
+
+    Bytes that are no UTF-8, as names of files may have, are written as Python writes them, with a backslash.
+    """
     program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
-    return shlex.join([program, *sys.argv[1:]])
+    return shlex.join([program, *sys.argv[1:]]).encode("utf-8", "backslashreplace").decode()
 
 
 def timestamp() -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,8 +14,17 @@ from msgspec.structs import replace
 
 from wsabench.errors import ResultSetError, StorageError
 from wsabench.resources import atomic_path, make_dir, write_text, writing
+from wsabench.results.checks import ShardChecks, ShardError
 from wsabench.results.comparing import Kind, differences, listed
-from wsabench.results.manifest import MANIFEST_NAME, Manifest, manifest_text, read_manifest
+from wsabench.results.ledger import LEDGER_DIR, Ledger, LedgerWriter, plan_hash, read_ledger
+from wsabench.results.manifest import (
+    MANIFEST_NAME,
+    JobEntry,
+    Manifest,
+    manifest_text,
+    read_content,
+    read_manifest,
+)
 from wsabench.results.records import (
     ATTENTION_SCHEMA,
     CONTEXT_FIELDS,
@@ -33,7 +43,7 @@ from wsabench.results.result import (
     FRAMES_DIR,
     STEPS_DIR,
     read_shard,
-    shard_fingerprints,
+    read_whole,
 )
 
 _FOLDERS = (EPISODES_DIR, ATTENTION_DIR, STEPS_DIR, FRAMES_DIR)
@@ -58,7 +68,15 @@ class ResultStore:
         """
         self.path = path
         self.keeps_steps = keeps_steps
+        self.notes: list[str] = []
+        """What was found in the directory that the user should know, in sentences."""
+        self.is_vouched = True
+        """Whether the ledger knows the plan of the manifest that stands there."""
         self._open = ExitStack()
+        self._writer = LedgerWriter(path)
+        self._open.callback(self._writer.close)
+        self._ledger = Ledger()
+        self._checks: ShardChecks  # of the plan that `begin` gets
 
     def __enter__(self) -> ResultStore:
         """Return the store."""
@@ -96,38 +114,69 @@ class ResultStore:
         for folder in (EPISODES_DIR, ATTENTION_DIR, FRAMES_DIR, *([STEPS_DIR] if self.keeps_steps else [])):
             make_dir(self.path / folder)
         self._sweep()
+        self._checks = ShardChecks(manifest.plan)
         if previous is None:
             return manifest
+        self._take_ledger()
         return replace(manifest, history=previous.history.started_again(manifest.history.first))
 
     def is_finished(self, job: Job, encoders: Sequence[str] = ()) -> bool:
         """Whether all of a job's shards are there and whole, that of its episodes with the same fingerprint.
 
-        Shards of an earlier version that lack later columns are whole: they are never written anew.
+        Shards of an earlier version that lack later columns are whole: they are never written anew. Of a shard that is
+        damaged, or makes no sense, `notes` has a sentence: its job is not finished.
 
         Args:
             job: The job.
             encoders: Names of the encoders the agent attends to; empty for agents without attention.
-
-        Raises:
-            ResultSetError: A shard of that name is damaged.
         """
-        schemas = {EPISODES_DIR: EPISODE_SCHEMA}
+        folders = [EPISODES_DIR]
         if encoders:
-            schemas[ATTENTION_DIR] = ATTENTION_SCHEMA
+            folders.append(ATTENTION_DIR)
         if encoders and self.keeps_steps:
-            schemas[STEPS_DIR] = steps_schema(encoders)
-        paths = {folder: self.path / folder / f"{job.key}.parquet" for folder in schemas}
+            folders.append(STEPS_DIR)
+        paths = {folder: self.path / folder / f"{job.key}.parquet" for folder in folders}
         if not all(path.exists() for path in paths.values()):
             return False
-        later = {EPISODES_DIR: START_FIELDS, ATTENTION_DIR: CONTEXT_FIELDS}
-        tables = {
-            folder: read_shard(paths[folder], schema, later.get(folder, ())) for folder, schema in schemas.items()
-        }
-        episodes = tables[EPISODES_DIR]
-        is_attended = not encoders or tables[ATTENTION_DIR].column("encoder").to_pylist() == list(encoders)
-        is_whole = is_attended and episodes.num_rows == job.num_episodes
-        return is_whole and shard_fingerprints(episodes) == {job.fingerprint}
+        try:
+            return self._is_whole(job, encoders, paths)
+        except ShardError as error:
+            self.notes.append(f"{error.what}. {job.describe()} is played again.")
+            return False
+
+    def _is_whole(self, job: Job, encoders: Sequence[str], paths: Mapping[str, Path]) -> bool:
+        """Whether a job's shards, which are there, are of this run."""
+        episodes = read_shard(paths[EPISODES_DIR], EPISODE_SCHEMA, START_FIELDS, self._ledger)
+        if set(episodes.column("fingerprint").to_pylist()) != {job.fingerprint}:
+            return False  # of a run before something that decides episodes was changed
+        entry = JobEntry(
+            agent=job.agent,
+            train_seed=job.train_seed,
+            game=job.game,
+            perturbation=job.perturbation,
+            file=f"{job.key}.parquet",
+            fingerprint=job.fingerprint,
+            episodes=job.num_episodes,
+        )
+        self._checks.episodes(paths[EPISODES_DIR], episodes, entry)
+        if ATTENTION_DIR in paths:
+            table = read_shard(paths[ATTENTION_DIR], ATTENTION_SCHEMA, CONTEXT_FIELDS, self._ledger)
+            self._checks.attention(paths[ATTENTION_DIR], table, entry)
+            if table.column("encoder").to_pylist() != list(encoders):
+                return False
+        if STEPS_DIR in paths:
+            table = read_shard(paths[STEPS_DIR], steps_schema(encoders), (), self._ledger)
+            self._checks.steps(paths[STEPS_DIR], table, entry)
+        return episodes.column("episode_seed").to_pylist() == list(job.episode_seeds)
+
+    def has_file(self, folder: str, name: str) -> bool:
+        """Whether a small file is in one of the folders, as it was written."""
+        path = self.path / folder / name
+        try:
+            return path.exists() and bool(read_whole(path, self._ledger))
+        except ShardError as error:
+            self.notes.append(f"{error.what}. It is made again.")
+            return False
 
     def write_job(self, job: Job, outcomes: Sequence[EpisodeOutcome], encoders: Sequence[str]) -> None:
         """Write a finished job's shards.
@@ -155,7 +204,10 @@ class ResultStore:
         Raises:
             StorageError: It cannot be written.
         """
-        write_text(self.path / MANIFEST_NAME, manifest_text(manifest))
+        text = manifest_text(manifest)
+        self._writer.record_plan(json.loads(text))
+        write_text(self.path / MANIFEST_NAME, text)
+        self.is_vouched = True
 
     def write_bytes(self, folder: str, name: str, content: bytes) -> None:
         """Write a small file into one of the folders.
@@ -165,11 +217,30 @@ class ResultStore:
         """
         with atomic_path(self.path / folder / name) as temporary:
             temporary.write_bytes(content)
+            self._writer.record(f"{folder}/{name}", content)
 
     def _write(self, folder: str, job: Job, table: pa.Table) -> None:
         """Write one shard under a temporary name and rename it."""
-        with atomic_path(self.path / folder / f"{job.key}.parquet") as temporary:
-            pq.write_table(table, temporary)
+        name = f"{job.key}.parquet"
+        with atomic_path(self.path / folder / name) as temporary:
+            sink = pa.BufferOutputStream()  # Arrow takes no path that is not UTF-8
+            pq.write_table(table, sink)
+            content = sink.getvalue().to_pybytes()
+            temporary.write_bytes(content)
+            self._writer.record(f"{folder}/{name}", content)
+
+    def _take_ledger(self) -> None:
+        """Read the ledger of a run that goes on; begin that of one which an earlier version wrote without."""
+        content = read_content(self.path)
+        self._ledger = read_ledger(self.path)
+        if not self._ledger.is_kept:
+            self._writer.adopt(_FOLDERS, content)
+            self._ledger = read_ledger(self.path)
+        self.is_vouched = plan_hash(content) in self._ledger.plans
+        if not self.is_vouched:
+            self.notes.append(
+                f"{self.path / MANIFEST_NAME}: its plan was changed after the run wrote it. It is written anew."
+            )
 
     def _lock(self) -> None:
         """Keep a second run out of the directory; the system frees the lock when the process ends in any way."""
@@ -232,4 +303,5 @@ def check_same_run(previous: Manifest, current: Manifest, path: Path) -> None:
 def _foreign_entries(path: Path) -> list[str]:
     """Return what stands in a directory besides what a run that was killed at its very start leaves."""
     names = sorted(entry.name for entry in os.scandir(path))
-    return [name for name in names if name not in _FOLDERS and not (name.startswith(".") and name.endswith(".tmp"))]
+    known = (*_FOLDERS, LEDGER_DIR)
+    return [name for name in names if name not in known and not (name.startswith(".") and name.endswith(".tmp"))]

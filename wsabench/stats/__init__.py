@@ -26,6 +26,7 @@ from wsabench.stats.aggregates import (
 )
 from wsabench.stats.bounds import METHODS
 from wsabench.stats.claims.comparisons import (
+    MAX_ENUMERATED,
     holm,
     seeds_to_decide,
     sign_flip_test,
@@ -46,6 +47,7 @@ from wsabench.stats.claims.families import (
     step_down,
 )
 from wsabench.stats.claims.means import MeanOfEpisodes, difference_of_means
+from wsabench.stats.claims.tiers import possible_places, surely_better, tiers
 from wsabench.stats.components import COMPONENTS, VarianceComponents, variance_components
 from wsabench.stats.dose import (
     DoseArea,
@@ -125,6 +127,7 @@ __all__ = [
     "DEFAULT_METHOD",
     "DEFAULT_REPETITIONS",
     "FAST_METRICS",
+    "MAX_ENUMERATED",
     "METHODS",
     "MIN_AGENTS_FOR_AGREEMENT",
     "MIN_INTERVAL_SEEDS",
@@ -211,6 +214,7 @@ __all__ = [
     "plans",
     "point_estimate",
     "point_profile",
+    "possible_places",
     "power_of",
     "probability_of_improvement",
     "rank_correlation",
@@ -234,6 +238,8 @@ __all__ = [
     "smallest_adjusted_p",
     "step_down",
     "studentised_interval",
+    "surely_better",
+    "tiers",
     "two_sample_test",
     "variance_components",
     "variation_of",

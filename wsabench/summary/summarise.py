@@ -12,7 +12,7 @@ import pandas as pd
 from wsabench.errors import ResultSetError
 from wsabench.results.manifest import Manifest
 from wsabench.results.records import CLEAN, with_labels
-from wsabench.results.result import compared_agents, privileged_agents
+from wsabench.results.result import NO_LEDGER, compared_agents, privileged_agents
 from wsabench.seeding import integer_seed
 from wsabench.stats import PageError
 from wsabench.summary.aggregates import (
@@ -242,6 +242,7 @@ def summarise(
             *notes,
             *common_notes,
             *with_common_seeds(common)[1],
+            *([] if result.has_ledger else [NO_LEDGER]),
         ),
         agents=agents,
         compared=compared,

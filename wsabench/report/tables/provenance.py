@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from wsabench.report.tables.text import Table, number
-from wsabench.results.manifest import UNKNOWN, Manifest, MergedRun, RecordedPlan
+from wsabench.results.manifest import UNKNOWN, Manifest, MergedRun, RecordedPlan, SuiteEntry
 from wsabench.results.result import DRAWS, DRAWS_LEGEND, drawing_agents
 from wsabench.summary.rows import IntervalKind
 from wsabench.summary.significance import ClaimOptions
@@ -120,7 +120,7 @@ def _facts(summary: Summary, manifest: Manifest) -> list[tuple[str, str]]:
     git = first.git
     facts = [
         ("command", first.command_line),
-        ("suite", f"{plan.suite.name} hash {_short(plan.suite.content_hash)}"),
+        ("suite", _suite(plan.suite)),
         ("protocol", _pairs(plan.protocol.to_dict())),
         ("seed of the episode seeds", str(plan.seed)),
         ("bootstrap seed", str(summary.bootstrap_seed)),
@@ -132,6 +132,11 @@ def _facts(summary: Summary, manifest: Manifest) -> list[tuple[str, str]]:
         ("time", " to ".join(time for time in (first.start, manifest.history.end) if time)),
     ]
     return [(what, value) for what, value in facts if value]
+
+
+def _suite(suite: SuiteEntry) -> str:
+    version = "" if suite.version is None else f" version {suite.version}"
+    return f"{suite.name}{version} hash {_short(suite.content_hash)}"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
