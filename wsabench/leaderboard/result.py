@@ -38,6 +38,8 @@ class EntryResult:
     """Without rows: entries hold no attention."""
     manifest: Manifest
     """With what entries say of the plan; its one start is the first entry's submission."""
+    has_ledger: bool = True
+    """Nothing to warn of: an entry is one file, whose episodes are checked against its fingerprints."""
 
 
 def as_result(entries: Entry | Mapping[str, Entry]) -> EntryResult:
