@@ -103,7 +103,8 @@ def _seed_shared(number: int) -> None:
     """Put the shared generators at a place."""
     random.seed(number)
     np.random.seed(number)  # noqa: NPY002
-    if torch := sys.modules.get("torch"):
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
         torch.default_generator.manual_seed(number)
 
 
