@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from made_jobs import ENCODERS, JOBS, SEEDS, manifest
+from msgspec.structs import replace
 from result_fixture import VERSIONS, agent_entry, change_manifest, edit_manifest, with_ledger
 
 from wsabench.errors import ResultSetError, StorageError
@@ -20,6 +19,7 @@ from wsabench.protocol import Protocol
 from wsabench.results import Job, load_result
 from wsabench.results import store as store_module
 from wsabench.results.manifest import UNKNOWN, SuiteEntry
+from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums, episode_keys, has_starts
 from wsabench.results.store import ResultStore
 
@@ -147,32 +147,79 @@ def test_leftovers_of_a_killed_run_are_swept(written: Path) -> None:
     assert not leftover.exists()
 
 
-def test_a_second_run_at_the_same_time_is_refused(written: Path) -> None:
+def test_a_second_process_joins_the_same_run_and_both_starts_are_kept(written: Path) -> None:
+    with ResultStore(written) as store, ResultStore(written) as second:
+        ours = store.begin(manifest())
+        theirs = second.begin(manifest())
+        store.write_manifest(ours)
+        second.write_manifest(theirs)
+        store.write_manifest(replace(ours, history=ours.history.ended("2026-01-01")))
+        assert store.claims.take(JOBS[0].key)
+        assert not second.claims.take(JOBS[0].key)
+    starts = load_result(written).manifest.history.starts
+    assert [start.end for start in starts].count("2026-01-01") == 1
+    assert len(starts) == 3
+    assert not (written / "claims").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "alone", "message"),
+    [
+        ({"seed": 1}, False, "seed is 0 there and 1 here"),
+        (
+            {"jobs": tuple(replace(job, fingerprint="f9") for job in manifest().plan.jobs)},
+            False,
+            "is being played by process",
+        ),
+        ({}, True, "to a precision is played by one process at a time"),
+    ],
+)
+def test_a_second_process_with_another_plan_is_refused(
+    written: Path, changes: dict[str, Any], alone: bool, message: str
+) -> None:
     with ResultStore(written) as store, ResultStore(written) as second:
         store.begin(manifest())
-        with pytest.raises(ResultSetError, match="Another run is writing"):
-            second.begin(manifest())
+        with pytest.raises(ResultSetError, match=message):
+            second.begin(manifest(**changes), alone=alone)
 
 
-def test_a_directory_is_new_only_if_it_still_is_when_the_lock_is_held(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_policy_without_a_hash_is_not_joined(tmp_path: Path) -> None:
+    unhashed = manifest(agents=(agent_entry("wsa", checkpoint_hash=UNHASHED),))
+    with ResultStore(tmp_path) as store, ResultStore(tmp_path) as second:
+        store.begin(unhashed)
+        with pytest.raises(ResultSetError, match=r"has no hash, so it may have changed.*attribute `version`"):
+            second.begin(unhashed)
+    with ResultStore(tmp_path) as alone:
+        alone.begin(unhashed)
+
+
+def test_a_directory_is_new_only_if_it_still_is_when_others_are_shut_out(tmp_path: Path) -> None:
     path = tmp_path / "results"
-    lock, others = fcntl.flock, [threading.Thread(target=lambda: write_whole_run(path))]
+    with ResultStore(path) as store:
+        enter = store.claims.open
 
-    def lock_late(handle: int, operation: int) -> None:
-        if others:  # another run begins and ends after we looked and before we have the lock
-            other = others.pop()
-            other.start()
-            other.join()
-        lock(handle, operation)
+        def enter_late() -> None:  # another run begins and ends after we looked and before we are in
+            write_whole_run(path)
+            enter()
 
-    monkeypatch.setattr(fcntl, "flock", lock_late)
-    with ResultStore(path) as store, pytest.raises(ResultSetError, match="seed is 0 there and 1 here"):
-        store.begin(manifest(seed=1))
+        store.claims.open = enter_late  # type: ignore[method-assign]
+        with pytest.raises(ResultSetError, match="seed is 0 there and 1 here"):
+            store.begin(manifest(seed=1))
     with ResultStore(path) as store:
         assert len(store.begin(manifest()).history.starts) == 2
     assert load_result(path).is_complete
+
+
+def test_temporary_files_of_a_process_that_writes_are_left_alone(written: Path) -> None:
+    with ResultStore(written) as store, ResultStore(written) as second:
+        store.begin(manifest())
+        being_written = written / "episodes" / ".x.parquet.1.tmp"
+        being_written.touch()
+        second.begin(manifest())
+        assert being_written.exists()
+    with ResultStore(written) as third:
+        third.begin(manifest())
+        assert not being_written.exists()
 
 
 def test_a_refused_directory_is_not_touched(tmp_path: Path) -> None:

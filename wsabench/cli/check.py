@@ -41,7 +41,7 @@ def check(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the permutations.")] = 0,
     sequential: Annotated[bool, typer.Option("--sequential", help=_SEQUENTIAL)] = False,
     looks: Annotated[list[str] | None, typer.Option(metavar="NUMBER,...", help=_LOOKS)] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help=_WORKERS)] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help=_WORKERS)] = None,
     trust: Trust = False,
     allow_download: AllowDownload = False,
     as_json: Json = False,

@@ -13,7 +13,8 @@ import safetensors
 from safetensors.numpy import save_file
 
 from wsabench.errors import StorageError
-from wsabench.resources import atomic_path, refused_writes
+from wsabench.resources import atomic_path
+from wsabench.sealed import refused_writes
 from wsabench.types import Embedding
 
 FORMAT = "wsabench-own-play-1"

@@ -216,7 +216,7 @@ class Host(_Strict, frozen=True, kw_only=True):
     cores: int
 
 
-class Start(_Strict, frozen=True, kw_only=True):
+class Start(_Strict, frozen=True, kw_only=True, omit_defaults=True):
     """One time that the run was started."""
 
     start: str
@@ -229,6 +229,8 @@ class Start(_Strict, frozen=True, kw_only=True):
     host: Host
     versions: dict[str, str]
     """Of Python and all packages that results depend on; `UNKNOWN` where they were not recorded."""
+    shard: str | None = None
+    """Which part of the plan it played, `2/5`; None for all of it."""
 
 
 class MergedRun(_Strict, frozen=True, kw_only=True):
@@ -289,6 +291,13 @@ class History(_Strict, frozen=True, kw_only=True, omit_defaults=True):
     def first(self) -> Start:
         """The start that began the run."""
         return self.starts[0]
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """The parts of the plan that alone were played here, `2/5`; empty where a run was of all, or put together."""
+        if self.merged_from or None in (found := [start.shard for start in self.starts]):
+            return ()
+        return tuple(dict.fromkeys(shard for shard in found if shard))
 
     @property
     def end(self) -> str | None:

@@ -32,8 +32,12 @@ def decisive_versions() -> dict[str, str]:
     return machine.package_versions(BIT_DECIDING)
 
 
-def this_start() -> Start:
-    """Return what the history of a run says of this process, which starts it now."""
+def this_start(shard: str | None = None) -> Start:
+    """Return what the history of a run says of this process, which starts it now.
+
+    Args:
+        shard: Which part of the plan it plays, `2/5`; None for all of it.
+    """
     return Start(
         start=timestamp(),
         end=None,
@@ -41,6 +45,7 @@ def this_start() -> Start:
         git=git_state(),
         host=host_summary(),
         versions=package_versions(),
+        shard=shard,
     )
 
 

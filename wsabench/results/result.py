@@ -54,6 +54,18 @@ NO_LEDGER = (
 """A caveat for `RunResult.has_ledger` that is false."""
 
 
+def part_advice(manifest: Manifest) -> str:
+    """Say that a result set is a part of a run and what to do with it; nothing where it is a whole one."""
+    shards = manifest.history.shards
+    if not shards:
+        return ""
+    what = "part" if len(shards) == 1 else "parts"
+    return (
+        f"It is only {what} {', '.join(shards)} of its plan: put all parts together with `wsabench merge PART... --out "
+        "RUN`, which says what is missing."
+    )
+
+
 def load_result(path: str | Path) -> RunResult:
     """Read and check a result set, finished or not.
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from wsabench.errors import ResultSetError, StorageError
 from wsabench.resources import atomic_path, make_dir, write_text, writing
 from wsabench.results.checks import ShardChecks, ShardError
+from wsabench.results.claims import CLAIMS_DIR, STALE_SECONDS, Claim, Claims
 from wsabench.results.comparing import Kind, differences, listed
 from wsabench.results.ledger import LEDGER_DIR, Ledger, LedgerWriter, plan_hash, read_ledger
 from wsabench.results.manifest import (
@@ -47,7 +48,9 @@ from wsabench.results.result import (
 )
 
 _FOLDERS = (EPISODES_DIR, ATTENTION_DIR, STEPS_DIR, FRAMES_DIR)
-_NO_OTHER_RUN: frozenset[Kind] = frozenset({"words", "effect", "own play", "fingerprint", "unhashed", "package"})
+_NO_OTHER_EPISODES: frozenset[Kind] = frozenset({"words", "effect", "package"})
+"""What may differ where a run is joined while another process plays it."""
+_NO_OTHER_RUN: frozenset[Kind] = frozenset({*_NO_OTHER_EPISODES, "own play", "fingerprint", "unhashed"})
 """What may differ where a run goes on: it decides no episode, or jobs are played again for it."""
 
 
@@ -59,15 +62,19 @@ class ResultStore:
     its steps where every step is recorded. Episodes are written last.
     """
 
-    def __init__(self, path: Path, *, keeps_steps: bool = False) -> None:
+    def __init__(self, path: Path, *, keeps_steps: bool = False, stale_seconds: float = STALE_SECONDS) -> None:
         """Open a directory; nothing is written yet.
 
         Args:
             path: The directory; created on `begin`.
             keeps_steps: Every step of agents that attend is recorded too.
+            stale_seconds: When the claim of another process that does not renew it is stale.
         """
         self.path = path
         self.keeps_steps = keeps_steps
+        self.claims = Claims(path, stale_seconds=stale_seconds)
+        """Who plays what, where several processes write into the directory."""
+        self._is_listed = False
         self.notes: list[str] = []
         """What was found in the directory that the user should know, in sentences."""
         self.is_vouched = True
@@ -86,39 +93,60 @@ class ResultStore:
         """Release the directory."""
         self._open.close()
 
-    def begin(self, manifest: Manifest) -> Manifest:
-        """Claim the directory for a run, new or going on. The manifest is left to `write_manifest`.
+    def begin(self, manifest: Manifest, *, alone: bool = False) -> Manifest:
+        """Enter the directory for a run: a new one, one that goes on, or one that another process plays just now.
+
+        A new run's manifest is written at once, so that others can compare their plan with it; that of a run that goes
+        on is left to `write_manifest`.
 
         Args:
             manifest: What this run would write.
+            alone: No other process may be in the directory.
 
         Returns:
             The manifest that holds: the given one, or, where an equal run began earlier, with that run's history
             before this start.
 
         Raises:
-            ResultSetError: The directory holds something else, another run's results, or is in use.
+            ResultSetError: The directory holds something else or another run's results, or a run that this process
+                cannot join.
             StorageError: It cannot be written.
         """
         if self.path.exists() and not self.path.is_dir():
             raise StorageError(f"{self.path} is a file. Give a directory for the results.")
         make_dir(self.path)
-        self._lock()  # before anything is decided: another run may begin, or end, until then
-        is_new = not (self.path / MANIFEST_NAME).exists()
-        if is_new and (foreign := _foreign_entries(self.path)):
-            found = ", ".join(foreign[:3])
-            raise ResultSetError(f"{self.path} is no result set and is not empty ({found}). Choose another directory.")
-        previous = None if is_new else read_manifest(self.path)
-        if previous is not None:
-            check_same_run(previous, manifest, self.path)
-        for folder in (EPISODES_DIR, ATTENTION_DIR, FRAMES_DIR, *([STEPS_DIR] if self.keeps_steps else [])):
-            make_dir(self.path / folder)
-        self._sweep()
-        self._checks = ShardChecks(manifest.plan)
+        self._checked(manifest)  # what is refused is not touched
+        self._open.callback(self.claims.close)
+        self.claims.open()
+        with self.claims.alone(MANIFEST_NAME):  # before anything is decided: another run may begin until then
+            others = self.claims.others()
+            previous = self._checked(manifest)
+            if others:
+                _check_joining(previous, manifest, self.path, others[0], alone=alone)
+            else:
+                self._sweep()
+            for folder in (EPISODES_DIR, ATTENTION_DIR, FRAMES_DIR, *([STEPS_DIR] if self.keeps_steps else [])):
+                make_dir(self.path / folder)
+            self._checks = ShardChecks(manifest.plan)
+            if previous is None:
+                self._write_manifest(manifest)
+            self._take_ledger()
         if previous is None:
             return manifest
-        self._take_ledger()
         return replace(manifest, history=previous.history.started_again(manifest.history.first))
+
+    def _checked(self, manifest: Manifest) -> Manifest | None:
+        """Return the manifest that stands in the directory, None where there is none; refuse what is not this run's."""
+        if not (self.path / MANIFEST_NAME).exists():
+            if foreign := foreign_entries(self.path):
+                found = ", ".join(foreign[:3])
+                raise ResultSetError(
+                    f"{self.path} is no result set and is not empty ({found}). Choose another directory."
+                )
+            return None
+        previous = read_manifest(self.path)
+        check_same_run(previous, manifest, self.path)
+        return previous
 
     def is_finished(self, job: Job, encoders: Sequence[str] = ()) -> bool:
         """Whether all of a job's shards are there and whole, that of its episodes with the same fingerprint.
@@ -199,15 +227,30 @@ class ResultStore:
         self._write(EPISODES_DIR, job, episode_table(job, outcomes))
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Write the manifest.
+        """Write the manifest; starts that other processes noted meanwhile stay in it.
+
+        Args:
+            manifest: With this process's start as its last one.
 
         Raises:
+            ResultSetError: What stands there is damaged.
             StorageError: It cannot be written.
         """
+        with self.claims.alone(MANIFEST_NAME):
+            self._write_manifest(manifest)
+
+    def _write_manifest(self, manifest: Manifest) -> None:
+        if (self.path / MANIFEST_NAME).exists():
+            noted, mine = list(read_manifest(self.path).history.starts), manifest.history.starts[-1]
+            same = [one for one in noted if replace(one, end=None) == replace(mine, end=None)]
+            if self._is_listed and same:
+                noted.remove(same[-1])
+            manifest = replace(manifest, history=replace(manifest.history, starts=(*noted, mine)))
         text = manifest_text(manifest)
         self._writer.record_plan(json.loads(text))
         write_text(self.path / MANIFEST_NAME, text)
         self.is_vouched = True
+        self._is_listed = True
 
     def write_bytes(self, folder: str, name: str, content: bytes) -> None:
         """Write a small file into one of the folders.
@@ -241,26 +284,6 @@ class ResultStore:
             self.notes.append(
                 f"{self.path / MANIFEST_NAME}: its plan was changed after the run wrote it. It is written anew."
             )
-
-    def _lock(self) -> None:
-        """Keep a second run out of the directory; the system frees the lock when the process ends in any way."""
-        try:
-            import fcntl
-        except ImportError:  # only POSIX has advisory locks
-            return
-        try:
-            handle = os.open(self.path, os.O_RDONLY)
-        except OSError as error:
-            raise StorageError(f"Cannot read {self.path}: {error.strerror}. Choose another place.") from error
-        self._open.callback(os.close, handle)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ResultSetError(
-                f"Another run is writing to {self.path}. Wait for it, or choose another directory."
-            ) from error
-        except OSError:  # file systems without locks
-            return
 
     def _sweep(self) -> None:
         """Delete temporary files that a killed run left."""
@@ -300,8 +323,26 @@ def check_same_run(previous: Manifest, current: Manifest, path: Path) -> None:
         )
 
 
-def _foreign_entries(path: Path) -> list[str]:
-    """Return what stands in a directory besides what a run that was killed at its very start leaves."""
+def _check_joining(previous: Manifest | None, current: Manifest, path: Path, other: Claim, *, alone: bool) -> None:
+    """Check that a run can join one that another process plays: nothing may differ that decides an episode."""
+    if alone:
+        raise ResultSetError(
+            f"{path} is being played by {other.describe()}. A run to a precision is played by one process at a time. "
+            "Wait for it, or choose another directory."
+        )
+    if previous is None:
+        return  # it has not come to its manifest
+    found = [one for one in differences(previous, current) if one.kind not in _NO_OTHER_EPISODES]
+    if found:
+        shown = listed((one.between("there", "here") for one in found), "; ")
+        raise ResultSetError(
+            f"{path} is being played by {other.describe()}, and this run might not play the same: {shown}. Wait for "
+            "it, or choose another directory. (A Python policy with an attribute `version` can be joined.)"
+        )
+
+
+def foreign_entries(path: Path) -> list[str]:
+    """Return what stands in a directory beside hidden files and what a run that was killed at its very start leaves."""
     names = sorted(entry.name for entry in os.scandir(path))
-    known = (*_FOLDERS, LEDGER_DIR)
-    return [name for name in names if name not in known and not (name.startswith(".") and name.endswith(".tmp"))]
+    known = (*_FOLDERS, CLAIMS_DIR, LEDGER_DIR)
+    return [name for name in names if name not in known and not name.startswith(".")]

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from wsabench.errors import CheckpointError
-from wsabench.resources import atomic_path, refused_writes
+from wsabench.resources import atomic_path
+from wsabench.sealed import refused_writes
 from wsabench.training.algorithms.learner import Learner, LearnerState
 from wsabench.training.lanes import LaneState
 

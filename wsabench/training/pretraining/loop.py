@@ -18,7 +18,8 @@ from wsabench import seeding
 from wsabench.encoders import Pretext, PretextBatch, half_precision_is_fast
 from wsabench.errors import CheckpointError, SpecError, unknown_name
 from wsabench.progress import Reporter
-from wsabench.resources import atomic_path, refused_writes
+from wsabench.resources import atomic_path
+from wsabench.sealed import refused_writes
 from wsabench.training.frames.store import FrameStore
 
 FORMAT = "wsabench-pretraining-1"
