@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from wsabench.errors import SpecError, StorageError, UnknownNameError
 from wsabench.report.tables.text import Table, number
 from wsabench.results.manifest import UNKNOWN, Manifest, MergedRun, RecordedPlan
+from wsabench.results.records import CLEAN
 from wsabench.summary.rows import IntervalKind
 from wsabench.summary.significance import ClaimOptions
 from wsabench.summary.summarise import Summary
 
 _HASH_LENGTH = 12
+_MOST_NAMES, _LONGEST_NAMES = 4, 60
+"""Names and their characters that stand in a title; more are counted."""
 
 
 class Step(NamedTuple):
@@ -51,8 +56,75 @@ def provenance_tables(summary: Summary, manifest: Manifest) -> list[Table]:
 
 
 def title_of(plan: RecordedPlan) -> str:
-    """Return the report's title: suite and profile."""
-    return f"{plan.suite.name}, profile {plan.profile}" if plan.profile else plan.suite.name
+    """Return the report's title: who played what, where.
+
+    Args:
+        plan: What was recorded of the run. A suite is named only where its own perturbations were played.
+    """
+    agents = list(dict.fromkeys(entry.agent for entry in plan.agents))
+    who = _few(agents, "agents")
+    where = _few(plan.games, "games")
+    start = " on ".join(part for part in (who, where) if part)
+    return f"{start}: {_played(plan)}" if start else _played(plan)
+
+
+def _few(names: Sequence[str], word: str) -> str:
+    """Return some names, or how many they are."""
+    listed = names[0] if len(names) == 1 else " and ".join((", ".join(names[:-1]), names[-1])) if names else ""
+    return listed if len(names) <= _MOST_NAMES and len(listed) <= _LONGEST_NAMES else f"{len(names)} {word}"
+
+
+def _played(plan: RecordedPlan) -> str:
+    """Return what was played: the suite, part of it, or perturbations of the run's own."""
+    suite = plan.suite.name
+    profile = f", profile {plan.profile}" if plan.profile else ""
+    wanted = [name for name in plan.perturbations if name != CLEAN]
+    own = _suite_perturbations(plan)
+    if own is None:
+        return f"suite {suite}{profile}"
+    impossible = {name for names in (*plan.refused.values(), *plan.misfits.values()) for name in names}
+    if own - impossible <= set(wanted) <= own:
+        return f"suite {suite}{profile}"
+    if not wanted:
+        return "clean play"
+    if set(wanted) <= own:
+        return f"{len(wanted)} of the {len(own)} perturbations of suite {suite}{profile}"
+    return f"own perturbations, {_few(wanted, 'of them')}"
+
+
+def _suite_perturbations(plan: RecordedPlan) -> set[str] | None:
+    """Return the perturbations that the suite and profile of a run ask for, without clean.
+
+    None where the catalogue has no such suite or profile, or another one of that name.
+    """
+    from wsabench.perturb.suites import load_suite
+
+    try:
+        known = load_suite(plan.suite.name)
+        cells = known.cells if plan.profile is None else known.profile(plan.profile).cells
+        if known.content_hash != plan.suite.content_hash:
+            return None
+        return {name for name in cells.of_games(plan.games) if name != CLEAN}
+    except (SpecError, StorageError, UnknownNameError):
+        return None
+
+
+def scope_of(summary: Summary, plan: RecordedPlan) -> str:
+    """Return how much was played, a line.
+
+    Args:
+        summary: The numbers.
+        plan: What was recorded of the run.
+    """
+    played = sum(row.num_episodes for row in summary.samples)
+    cells = len({(row.game, row.label) for row in summary.cells})
+    counts = sorted({row.num_seeds for row in summary.samples})
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    games = len(plan.games)
+    return (
+        f"How well agents keep playing when the world changes: {cells} cell{'s' * (cells != 1)} on {games} "
+        f"game{'s' * (games != 1)}, {seeds} train seed{'s' * (seeds != '1')} of each agent, {played:,} episodes."
+    )
 
 
 def steps_to_reproduce(
@@ -60,36 +132,57 @@ def steps_to_reproduce(
     run_dirs: Sequence[Path] = (),
     options: ClaimOptions | None = None,
     interval: IntervalKind = "joint",
+    formats: Sequence[str] = (),
 ) -> list[Step]:
-    """Return how to make the episodes and the report again.
+    """Return how to make the episodes and the report again; every command runs as it stands.
 
     Args:
         manifest: The result set's manifest.
-        run_dirs: Where the result sets are; only the names of the folders are shown.
+        run_dirs: Where the result sets are, as they were given.
         options: What the report's claims are about; None: nothing was declared.
         interval: How aggregates and profiles are resampled.
+        formats: Those of the report; none: all.
     """
     first = manifest.history.first
     versions = {name: version for name, version in first.versions.items() if version != UNKNOWN}
     pinned = [f"{name}=={versions[name]}" for name in ("ale-py", "gymnasium", "numpy", "torch") if name in versions]
-    packages = " ".join(["wsabench" + (f"=={versions['wsabench']}" if "wsabench" in versions else ""), *pinned])
+    packages = ["wsabench" + (f"=={versions['wsabench']}" if "wsabench" in versions else ""), *pinned]
     made = f" The run was made from commit {_short(first.git.commit)}." if first.git else ""
     runs = [one.starts[0] for one in manifest.history.merged_from] or [first]
     commands = tuple(dict.fromkeys(one.command_line for one in runs if one.command_line))
-    names = " ".join(path.resolve().name for path in run_dirs) or "RUN_DIR"
-    options = options or ClaimOptions()
-    declared = f" --family {','.join(options.family)}" if options.family else ""
-    declared += f" --compare-to {options.compare_to}" if options.compare_to else ""
-    margin = options.equivalence_margin
-    declared += "" if margin is None else f" --equivalence-margin {margin:g}"
-    declared += f" --interval {interval}" if interval != "joint" else ""
-    steps = [Step(f"Install the same versions.{made}", (f"pip install {packages}",))]
+    steps = [Step(f"Install the same versions.{made}", (shlex.join(["pip", "install", *packages]),))]
     if commands:
-        words = "Play the episodes: the same seeds give the same table, whatever the number of workers."
+        words = (
+            "Play the episodes: the same seeds give the same table, whatever the number of workers. Where the folder "
+            "has them already, nothing is played again."
+        )
         steps.append(Step(words, commands))
-    words = f"Make this report; its intervals come from the bootstrap seed under Provenance ({len(runs)} result set"
-    steps.append(Step(f"{words}{'s' if len(runs) > 1 else ''}).", (f"wsabench report {names}{declared}",)))
+    words = (
+        f"Make this report, from the folder where it was made; its intervals come from the bootstrap seed under "
+        f"Provenance ({len(runs)} result set{'s' if len(runs) > 1 else ''})."
+    )
+    command = ["wsabench", "report", *_paths(run_dirs), *_declared(options or ClaimOptions(), interval)]
+    command += ["--format", ",".join(formats)] if formats else []
+    steps.append(Step(words, (shlex.join(command),)))
     return steps
+
+
+def _paths(run_dirs: Sequence[Path]) -> list[str]:
+    """Return paths as a shell may take them: none looks like an option."""
+    paths = [str(path) for path in run_dirs] or ["RUN_DIR"]
+    return [f"./{path}" if path.startswith("-") else path for path in paths]
+
+
+def _declared(options: ClaimOptions, interval: IntervalKind) -> list[str]:
+    """Return the options that a report was made with."""
+    declared: list[str] = []
+    if options.family:
+        declared += ["--family", ",".join(options.family)]
+    if options.compare_to:
+        declared += ["--compare-to", options.compare_to]
+    if options.equivalence_margin is not None:
+        declared += ["--equivalence-margin", f"{options.equivalence_margin:g}"]
+    return declared + (["--interval", interval] if interval != "joint" else [])
 
 
 def _combined_table(runs: Sequence[MergedRun]) -> Table:
