@@ -104,7 +104,7 @@ def content_of(
     is_large = len(summary.played) > MOST_LINES
     return Content(
         title=title_of(manifest.plan),
-        scope=scope_of(summary, manifest.plan),
+        scope=scope_of(summary),
         lead=marked(answer.table, privileged),
         order=answer.order,
         statement=answer.statement,

@@ -22,9 +22,6 @@ _WORDS: dict[Measure, str] = {
 }
 _LONGEST = 260
 """Characters of a sentence that need no shortening."""
-_MOST_NAMES = 3
-"""Perturbations that a brief sentence names; more are counted."""
-_ALL = "all perturbations"
 _MOST = 20
 """Conclusions between agents, and as many against clean, that are told one by one; the rest is counted."""
 _MOST_PAIRS = 3
@@ -99,13 +96,13 @@ def undecided_sentence(claims: Iterable[Claim]) -> Sentence | None:
         claims: Tests between agents and of perturbed against clean play.
 
     Returns:
-        Each reason with whom and what it is about; the brief form counts what there is much of.
+        Whom and what each reason is about; the brief form leaves out the perturbations.
     """
     reasons = grouped((claim for claim in claims if claim.verdict == "undecidable"), _reason)
     if not reasons:
         return None
     long, brief = (
-        f"Cannot be decided: {'; '.join(f'{_about(alike, is_brief)}: {why}' for why, alike in reasons.items())}."
+        f"Cannot be decided: {'; '.join(f'{_about(alike, is_brief)} ({why})' for why, alike in reasons.items())}."
         for is_brief in (False, True)
     )
     return Sentence(long) if len(long) <= _LONGEST else Sentence(long, brief)
@@ -162,17 +159,14 @@ def _about(claims: Sequence[Claim], is_brief: bool) -> str:
     elif alone:
         names = _listed(list(alone))
         whos.append((f"perturbed against clean play of {names}", [one for of in alone.values() for one in of]))
-    return " and ".join(f"{who}{_under(tests, is_brief)}" for who, tests in whos)
+    return ", and ".join(who if is_brief else f"{who}{_under(tests)}" for who, tests in whos)
 
 
-def _under(tests: Sequence[Claim], is_brief: bool) -> str:
+def _under(tests: Sequence[Claim]) -> str:
     """Return the perturbations of some tests; nothing where a whole pair has no test."""
     if any(one.obstacle for one in tests):
         return ""
-    names = list(dict.fromkeys(one.perturbation for one in tests))
-    if is_brief and len(names) > _MOST_NAMES:
-        return f" under {len(names) - (names[0] == _ALL)} perturbations{' and over all of them' * (names[0] == _ALL)}"
-    return f" under {_listed(names)}"
+    return f" under {_listed(list(dict.fromkeys(one.perturbation for one in tests)))}"
 
 
 def _listed(names: Sequence[str]) -> str:

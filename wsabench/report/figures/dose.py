@@ -63,6 +63,6 @@ def _dose_figure(summary: Summary, game: str, curves: Sequence[Sequence[DoseRow]
         section="games",
         data=("doses",),
         agents=tuple(agents),
-        is_wide=figure.get_figwidth() >= TWO_COLUMNS_IN,
+        is_wide=bool(figure.get_figwidth() >= TWO_COLUMNS_IN),
         is_folded=summary.num_games > 1 or bool(family),
     )

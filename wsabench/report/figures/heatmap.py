@@ -9,14 +9,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from wsabench.report.figures.layout import num_lines, width_of, wrapped
+from wsabench.report.figures.layout import clipped, num_lines, width_of, wrapped
 from wsabench.report.figures.style import GREY, ink_on, shade
 from wsabench.report.tables.text import number
 from wsabench.summary.rows import Measure, PerturbationRow
 from wsabench.types import FloatArray
 
-_CROWD = 12
-"""More columns than this have small numbers."""
+_CROWD = 9
+"""More columns than this have names of one line, and small numbers."""
 _UPRIGHT_FROM = 7
 """From so many columns on their names stand upright."""
 _LEVEL_CHARACTERS = 34
@@ -66,13 +66,20 @@ def draw_shades(
     is_upright = names_stand(columns)
     ax.set_xticks(
         [place + 0.5 for place in range(len(columns))],
-        [wrapped(name, _COLUMN_WIDTH) for name in columns],
+        _column_names(columns),
         rotation=90 if is_upright else 0,
     )
     ax.set_yticks([place + 0.5 for place in range(len(lines))], [wrapped(name) for name in lines])
     ax.tick_params(axis="both", length=0)
     for side in ("left", "bottom"):
         ax.spines[side].set_visible(False)
+
+
+def _column_names(columns: Sequence[str]) -> list[str]:
+    """Return the names of columns in lines, in one line each where there are many."""
+    if len(columns) > _CROWD:
+        return [clipped(name, _COLUMN_WIDTH + 8) for name in columns]
+    return [wrapped(name, _COLUMN_WIDTH) for name in columns]
 
 
 def names_stand(columns: Sequence[str]) -> bool:
@@ -88,6 +95,6 @@ def heat_map_height(lines: Sequence[str], columns: Sequence[str]) -> float:
         lines: Names of the lines.
         columns: Names of the columns.
     """
-    longest = max(width_of(line) for name in columns for line in wrapped(name, _COLUMN_WIDTH).split("\n"))
+    longest = max(width_of(line) for name in _column_names(columns) for line in name.split("\n"))
     foot = 0.062 * longest if names_stand(columns) else 0.12 * num_lines(columns, _COLUMN_WIDTH)
     return 0.45 + foot + len(lines) * max(0.19, 0.12 * num_lines(lines) + 0.03)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from wsabench.report.figures.style import TWO_COLUMNS_IN, Look
+from wsabench.report.figures.style import TWO_COLUMNS_IN, Look, legible
 
 NAME_WIDTH = 26
 """Characters of a name that stand in one line."""
@@ -23,7 +23,7 @@ _ENTRY_IN = 0.42
 _MOST_COLUMNS = 4
 _PANEL_COLUMNS = 4
 _PANEL_TITLE_WIDTH = 18
-_TALLEST_IN = 8.8
+TALLEST_IN = 8.8
 """A figure that is taller does not fit a page with its caption."""
 _PIECE = re.compile(r"[^\s\-_./@+:,]*[\s\-_./@+:,]?")
 
@@ -40,6 +40,7 @@ def wrapped(name: str, width: int = NAME_WIDTH) -> str:
         name: Of an agent, a perturbation, or any other.
         width: Characters of a line. What takes more than three lines loses its middle.
     """
+    name = legible(name)
     if width_of(name) <= width:
         return name
     lines = [""]
@@ -52,6 +53,23 @@ def wrapped(name: str, width: int = NAME_WIDTH) -> str:
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES - 1], f"\u2026{lines[-1]}"]
     return "\n".join(lines)
+
+
+def clipped(name: str, width: int = NAME_WIDTH) -> str:
+    """Return a name in one line, where there is no room for two: what is too long loses its middle.
+
+    Args:
+        name: Of an agent, a perturbation, or any other.
+        width: Characters of the line.
+    """
+    name = legible(name)
+    if width_of(name) <= width:
+        return name
+    end = width // 3
+    start = name
+    while width_of(start) > width - end - 1:
+        start = start[:-1]
+    return f"{start}\u2026{name[-end:]}"
 
 
 def num_lines(names: Iterable[str], width: int = NAME_WIDTH) -> int:
@@ -120,7 +138,7 @@ def agent_panels(
         y_label: Stands left of all panels.
     """
     title_in = 0.13 * num_lines(agents, _PANEL_TITLE_WIDTH) + 0.12
-    rows_a_page = max(1, int((_TALLEST_IN - 0.5) / (panel_in + title_in)))
+    rows_a_page = max(1, int((TALLEST_IN - 0.5) / (panel_in + title_in)))
     pages = -(-len(agents) // (rows_a_page * _PANEL_COLUMNS))
     size = -(-len(agents) // pages)
     figures: list[Figure] = []

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from msgspec import Struct
 
 from wsabench.report.figures.intervals import finish_lines
-from wsabench.report.figures.layout import entry_legend, num_lines
+from wsabench.report.figures.layout import clipped, entry_legend, num_lines
 from wsabench.report.figures.style import GREY, ONE_COLUMN_IN, NamedFigure, add_tooltip, new_figure
 from wsabench.results.records import CLEAN
 from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
@@ -21,6 +21,9 @@ from wsabench.summary.summarise import Summary
 _CLEAN_COLOR, _KEPT_COLOR = "#e69f00", "#0072b2"
 _LIFT = 0.16
 """How far clean stands above the line and kept below it, so that their intervals do not hide each other."""
+
+_MOST_LARGE = 10
+"""Agents that have room for names of several lines."""
 
 
 class Standing(Struct, frozen=True):
@@ -108,14 +111,16 @@ def draw_leading(table: Sequence[Standing], ax: Axes) -> None:
                     )
             (dot,) = ax.plot(one.value, place + lift, color=color, marker=marker, linestyle="", zorder=4)
             add_tooltip(dot, f"{row.agent}, {word}: {one.value:.2f}{bounds}")
-    finish_lines(ax, [row.agent for row in table], (0.0, 1.0))
+    names = [row.agent for row in table]
+    finish_lines(ax, names if len(names) <= _MOST_LARGE else [clipped(name) for name in names], (0.0, 1.0))
     ax.margins(x=0.05)
-    ax.set_xlabel("normalised score (0 random play, 1 human play)")
+    ax.locator_params(axis="x", nbins=5)
+    ax.set_xlabel("normalised score")
     entry_legend(
         ax.figure,
         [
             Line2D([], [], color=_CLEAN_COLOR, marker="D", linestyle="-", label="clean"),
-            Line2D([], [], color=_KEPT_COLOR, marker="o", linestyle="-", label="kept: mean over perturbations"),
+            Line2D([], [], color=_KEPT_COLOR, marker="o", linestyle="-", label="kept under perturbations"),
         ],
     )
 
@@ -131,13 +136,15 @@ def leading_figure(summary: Summary, order: Sequence[str] = ()) -> NamedFigure |
     if not table:
         return None
     names = [row.agent for row in table]
-    line_in = max(0.34 if len(names) <= 4 else 0.22 if len(names) <= 10 else 0.155, 0.11 * num_lines(names) + 0.02)
+    line_in = 0.155
+    if len(names) <= _MOST_LARGE:
+        line_in = max(0.34 if len(names) <= 4 else 0.22, 0.13 * num_lines(names) + 0.03)
     figure, ax = new_figure(ONE_COLUMN_IN, 0.72 + line_in * len(names))
     draw_leading(table, ax)
     return NamedFigure(
         name="answer",
         title="Clean and kept score of every agent",
-        caption=f"Grey strokes: each perturbation and severity. {_seed_words(table)}",
+        caption=f"0: random play; 1: human play. Kept: mean over perturbations; grey strokes: each of them at each severity. {_seed_words(table)}",
         figure=figure,
         section="answer",
         data=("aggregates", "checkpoints", "perturbations"),

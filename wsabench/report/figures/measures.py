@@ -12,7 +12,7 @@ from wsabench.report.figures.attention import draw_attention
 from wsabench.report.figures.curves import curve_grid, draw_profile, draw_severity_curve
 from wsabench.report.figures.heatmap import heat_map_height
 from wsabench.report.figures.intervals import Bounds, draw_improvement, draw_measure, interval_height
-from wsabench.report.figures.layout import agent_panels, legend_lines, wrapped
+from wsabench.report.figures.layout import TALLEST_IN, agent_panels, legend_lines, wrapped
 from wsabench.report.figures.marks import unmarked
 from wsabench.report.figures.selection import MOST_CURVES, Part
 from wsabench.report.figures.style import (
@@ -71,11 +71,11 @@ def measure_figures(summary: Summary, measure: Measure, part: Part) -> list[Name
     )
     games = "" if summary.num_games == 1 else " Mean over games."
     title, what = _WORDS[measure]
-    is_many = len(agents) > MOST_LOOKS
+    height = interval_height(labels, len(agents)) + 0.13 * (legend_lines(agents, ONE_COLUMN_IN) - 1)
+    is_many = len(agents) > MOST_LOOKS or (len(agents) > 1 and height > TALLEST_IN)
     if is_many:
         drawn = _measure_panels(table, seeds, measure, interval_kind(summary))
     else:
-        height = interval_height(labels, len(agents)) + 0.13 * (legend_lines(agents, ONE_COLUMN_IN) - 1)
         figure, ax = new_figure(ONE_COLUMN_IN, height)
         draw_measure(table, ax, measure, seeds, interval_kind(summary), has_legend=len(agents) > 1)
         if len(agents) == 1:
@@ -162,7 +162,7 @@ def _severity_figure(summary: Summary, curves: Sequence[Sequence[PerturbationRow
         section="families",
         data=("severities",),
         agents=tuple(agents),
-        is_wide=figure.get_figwidth() >= TWO_COLUMNS_IN,
+        is_wide=bool(figure.get_figwidth() >= TWO_COLUMNS_IN),
         is_folded=bool(family),
     )
 

@@ -168,9 +168,12 @@ def _scatter_figures(summary: Summary) -> list[NamedFigure]:
         return []
     of_agent = grouped(summary.seeds, lambda row: row.id.agent)
     agents = list(of_agent)
+    values = [row.normalised_score for row in summary.seeds if math.isfinite(row.normalised_score)]
+    low, high = min(0.0, *values), max(values)
+    slack = 0.05 * (high - low)
 
     def draw(agent: str, ax: Axes) -> None:
-        draw_clean_scatter(of_agent[agent], ax, has_legend=False)
+        draw_clean_scatter(of_agent[agent], ax, has_legend=False, limits=(low - slack, high + slack))
         ax.set_aspect("auto")
 
     labels = ("clean normalised score", "normalised score under a perturbation")

@@ -34,6 +34,8 @@ PNG_DPI = 300
 GREY = "#5c5c5c"
 """Guides and secondary text."""
 LIGHT_GREY = "#d9d9d9"
+_INK = "#262626"
+"""Text and ticks."""
 
 _COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000")
 """Okabe & Ito 2008; the order alternates dark and light, so that neighbours differ in grey too."""
@@ -146,8 +148,8 @@ def figure_style() -> Iterator[None]:
         "font.family": "sans-serif",
         "font.sans-serif": list(_font_names()),
         "axes.axisbelow": True,
-        "axes.grid": False,
         "lines.solid_capstyle": "round",
+        **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
         "font.size": 7.5,
         "axes.labelsize": 7.5,
         "axes.titlesize": 8,

@@ -109,18 +109,17 @@ def _suite_perturbations(plan: RecordedPlan) -> set[str] | None:
         return None
 
 
-def scope_of(summary: Summary, plan: RecordedPlan) -> str:
+def scope_of(summary: Summary) -> str:
     """Return how much was played, a line.
 
     Args:
         summary: The numbers.
-        plan: What was recorded of the run.
     """
     played = sum(row.num_episodes for row in summary.samples)
     cells = len({(row.game, row.label) for row in summary.cells})
     counts = sorted({row.num_seeds for row in summary.samples})
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    games = len(plan.games)
+    games = summary.num_games
     return (
         f"How well agents keep playing when the world changes: {cells} cell{'s' * (cells != 1)} on {games} "
         f"game{'s' * (games != 1)}, {seeds} train seed{'s' * (seeds != '1')} of each agent, {played:,} episodes."
