@@ -22,6 +22,9 @@ _CLEAN_COLOR, _KEPT_COLOR = "#e69f00", "#0072b2"
 _LIFT = 0.16
 """How far clean stands above the line and kept below it, so that their intervals do not hide each other."""
 
+_CAPTION = (
+    "0: random play; 1: human play. Kept: mean over perturbations; grey strokes: each of them at each severity."
+)
 _MOST_LARGE = 10
 """Agents that have room for names of several lines."""
 
@@ -144,7 +147,7 @@ def leading_figure(summary: Summary, order: Sequence[str] = ()) -> NamedFigure |
     return NamedFigure(
         name="answer",
         title="Clean and kept score of every agent",
-        caption=f"0: random play; 1: human play. Kept: mean over perturbations; grey strokes: each of them at each severity. {_seed_words(table)}",
+        caption=f"{_CAPTION} {_seed_words(table)}",
         figure=figure,
         section="answer",
         data=("aggregates", "checkpoints", "perturbations"),

@@ -49,7 +49,7 @@ MOST_LOOKS = 8
 _NUM_SHADES = 21
 _SHADES = tuple(to_hex(colormaps["Blues"](place / (_NUM_SHADES - 1))) for place in range(_NUM_SHADES))
 """Light to dark, so the order survives grey print; few enough that a dark page has a counterpart for each."""
-WHITE_TEXT_FROM = 0.68
+WHITE_TEXT_FROM = 0.72
 """From this share on white text has more contrast with its shade than black text."""
 _DARK_ENDS = (((27, 34, 41), (63, 111, 148)), ((95, 163, 208), (185, 226, 251)))
 """Red, green, blue on a dark page: below `WHITE_TEXT_FROM`, where text is light there, and from it on."""
