@@ -14,14 +14,18 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 INSTALL := $(PIP) --no-build-isolation --editable
 
-.PHONY: run test test-slow check lint format pretrain train campaign campaign-status campaign-collect clean
+.PHONY: run test test-extras test-slow check lint format pretrain train campaign campaign-status campaign-collect clean
 
 run: $(VENV)/.run
 	$(BIN)/wsabench run --suite color-shift --profile quick --out runs/quick
 	$(BIN)/wsabench report runs/quick
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
+	$(BIN)/python -m pytest -m "not slow and not extra" -n auto --dist worksteal
+
+# Against Ray, Stable-Baselines3, MLflow, a browser and so on; needs Chromium on the machine.
+test-extras: $(VENV)/.extras
+	$(BIN)/python -m pytest -m "extra and not slow"
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow
@@ -88,4 +92,8 @@ $(VENV)/.test: $(VENV)/.run
 
 $(VENV)/.dev: $(VENV)/.test
 	$(INSTALL) '.[test,video,imagenet,tensorboard,dev,bench]'
+	touch $@
+
+$(VENV)/.extras: $(VENV)/.dev
+	$(INSTALL) '.[test,video,imagenet,tensorboard,dev,bench,sb3,onnx,hub,ray,slurm,mlflow,wandb,browser,notebook,docs]'
 	touch $@

@@ -87,6 +87,26 @@ def test_an_estimate_of_0_is_not_planned_with(tmp_path, capsys):
     assert main([*words, alike, "--seed-sd", "0.1"]) == 0
 
 
+@pytest.mark.oracle
+def test_the_noise_of_a_retention_is_that_of_a_ratio_of_means(tmp_path):
+    # The third seed fails clean: a mean of its own ratios would be told by it alone.
+    clean, perturbed = np.array([31.7, 30.2, 2.0]), np.array([16.0, 15.0, 6.0])
+    random_play, human = 1.7, 30.5  # the references of Breakout
+    directory = write_result_set(tmp_path / "run", ("wsa",), (0, 1, 2), (("clean", None), ("invert", None)))
+    for shard in (directory / "episodes").iterdir():
+        table = pq.ParquetFile(shard).read().to_pandas().astype({"severity": "Int64"})
+        middle = (clean if table["perturbation"].iloc[0] == "clean" else perturbed)[int(table["train_seed"].iloc[0])]
+        write_shard(shard, table.assign(**{"return": middle + 4.0 * (np.arange(len(table)) % 2) - 2.0}))
+    found = noise_of_run(load_result(directory)).variation
+    c, p = ((means - random_play) / (human - random_play) for means in (clean, perturbed))
+    shares = (p - p.mean() / c.mean() * c) / c.mean()
+    steps = 2.0 / (human - random_play) * (1.0 - p.mean() / c.mean()) / c.mean()  # an episode's way from its seed's mean
+    count = 3 * len(load_result(directory).episodes) // 18
+    within = steps**2 * count / (count - 1)
+    assert found.episode_sd == pytest.approx(np.sqrt(within))
+    assert found.seed_sd == pytest.approx(np.sqrt(shares.var(ddof=1) - within / count))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

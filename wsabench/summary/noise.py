@@ -29,8 +29,9 @@ def noise_of_run(result: Results, measure: str = "retention") -> RunNoise:
 
     Args:
         result: A result set with clean play and perturbations, at least two train seeds and two episodes per cell.
-        measure: `retention`, `robustness_gap` or `normalised_score`, of one cell. An episode's share in a retention is
-            linearised: (perturbed - r clean) / mean clean around the seed's own r.
+        measure: `retention`, `robustness_gap` or `normalised_score`, of one cell. A retention is one ratio of means over
+            the train seeds; what an episode adds to it is linearised: r + (perturbed - r clean) / mean clean, with r
+            and the clean mean over all seeds, so that a seed which plays badly clean does not count as noisier.
 
     Returns:
         Standard deviations in the unit of the measure.
@@ -76,8 +77,7 @@ def _episode_values(game: GameScores, measure: str) -> list[FloatArray]:
         elif measure == "robustness_gap":
             values.append(of_clean - perturbed)
         else:
-            mean = stats.episode_means(of_clean)[:, None]
-            kept = stats.retention(mean, stats.episode_means(perturbed)[:, None])
-            safe = np.where(mean > 0, mean, np.nan)
-            values.append(kept + (perturbed - kept * of_clean) / safe)
+            mean = stats.episode_means(of_clean).mean()
+            kept = stats.retention(mean, stats.episode_means(perturbed).mean())
+            values.append(kept + (perturbed - kept * of_clean) / np.where(mean > 0, mean, np.nan))
     return values
