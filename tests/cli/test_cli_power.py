@@ -100,7 +100,9 @@ def test_the_noise_of_a_retention_is_that_of_a_ratio_of_means(tmp_path):
     found = noise_of_run(load_result(directory)).variation
     c, p = ((means - random_play) / (human - random_play) for means in (clean, perturbed))
     shares = (p - p.mean() / c.mean() * c) / c.mean()
-    steps = 2.0 / (human - random_play) * (1.0 - p.mean() / c.mean()) / c.mean()  # an episode's way from its seed's mean
+    steps = (
+        2.0 / (human - random_play) * (1.0 - p.mean() / c.mean()) / c.mean()
+    )  # an episode's way from its seed's mean
     count = 3 * len(load_result(directory).episodes) // 18
     within = steps**2 * count / (count - 1)
     assert found.episode_sd == pytest.approx(np.sqrt(within))

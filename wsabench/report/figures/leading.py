@@ -22,9 +22,7 @@ _CLEAN_COLOR, _KEPT_COLOR = "#e69f00", "#0072b2"
 _LIFT = 0.16
 """How far clean stands above the line and kept below it, so that their intervals do not hide each other."""
 
-_CAPTION = (
-    "0: random play; 1: human play. Kept: mean over perturbations; grey strokes: each of them at each severity."
-)
+_CAPTION = "0: random play; 1: human play. Kept: mean over perturbations; grey strokes: each of them at each severity."
 _MOST_LARGE = 10
 """Agents that have room for names of several lines."""
 
