@@ -109,19 +109,7 @@ def faults(drawn):
                 found.append(f"cut off: {text.get_text()!r}")
             if box.width and box.y1 > canvas.y1 + 1.5:
                 found.append(f"cut off above: {text.get_text()!r}")
-    for ax in figure.axes:
-        if not ax.axison:
-            continue
-        if ax.bbox.width / figure.dpi < NARROWEST_IN:
-            found.append(f"axes of {ax.bbox.width / figure.dpi:.2f} inches")
-        for side in "xy":
-            boxes = [one.get_window_extent(renderer) for one in shown_ticks(ax, side)]
-            found += [
-                "labels of ticks overlap"
-                for a, b in itertools.pairwise(sorted(boxes, key=lambda b: (b.x0, b.y0)))
-                if over(a, b)
-            ]
-        found += [f"outside: {line.get_label()}" for line in ax.get_lines() if is_outside(line, ax)]
+    found += [fault for ax in figure.axes if ax.axison for fault in axes_faults(ax, renderer)]
     boxes = [legend.get_window_extent(renderer) for legend in figure.legends]
     for box, ax in itertools.product(boxes, figure.axes):
         if ax.axison and over(box, ax.bbox):
@@ -130,6 +118,16 @@ def faults(drawn):
     boxes = [one.get_window_extent(renderer) for one in titles if one.get_text()]
     found += ["titles overlap" for a, b in itertools.combinations(boxes, 2) if over(a, b)]
     return found
+
+
+def axes_faults(ax, renderer):
+    """Return what is wrong with one axes: too narrow, names of ticks over each other, or marks outside."""
+    width = ax.bbox.width / ax.figure.dpi
+    found = [f"axes of {width:.2f} inches"] if width < NARROWEST_IN else []
+    for side in "xy":
+        boxes = sorted((one.get_window_extent(renderer) for one in shown_ticks(ax, side)), key=lambda b: (b.x0, b.y0))
+        found += ["labels of ticks overlap" for a, b in itertools.pairwise(boxes) if over(a, b)]
+    return found + [f"outside: {line.get_label()}" for line in ax.get_lines() if is_outside(line, ax)]
 
 
 def shown_ticks(ax, side):
@@ -170,7 +168,7 @@ def check(drawn):
     assert len({one.name for one in drawn}) == len(drawn)
 
 
-@pytest.mark.parametrize("number", [1, 2, 8, 20])
+@pytest.mark.parametrize("number", [1, 2, *(pytest.param(number, marks=pytest.mark.slow) for number in (8, 20))])
 def test_figures_fit_whatever_the_number_of_agents_and_their_names(number):
     drawn = drawn_of(named(number), num_cells=10, num_seeds=3)
     check(drawn)
@@ -184,6 +182,7 @@ def test_figures_fit_whatever_was_played(number, games, cells):
     check(drawn_of(named(number), num_games=games, num_cells=cells, num_seeds=3))
 
 
+@pytest.mark.slow
 def test_the_figures_of_many_agents_over_games_fit():
     summary = summarise(crowd(9, 5, num_seeds=3, num_episodes=4))
     with figure_style():

@@ -45,6 +45,7 @@ def contents(folder):
     }
 
 
+@pytest.mark.slow
 def test_settings_of_matplotlib_change_no_byte(tmp_path):
     cells = (("clean", None), ("hue-rotate", 3))
     made = write_result_set(tmp_path / "run", cells=cells)
@@ -67,7 +68,7 @@ def commands_on(page):
     return [line for block in blocks for line in html.unescape(block).splitlines()]
 
 
-@pytest.mark.parametrize("name", ["quick", "my run (1) \u00e9 $HOME", "-dash"])
+@pytest.mark.parametrize("name", ["my run (1) \u00e9 $HOME", pytest.param("-dash", marks=pytest.mark.slow)])
 def test_the_printed_command_makes_the_same_report(name, tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     write_result_set(tmp_path / "runs" / name, train_seeds=(0,), cells=(("clean", None), ("invert", None)))

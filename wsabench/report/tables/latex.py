@@ -23,6 +23,8 @@ _LONG = 40
 """Tables with more rows go over pages."""
 _NARROWEST_EM = 6.0
 """Least width of a column of texts that are broken into lines."""
+_WIDEST = 0.4
+"""Share of the room that a column of sentences may take among the numbers."""
 _SPARE = 1.04
 """Widths are estimates: what fonts and rounding may add."""
 
@@ -289,6 +291,9 @@ def _column_widths(table: Table, size: _Size, room_pt: float) -> list[float]:
         cells = max((_em_width(row[place]) for row in table.rows), default=0.0)
         widths.append(max(cells, *(_em_width(word) for word in name.split(" "))) * size.em_pt * _SPARE)
     names = table.num_text_columns
+    for place in range(names, len(widths)):
+        longest = max((_em_width(word) for row in table.rows for word in row[place].split(" ")), default=0.0)
+        widths[place] = min(widths[place], max(longest * size.em_pt * _SPARE, _WIDEST * room_pt))
     gaps = 2 * size.separation_pt
     widest = max(widths[names:], default=0.0)
     room = room_pt - len(widths[: names + bool(widths[names:])]) * gaps - widest
