@@ -13,7 +13,7 @@ from wsabench.errors import UnknownNameError
 from wsabench.report import figures
 from wsabench.report.curves import learning_curves
 from wsabench.report.figures.drawing import draw_figures
-from wsabench.report.figures.ranks import ranked
+from wsabench.report.figures.heatmap import ranked
 from wsabench.report.figures.selection import MOST_LINES, parts_of
 from wsabench.report.figures.style import add_tooltip, figure_bytes, figure_style, looks, new_figure, save_figure
 from wsabench.results import load_result

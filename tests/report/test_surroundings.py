@@ -10,7 +10,6 @@ import subprocess
 import sys
 
 import pytest
-from msgspec.structs import replace
 from result_fixture import agent_entry, made_manifest, write_result_set
 
 from wsabench.cli import main
@@ -129,8 +128,3 @@ def test_a_title_says_what_was_run():
     # What cannot be seen in a game is left out by the run and stays part of the suite.
     refused = plan_of([name for name in quick if name != "invert"], refused={"breakout": ("invert",)})
     assert title_of(refused).endswith("suite color-shift, profile quick")
-    # Another suite of that name is called as its own file calls it.
-    plan = plan_of(("clean", "strobe@2"))
-    assert title_of(replace(plan, suite=replace(plan.suite, content_hash="0"))).endswith(
-        "suite color-shift, profile quick"
-    )

@@ -11,11 +11,10 @@ from wsabench.report.figures.across import (
 from wsabench.report.figures.attention import draw_attention
 from wsabench.report.figures.curves import draw_dose_curve, draw_profile, draw_severity_curve
 from wsabench.report.figures.frames import SampleFrame, draw_picture, frame_grid, read_picture
-from wsabench.report.figures.heatmap import draw_heat_map
+from wsabench.report.figures.heatmap import draw_heat_map, draw_ranks
 from wsabench.report.figures.intervals import draw_aggregate, draw_improvement, draw_measure, interval_height
 from wsabench.report.figures.leading import draw_leading, standings_of
 from wsabench.report.figures.learning import draw_learning_curves, draw_sample_efficiency
-from wsabench.report.figures.ranks import draw_ranks
 from wsabench.report.figures.scatter import draw_clean_scatter
 
 __all__ = [

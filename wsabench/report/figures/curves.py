@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from wsabench.report.figures.layout import entry_legend, legend_above, legend_lines, wrapped
@@ -162,7 +162,7 @@ def curve_grid(titles: Sequence[str], agents: Sequence[str], draw: Callable[[int
     return figure
 
 
-def crowd_legend(figure: Any, num_agents: int) -> None:
+def crowd_legend(figure: Figure | SubFigure, num_agents: int) -> None:
     """Say above the axes that grey lines are agents and black is their median.
 
     Args:

@@ -1,4 +1,4 @@
-"""Heat maps: numbers on shades of blue, that a dark page turns around."""
+"""Heat maps and ranks: numbers on shades of blue, that a dark page turns around."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from matplotlib.patches import Rectangle
 from wsabench.report.figures.layout import clipped, num_lines, width_of, wrapped
 from wsabench.report.figures.style import GREY, ink_on, shade
 from wsabench.report.tables.text import number
-from wsabench.summary.rows import Measure, PerturbationRow
+from wsabench.stats import CLEAN_FLOOR
+from wsabench.summary.rows import Measure, PerturbationRow, RankRow, grouped
 from wsabench.types import FloatArray
 
 _CROWD = 9
@@ -54,7 +55,8 @@ def draw_shades(
         columns: Names of the columns.
     """
     size = 7.0 if len(columns) <= _CROWD else 6.0
-    for (line, column), share in np.ndenumerate(shares):
+    for place, share in np.ndenumerate(shares):
+        line, column = int(place[0]), int(place[1])
         if math.isnan(share):
             ax.add_patch(Rectangle((column, line), 1, 1, fill=False, hatch="////", edgecolor=GREY, linewidth=0))
             continue
@@ -98,3 +100,43 @@ def heat_map_height(lines: Sequence[str], columns: Sequence[str]) -> float:
     longest = max(width_of(line) for name in _column_names(columns) for line in name.split("\n"))
     foot = 0.062 * longest if names_stand(columns) else 0.12 * num_lines(columns, _COLUMN_WIDTH)
     return 0.45 + foot + len(lines) * max(0.19, 0.12 * num_lines(lines) + 0.03)
+
+
+def is_at_random(rows: Sequence[RankRow]) -> bool:
+    """Whether no agent is clearly above random play, so that the order of the agents says nothing.
+
+    Args:
+        rows: All agents under one perturbation.
+    """
+    return not any(row.score > CLEAN_FLOOR for row in rows)
+
+
+def ranked(table: Sequence[RankRow]) -> list[RankRow]:
+    """Return the rows of the perturbations under which some agent is above random play.
+
+    Args:
+        table: Rows of `Summary.ranks`.
+    """
+    return [
+        row for rows in grouped(table, lambda row: row.perturbation).values() if not is_at_random(rows) for row in rows
+    ]
+
+
+def draw_ranks(table: Sequence[RankRow], ax: Axes) -> None:
+    """Draw the rank of every agent under every perturbation as numbers on shades, the first rank dark.
+
+    Args:
+        table: Rows of `Summary.ranks`, clean first. Lines in which all agents play at random are hatched.
+        ax: Where to draw.
+    """
+    names = list(dict.fromkeys(row.perturbation for row in table))
+    agents = list(dict.fromkeys(row.agent for row in table))
+    shares = np.full((len(names), len(agents)), np.nan)
+    texts = [[""] * len(agents) for _ in names]
+    for row in ranked(table):
+        if not math.isnan(row.rank.value):
+            line, column = names.index(row.perturbation), agents.index(row.agent)
+            shares[line, column] = 0.9 * (len(agents) - row.rank.value) / max(1, len(agents) - 1)
+            texts[line][column] = f"{row.rank.value:g}"
+    draw_shades(shares, texts, ax, names, agents)
+    ax.set_xlabel("rank (1 is best)")

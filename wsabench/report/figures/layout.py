@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from wsabench.report.figures.style import TWO_COLUMNS_IN, Look, legible
@@ -77,7 +77,7 @@ def num_lines(names: Iterable[str], width: int = NAME_WIDTH) -> int:
     return max((wrapped(name, width).count("\n") + 1 for name in names), default=1)
 
 
-def legend_above(figure: Figure, looks: Mapping[str, Look], *, has_lines: bool = False) -> None:
+def legend_above(figure: Figure | SubFigure, looks: Mapping[str, Look], *, has_lines: bool = False) -> None:
     """Name the agents above the axes of a figure, in as many columns as its width has room for.
 
     Args:
@@ -85,21 +85,14 @@ def legend_above(figure: Figure, looks: Mapping[str, Look], *, has_lines: bool =
         looks: By agent. One agent alone needs no legend beside its own name.
         has_lines: Whether the line's dashes are shown beside the marker.
     """
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=look.color,
-            marker=look.marker,
-            linestyle=look.dashes if has_lines else "",
-            label=wrapped(name),
-        )
-        for name, look in looks.items()
-    ]
+    handles: list[Line2D] = []
+    for name, look in looks.items():
+        dashes: Any = look.dashes if has_lines else ""
+        handles.append(Line2D([], [], color=look.color, marker=look.marker, linestyle=dashes, label=wrapped(name)))
     entry_legend(figure, handles)
 
 
-def entry_legend(figure: Figure, handles: Sequence[Any]) -> None:
+def entry_legend(figure: Figure | SubFigure, handles: Sequence[Any]) -> None:
     """Place a legend of some artists above the axes, in as many columns as the figure's width has room for.
 
     Args:
@@ -107,8 +100,9 @@ def entry_legend(figure: Figure, handles: Sequence[Any]) -> None:
         handles: Artists with labels.
     """
     longest = max(width_of(line) for handle in handles for line in str(handle.get_label()).split("\n"))
-    room = int(figure.get_figwidth() / (_ENTRY_IN + _LETTER_IN * longest))
-    columns = max(1, min(room, len(handles), _MOST_COLUMNS if figure.get_figwidth() < TWO_COLUMNS_IN else 6))
+    width = figure.bbox.width / figure.dpi
+    room = int(width / (_ENTRY_IN + _LETTER_IN * longest))
+    columns = max(1, min(room, len(handles), _MOST_COLUMNS if width < TWO_COLUMNS_IN else 6))
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, borderaxespad=0.2)
 
 

@@ -10,11 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from wsabench.report.figures.heatmap import draw_heat_map, heat_map_height
+from wsabench.report.figures.heatmap import draw_heat_map, draw_ranks, heat_map_height, ranked
 from wsabench.report.figures.intervals import draw_aggregate, interval_height
 from wsabench.report.figures.layout import agent_panels, legend_lines
 from wsabench.report.figures.learning import draw_learning_curves, draw_sample_efficiency
-from wsabench.report.figures.ranks import draw_ranks, ranked
 from wsabench.report.figures.scatter import draw_clean_scatter
 from wsabench.report.figures.selection import Part
 from wsabench.report.figures.style import MOST_LOOKS, ONE_COLUMN_IN, TWO_COLUMNS_IN, NamedFigure, new_figure

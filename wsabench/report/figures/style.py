@@ -99,7 +99,8 @@ def dark_shades() -> dict[str, str]:
         start, end = _DARK_ENDS[is_bright]
         first, last = (WHITE_TEXT_FROM, 1.0) if is_bright else (0.0, WHITE_TEXT_FROM)
         way = (share - first) / (last - first)
-        dark[light] = to_hex([(a + way * (b - a)) / 255 for a, b in zip(start, end, strict=True)])
+        red, green, blue = ((a + way * (b - a)) / 255 for a, b in zip(start, end, strict=True))
+        dark[light] = to_hex((red, green, blue))
     return dark
 
 

@@ -81,7 +81,7 @@ def answer_of(summary: Summary) -> Answer:
     Args:
         summary: The numbers.
     """
-    measure = next((claim.measure for claim in summary.comparisons), None) or _usual_measure(summary)
+    measure = summary.comparisons[0].measure if summary.comparisons else _usual_measure(summary)
     whole = {row.agent: row for row in summary.measures if row.perturbation == ALL_PERTURBATIONS}
     compared = sorted(summary.compared, key=lambda agent: _place(whole.get(agent), measure))
     claims = [claim for claim in summary.comparisons if claim.perturbation in _WHOLE]

@@ -276,12 +276,10 @@ def _em_width(text: str) -> float:
 
 def _layout(table: Table, room_pt: float) -> tuple[_Size, list[float], list[list[int]]]:
     """Return the largest size in which a table fits, else the smallest with its columns divided among parts."""
-    for size in _SIZES:
-        widths = _column_widths(table, size, room_pt)
-        parts = _parts(table, widths, size, room_pt)
-        if len(parts) == 1:
-            break
-    return size, widths, parts
+    found = [
+        (size, widths := _column_widths(table, size, room_pt), _parts(table, widths, size, room_pt)) for size in _SIZES
+    ]
+    return next((one for one in found if len(one[2]) == 1), found[-1])
 
 
 def _column_widths(table: Table, size: _Size, room_pt: float) -> list[float]:

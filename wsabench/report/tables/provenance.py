@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from wsabench.errors import SpecError, StorageError, UnknownNameError
+from wsabench.fields import read_toml
 from wsabench.report.tables.text import Table, number
+from wsabench.resources import catalogue_files
 from wsabench.results.manifest import UNKNOWN, Manifest, MergedRun, RecordedPlan
 from wsabench.results.records import CLEAN
 from wsabench.summary.rows import IntervalKind
@@ -19,6 +20,8 @@ from wsabench.summary.significance import ClaimOptions
 from wsabench.summary.summarise import Summary
 
 _HASH_LENGTH = 12
+_LEVELS = 5
+"""Severities that `NAME@*` stands for."""
 _MOST_NAMES, _LONGEST_NAMES = 4, 60
 """Names and their characters that stand in a title; more are counted."""
 
@@ -79,34 +82,35 @@ def _played(plan: RecordedPlan) -> str:
     suite = plan.suite.name
     profile = f", profile {plan.profile}" if plan.profile else ""
     wanted = [name for name in plan.perturbations if name != CLEAN]
-    own = _suite_perturbations(plan)
-    if own is None:
-        return f"suite {suite}{profile}"
-    impossible = {name for names in (*plan.refused.values(), *plan.misfits.values()) for name in names}
-    if own - impossible <= set(wanted) <= own:
+    asked = _suite_perturbations(plan)
+    if asked is None:
         return f"suite {suite}{profile}"
     if not wanted:
         return "clean play"
-    if set(wanted) <= own:
-        return f"{len(wanted)} of the {len(own)} perturbations of suite {suite}{profile}"
-    return f"own perturbations, {_few(wanted, 'of them')}"
+    listed, has_more = asked
+    impossible = {name for names in (*plan.refused.values(), *plan.misfits.values()) for name in names}
+    extra = set(wanted) - listed
+    if extra and (not has_more or extra == set(wanted)):
+        return f"own perturbations, {_few(wanted, 'of them')}"
+    if listed - impossible <= set(wanted):
+        return f"suite {suite}{profile}"
+    return f"{len(wanted)} of the {len(listed)} perturbations of suite {suite}{profile}"
 
 
-def _suite_perturbations(plan: RecordedPlan) -> set[str] | None:
-    """Return the perturbations that the suite and profile of a run ask for, without clean.
+def _suite_perturbations(plan: RecordedPlan) -> tuple[set[str], bool] | None:
+    """Return what the suite and profile of a run list, without clean, and whether games bring more of their own.
 
-    None where the catalogue has no such suite or profile, or another one of that name.
+    None where the catalogue has no such suite or profile. Read as plain data: a report needs no perturbation.
     """
-    from wsabench.perturb.suites import load_suite
-
-    try:
-        known = load_suite(plan.suite.name)
-        cells = known.cells if plan.profile is None else known.profile(plan.profile).cells
-        if known.content_hash != plan.suite.content_hash:
-            return None
-        return {name for name in cells.of_games(plan.games) if name != CLEAN}
-    except (SpecError, StorageError, UnknownNameError):
+    path = catalogue_files("suites").get(plan.suite.name)
+    if path is None:
         return None
+    suite = read_toml(path)
+    chosen = suite if plan.profile is None else suite | suite.get("profiles", {}).get(plan.profile, {})
+    names = [str(name) for name in chosen.get("perturbations", ())]
+    listed = {f"{name[:-1]}{level}" for name in names if name.endswith("@*") for level in range(1, _LEVELS + 1)}
+    listed |= {name for name in names if not name.endswith("@*") and name != CLEAN}
+    return listed, any(chosen.get(key) for key in ("patches", "recolorings", "modes", "difficulties"))
 
 
 def scope_of(summary: Summary) -> str:
