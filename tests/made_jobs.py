@@ -11,10 +11,12 @@ from wsabench.results import Job
 from wsabench.results.manifest import JobEntry, Manifest, SuiteEntry
 from wsabench.results.recorded import Recording
 from wsabench.results.records import EpisodeSteps
+from wsabench.seeding import evaluation_seed
 
+SEEDS = (evaluation_seed("breakout", 0), evaluation_seed("breakout", 1))
 JOBS = (
-    Job("wsa", 0, "breakout", "clean", "clean", None, (2, 4), "f0"),
-    Job("wsa", 0, "breakout", "color", "hue-rotate@3", 3, (2, 4), "f1"),
+    Job("wsa", 0, "breakout", "clean", "clean", None, SEEDS, "f0"),
+    Job("wsa", 0, "breakout", "color", "hue-rotate@3", 3, SEEDS, "f1"),
 )
 ENCODERS = ("sr", "oke")
 

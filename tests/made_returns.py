@@ -42,7 +42,10 @@ def result(returns, *, attention=None, families=None, **changes):
     manifest = made_manifest(**{"reference_scores": dict.fromkeys(games, TEN), **changes})
     episodes["severity"] = episodes["severity"].astype("Int64")
     return SimpleNamespace(
-        episodes=episodes, attention=pd.DataFrame() if attention is None else attention, manifest=manifest
+        has_ledger=True,
+        episodes=episodes,
+        attention=pd.DataFrame() if attention is None else attention,
+        manifest=manifest,
     )
 
 

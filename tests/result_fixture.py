@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pyarrow.parquet as pq
 from msgspec.structs import replace
 
 from wsabench.protocol import Protocol
+from wsabench.results.ledger import LEDGER_DIR, LedgerWriter
 from wsabench.results.manifest import (
     SCHEMA_VERSION,
     AgentEntry,
@@ -32,6 +35,7 @@ from wsabench.results.manifest import (
     manifest_text,
     read_manifest,
 )
+from wsabench.seeding import evaluation_seed
 
 CELLS = (
     ("clean", None),
@@ -44,6 +48,7 @@ CELLS = (
     ("palette-pal", None),
     ("palette-shuffle", None),
 )
+FOLDERS = ("episodes", "attention", "attention_steps", "frames")
 EFFECTS = (0.0, 2.1, 5.2, 8.4, 12.0, 9.5, 60.2, 3.3, 20.8)
 KEPT = {"wsa": (1.0, 0.95, 0.8, 0.6, 0.7, 0.75, 0.1, 0.9, 0.3), "e2e": (1.0, 0.9, 0.7, 0.5, 0.8, 0.6, 0.05, 0.9, 0.2)}
 CLEAN_RETURN = {"wsa": 16.0, "e2e": 19.0}
@@ -76,7 +81,7 @@ def write_result_set(
     for agent, seed, game, cell in grid:
         file = f"{agent}-seed{seed}--{game}--{label(*cell)}.parquet"
         fingerprint = hashlib.sha256(file.encode()).hexdigest()
-        table = episode_rows(agent, seed, game, cell, episodes).assign(fingerprint=fingerprint)
+        table = episode_rows(agent, seed, game, cell, episodes, changes.get("seed", 0)).assign(fingerprint=fingerprint)
         write_shard(path / "episodes" / file, table)
         if agent == "wsa":
             write_shard(path / "attention" / file, attention_rows(agent, seed, game, cell))
@@ -91,8 +96,16 @@ def write_result_set(
 
 
 def write_manifest(path: Path, manifest: Manifest) -> Path:
-    """Write the manifest of a result set, in place of any other."""
+    """Write the manifest of a result set, in place of any other, as if a run had written it."""
     (path / "manifest.json").write_text(manifest_text(manifest), encoding="utf-8")
+    return with_ledger(path) if (path / LEDGER_DIR).exists() else path
+
+
+def with_ledger(path: Path) -> Path:
+    """Give a result set a ledger of what lies in it now, in place of any other."""
+    shutil.rmtree(path / LEDGER_DIR, ignore_errors=True)
+    with closing(LedgerWriter(path)) as writer:
+        writer.adopt(FOLDERS, json.loads((path / "manifest.json").read_text(encoding="utf-8")))
     return path
 
 
@@ -102,7 +115,7 @@ def change_manifest(path: Path, **changes: Any) -> Path:
 
 
 def edit_manifest(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """Change the plain values of a result set's manifest in place."""
+    """Change the plain values of a result set's manifest in place; no ledger hears of it."""
     content = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     change(content)
     (path / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
@@ -146,7 +159,9 @@ def agent_entry(agent: str, train_seed: int = 0, game: str = "breakout", **facts
     )
 
 
-def episode_rows(agent: str, seed: int, game: str, cell: tuple[str, int | None], episodes: int) -> pd.DataFrame:
+def episode_rows(
+    agent: str, seed: int, game: str, cell: tuple[str, int | None], episodes: int, root: int = 0
+) -> pd.DataFrame:
     """Return episodes with noise shared by episode seed, so that clean and perturbed are correlated."""
     name, severity = cell
     kept = dict(zip(CELLS, KEPT.get(agent, KEPT["e2e"]), strict=True)).get(cell, 0.5)
@@ -159,7 +174,7 @@ def episode_rows(agent: str, seed: int, game: str, cell: tuple[str, int | None],
     return pd.DataFrame(
         {
             **job_columns(agent, seed, game, name, severity, episodes),
-            "episode_seed": 1000 + 2 * np.arange(episodes),
+            "episode_seed": [evaluation_seed(game, episode, root) for episode in range(episodes)],
             "episode": np.arange(episodes),
             "return": returns,
             "length": (400 + 20 * (returns - low) + rng.integers(0, 30, episodes)).astype(np.int64),

@@ -27,11 +27,46 @@ def read_toml(path: Path, what: str = "", advice: str = "Check the path and its 
         SpecError: It is not valid TOML; the message has the line.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise StorageError(f"Cannot read {what}{path}: {error.strerror}. {advice}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise SpecError(f"{path}: not valid TOML: it is nested too deep. {_TOO_DEEP}") from error
+    except ValueError as error:  # no TOML, no UTF-8, or a number of more digits than Python reads
         raise SpecError(f"{path}: not valid TOML: {error}. Correct the file at that place.") from error
+    _check_sizes(content, path)
+    return content
+
+
+def _check_sizes(content: Any, path: Path) -> None:
+    """Refuse what TOML allows and nothing here can work with: tables in tables without end, and huge integers."""
+    level = [content]
+    for _ in range(_MOST_LEVELS):
+        if not level:
+            return
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner.extend(value.values())
+            elif isinstance(value, list):
+                inner.extend(value)
+            elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+                raise SpecError(f"{path}: an integer is out of range. Allowed: 64 bits, as TOML has them.")
+        level = inner
+    raise SpecError(f"{path}: it is nested too deep. {_TOO_DEEP}")
+
+
+_MOST_LEVELS = 64
+_TOO_DEEP = f"Allowed: {_MOST_LEVELS} levels of tables and lists."
+
+
+def shown(value: object) -> str:
+    """Return a value as messages show it; of a long one the beginning."""
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
+_MOST_SHOWN = 200
 
 
 class Fields:
@@ -54,7 +89,7 @@ class Fields:
             SpecError: `values` is no table.
         """
         if not isinstance(values, Mapping):
-            raise SpecError(f"{where}: found {values!r}. Allowed: a table of keys.")
+            raise SpecError(f"{where}: found {shown(values)}. Allowed: a table of keys.")
         self.where = where
         self.values: Mapping[str, Any] = values
         self._read: list[str] = []
@@ -65,7 +100,7 @@ class Fields:
         Raises:
             SpecError: Always.
         """
-        raise SpecError(f"{self.where}, {key}: found {self.values.get(key)!r}. Allowed: {allowed}.")
+        raise SpecError(f"{self.where}, {key}: found {shown(self.values.get(key))}. Allowed: {allowed}.")
 
     def get(self, key: str, is_valid: Callable[[Any], bool], allowed: str, default: T = _MISSING) -> T:
         """Return the value of `key` when `is_valid` accepts it, or `default` when the key is absent.

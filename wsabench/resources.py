@@ -146,10 +146,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically (UTF-8).
+    """Write a text file atomically (UTF-8; bytes of file names that are no UTF-8 with a backslash).
 
     Raises:
         StorageError: The file cannot be written.
     """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -5,9 +5,10 @@ Safetensors writes several header keys in random order; one key, with its JSON s
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -120,3 +121,18 @@ def parse_header(text: str) -> dict[str, Any]:
 
 def _sorted_json(value: Mapping[str, Any]) -> str:
     return json.dumps(value, sort_keys=True)
+
+
+@contextlib.contextmanager
+def refused_writes() -> Iterator[None]:
+    """Turn the error of safetensors for a file that it cannot write into that of the operating system.
+
+    It stands inside `atomic_path`, which says the rest.
+
+    Raises:
+        OSError: The block could not write (full disk, no permission).
+    """
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error).rstrip(".")) from error

@@ -34,8 +34,8 @@ from wsabench.encoders import (
     save_encoder,
     set_batch_norm_statistics,
 )
-from wsabench.errors import CheckpointError, SpecError, UnknownNameError
-from wsabench.sealed import HEADER_HASH, sealed_file, tensors_hash
+from wsabench.errors import CheckpointError, SpecError, UnknownNameError, WsabenchError
+from wsabench.sealed import HEADER_HASH, json_hash, sealed_file, tensors_hash
 from wsabench.types import LaneBatch
 
 STACKS = np.random.default_rng(0).integers(0, 256, (24, 4, 84, 84), dtype=np.uint8)
@@ -300,3 +300,41 @@ def test_the_values_weight_of_an_old_agent_is_read_as_that_of_the_whole_error(tm
     for save, weight in ((save_old_agent, 0.25), (save_checkpoint, 0.5)):
         save(path, weights, meta)
         assert read_checkpoint(path).meta.training == {"name": "compact", "value_coefficient": weight}
+
+
+STRANGE: tuple[Any, ...] = (None, True, -1, 0, 2**63, 2**64, 1.5, "", "x", [], {}, [0], [2**62, 2**62], "F8_E4M3")
+
+
+def test_no_header_gives_a_traceback(tmp_path: Path) -> None:
+    content = save_e2e(tmp_path / "good.safetensors").read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    path, rng, refused = tmp_path / "agent.safetensors", np.random.default_rng(0), 0
+    tensor = next(name for name in json.loads(content[8 : 8 + size]) if name != "__metadata__")
+    places = [("agent", key) for key in json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["agent"])]
+    places += [("spec", key) for key in ("name", "kind", "preset", "width")] + [("header", "__metadata__")]
+    places += [(tensor, key) for key in ("dtype", "shape", "data_offsets")] + [("header", tensor), ("length", "")]
+    for number in range(90):
+        header, length = json.loads(content[8 : 8 + size]), None
+        (part, key), value = places[number % len(places)], STRANGE[rng.integers(len(STRANGE))]
+        match part:
+            case "agent" | "spec":
+                told = json.loads(header["__metadata__"]["agent"])
+                (told if part == "agent" else told["spec"])[key] = value
+                told.pop(HEADER_HASH, None)
+                told[HEADER_HASH] = json_hash(told)  # a lie, not damage
+                header["__metadata__"]["agent"] = json.dumps(told, sort_keys=True)
+            case "header":
+                header[key] = value
+            case "length":
+                length = (0, 1, 2**63, 2**64 - 1)[number % 4]
+            case _:
+                header[part][key] = value
+        text = json.dumps(header).encode()
+        start = (len(text) if length is None else length).to_bytes(8, "little")
+        path.write_bytes(start + text + content[8 + size :])
+        try:
+            load_agent(str(path))
+        except WsabenchError as error:
+            assert str(path) in str(error)  # noqa: PT017 - a header may say the same as before
+            refused += 1
+    assert refused > 60

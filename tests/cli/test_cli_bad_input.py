@@ -226,3 +226,29 @@ def test_in_a_process_of_its_own_there_is_one_line_and_code_2(tmp_path: Path) ->
     assert done.stderr.startswith("wsabench: error: Unknown name 'breakou'. Did you mean 'breakout'")
     assert done.stderr.endswith("See `wsabench list`.\n")
     assert done.stderr.count("\n") == 1
+
+
+def test_an_empty_out_is_not_the_current_directory(refused: Refused) -> None:
+    assert "--out is empty" in refused("run", "--agents", "noop", "--out", "")
+    assert "--out is empty" in refused("report", "nowhere", "--out=")
+
+
+def test_a_path_that_is_no_text_is_one_like_any_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Refused
+) -> None:
+    odd = str(tmp_path / "odd\udcff")
+    assert "There is no result directory" in refused("report", odd)
+    assert main(["migrate", str(ROOT / "tests" / "old_results" / "schema1"), "--out", odd]) == 0
+    assert main(["report", odd, "--format", "csv,md"]) == 0
+    assert main(["check", odd, "--against", odd, "--markdown", f"{odd}.md"]) == 0
+    assert "Passed" in capsys.readouterr().out
+
+
+def test_closed_streams_change_no_exit_code_and_reach_no_file(tmp_path: Path) -> None:
+    closed = "import os, sys; os.close(1); os.close(2); sys.stdout = sys.stderr = None; from wsabench.cli import main; "
+    code = closed + "codes = main(['show', 'breakou']), main(['show', 'hue-rotate'])\n"
+    code += "with open(sys.argv[1], 'w') as file: file.write(f'{codes} {file.fileno() > 2}')"
+    answer = tmp_path / "answer"
+    done = subprocess.run([sys.executable, "-c", code, answer], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert answer.read_text() == "(2, 0) True"

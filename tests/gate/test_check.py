@@ -31,6 +31,7 @@ from result_fixture import (
 from wsabench.cli import app, main
 from wsabench.errors import ResultSetError, SpecError, UnknownNameError
 from wsabench.gate.check import CheckResult, check_runs
+from wsabench.hashing import text_hash
 from wsabench.protocol import Protocol
 from wsabench.results.manifest import ReferenceScores, SuiteEntry, read_manifest
 
@@ -133,11 +134,11 @@ def test_a_single_cell_of_the_largest_suite_can_alarm(tmp_path: Path) -> None:
 
 
 def test_other_episodes_are_not_paired_and_may_be_fewer(reference: Path, tmp_path: Path) -> None:
-    run = change_episodes(write(tmp_path / "run", episodes=12), lambda t: t.assign(episode_seed=t["episode_seed"] + 2))
+    run = write(tmp_path / "run", episodes=12, seed=1)
     result = check_runs(run, reference)
     assert result.passed
     assert {(row.is_paired, row.num_run, row.num_reference) for row in result.rows} == {(False, 12, 20)}
-    assert "not paired" in result.notes[-1]
+    assert any("not paired" in note for note in result.notes)
 
 
 def test_too_few_pairs_are_compared_without_pairing(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def give(returns: np.ndarray, starts: np.ndarray | None = None) -> Callable[[pd.
         given = table.assign(**{"return": returns, "length": (1000 + 10 * returns).astype(np.int64)})
         if starts is None:
             return given
-        hashes = [f"{start:02}-{value:g}" for start, value in zip(starts, returns, strict=True)]
+        hashes = [text_hash(f"{start} {value}", 16) for start, value in zip(starts, returns, strict=True)]
         return given.assign(noops=starts.astype(np.int64), action_hash=hashes)
 
     return change

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace
-from result_fixture import change_manifest, edit_manifest, label, write_result_set, write_shard
+from result_fixture import change_manifest, label, write_result_set, write_shard
 
 from wsabench.errors import ResultSetError, SpecError, UnknownNameError
 from wsabench.gate.outcome import CheckResult
@@ -19,7 +19,7 @@ from wsabench.gate.sequential import SequentialCheck
 from wsabench.protocol import Protocol
 from wsabench.results import RunResult, load_result
 from wsabench.results.manifest import read_manifest
-from wsabench.seeding import generator
+from wsabench.seeding import evaluation_seed, generator
 from wsabench.stats.claims.comparisons import holm
 from wsabench.stats.gate import Sample, compare
 from wsabench.stats.sequential import Design, nominal_levels, sequential_p
@@ -35,12 +35,16 @@ def write(path: Path, returns: np.ndarray, first: int = 0, cells: Any = CELLS, *
     options = {"agents": ("e2e",), "train_seeds": (0,), "perturbation_hashes": HASHES, **changes}
     write_result_set(path, cells=cells, episodes=len(returns), **options)
     jobs = read_manifest(path).plan.jobs
+    root = changes.get("seed", 0)
+    if first:  # later episodes of jobs that were played before say how many they are
+        change_manifest(path, jobs=tuple(replace(job, episodes=len(returns)) for job in jobs))
     for job, column in zip(jobs, np.tile(returns, len(options["train_seeds"])).T, strict=True):
         table = pq.ParquetFile(path / "episodes" / job.file).read().to_pandas().astype({"severity": "Int64"})
         numbers = first + np.arange(len(returns))
+        seeds = [evaluation_seed(job.game, int(number), root) for number in numbers]
         write_shard(
             path / "episodes" / job.file,
-            table.assign(**{"return": column, "episode": numbers, "episode_seed": numbers}),
+            table.assign(**{"return": column, "episode": numbers, "episode_seed": seeds}),
         )
     return path
 
@@ -224,7 +228,7 @@ def test_a_part_of_another_run_or_with_other_episodes_is_refused(reference: Path
     check.look(parts[0])
     with pytest.raises(ResultSetError, match=r"do not hold the first 11 episodes of each judged job"):
         check.look(parts[2])
-    edit_manifest(parts[1].path, lambda content: content["plan"].update(seed=77))
+    write(parts[1].path, drawn(1, 22, share=0.75)[6:11], 6, seed=77)
     check = SequentialCheck(tmp_path / "run", reference, Design())
     check.look(parts[0])
     with pytest.raises(ResultSetError, match=r"does not go on with .*: seed is 0 there and 77 in the later look"):

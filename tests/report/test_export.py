@@ -80,7 +80,9 @@ def test_a_task_that_one_agent_lacks_is_left_out(loaded):
     gone = (result.episodes["agent"] == "file") & (result.episodes["perturbation"] == "invert")
     from types import SimpleNamespace
 
-    part = SimpleNamespace(episodes=result.episodes[~gone], attention=result.attention, manifest=result.manifest)
+    part = SimpleNamespace(
+        has_ledger=True, episodes=result.episodes[~gone], attention=result.attention, manifest=result.manifest
+    )
     matrices = score_matrices(summarise(part))
     assert not any(task.endswith("/invert") for task in matrices.tasks)
     assert matrices.scores["wsa"].shape == matrices.scores["file"].shape == (3, 4)

@@ -1,8 +1,10 @@
 """The report's files: what is in them, what is not, and what happens with parts missing."""
 
 import base64
+import csv
 import hashlib
 import html
+import json
 import re
 import shutil
 import subprocess
@@ -10,6 +12,8 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace
 from result_fixture import change_manifest, write_result_set
@@ -309,3 +313,31 @@ def test_every_table_explains_its_marks_and_no_others(tmp_path):
 
 def test_markdown_escapes_bars():
     assert "a\\|b" in markdown(Table("t", "", ("x",), (("a|b",),), 1))
+
+
+NAMES = ("a$b$c", "<script>alert(1)</script>", "x|y`*_[l](http://e)", "\\input{x}%&#{}~^", 'q"u,o;t', "$$", "a\nb")
+
+
+def test_hostile_names_change_neither_page_nor_tables(tmp_path):
+    run = write_result_set(
+        tmp_path / "run", agents=("n0", "n1"), train_seeds=(0,), cells=(("clean", None), ("hue-rotate", 3))
+    )
+    for name in NAMES:
+        text = (run / "manifest.json").read_text()
+        (run / "manifest.json").write_text(text.replace('"agent": "n0"', f'"agent": {json.dumps(name)}'))
+        for shard in (run / "episodes").glob("n0-*"):
+            table = pq.ParquetFile(shard).read()
+            column = pa.array([name] * table.num_rows)
+            pq.write_table(table.set_column(0, pa.field("agent", pa.string(), nullable=False), column), shard)
+        files = write_report(run, tmp_path / "report", formats=("html", "md", "csv", "latex"))
+        (run / "manifest.json").write_text(text)
+        markdown = files.markdown.read_text()
+        words = re.sub(r"```sh.*?```", "", markdown, flags=re.DOTALL)  # commands are quoted for the shell
+        assert "<script" not in words
+        assert "](http" not in words.replace(r"\](http", "")
+        for table in re.findall(r"(?:^\|.*\n)+", words, re.MULTILINE):
+            assert len({line.count("|") - line.count(r"\|") for line in table.splitlines()}) == 1
+        assert files.html.read_text().count("<script") == 1  # the page's own
+        rows = list(csv.DictReader((tmp_path / "report" / "csv" / "episodes.csv").open(newline="")))
+        assert {row["agent"] for row in rows} == {name, "n1"}
+        assert r"\input{x}" not in "".join(path.read_text() for path in files.latex)

@@ -127,7 +127,6 @@ def _set(value, *keys):
     [
         (_set("6" * 16, "suite", "content_hash"), "hash of the suite is 5{16}... in the first and 6{16} in the second"),
         (_set(0, "protocol", "noop_max"), r"protocol\.noop_max is 30 in the first and 0 in the second"),
-        (_set(1, "seed"), "seed is 0 in the first and 1"),
         (_set(2, "engine_version"), "engine version is 1 in the first and 2"),
         (_set("0.13.0", "versions", "ale-py"), r"ale-py version is 0\.12\.1 in the first and 0\.13\.0"),
         (_set("unknown", "versions", "ale-py"), r"ale-py version is 0\.12\.1 in the first and unknown"),
@@ -146,6 +145,12 @@ def test_what_differs_is_named(tmp_path, change, named):
     shutil.copytree(first, tmp_path / "second")
     with pytest.raises(ResultSetError, match=named):
         load_results([first, edit_manifest(tmp_path / "second", change)])
+
+
+def test_runs_of_other_episodes_are_not_put_together(tmp_path):
+    first, second = (write(tmp_path / str(seed), seed=seed) for seed in (0, 1))
+    with pytest.raises(ResultSetError, match="seed is 0 in the first and 1 in the second"):
+        load_results([first, second])
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,14 +10,16 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from made_jobs import ENCODERS, JOBS, manifest
-from result_fixture import VERSIONS, agent_entry, change_manifest, edit_manifest
+from made_jobs import ENCODERS, JOBS, SEEDS, manifest
+from msgspec.structs import replace
+from result_fixture import VERSIONS, agent_entry, change_manifest, edit_manifest, with_ledger
 
 from wsabench.errors import ResultSetError, StorageError
 from wsabench.protocol import Protocol
 from wsabench.results import Job, load_result
 from wsabench.results import store as store_module
 from wsabench.results.manifest import UNKNOWN, SuiteEntry
+from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums, episode_keys, has_starts
 from wsabench.results.store import ResultStore
 
@@ -51,7 +51,7 @@ def test_what_is_written_is_read_back(written: Path) -> None:
     assert list(result.episodes["perturbation"]) == ["clean", "clean", "hue-rotate", "hue-rotate"]
     assert list(result.episodes["episode"]) == [0, 1, 0, 1]
     assert list(result.episodes["return"]) == [-1.0, 7.5, -1.0, 7.5]
-    assert list(result.episodes["episode_seed"]) == [2, 4, 2, 4]
+    assert list(result.episodes["episode_seed"]) == [*SEEDS, *SEEDS]
     assert list(result.episodes["end"]) == ["game_over", "stalled"] * 2
     assert list(result.episodes["noops"]) == [17, 0, 17, 0]
     assert list(result.episodes["action_hash"]) == ["a", "b", "a", "b"]
@@ -83,7 +83,7 @@ def test_an_unfinished_run_has_the_rows_it_has(written: Path) -> None:
 
 
 def test_a_finished_job_is_known_by_its_fingerprint(written: Path) -> None:
-    other = Job("wsa", 0, "breakout", "clean", "clean", None, (2, 4), "other")
+    other = Job("wsa", 0, "breakout", "clean", "clean", None, SEEDS, "other")
     with ResultStore(written) as store:
         store.begin(manifest())
         assert store.is_finished(JOBS[0])
@@ -95,14 +95,23 @@ def test_a_job_is_finished_when_all_its_shards_are(written: Path) -> None:
     with ResultStore(written) as store:
         store.begin(manifest())
         assert store.is_finished(JOBS[0], ENCODERS)
-        pq.write_table(pq.ParquetFile(shard).read().slice(0, 1), shard)
-        assert not store.is_finished(JOBS[0], ENCODERS)
         shard.write_bytes(shard.read_bytes()[:200])
-        with pytest.raises(ResultSetError, match="is damaged"):
-            store.is_finished(JOBS[0], ENCODERS)
+        assert not store.is_finished(JOBS[0], ENCODERS)
+        (note,) = store.notes
+        assert "clean.parquet is damaged: it has 200 bytes, and was written with" in note
+        assert note.endswith("wsa (train seed 0) on breakout, clean is played again.")
         shard.unlink()
         assert not store.is_finished(JOBS[0], ENCODERS)
         assert store.is_finished(JOBS[0])
+
+
+def test_a_job_without_the_attention_of_all_its_encoders_is_not_finished(written: Path) -> None:
+    shard = written / "attention" / f"{JOBS[0].key}.parquet"
+    pq.write_table(pq.ParquetFile(shard).read().slice(0, 1), shard)
+    with_ledger(written)
+    with ResultStore(written) as store:
+        store.begin(manifest())
+        assert not store.is_finished(JOBS[0], ENCODERS)
 
 
 def test_steps_that_are_kept_are_part_of_a_finished_job(tmp_path: Path) -> None:
@@ -114,8 +123,8 @@ def test_steps_that_are_kept_are_part_of_a_finished_job(tmp_path: Path) -> None:
         store.write_job(JOBS[0], played, ENCODERS)
         assert store.is_finished(JOBS[0], ENCODERS)
         shard.write_bytes(shard.read_bytes()[:200])
-        with pytest.raises(ResultSetError, match="is damaged"):
-            store.is_finished(JOBS[0], ENCODERS)
+        assert not store.is_finished(JOBS[0], ENCODERS)
+        assert "attention_steps" in store.notes[0]
         shard.unlink()
         assert not store.is_finished(JOBS[0], ENCODERS)
 
@@ -138,32 +147,79 @@ def test_leftovers_of_a_killed_run_are_swept(written: Path) -> None:
     assert not leftover.exists()
 
 
-def test_a_second_run_at_the_same_time_is_refused(written: Path) -> None:
+def test_a_second_process_joins_the_same_run_and_both_starts_are_kept(written: Path) -> None:
+    with ResultStore(written) as store, ResultStore(written) as second:
+        ours = store.begin(manifest())
+        theirs = second.begin(manifest())
+        store.write_manifest(ours)
+        second.write_manifest(theirs)
+        store.write_manifest(replace(ours, history=ours.history.ended("2026-01-01")))
+        assert store.claims.take(JOBS[0].key)
+        assert not second.claims.take(JOBS[0].key)
+    starts = load_result(written).manifest.history.starts
+    assert [start.end for start in starts].count("2026-01-01") == 1
+    assert len(starts) == 3
+    assert not (written / "claims").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "alone", "message"),
+    [
+        ({"seed": 1}, False, "seed is 0 there and 1 here"),
+        (
+            {"jobs": tuple(replace(job, fingerprint="f9") for job in manifest().plan.jobs)},
+            False,
+            "is being played by process",
+        ),
+        ({}, True, "to a precision is played by one process at a time"),
+    ],
+)
+def test_a_second_process_with_another_plan_is_refused(
+    written: Path, changes: dict[str, Any], alone: bool, message: str
+) -> None:
     with ResultStore(written) as store, ResultStore(written) as second:
         store.begin(manifest())
-        with pytest.raises(ResultSetError, match="Another run is writing"):
-            second.begin(manifest())
+        with pytest.raises(ResultSetError, match=message):
+            second.begin(manifest(**changes), alone=alone)
 
 
-def test_a_directory_is_new_only_if_it_still_is_when_the_lock_is_held(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_policy_without_a_hash_is_not_joined(tmp_path: Path) -> None:
+    unhashed = manifest(agents=(agent_entry("wsa", checkpoint_hash=UNHASHED),))
+    with ResultStore(tmp_path) as store, ResultStore(tmp_path) as second:
+        store.begin(unhashed)
+        with pytest.raises(ResultSetError, match=r"has no hash, so it may have changed.*attribute `version`"):
+            second.begin(unhashed)
+    with ResultStore(tmp_path) as alone:
+        alone.begin(unhashed)
+
+
+def test_a_directory_is_new_only_if_it_still_is_when_others_are_shut_out(tmp_path: Path) -> None:
     path = tmp_path / "results"
-    lock, others = fcntl.flock, [threading.Thread(target=lambda: write_whole_run(path))]
+    with ResultStore(path) as store:
+        enter = store.claims.open
 
-    def lock_late(handle: int, operation: int) -> None:
-        if others:  # another run begins and ends after we looked and before we have the lock
-            other = others.pop()
-            other.start()
-            other.join()
-        lock(handle, operation)
+        def enter_late() -> None:  # another run begins and ends after we looked and before we are in
+            write_whole_run(path)
+            enter()
 
-    monkeypatch.setattr(fcntl, "flock", lock_late)
-    with ResultStore(path) as store, pytest.raises(ResultSetError, match="seed is 0 there and 1 here"):
-        store.begin(manifest(seed=1))
+        store.claims.open = enter_late  # type: ignore[method-assign]
+        with pytest.raises(ResultSetError, match="seed is 0 there and 1 here"):
+            store.begin(manifest(seed=1))
     with ResultStore(path) as store:
         assert len(store.begin(manifest()).history.starts) == 2
     assert load_result(path).is_complete
+
+
+def test_temporary_files_of_a_process_that_writes_are_left_alone(written: Path) -> None:
+    with ResultStore(written) as store, ResultStore(written) as second:
+        store.begin(manifest())
+        being_written = written / "episodes" / ".x.parquet.1.tmp"
+        being_written.touch()
+        second.begin(manifest())
+        assert being_written.exists()
+    with ResultStore(written) as third:
+        third.begin(manifest())
+        assert not being_written.exists()
 
 
 def test_a_refused_directory_is_not_touched(tmp_path: Path) -> None:
@@ -267,15 +323,17 @@ def test_a_full_disk_leaves_nothing_of_the_job(written: Path, monkeypatch: pytes
 def test_a_damaged_shard_is_named(written: Path) -> None:
     path = written / "episodes" / f"{JOBS[0].key}.parquet"
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ResultSetError, match=r"clean.parquet is damaged .* only this job is played again"):
+    with pytest.raises(ResultSetError, match=r"clean\.parquet is damaged: it has 200 bytes.*plays this job again"):
         load_result(written)
-    with ResultStore(written) as store, pytest.raises(ResultSetError, match="is damaged"):
-        store.is_finished(JOBS[0])
+    with_ledger(written)
+    with pytest.raises(ResultSetError, match=r"clean\.parquet is damaged and cannot be read .*plays this job again"):
+        load_result(written)
 
 
 def test_other_columns_are_refused(written: Path) -> None:
     path = written / "episodes" / f"{JOBS[0].key}.parquet"
     pq.write_table(pq.ParquetFile(path).read().drop_columns(["end"]), path)
+    with_ledger(written)
     with pytest.raises(ResultSetError, match="Allowed: agent, train_seed"):
         load_result(written)
 
@@ -283,6 +341,7 @@ def test_other_columns_are_refused(written: Path) -> None:
 def test_shards_of_earlier_versions_have_no_starts_and_are_finished(written: Path) -> None:
     path = written / "episodes" / f"{JOBS[0].key}.parquet"
     pq.write_table(pq.ParquetFile(path).read().drop_columns(["noops", "action_hash"]), path)
+    with_ledger(written)
     old = path.read_bytes()
     episodes = load_result(written).episodes
     assert episodes["noops"].isna().tolist() == episodes["action_hash"].isna().tolist() == [True, True, False, False]
@@ -301,9 +360,11 @@ def test_a_shard_of_another_run_is_refused(written: Path) -> None:
     table = pq.ParquetFile(path).read()
     column = table.schema.get_field_index("fingerprint")
     pq.write_table(table.set_column(column, table.schema.field(column), [["x", "x"]]), path)
+    with_ledger(written)
     with pytest.raises(ResultSetError, match="made by another run"):
         load_result(written)
     pq.write_table(table.slice(0, 1), path)
+    with_ledger(written)
     with pytest.raises(ResultSetError, match="holds 1 episodes; the manifest says 2"):
         load_result(written)
 

@@ -530,6 +530,7 @@ def test_the_shift_of_attention_is_that_of_each_seed_with_itself():
 def test_the_same_results_give_the_same_numbers_in_any_order(tmp_path):
     loaded = load_result(write_result_set(tmp_path / "run"))
     shuffled = SimpleNamespace(
+        has_ledger=True,
         episodes=loaded.episodes.sample(frac=1.0, random_state=1).reset_index(drop=True),
         attention=loaded.attention,
         manifest=loaded.manifest,

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import resource
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from sprites import make_sprites
 from wsabench.encoders import ENCODERS, PRETEXTS, SIZES, EncoderBank, build_pretext, load_encoder
 from wsabench.encoders.pretrained.ae import AutoencoderPretext
 from wsabench.encoders.pretrained.vos import NUM_MOVING, change_maps, frame_pair
-from wsabench.errors import CheckpointError, SpecError, UnknownNameError
+from wsabench.errors import CheckpointError, SpecError, StorageError, UnknownNameError
 from wsabench.progress import SilentReporter
 from wsabench.training.frames.collection import Collection, collect_frames
 from wsabench.training.pretraining import loop as pretrain_loop
@@ -313,3 +314,19 @@ def test_losses_stay_on_the_device_of_their_batch(store, monkeypatch, name, size
     losses["loss"].backward()
     assert {value.device for value in losses.values()} == {device}
     assert {p.grad.device for p in pretext.parameters() if p.grad is not None} == {device}
+
+
+def test_a_full_disk_is_said_and_the_stage_of_before_is_kept(tmp_path):
+    path = tmp_path / "ae.safetensors"
+    state = start_stage(build_pretext("ae", seed=0))
+    save_stage(path, state)
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))  # as a disk with 10 kB left
+    try:
+        with pytest.raises(StorageError, match=r"Cannot write .*ae\.safetensors: .*File too large.*Free space"):
+            save_stage(path, state)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["ae.safetensors"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ import safetensors.torch
 from catch import CatchVector
 
 from wsabench.agents import load_spec
-from wsabench.errors import CheckpointError
+from wsabench.errors import CheckpointError, StorageError
 from wsabench.processes import single_thread
 from wsabench.training.curve import WALL_COLUMNS
 from wsabench.training.evaluations import EvaluationPlan
@@ -235,3 +236,16 @@ def test_lanes_of_another_emulator_are_refused(tmp_path: Path) -> None:
     envs = CatchVector(PRESET.num_envs, rounds=1)
     with pytest.raises(CheckpointError, match="did not lead to the saved observations"):
         make_trainer(load_spec("e2e"), PRESET, "catch", 0, envs, None, tmp_path).resume()
+
+
+def test_a_full_disk_is_said_and_the_checkpoint_of_before_is_kept(tmp_path: Path) -> None:
+    trainer = run(tmp_path, 1)
+    before = trainer.checkpoint_path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))  # as a disk with 10 kB left
+    try:
+        with pytest.raises(StorageError, match=r"Cannot write .*safetensors: .*File too large.*Free space"):
+            trainer.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert trainer.checkpoint_path.read_bytes() == before

@@ -12,6 +12,7 @@ from torch import Tensor
 from wsabench.agents.networks.network import ActorCritic
 from wsabench.agents.spec import AgentSpec
 from wsabench.errors import CheckpointError, SpecError
+from wsabench.fields import shown
 from wsabench.machine import package_versions
 from wsabench.resources import atomic_path
 from wsabench.sealed import parse_header, read_sealed, read_weights, sealed_file, tensors_hash
@@ -20,6 +21,8 @@ FORMAT = "wsabench-agent-2"
 OLD_FORMAT = "wsabench-agent-1"
 """Without a hash of the header; still read."""
 _KEY = "agent"
+_MOST_ACTIONS = 1_000
+"""Far above the 18 of the emulator: a header that says more does not tell the truth."""
 _REMEDY = "Restore it, or train again."
 _PACKAGES = ("wsabench", "torch", "ale-py", "numpy", "safetensors")
 
@@ -119,6 +122,11 @@ def _parse_meta(header: Mapping[str, Any], path: Path) -> AgentMeta:
         spec = AgentSpec.from_dict(values.pop("spec"), where=str(path))
     except (SpecError, AttributeError, TypeError) as error:
         raise CheckpointError(f"The checkpoint {path} describes an agent that cannot be built: {error}") from error
+    kinds = {"game": str, "train_seed": int, "num_actions": int, "steps": int, "training": dict}
+    kinds |= {"encoder_hashes": dict, "versions": dict}
+    for name, kind in kinds.items():
+        if not isinstance(values[name], kind) or (name == "num_actions" and not 1 <= values[name] <= _MOST_ACTIONS):
+            raise CheckpointError(f"The checkpoint {path} is damaged: its {name} is {shown(values[name])}. {_REMEDY}")
     return AgentMeta(spec=spec, **values)
 
 

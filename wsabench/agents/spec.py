@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, get_args
 
 from wsabench.encoders import ENCODER_NAME, FILE_SUFFIXES
 from wsabench.errors import SpecError, nearest_names, unknown_name
-from wsabench.fields import read_toml
+from wsabench.fields import read_toml, shown
 from wsabench.resources import agent_files, data_dir
 
 AgentKind = Literal["e2e", "wsa", "dpa", "lin", "fix", "cnn", "mix", "res"]
@@ -249,8 +249,12 @@ def _beside(path: Path, table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _require_positive(where: str, key: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SpecError(f"{where}: {key} is {value!r}. Allowed: integers from 1.")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_UNITS:
+        raise SpecError(f"{where}: {key} is {shown(value)}. Allowed: integers from 1 to {MOST_UNITS}.")
+
+
+MOST_UNITS = 65_536
+"""Of a layer, an adapter or a stack of them; far above any use: no file makes a network that fills the memory."""
 
 
 def list_specs() -> list[str]:

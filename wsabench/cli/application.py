@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -29,8 +30,9 @@ from wsabench.cli import (
     show,
     train,
 )
-from wsabench.cli.terminal.console import clean_up_terminal, write_error
-from wsabench.errors import WsabenchError
+from wsabench.cli.running import merge
+from wsabench.cli.terminal.console import clean_up_terminal, open_standard_streams, write_error
+from wsabench.errors import SpecError, WsabenchError
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -68,6 +70,7 @@ def _options(
 app.command("list", help=listing.HELP, epilog=listing.EXAMPLE)(listing.list_names)
 app.command("show", help=show.HELP, epilog=show.EXAMPLE)(show.show)
 app.command("run", help=run.HELP, epilog=run.EXAMPLE)(run.run)
+app.command("merge", help=merge.HELP, epilog=merge.EXAMPLE)(merge.merge)
 app.command("report", help=report.HELP, epilog=report.EXAMPLE)(report.report)
 app.command("power", help=power.HELP, epilog=power.EXAMPLE)(power.power)
 app.command("check", help=check.HELP, epilog=check.EXAMPLE)(check.check)
@@ -90,10 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 fine; 1 a check failed; 2 bad input (one message, no traceback unless `--debug`); 130 interrupted.
     """
+    open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
+        _refuse_empty_out(words)
         code = app(words or ["--help"], prog_name="wsabench", standalone_mode=False)
     except _UsageError as error:
         code = _refuse(_usage_text(error), error, debug)
@@ -109,6 +114,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         clean_up_terminal()
         write_error("interrupted. What was finished is kept; the same command goes on from there.")
     return code if isinstance(code, int) else 0
+
+
+def _refuse_empty_out(words: Sequence[str]) -> None:
+    """Refuse `--out ""`, as an unset variable of a shell gives it: as a path it would mean the current directory."""
+    for word, after in pairwise([*words, "--"]):
+        if word == "--out=" or (word == "--out" and not after):
+            raise SpecError('--out is empty. Give a directory, "." for the current one.')
 
 
 def _refuse(text: str, error: Exception, debug: bool) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 import typer
@@ -22,14 +22,18 @@ from wsabench.cli.agent_options import (
     chosen_protocol,
 )
 from wsabench.cli.options import Json, Suite
+from wsabench.cli.running.launch import launch
+from wsabench.cli.running.price import write_price
 from wsabench.cli.terminal.console import WIDTH, parse_integers, split_names, write_json, write_line, write_table
 from wsabench.cli.terminal.progress import counted
 from wsabench.cli.terminal.run_progress import run_reporter
+from wsabench.types import Permissions
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from wsabench.results.manifest import SavingEntry
+    from wsabench.results.result import RunResult
 
 HELP = "Play a suite with some agents. What is finished is kept; the same command resumes."
 EXAMPLE = "Example: wsabench run --suite color-shift --profile quick --agents wsa,e2e"
@@ -52,7 +56,14 @@ _NOTE = "Intervals and comparisons are in the report."
 _TRAIN_SEEDS = "Train seeds of the baselines. Default: those of the profile."
 
 
+_SHARD = "Play only part I of N of the jobs, as a task of a job array; `wsabench merge` puts the parts together."
+_LAUNCHER = "Submit one job a part to SLURM, or as processes here, wait, and merge into --out (extra: slurm)."
+_LAUNCHER_OPTION = "shards (how many parts), partition, time, cpus, mem; as in shards=8. Repeat it, or use commas."
+_DRY_RUN = "Play nothing and write nothing: say how many jobs, and after up to a minute how long, from samples."
+
+
 def run(
+    context: typer.Context,
     suite: Suite = "color-shift",
     agents: Annotated[list[str] | None, typer.Option("--agents", "-a", metavar="NAME,...", help=_AGENTS)] = None,
     profile: Annotated[str, typer.Option(help="How much is played: a profile of the suite.")] = "quick",
@@ -75,47 +86,85 @@ def run(
     action_selection: Selection = None,
     trust: Trust = False,
     allow_download: AllowDownload = False,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help=_SHARD)] = None,
+    launcher: Annotated[str | None, typer.Option(metavar="slurm|local", help=_LAUNCHER)] = None,
+    launcher_option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help=_LAUNCHER_OPTION)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help=_DRY_RUN)] = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate agents on a suite and print where the result set is."""
-    from wsabench.evaluation import run as evaluate
     from wsabench.evaluation.contestants import split_references
 
     # As `python -m` does: a policy named module:attribute may stand in the current directory.
     sys.path.insert(0, str(Path.cwd()))
+    options: dict[str, Any] = {
+        "suite": suite,
+        "agents": tuple(split_references(agents) or ("wsa", "e2e")),
+        "profile": profile,
+        "games": split_names(games),
+        "perturbations": split_names(perturbations),
+        "train_seeds": parse_integers("--train-seeds", split_names(train_seeds)),
+        "episodes": episodes,
+        "seed": seed,
+        "protocol": chosen_protocol(
+            protocol,
+            sticky_probability=sticky,
+            frame_skip=frame_skip,
+            noop_max=noop_max,
+            full_action_space=full_action_space,
+            action_selection=action_selection,
+        ),
+        "precision": precision,
+        "max_episodes": max_episodes,
+        "precision_of": precision_of,
+    }
+    if dry_run:
+        permissions = Permissions(trust, allow_download)
+        write_price(options, permissions, workers, shard, record_attention=record_attention, as_json=as_json)
+        return
+    if launcher is not None or launcher_option:
+        result = launch(context, launcher, launcher_option or [])
+    else:
+        result = _play(options, workers, out, record_attention, trust, allow_download, shard)
+    _write(result, as_json)
+
+
+def _play(
+    options: dict[str, Any],
+    workers: int | None,
+    out: Path | None,
+    record_attention: bool,
+    trust: bool,
+    allow_download: bool,
+    shard: str | None,
+) -> RunResult:
+    """Play in this process and its workers."""
+    from wsabench.evaluation import run as evaluate
+
     with run_reporter() as reporter:
-        result = evaluate(
-            suite=suite,
-            agents=tuple(split_references(agents) or ("wsa", "e2e")),
-            profile=profile,
-            games=split_names(games),
-            perturbations=split_names(perturbations),
-            train_seeds=parse_integers("--train-seeds", split_names(train_seeds)),
-            episodes=episodes,
+        return evaluate(
+            **options,
             workers=workers,
             out=out,
-            seed=seed,
             record_attention=record_attention,
-            protocol=chosen_protocol(
-                protocol,
-                sticky_probability=sticky,
-                frame_skip=frame_skip,
-                noop_max=noop_max,
-                full_action_space=full_action_space,
-                action_selection=action_selection,
-            ),
             trust=trust,
             allow_download=allow_download,
             reporter=reporter,
-            precision=precision,
-            max_episodes=max_episodes,
-            precision_of=precision_of,
+            shard=shard,
         )
+
+
+def _write(result: RunResult, as_json: bool) -> None:
+    """Print what came out."""
+    from wsabench.results.result import part_advice
+
     saving = result.manifest.history.saving
     rows = mean_returns(result.episodes)
     if as_json:
         means = [row._asdict() for row in rows]
         content = {"path": result.path, "episodes": len(result.episodes), "mean_returns": means}
+        if advice := part_advice(result.manifest):
+            content |= {"finished": result.num_finished, "jobs": len(result.manifest.plan.jobs), "note": advice}
         write_json(content if saving is None else {**content, "saving": msgspec.structs.asdict(saving)})
         return
     write_line()
@@ -130,7 +179,12 @@ def run(
     )
     if saving is not None:
         write_line("\n" + textwrap.fill(saving_text(saving), WIDTH))
-    write_line(f"\nResult set: {result.path}\nMake the page: wsabench report {result.path}")
+    write_line(f"\nResult set: {result.path}")
+    if advice := part_advice(result.manifest):
+        jobs = f"{result.num_finished} of {len(result.manifest.plan.jobs)} jobs."
+        write_line(textwrap.fill(f"{jobs} {advice}", WIDTH))
+    else:
+        write_line(f"Make the page: wsabench report {result.path}")
 
 
 def saving_text(saving: SavingEntry) -> str:

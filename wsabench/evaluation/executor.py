@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wsabench.errors import WorkerError, WsabenchError
+from wsabench.evaluation.cluster.sharing import SharedJobs
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.own_play_supply import supplied
 from wsabench.evaluation.plan import Plan
@@ -172,7 +173,14 @@ def _way_on(plan: Plan, board: TaskBoard) -> str:
 class TaskBoard:
     """Hands out episodes and gathers outcomes; a job is written the moment its last episode arrives."""
 
-    def __init__(self, plan: Plan, finished: Sequence[Job], store: ResultStore, reporter: RunReporter) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        finished: Sequence[Job],
+        store: ResultStore,
+        reporter: RunReporter,
+        shared: SharedJobs | None = None,
+    ) -> None:
         """Put all episodes of unfinished jobs on the board.
 
         Args:
@@ -180,7 +188,12 @@ class TaskBoard:
             finished: Jobs that need not be run.
             store: Where finished jobs are written.
             reporter: Who hears of it.
+            shared: Claims each job before its first episode is handed out; None where nobody else plays any.
         """
+        self.elsewhere: list[Job] = []
+        """Jobs that other processes play, or finished meanwhile."""
+        self._shared = shared
+        self._claimed: set[int] = set()
         self._holding = [0]
         self.failures: list[WsabenchError] = []
         """What agents' own code raised, in the order in which it happened."""
@@ -209,7 +222,7 @@ class TaskBoard:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every job is written."""
+        """Whether every job is written, but for those that other processes play."""
         return not self._outcomes
 
     def share_among(self, num_workers: int) -> None:
@@ -246,9 +259,14 @@ class TaskBoard:
         """
         queue = self._pending[contestant]
         share = -(-(self.num_pending + sum(self._holding)) // len(self._holding))
-        number = min(count, len(queue), max(share - self._holding[worker], 0))
-        tasks = [queue.popleft() for _ in range(number)]
-        self._holding[worker] += number
+        number = min(count, max(share - self._holding[worker], 0))
+        tasks: list[EpisodeTask] = []
+        while queue and len(tasks) < number:
+            if self._may_play(queue[0].job_index):
+                tasks.append(queue.popleft())
+            else:
+                self._leave(contestant, queue[0].job_index)
+        self._holding[worker] += len(tasks)
         return Handout(tasks, is_last=not queue)
 
     def give_up(self, worker: int, contestant: int, error: WsabenchError) -> None:
@@ -274,11 +292,34 @@ class TaskBoard:
         self._reporter.episode_finished(job, outcome.episodic_return, outcome.length)
         if len(gathered) < job.num_episodes:
             return
+        if self._shared is not None and not self._shared.has(job):  # this process slept, and another one took it over
+            del self._outcomes[outcome.job_index]
+            self.elsewhere.append(job)
+            return
         self._store.write_job(self._plan.with_earlier_seeds(job), gathered, self._plan.contestant_of(job).encoders)
+        if self._shared is not None:
+            self._shared.release(job)
         del self._outcomes[outcome.job_index]
         self.num_finished += 1
         by_episode = sorted(gathered, key=lambda one: one.episode)
         self._reporter.job_finished(job, np.array([one.episodic_return for one in by_episode], dtype=np.float64))
+
+    def _may_play(self, index: int) -> bool:
+        """Whether a job is this process's, which claims it when it comes to it."""
+        if self._shared is None or index in self._claimed:
+            return True
+        if not self._shared.take(self._plan.jobs[index]):
+            return False
+        self._claimed.add(index)
+        return True
+
+    def _leave(self, contestant: int, index: int) -> None:
+        """Leave a job of which nothing was handed out to the process that plays it."""
+        queue = self._pending[contestant]
+        while queue and queue[0].job_index == index:
+            queue.popleft()
+        del self._outcomes[index]
+        self.elsewhere.append(self._plan.jobs[index])
 
     def _tasks(self, index: int, job: Job) -> list[EpisodeTask]:
         """Return a job's episodes as tasks."""

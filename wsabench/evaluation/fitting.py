@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,12 +37,13 @@ class FittedCells:
     """Cells that a game cannot have, by game and name, with the reason."""
 
 
-def fit_cells(wanted: Mapping[str, Sequence[str]], *, is_explicit: bool) -> FittedCells:
+def fit_cells(wanted: Mapping[str, Sequence[str]], *, is_explicit: bool, until: float | None = None) -> FittedCells:
     """Compile the cells of each game and leave out those that the game cannot have or the agent could not see.
 
     Args:
         wanted: Canonical names by game.
         is_explicit: The user named the cells: one that does not fit or cannot be seen is an error then.
+        until: After this moment, by `time.monotonic`, cells are not looked at and stay in; None looks at all.
 
     Raises:
         SpecError: A cell that the user named does not fit its game or cannot be seen.
@@ -57,7 +59,7 @@ def fit_cells(wanted: Mapping[str, Sequence[str]], *, is_explicit: bool) -> Fitt
                 compiled[game, name] = perturb.compile_perturbation(name, game)
             else:
                 misfits.setdefault(game, {})[name] = reason
-    effects = measure_effects(compiled, must_be_seen=is_explicit)
+    effects = measure_effects(compiled, must_be_seen=is_explicit, until=until)
     refused = _refused(effects)
     return FittedCells(
         names=tuple(dict.fromkeys(name for names in wanted.values() for name in names)),
@@ -69,7 +71,7 @@ def fit_cells(wanted: Mapping[str, Sequence[str]], *, is_explicit: bool) -> Fitt
 
 
 def measure_effects(
-    compiled: Mapping[Cell, CompiledPerturbation], *, must_be_seen: bool
+    compiled: Mapping[Cell, CompiledPerturbation], *, must_be_seen: bool, until: float | None = None
 ) -> dict[str, dict[str, float]]:
     """Measure how much every change of colours and images changes what the agent sees.
 
@@ -78,6 +80,7 @@ def measure_effects(
     Args:
         compiled: Compiled perturbations by game and canonical name.
         must_be_seen: Refuse cells below `MIN_EFFECT_GREY_LEVELS`.
+        until: Measure none after this moment, by `time.monotonic`; None measures all.
 
     Returns:
         Mean change of the 84x84 observation in grey levels, by game and name.
@@ -90,7 +93,7 @@ def measure_effects(
     measure = require_effect if must_be_seen else measure_effect
     effects: dict[str, dict[str, float]] = {}
     for (game, name), perturbation in compiled.items():
-        if _is_measured(perturbation):
+        if _is_measured(perturbation) and (until is None or time.monotonic() < until):
             effects.setdefault(game, {})[name] = measure(game, name).value
     return effects
 

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from wsabench.errors import StorageError
 from wsabench.resources import atomic_path
+from wsabench.sealed import refused_writes
 from wsabench.types import Embedding
 
 FORMAT = "wsabench-own-play-1"
@@ -119,7 +120,7 @@ def write_own_play(path: Path, content: OwnPlayContent, identity: Mapping[str, A
         "num_moments": len(next(iter(content.moments.values()))),
     }
     header["content_hash"] = arrays_hash(arrays, header)
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, refused_writes():
         save_file(arrays, temporary, {_HEADER: json.dumps(header, sort_keys=True)})
 
 

@@ -240,12 +240,16 @@ class Plan:
         return replace(self, jobs=tuple(jobs))
 
 
-def make_plan(options: RunOptions, note: Callable[[str], None] = lambda _: None) -> Plan:
+def make_plan(
+    options: RunOptions, note: Callable[[str], None] = lambda _: None, *, look_until: float | None = None
+) -> Plan:
     """Turn a suite and options into jobs.
 
     Args:
         options: What the user asked for.
         note: Gets a sentence where an agent must first play for the cells that feed embeddings of its own clean play.
+        look_until: For a plan that is priced and not played: no agent's own play is made, and after this moment, by
+            `time.monotonic`, cells are taken to be visible. None for a plan that is played.
 
     Returns:
         The plan; every name exists, every agent loads, every change of colour or image can be seen. A suite's own cell
@@ -277,10 +281,11 @@ def make_plan(options: RunOptions, note: Callable[[str], None] = lambda _: None)
     num_episodes = _whole_number("number of episodes", _or(options.episodes, profile.episodes), 1)
     num_episodes = num_episodes if precision is None else precision.pilot_episodes
     seed = _whole_number("seed", options.seed, 0)
-    cells = fit_cells(wanted, is_explicit=is_explicit)
+    cells = fit_cells(wanted, is_explicit=is_explicit, until=look_until)
     contestants = find_contestants(options.agents, games, train_seeds, terms)
     left_out, skipped = fit_agents(contestants, cells.compiled, is_explicit=is_explicit)
-    contestants = _with_own_play(contestants, cells.compiled, left_out, note)
+    if look_until is None:
+        contestants = _with_own_play(contestants, cells.compiled, left_out, note)
     draft = Plan(
         suite=suite,
         profile=options.profile,

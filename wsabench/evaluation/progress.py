@@ -25,6 +25,10 @@ class RunReporter(Protocol):
         """A job's shard is on disk; `returns` are its unclipped returns in the order of episodes."""
         ...
 
+    def job_found(self, job: Job) -> None:
+        """Another process in the same directory finished a job."""
+        ...
+
     def steps(self, num_steps: int) -> None:
         """So many more agent steps were played, over all lanes."""
         ...
@@ -48,6 +52,9 @@ class SilentReporter:
         """Say nothing."""
 
     def job_finished(self, job: Job, returns: FloatArray) -> None:
+        """Say nothing."""
+
+    def job_found(self, job: Job) -> None:
         """Say nothing."""
 
     def steps(self, num_steps: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from wsabench.errors import SpecError
+from wsabench.evaluation.cluster import Shard, SharedJobs
 from wsabench.evaluation.contestants import AgentReference
 from wsabench.evaluation.executor import TaskBoard, execute
 from wsabench.evaluation.plan import Plan, RunOptions, make_plan
@@ -25,6 +26,8 @@ from wsabench.results.result import RunResult, load_result
 from wsabench.results.store import ResultStore
 from wsabench.types import Permissions
 
+PICTURES = "pictures"
+"""What the process claims that draws the samples."""
 DEFAULT_ROOT = Path("runs")
 """Where results go without `out`: below the current directory."""
 
@@ -49,6 +52,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     precision: float | None = None,
     max_episodes: int | None = None,
     precision_of: str = "cell",
+    shard: str | None = None,
 ) -> RunResult:
     """Evaluate agents on a suite; go on where an equal run in the same directory stopped.
 
@@ -79,9 +83,14 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
             fixed. A pilot of `episodes` of each job (15 by default), kept in `pilot/`, decides how many each gets.
         max_episodes: With `precision`, the most that a job may have, the pilot's among them.
         precision_of: `cell`: every job has the precision; `average`: the root mean square of the half-widths has.
+        shard: A part of the plan, `2/5`: only the jobs whose place in it, from 0, is 1 modulo 5. The parts go together
+            by `wsabench merge`.
+
+    Several processes, on one machine or on several with a shared disk, may be given the same directory: each job is
+    played by one of them, and all of them return when all jobs are finished.
 
     Returns:
-        The complete result set.
+        The complete result set; with `shard` that part of it.
 
     Raises:
         CheckpointError: An agent's checkpoint is missing or damaged.
@@ -108,39 +117,50 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         precision_of=precision_of,
         permissions=Permissions(trust, allow_download),
     )
+    part = None if shard is None else Shard.parse(shard)
     plan = make_plan(options, reporter.note)
-    path = Path(out) if out is not None else DEFAULT_ROOT / f"{plan.suite.name}-{plan.profile}-{plan.identity()}"
-    play_plan(plan, ResultStore(path, keeps_steps=record_attention), num_workers, reporter)
+    path = Path(out) if out is not None else default_path(plan, part)
+    play_plan(plan, ResultStore(path, keeps_steps=record_attention), num_workers, reporter, part)
     reporter.finished(path)
     return load_result(path)
 
 
-def play_plan(plan: Plan, opened: ResultStore, num_workers: int, reporter: RunReporter) -> None:
+def default_path(plan: Plan, shard: Shard | None = None) -> Path:
+    """Return the directory of a run whose user named none: the same for the same settings."""
+    part = "" if shard is None else f"-{shard.index}-of-{shard.number}"
+    return DEFAULT_ROOT / f"{plan.suite.name}-{plan.profile}-{plan.identity()}{part}"
+
+
+def play_plan(
+    plan: Plan, opened: ResultStore, num_workers: int, reporter: RunReporter, shard: Shard | None = None
+) -> None:
     """Play the jobs of a plan that are not finished yet; to a precision in two stages.
 
     Args:
         plan: The plan.
-        opened: The directory, not yet claimed.
+        opened: The directory, not yet entered.
         num_workers: Processes.
         reporter: Hears of progress.
+        shard: Which part of the jobs; None for all.
 
     Raises:
         ResultSetError: The directory holds something else, or another run's results.
+        SpecError: A part of a run to a precision is asked for.
         StorageError: Results cannot be written; finished jobs are kept.
         WorkerError: A worker process died; finished jobs are kept.
     """
+    mine = plan if shard is None else shard.part_of(plan)
     with opened as store:
-        history = History.of_start(provenance.this_start())
-        manifest = store.begin(Manifest(schema_version=SCHEMA_VERSION, plan=plan.recorded(), history=history))
+        history = History.of_start(provenance.this_start(None if shard is None else str(shard)))
+        given = Manifest(schema_version=SCHEMA_VERSION, plan=plan.recorded(), history=history)
+        manifest = store.begin(given, alone=plan.precision is not None)
         for text in plan.notes():
             reporter.note(text)
         if plan.precision is not None:
-            if len(manifest.history.starts) == 1:
-                store.write_manifest(manifest)  # the directory is this run's before the pilot stands in it
-            plan, saving = _after_pilot(plan, store.path / PILOT_DIR, num_workers, reporter)
+            mine, saving = _after_pilot(plan, store.path / PILOT_DIR, num_workers, reporter)
             history = replace(manifest.history, saving=saving)
-            manifest = replace(manifest, plan=plan.recorded(), history=history)
-        if _play(plan, store, manifest, num_workers, reporter, draws=True):
+            manifest = replace(manifest, plan=mine.recorded(), history=history)
+        if _play(mine, store, manifest, num_workers, reporter, draws=True):
             store.write_manifest(replace(manifest, history=manifest.history.ended(provenance.timestamp())))
 
 
@@ -171,16 +191,39 @@ def _play(
     """Play the jobs that are not finished yet, and draw samples; return False where an earlier run did it all."""
     finished = _finished_jobs(plan, store, reporter)
     reporter.planned(plan.jobs, finished)
-    board = TaskBoard(plan, finished, store, reporter)
     earlier = manifest.history.starts[:-1]
-    if board.is_complete and earlier and earlier[-1].end is not None:
+    is_done = len(finished) == len(plan.jobs) and store.is_vouched
+    if is_done and earlier and earlier[-1].end is not None:
         return False
     store.write_manifest(manifest)
-    if draws:
+    draws_now = draws and store.claims.take(PICTURES)
+    if draws_now:
         write_frames(plan, store)
-    if not board.is_complete:
-        execute(plan, board, num_workers, reporter)
+        store.claims.release(PICTURES)
+    _play_shared(plan, finished, store, num_workers, reporter)
+    if draws and not draws_now:
+        with store.claims.alone(PICTURES):
+            write_frames(plan, store)
     return True
+
+
+def _play_shared(
+    plan: Plan, finished: Sequence[Job], store: ResultStore, num_workers: int, reporter: RunReporter
+) -> None:
+    """Play what no other process plays; wait for what others do, and play what they leave."""
+    shared = SharedJobs(plan, store)
+    wanted = [job for job in plan.jobs if job not in set(finished)]
+    others: list[Job] = []
+    while wanted or others:
+        if wanted:
+            board = TaskBoard(plan, [job for job in plan.jobs if job not in set(wanted)], store, reporter, shared)
+            execute(plan, board, num_workers, reporter)
+            others += board.elsewhere
+        if others:
+            ready, wanted = shared.wait_for(others, reporter)
+            others = [job for job in others if job not in ready and job not in wanted]
+        else:
+            wanted = []
 
 
 def _finished_jobs(plan: Plan, store: ResultStore, reporter: RunReporter) -> list[Job]:
@@ -195,6 +238,8 @@ def _finished_jobs(plan: Plan, store: ResultStore, reporter: RunReporter) -> lis
             repeated.add(job.agent)
         else:
             finished.append(job)
+    for text in store.notes:
+        reporter.note(text)
     if repeated:
         reporter.note(
             f"{', '.join(sorted(repeated))}: finished jobs are run again, because a Python policy may have changed. "

@@ -45,7 +45,7 @@ def write_frames(plan: Plan, store: ResultStore) -> None:
     photographers: dict[str, SampleLane] = {}
     for (game, name), compiled in plan.compiled.items():
         file = f"{file_stem(game, name)}.png"
-        if compiled.family == "encoder" or (store.path / FRAMES_DIR / file).exists():
+        if compiled.family == "encoder" or store.has_file(FRAMES_DIR, file):
             continue
         if game not in photographers:
             photographers[game] = SampleLane(compiled, plan.protocol)

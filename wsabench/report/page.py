@@ -40,7 +40,7 @@ from wsabench.report.tables.results import (
     sample_size_table,
 )
 from wsabench.report.tables.rliable import resampling_table
-from wsabench.report.tables.text import Section, Table, markdown
+from wsabench.report.tables.text import Section, Table, markdown, without_markup
 from wsabench.results.manifest import Manifest
 from wsabench.results.result import FRAME_GAP, privileged_agents
 from wsabench.summary.rows import Measure
@@ -202,14 +202,17 @@ def markdown_text(content: Content, figure_files: Sequence[tuple[NamedFigure, st
     """
     pictures: dict[Section, list[str]] = {}
     for figure, file in figure_files:
-        text = f"### {figure.title}\n\n![{figure.title}]({file})\n\n{figure.caption}\n"
+        title = without_markup(figure.title)
+        text = f"### {title}\n\n![{title}]({file})\n\n{without_markup(figure.caption)}\n"
         pictures.setdefault(figure.section, []).append(text)
     undecided = content.undecided.text if content.undecided else ""
-    parts = [f"# wsabench: {content.title}\n", f"{content.scope}\n", "## The answer\n"]
-    parts += [f"{text}\n" for text in (content.statement, undecided) if text]
+    parts = [f"# wsabench: {without_markup(content.title)}\n", f"{content.scope}\n", "## The answer\n"]
+    parts += [f"{without_markup(text)}\n" for text in (content.statement, undecided) if text]
     parts += [*pictures.get("answer", ()), markdown(content.lead)]
-    parts.append("### Caveats\n\n" + "".join(f"- {note}\n" for note in content.notes or ("None known.",)))
-    parts.append("### In words\n\n" + "".join(f"- {sentence.text}\n" for sentence in content.headline))
+    parts.append(
+        "### Caveats\n\n" + "".join(f"- {without_markup(note)}\n" for note in content.notes or ("None known.",))
+    )
+    parts.append("### In words\n\n" + "".join(f"- {without_markup(sentence.text)}\n" for sentence in content.headline))
     for section, title in zip(_SECTIONS, ("By perturbation", "By game", "Seeing inside", "Methods"), strict=True):
         body = [*pictures.get(section, ()), *(markdown(table) for table in content.tables_of[section])]
         parts += [f"## {title}\n", *body] if body else []
@@ -218,7 +221,7 @@ def markdown_text(content: Content, figure_files: Sequence[tuple[NamedFigure, st
     parts.append("## How to reproduce\n")
     for step in content.reproduce:
         commands = "\n".join(("```sh", *step.commands, "```\n")) if step.commands else ""
-        parts.append(f"{step.words}\n\n{commands}")
+        parts.append(f"{without_markup(step.words)}\n\n{commands}")
     return "\n".join(parts)
 
 

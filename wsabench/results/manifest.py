@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +23,11 @@ SCHEMA_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 UNKNOWN = "unknown"
 """Stands for a version that an earlier wsabench did not record."""
+
+
+Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A number from 0 that a column of a shard can hold."""
+Positive = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class AgentId(Struct, frozen=True, order=True):
@@ -44,7 +50,7 @@ class _OfAgent(_Strict, frozen=True, kw_only=True):
     """An entry about one agent."""
 
     agent: str
-    train_seed: int
+    train_seed: Natural
     game: str
 
     @property
@@ -110,7 +116,7 @@ class JobEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
     """Name of its shards, the same in every folder."""
     fingerprint: str
     """Of everything that decides its episodes; each row of its shard holds it too."""
-    episodes: int | None = None
+    episodes: Positive | None = None
     """How many it has; None for as many as all jobs, and in a run to a precision while its pilot is not finished."""
 
 
@@ -121,9 +127,9 @@ class PrecisionEntry(_Strict, frozen=True, kw_only=True):
     """Asked for, of the 95% interval over episodes of a job's mean normalised score."""
     target: Literal["cell", "average"]
     """Whether every job has it, or their root mean square."""
-    pilot_episodes: int
+    pilot_episodes: Positive
     """Episodes of each job in the pilot, which is kept beside the result set and is not part of it."""
-    max_episodes: int
+    max_episodes: Positive
     """Most episodes of a job, with the pilot's."""
 
 
@@ -142,9 +148,9 @@ class RecordedPlan(_Strict, frozen=True, kw_only=True, omit_defaults=True):
     suite: SuiteEntry
     profile: str | None
     protocol: Protocol
-    seed: int
+    seed: Natural
     """Root of the episode seeds."""
-    episodes: int
+    episodes: Positive
     """Episodes of each job; in a run to a precision the most that one may have beside the pilot."""
     games: tuple[str, ...]
     perturbations: tuple[str, ...]
@@ -189,7 +195,7 @@ class Host(_Strict, frozen=True, kw_only=True):
     cores: int
 
 
-class Start(_Strict, frozen=True, kw_only=True):
+class Start(_Strict, frozen=True, kw_only=True, omit_defaults=True):
     """One time that the run was started."""
 
     start: str
@@ -202,6 +208,8 @@ class Start(_Strict, frozen=True, kw_only=True):
     host: Host
     versions: dict[str, str]
     """Of Python and all packages that results depend on; `UNKNOWN` where they were not recorded."""
+    shard: str | None = None
+    """Which part of the plan it played, `2/5`; None for all of it."""
 
 
 class MergedRun(_Strict, frozen=True, kw_only=True):
@@ -264,6 +272,13 @@ class History(_Strict, frozen=True, kw_only=True, omit_defaults=True):
         return self.starts[0]
 
     @property
+    def shards(self) -> tuple[str, ...]:
+        """The parts of the plan that alone were played here, `2/5`; empty where a run was of all, or put together."""
+        if self.merged_from or None in (found := [start.shard for start in self.starts]):
+            return ()
+        return tuple(dict.fromkeys(shard for shard in found if shard))
+
+    @property
     def end(self) -> str | None:
         """When the run was finished; None where it is not."""
         return self.starts[-1].end
@@ -308,7 +323,19 @@ def read_manifest(directory: Path) -> Manifest:
         ResultSetError: It is missing, unreadable, not a manifest, of another schema version, or a field is missing,
             unknown or of another type; the message names the file and the field.
     """
-    content = read_content(directory)
+    return present_manifest(read_content(directory), directory)
+
+
+def present_manifest(content: Mapping[str, Any], directory: Path) -> Manifest:
+    """Return plain values as a manifest, strictly checked; of an older schema version say how it is brought over.
+
+    Args:
+        content: What `read_content` returned.
+        directory: Where it was read, for messages.
+
+    Raises:
+        ResultSetError: As of `read_manifest`.
+    """
     path, version = directory / MANIFEST_NAME, content["schema_version"]
     if type(version) is int and 0 < version < SCHEMA_VERSION:  # JSON's true is no 1
         command = shlex.join(["wsabench", "migrate", str(directory), "--out", f"{directory}-migrated"])
@@ -332,7 +359,8 @@ def read_content(directory: Path) -> dict[str, Any]:
     if not directory.is_dir():
         raise ResultSetError(f"There is no result directory {directory}. Give the directory that `wsabench run` wrote.")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
+        json.dumps(content, ensure_ascii=False).encode()  # half a character, `\\ud800` say, can be read but not written
     except FileNotFoundError as error:
         raise ResultSetError(
             f"{directory} is not a result set: it has no {MANIFEST_NAME}. Give the directory that `wsabench run` wrote."
@@ -373,6 +401,13 @@ def manifest_of(content: Mapping[str, Any], path: Path) -> Manifest:
     if not manifest.history.starts:
         raise _damaged(path, "Expected at least one start - at `$.history.starts`")
     return manifest
+
+
+def _finite(text: str) -> float:
+    """Return a number of a JSON file, where it is one that can be calculated with."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no finite number")
+    return value
 
 
 def _damaged(path: Path, reason: str) -> ResultSetError:

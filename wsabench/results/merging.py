@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from wsabench.errors import ResultSetError
 from wsabench.results.comparing import Difference, Kind, differences, listed
 from wsabench.results.manifest import UNKNOWN, AgentId, History, JobEntry, Manifest, MergedRun
-from wsabench.results.provenance import BIT_DECIDING
+from wsabench.results.provenance import BIT_DECIDING, UNHASHED
 from wsabench.results.records import with_labels
 from wsabench.results.result import RunResult, load_result
 
@@ -90,6 +90,7 @@ def merge_results(results: Sequence[RunResult]) -> RunResult:
         episodes=episodes,
         attention=_attention_once(results, episodes),
         manifest=_merged_manifest(results, jobs, notes),
+        has_ledger=all(result.has_ledger for result in results),
         num_finished=len(episodes.drop_duplicates(["agent", "train_seed", "game", "perturbation", "severity"])),
     )
 
@@ -105,6 +106,8 @@ def check_compatible(first: RunResult, second: RunResult) -> None:
         ResultSetError: They differ in suite, protocol, episode seeds, or in perturbations, reference scores, ROMs,
             versions that change behaviour, or an agent of the same name and train seed; the message names it.
     """
+    if first.manifest.plan == second.manifest.plan and not _has_unhashed(first):
+        return  # as with the parts that a job array played, of which there may be many
     found = [one for one in differences(first.manifest, second.manifest) if _forbids(one)]
     if found:
         shown = listed((one.between("in the first", "in the second") for one in found), "; ")
@@ -113,6 +116,10 @@ def check_compatible(first: RunResult, second: RunResult) -> None:
             "protocol, seeds, episodes, reference scores and versions, and one checkpoint for each agent and train "
             "seed. Report them one by one, or repeat one run with the settings of the other."
         )
+
+
+def _has_unhashed(result: RunResult) -> bool:
+    return any(entry.checkpoint_hash == UNHASHED for entry in result.manifest.plan.agents)
 
 
 def _forbids(one: Difference) -> bool:
@@ -199,14 +206,14 @@ def _merged_manifest(results: Sequence[RunResult], jobs: tuple[JobEntry, ...], n
     )
     history = History(
         starts=manifests[0].history.starts,
-        merged_from=tuple(_origin(result) for result in results),
+        merged_from=tuple(origin(result) for result in results),
         merge_notes=(*notes, *_machine_notes(manifests)),
         migrated_from=(),
     )
     return replace(manifests[0], plan=plan, history=history)
 
 
-def _origin(result: RunResult) -> MergedRun:
+def origin(result: RunResult) -> MergedRun:
     """Return where one of several runs comes from."""
     plan = result.manifest.plan
     return MergedRun(

@@ -1,15 +1,21 @@
-"""Bringing result sets of earlier layouts over to the present one, step by step, without touching what was played."""
+"""Bringing result sets of earlier layouts over to the present one, step by step, without touching what was played.
+
+One of the present layout that was written before there were ledgers gets one.
+"""
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from wsabench.errors import ResultSetError
 from wsabench.resources import make_dir, write_text, writing
+from wsabench.results.ledger import LedgerWriter, read_ledger
 from wsabench.results.manifest import (
     MANIFEST_NAME,
     SCHEMA_VERSION,
@@ -47,7 +53,7 @@ class Migrated(NamedTuple):
 
 
 def migrate(run: str | Path, out: str | Path) -> Migrated:
-    """Write a result set of an earlier schema version anew in the present one.
+    """Write a result set of an earlier schema version, or without a ledger, anew in the present layout.
 
     Args:
         run: Directory of the old result set; nothing in it changes.
@@ -58,14 +64,14 @@ def migrate(run: str | Path, out: str | Path) -> Migrated:
         Where it is, and what it lacks.
 
     Raises:
-        ResultSetError: There is no result set, it is damaged, it has the present schema version, or `out` is not empty.
+        ResultSetError: There is no result set, it is damaged, it is of the present layout, or `out` is not empty.
         StorageError: The new one cannot be written; nothing is left behind.
     """
     source, target = Path(run), Path(out)
     content = read_content(source)
     path, version = source / MANIFEST_NAME, content["schema_version"]
-    if version == SCHEMA_VERSION:
-        raise ResultSetError(f"{path} has schema version {version} already. There is nothing to do.")
+    if version == SCHEMA_VERSION and read_ledger(source).is_kept:
+        raise ResultSetError(f"{path} has schema version {version} and a ledger already. There is nothing to do.")
     manifest = manifest_of(brought_over(content, path), path)
     read_tables(source, manifest)
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
@@ -74,7 +80,10 @@ def migrate(run: str | Path, out: str | Path) -> Migrated:
     with writing(target), tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
         whole = make_dir(Path(temporary) / "run")
         num_files = sum(_copy_folder(source / name, whole / name) for name in _FOLDERS)
-        write_text(whole / MANIFEST_NAME, manifest_text(manifest))
+        text = path.read_text(encoding="utf-8") if version == SCHEMA_VERSION else manifest_text(manifest)
+        write_text(whole / MANIFEST_NAME, text)
+        with closing(LedgerWriter(whole)) as writer:
+            writer.adopt(_FOLDERS, json.loads(text))
         whole.replace(target)
     return Migrated(target, version, manifest, num_files)
 

@@ -32,8 +32,12 @@ def decisive_versions() -> dict[str, str]:
     return machine.package_versions(BIT_DECIDING)
 
 
-def this_start() -> Start:
-    """Return what the history of a run says of this process, which starts it now."""
+def this_start(shard: str | None = None) -> Start:
+    """Return what the history of a run says of this process, which starts it now.
+
+    Args:
+        shard: Which part of the plan it plays, `2/5`; None for all of it.
+    """
     return Start(
         start=timestamp(),
         end=None,
@@ -41,6 +45,7 @@ def this_start() -> Start:
         git=git_state(),
         host=host_summary(),
         versions=package_versions(),
+        shard=shard,
     )
 
 
@@ -71,9 +76,12 @@ def host_summary() -> Host:
 
 
 def command_line() -> str:
-    """Return the command line of this process, quoted for a shell; the program without its folder."""
+    """Return the command line of this process, quoted for a shell; the program without its folder.
+
+    Bytes that are no UTF-8, as names of files may have, are written as Python writes them, with a backslash.
+    """
     program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
-    return shlex.join([program, *sys.argv[1:]])
+    return shlex.join([program, *sys.argv[1:]]).encode("utf-8", "backslashreplace").decode()
 
 
 def timestamp() -> str:

@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wsabench.errors import ResultSetError
-from wsabench.results.manifest import MANIFEST_NAME, JobEntry, Manifest, read_manifest
+from wsabench.results.checks import ShardChecks, ShardError, check_plan
+from wsabench.results.ledger import Ledger, plan_hash, read_ledger
+from wsabench.results.manifest import MANIFEST_NAME, JobEntry, Manifest, present_manifest, read_content
 from wsabench.results.records import ATTENTION_SCHEMA, CONTEXT_FIELDS, EPISODE_SCHEMA, START_FIELDS
 
 EPISODES_DIR = "episodes"
@@ -36,11 +38,32 @@ class RunResult:
     """What was planned, and when and where it was played."""
     num_finished: int
     """Jobs whose shards are there."""
+    has_ledger: bool = True
+    """Whether every shard was held against the checksum in a ledger; result sets of earlier versions have none."""
 
     @property
     def is_complete(self) -> bool:
         """Whether every planned job is finished."""
         return self.num_finished == len(self.manifest.plan.jobs)
+
+
+NO_LEDGER = (
+    "The result set has no ledger, as an earlier version wrote it: whether its shards are as they were written is not "
+    "known. `wsabench migrate` gives it one."
+)
+"""A caveat for `RunResult.has_ledger` that is false."""
+
+
+def part_advice(manifest: Manifest) -> str:
+    """Say that a result set is a part of a run and what to do with it; nothing where it is a whole one."""
+    shards = manifest.history.shards
+    if not shards:
+        return ""
+    what = "part" if len(shards) == 1 else "parts"
+    return (
+        f"It is only {what} {', '.join(shards)} of its plan: put all parts together with `wsabench merge PART... --out "
+        "RUN`, which says what is missing."
+    )
 
 
 def load_result(path: str | Path) -> RunResult:
@@ -56,21 +79,32 @@ def load_result(path: str | Path) -> RunResult:
         ResultSetError: The directory is missing, foreign, damaged or of another schema version.
     """
     directory = Path(path)
-    return read_tables(directory, read_manifest(directory))
+    content = read_content(directory)
+    manifest = present_manifest(content, directory)
+    ledger = read_ledger(directory)
+    if ledger.is_kept and plan_hash(content) not in ledger.plans | read_ledger(directory).plans:
+        raise ResultSetError(
+            f"{directory / MANIFEST_NAME}: its plan is none that the run's ledger knows: it was changed after the run "
+            "wrote it. Restore it from a copy, or start the same run again, which writes it anew."
+        )
+    return read_tables(directory, manifest, ledger)
 
 
-def read_tables(directory: Path, manifest: Manifest) -> RunResult:
+def read_tables(directory: Path, manifest: Manifest, ledger: Ledger | None = None) -> RunResult:
     """Read and check the tables of a result set whose manifest is known.
 
     Args:
         directory: The directory of a run.
         manifest: What was planned there.
+        ledger: Checksums of its files; None for a result set without.
 
     Raises:
-        ResultSetError: A shard is damaged, or is not that of the manifest.
+        ResultSetError: A shard is damaged, is not that of the manifest, or makes no sense.
     """
-    plan = manifest.plan
+    plan, ledger = manifest.plan, ledger or Ledger()
+    check_plan(plan, directory / MANIFEST_NAME)
     _refuse_strangers(directory, plan.jobs)
+    checks = ShardChecks(plan)
     episodes: list[pa.Table] = []
     attention: list[pa.Table] = []
     attending = {entry.id for entry in plan.agents if entry.encoders}
@@ -78,67 +112,76 @@ def read_tables(directory: Path, manifest: Manifest) -> RunResult:
         shard, beside = (directory / folder / job.file for folder in (EPISODES_DIR, ATTENTION_DIR))
         if not shard.exists() or (job.id in attending and not beside.exists()):
             continue
-        table = read_shard(shard, EPISODE_SCHEMA, later=START_FIELDS)
-        _check_shard(shard, table, job, plan.episodes if job.episodes is None else job.episodes)
+        table = read_shard(shard, EPISODE_SCHEMA, START_FIELDS, ledger)
+        checks.episodes(shard, table, job)
         episodes.append(table)
         if beside.exists():
-            attention.append(read_shard(beside, ATTENTION_SCHEMA, later=CONTEXT_FIELDS))
+            table = read_shard(beside, ATTENTION_SCHEMA, CONTEXT_FIELDS, ledger)
+            checks.attention(beside, table, job)
+            attention.append(table)
     return RunResult(
         path=directory,
         episodes=_to_frame(episodes, EPISODE_SCHEMA),
         attention=_to_frame(attention, ATTENTION_SCHEMA),
         manifest=manifest,
         num_finished=len(episodes),
+        has_ledger=ledger.is_kept,
     )
 
 
-def read_shard(path: Path, schema: pa.Schema, later: Sequence[pa.Field] = ()) -> pa.Table:
-    """Read one parquet shard and check its columns.
+def read_shard(path: Path, schema: pa.Schema, later: Sequence[pa.Field] = (), ledger: Ledger | None = None) -> pa.Table:
+    """Read one parquet shard of a result set and check its checksum and its columns.
 
     Args:
         path: The file.
         schema: Its columns.
         later: The last of them, which files of earlier versions lack; null there.
+        ledger: Checksums of the result set's files, as they stood at any time before; None to check none.
 
     Raises:
-        ResultSetError: It is damaged or has other columns.
+        ShardError: It is damaged or has other columns.
     """
+    content = read_whole(path, ledger)
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
             table = file.read()
-    except (OSError, pa.ArrowException) as error:
-        raise ResultSetError(
-            f"{path} is damaged and cannot be read ({_first_line(error)}). "
-            "Delete this file and start the same run again: only this job is played again."
-        ) from error
+    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: text that is not UTF-8
+        raise ShardError(f"{path} is damaged and cannot be read ({_first_line(error)})") from error
     if later and table.schema.names == schema.names[: -len(later)]:
         for field in later:
             table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     if table.schema.names != schema.names or table.schema.types != schema.types:
-        raise ResultSetError(
+        raise ShardError(
             f"{path} has the columns {', '.join(table.schema.names)}. Allowed: {', '.join(schema.names)}, with the "
-            "types of this version. Delete this file and start the same run again."
+            "types of this version"
         )
+    try:
+        table.validate(full=True)
+    except pa.ArrowException as error:
+        raise ShardError(f"{path} is damaged: {_first_line(error)}") from error
     return table
 
 
-def shard_fingerprints(table: pa.Table) -> set[str]:
-    """Return the fingerprints that occur in a table of episodes."""
-    return set(table.column("fingerprint").to_pylist())
+def read_whole(path: Path, ledger: Ledger | None = None) -> bytes:
+    """Return the bytes of a file in one of a result set's folders, held against its checksum.
 
+    Args:
+        path: The file.
+        ledger: Checksums of the result set's files, as they stood at any time before; None to check none.
 
-def _check_shard(path: Path, table: pa.Table, job: JobEntry, num_episodes: int) -> None:
-    """Check that a shard holds the whole job the manifest means."""
-    if shard_fingerprints(table) != {job.fingerprint}:
-        raise ResultSetError(
-            f"{path} was made by another run: its fingerprint is not that of the manifest. "
-            "Start the same run again to replace it, or delete it."
-        )
-    if table.num_rows != num_episodes:
-        raise ResultSetError(
-            f"{path} holds {table.num_rows} episodes; the manifest says {num_episodes}. "
-            "Delete this file and start the same run again."
-        )
+    Raises:
+        ShardError: It cannot be read, or is not what was written.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ShardError(f"{path} cannot be read ({error.strerror})") from error
+    file = f"{path.parent.name}/{path.name}"
+    if ledger is not None and ledger.why_not(file, content) is not None:
+        why = read_ledger(path.parent.parent).why_not(file, content)  # it may have been written a moment ago
+        if why is not None:
+            raise ShardError(f"{path} is damaged: it {why}")
+    return content
 
 
 def _refuse_strangers(directory: Path, jobs: Sequence[JobEntry]) -> None:

@@ -29,9 +29,9 @@ def noise_of_run(result: Results, measure: str = "retention") -> RunNoise:
 
     Args:
         result: A result set with clean play and perturbations, at least two train seeds and two episodes per cell.
-        measure: `retention`, `robustness_gap` or `normalised_score`, of one cell. A retention is one ratio of means over
-            the train seeds; what an episode adds to it is linearised: r + (perturbed - r clean) / mean clean, with r
-            and the clean mean over all seeds, so that a seed which plays badly clean does not count as noisier.
+        measure: `retention`, `robustness_gap` or `normalised_score`, of one cell. A retention is one ratio of means
+            over seeds; what an episode adds to it is linearised: r + (perturbed - r clean) / mean clean, with r
+            and the clean mean over all seeds, so that a seed that fails clean does not count as noisier.
 
     Returns:
         Standard deviations in the unit of the measure.

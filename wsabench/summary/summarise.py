@@ -12,7 +12,7 @@ import pandas as pd
 from wsabench.errors import ResultSetError
 from wsabench.results.manifest import Manifest
 from wsabench.results.records import CLEAN, with_labels
-from wsabench.results.result import compared_agents, privileged_agents
+from wsabench.results.result import NO_LEDGER, compared_agents, part_advice, privileged_agents
 from wsabench.seeding import integer_seed
 from wsabench.stats import PageError
 from wsabench.summary.aggregates import (
@@ -83,6 +83,11 @@ class Results(Protocol):
     @property
     def manifest(self) -> Manifest:
         """What the run was."""
+        ...
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether it is known that its files are as they were written."""
         ...
 
 
@@ -158,6 +163,9 @@ class Summary:
         return {label: rows[0] for label, rows in grouped(self.perturbations, lambda row: row.label).items()}
 
 
+_GOES_ON = "Start the same run again; it goes on by itself."
+
+
 def summarise(
     result: Results,
     family: Sequence[str] | None = None,
@@ -188,9 +196,10 @@ def summarise(
             or there is no such interval.
     """
     if result.episodes.empty:
-        raise ResultSetError("The result set has no finished episode. Start the same run again; it goes on by itself.")
+        raise ResultSetError(f"The result set has no finished episode. {part_advice(result.manifest) or _GOES_ON}")
     kind = checked_interval(interval)
     manifest, plan = result.manifest, result.manifest.plan
+    advice = part_advice(manifest)
     episodes = with_labels(result.episodes)
     planned, finished = (
         len(plan.jobs),
@@ -200,9 +209,7 @@ def summarise(
     references = reference_scores(list(episodes["game"].unique()), plan)
     scores, notes = collect_scores(episodes, plan, references, random_play)
     if not scores:
-        raise ResultSetError(
-            "No cell is finished for every train seed. Start the same run again; it goes on by itself."
-        )
+        raise ResultSetError(f"No cell is finished for every train seed. {advice or _GOES_ON}")
     agents = tuple(agent_order(episodes, plan))
     compared = compared_agents(agents, manifest)
     options = checked_options(family, compare_to, equivalence_margin, labels=episodes, compared=compared)
@@ -221,6 +228,7 @@ def summarise(
         *page_sentence(page_error),
     )
     unfinished = [f"The run is not complete: {finished} of {planned} jobs are finished."] if finished < planned else []
+    unfinished = [f"{text} {advice}".strip() for text in unfinished]
     cells = cell_table(scores, bootstrap_seed, _ends(episodes))
     return Summary(
         samples=samples,
@@ -240,6 +248,7 @@ def summarise(
             *notes,
             *common_notes,
             *with_common_seeds(common)[1],
+            *([] if result.has_ledger else [NO_LEDGER]),
         ),
         agents=agents,
         compared=compared,

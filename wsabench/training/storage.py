@@ -16,6 +16,7 @@ from torch import Tensor
 
 from wsabench.errors import CheckpointError
 from wsabench.resources import atomic_path
+from wsabench.sealed import refused_writes
 from wsabench.training.algorithms.learner import Learner, LearnerState
 from wsabench.training.lanes import LaneState
 
@@ -49,7 +50,7 @@ def save_training(path: Path, learner: Learner, state: TrainingState) -> None:
     tensors |= {f"learner.{name}": value for name, value in state.learner.items()}
     header = {"format": FORMAT, "training": json.dumps(state.meta)}
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, refused_writes():
         safetensors.torch.save_file(contiguous, temporary, metadata=header)
 
 

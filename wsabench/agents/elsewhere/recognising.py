@@ -97,9 +97,9 @@ def _safetensors(path: Path) -> Recognised:
             return Recognised(None, "no agent that is known")
         try:
             header = json.loads(file.read(length))
-        except ValueError:
+        except (ValueError, RecursionError):
             return Recognised(None, "no agent that is known")
-    if not isinstance(header, dict):
+    if not isinstance(header, dict) or not isinstance(header.get("__metadata__") or {}, dict):
         return Recognised(None, "no agent that is known")
     if "agent" in (header.get("__metadata__") or {}):
         return Recognised(None, "a trained agent of wsabench", "Write its path.", is_ours=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
-from wsabench.errors import CheckpointError, SpecError
+from wsabench.errors import CheckpointError
+from wsabench.fields import read_toml
 from wsabench.resources import agent_files, data_dir
 from wsabench.types import BUILT_IN_AGENTS
 
@@ -21,14 +21,9 @@ def agent_specs() -> dict[str, dict[str, Any]]:
 
     Raises:
         SpecError: A file is not TOML.
+        StorageError: A file cannot be read.
     """
-    found: dict[str, dict[str, Any]] = {}
-    for path in agent_files():
-        try:
-            found[path.stem] = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SpecError(f"{path}: not a TOML file ({error}). Correct it, or reinstall wsabench.") from error
-    return found
+    return {path.stem: read_toml(path) for path in agent_files()}
 
 
 def weight_files(agent: str | None = None) -> list[tuple[str, str, int, Path]]:

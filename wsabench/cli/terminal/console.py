@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
+import os
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +23,26 @@ WIDTH = 80
 def write_error(text: str) -> None:
     """Write one message to standard error."""
     typer.echo(f"wsabench: {text}", err=True)
+
+
+def open_standard_streams() -> None:
+    """Let what is written to a closed standard stream go nowhere, and what a stream cannot show be escaped.
+
+    Without this, the next file that is opened takes the stream's number, and messages of libraries end up in it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            handle = os.open(os.devnull, os.O_RDWR)
+            if handle != number:
+                os.dup2(handle, number)
+                os.close(handle)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))  # noqa: SIM115 - to the end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are no text
 
 
 def clean_up_terminal() -> None:

@@ -74,6 +74,13 @@ class RunTally:
         standing.returns += episodic_return
         standing.changed = self._clock_of_changes
 
+    def job_found(self, job: Any) -> None:
+        """Count a job that another process finished."""
+        self.jobs_done += 1
+        self.episodes_done += job.num_episodes
+        self.episodes_before += job.num_episodes  # they say nothing about the time that is left
+        self._standing(job).count += job.num_episodes
+
     def line(self) -> str:
         """Return all counts in one line, with the rate and the time left."""
         elapsed = self._clock() - self._start
@@ -123,6 +130,11 @@ class LineReporter:
         mean = sum(float(value) for value in returns) / max(len(returns), 1)
         self._write(f"done: {job.describe()}: mean return {mean:.1f} of {counted(len(returns), 'episode')}")
 
+    def job_found(self, job: Any) -> None:
+        """Say that another process finished a job."""
+        self.tally.job_found(job)
+        self._write(f"done by another process: {job.describe()}")
+
     def steps(self, num_steps: int) -> None:
         """Count them, and every ten seconds say how far the run is."""
         self.tally.num_steps += num_steps
@@ -158,6 +170,10 @@ class LiveReporter:
     def job_finished(self, job: Any, returns: Any) -> None:
         """Count it."""
         self.tally.jobs_done += 1
+
+    def job_found(self, job: Any) -> None:
+        """Count it."""
+        self.tally.job_found(job)
 
     def steps(self, num_steps: int) -> None:
         """Count them."""

@@ -175,6 +175,7 @@ def figure_style() -> Iterator[None]:
         "ps.fonttype": 42,
         "svg.fonttype": "path",
         "svg.hashsalt": "wsabench",
+        "text.parse_math": False,  # a name may hold dollar signs
         "figure.facecolor": "white",
         "savefig.facecolor": "white",
     }

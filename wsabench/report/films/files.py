@@ -120,11 +120,11 @@ def _write(recording: Recording, path: Path, fps: int, advance: Advance) -> None
             with atomic_path(path) as temporary:
                 temporary.write_bytes(content)
         case ".parquet":
-            with atomic_path(path) as temporary:
-                pq.write_table(recording.table(), temporary)
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
+                pq.write_table(recording.table(), file)
         case ".csv":
-            with atomic_path(path) as temporary:
-                pacsv.write_csv(recording.table(), temporary)
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
+                pacsv.write_csv(recording.table(), file)
         case _:
             check_output(path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -134,9 +135,28 @@ def markdown(table: Table) -> str:
     """Return a table in GitHub's Markdown, with its title and caption."""
     align = ["---"] * table.num_text_columns + ["---:"] * (len(table.columns) - table.num_text_columns)
     rows = [
-        [f"**{cell}**" if (row, column) in table.bold else cell for column, cell in enumerate(cells)]
+        [
+            f"**{cell}**" if (row, column) in table.bold else cell
+            for column, cell in enumerate(map(without_markup, cells))
+        ]
         for row, cells in enumerate(table.rows)
     ]
-    lines = [table.columns, align, *rows]
+    lines = [[without_markup(column) for column in table.columns], align, *rows]
     body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    return f"### {table.title}\n\n{body}\n\n{table.full_caption}\n"
+    return f"### {without_markup(table.title)}\n\n{body}\n\n{without_markup(table.full_caption)}\n"
+
+
+def without_markup(text: str) -> str:
+    """Return words for Markdown in which nothing is an HTML tag, an entity, a link or bold, whatever it names."""
+    for pattern, instead in _MARKUP:
+        text = pattern.sub(instead, text)
+    return text
+
+
+_MARKUP = (
+    (re.compile(r"[\r\n]+"), " "),
+    (re.compile(r"&(?=#?\w+;)"), "&amp;"),
+    (re.compile(r"<(?=[A-Za-z/!?])"), "&lt;"),
+    (re.compile(r"\](?=[(\[])"), r"\]"),
+    (re.compile(r"\*\*"), r"\*\*"),
+)

@@ -19,6 +19,7 @@ from wsabench.encoders import Pretext, PretextBatch, half_precision_is_fast
 from wsabench.errors import CheckpointError, SpecError, unknown_name
 from wsabench.progress import Reporter
 from wsabench.resources import atomic_path
+from wsabench.sealed import refused_writes
 from wsabench.training.frames.store import FrameStore
 
 FORMAT = "wsabench-pretraining-1"
@@ -170,7 +171,7 @@ def save_stage(path: Path, state: StageState) -> None:
     metadata = {"format": FORMAT, "name": state.pretext.name, "step": str(state.step)}
     metadata |= {"seconds": repr(state.seconds), "curve": json.dumps(state.curve)}
     metadata["options"] = json.dumps(_options(state.pretext))
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, refused_writes():
         save_file(tensors, temporary, metadata)
 
 

@@ -1,0 +1,128 @@
+"""`wsabench run --launcher`: parts as jobs, with submitit's executor for this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from wsabench.cli import main
+from wsabench.errors import SpecError, UnknownNameError
+from wsabench.evaluation.cluster.launcher import Launch
+from wsabench.results import load_result
+
+RUN = ["run", "--suite", "smoke", "--agents", "noop", "--perturbations", "clean,hue-rotate@3,invert", "--episodes", "1"]
+
+
+def test_launcher_options_are_read_as_slurm_writes_them() -> None:
+    asked = Launch.parse("slurm", ["shards=8", "partition=cpu", "time=1-02:30:00", "cpus=4", "mem=2048"])
+    assert (asked.shards, asked.cpus) == (8, 4)
+    assert asked.parameters == {
+        "cpus_per_task": 4,
+        "timeout_min": 26 * 60 + 30,
+        "mem_gb": 2.0,
+        "slurm_partition": "cpu",
+    }
+    assert Launch.parse("slurm", ["shards=8"]).parameters["timeout_min"] == 24 * 60, "submitit's own limit is 5"
+    assert Launch.parse("local", ["shards=2", "mem=1.5G", "time=90", "partition=x"], workers=3).parameters == {
+        "cpus_per_task": 3,
+        "timeout_min": 90,
+        "mem_gb": 1.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("launcher", "words", "message"),
+    [
+        (None, ["shards=2"], "without --launcher"),
+        ("slurm", [], "does not say how many jobs"),
+        ("slurm", ["shards"], "KEY=VALUE"),
+        ("slurm", ["shards=0"], "whole numbers from 1"),
+        ("slurm", ["shards=2", "time=soon"], "HH:MM:SS"),
+        ("slurm", ["shards=2", "mem=-1G"], "as in 8G"),
+    ],
+)
+def test_malformed_launcher_options_are_refused(launcher: str | None, words: list[str], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Launch.parse(launcher, words)
+
+
+@pytest.mark.parametrize(("launcher", "word"), [("slrum", "shards=2"), ("slurm", "shard=2")])
+def test_unknown_names_are_refused(launcher: str, word: str) -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean"):
+        Launch.parse(launcher, [word])
+
+
+@pytest.mark.parametrize("words", [["--shard", "1/2", "--out", "x"], ["--precision", "0.1", "--out", "x"], []])
+def test_options_that_do_not_go_with_a_launcher(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*RUN, "--launcher", "local", "--launcher-option", "shards=2", *words]) == 2
+    assert "--launcher" in capsys.readouterr().err
+
+
+@pytest.mark.extra
+def test_parts_are_launched_waited_for_and_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--launcher", "local", "--launcher-option", "shards=2,cpus=1", "--out", "out", "--json"]
+    assert main([*RUN, *words]) == 0
+    told = capsys.readouterr()
+    assert "Submitted 2 jobs" in told.err
+    assert json.loads(told.out)["episodes"] == 3
+    assert main([*RUN, "--out", "whole", "--workers", "1"]) == 0
+    merged, whole = load_result("out"), load_result("whole")
+    pd.testing.assert_frame_equal(merged.episodes, whole.episodes, check_exact=True)
+    assert merged.manifest.plan == whole.manifest.plan
+    capsys.readouterr()
+    assert main([*RUN, *words]) == 2
+    assert "out is not empty" in capsys.readouterr().err
+
+
+@pytest.mark.extra
+def test_a_part_that_fails_is_named_and_nothing_is_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--launcher", "local", "--launcher-option", "shards=2", "--out", "out"]
+    assert main([*RUN[:4], "no-such-agent", *words]) == 2
+    shown = capsys.readouterr().err
+    assert "2 of 2 jobs failed: part 1/2 (exit code 2;" in shown
+    assert not Path("out").exists()
+
+
+@pytest.mark.extra
+def test_an_interrupt_cancels_the_jobs(tmp_path: Path) -> None:
+    words = ["--launcher", "local", "--launcher-option", "shards=2", "--out", str(tmp_path / "out")]
+    run = [*RUN[:-1], "500"]
+    process = subprocess.Popen([sys.executable, "-m", "wsabench", *run, *words], cwd=tmp_path)
+    deadline = time.monotonic() + 200
+    while len(list(tmp_path.glob("out.parts/*-of-2/manifest.json"))) < 2:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    deadline = time.monotonic() + 30
+    while found := running(str(tmp_path)):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+
+
+def running(text: str) -> list[str]:
+    """Return the command lines of other processes that hold a text."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if text in words and int(path.parent.name) != os.getpid():
+            found.append(words)
+    return found

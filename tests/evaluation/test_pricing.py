@@ -1,0 +1,140 @@
+"""The price of a plan: lengths from a cut sample, a run in fast motion, and a dry run that writes nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsabench.cli import main
+from wsabench.errors import SpecError
+from wsabench.evaluation.plan import RunOptions
+from wsabench.evaluation.pricing import price
+from wsabench.evaluation.pricing.lengths import Lengths, Seen
+from wsabench.evaluation.pricing.schedule import Cost, seconds_of
+from wsabench.results import load_result
+
+GROUPS = {"clean": 900.0, "a": 500.0, "b": 350.0, "c": 250.0, "d": 700.0, "e": 420.0}
+"""Scales of made-up games by cell."""
+
+
+def cut_sample(rng: np.random.Generator, depth: int, number: int) -> list[Seen]:
+    """Episodes of a Weibull distribution of shape 2 that are cut at a depth."""
+    found = []
+    for group, scale in GROUPS.items():
+        for length in np.ceil(scale * rng.weibull(2.0, number)):
+            found.append(Seen(group, int(min(length, depth)), bool(length <= depth)))
+    return found
+
+
+@pytest.mark.parametrize("depth", [400, 700, 1500])
+def test_lengths_of_a_cut_sample_are_those_of_the_whole(depth: int) -> None:
+    """Simulated: the mean is near the truth on average, and a 95% range of draws holds it nearly always."""
+    rng = np.random.default_rng(depth)
+    truth = np.mean([scale * 0.886227 for scale in GROUPS.values()])  # gamma(1.5), the mean of shape 2
+    errors, held, naive = [], [], []
+    for _ in range(40):
+        sample = cut_sample(rng, depth, 4)
+        lengths = Lengths(sample, 27_000)
+        groups = [group for group in GROUPS for _ in range(60)]
+        draws = [lengths.draw(rng, groups, np.zeros(len(groups))).mean() for _ in range(60)]
+        errors.append(np.median(draws) / truth - 1)
+        low, high = np.quantile(draws, [0.025, 0.975])
+        held.append(low <= truth <= high)
+        naive.append(np.mean([one.steps for one in sample if one.is_ended]) / truth - 1)
+    assert abs(np.median(errors)) < 0.12
+    assert np.mean(np.abs(errors)) < 0.25
+    assert np.mean(held) >= 0.85
+    if depth == 400:
+        assert np.mean(naive) < -0.3, "without the episodes that still go on"
+
+
+def test_draws_go_on_from_where_an_episode_is_and_end_at_the_limit() -> None:
+    rng = np.random.default_rng(0)
+    lengths = Lengths(cut_sample(rng, 600, 4), 1000)
+    reached = np.array([0.0, 500.0, 999.0, 1000.0])
+    draws = np.stack([lengths.draw(rng, ["clean"] * 4, reached) for _ in range(200)])
+    assert (draws >= reached).all()
+    assert draws.max() <= 1000
+    assert (draws[:, 0] < 500).any()
+    unseen = lengths.draw(rng, ["unheard of"] * 100, np.zeros(100))
+    assert unseen.min() >= 1
+
+
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_one_episode_is_a_sample(is_ended: bool) -> None:
+    lengths = Lengths([Seen("clean", 300, is_ended)], 27_000)
+    draws = lengths.draw(np.random.default_rng(0), ["clean", "b"], np.array([0.0, 0.0]))
+    assert np.isfinite(draws).all()
+
+
+def test_a_run_in_fast_motion_takes_what_it_must() -> None:
+    cost = Cost(turn=0.01, step=0.001, load=2.0)
+    sixteen = [np.full(16, 100.0)]
+    assert seconds_of(sixteen, [cost], 1) == pytest.approx(2 + 100 * (0.01 + 16 * 0.001))
+    # Eight lanes each: the forward pass is paid twice, at the same time.
+    assert seconds_of(sixteen, [cost], 2) == pytest.approx(2 + 100 * (0.01 + 8 * 0.001))
+    assert seconds_of([np.array([10.0, 30.0])], [cost], 1) == pytest.approx(2 + 10 * 0.012 + 20 * 0.011)
+    two = [np.full(16, 100.0), np.full(16, 200.0)]
+    assert seconds_of(two, [cost, cost], 1) == pytest.approx(4 + 300 * 0.026)
+
+
+def test_many_episodes_take_about_as_long_followed_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    lengths = [rng.integers(100, 1500, 1200).astype(float) for _ in range(2)]
+    costs = [Cost(0.01, 0.001, 1.0), Cost(0.02, 0.001, 3.0)]
+    for workers in (1, 2):
+        followed = seconds_of(lengths, costs, workers)
+        monkeypatch.setattr("wsabench.evaluation.pricing.schedule.MOST_EPISODES", 10)
+        assert seconds_of(lengths, costs, workers) == pytest.approx(followed, rel=0.06)
+        monkeypatch.undo()
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Price in seconds."""
+    monkeypatch.setattr(sys.modules[price.__module__], "SECONDS", 1.0)
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_a_dry_run_writes_nothing_and_says_what_a_run_would_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], hurry: None
+) -> None:
+    here, home = tmp_path / "here", tmp_path / "home"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    for name in ("HOME", "WSABENCH_HOME", "TMPDIR", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(home))
+    home.mkdir()
+    words = ["run", "--suite", "smoke", "--agents", "noop,random", "--episodes", "3", "--workers", "1"]
+    assert main([*words, "--dry-run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [path for path in tmp_path.rglob("*") if path not in (here, home)] == []
+    wanted = {"jobs", "cells", "episodes", "hours", "hours_low", "hours_high", "disk_bytes", "memory_bytes"}
+    assert wanted | {"by_workers"} <= told.keys()
+    assert 0 < told["hours_low"] < told["hours"] < told["hours_high"]
+    assert told["by_workers"]["1"] == told["hours"]
+    assert told["by_workers"]["4"] <= told["hours"] * 1.05
+    assert told["memory_bytes"] > 100e6
+
+    assert main([*words, "--out", "run", "--json"]) == 0
+    result = load_result("run")
+    assert (told["jobs"], told["episodes"]) == (len(result.manifest.plan.jobs), len(result.episodes))
+    assert told["cells"] == len({(job.game, job.perturbation) for job in result.manifest.plan.jobs})
+    files = [path for path in Path("run").rglob("*") if path.is_file()]
+    on_disk = sum(-(-path.stat().st_size // 4096) * 4096 for path in files)
+    assert told["disk_bytes"] == pytest.approx(on_disk, rel=0.3)
+
+
+@pytest.mark.e2e
+def test_a_price_of_a_part_is_of_its_jobs(hurry: None) -> None:
+    options = RunOptions(suite="smoke", agents=("noop",), episodes=2)
+    assert (price(options, 1, shard="3/4").jobs, price(options, 1, shard="1/4").jobs) == (1, 2)
+    with pytest.raises(SpecError, match="only its pilot tells"):
+        price(RunOptions(suite="smoke", agents=("noop",), precision=0.1, max_episodes=20), 1)
+    with pytest.raises(SpecError, match="has no job"):
+        price(options, 1, shard="9/9")

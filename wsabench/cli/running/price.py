@@ -1,0 +1,84 @@
+"""`wsabench run --dry-run`: what a run would take."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from wsabench.cli.terminal.console import WIDTH, write_json, write_line, write_table
+from wsabench.cli.terminal.progress import counted
+
+if TYPE_CHECKING:
+    from wsabench.evaluation.pricing import Price
+    from wsabench.types import Permissions
+
+
+def write_price(
+    options: dict[str, Any],
+    permissions: Permissions,
+    workers: int | None,
+    shard: str | None,
+    *,
+    record_attention: bool,
+    as_json: bool,
+) -> None:
+    """Print the price of a run.
+
+    Args:
+        options: Of the run, as `wsabench.evaluation.plan.RunOptions` takes them.
+        permissions: What its agents are allowed.
+        workers: Processes; None for one a core.
+        shard: The part of the plan that is priced; None for all of it.
+        record_attention: Every step is kept.
+        as_json: Print JSON.
+    """
+    from wsabench.evaluation.plan import RunOptions
+    from wsabench.evaluation.pricing import price
+
+    found = price(RunOptions(**options, permissions=permissions), workers, shard=shard, keeps_steps=record_attention)
+    if as_json:
+        write_json(
+            {
+                "jobs": found.jobs,
+                "cells": found.cells,
+                "episodes": found.episodes,
+                "hours": found.hours,
+                "hours_low": found.hours_low,
+                "hours_high": found.hours_high,
+                "disk_bytes": found.disk_bytes,
+                "memory_bytes": found.memory_bytes,
+                "workers": found.workers,
+                "by_workers": {str(number): hours for number, hours in found.by_workers.items()},
+                "sampled_episodes": found.sampled_episodes,
+                "notes": list(found.notes),
+            }
+        )
+        return
+    _write(found)
+
+
+def _write(found: Price) -> None:
+    for note in found.notes:
+        write_line(textwrap.fill(f"Note: {note}", WIDTH))
+    write_line(f"{counted(found.jobs, 'job')} of {counted(found.cells, 'cell')}, {counted(found.episodes, 'episode')}")
+    write_line(
+        f"Time with {counted(found.workers, 'worker')}: {_time(found.hours)} "
+        f"({_time(found.hours_low)} to {_time(found.hours_high)})"
+    )
+    write_line(f"Disk: {_size(found.disk_bytes)}. Memory: {_size(found.memory_bytes)}.")
+    write_line()
+    rows = [[number, _time(hours)] for number, hours in found.by_workers.items()]
+    write_table("Workers, each with a core for itself", ["workers", "time"], rows)
+    write_line(f"From {counted(found.sampled_episodes, 'episode')} begun now; nothing was written.")
+
+
+def _time(hours: float) -> str:
+    """Return a time in the unit that suits it."""
+    if hours < 1:
+        return f"{hours * 60:.1f} min"
+    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
+
+
+def _size(number: int) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"

@@ -1,0 +1,187 @@
+"""Launching the parts of a run as jobs of a cluster, through submitit: one job a part, waited for, then merged."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wsabench.errors import ResultSetError, SpecError, WorkerError, unknown_name
+from wsabench.results.merged_files import Merged, write_merged
+
+LAUNCHERS = ("slurm", "local")
+OPTIONS = ("shards", "partition", "time", "cpus", "mem")
+_TIME = "24:00:00"
+"""How long a job may take where the user does not say; submitit would end it after minutes."""
+_POLL_SECONDS = 1.0
+_MOST_SHARDS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How the parts of a run are launched; made by `parse`."""
+
+    launcher: str
+    """`slurm`, or `local` for processes of this machine."""
+    shards: int
+    cpus: int
+    """Cores of each job, and its workers."""
+    parameters: Mapping[str, Any]
+    """What submitit is told beside."""
+
+    @classmethod
+    def parse(cls, launcher: str | None, words: Sequence[str], workers: int | None = None) -> Launch:
+        """Return what a user asks for.
+
+        Args:
+            launcher: The name.
+            words: `KEY=VALUE`, of `OPTIONS`.
+            workers: Processes of each part; None: one for each of its cores.
+
+        Raises:
+            SpecError: There are options without a launcher, a value is malformed, or the number of parts is missing.
+            UnknownNameError: There is no such launcher or option.
+        """
+        if launcher is None:
+            raise SpecError("--launcher-option is given without --launcher. Give both.")
+        if launcher not in LAUNCHERS:
+            raise unknown_name("launcher", launcher, LAUNCHERS)
+        given: dict[str, str] = {}
+        for word in words:
+            key, equals, value = word.partition("=")
+            if key not in OPTIONS:
+                raise unknown_name("launcher option", key, OPTIONS)
+            if not equals or not value:
+                raise SpecError(f"--launcher-option is {word!r}. Allowed: KEY=VALUE, as in shards=8.")
+            given[key] = value
+        if "shards" not in given:
+            raise SpecError(f"--launcher {launcher} does not say how many jobs. Give --launcher-option shards=8, say.")
+        cpus = _whole("cpus", given.get("cpus", str(workers or 1)), 4096)
+        parameters: dict[str, Any] = {"cpus_per_task": cpus, "timeout_min": _minutes(given.get("time", _TIME))}
+        if "mem" in given:
+            parameters["mem_gb"] = _gigabytes(given["mem"])
+        if "partition" in given and launcher == "slurm":
+            parameters["slurm_partition"] = given["partition"]
+        return cls(launcher, _whole("shards", given["shards"], _MOST_SHARDS), cpus, parameters)
+
+
+def launch(asked: Launch, words: Sequence[str], out: Path, note: Callable[[str], None]) -> Merged:
+    """Submit one job a part, wait for all, and merge what they played.
+
+    Parts and logs stand in `OUT.parts`; the same command goes on there.
+
+    Args:
+        asked: How.
+        words: The command after `wsabench`, without `--shard`, `--out` and `--workers`.
+        out: Directory of the merged result set; new or empty.
+        note: Hears of progress.
+
+    Returns:
+        What was merged.
+
+    Raises:
+        ResultSetError: `out` is not empty.
+        WorkerError: A job failed; what was finished is kept.
+    """
+    if out.exists() and any(not path.name.startswith(".") for path in out.glob("*")):
+        raise ResultSetError(
+            f"{out} is not empty. A launcher merges into a new directory: give another one with --out, or go on there "
+            "without --launcher."
+        )
+    try:
+        import submitit
+    except ImportError as error:
+        raise SpecError("--launcher takes submitit. Install it: pip install 'wsabench[slurm]'.") from error
+    folder = out.with_name(f"{out.name}.parts")
+    parts = [folder / f"{index}-of-{asked.shards}" for index in range(1, asked.shards + 1)]
+    commands = [
+        [*words, "--shard", f"{index}/{asked.shards}", "--out", str(part), "--workers", str(asked.cpus)]
+        for index, part in enumerate(parts, 1)
+    ]
+    executor = submitit.AutoExecutor(folder=str(folder / "logs"), cluster=asked.launcher)
+    executor.update_parameters(name="wsabench", **asked.parameters)
+    jobs = executor.map_array(play_part, commands)
+    note(f"Submitted {len(jobs)} jobs: {', '.join(str(job.job_id) for job in jobs)}. Logs: {folder / 'logs'}")
+    try:
+        _wait(jobs, note)
+    except BaseException:
+        for job in jobs:
+            if not job.done():
+                job.cancel()
+        raise
+    _check(jobs, folder)
+    return write_merged(parts, out)
+
+
+def play_part(words: Sequence[str]) -> int:
+    """Play a part, in the job; its output stands in the job's log.
+
+    Args:
+        words: The command after `wsabench`.
+
+    Returns:
+        The exit code.
+    """
+    process = subprocess.Popen([sys.executable, "-P", "-m", "wsabench", *words])
+    try:
+        return process.wait()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+
+
+def _wait(jobs: Sequence[Any], note: Callable[[str], None]) -> None:
+    """Wait until all jobs are done."""
+    told = 0
+    while (done := sum(job.done() for job in jobs)) < len(jobs):
+        if done > told:
+            note(f"{done} of {len(jobs)} parts are done.")
+            told = done
+        time.sleep(_POLL_SECONDS)
+
+
+def _check(jobs: Sequence[Any], folder: Path) -> None:
+    """Refuse to merge where a part failed."""
+    failed = []
+    for index, job in enumerate(jobs, 1):
+        error = job.exception()
+        if error is not None:
+            failed.append(f"part {index}/{len(jobs)} ({str(error).splitlines()[0]}; {job.paths.stderr})")
+        elif code := job.result():
+            failed.append(f"part {index}/{len(jobs)} (exit code {code}; {job.paths.stderr})")
+    if failed:
+        raise WorkerError(
+            f"{len(failed)} of {len(jobs)} jobs failed: {'; '.join(failed[:3])}. What was finished is kept in "
+            f"{folder}: the same command goes on from there, and `wsabench merge` takes what is there."
+        )
+
+
+def _whole(key: str, text: str, most: int) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= most:
+        raise SpecError(f"--launcher-option {key} is {text!r}. Allowed: whole numbers from 1 to {most}.")
+    return int(text)
+
+
+def _minutes(text: str) -> int:
+    """Return minutes from what SLURM calls a time: minutes, HH:MM:SS or D-HH:MM:SS."""
+    found = re.fullmatch(r"(?:([0-9]{1,4})-)?([0-9]{1,4}):([0-9]{2}):([0-9]{2})", text)
+    if found:
+        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+        return max((days * 24 + hours) * 60 + minutes + (seconds > 0), 1)
+    if re.fullmatch(r"[1-9][0-9]{0,6}", text):
+        return int(text)
+    raise SpecError(f"--launcher-option time is {text!r}. Allowed: minutes, HH:MM:SS or D-HH:MM:SS.")
+
+
+def _gigabytes(text: str) -> float:
+    """Return gigabytes from what SLURM calls memory: megabytes, or a number with M, G or T."""
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]+)?)([MGT]?)B?", text.upper())
+    if not found or float(found[1]) <= 0:
+        raise SpecError(f"--launcher-option mem is {text!r}. Allowed: a number with M, G or T, as in 8G.")
+    return float(found[1]) * {"": 1 / 1024, "M": 1 / 1024, "G": 1.0, "T": 1024.0}[found[2]]

@@ -1,0 +1,108 @@
+"""How long episodes are, from a sample that had no time to end them all.
+
+Episodes that still go on when the sample ends are counted for what they are, at least so long: a mean over those that
+ended would be too small, because the short ones end first. Lengths of one group (an agent in a cell) are taken to
+follow a Weibull distribution with S(t) = exp(-(t / s)^k). Its shape k is that of all groups; its scale s is the group's
+own, log-normal over groups: under some changes games are short, under others long, and a group of which nothing ended
+is likely to be one of the long ones. What is believed of shape, centre and spread before anything is seen is weak, and
+all of it is weighed by the sample (Bayes' rule, on a grid), so that draws show how little a short sample knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from wsabench.types import FloatArray
+
+_SHAPES = np.array([1.0, 1.4, 1.9, 2.5, 3.3])
+_SPREADS = np.array([0.15, 0.3, 0.5, 0.7])
+"""Of the logarithm of the scale over groups."""
+_CENTRES = np.linspace(np.log(0.25), np.log(8.0), 25)
+"""Of the logarithm of the scale; a scale of 1 is the steps of the whole sample for each end in it."""
+_SCALES = np.linspace(np.log(0.05), np.log(40.0), 120)
+"""Of a group, as a logarithm."""
+
+
+class Seen(NamedTuple):
+    """An episode of the sample."""
+
+    group: Hashable
+    steps: int
+    """At least 1."""
+    is_ended: bool
+
+
+class Lengths:
+    """What a sample says of the lengths of episodes."""
+
+    def __init__(self, sample: Sequence[Seen], limit: float) -> None:
+        """Weigh what is believed by the sample.
+
+        Args:
+            sample: At least one episode.
+            limit: The longest episode that the protocol allows, in steps.
+        """
+        self._limit = limit
+        self._places: dict[Hashable, int] = {}
+        for one in sample:
+            self._places.setdefault(one.group, len(self._places))
+        groups = np.array([self._places[one.group] for one in sample])
+        steps = np.array([one.steps for one in sample], np.float64)
+        ended = np.array([one.is_ended for one in sample], np.bool_)
+        self.num_ended = int(ended.sum())
+        """Episodes of the sample that ended."""
+        self._unit = float(steps.sum() / (self.num_ended + 1.0))
+        steps = np.maximum(steps / self._unit, 1e-6)
+        number = len(self._places)
+        ends = np.bincount(groups[ended], minlength=number)
+        logs = np.bincount(groups[ended], np.log(steps[ended]), number)
+        prior = _normal(_SCALES - _CENTRES[:, None, None], _SPREADS[:, None])  # centre, spread, scale
+        self._likelihoods: list[FloatArray] = []
+        """For each shape, the logarithm of how well each scale explains each group; the last one is any group."""
+        weights = []
+        for shape in _SHAPES:
+            totals = np.bincount(groups, steps**shape, number)
+            fit = ends * np.log(shape) + (shape - 1.0) * logs
+            values = fit[:, None] - shape * np.outer(ends, _SCALES) - np.outer(totals, np.exp(-shape * _SCALES))
+            self._likelihoods.append(np.vstack([values, np.zeros(len(_SCALES))]))
+            best = values.max(axis=1, keepdims=True)
+            mixed = np.tensordot(prior, np.exp(values - best), axes=(2, 1))  # centre, spread, group
+            weights.append(np.log(np.maximum(mixed, 1e-300)).sum(axis=2) + best.sum())
+        self._prior = prior
+        weight = np.exp(np.stack(weights) - np.max(weights))
+        self._weights = (weight / weight.sum()).ravel()
+
+    def draw(self, generator: np.random.Generator, groups: Sequence[Hashable], reached: FloatArray) -> FloatArray:
+        """Draw lengths of episodes that have reached some ages, with all that is not known; a group shares its scale.
+
+        Args:
+            generator: Of the draws.
+            groups: Whose each episode is; one that is not in the sample is like any group.
+            reached: Steps that each has played, 0 for one that has not begun, shape (N,).
+
+        Returns:
+            Lengths in steps, at least the ages, shape (N,).
+        """
+        own: dict[Hashable, int] = {}
+        for group in groups:
+            own.setdefault(group, len(own))
+        places = np.array([self._places.get(group, -1) for group in own], dtype=np.int64)
+        drawn = int(generator.choice(len(self._weights), p=self._weights))
+        shape_at, centre, spread = np.unravel_index(drawn, (len(_SHAPES), len(_CENTRES), len(_SPREADS)))
+        shape = float(_SHAPES[shape_at])
+        values = np.exp(self._likelihoods[shape_at] - self._likelihoods[shape_at].max(axis=1, keepdims=True))
+        likely = np.cumsum(self._prior[centre, spread] * values, axis=1)[places]
+        found = (likely < likely[:, -1:] * generator.random((len(places), 1))).sum(axis=1)
+        scale = np.exp(_SCALES[found])[[own[group] for group in groups]] * self._unit
+        begun = (reached / scale) ** shape
+        lengths = scale * (begun + generator.exponential(size=len(groups))) ** (1.0 / shape)
+        return np.clip(np.ceil(lengths), np.maximum(reached, 1.0), self._limit)
+
+
+def _normal(distance: FloatArray, spread: FloatArray) -> FloatArray:
+    """Return the weights of a grid under normal distributions, along the last axis; they sum to 1."""
+    weights = np.exp(-0.5 * (distance[:, :, :] / spread[None, :, :]) ** 2)
+    return weights / np.maximum(weights.sum(axis=-1, keepdims=True), 1e-300)

@@ -1,0 +1,273 @@
+"""The price of a plan: its agents play for part of a minute, and the whole run is put together from what that shows."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wsabench.errors import SpecError
+from wsabench.evaluation.cluster import Shard
+from wsabench.evaluation.contestants import Contestant
+from wsabench.evaluation.own_play import MIN_STEPS, ROUND_EPISODES
+from wsabench.evaluation.own_play_supply import needs_own_play
+from wsabench.evaluation.plan import Plan, RunOptions, make_plan
+from wsabench.evaluation.pricing.lengths import Lengths, Seen
+from wsabench.evaluation.pricing.probe import Measured, Played, Slice, most_memory, sample
+from wsabench.evaluation.pricing.schedule import Cost, seconds_of
+from wsabench.evaluation.pricing.space import disk_bytes_of
+from wsabench.evaluation.rollout import EpisodeTask
+from wsabench.evaluation.runs import checked_workers
+from wsabench.evaluation.samples import NUM_STEPS
+from wsabench.machine import available_cores
+from wsabench.results.records import Job
+from wsabench.seeding import generator
+from wsabench.types import FloatArray
+
+SECONDS = 44.0
+"""From the call to the end of the sample; what follows takes a few seconds more."""
+_LOOKING_SECONDS = 15.0
+"""Of these, at most, to see which cells can be seen."""
+_LEAST_SLICE_SECONDS = 6.0
+"""An agent plays at least so long; of more agents than there is time for, some are drawn."""
+_DRAWS = 60
+_DRAWS_OF_OTHERS = 12
+"""For the other numbers of workers, of which no range is told."""
+_MOST_FOLLOWED = 20_000
+"""Of more episodes so many are drawn, and stand for the others."""
+_MODEL_ERROR, _SPEED_ERROR = 0.12, 0.06
+"""Standard deviations of the logarithm: of what lengths follow no Weibull distribution, and of a machine's speed from
+one minute to the next."""
+_WORKERS = (1, 2, 4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What a run would take."""
+
+    jobs: int
+    cells: int
+    """Pairs of a game and a perturbation."""
+    episodes: int
+    hours: float
+    """By the clock, with the workers that were asked for."""
+    hours_low: float
+    hours_high: float
+    """Of a range that holds the truth about 19 times of 20 on a machine as busy as now."""
+    disk_bytes: int
+    memory_bytes: int
+    """Of all its processes together."""
+    workers: int
+    by_workers: dict[int, float]
+    """Hours by the number of workers, where each has a core like those here for itself."""
+    sampled_episodes: int
+    """Episodes that were begun to find out."""
+    notes: tuple[str, ...]
+
+
+def price(
+    options: RunOptions, workers: int | None = None, *, shard: str | None = None, keeps_steps: bool = False
+) -> Price:
+    """Return what a run would take; play for less than a minute, and write nothing.
+
+    Nothing but this minute is used: no result set, no earlier price.
+
+    Args:
+        options: Of the run.
+        workers: Processes; one a core by default.
+        shard: The part of the plan that is priced, `2/5`; None for all of it.
+        keeps_steps: Every step of agents that attend is recorded.
+
+    Raises:
+        SpecError: An option is malformed, or the run is one to a precision.
+        WsabenchError: An agent cannot be loaded or fails.
+    """
+    begin, begun = time.monotonic(), time.time()
+    if options.precision is not None:
+        raise SpecError(
+            "--dry-run and --precision are given. Allowed: one of them, because only its pilot tells how many episodes "
+            "a run to a precision has. Price the most it may have: --episodes instead of --precision."
+        )
+    number = checked_workers(workers)
+    part = None if shard is None else Shard.parse(shard)
+    plan = make_plan(options, look_until=begin + _LOOKING_SECONDS)
+    mine = plan if part is None else part.part_of(plan)
+    if not mine.jobs:
+        raise SpecError(f"The part {shard} has no job: the plan has {len(plan.jobs)}. Choose fewer parts.")
+    plan_seconds = time.monotonic() - begin
+    here = number == 1 or not all(one.can_travel for one in mine.contestants)
+    orders = _orders(mine, min(number, available_cores()), max(SECONDS - plan_seconds, 5.0))
+    measured, ready_seconds = sample(orders, begun + max(SECONDS, plan_seconds + 5.0), here=here)
+    model = _Model(mine, measured)
+    fixed = plan_seconds + ready_seconds + model.extra_seconds(plan)
+    draws = np.array([model.seconds(number, index) for index in range(_DRAWS)]) + fixed
+    others = {
+        count: float(np.median([model.seconds(count, index) for index in range(_DRAWS_OF_OTHERS)]) + fixed)
+        for count in sorted({*_WORKERS, number} - {number})
+    }
+    middle = float(np.median(draws))  # a short sample leaves open that games are very long, which would pull a mean up
+    spread = math.hypot(float(np.log(draws).std()), _MODEL_ERROR * model.share_unknown, _SPEED_ERROR)
+    memory = [one.memory_bytes for one in measured] or [0]
+    return Price(
+        jobs=len(mine.jobs),
+        cells=len({(job.game, job.perturbation) for job in mine.jobs}),
+        episodes=sum(job.num_episodes for job in mine.jobs),
+        hours=middle / 3600,
+        hours_low=middle * math.exp(-2 * spread) / 3600,
+        hours_high=middle * math.exp(2 * spread) / 3600,
+        disk_bytes=disk_bytes_of(plan, mine, model.mean_length if keeps_steps else 0.0),
+        memory_bytes=most_memory() if here else most_memory() + number * max(memory),
+        workers=number,
+        by_workers={count: seconds / 3600 for count, seconds in sorted({**others, number: middle}.items())},
+        sampled_episodes=sum(len(one.episodes) for one in measured),
+        notes=(*plan.notes(), *_notes(mine)),
+    )
+
+
+def _notes(mine: Plan) -> list[str]:
+    """Say what else counts."""
+    own = sorted({job.agent for job in mine.jobs if _needs_own_play(mine, job)})
+    if not own:
+        return []
+    return [f"{', '.join(own)}: its own clean play, which is kept and needed once, counts as if there was none yet."]
+
+
+def _needs_own_play(plan: Plan, job: Job) -> bool:
+    return needs_own_play(plan.compiled[job.game, job.perturbation].encoder_operations)
+
+
+def _orders(plan: Plan, number: int, seconds: float) -> list[list[Slice]]:
+    """Return what each of some workers plays in the sample: agents in turn, of too many a random choice."""
+    slices = [one for one in (_slice(plan, index, who) for index, who in enumerate(plan.contestants)) if one.tasks]
+    draws = generator(plan.seed, "price", "agents")
+    by_name: dict[str, list[Slice]] = {}
+    for one in (slices[index] for index in draws.permutation(len(slices))):
+        by_name.setdefault(one.who.name, []).append(one)
+    in_turn = [own[place] for place in range(len(slices)) for own in by_name.values() if place < len(own)]
+    most = max(len(by_name), int(number * seconds / _LEAST_SLICE_SECONDS))
+    kept = in_turn[:most]
+    if not kept:
+        raise SpecError("No agent can play a sample: all cells need its own clean play. Add the cell clean.")
+    return [order for order in (kept[worker::number] for worker in range(number)) if order]
+
+
+def _slice(plan: Plan, index: int, who: Contestant) -> Slice:
+    """Return an agent's episodes in the order of the sample: all cells once in random order, then all once more."""
+    draws = generator(plan.seed, "price", who.name, who.train_seed, who.game)
+    jobs = [(place, job) for place, job in enumerate(plan.jobs) if job.id == who.id and not _needs_own_play(plan, job)]
+    tasks: list[EpisodeTask] = []
+    for episode in range(max((job.num_episodes for _, job in jobs), default=0)):
+        for chosen in draws.permutation(len(jobs)):
+            place, job = jobs[chosen]
+            if episode < job.num_episodes:
+                operations = plan.compiled[job.game, job.perturbation].encoder_operations
+                tasks.append(EpisodeTask(place, episode, job.episode_seeds[episode], job.perturbation, operations))
+    return Slice(index, who, tuple(tasks))
+
+
+class _Model:
+    """What the sample says of the whole plan."""
+
+    def __init__(self, plan: Plan, measured: Sequence[Measured]) -> None:
+        self._plan = plan
+        self._costs = _costs(plan, measured)
+        seen: dict[tuple[int, int], Played] = {
+            (one.job_index, one.episode): one for part in measured for one in part.episodes if one.steps
+        }
+        if not seen:
+            raise SpecError("The machine is too busy: no agent came to a step in the time of a price. Try again.")
+        self._jobs: list[list[tuple[int, int]]] = [[] for _ in plan.contestants]
+        places = {who.id: index for index, who in enumerate(plan.contestants)}
+        for index, job in enumerate(plan.jobs):
+            self._jobs[places[job.id]] += [(index, episode) for episode in range(job.num_episodes)]
+        total = sum(len(own) for own in self._jobs)
+        self._scale = max(total / _MOST_FOLLOWED, 1.0)
+        if self._scale > 1.0:
+            draws = generator(plan.seed, "price", "episodes")
+            self._jobs = [
+                [own[at] for at in sorted(draws.choice(len(own), math.ceil(len(own) / self._scale), replace=False))]
+                for own in self._jobs
+            ]
+        limit = plan.protocol.max_frames / plan.protocol.frame_skip if plan.protocol.max_frames else 1e9
+        by_agent: dict[str, list[Seen]] = {}
+        for key, one in seen.items():
+            job = plan.jobs[key[0]]
+            by_agent.setdefault(job.agent, []).append(Seen((job.game, job.perturbation), one.steps, one.is_ended))
+        everyone = [one for own in by_agent.values() for one in own]
+        self._lengths = {who.name: Lengths(by_agent.get(who.name, everyone), limit) for who in plan.contestants}
+        self._seen = seen
+        self._means: list[float] = []
+
+    def seconds(self, num_workers: int, draw: int) -> float:
+        """Return how long the run plays, in one of many ways in which it may go."""
+        lengths: list[FloatArray] = []
+        for who, own in zip(self._plan.contestants, self._jobs, strict=True):
+            draws = generator(self._plan.seed, "price", draw, who.name)
+            reached = np.array([one.steps if (one := self._seen.get(key)) else 0 for key in own], np.float64)
+            is_known = np.array([key in self._seen and self._seen[key].is_ended for key in own], np.bool_)
+            groups = [(who.game, self._plan.jobs[index].perturbation) for index, _ in own]
+            drawn = self._lengths[who.name].draw(draws, groups, reached) if own else reached
+            lengths.append(np.where(is_known, reached, drawn))
+        if steps := sum(float(one.sum()) for one in lengths):
+            self._means.append(steps / sum(len(one) for one in lengths))
+        return seconds_of(lengths, self._costs, num_workers, self._scale)
+
+    @property
+    def mean_length(self) -> float:
+        """Mean length of an episode in steps, the middle one of all draws so far."""
+        return float(np.median(self._means))
+
+    @property
+    def share_unknown(self) -> float:
+        """Share of all steps that the sample has not seen."""
+        known = sum(one.steps for one in self._seen.values())
+        total = self.mean_length * sum(job.num_episodes for job in self._plan.jobs)
+        return min(max(1.0 - known / max(total, 1.0), 0.0), 1.0)
+
+    def extra_seconds(self, plan: Plan) -> float:
+        """Return what a run does beside its episodes: pictures, and the own play of agents that need it."""
+        step = float(np.mean([cost.step for cost in self._costs]))
+        pictures = sum(compiled.family != "encoder" for compiled in plan.compiled.values())
+        seconds = pictures * NUM_STEPS * step
+        needing = {job.id for job in self._plan.jobs if _needs_own_play(self._plan, job)}
+        draws = generator(plan.seed, "price", "own play")
+        for who, cost in zip(self._plan.contestants, self._costs, strict=True):
+            if who.id in needing:
+                seconds += cost.load + _own_play_seconds(self._lengths[who.name], who.game, cost, draws)
+        return seconds
+
+
+def _own_play_seconds(lengths: Lengths, game: str, cost: Cost, draws: np.random.Generator) -> float:
+    """Return how long an agent plays for itself: rounds of clean episodes until there are enough steps."""
+    found = []
+    for _ in range(20):
+        steps = seconds = 0.0
+        while steps < MIN_STEPS:
+            one_round = lengths.draw(draws, [(game, "clean")] * ROUND_EPISODES, np.zeros(ROUND_EPISODES))
+            steps += float(one_round.sum())
+            seconds += float(one_round.max()) * cost.turn + float(one_round.sum()) * cost.step
+        found.append(seconds)
+    return float(np.mean(found))
+
+
+def _costs(plan: Plan, measured: Sequence[Measured]) -> list[Cost]:
+    """Return what each agent's play takes; those that played no sample are like others of their name, or like all."""
+    timed = [one for one in measured if one.turns]
+    if not timed:
+        raise SpecError("The machine is too busy: no agent came to a step in the time of a price. Try again.")
+    own = {
+        one.contestant: Cost(
+            turn=max(one.turn_seconds - one.lane_seconds, 0.0) / one.turns,
+            step=one.lane_seconds / one.lane_steps,
+            load=one.load_seconds,
+        )
+        for one in timed
+    }
+    costs = []
+    for index, who in enumerate(plan.contestants):
+        alike = [cost for at, cost in own.items() if plan.contestants[at].name == who.name] or list(own.values())
+        costs.append(own.get(index) or Cost(*np.mean(alike, axis=0).tolist()))
+    return costs

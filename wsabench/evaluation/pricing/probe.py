@@ -1,0 +1,258 @@
+"""A minute of play, to see how fast a run would be and how long its episodes are; nothing of it is kept."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from typing import NamedTuple
+
+from wsabench.evaluation.contestants import Contestant
+from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, Handout, play
+from wsabench.processes import Failure, serve, single_thread, started
+from wsabench.results.records import EpisodeOutcome
+from wsabench.types import Inputs, Observations
+
+_WARM_TURNS = 3
+"""Turns that are not timed: the first ones compile and load."""
+_LEAST_SECONDS = 0.5
+"""That an agent plays, however late it is."""
+_PATIENCE_SECONDS = 4.0
+"""How long after its time a worker process is waited for."""
+_MOST_PATIENCE_SECONDS = 120.0
+"""The same where nothing has been measured yet, as on a machine that is very busy."""
+
+
+class Slice(NamedTuple):
+    """What one agent plays in the sample."""
+
+    contestant: int
+    """Its place in the plan."""
+    who: Contestant
+    tasks: tuple[EpisodeTask, ...]
+    """In the order in which they are begun."""
+
+
+class Played(NamedTuple):
+    """How far an episode of the sample came."""
+
+    job_index: int
+    episode: int
+    steps: int
+    is_ended: bool
+
+
+class Measured(NamedTuple):
+    """What an agent's part of the sample says."""
+
+    contestant: int
+    load_seconds: float
+    """To load the agent and start its first lanes."""
+    turns: int
+    """Forward passes that were timed."""
+    turn_seconds: float
+    """That they took with all else that a turn is."""
+    lane_steps: int
+    """Steps of single lanes in these turns."""
+    lane_seconds: float
+    """Of `turn_seconds`, those inside the emulators."""
+    episodes: tuple[Played, ...]
+    memory_bytes: int
+    """Most memory of its process so far."""
+
+
+class _TimeIsUp(Exception):
+    """Ends the play of a slice."""
+
+
+def sample(orders: Sequence[Sequence[Slice]], until: float, *, here: bool) -> tuple[list[Measured], float]:
+    """Play slices of a run until a moment.
+
+    Args:
+        orders: What each worker process plays.
+        until: When the sample must be over, by `time.time`.
+        here: In this process instead, as a run with one worker does.
+
+    Returns:
+        What was measured, and the seconds that the first worker process took to be there.
+
+    Raises:
+        WsabenchError: An agent cannot be loaded or fails.
+    """
+    if here:
+        measured: list[Measured] = []
+        _play_all([one for order in orders for one in order], until, measured.append)
+        return measured, 0.0
+    begin = time.time()
+    with started(len(orders), _work, (), "wsabench-price") as workers:
+        for worker, order in zip(workers, orders, strict=True):
+            worker.connection.send((tuple(order), until))
+        return _gathered([worker.connection for worker in workers], until, begin)
+
+
+def _gathered(connections: Sequence[Connection], until: float, begin: float) -> tuple[list[Measured], float]:
+    """Return what workers send until they are done or late."""
+    measured: list[Measured] = []
+    ready, at_work = 0.0, list(connections)
+    while at_work:
+        left = until + (_PATIENCE_SECONDS if measured else _MOST_PATIENCE_SECONDS) - time.time()
+        if left <= 0:
+            break
+        for connection in wait(at_work, left):
+            try:
+                message: Measured | Failure | str | None = connection.recv()  # pyright: ignore
+            except EOFError:
+                message = None
+            match message:
+                case Failure():
+                    raise message.to_error("A worker process", "Start `wsabench run` to see it with its details.")
+                case Measured():
+                    measured.append(message)
+                case str():
+                    ready = ready or time.time() - begin
+                case _:
+                    at_work.remove(connection)  # pyright: ignore[reportArgumentType]
+    return measured, ready
+
+
+def _work(connection: Connection) -> None:
+    """Play the slices that the parent sends; the entry point of a worker process."""
+    serve(connection, partial(_serve, connection))
+
+
+def _serve(connection: Connection) -> None:
+    order, until = connection.recv()
+    connection.send("ready")
+    _play_all(order, until, connection.send)
+    connection.send(None)
+
+
+def _play_all(order: Sequence[Slice], until: float, tell: Callable[[Measured], None]) -> None:
+    """Play one slice after the other, each in an equal share of the time that is left."""
+    for place, one in enumerate(order):
+        now = time.time()
+        if now >= until and place:
+            return
+        tell(_play(one, now + (until - now) / (len(order) - place)))
+
+
+def _play(one: Slice, until: float) -> Measured:
+    begin = time.time()
+    policy = one.who.load(one.who.protocol.action_selection)
+    lanes = _TimedLanes(EpisodeLanes(one.who.game, one.who.protocol, inputs=one.who.abilities.inputs), one.tasks)
+    watch = _Watch(lanes, until)
+    try:
+        with single_thread():
+            play(policy, lanes, _Tasks(one.tasks), lanes.finished, watch.turn, name=one.who.name)
+    except _TimeIsUp:
+        pass
+    return Measured(
+        contestant=one.contestant,
+        load_seconds=watch.begun - begin,
+        turns=watch.turns,
+        turn_seconds=watch.seconds,
+        lane_steps=watch.lane_steps,
+        lane_seconds=watch.lane_seconds,
+        episodes=(*lanes.ended, *lanes.going()),
+        memory_bytes=most_memory(),
+    )
+
+
+class _Watch:
+    """Times turns, and ends the play when time is up."""
+
+    def __init__(self, lanes: _TimedLanes, until: float) -> None:
+        self._lanes, self._until = lanes, until
+        self._seen = 0
+        self.begun = self._last = time.time()
+        self.turns = self.lane_steps = 0
+        self.seconds = self.lane_seconds = 0.0
+
+    def turn(self, num_lanes: int) -> None:
+        """Note a turn in which so many lanes played."""
+        now, self._seen = time.time(), self._seen + 1
+        if self._seen == 1:
+            self.begun = now
+        if self._seen > _WARM_TURNS:
+            self.turns += 1
+            self.lane_steps += num_lanes
+            self.seconds += now - self._last
+            self.lane_seconds += self._lanes.seconds
+        self._lanes.seconds, self._last = 0.0, now
+        if now >= self._until and self.turns and now - self.begun >= _LEAST_SECONDS:
+            raise _TimeIsUp
+
+
+class _Tasks:
+    """Hands out a slice's episodes."""
+
+    def __init__(self, tasks: Sequence[EpisodeTask]) -> None:
+        self._tasks = list(tasks)
+
+    def take(self, count: int) -> Handout:
+        """Return the next ones."""
+        taken, self._tasks = self._tasks[:count], self._tasks[count:]
+        return Handout(taken, is_last=not self._tasks)
+
+
+class _TimedLanes:
+    """Lanes that note how long their emulators take and how far each episode came."""
+
+    def __init__(self, lanes: EpisodeLanes, tasks: Sequence[EpisodeTask]) -> None:
+        self._lanes = lanes
+        self._by_start = {(task.episode_seed, task.perturbation): task for task in tasks}
+        self._now: dict[int, EpisodeTask] = {}
+        self._steps: dict[int, int] = {}
+        self.ended: list[Played] = []
+        self.seconds = 0.0
+        self.game, self.num_lanes, self.num_actions = lanes.game, lanes.num_lanes, lanes.num_actions
+        self.observations: Observations = lanes.observations
+
+    @property
+    def inputs(self) -> Inputs:
+        """What lanes supply beside observations."""
+        return self._lanes.inputs
+
+    def start(self, row: int, episode_seed: int, perturbation: str) -> None:
+        """Start an episode in one lane."""
+        self._now[row], self._steps[row] = self._by_start[episode_seed, perturbation], 0
+        self._lanes.start(row, episode_seed, perturbation)
+
+    def step(self, row: int, action: int) -> Finish | None:
+        """Play one step in one lane."""
+        begin = time.perf_counter()
+        finish = self._lanes.step(row, action)
+        self.seconds += time.perf_counter() - begin
+        self._steps[row] += 1
+        return finish
+
+    def episode_return(self, row: int) -> float:
+        """Return the unclipped return of a lane's episode so far."""
+        return self._lanes.episode_return(row)
+
+    def restarted(self, row: int) -> bool:
+        """Whether the lane's last step began a new life whose stack starts anew."""
+        return self._lanes.restarted(row)
+
+    def finished(self, outcome: EpisodeOutcome) -> None:
+        """Note an episode that ended."""
+        self.ended.append(Played(outcome.job_index, outcome.episode, outcome.length, True))
+        done = [row for row, task in self._now.items() if task[:2] == (outcome.job_index, outcome.episode)]
+        for row in done:
+            del self._now[row]
+
+    def going(self) -> list[Played]:
+        """Return the episodes that go on."""
+        return [Played(task.job_index, task.episode, self._steps[row], False) for row, task in self._now.items()]
+
+
+def most_memory() -> int:
+    """Return the most memory that this process has had, in bytes; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # not on POSIX
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
