@@ -72,7 +72,7 @@ class Ended:
 class Order(NamedTuple):
     """A contestant to be played."""
 
-    index: int
+    number: int
     parcel: Parcel
     contents: Mapping[str, Any]
     """Where each content can be had, by its hash."""
@@ -143,7 +143,7 @@ class Relay:
             except WsabenchError as error:
                 self._failures.append(Failure.of(StorageError(f"{host()}: {error}")))
                 return
-            reply = content.index, content.parcel.opened(self._depot.folder)
+            reply = content.number, content.parcel.opened(self._depot.folder)
         with suppress(OSError):  # it is gone, which `poll` tells
             self._worker.connection.send(reply)
 

@@ -118,7 +118,8 @@ class RayCrew:
         self._workers: list[RayWorker] = []
         self._contents: dict[str, Any] = {}
         self._packer = Packer(self._hand_over)
-        self._actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0, max_concurrency=2)(Relay)
+        remote: Any = ray.remote  # its types know fewer options than it has
+        self._actor = remote(num_cpus=1, max_restarts=0, max_task_retries=0, max_concurrency=2)(Relay)
 
     def __enter__(self) -> RayCrew:
         """Begin."""
@@ -255,7 +256,8 @@ class RayCluster:
         """Ask a node what it is."""
         import ray
 
-        ask = ray.remote(num_cpus=0, max_retries=0)(facts)
+        remote: Any = ray.remote
+        ask = remote(num_cpus=0, max_retries=0)(facts)
         return ask.options(scheduling_strategy=only_on(node)).remote(self._games, self._shared)
 
     def _hear_probes(self, seconds: float) -> None:
