@@ -71,3 +71,13 @@ def test_no_episode_is_lost_or_doubled(moves: list[tuple[int, str]]) -> None:
             pending = back + pending
         assert attempts.all_held == sum(map(len, held.values()))
     assert sorted([*pending, *done, *held[0], *held[1], *held[2]]) == tasks(*range(20))
+
+
+def test_players_whose_machines_went_are_not_the_fault_of_what_they_played() -> None:
+    attempts = Attempts()
+    for number in range(LOSSES_IN_ALL + 1):
+        attempts.plays(0, 3)
+        attempts.takes(0, [EpisodeTask(0, 0, 7, "clean", ())])
+        loss = attempts.loses(0, is_to_blame=False)
+        assert len(loss.tasks) == 1
+        assert loss.is_last == (number == LOSSES_IN_ALL), "but not for ever"

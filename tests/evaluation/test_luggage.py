@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from wsabench.errors import SpecError, StorageError
+from wsabench.errors import CheckpointError, SpecError, StorageError
 from wsabench.evaluation import run
 from wsabench.evaluation.cluster.crews import check_executor
 from wsabench.evaluation.cluster.luggage import Depot, Packer
 from wsabench.evaluation.contestants import find_contestants
+from wsabench.evaluation.progress import SilentReporter
 from wsabench.hashing import bytes_hash
 from wsabench.protocol import Protocol
 from wsabench.resources import data_dir
@@ -80,6 +81,22 @@ def test_folders_of_workers_that_are_gone_are_removed(tmp_path: Path) -> None:
     Depot(tmp_path)
     assert kept.is_dir()
     assert not gone.exists()
+
+
+def test_an_agent_that_is_another_one_where_it_plays_is_refused(tmp_path: Path) -> None:
+    shipped, path = data_dir("baselines") / "breakout", tmp_path / "mine.safetensors"
+    shutil.copyfile(shipped / "e2e-seed0.safetensors", path)
+    replaced = False
+
+    class Replacer(SilentReporter):
+        def planned(self, *_: object) -> None:
+            nonlocal replaced
+            shutil.copyfile(shipped / "e2e-seed1.safetensors", path)
+            replaced = True
+
+    with pytest.raises(CheckpointError, match="another agent where it plays"):
+        run("smoke", str(path), games=["breakout"], workers=2, episodes=2, out=tmp_path / "out", reporter=Replacer())
+    assert replaced
 
 
 def test_executors_that_cannot_be_had_are_refused_before_anything_is_played(
