@@ -76,8 +76,9 @@ def benchmark_run(  # noqa: PLR0913 - one keyword an option of the command line
     Returns:
         Rows. Of the whole run: steps/s from the first decision to the end, and for each worker the share of that time
         in lanes, in the network and in both (utilisation), of its lanes that played in a forward pass (full lanes), and
-        the seconds until its first decision. Of the turns: steps/s, medians over the rounds; the main job has one row for each of its peers, the bound and
-        `evaluate_policy`. The bound is what a core would play if it did nothing but step lanes and run the network.
+        the seconds until its first decision. Of the turns: steps/s, medians over the rounds; the main job has one row
+        for each of its peers, the bound and `evaluate_policy`. The bound is what a core would play if it did nothing
+        but step lanes and run the network.
 
     Raises:
         SpecError: The agent cannot play.
