@@ -14,7 +14,7 @@ import numpy as np
 
 from wsabench.errors import WorkerError
 from wsabench.evaluation.contestants import Contestant
-from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Handout, play
+from wsabench.evaluation.rollout import NUM_LANES, EpisodeLanes, EpisodeTask, Handout, play
 from wsabench.evaluation.timing import TimedLanes, TimedPolicy, Timer
 from wsabench.processes import Failure, Worker, serve, single_thread
 from wsabench.seeding import evaluation_seed, generator
@@ -89,16 +89,22 @@ class Crew:
 
 def sit(connection: Connection) -> None:
     """Do what the parent says until it says no more; the entry point of a worker process."""
-    serve(connection, partial(_sit, connection))
+    serve(connection, partial(obey, connection))
 
 
-def _sit(connection: Connection) -> None:
+def obey(connection: Connection, num_lanes: int = NUM_LANES) -> None:
+    """Load what the parent names, then do what it orders until it orders nothing more.
+
+    Args:
+        connection: To the parent: contestant, cells, this worker's number and how many there are; then orders.
+        num_lanes: Lanes that are played at once.
+    """
     contestant, cells, number, num_workers = connection.recv()
     policy = contestant.load(contestant.protocol.action_selection)
     timer = Timer()
-    lanes = EpisodeLanes(contestant.game, contestant.protocol, inputs=contestant.abilities.inputs)
+    lanes = _lanes(contestant, num_lanes)
     with single_thread():
-        player = _Player(connection, policy, _Bare(contestant, cells), lanes, timer)
+        player = _Player(connection, policy, _Bare(_lanes(contestant, num_lanes), cells), lanes, timer)
         source = EndlessTasks(contestant.game, cells, number, num_workers)
         with suppress(_Over):
             play(TimedPolicy(policy, timer), TimedLanes(lanes, timer), source, lambda _: None, player.turn)
@@ -188,9 +194,9 @@ class _Player:
 class _Bare:
     """Lanes without a network: random actions, all cells alike, and the starts of episodes not timed."""
 
-    def __init__(self, contestant: Contestant, cells: Sequence[str]) -> None:
-        self._lanes = EpisodeLanes(contestant.game, contestant.protocol, inputs=contestant.abilities.inputs)
-        self._tasks = EndlessTasks(contestant.game, cells, 0, 1)
+    def __init__(self, lanes: EpisodeLanes, cells: Sequence[str]) -> None:
+        self._lanes = lanes
+        self._tasks = EndlessTasks(lanes.game, cells, 0, 1)
         self._actions = generator(0, "benchmark")
         self._is_started = False
 
@@ -217,6 +223,10 @@ class _Bare:
     def _start(self, row: int) -> None:
         task = self._tasks.take(1).tasks[0]
         self._lanes.start(row, task.episode_seed, task.perturbation)
+
+
+def _lanes(contestant: Contestant, num_lanes: int) -> EpisodeLanes:
+    return EpisodeLanes(contestant.game, contestant.protocol, num_lanes, contestant.abilities.inputs)
 
 
 def as_they_stand(lanes: EpisodeLanes) -> LaneBatch:

@@ -176,14 +176,20 @@ def run(
 @app.command("stats", epilog="Example: wsabench bench stats --json")
 def stats(
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant; the median counts.")] = 3,
+    large: Annotated[
+        bool, typer.Option("--large", help="Instead, a report on 100 agents x 10 games x 3 seeds x 60 cells; minutes.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Microseconds a bootstrap repetition takes, beside rliable where it is installed, and a report's seconds.
 
-    Processor time, of all threads together.
+    Processor time, of all threads together. With --large also the most memory.
     """
-    from wsabench.bench.statistics import benchmark_stats
+    from wsabench.bench.statistics import benchmark_large_report, benchmark_stats
 
+    if large:
+        _show("A large report", benchmark_large_report(), as_json)
+        return
     _show("Interval estimates, 2 agents x 5 seeds x 60 cells", benchmark_stats(rounds), as_json)
 
 

@@ -95,7 +95,6 @@ class TimedLanes:
         """Watch lanes."""
         self.game, self.num_lanes, self.num_actions = lanes.game, lanes.num_lanes, lanes.num_actions
         self.observations = lanes.observations
-        self.episode_return, self.restarted = lanes.episode_return, lanes.restarted
         self._lanes, self._timer = lanes, timer
 
     @property
@@ -116,6 +115,14 @@ class TimedLanes:
         self._timer.lanes += time.perf_counter() - began
         self._timer.steps += 1
         return finish
+
+    def episode_return(self, row: int) -> float:
+        """Return the unclipped return of a lane's episode so far."""
+        return self._lanes.episode_return(row)
+
+    def restarted(self, row: int) -> bool:
+        """Whether the lane's last step began a new life whose stack starts anew."""
+        return self._lanes.restarted(row)
 
 
 _TIMER: list[Timer] = []
