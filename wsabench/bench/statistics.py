@@ -84,15 +84,16 @@ def benchmark_stats(num_rounds: int = 3, *, with_report: bool = True) -> list[Be
     return rows
 
 
-def benchmark_large_report(size: ReportSize = ReportSize()) -> list[BenchRow]:
+def benchmark_large_report(size: ReportSize | None = None) -> list[BenchRow]:
     """Measure all numbers of a large report, each agent compared with the first; of made-up scores.
 
     Args:
-        size: How much it is about.
+        size: How much it is about; None for 100 agents.
 
     Returns:
         Processor time in seconds, and the most memory that this process has had, the made-up table included, in MiB.
     """
+    size = size or ReportSize()
     made = _large_run(size, generator(0, "benchmark"))
     name = (
         f"report: {size.agents} agents x {size.games} games x {size.seeds} seeds x {size.cells} cells x "
