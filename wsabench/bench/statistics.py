@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from wsabench import stats
-from wsabench.evaluation.pricing.probe import most_memory
+from wsabench.machine import most_memory
 from wsabench.protocol import Protocol
 from wsabench.results.manifest import SCHEMA_VERSION, History, Manifest, RecordedPlan, ReferenceScores, SuiteEntry
 from wsabench.results.provenance import ENGINE_VERSION, this_start

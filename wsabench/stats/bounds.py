@@ -124,7 +124,7 @@ def bca_bounds(replicates: Replicates, value: FloatArray, confidence: float) -> 
     below = (flat < estimates).mean(axis=0) + 0.5 * (flat == estimates).mean(axis=0)
     edge = 0.5 / len(flat)
     bias = scipy_stats.norm.ppf(np.clip(below, edge, 1.0 - edge))
-    influences = np.concatenate([_influences(flat, stratum) for stratum in replicates.strata])
+    influences = np.concatenate([_influences(flat, flat.mean(axis=0), stratum) for stratum in replicates.strata])
     spread = (influences**2).sum(axis=0) ** 1.5
     cubes = (influences**3).sum(axis=0)
     acceleration = np.divide(cubes, 6.0 * spread, out=np.zeros_like(cubes), where=spread > 0)
@@ -147,11 +147,12 @@ METHODS: dict[str, BoundsFunction] = {
 def _inflation_and_freedom(replicates: Replicates) -> tuple[FloatArray, FloatArray]:
     """Return by what the bootstrap's variance is too small, and Welch's degrees of freedom; each of shape (...)."""
     flat = np.reshape(replicates.values, (len(replicates.values), -1))
+    means = flat.mean(axis=0)
     smallest = min(stratum.num_draws for stratum in replicates.strata) - 1
     plain, scaled, squares = (np.zeros(flat.shape[1]) for _ in range(3))
     for stratum in replicates.strata:
         draws = stratum.num_draws
-        variance = (_influences(flat, stratum) ** 2).sum(axis=0) * stratum.counts.shape[1] / draws
+        variance = (_influences(flat, means, stratum) ** 2).sum(axis=0) * stratum.counts.shape[1] / draws
         unbiased = variance * draws / (draws - 1)
         plain += variance
         scaled += unbiased
@@ -163,10 +164,13 @@ def _inflation_and_freedom(replicates: Replicates) -> tuple[FloatArray, FloatArr
     return inflation.reshape(shape), np.maximum(freedom, smallest).reshape(shape)
 
 
-def _influences(flat: FloatArray, stratum: Stratum) -> FloatArray:
-    """Return the influence of each unit: the covariance of its count with the statistic, (num_units, num_values)."""
+def _influences(flat: FloatArray, means: FloatArray, stratum: Stratum) -> FloatArray:
+    """Return the influence of each unit: the covariance of its count with the statistic, (num_units, num_values).
+
+    `means`: those of the statistic over the repetitions, which all strata share.
+    """
     centred = stratum.counts - stratum.counts.mean(axis=0)
-    return centred.T @ flat / len(flat) - centred.mean(axis=0)[:, None] * flat.mean(axis=0)
+    return centred.T @ flat / len(flat) - centred.mean(axis=0)[:, None] * means
 
 
 def _column_quantiles(flat: FloatArray, levels: FloatArray) -> FloatArray:
