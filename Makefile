@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 INSTALL := $(PIP) --no-build-isolation --editable
 
-.PHONY: run test test-extras test-slow check lint format pretrain train campaign campaign-status campaign-collect clean
+.PHONY: run test test-extras test-slow check lint format pretrain train leaderboard leaderboard-entries campaign campaign-status campaign-collect clean
 
 run: $(VENV)/.run
 	$(BIN)/wsabench run --suite color-shift --profile quick --out runs/quick
@@ -52,6 +52,30 @@ pretrain: $(VENV)/.run
 train: $(VENV)/.run
 	$(BIN)/wsabench train --agent $(AGENT) --game $(GAME) --seed $(SEED) --algorithm $(ALGORITHM) \
 		--preset $(PRESET)
+
+# The site of the submitted entries: runs/leaderboard/index.html opens without a network.
+leaderboard: $(VENV)/.run
+	$(BIN)/wsabench leaderboard results/leaderboard --out runs/leaderboard
+
+# Plays the entries of the shipped agents, `random` and `noop` again, about an hour of one core, and writes them anew.
+ONE := $(BIN)/wsabench run --train-seeds 0
+MANY := breakout,ms_pacman,pong
+PLAYED := runs/entries
+leaderboard-entries: $(VENV)/.run
+	$(ONE) --suite smoke --agents e2e,random,noop --games $(MANY) --episodes 8 --out $(PLAYED)/smoke
+	$(ONE) --suite smoke --agents wsa --episodes 8 --out $(PLAYED)/smoke-wsa
+	$(ONE) --suite color-shift --agents random,noop --out $(PLAYED)/color-shift
+	for suite in dynamics corruption; do \
+		$(ONE) --suite $$suite --agents random,noop --out $(PLAYED)/$$suite && \
+		$(ONE) --suite $$suite --agents e2e --episodes 6 --out $(PLAYED)/$$suite-e2e && \
+		$(ONE) --suite $$suite --agents wsa --episodes 6 --out $(PLAYED)/$$suite-wsa || exit; done
+	$(ONE) --suite encoder-dropout --agents e2e,random,noop --episodes 6 --out $(PLAYED)/encoder-dropout
+	$(ONE) --suite encoder-dropout --agents wsa --episodes 6 --out $(PLAYED)/encoder-dropout-wsa
+	for agent in wsa e2e; do \
+		$(BIN)/wsabench submit results/color-shift-quick --agent $$agent --out results/leaderboard/ || exit; done
+	for run in $(PLAYED)/*; do for agent in wsa e2e random noop; do \
+		grep -q "\"agent\": \"$$agent\"" $$run/manifest.json || continue; \
+		$(BIN)/wsabench submit $$run --agent $$agent --out results/leaderboard/ || exit; done; done
 
 # The training behind the shipped agents, from the frozen commit in baselines/campaign.toml, in ../campaign or where
 # WSABENCH_CAMPAIGN says; detached, days long, and it goes on where it was. `collect` takes over what is finished.

@@ -22,6 +22,8 @@ COMMANDS = (
     "record",
     "report",
     "check",
+    "submit",
+    "verify",
     "migrate",
     "pretrain",
     "probe",

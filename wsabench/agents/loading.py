@@ -69,7 +69,7 @@ def load_trained(
         CheckpointError: The file or its encoders are missing, damaged or do not belong together.
         SpecError: A name without a game.
     """
-    path = _find(agent, game, train_seed)
+    path = find_trained(agent, game, train_seed)
     checkpoint = read_checkpoint(path)
     meta = checkpoint.meta
     if game is not None and meta.game != game:
@@ -139,7 +139,8 @@ def open_bank(spec: AgentSpec, game: str, directory: Path | None = None, check: 
     )
 
 
-def _find(agent: str | Path, game: str | None, train_seed: int) -> Path:
+def find_trained(agent: str | Path, game: str | None, train_seed: int) -> Path:
+    """Return the file of a trained agent: a shipped one by name, or a path; see `load_trained`."""
     text = str(agent)
     if isinstance(agent, Path) or text.endswith(".safetensors") or "/" in text:
         path = Path(agent)

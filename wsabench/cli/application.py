@@ -30,6 +30,7 @@ from wsabench.cli import (
     show,
     train,
 )
+from wsabench.cli.leaderboard import site, submit, verify
 from wsabench.cli.running import merge
 from wsabench.cli.terminal.console import clean_up_terminal, open_standard_streams, write_error
 from wsabench.errors import SpecError, WsabenchError
@@ -74,6 +75,9 @@ app.command("merge", help=merge.HELP, epilog=merge.EXAMPLE)(merge.merge)
 app.command("report", help=report.HELP, epilog=report.EXAMPLE)(report.report)
 app.command("power", help=power.HELP, epilog=power.EXAMPLE)(power.power)
 app.command("check", help=check.HELP, epilog=check.EXAMPLE)(check.check)
+app.command("submit", help=submit.HELP, epilog=submit.EXAMPLE)(submit.submit)
+app.command("verify", help=verify.HELP, epilog=verify.EXAMPLE)(verify.verify)
+app.command("leaderboard", help=site.HELP, epilog=site.EXAMPLE)(site.leaderboard)
 app.command("migrate", help=migrate.HELP, epilog=migrate.EXAMPLE)(migrate.migrate)
 app.command("pretrain", help=pretrain.HELP, epilog=pretrain.EXAMPLE)(pretrain.pretrain)
 app.command("probe", help=probe.HELP, epilog=probe.EXAMPLE)(probe.probe)

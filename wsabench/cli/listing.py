@@ -152,13 +152,14 @@ def _is_switch(name: str) -> bool:
 
 
 def suite_rows() -> list[dict[str, Any]]:
-    """Return one row per suite: name, number of cells per game, profiles, summary."""
+    """Return one row per suite: name, version, number of cells per game, profiles, summary."""
     from wsabench.perturb import list_suites, load_suite
 
     suites = [load_suite(name) for name in list_suites()]
     return [
         {
             "name": suite.name,
+            "version": suite.version,
             "cells": len(suite.perturbations),
             "profiles": ", ".join(suite.profiles),
             "summary": suite.summary,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wsabench.cli.agent_options import AllowDownload, Trust
 from wsabench.cli.options import Game, Json
 from wsabench.cli.terminal.console import write_json, write_line
 from wsabench.cli.terminal.progress import progress_reporter
@@ -20,7 +21,7 @@ EXAMPLE = "Example: wsabench record --agent wsa --game breakout --perturbation h
 
 DEFAULT_OUT = "recordings"
 
-_AGENT = "A name, a checkpoint file or package.module:attribute; NAME=... names it."
+_AGENT = "A name, a checkpoint file, an address as of `wsabench run`, or package.module:attribute; NAME=... names it."
 _OUT = "A file (.mp4, .gif, .png, .parquet, .csv), or a folder for all but .csv; may be repeated. Default: recordings/."
 _SEED = "Episode seed, as in a result set's tables. Default: that of a run's first episode."
 
@@ -34,11 +35,14 @@ def record(
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps.")] = None,
     fps: Annotated[int, typer.Option(min=1, max=60, help="Steps per second; 15 is the game's own speed.")] = 15,
     out: Annotated[list[str] | None, typer.Option("--out", metavar="PATH", help=_OUT)] = None,
+    trust: Trust = False,
+    allow_download: AllowDownload = False,
     as_json: Json = False,
 ) -> None:
     """Play one episode as `wsabench run` plays it, and write its films, figure and table."""
     from wsabench.evaluation.recording import record_episode
     from wsabench.report.films.files import check_output, num_drawn, write_recording
+    from wsabench.types import Permissions
 
     # As `python -m` does: a policy named module:attribute may stand in the current directory.
     sys.path.insert(0, str(Path.cwd()))
@@ -54,6 +58,7 @@ def record(
             train_seed=train_seed,
             episode_seed=seed,
             max_steps=max_steps,
+            permissions=Permissions(trust, allow_download),
             advance=reporter.advance,
             note=reporter.warn,
         )

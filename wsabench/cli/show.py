@@ -119,8 +119,14 @@ def suite_facts(name: str) -> dict[str, Any]:
         {"perturbation": cell, **{label: cell in p.perturbations for label, p in suite.profiles.items()}}
         for cell in suite.perturbations
     ]
-    facts = {"summary": suite.summary, "hash": suite.content_hash, "measure": suite.measure}
-    return {**facts, "profiles": profiles, "cells": cells}
+    return {
+        "summary": suite.summary,
+        "version": suite.version,
+        "hash": suite.content_hash,
+        "measure": suite.measure,
+        "profiles": profiles,
+        "cells": cells,
+    }
 
 
 def _own_text(own: Any) -> str | None:

@@ -103,6 +103,7 @@ class Plan:
                 summary=self.suite.summary,
                 content_hash=self.suite.content_hash,
                 measure=self.suite.measure,
+                version=self.suite.version,
             ),
             profile=self.profile,
             protocol=self.protocol,
@@ -180,7 +181,7 @@ class Plan:
                 f"Skipped for {one.agent} on {one.game}: {', '.join(one.perturbations)}. {one.reason}"
                 for one in self.skipped
             ),
-            *dict.fromkeys(note for one in self.contestants for note in one.abilities.notes),
+            *dict.fromkeys(note for one in self.contestants for note in one.notes()),
         ]
 
     def _perturbation_hashes(self) -> dict[str, dict[str, str]]:

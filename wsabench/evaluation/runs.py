@@ -24,6 +24,7 @@ from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import Job
 from wsabench.results.result import RunResult, load_result
 from wsabench.results.store import ResultStore
+from wsabench.summary.stated import stated_notes
 from wsabench.types import Permissions
 
 PICTURES = "pictures"
@@ -121,8 +122,11 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     plan = make_plan(options, reporter.note)
     path = Path(out) if out is not None else default_path(plan, part)
     play_plan(plan, ResultStore(path, keeps_steps=record_attention), num_workers, reporter, part)
+    result = load_result(path)
+    for text in stated_notes(result.episodes, result.manifest):
+        reporter.note(text)
     reporter.finished(path)
-    return load_result(path)
+    return result
 
 
 def default_path(plan: Plan, shard: Shard | None = None) -> Path:
@@ -245,7 +249,21 @@ def _finished_jobs(plan: Plan, store: ResultStore, reporter: RunReporter) -> lis
             f"{', '.join(sorted(repeated))}: finished jobs are run again, because a Python policy may have changed. "
             "Give it an attribute `version` (a text) to keep them."
         )
+    for text in _kept_notes(plan, finished):
+        reporter.note(text)
     return finished
+
+
+def _kept_notes(plan: Plan, finished: Sequence[Job]) -> list[str]:
+    """Return a line for each agent of the user's own code whose finished jobs are kept, with why."""
+    counts: dict[str, int] = {}
+    for job in finished:
+        one = plan.contestant_of(job)
+        if one.kind in ("import", "factory", "object") or one.abilities.version:
+            why = f"version {one.abilities.version!r}" if one.abilities.version else f"hash {one.checkpoint_hash[:8]}"
+            line = f"{one.name}, {why}"
+            counts[line] = counts.get(line, 0) + 1
+    return [f"{line}: {count} finished job{'s' * (count != 1)} kept." for line, count in counts.items()]
 
 
 def checked_workers(workers: int | None) -> int:

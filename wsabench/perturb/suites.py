@@ -57,13 +57,15 @@ class Suite:
     profiles: Mapping[str, Profile]
     measure: SuiteMeasure = "retention"
     """What agents are compared by."""
+    version: int = 1
+    """Raised whenever the content hash changes, so that no table mixes two meanings of the suite's name."""
 
     @property
     def content_hash(self) -> str:
         """Hash of all that a run and its claims depend on, 16 hexadecimal digits.
 
-        Name, summary and order of keys do not count, the rules of the games' RAM patches do. So does the measure,
-        unless it is retention, written or not: then the hash is that of a suite that says nothing of it.
+        Name, version, summary and order of keys do not count, the rules of the games' RAM patches do. So does the
+        measure, unless it is retention, written or not: then the hash is that of a suite that says nothing of it.
         """
         return json_hash(self.to_dict(), 16)
 
@@ -154,6 +156,7 @@ def _cached_suite(path: Path, _modified_ns: int) -> Suite:
         perturbations=cells.of_games(games),
         games=games,
         measure=_measure(table),
+        version=table.integer("version", 1, _MAX_COUNT, 1),
         profiles=MappingProxyType(
             {name: _profile(name, entry, cells, games, protocol) for name, entry in table.tables("profiles").items()}
         ),

@@ -26,6 +26,7 @@ from wsabench.stats.aggregates import (
 )
 from wsabench.stats.bounds import METHODS
 from wsabench.stats.claims.comparisons import (
+    MAX_ENUMERATED,
     holm,
     seeds_to_decide,
     sign_flip_test,
@@ -45,6 +46,8 @@ from wsabench.stats.claims.families import (
     page_error,
     step_down,
 )
+from wsabench.stats.claims.means import MeanOfEpisodes, difference_of_means
+from wsabench.stats.claims.tiers import possible_places, surely_better, tiers
 from wsabench.stats.components import COMPONENTS, VarianceComponents, variance_components
 from wsabench.stats.dose import (
     DoseArea,
@@ -124,6 +127,7 @@ __all__ = [
     "DEFAULT_METHOD",
     "DEFAULT_REPETITIONS",
     "FAST_METRICS",
+    "MAX_ENUMERATED",
     "METHODS",
     "MIN_AGENTS_FOR_AGREEMENT",
     "MIN_INTERVAL_SEEDS",
@@ -150,6 +154,7 @@ __all__ = [
     "GatePower",
     "KeptShares",
     "MeanDoseArea",
+    "MeanOfEpisodes",
     "MetricName",
     "NormaliserName",
     "PageError",
@@ -176,6 +181,7 @@ __all__ = [
     "corruption_error",
     "detectable_effect",
     "detectable_effects",
+    "difference_of_means",
     "dose_area",
     "dose_curve",
     "effective_robustness",
@@ -208,6 +214,7 @@ __all__ = [
     "plans",
     "point_estimate",
     "point_profile",
+    "possible_places",
     "power_of",
     "probability_of_improvement",
     "rank_correlation",
@@ -231,6 +238,8 @@ __all__ = [
     "smallest_adjusted_p",
     "step_down",
     "studentised_interval",
+    "surely_better",
+    "tiers",
     "two_sample_test",
     "variance_components",
     "variation_of",

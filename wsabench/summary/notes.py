@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from wsabench.results.manifest import Manifest, RecordedPlan
 from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import CLEAN
-from wsabench.results.result import compared_agents, privileged_agents
+from wsabench.results.result import compared_agents, drawing_agents, privileged_agents
 from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
 from wsabench.summary.averages import NOTABLE_SHIFT, undefined_note
 from wsabench.summary.rows import AttentionRow, SampleRow, grouped
@@ -37,6 +37,7 @@ def notes_of(
         *_copy_notes(manifest.plan),
         *_seed_notes(scores, manifest),
         *_agent_notes(scores, manifest),
+        *_drawing_notes(manifest),
         *_reference_notes(scores),
         *_clean_notes(scores),
         *_dynamics_notes(scores),
@@ -118,6 +119,19 @@ def _agent_notes(scores: Sequence[GameScores], manifest: Manifest) -> list[str]:
     return [
         f"{text} Tables of scores and figures show {them} for reference. Claims about pixels leave {them} out: "
         f"comparisons between agents, probabilities of improvement, ranks, bold and sentences.{few}"
+    ]
+
+
+def _drawing_notes(manifest: Manifest) -> list[str]:
+    """Say which agents cannot be played again to the same numbers."""
+    drawing = drawing_agents(manifest)
+    if not drawing:
+        return []
+    return [
+        f"Not repeatable: {', '.join(drawing)} answered otherwise when asked twice for the same. "
+        f"{'It draws' if len(drawing) == 1 else 'They draw'} random numbers of "
+        f"{'its' if len(drawing) == 1 else 'their'} own, or {'remembers' if len(drawing) == 1 else 'remember'} more "
+        "than an episode: the same seeds need not give the same table."
     ]
 
 

@@ -65,6 +65,7 @@ from wsabench.summary.significance import (
     left_out_notes,
     page_error_of,
 )
+from wsabench.summary.stated import stated_notes
 
 
 class Results(Protocol):
@@ -244,6 +245,7 @@ def summarise(
         notes=(
             *unfinished,
             *notes_of(scores, samples, attention, manifest, options.family),
+            *stated_notes(result.episodes, manifest),
             *left_out_notes(among, plan, comparisons),
             *notes,
             *common_notes,

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from wsabench.report.tables.text import Table, number
-from wsabench.results.manifest import UNKNOWN, Manifest, MergedRun, RecordedPlan
+from wsabench.results.manifest import UNKNOWN, Manifest, MergedRun, RecordedPlan, SuiteEntry
+from wsabench.results.result import DRAWS, DRAWS_LEGEND, drawing_agents
 from wsabench.summary.rows import IntervalKind
 from wsabench.summary.significance import ClaimOptions
 from wsabench.summary.summarise import Summary
@@ -38,12 +39,14 @@ def provenance_tables(summary: Summary, manifest: Manifest) -> list[Table]:
     if manifest.history.merged_from:
         tables = [_combined_table(manifest.history.merged_from), *tables]
     agents = tuple(
-        (one.agent, str(one.train_seed), one.game, _short(one.checkpoint_hash), one.source)
+        (one.agent + f" {DRAWS}" * one.draws, str(one.train_seed), one.game, _short(one.checkpoint_hash), one.source)
         for one in manifest.plan.agents
     )
     if agents:
         columns = ("agent", "train seed", "game", "checkpoint", "source")
-        tables.append(Table("Agents", "Checkpoint: the beginning of the hash of its content.", columns, agents, 5))
+        caption = "Checkpoint: the beginning of the hash of its content."
+        caption += f" {DRAWS_LEGEND}" * any(one.draws for one in manifest.plan.agents)
+        tables.append(Table("Agents", caption, columns, agents, 5))
     references = tuple((row.game, number(row.random, 1), number(row.human, 1)) for row in summary.references)
     caption = "Scores of random and human play: Wang et al. 2016, table of raw scores, 30 no-ops."
     tables.append(Table("Reference scores", caption, ("game", "random", "human"), references, 1))
@@ -85,7 +88,9 @@ def steps_to_reproduce(
     declared += f" --interval {interval}" if interval != "joint" else ""
     steps = [Step(f"Install the same versions.{made}", (f"pip install {packages}",))]
     if commands:
-        words = "Play the episodes: the same seeds give the same table, whatever the number of workers."
+        drawing = drawing_agents(manifest)
+        but = f", but for {', '.join(drawing)}, which cannot be repeated" if drawing else ""
+        words = f"Play the episodes: the same seeds give the same table, whatever the number of workers{but}."
         steps.append(Step(words, commands))
     words = f"Make this report; its intervals come from the bootstrap seed under Provenance ({len(runs)} result set"
     steps.append(Step(f"{words}{'s' if len(runs) > 1 else ''}).", (f"wsabench report {names}{declared}",)))
@@ -115,7 +120,7 @@ def _facts(summary: Summary, manifest: Manifest) -> list[tuple[str, str]]:
     git = first.git
     facts = [
         ("command", first.command_line),
-        ("suite", f"{plan.suite.name} hash {_short(plan.suite.content_hash)}"),
+        ("suite", _suite(plan.suite)),
         ("protocol", _pairs(plan.protocol.to_dict())),
         ("seed of the episode seeds", str(plan.seed)),
         ("bootstrap seed", str(summary.bootstrap_seed)),
@@ -127,6 +132,11 @@ def _facts(summary: Summary, manifest: Manifest) -> list[tuple[str, str]]:
         ("time", " to ".join(time for time in (first.start, manifest.history.end) if time)),
     ]
     return [(what, value) for what, value in facts if value]
+
+
+def _suite(suite: SuiteEntry) -> str:
+    version = "" if suite.version is None else f" version {suite.version}"
+    return f"{suite.name}{version} hash {_short(suite.content_hash)}"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

@@ -1,0 +1,80 @@
+"""`wsabench submit`: one agent of a run as an entry of the leaderboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wsabench.cli.options import Json
+from wsabench.cli.terminal.console import split_names, write_json, write_line
+
+HELP = "Write an agent of a finished run as an entry of the leaderboard."
+EXAMPLE = 'Example: wsabench submit runs/mine --agent mine --name "My agent" --code https://example.org/mine'
+
+_AGENT = "The agent, as the run calls it; may be left out where the run has one."
+_OUT = "The file, or a folder for SUITE-vVERSION-AGENT.json. Default: this folder."
+_METHOD = "Algorithm and method, in words."
+_FRAMES = "Emulator frames each network was trained for; the bench's own agents say it themselves."
+_RANDOMISED = "What its games were randomised by in training; the bench's own agents say it themselves."
+
+
+def submit(
+    run_dirs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Directories that `wsabench run` wrote; several are merged."),
+    ],
+    agent: Annotated[str | None, typer.Option("--agent", "-a", metavar="NAME", help=_AGENT)] = None,
+    name: Annotated[str | None, typer.Option(help="What tables call it. Default: as the run.")] = None,
+    paper: Annotated[str | None, typer.Option(metavar="URL", help="Where it is described.")] = None,
+    code: Annotated[str | None, typer.Option(metavar="URL", help="Where its code is.")] = None,
+    checkpoint: Annotated[str | None, typer.Option(metavar="URL", help="Where its weights are.")] = None,
+    authors: Annotated[str | None, typer.Option(metavar="TEXT", help="Whose it is.")] = None,
+    notes: Annotated[str | None, typer.Option(metavar="TEXT", help="Anything else.")] = None,
+    method: Annotated[str | None, typer.Option(metavar="TEXT", help=_METHOD)] = None,
+    training_frames: Annotated[int | None, typer.Option(min=0, help=_FRAMES)] = None,
+    train_perturbations: Annotated[list[str] | None, typer.Option(metavar="NAME,...", help=_RANDOMISED)] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help=_OUT)] = None,
+    as_json: Json = False,
+) -> None:
+    """Write one JSON with every episode and no computed number: scores and intervals are computed from it."""
+    from wsabench.errors import SpecError
+    from wsabench.leaderboard.entry import write_entry
+    from wsabench.leaderboard.submission import About, default_name, entry_of
+    from wsabench.results.merging import load_results
+
+    run = load_results(run_dirs)
+    names = list(dict.fromkeys(one.agent for one in run.manifest.plan.agents))
+    if agent is None and len(names) != 1:
+        raise SpecError(f"The run has {len(names)} agents. Say which one: --agent {' or --agent '.join(names)}.")
+    about = About(
+        name=name,
+        paper=paper,
+        code=code,
+        checkpoint=checkpoint,
+        authors=authors,
+        notes=notes,
+        method=method,
+        training_frames=training_frames,
+        train_perturbations=tuple(split_names(train_perturbations) or ()),
+    )
+    entry = entry_of(run, names[0] if agent is None else agent, about)
+    path = default_path(out, default_name(entry))
+    write_entry(path, entry)
+    if as_json:
+        write_json({"path": path, "suite": entry.suite.name, "version": entry.suite.version, "name": entry.name})
+        return
+    write_line(
+        f"{entry.name}: {entry.suite.name} version {entry.suite.version}, {len(entry.jobs)} jobs, {entry.num_episodes} "
+        f"episodes on {', '.join(entry.games)}."
+    )
+    write_line(f"File: {path}")
+    write_line(f"Check it as others will: wsabench verify {path}")
+
+
+def default_path(out: Path | None, name: str) -> Path:
+    """Return where an entry goes."""
+    if out is None:
+        return Path(name)
+    return out / name if out.is_dir() else out

@@ -1,0 +1,138 @@
+"""`wsabench verify`: episodes of a run or an entry are played again."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wsabench.cli.agent_options import AllowDownload, Trust
+from wsabench.cli.options import Json
+from wsabench.cli.terminal.console import WIDTH, plain, write_json, write_line, write_table
+from wsabench.cli.terminal.progress import progress_reporter
+
+if TYPE_CHECKING:
+    from wsabench.leaderboard.verifying import Verification
+
+HELP = "Play episodes of a run or an entry again, and recompute every number."
+EXAMPLE = "Example: wsabench verify results/leaderboard/smoke-v1-e2e.json --sample 20"
+
+_CHECKPOINT = (
+    "Where the agent is now, as for `run --agents` (sb3:PATH.zip and so on); {game} and {train_seed} in it stand for "
+    "those of each network. NAME=PATH where there are several agents; may be repeated."
+)
+_MOST_LISTED = 10
+
+
+def verify(
+    target: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run's directory, or an entry's JSON file.")],
+    sample: Annotated[int, typer.Option(min=1, help="Episodes that are played again, at most.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the sample.")] = 0,
+    checkpoints: Annotated[list[str] | None, typer.Option("--checkpoint", metavar="PATH", help=_CHECKPOINT)] = None,
+    trust: Trust = False,
+    allow_download: AllowDownload = False,
+    as_json: Json = False,
+) -> int:
+    """0: equal, or means not told apart where bits cannot be compared; 1: differs; 2: cannot be checked."""
+    from wsabench.leaderboard.verifying import verify as verify_target
+    from wsabench.types import Permissions
+
+    # As `python -m` does: a policy named module:attribute may stand in the current directory.
+    sys.path.insert(0, str(Path.cwd()))
+    with progress_reporter(quiet=as_json) as reporter:
+        found = verify_target(
+            target,
+            sample=sample,
+            seed=seed,
+            checkpoints=checkpoints or (),
+            permissions=Permissions(trust, allow_download),
+            advance=_starting(reporter),
+            note=reporter.warn,
+        )
+    if as_json:
+        write_json(_content(found))
+    else:
+        _write(found)
+    return found.exit_code
+
+
+def _starting(reporter: Any) -> Callable[[int], None]:
+    """Return what hears of steps; the display starts with the first ones, so that a bad target gets one message."""
+    has_started = False
+
+    def advance(count: int) -> None:
+        nonlocal has_started
+        if not has_started:
+            reporter.start("Play again", None, "step")
+            has_started = True
+        reporter.advance(count)
+
+    return advance
+
+
+def _content(found: Verification) -> dict[str, Any]:
+    """Return what was found, for machines."""
+    return {
+        "target": found.target,
+        "kind": found.kind,
+        "suite": found.suite,
+        "verdict": found.verdict,
+        "conclusion": conclusion(found),
+        "comparable": not found.environment,
+        "environment": found.environment,
+        "num_episodes": found.num_episodes,
+        "num_replayed": len(found.sample),
+        "share_equal": found.share_equal,
+        "seed": found.seed,
+        "means": None if found.means is None else found.means._asdict(),
+        "problems": found.problems,
+        "unequal": [
+            {
+                "episode": one.describe(),
+                "differences": one.differences,
+                "stated": one.stated._asdict(),
+                "found": one.found._asdict(),
+            }
+            for one in found.unequal
+        ],
+        "numbers": plain(found.numbers),
+    }
+
+
+def _write(found: Verification) -> None:
+    """Print the numbers, what differs, and the conclusion."""
+    columns = ("agent", "scope", "measure", "value", "low", "high")
+    words = {"all perturbations": "perturbed", "normalised_score": "score"}
+    means = [row for row in found.numbers if row["metric"] == "mean"]
+    rows = [[words.get(row[name], row[name]) for name in columns] for row in means]
+    write_table(f"{found.target}: {found.suite}, recomputed from {found.num_episodes} episodes", columns, rows)
+    write_line()
+    unequal = [f"{one.describe()}: {'; '.join(one.differences)}." for one in found.unequal]
+    for text in (*found.problems, *unequal[:_MOST_LISTED]):
+        write_line(textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
+    if len(unequal) > _MOST_LISTED:
+        write_line(f"and {len(unequal) - _MOST_LISTED} more episodes.")
+    write_line(textwrap.fill(conclusion(found), WIDTH, break_on_hyphens=False))
+
+
+def conclusion(found: Verification) -> str:
+    """Return what was found as sentences."""
+    played = len(found.sample)
+    equal = f"{played - len(found.unequal)} of {played} episodes played again are equal ({found.share_equal:.0%})"
+    count = len(found.problems)
+    problems = f"{count} problem{'s' if count > 1 else ''} in the files. " if count else ""
+    verdict = "Differs" if found.verdict == "differs" else "Fine"
+    if not found.environment or found.means is None:
+        return f"{verdict}. {problems}{equal}, compared to the bit."
+    means = found.means
+    told = "told apart" if means.tells_apart else "not told apart"
+    few = "" if means.can_tell else " So few episodes can tell nothing apart: take a larger --sample."
+    return (
+        f"{verdict}. {problems}Not comparable to the bit: {'; '.join(found.environment)}. {equal}. The means are "
+        f"{told}: found minus stated {means.difference:+.3g} in normalised score, p = {means.p:.2g} (paired sign-flip "
+        f"test).{few}"
+    )
