@@ -48,32 +48,38 @@ def readable(text: str, file: File, repository: str) -> str:
     """Return a piece of a page without code as the site shows it."""
 
     def replaced(link: re.Match[str]) -> str:
-        path = outside(file, link[2])
-        if path is None:
-            return link[0]
+        path, mark = in_checkout(file, link[2]), link[3] or ""
+        if not (ROOT / path).exists():
+            return link[0]  # the build refuses it
+        if place := in_site(path):
+            return f"[{link[1]}]({posixpath.relpath(place, posixpath.dirname(file.src_uri) or '.')}{mark})"
         if repository:
-            return f"[{link[1]}]({repository}/blob/HEAD/{path}{link[3] or ''})"
-        if (ROOT / path).is_dir():
-            return link[1] if "`" in link[1] else f"{link[1]} (`{path}`)"
-        return f"[{link[1]}]({posixpath.relpath(f'checkout/{path}', posixpath.dirname(file.src_uri) or '.')})"
+            return f"[{link[1]}]({repository}/blob/HEAD/{path}{mark})"
+        if is_copied(path):
+            return f"[{link[1]}]({posixpath.relpath(f'checkout/{path}', posixpath.dirname(file.src_uri) or '.')})"
+        return link[1] if path in link[1] else f"{link[1]} (`{path}`)"
 
     return LIST_AFTER_TEXT.sub(r"\1\n\n", LINK.sub(replaced, text))
 
 
-def outside(file: File, target: str) -> str | None:
-    """Return the path in the checkout of what a page links to, None for another page or picture of the site.
-
-    A link to something that does not exist is left to the build, which refuses it.
-    """
+def in_checkout(file: File, target: str) -> str:
+    """Return the path in the checkout of what a page links to."""
     folder = "" if file.src_uri in PROJECT_PAGES else posixpath.join("docs", posixpath.dirname(file.src_uri))
-    path = posixpath.normpath(posixpath.join(folder, target))
-    if path in PROJECT_PAGES or not (ROOT / path).exists():
-        return None
-    return path if folder == "" or not path.startswith("docs/") else None
+    return posixpath.normpath(posixpath.join(folder, target))
+
+
+def in_site(path: str) -> str | None:
+    """Return the place of a page or picture in the site; None where it is not of `docs/` and no page of the project."""
+    return path if path in PROJECT_PAGES else path.removeprefix("docs/") if path.startswith("docs/") else None
+
+
+def is_copied(path: str) -> bool:
+    """Whether a path outside `docs/` is a file that the site has a copy of; other pages' links would lead nowhere."""
+    return (ROOT / path).is_file() and not path.endswith(".md")
 
 
 def linked(file: File) -> set[str]:
-    """Return the files outside `docs/` that a page links to."""
+    """Return the files outside `docs/` that a page links to and the site has a copy of."""
     text = FENCE.sub("", file.content_string)
-    paths = {outside(file, link[2]) for link in LINK.finditer(text)}
-    return {path for path in paths if path is not None and (ROOT / path).is_file()}
+    paths = {in_checkout(file, link[2]) for link in LINK.finditer(text)}
+    return {path for path in paths if in_site(path) is None and is_copied(path)}
