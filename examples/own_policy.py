@@ -17,7 +17,7 @@ def middle(lit):
 
 def policy(observations):
     """Move the paddle to where the ball will be; observations are uint8 (N, 4, 84, 84), newest frame last."""
-    lit = observations[:, :, :, 5:79] > 60  # between the walls
+    lit = observations[:, :, :, 5:79] > 40  # between the walls
     before, now, paddle = lit[:, -2, 38:75], lit[:, -1, 38:75], lit[:, -1, 75:77]
     away = 2 * middle(now) - middle(before) - middle(paddle)
     move = np.where(abs(away) <= 2, STAY, np.where(away > 0, RIGHT, LEFT))
