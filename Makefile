@@ -14,7 +14,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 INSTALL := $(PIP) --no-build-isolation --editable
 
-.PHONY: run test test-extras test-slow check lint docs format pretrain train leaderboard leaderboard-entries campaign campaign-status campaign-collect clean
+.PHONY: run test test-extras test-slow test-faults check lint docs format pretrain train leaderboard leaderboard-entries campaign \
+	campaign-status campaign-collect clean
 
 run: $(VENV)/.run
 	$(BIN)/wsabench run --suite color-shift --profile quick --out runs/quick
@@ -29,6 +30,11 @@ test-extras: $(VENV)/.extras
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow
+
+# Kills, stops and starves runs, 200 times at random moments; hours long. TRIES=20 is a part of it.
+TRIES ?= 200
+test-faults: $(VENV)/.test
+	WSABENCH_FAULT_TRIES=$(TRIES) $(BIN)/python -m pytest -m faults
 
 # Plays the shipped baselines anew and holds them against the reference; exit code 1: an agent got less robust.
 check: $(VENV)/.run

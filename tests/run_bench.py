@@ -38,7 +38,7 @@ class LogReporter(SilentReporter):
         os.write(self._file, f"finished {job.key}\n".encode())
 
 
-def run_small(out: Path, workers: int = 1, **changes: Any) -> RunResult:
+def run_small(out: Path, workers: int = 0, **changes: Any) -> RunResult:
     return run(**{**SETTINGS, **changes}, workers=workers, out=out)
 
 

@@ -14,7 +14,7 @@ from wsabench.version import __version__
 
 if TYPE_CHECKING:
     from wsabench.agents import load_agent
-    from wsabench.emulator import make, make_vec
+    from wsabench.emulator import make, make_vec, wrap
     from wsabench.errors import WsabenchError
     from wsabench.evaluation import run
     from wsabench.protocol import Protocol
@@ -34,6 +34,7 @@ __all__ = [
     "make",
     "make_vec",
     "run",
+    "wrap",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -51,6 +52,7 @@ __getattr__, __dir__ = lazy_names(
         "make": "emulator",
         "make_vec": "emulator",
         "run": "evaluation",
+        "wrap": "emulator",
     },
 )
 

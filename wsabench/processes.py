@@ -3,44 +3,166 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import socket
+import subprocess
 import sys
-import threading
+import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 from wsabench import errors
 from wsabench.errors import WorkerError, WsabenchError
 
-_JOIN_SECONDS = 10.0
+_END_SECONDS = 5.0
+"""How long processes that have nothing left to do may take to end by themselves."""
+_POLL_SECONDS = 0.01
+_OOM_SCORE = 500
+"""Of a worker process on Linux: when memory runs out, the system ends it and not the process that keeps results."""
+
+_GUARDIAN = """
+import os, signal, sys
+groups = set()
+for line in sys.stdin:
+    (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
+for group in groups:
+    for end in (os.killpg, os.kill):
+        try:
+            end(group, signal.SIGKILL)
+        except OSError:
+            pass
+"""
+"""Ends process groups that are still written down when the process at the other end of its input is gone."""
 
 
-class Worker(NamedTuple):
+class Worker:
     """A worker process and the connection to it."""
 
-    number: int
-    process: SpawnProcess
-    connection: Connection
-    """This process's end of the pipe."""
+    def __init__(self, number: int, process: SpawnProcess, connection: Connection) -> None:
+        """Keep what was started.
+
+        Args:
+            number: Tells it from the others.
+            process: The process, started.
+            connection: This process's end of the pipe.
+        """
+        self.number = number
+        self.process = process
+        self.connection = connection
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone; children of it may be left."""
+        return self.process.exitcode is not None
 
     def how_it_ended(self) -> str:
-        """Say how a process ended that is gone."""
-        self.process.join(_JOIN_SECONDS)
+        """Say how a process ended that is gone or about to be."""
+        _wait_for([self], _END_SECONDS)
         return how_it_ended(self.process.exitcode)
+
+
+class Crew:
+    """Worker processes that are started one by one and ended together; nothing they started outlives them.
+
+    Each has an interpreter of its own, because a fork would copy torch's threads half. They do not run the program's
+    main module again, so a script without an `if __name__ == "__main__"` guard does not start itself over and over, and
+    Ctrl-C is not for them. Each leads a process group that ends with it, also where this process is killed.
+    """
+
+    def __init__(self, work: Callable[..., None], arguments: tuple[Any, ...], name: str) -> None:
+        """Prepare; nothing is started.
+
+        Args:
+            work: What they run, with a connection to this process and the arguments; `serve` belongs into it.
+            arguments: What else it gets; must be picklable.
+            name: What the processes are called; a number is added.
+        """
+        self._work, self._arguments, self._name = work, arguments, name
+        self._workers: list[Worker] = []
+        self._guardian: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Crew:
+        """Start the guardian, which ends the workers where this process cannot."""
+        if hasattr(os, "killpg"):
+            self._guardian = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _GUARDIAN],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End what is left at once."""
+        try:
+            for worker in list(self._workers):
+                self.end(worker)
+        finally:
+            if self._guardian is not None and self._guardian.stdin is not None:
+                with suppress(OSError):
+                    self._guardian.stdin.close()
+                self._guardian.wait()
+
+    def start(self, number: int) -> Worker:
+        """Start a worker process.
+
+        Args:
+            number: Tells it from the others.
+        """
+        context = multiprocessing.get_context("spawn")
+        here, there = context.Pipe()
+        process = context.Process(target=self._work, args=(there, *self._arguments), name=f"{self._name}-{number}")
+        worker = Worker(number, process, here)  # pyright: ignore[reportArgumentType]
+        self._workers.append(worker)
+        with _hidden_main(), _safe_path(), _held_signals():
+            process.start()
+            self._guard("+", worker)
+        there.close()
+        return worker
+
+    def kill(self, worker: Worker) -> None:
+        """Kill a worker process and all that it started; what it had sent can still be received."""
+        _kill_group(worker.process)
+        _shut(worker.connection)
+
+    def end(self, worker: Worker) -> None:
+        """Kill a worker process, if it is still there, with all that it started, and forget it."""
+        if worker not in self._workers:
+            return
+        if worker.process.pid is not None:
+            self.kill(worker)
+            _wait_for([worker], _END_SECONDS)
+            self._guard("-", worker)
+            if worker.has_ended:
+                worker.process.close()
+        worker.connection.close()
+        self._workers.remove(worker)
+
+    def let_go(self) -> None:
+        """Let workers that have nothing left to do end by themselves, for a short time."""
+        _wait_for(self._workers, _END_SECONDS)
+
+    def _guard(self, sign: str, worker: Worker) -> None:
+        """Tell the guardian of a worker's group."""
+        if self._guardian is None or self._guardian.stdin is None:
+            return
+        with suppress(OSError):  # somebody ended it
+            self._guardian.stdin.write(f"{sign}{worker.process.pid}\n".encode())
+            self._guardian.stdin.flush()
 
 
 @contextmanager
 def started(number: int, work: Callable[..., None], arguments: tuple[Any, ...], name: str) -> Iterator[list[Worker]]:
     """Start worker processes; when the block ends well they may end by themselves, otherwise they are ended.
-
-    Each has an interpreter of its own, because a fork would copy torch's threads half. They do not run the program's
-    main module again, so a script without an `if __name__ == "__main__"` guard does not start itself over and over, and
-    Ctrl-C is not for them.
 
     Args:
         number: How many.
@@ -48,40 +170,91 @@ def started(number: int, work: Callable[..., None], arguments: tuple[Any, ...], 
         arguments: What else it gets; must be picklable.
         name: What the processes are called; a number is added.
     """
-    context = multiprocessing.get_context("spawn")
-    workers: list[Worker] = []
-    try:
-        for index in range(number):
-            here, there = context.Pipe()
-            process = context.Process(target=work, args=(there, *arguments), name=f"{name}-{index}", daemon=True)
-            with _hidden_main(), _ignored_interrupts():
-                process.start()
-            there.close()
-            workers.append(Worker(index, process, here))  # pyright: ignore[reportArgumentType]
-        yield workers
-        for worker in workers:
-            worker.process.join(_JOIN_SECONDS)
-    finally:
-        for worker in workers:
-            worker.connection.close()
-            worker.process.terminate()
-            worker.process.join(_JOIN_SECONDS)
-            worker.process.close()
+    with Crew(work, arguments, name) as crew:
+        yield [crew.start(index) for index in range(number)]
+        crew.let_go()
+
+
+def _kill_group(process: SpawnProcess) -> None:
+    """Kill a process and its group. A process that is just starting leads no group yet, and has no children."""
+    if process.pid is None:
+        return
+    if hasattr(os, "killpg"):
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+
+
+def _wait_for(workers: Iterable[Worker], seconds: float) -> None:
+    """Wait for the end of processes; their children do not count, which may hold what `join` would wait for."""
+    deadline = time.monotonic() + seconds
+    for worker in workers:
+        while not worker.has_ended and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+
+
+def _shut(connection: Connection) -> None:
+    """Let nothing more come through a connection: who reads from it, in another thread too, finds its end."""
+    if os.name == "posix":  # it is a socket
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
 
 
 def serve(connection: Connection, work: Callable[[], None]) -> None:
     """Do a worker process's work; an error is sent to the parent as a `Failure`.
 
+    What the work prints goes to standard error, because standard output belongs to the parent. A process that it forks
+    has no part in the connection.
+
     Args:
         connection: To the parent.
         work: What to do.
     """
-    ignore_interrupts()
-    with Reporting() as told:
+    _settle()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=connection.close)
+    with Reporting() as told, output_to_errors():
         work()
     if told.failure is not None:
         with suppress(OSError):  # the parent is gone, and that was the failure
             connection.send(told.failure)
+
+
+def _settle() -> None:
+    """Become what a worker process is: the leader of a group of its own that hears no Ctrl-C."""
+    ignore_interrupts()
+    if os.environ.get(_SAFE_PATH) == _FOR_START:
+        del os.environ[_SAFE_PATH]
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    if hasattr(os, "setsid"):
+        with suppress(OSError):  # it leads one
+            os.setsid()
+    with suppress(OSError):  # only Linux has it
+        Path("/proc/self/oom_score_adj").write_text(f"{_OOM_SCORE}\n", encoding="ascii")
+
+
+@contextmanager
+def output_to_errors() -> Iterator[None]:
+    """Let all that this process prints inside go to standard error, also what code in C prints."""
+    outside, original, kept = sys.stdout, sys.__stdout__, None
+    if original is not None:  # else its number may be that of another file by now
+        with suppress(OSError, ValueError):
+            original.flush()
+        kept = os.dup(1)
+        errors_end = os.open(os.devnull, os.O_WRONLY) if sys.__stderr__ is None else os.dup(2)
+        os.dup2(errors_end, 1)
+        os.close(errors_end)
+    sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = outside
+        if original is not None and kept is not None:
+            with suppress(OSError, ValueError):
+                original.flush()  # what code printed that had kept the stream
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 def ignore_interrupts() -> None:
@@ -182,9 +355,11 @@ def how_it_ended(exit_code: int | None) -> str:
     """Say how a worker process ended, from its exit code; None: it is still there."""
     if exit_code is None:
         return "stopped answering"
-    if exit_code < 0:
+    if exit_code >= 0:
+        return f"ended with exit code {exit_code}"
+    if exit_code == -signal.SIGKILL:
         return f"was killed by signal {-exit_code}, perhaps for lack of memory"
-    return f"ended with exit code {exit_code}"
+    return f"was killed by signal {-exit_code} ({signal.strsignal(-exit_code)})"
 
 
 class _RemoteTraceback(Exception):
@@ -202,14 +377,32 @@ def _hidden_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
+_SAFE_PATH = "PYTHONSAFEPATH"
+_FOR_START = "wsabench"
+
+
 @contextmanager
-def _ignored_interrupts() -> Iterator[None]:
-    """Let a process that starts inherit that Ctrl-C is not for it."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _safe_path() -> Iterator[None]:
+    """Let a process that starts look for no module in the current directory before it has the parent's module path."""
+    is_set = bool(os.environ.get(_SAFE_PATH))
+    if not is_set:
+        os.environ[_SAFE_PATH] = _FOR_START
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        if not is_set:
+            del os.environ[_SAFE_PATH]
+
+
+@contextmanager
+def _held_signals() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back inside: a process that starts inherits that, and none is lost here."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # it would let them through when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -86,11 +86,20 @@ def state_dir() -> Path:
     """Return where unfinished work is kept (training checkpoints, frame stores), outside any source tree.
 
     `WSABENCH_HOME`, else `$XDG_STATE_HOME/wsabench`, else `~/.local/state/wsabench`.
+
+    Raises:
+        StorageError: None of them is there: the user has no home directory.
     """
     if home := os.environ.get("WSABENCH_HOME"):
         return Path(home)
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "wsabench"
+    if base := os.environ.get("XDG_STATE_HOME"):
+        return Path(base) / "wsabench"
+    try:
+        return Path.home() / ".local" / "state" / "wsabench"
+    except RuntimeError as error:  # neither HOME nor an entry of the user
+        raise StorageError(
+            "There is no home directory to keep unfinished work in. Set WSABENCH_HOME to a folder for it."
+        ) from error
 
 
 def make_dir(path: Path) -> Path:

@@ -125,7 +125,7 @@ def test_a_checkpoint_that_is_missing_is_refused(refused: Refused) -> None:
     assert "missing.safetensors" in refused("run", "--agents", "./missing.safetensors")
 
 
-STILL = ["--agents", "still_policy:still", "--perturbations", "clean", "--episodes", "1", "--workers", "1"]
+STILL = ["--agents", "still_policy:still", "--perturbations", "clean", "--episodes", "1", "--workers", "0"]
 MODULE = "import numpy as np\n\ndef still(o):\n    return np.zeros(len(o), dtype=np.int64)\n\nstill.version = '1'\n"
 
 

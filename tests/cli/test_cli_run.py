@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_run_resume_and_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["run", "--suite", "smoke", "--agents", "still=policies:still", "--workers", "1", "--out", "runs/a"]
+    words = ["run", "--suite", "smoke", "--agents", "still=policies:still", "--workers", "0", "--out", "runs/a"]
     assert main([*words, "--json"]) == 0
     first = capsys.readouterr()
     result = json.loads(first.out)
@@ -65,7 +65,7 @@ def test_run_resume_and_report(folder: Path, capsys: pytest.CaptureFixture[str])
 
 def test_a_run_to_a_precision_says_what_it_saved(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["run", "--suite", "smoke", "--agents", "still=policies:still", "--perturbations", "clean,hue-rotate@3"]
-    words += ["--workers", "1", "--out", "runs/p", "--precision", "0.5", "--max-episodes", "10", "--episodes", "5"]
+    words += ["--workers", "0", "--out", "runs/p", "--precision", "0.5", "--max-episodes", "10", "--episodes", "5"]
     assert main([*words, "--json"]) == 0
     first = capsys.readouterr()
     result = json.loads(first.out)

@@ -30,7 +30,7 @@ SMALL: dict[str, Any] = {
     "games": ("freeway",),
     "perturbations": ("clean", "value@4"),
     "protocol": Protocol(max_frames=1200),
-    "workers": 1,
+    "workers": 0,
 }
 JOBS = 2
 KEYS = ["perturbation", "episode", "episode_seed", "return", "length"]
@@ -100,7 +100,7 @@ def test_an_unchanged_agent_passes_early(tmp_path: Path, reference: Path, capsys
 def test_it_plays_on_and_goes_on_where_it_was_stopped_with_any_workers(
     begun: Path, slower: Path, reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, found = check(capsys, begun, reference, "--workers", "1")
+    code, found = check(capsys, begun, reference, "--workers", "0")
     taken = found["looks"]["taken"]
     assert [look["outcome"] for look in taken[:2]] == ["go on", "go on"], "else this test shows nothing"
     assert [look["episodes"] for look in taken] == [6, 11, 16, 22][: len(taken)]
@@ -121,7 +121,7 @@ def test_it_plays_on_and_goes_on_where_it_was_stopped_with_any_workers(
             stopped / "looks" / "2",
             range(6, 11),
             jobs,
-            workers=1,
+            workers=0,
             reporter=Stopping(),
         )
     assert load_result(stopped / "looks" / "2").num_finished == 1
@@ -134,7 +134,7 @@ def test_it_plays_on_and_goes_on_where_it_was_stopped_with_any_workers(
 @pytest.mark.oracle
 def test_the_episodes_of_looks_are_those_of_one_longer_run(begun: Path, reference: Path, tmp_path: Path) -> None:
     jobs = SequentialCheck(begun, reference, Design()).jobs
-    part = play_later(plan_again(load_result(begun)), begun / "looks" / "2", range(6, 11), jobs, workers=1)
+    part = play_later(plan_again(load_result(begun)), begun / "looks" / "2", range(6, 11), jobs, workers=0)
     longer = load_result(play(tmp_path / "longer", "slower_walker", episodes=11))
     parts = pd.concat([load_result(begun).episodes, part.episodes])[KEYS].sort_values(["perturbation", "episode"])
     expected = longer.episodes[KEYS].sort_values(["perturbation", "episode"])

@@ -35,7 +35,7 @@ def played(out: Path, **changes: Any) -> RunResult:
         "perturbations": CELLS,
         "episodes": 2,
         "protocol": PROTOCOL,
-        "workers": 1,
+        "workers": 0,
         "record_attention": True,
     }
     return run(out=out, **{**options, **changes})

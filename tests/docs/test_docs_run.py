@@ -21,6 +21,7 @@ BLOCKS = {
     f"{page.name}-{number}": block
     for page in PAGES
     for number, block in enumerate(FENCE.findall(page.read_text(encoding="utf-8")))
+    if "stable_baselines3" not in block  # an extra: run by tests/docs/test_in_your_loop.py
 }
 EACH_ALONE = """
 import contextlib, json, os, sys, traceback

@@ -198,14 +198,14 @@ def test_what_the_user_sets_goes_over_what_an_agent_saw() -> None:
 def test_named_protocols_play(name: str, tmp_path: Path) -> None:
     protocol = Protocol.named(name).with_changes(max_frames=60)
     result = run(agents={"own": Fixed(1)}, games=["breakout"], perturbations=["clean"], episodes=1, protocol=protocol,
-                 workers=1, out=tmp_path)  # fmt: skip
+                 workers=0, out=tmp_path)  # fmt: skip
     assert result.episodes["length"].tolist() == [15]
     assert read_manifest(tmp_path).plan.protocol == protocol
 
 
 def test_trust_and_view_stand_in_the_manifest(checkpoints: Path) -> None:
     words = ["run", "-a", "mine=cleanrl:ckpt/breakout/seed0.pt,own=user_failures:Careful", "--games", "breakout"]
-    words += ["--perturbations", "clean", "--episodes", "1", "--workers", "1", "--out", "out", "--trust"]
+    words += ["--perturbations", "clean", "--episodes", "1", "--workers", "0", "--out", "out", "--trust"]
     assert main([*words, "--frame-skip", "40", "--selection", "greedy"]) == 2
     assert main([*words, "--frame-skip", "40", "--action-selection", "greedy"]) == 0
     mine, own = read_manifest(Path("out")).plan.agents
@@ -213,7 +213,7 @@ def test_trust_and_view_stand_in_the_manifest(checkpoints: Path) -> None:
     assert (mine.view["luminance"], mine.view["start"], own.view) == ("resized", "steps", {})
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_failing_agent_is_one_message_and_the_others_are_played(
     tmp_path: Path, workers: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -226,7 +226,7 @@ def test_a_failing_agent_is_one_message_and_the_others_are_played(
     assert "The agent 'a' failed on breakout, step 6: ValueError: boom (" in told
     assert "user_failures.py, line 21)" in told
     assert "Traceback" not in told
-    if workers == "1":  # with more, everything may have been handed out before
+    if workers == "0":  # with more, everything may have been handed out before
         assert "a (train seed 0) on breakout failed and is not played on" in told
     assert sorted(path.name[0] for path in (tmp_path / "out" / "episodes").glob("*.parquet")) == ["b", "b"]
     with pytest.raises(SpecError) as caught:
@@ -247,7 +247,7 @@ def test_any_exception_of_a_policy_is_its_own(name: str, message: str, tmp_path:
     place = r"\(.*user_failures\.py, line 21\)"
     with pytest.raises(SpecError, match=rf"'{name}' failed on breakout, step 6: {message} {place}"):
         run(agents={name: f"python:user_failures:{name}"}, games=["breakout"], perturbations=["clean"], episodes=1,
-            workers=1, out=tmp_path)  # fmt: skip
+            workers=0, out=tmp_path)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_any_exception_of_a_policy_is_its_own(name: str, message: str, tmp_path:
 )
 def test_common_mistakes_get_a_hint(name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=message):
-        run(agents=f"user_failures:{name}", games=["breakout"], perturbations=["clean"], episodes=1, workers=1,
+        run(agents=f"user_failures:{name}", games=["breakout"], perturbations=["clean"], episodes=1, workers=0,
             out=tmp_path)  # fmt: skip
 
 
@@ -299,7 +299,7 @@ def test_torchs_defaults_are_each_agents_own(tmp_path: Path, monkeypatch: pytest
     save_dqn(tmp_path / "a.pt")
     agents = ["own=doubling:Own", f"dqn=cleanrl:{tmp_path}/a.pt", "e2e"]
     protocol = {"max_frames": 80}
-    result = run(agents=agents, games=["breakout"], perturbations=["clean"], episodes=1, workers=1, train_seeds=[0],
+    result = run(agents=agents, games=["breakout"], perturbations=["clean"], episodes=1, workers=0, train_seeds=[0],
                  protocol=protocol, out=tmp_path / "out")  # fmt: skip
     assert result.is_complete
     assert (torch.get_default_dtype(), torch.get_default_device()) == (torch.float32, torch.device("cpu"))
@@ -324,7 +324,7 @@ def test_random_and_noop_play_every_game(tmp_path: Path) -> None:
     options = {"agents": ["random", "noop"], "games": ["breakout"], "perturbations": ["clean", "value@3"]}
     options["protocol"] = {"stall_steps": 60}
     tables = []
-    for workers in (1, 2):
+    for workers in (0, 2):
         found = run("smoke", episodes=3, train_seeds=[0, 1], out=tmp_path / str(workers), workers=workers, **options)
         tables.append(found.episodes)
         random, noop = sorted(found.manifest.plan.agents, key=lambda entry: entry.agent == "noop")

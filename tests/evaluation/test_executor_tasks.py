@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from wsabench.errors import WorkerError
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.executor import TaskBoard
 from wsabench.evaluation.plan import Plan
@@ -32,6 +33,10 @@ class Notebook(SilentReporter):
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
     def job_finished(self, job: Job, returns: Any) -> None:
         self.lines.append(f"finished {job.key} {returns.tolist()}")
@@ -170,3 +175,48 @@ def test_finished_jobs_are_not_on_the_board() -> None:
     whole, _, _ = make_board(plan, 1, finished=plan.jobs)
     assert whole.is_complete
     assert whole.choose(0, [0]) is None
+
+
+def test_a_lost_worker_s_episodes_are_handed_out_again_first() -> None:
+    plan = make_plan(num_agents=1, num_cells=1, num_episodes=5)
+    board, store, notebook = make_board(plan, 1)
+    board.choose(0, [0])
+    first = board.take(0, 0, 3).tasks
+    board.deliver(0, outcome_of(first[1]))
+    board.lose(0, "was killed by signal 9", 7)
+    assert "agent0 (train seed 0) on breakout: its worker process was killed by signal 9" in notebook.notes[0]
+    assert "after about 7 steps of clean. What it had not finished (2 episodes) is played again." in notebook.notes[0]
+    board.choose(0, [0])
+    again = board.take(0, 0, 16).tasks
+    assert [task.episode for task in again] == [0, 2, 3, 4]
+    for task in again:
+        board.deliver(0, outcome_of(task))
+    assert [len(outcomes) for _, outcomes, _ in store.written] == [5]
+    assert board.failures == []
+
+
+def test_an_agent_that_loses_its_worker_again_is_given_up_and_the_others_go_on() -> None:
+    plan = make_plan(num_agents=2, num_cells=2, num_episodes=2)
+    board, store, _ = make_board(plan, 1)
+    for _ in range(2):
+        assert board.choose(0, [0]) == 0
+        board.take(0, 0, 2)
+        board.lose(0, "ended with exit code 0", 1)
+    assert not board.has_work([0])
+    assert board.has_work([1])
+    (error,) = board.failures
+    assert "agent0 (train seed 0) on breakout: its worker process ended with exit code 0 after about 1 step of" in str(
+        error
+    )
+    assert "given up" in str(error)
+    board.choose(0, [1])
+    play_all(board, 1)
+    assert [job.agent for job, _, _ in store.written] == ["agent1", "agent1"]
+
+
+def test_workers_that_never_come_to_play_end_the_run() -> None:
+    board, _, notebook = make_board(make_plan(num_agents=1, num_cells=1, num_episodes=2), 1)
+    board.lose(0, "ended with exit code 1", 0)
+    assert "before it played. Another one is started." in notebook.notes[0]
+    with pytest.raises(WorkerError, match="before it played, again"):
+        board.lose(0, "ended with exit code 1", 0)

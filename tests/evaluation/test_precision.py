@@ -55,7 +55,7 @@ class Stopping(SilentReporter):
             raise KeyboardInterrupt
 
 
-def play(out: Path, workers: int = 1, **changes: Any) -> RunResult:
+def play(out: Path, workers: int = 0, **changes: Any) -> RunResult:
     return run(**{**SMALL, "precision": WIDTH, "max_episodes": MOST, **changes}, workers=workers, out=out)
 
 
@@ -78,7 +78,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
 @pytest.fixture(scope="module")
 def fixed(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     """As many episodes of every job as the run to a precision may play."""
-    return run(**{**SMALL, "episodes": MOST}, workers=1, out=tmp_path_factory.mktemp("fixed") / "out")
+    return run(**{**SMALL, "episodes": MOST}, workers=0, out=tmp_path_factory.mktemp("fixed") / "out")
 
 
 @pytest.mark.oracle

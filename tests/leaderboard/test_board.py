@@ -102,3 +102,19 @@ def test_folders_without_entries_are_refused(tmp_path: Path) -> None:
         read_folder(tmp_path)
     with pytest.raises(StorageError, match="Cannot read the folder"):
         read_folder(tmp_path / "missing")
+
+
+def test_the_shipped_entries_are_valid_and_cover_all_shipped_agents() -> None:
+    root = Path(__file__).resolve().parents[2]
+    submissions, problems = read_folder(root / "results/leaderboard")
+    assert problems == []
+    assert len(submissions) >= 20
+    shipped = {(path.parent.name, path.stem.partition("-")[0]) for path in (root / "baselines").glob("*/*.safetensors")}
+    played = {(game, one.entry.name) for one in submissions for game in one.entry.games}
+    for agent in ("wsa", "e2e", "random", "noop"):
+        assert {suite for one in submissions if one.entry.name == agent for suite in [one.entry.suite.name]} == {
+            *("color-shift", "corruption", "dynamics", "encoder-dropout", "smoke")
+        }
+        games = {game for game, name in shipped if name == agent}
+        assert {(game, agent) for game in games} <= played
+    assert max(path.stat().st_size for path in (root / "results/leaderboard").glob("*.json")) < 40_000

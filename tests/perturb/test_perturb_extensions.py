@@ -64,7 +64,7 @@ assert abs(dark - clean)[40:44, 40:44].max() <= 1, "the centre is"
 composed = compile_perturbation("vignette@2+sticky-actions@1", "pong")
 assert len(composed.images) == len(composed.controls) == 1
 assert main(["show", "vignette@5", "--games", "breakout", "--json"]) == 0
-words = ["--agents", "still=policies:still", "--perturbations", "clean,vignette@5", "--episodes", "1", "--workers", "1"]
+words = ["--agents", "still=policies:still", "--perturbations", "clean,vignette@5", "--episodes", "1", "--workers", "0"]
 assert main(["run", "--suite", "smoke", *words, "--out", "run", "--json"]) == 0
 """
 POLICY = "import numpy as np\ndef still(observations):\n    return np.zeros(len(observations), dtype=np.int64)\n"

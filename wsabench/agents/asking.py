@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random  # noqa: TID251  (only to see whether somebody else's policy draws from it)
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from wsabench.agents.foreign import guarded
 from wsabench.errors import WsabenchError
@@ -87,29 +87,25 @@ def _ask(policy: DeclaredPolicy, moments: Sequence[Moment], game: str, number: i
 @contextmanager
 def _shared_generators_kept() -> Iterator[None]:
     """Leave the generators that all code of a process shares as they were."""
-    torch: Any = sys.modules.get("torch")
     python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002  (not to draw from it)
-    tensors = None if torch is None else torch.default_generator.get_state()
+    tensors = torch.default_generator.get_state()
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(legacy)  # noqa: NPY002
-        if tensors is not None:
-            torch.default_generator.set_state(tensors)
+        torch.default_generator.set_state(tensors)
 
 
 def _seed_shared(number: int) -> None:
     """Put the shared generators at a place."""
     random.seed(number)
     np.random.seed(number)  # noqa: NPY002
-    if torch := sys.modules.get("torch"):
-        torch.default_generator.manual_seed(number)
+    torch.default_generator.manual_seed(number)
 
 
 def _shared_places() -> tuple[Any, ...]:
     """Return where the shared generators stand."""
     legacy = np.random.get_state(legacy=True)  # noqa: NPY002
-    torch: Any = sys.modules.get("torch")
-    tensors = b"" if torch is None else torch.default_generator.get_state().numpy().tobytes()
+    tensors = torch.default_generator.get_state().numpy().tobytes()
     return random.getstate(), tuple(one.tobytes() if isinstance(one, np.ndarray) else one for one in legacy), tensors

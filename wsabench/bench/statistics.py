@@ -35,6 +35,7 @@ class _Run(NamedTuple):
     episodes: pd.DataFrame
     attention: pd.DataFrame
     manifest: Manifest
+    has_ledger: bool = True
 
 
 def benchmark_stats(num_rounds: int = 3, *, with_report: bool = True) -> list[BenchRow]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Annotated
 
@@ -33,10 +34,13 @@ from wsabench.cli import (
 from wsabench.cli.leaderboard import site, submit, verify
 from wsabench.cli.running import merge
 from wsabench.cli.terminal.console import clean_up_terminal, open_standard_streams, write_error
+from wsabench.cli.terminal.stopping import Stop, leave, stopping
 from wsabench.errors import SpecError, WsabenchError
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+_PLAYING = ("run", "record", "check")
+"""Commands that play: Ctrl-C and SIGTERM end them within seconds, whatever agents do."""
 
 # The usage error of click, or of the copy of click inside newer releases of Typer, which has no public name.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -95,12 +99,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `wsabench`; None takes those of the process.
 
     Returns:
-        0 fine; 1 a check failed; 2 bad input (one message, no traceback unless `--debug`); 130 interrupted.
+        0 fine; 1 a check failed; 2 bad input (one message, no traceback unless `--debug`); 130 interrupted,
+        143 terminated.
     """
     open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    plays = next((word for word in words if not word.startswith("-")), "") in _PLAYING
+    with stopping() if plays else nullcontext(Stop()) as stop:
+        code = _run(words, debug, stop)
+        if stop.number is not None and arguments is None:
+            leave(code)  # the interpreter takes its time to clear away what ends with the process
+        return code
+
+
+def _run(words: list[str], debug: bool, stop: Stop) -> int:
+    """Run a command and return the exit code."""
     try:
         _refuse_empty_out(words)
         code = app(words or ["--help"], prog_name="wsabench", standalone_mode=False)
@@ -116,7 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = EXIT_INTERRUPTED
     if code == EXIT_INTERRUPTED:
         clean_up_terminal()
-        write_error("interrupted. What was finished is kept; the same command goes on from there.")
+        write_error(stop.message)
+        return stop.exit_code
     return code if isinstance(code, int) else 0
 
 

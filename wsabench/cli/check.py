@@ -38,10 +38,11 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Fail where a larger drop is not ruled out, too.")] = False,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a summary in Markdown.")] = None,
+    badge: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an SVG badge of the outcome.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the permutations.")] = 0,
     sequential: Annotated[bool, typer.Option("--sequential", help=_SEQUENTIAL)] = False,
     looks: Annotated[list[str] | None, typer.Option(metavar="NUMBER,...", help=_LOOKS)] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help=_WORKERS)] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help=_WORKERS)] = None,
     trust: Trust = False,
     allow_download: AllowDownload = False,
     as_json: Json = False,
@@ -69,6 +70,10 @@ def check(
         write_text(junit, junit_xml(result))
     if markdown is not None:
         write_text(markdown, markdown_summary(result))
+    if badge is not None:
+        from wsabench.report.badge import badge_svg, check_badge
+
+        write_text(badge, badge_svg(check_badge(result)))
     if as_json:
         saved = {} if result.looks is None else {"share_of_fixed": result.looks.share}
         write_json(plain(result) | {"passed": result.passed, "conclusion": result.conclusion} | saved)

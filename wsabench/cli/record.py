@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from wsabench.cli.agent_options import AllowDownload, Trust
 from wsabench.cli.options import Game, Json
 from wsabench.cli.terminal.console import write_json, write_line
+from wsabench.cli.terminal.own_code import own_code
 from wsabench.cli.terminal.progress import progress_reporter
 
 if TYPE_CHECKING:
@@ -44,12 +44,10 @@ def record(
     from wsabench.report.films.files import check_output, num_drawn, write_recording
     from wsabench.types import Permissions
 
-    # As `python -m` does: a policy named module:attribute may stand in the current directory.
-    sys.path.insert(0, str(Path.cwd()))
     outputs = out or [DEFAULT_OUT]
     for text in outputs:
         check_output(Path(text), text)
-    with progress_reporter() as reporter:
+    with own_code([agent]), progress_reporter() as reporter:
         reporter.start("Play", max_steps, "step")
         recording = record_episode(
             agent,

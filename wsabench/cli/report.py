@@ -15,8 +15,9 @@ HELP = "Make the page, figures and tables of a run, or of several combined."
 EXAMPLE = "Example: wsabench report runs/quick --format html,pdf,latex"
 
 FORMATS = ("html", "png", "pdf", "svg", "latex", "markdown", "csv", "rliable")
+_ON_REQUEST = ("comment", "badge")
 _ALIASES = ("md", "tex")
-_FORMATS = f"{', '.join(FORMATS)}; default: all."
+_FORMATS = f"{', '.join(FORMATS)}; default: all these. On request: comment (Markdown for a pull request), badge (SVG)."
 _FAMILY = (
     "Perturbations, without severity, that claims are tested for; default: all of the run. A small family finds "
     "smaller differences; declare it before you look at the scores."
@@ -29,6 +30,10 @@ _MARGIN = (
 _INTERVAL = (
     "Of aggregates and profiles: joint draws whole train seeds with all cells that their networks played, rliable is "
     "its own stratified bootstrap, cell by cell; the table of aggregates has both."
+)
+_LATEX_FLOAT = (
+    "Of LaTeX tables: table* spans both columns of a two-column page (6.8 inches), table stands in one (3.3 inches). "
+    "Quote the star for your shell."
 )
 _OUT = "Where the files go; default: RUN_DIR/report, for several runs RUN_DIR/report-combined below the first."
 
@@ -44,13 +49,14 @@ def report(
     interval: Annotated[str, typer.Option("--interval", metavar="joint|rliable", help=_INTERVAL)] = "joint",
     compare_to: Annotated[str | None, typer.Option("--compare-to", metavar="NAME", help=_COMPARE_TO)] = None,
     equivalence_margin: Annotated[float | None, typer.Option(metavar="MARGIN", help=_MARGIN)] = None,
+    latex_float: Annotated[str, typer.Option("--latex-float", metavar="table|table*", help=_LATEX_FLOAT)] = "table*",
     as_json: Json = False,
 ) -> None:
     """Write the report of result sets; needs neither the emulator nor torch."""
     wanted = tuple(split_names(formats) or FORMATS)
     for name in wanted:
-        if name not in (*FORMATS, *_ALIASES):
-            raise unknown_name("format", name, (*FORMATS, *_ALIASES))
+        if name not in (*FORMATS, *_ON_REQUEST, *_ALIASES):
+            raise unknown_name("format", name, (*FORMATS, *_ON_REQUEST, *_ALIASES))
     from wsabench.report import write_report
     from wsabench.summary.significance import ClaimOptions
 
@@ -60,6 +66,7 @@ def report(
         formats=wanted,
         claims=ClaimOptions(tuple(names) if (names := split_names(family)) else None, compare_to, equivalence_margin),
         interval=interval,
+        latex_float=latex_float,
     )
     if as_json:
         write_json(files)
@@ -68,6 +75,10 @@ def report(
         write_line(f"Page, opens in a browser without a network: {files.html}")
     if files.markdown:
         write_line(f"Tables as Markdown: {files.markdown}")
+    if files.comment:
+        write_line(f"Text for a pull request: {files.comment}")
+    if files.badge:
+        write_line(f"Badge: {files.badge}")
     for words, paths in (
         ("Figures", files.figures),
         ("Tables as LaTeX", files.latex),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -21,15 +20,18 @@ from wsabench.cli.agent_options import (
     Trust,
     chosen_protocol,
 )
-from wsabench.cli.options import Json, Suite
+from wsabench.cli.options import Json, Suite, Track
 from wsabench.cli.running.launch import launch
 from wsabench.cli.running.price import write_price
 from wsabench.cli.terminal.console import WIDTH, parse_integers, split_names, write_json, write_line, write_table
+from wsabench.cli.terminal.own_code import own_code
 from wsabench.cli.terminal.progress import counted
 from wsabench.cli.terminal.run_progress import run_reporter
 from wsabench.types import Permissions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from wsabench.results.manifest import SavingEntry
@@ -52,6 +54,11 @@ _MAX_EPISODES = "With --precision: most episodes a cell, the pilot's among them;
 _PRECISION_OF = "Whether every cell has the precision H, or cells on the average (root mean square)."
 _GAMES = "Games. Default: those of the profile."
 _PERTURBATIONS = "Perturbations, as in clean,hue-rotate@3. Default: those of the profile."
+_WORKERS = "Processes; default: one a core. 0: play in this one alone, where an agent that hangs cannot be ended."
+_TIMEOUT = (
+    "Seconds without a step after which a worker process is ended and its episodes are played by a new one; five times "
+    "as many until an agent's first step. 0: wait for ever."
+)
 _NOTE = "Intervals and comparisons are in the report."
 _TRAIN_SEEDS = "Train seeds of the baselines. Default: those of the profile."
 
@@ -74,7 +81,8 @@ def run(
     precision: Annotated[float | None, typer.Option(metavar="H", help=_PRECISION)] = None,
     max_episodes: Annotated[int | None, typer.Option(min=1, metavar="N", help=_MAX_EPISODES)] = None,
     precision_of: Annotated[str, typer.Option(metavar="cell|average", help=_PRECISION_OF)] = "cell",
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help=_WORKERS)] = None,
+    worker_timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help=_TIMEOUT)] = 120.0,
     out: Annotated[Path | None, typer.Option(help="Directory of the result set; default: a new one in runs/.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Root seed of the evaluation episodes.")] = 0,
     record_attention: Annotated[bool, typer.Option(help="Keep the attention weights of every step.")] = False,
@@ -90,16 +98,18 @@ def run(
     launcher: Annotated[str | None, typer.Option(metavar="slurm|local", help=_LAUNCHER)] = None,
     launcher_option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help=_LAUNCHER_OPTION)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help=_DRY_RUN)] = False,
+    track: Track = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate agents on a suite and print where the result set is."""
     from wsabench.evaluation.contestants import split_references
+    from wsabench.tracking import checked_trackers
 
-    # As `python -m` does: a policy named module:attribute may stand in the current directory.
-    sys.path.insert(0, str(Path.cwd()))
+    trackers = checked_trackers(split_names(track) or ())  # before anything is played
+    references = tuple(split_references(agents) or ("wsa", "e2e"))
     options: dict[str, Any] = {
         "suite": suite,
-        "agents": tuple(split_references(agents) or ("wsa", "e2e")),
+        "agents": references,
         "profile": profile,
         "games": split_names(games),
         "perturbations": split_names(perturbations),
@@ -120,37 +130,29 @@ def run(
     }
     if dry_run:
         permissions = Permissions(trust, allow_download)
-        write_price(options, permissions, workers, shard, record_attention=record_attention, as_json=as_json)
+        with own_code(references):
+            write_price(options, permissions, workers, shard, record_attention=record_attention, as_json=as_json)
         return
     if launcher is not None or launcher_option:
         result = launch(context, launcher, launcher_option or [])
     else:
-        result = _play(options, workers, out, record_attention, trust, allow_download, shard)
+        ways = {"record_attention": record_attention, "trust": trust, "allow_download": allow_download}
+        with own_code(references):
+            result = _play(options, workers=workers, worker_timeout=worker_timeout, out=out, shard=shard, **ways)
+    if trackers:
+        tell_trackers(result, trackers)
     _write(result, as_json)
 
 
-def _play(
-    options: dict[str, Any],
-    workers: int | None,
-    out: Path | None,
-    record_attention: bool,
-    trust: bool,
-    allow_download: bool,
-    shard: str | None,
-) -> RunResult:
+def _play(options: dict[str, Any], **ways: Any) -> RunResult:
     """Play in this process and its workers."""
     from wsabench.evaluation import run as evaluate
 
     with run_reporter() as reporter:
         return evaluate(
             **options,
-            workers=workers,
-            out=out,
-            record_attention=record_attention,
-            trust=trust,
-            allow_download=allow_download,
+            **ways,
             reporter=reporter,
-            shard=shard,
         )
 
 
@@ -185,6 +187,31 @@ def _write(result: RunResult, as_json: bool) -> None:
         write_line(textwrap.fill(f"{jobs} {advice}", WIDTH))
     else:
         write_line(f"Make the page: wsabench report {result.path}")
+
+
+def tell_trackers(result: RunResult, names: Sequence[str]) -> None:
+    """Tell experiment trackers what a run was and what came out, with its manifest and tables.
+
+    Args:
+        result: The finished run.
+        names: The trackers.
+
+    Raises:
+        SpecError: A tracker refuses; the result set is complete all the same.
+        StorageError: The tables cannot be written.
+    """
+    from wsabench.report.export import write_csv
+    from wsabench.results.result import MANIFEST_NAME
+    from wsabench.summary.summarise import summarise
+    from wsabench.summary.tracked import tracked_metrics, tracked_params
+    from wsabench.tracking import Place, open_trackers
+
+    trackers = open_trackers(names, Place(result.path, "run"))
+    summary = summarise(result)
+    trackers.params(tracked_params(result.manifest))
+    trackers.metrics(tracked_metrics(summary), step=0)
+    trackers.files([result.path / MANIFEST_NAME, *write_csv(result, summary, result.path / "report" / "csv")])
+    trackers.close()
 
 
 def saving_text(saving: SavingEntry) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsabench.cli.options import Resume
+from wsabench.cli.options import Resume, Track
 from wsabench.cli.terminal.console import split_names, write_line
 from wsabench.cli.terminal.progress import progress_reporter
 from wsabench.errors import SpecError
@@ -82,7 +82,8 @@ def train(
     evaluation_episodes: Annotated[int | None, typer.Option(min=1, help="Games an evaluation; default: 100.")] = None,
     patience: Annotated[int | None, typer.Option(min=1, help=_PATIENCE)] = None,
     target_return: Annotated[float | None, typer.Option(help=_TARGET)] = None,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard logs too.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="The same as --track tensorboard.")] = False,
+    track: Track = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU where there is one.")] = "cpu",
     workers: Annotated[int, typer.Option(min=0, help=_WORKERS)] = 0,
     encoders: Annotated[Path | None, typer.Option(help=_ENCODERS, metavar="FOLDER")] = None,
@@ -138,6 +139,7 @@ def train(
         patience=patience,
         target_return=target_return,
         tensorboard=tensorboard,
+        track=split_names(track) or (),
         device=device,
         workers=workers,
     )

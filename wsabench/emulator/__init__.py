@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from wsabench.emulator.lane import Lane, observation_shape
     from wsabench.emulator.registration import register_envs
     from wsabench.emulator.vector import LaneVectorEnv, make_vec
+    from wsabench.emulator.wrapping import PerturbedPixels, wrap
 
 __all__ = [
     "MIN_EFFECT_GREY_LEVELS",
     "Lane",
     "LaneEnv",
     "LaneVectorEnv",
+    "PerturbedPixels",
     "action_meanings",
     "make",
     "make_vec",
@@ -29,6 +31,7 @@ __all__ = [
     "observation_shape",
     "register_envs",
     "require_effect",
+    "wrap",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -38,6 +41,7 @@ __getattr__, __dir__ = lazy_names(
         "LaneEnv": "environment",
         "LaneVectorEnv": "vector",
         "Lane": "lane",
+        "PerturbedPixels": "wrapping",
         "action_meanings": "console",
         "make": "environment",
         "make_vec": "vector",
@@ -45,5 +49,6 @@ __getattr__, __dir__ = lazy_names(
         "observation_shape": "lane",
         "register_envs": "registration",
         "require_effect": "effect",
+        "wrap": "wrapping",
     },
 )

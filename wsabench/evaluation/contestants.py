@@ -160,6 +160,11 @@ class Contestant:
         """Whether a worker process can load it."""
         return self.kind not in ("object", "factory")
 
+    @property
+    def runs_own_code(self) -> bool:
+        """Whether code or files from elsewhere run when it plays, which may end or stop their process."""
+        return self.kind in ("import", "address")
+
     def load(self, action_selection: ActionSelection) -> DeclaredPolicy:
         """Return the policy, ready to act.
 
@@ -246,6 +251,18 @@ def find_contestants(
             found.extend(_contestants_of(named, game, train_seeds, terms))
     _refuse_twins(found)
     return tuple(found)
+
+
+def names_module(reference: AgentReference) -> bool:
+    """Whether a reference, with or without a name of its own, is a module's: `module:attribute` or `python:`."""
+    from wsabench import agents
+
+    (named,) = _named([reference])
+    if not isinstance(named.reference, str):
+        return False
+    kind = _kind(named.reference)
+    uri = agents.split_uri(named.reference) if kind == "address" else None
+    return kind == "import" or (uri is not None and uri.scheme == "python")
 
 
 def split_references(values: Sequence[str] | None) -> list[str]:

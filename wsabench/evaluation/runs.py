@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import multiprocessing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from msgspec.structs import replace
 from wsabench.errors import SpecError
 from wsabench.evaluation.cluster import Shard, SharedJobs
 from wsabench.evaluation.contestants import AgentReference
-from wsabench.evaluation.executor import TaskBoard, execute
+from wsabench.evaluation.executor import WORKER_TIMEOUT, TaskBoard, execute
 from wsabench.evaluation.plan import Plan, RunOptions, make_plan
 from wsabench.evaluation.precision import PILOT_DIR, allocation_of, saving_of, sentences_of
 from wsabench.evaluation.progress import RunReporter, SilentReporter
@@ -54,6 +56,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     max_episodes: int | None = None,
     precision_of: str = "cell",
     shard: str | None = None,
+    worker_timeout: float = WORKER_TIMEOUT,
 ) -> RunResult:
     """Evaluate agents on a suite; go on where an equal run in the same directory stopped.
 
@@ -72,7 +75,9 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         perturbations: Perturbations instead of the profile's.
         protocol: A protocol or the name of one, under which all agents play; or single fields of it, set over the
             profile's protocol and over what each agent says of how it saw its games in training.
-        workers: Processes; the cores this process may use by default. It changes no result.
+        workers: Processes; the cores this process may use by default. It changes no result. With 1, agents whose own
+            code runs (`package.module:attribute`, addresses) have a process of their own, which they may end without
+            harm; with 0 all play in this process. Python objects always do.
         out: The result directory; by default `runs/SUITE-PROFILE-HASH`, the same for the same settings.
         seed: Root of the episode seeds, the same for every agent and perturbation.
         record_attention: Keep the weights of every step of agents that attend, in `attention_steps/`; jobs that were
@@ -86,6 +91,8 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         precision_of: `cell`: every job has the precision; `average`: the root mean square of the half-widths has.
         shard: A part of the plan, `2/5`: only the jobs whose place in it, from 0, is 1 modulo 5. The parts go together
             by `wsabench merge`.
+        worker_timeout: Seconds without a step after which a worker process is taken to hang, 0 for none; five times as
+            many until an agent's first step. It is ended, and a new one plays what it had not finished.
 
     Several processes, on one machine or on several with a shared disk, may be given the same directory: each job is
     played by one of them, and all of them return when all jobs are finished.
@@ -99,10 +106,14 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         SpecError: A value is malformed, or a perturbation cannot be seen.
         StorageError: Results cannot be written; finished jobs are kept.
         UnknownNameError: A name does not exist.
-        WorkerError: A worker process died; finished jobs are kept.
+        WorkerError: An agent lost its worker process twice without finishing an episode between; the other agents'
+            jobs are finished and kept.
     """
     reporter = reporter or SilentReporter()
-    num_workers = checked_workers(workers)
+    num_workers, timeout = checked_workers(workers), checked_timeout(worker_timeout)
+    if num_workers > 0 and multiprocessing.current_process().daemon:
+        reporter.note("This process is a worker of a pool, which may start no processes: it plays alone.")
+        num_workers = 0
     options = RunOptions(
         suite=suite,
         agents=agents,
@@ -121,7 +132,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     part = None if shard is None else Shard.parse(shard)
     plan = make_plan(options, reporter.note)
     path = Path(out) if out is not None else default_path(plan, part)
-    play_plan(plan, ResultStore(path, keeps_steps=record_attention), num_workers, reporter, part)
+    play_plan(plan, ResultStore(path, keeps_steps=record_attention), num_workers, reporter, timeout, part)
     result = load_result(path)
     for text in stated_notes(result.episodes, result.manifest):
         reporter.note(text)
@@ -136,7 +147,12 @@ def default_path(plan: Plan, shard: Shard | None = None) -> Path:
 
 
 def play_plan(
-    plan: Plan, opened: ResultStore, num_workers: int, reporter: RunReporter, shard: Shard | None = None
+    plan: Plan,
+    opened: ResultStore,
+    num_workers: int,
+    reporter: RunReporter,
+    worker_timeout: float = WORKER_TIMEOUT,
+    shard: Shard | None = None,
 ) -> None:
     """Play the jobs of a plan that are not finished yet; to a precision in two stages.
 
@@ -145,6 +161,7 @@ def play_plan(
         opened: The directory, not yet entered.
         num_workers: Processes.
         reporter: Hears of progress.
+        worker_timeout: Seconds without a step after which a worker process is taken to hang; 0 for none.
         shard: Which part of the jobs; None for all.
 
     Raises:
@@ -161,20 +178,22 @@ def play_plan(
         for text in plan.notes():
             reporter.note(text)
         if plan.precision is not None:
-            mine, saving = _after_pilot(plan, store.path / PILOT_DIR, num_workers, reporter)
+            mine, saving = _after_pilot(plan, store.path / PILOT_DIR, num_workers, reporter, worker_timeout)
             history = replace(manifest.history, saving=saving)
             manifest = replace(manifest, plan=mine.recorded(), history=history)
-        if _play(mine, store, manifest, num_workers, reporter, draws=True):
+        if _play(mine, store, manifest, num_workers, reporter, worker_timeout, draws=True):
             store.write_manifest(replace(manifest, history=manifest.history.ended(provenance.timestamp())))
 
 
-def _after_pilot(plan: Plan, path: Path, num_workers: int, reporter: RunReporter) -> tuple[Plan, SavingEntry]:
+def _after_pilot(
+    plan: Plan, path: Path, num_workers: int, reporter: RunReporter, worker_timeout: float
+) -> tuple[Plan, SavingEntry]:
     """Play what is not finished of the pilot; return the plan of the second stage, and what its numbers save."""
     pilot = plan.pilot()
     with ResultStore(path) as store:
         history = History.of_start(provenance.this_start())
         manifest = store.begin(Manifest(schema_version=SCHEMA_VERSION, plan=pilot.recorded(), history=history))
-        if _play(pilot, store, manifest, num_workers, reporter):
+        if _play(pilot, store, manifest, num_workers, reporter, worker_timeout):
             store.write_manifest(replace(manifest, history=manifest.history.ended(provenance.timestamp())))
     found = allocation_of(plan, load_result(path))
     saving = saving_of(plan, found)
@@ -183,12 +202,13 @@ def _after_pilot(plan: Plan, path: Path, num_workers: int, reporter: RunReporter
     return plan.after_pilot(found.numbers.tolist()), saving
 
 
-def _play(
+def _play(  # noqa: PLR0913 - what `play_plan` has, and the manifest
     plan: Plan,
     store: ResultStore,
     manifest: Manifest,
     num_workers: int,
     reporter: RunReporter,
+    worker_timeout: float,
     *,
     draws: bool = False,
 ) -> bool:
@@ -204,7 +224,7 @@ def _play(
     if draws_now:
         write_frames(plan, store)
         store.claims.release(PICTURES)
-    _play_shared(plan, finished, store, num_workers, reporter)
+    _play_shared(plan, finished, store, num_workers, reporter, worker_timeout)
     if draws and not draws_now:
         with store.claims.alone(PICTURES):
             write_frames(plan, store)
@@ -212,7 +232,12 @@ def _play(
 
 
 def _play_shared(
-    plan: Plan, finished: Sequence[Job], store: ResultStore, num_workers: int, reporter: RunReporter
+    plan: Plan,
+    finished: Sequence[Job],
+    store: ResultStore,
+    num_workers: int,
+    reporter: RunReporter,
+    worker_timeout: float,
 ) -> None:
     """Play what no other process plays; wait for what others do, and play what they leave."""
     shared = SharedJobs(plan, store)
@@ -221,7 +246,7 @@ def _play_shared(
     while wanted or others:
         if wanted:
             board = TaskBoard(plan, [job for job in plan.jobs if job not in set(wanted)], store, reporter, shared)
-            execute(plan, board, num_workers, reporter)
+            execute(plan, board, num_workers, reporter, worker_timeout)
             others += board.elsewhere
         if others:
             ready, wanted = shared.wait_for(others, reporter)
@@ -273,10 +298,24 @@ def checked_workers(workers: int | None) -> int:
         workers: What the user asked for; None for one a core.
 
     Raises:
-        SpecError: It is no integer from 1.
+        SpecError: It is no integer from 0.
     """
     if workers is None:
         return available_cores()
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise SpecError(f"The number of workers is {workers!r}. Allowed: integers from 1, or none for one per core.")
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+        raise SpecError(
+            f"The number of workers is {workers!r}. Allowed: integers from 0 (play in this process alone), or none for "
+            "one per core."
+        )
     return workers
+
+
+def checked_timeout(seconds: float) -> float:
+    """Return the seconds without a step after which a worker process is taken to hang.
+
+    Raises:
+        SpecError: They are no number from 0.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        raise SpecError(f"The worker timeout is {seconds!r}. Allowed: seconds from 0 (0: wait for ever).")
+    return float(seconds)

@@ -17,6 +17,8 @@ from wsabench.protocol import Protocol
 from wsabench.results.records import EpisodeOutcome
 
 _REPORT_SECONDS = 0.25
+_FIRST_TURNS = 16
+"""Turns that are told one by one, because most agents that fail do so at the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +73,24 @@ class LaneRoom:
 
 
 class StepCounter:
-    """Adds up steps and passes them on a few times per second."""
+    """Adds up steps and passes them on: the first at once, then a few times per second."""
 
     def __init__(self, report: Callable[[int], None]) -> None:
         """Remember whom to tell."""
         self._report = report
         self._count = 0
+        self._turns = 0
         self._last = time.monotonic()
 
+    def begin(self) -> None:
+        """Note that another agent begins."""
+        self._turns = 0
+
     def add(self, count: int) -> None:
-        """Count steps."""
+        """Count steps of one turn."""
         self._count += count
-        if time.monotonic() - self._last >= _REPORT_SECONDS:
+        self._turns += 1
+        if self._turns <= _FIRST_TURNS or time.monotonic() - self._last >= _REPORT_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -126,6 +134,7 @@ def _play(connection: Connection, keep_steps: bool) -> None:
         if order is None:
             return
         index, contestant = order
+        counter.begin()
         try:
             policy = contestant.load(contestant.protocol.action_selection)
             lanes = room.lanes(contestant)

@@ -39,7 +39,7 @@ class EntryResult:
     manifest: Manifest
     """With what entries say of the plan; its one start is the first entry's submission."""
     has_ledger: bool = True
-    """Nothing to warn of: an entry is one file, whose episodes are checked against its fingerprints."""
+    """Entries have none: their episodes are checked when they are read, and `wsabench verify` plays them again."""
 
 
 def as_result(entries: Entry | Mapping[str, Entry]) -> EntryResult:

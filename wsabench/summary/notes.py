@@ -89,15 +89,13 @@ def _seed_notes(scores: Sequence[GameScores], manifest: Manifest) -> list[str]:
         return []
     counts = ", ".join(f"{agent} has {count}" for agent, count in few.items())
     enough = [agent for agent in compared_agents(list(fewest), manifest) if agent not in few]
-    what = "no difference between agents"
-    if len(enough) > 1:
-        what = "no difference between them and other agents"
     text = (
         f"Too few train seeds ({counts}; at least {MIN_TRAIN_SEEDS} are needed): nothing can be concluded about "
-        f"{'their ' if len(enough) > 1 else ''}training, and {what} can be claimed."
+        f"{'their ' if len(enough) > 1 else ''}training."
     )
     if any(count >= MIN_INTERVAL_SEEDS for count in few.values()):
-        text += " Intervals over three or four train seeds are shown with a mark: they rest on very little."
+        marks = " (marked † where others rest on more)" if len(few) < len(fewest) else ""
+        text += f" Intervals over three or four train seeds{marks} rest on very little."
     if any(count < MIN_INTERVAL_SEEDS for count in few.values()):
         text += f" With fewer than {MIN_INTERVAL_SEEDS} train seeds there is no interval over train seeds."
     return [text]

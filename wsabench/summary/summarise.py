@@ -88,7 +88,7 @@ class Results(Protocol):
 
     @property
     def has_ledger(self) -> bool:
-        """Whether it is known that its files are as they were written."""
+        """Whether every shard was held against a checksum."""
         ...
 
 

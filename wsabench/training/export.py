@@ -12,9 +12,11 @@ import safetensors.torch
 from wsabench.agents import AGENT_FILE, AgentMeta, save_checkpoint
 from wsabench.errors import CheckpointError, StorageError
 from wsabench.resources import make_dir, write_text, writing
+from wsabench.tracking.event_files import EventFiles
+from wsabench.tracking.tracker import IDS_NAME
 from wsabench.training.algorithms.dqn import REPLAY_NAME
 from wsabench.training.storage import read_meta
-from wsabench.training.trainer import BEST_NAME, CHECKPOINT_NAME, CURVE_NAME, EVALUATIONS_NAME, TENSORBOARD_NAME
+from wsabench.training.trainer import BEST_NAME, CHECKPOINT_NAME, CURVE_NAME, EVALUATIONS_NAME
 
 MAX_CURVE_ROWS = 200
 
@@ -56,7 +58,7 @@ def thinned(lines: list[str], limit: int = MAX_CURVE_ROWS) -> list[str]:
     return header + rows[::-1][::stride][::-1]
 
 
-_KEPT = (CHECKPOINT_NAME, CURVE_NAME, AGENT_FILE, EVALUATIONS_NAME, BEST_NAME, TENSORBOARD_NAME, "encoders")
+_KEPT = (CHECKPOINT_NAME, CURVE_NAME, AGENT_FILE, EVALUATIONS_NAME, BEST_NAME, EventFiles.FOLDER, IDS_NAME, "encoders")
 
 
 @contextlib.contextmanager

@@ -20,9 +20,9 @@ from wsabench.processes import single_thread
 from wsabench.progress import Reporter, SilentReporter
 from wsabench.protocol import Protocol
 from wsabench.resources import make_dir, state_dir
+from wsabench.tracking import checked_trackers
 from wsabench.training.algorithms.dqn import DQNLearner
 from wsabench.training.algorithms.ppo import PPOLearner
-from wsabench.training.curve import require_tensorboard
 from wsabench.training.device import choose_device, keep_freed_memory
 from wsabench.training.evaluations import EvaluationPlan
 from wsabench.training.export import locked, set_aside
@@ -85,11 +85,18 @@ class TrainingOptions:
     target_return: float | None = None
     """Stop when an evaluation's mean return reaches this."""
     tensorboard: bool = False
-    """Write TensorBoard logs too."""
+    """Write TensorBoard logs too: the same as `tensorboard` in `track`."""
+    track: Sequence[str] = ()
+    """Experiment trackers that are told the curve: `tensorboard`, `mlflow`, `wandb`."""
     device: str = "cpu"
     """`cpu`, `cuda`, `cuda:N` or `auto`."""
     workers: int = 0
     """Processes that step the lanes; 0: this one. The curve is the same."""
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """All trackers, each once."""
+        return tuple(dict.fromkeys([*(["tensorboard"] if self.tensorboard else []), *self.track]))
 
 
 def training_dir(agent: str, game: str, preset: str, train_seed: int) -> Path:
@@ -151,7 +158,7 @@ def train(  # noqa: PLR0913 - the options of `wsabench train`
         stack.enter_context(locked(directory))
         stack.enter_context(single_thread())
         envs = stack.enter_context(contextlib.closing(make_lanes(make, game, plan.preset.num_envs, inputs)))
-        outlets = Outlets(uses_tensorboard=chosen.tensorboard)
+        outlets = Outlets(trackers=chosen.trackers)
         if plan.evaluations.every:
             number = min(EVALUATION_LANES, plan.evaluations.episodes)
             outlets = outlets._replace(
@@ -213,8 +220,7 @@ def plan_training(
     every, episodes = options.evaluate_every, options.evaluation_episodes
     if options.workers < 0:
         raise SpecError(f"workers is {options.workers}. Allowed: integers from 0.")
-    if options.tensorboard:
-        require_tensorboard()
+    checked_trackers(options.trackers)
     return TrainingPlan(
         spec=spec,
         preset=hyper,

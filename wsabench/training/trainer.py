@@ -14,19 +14,22 @@ from torch import Tensor
 from wsabench.agents import AGENT_FILE, AgentMeta, AgentSpec, save_checkpoint
 from wsabench.errors import CheckpointError
 from wsabench.progress import Reporter, SilentReporter
+from wsabench.tracking import Place, Trackers, open_trackers
 from wsabench.training.algorithms.learner import Learner, Update
-from wsabench.training.curve import Curve, Row, TensorBoard
+from wsabench.training.curve import Curve, Row
 from wsabench.training.evaluations import EVALUATION_COLUMNS, EvaluationPlan, Standing, play_episodes, validation_seeds
 from wsabench.training.lanes import LaneEnvs
 from wsabench.training.presets import DQNPreset, PPOPreset
 from wsabench.training.randomisation import Randomisation
 from wsabench.training.storage import TrainingState, load_training, read_meta, save_training
+from wsabench.version import __version__
 
 CHECKPOINT_NAME = "training.safetensors"
 CURVE_NAME = "curve.csv"
 EVALUATIONS_NAME = "evaluations.csv"
 BEST_NAME = "best.safetensors"
-TENSORBOARD_NAME = "tensorboard"
+_TABLES = (CURVE_NAME, EVALUATIONS_NAME)
+"""What trackers get copies of at the end."""
 CONTEXT_COLUMNS = ("context_static_share", "context_variance_share")
 """Columns of the learning curve of agents that read a context: see `wsabench.stats.context_effect`."""
 
@@ -75,7 +78,8 @@ class Outlets(NamedTuple):
 
     evaluation_envs: LaneEnvs | None = None
     """Lanes of evaluations; needed where the job has any."""
-    uses_tensorboard: bool = False
+    trackers: tuple[str, ...] = ()
+    """Experiment trackers that are told the curve, by name."""
 
 
 class Trainer:
@@ -94,7 +98,7 @@ class Trainer:
         self._evaluations = Curve(directory / EVALUATIONS_NAME, EVALUATION_COLUMNS)
         self._curve: Curve | None = None
         self._attention: tuple[str, ...] = ()
-        self._tensorboard: TensorBoard | None = None
+        self._trackers = Trackers()
         self._has_warned = False
         self._wall_s = 0.0
 
@@ -115,7 +119,7 @@ class Trainer:
         self._open_curve().start()
         if self.job.evaluations.every:
             self._evaluations.start()
-        self._open_tensorboard()
+        self._open_trackers()
         self.save()
 
     def resume(self) -> None:
@@ -137,7 +141,7 @@ class Trainer:
         self._open_curve().cut(self.update)
         if self.job.evaluations.every:
             self._evaluations.cut(self.standing.evaluations)
-        self._open_tensorboard()
+        self._open_trackers()
 
     def save(self) -> None:
         """Write the checkpoint.
@@ -164,22 +168,23 @@ class Trainer:
             f"train {self.job.spec.name} on {self.job.game}", preset.num_updates * preset.update_steps, "step"
         )
         reporter.advance(self.steps)
-        while not self.is_finished:
-            row = self.run_and_record(reporter)
-            reporter.advance(preset.update_steps, **self._shown(row))
+        try:
+            while not self.is_finished:
+                row = self.run_and_record(reporter)
+                reporter.advance(preset.update_steps, **self._shown(row))
+            self._trackers.files([path for path in (self._directory / name for name in _TABLES) if path.is_file()])
+        finally:
+            self._trackers.close(is_finished=self.is_finished)
         if self.standing.stopped:
             reporter.warn(f"Stopped early after {self.steps} steps: {self.standing.stopped}.")
         self.learner.finish()
-        if self._tensorboard is not None:
-            self._tensorboard.close()
         reporter.finish()
 
     def run_and_record(self, reporter: Reporter | None = None) -> Row:
         """Run one update, write its row, evaluate and write a checkpoint when they are due."""
         row = self.run_update()
         self._open_curve().append(row)
-        if self._tensorboard is not None:
-            self._tensorboard.write("train", row)
+        self._trackers.row("train", row)
         if row.get("attention_dead") and not self._has_warned:
             self._has_warned = True
             (reporter or SilentReporter()).warn(DEAD_ATTENTION)
@@ -216,8 +221,7 @@ class Trainer:
         is_best = self.standing.add(float(episodes.returns.mean()), plan)
         row = episodes.row(self.steps, self._wall_s, is_best)
         self._evaluations.append(row)
-        if self._tensorboard is not None:
-            self._tensorboard.write("evaluation", row)
+        self._trackers.row("evaluation", row)
         if is_best:
             self._save_agent(BEST_NAME)
         return True
@@ -260,9 +264,9 @@ class Trainer:
             self._curve = Curve(self._directory / CURVE_NAME, columns, num_later=len(later))
         return self._curve
 
-    def _open_tensorboard(self) -> None:
-        if self._outlets.uses_tensorboard:
-            self._tensorboard = TensorBoard(self._directory / TENSORBOARD_NAME, self.steps)
+    def _open_trackers(self) -> None:
+        self._trackers = open_trackers(self._outlets.trackers, Place(self._directory, "train", self.steps))
+        self._trackers.params(tracked_params(self.job))
 
     def _require_same_job(self, saved: dict[str, Any]) -> None:
         wanted = self.job.to_dict()
@@ -272,6 +276,22 @@ class Trainer:
                     f"{self.checkpoint_path} belongs to another run: {key} is {saved.get(key)!r} there, {value!r} was "
                     "asked for. Train into another folder, or start again without resume."
                 )
+
+
+def tracked_params(job: TrainingJob) -> dict[str, str]:
+    """Return what a run is made with, as trackers keep it: by name, the parts of a part joined by dots."""
+    found: dict[str, str] = {"wsabench": __version__}
+
+    def add(name: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, part in value.items():
+                add(f"{name}.{key}", part)
+        elif value is not None:
+            found[name] = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+    for name, value in job.to_dict().items():
+        add(name, value)
+    return found
 
 
 def attention_figures(weights: Tensor, names: tuple[str, ...]) -> Row:

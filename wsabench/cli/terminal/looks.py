@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsabench.cli.terminal.console import write_error
+from wsabench.cli.terminal.own_code import own_code
 from wsabench.cli.terminal.run_progress import run_reporter
 
 if TYPE_CHECKING:
@@ -35,8 +34,7 @@ def play_looks(check_of_run: SequentialCheck, workers: int | None, permissions: 
     write_error(_last_look(result))
     if result.is_decided:
         return result
-    sys.path.insert(0, str(Path.cwd()))  # as `wsabench run` does
-    with run_reporter() as reporter:
+    with own_code(entry.source for entry in run.manifest.plan.agents), run_reporter() as reporter:
         plan = plan_again(run, permissions, reporter)
         for number, (before, until) in enumerate(itertools.pairwise(looks), start=2):
             directory, episodes = run.path / LOOKS_DIR / str(number), range(before, until)

@@ -14,7 +14,8 @@ from wsabench.perturb.kinds import Range, kind
 from wsabench.perturb.stages import Image
 
 MAP_SIZE = 256
-"""Side of the fractal, a power of two that no screen exceeds (250 lines at most)."""
+"""Side of the fractal, a power of two that no screen of the console exceeds (250 lines at most); larger frames of other
+environments get the next power of two."""
 
 Heights = npt.NDArray[np.float64]
 
@@ -35,7 +36,8 @@ class Fog:
 
     def start_image(self, generator: np.random.Generator, shape: tuple[int, ...]) -> _FogState:
         """Draw the fractal; return the state for an episode."""
-        fractal = plasma_fractal(generator, MAP_SIZE, self.decay)[: shape[0], : shape[1]]
+        size = max(MAP_SIZE, 1 << (max(shape[:2]) - 1).bit_length())
+        fractal = plasma_fractal(generator, size, self.decay)[: shape[0], : shape[1]]
         return _FogState(self.density, fractal)
 
 

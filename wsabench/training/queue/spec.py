@@ -53,6 +53,7 @@ _KEYS: dict[RunKind, dict[str, str]] = {
         "patience": _COUNT,
         "target_return": _NUMBER,
         "tensorboard": _FLAG,
+        "track": _LIST,
         "device": _TEXT,
         "encoders": _TEXT,
     },
@@ -60,7 +61,7 @@ _KEYS: dict[RunKind, dict[str, str]] = {
 _NEEDED: dict[RunKind, tuple[str, ...]] = {"frames": ("game",), "pretrain": ("game",), "train": ("agent", "game")}
 _REFERENCES: dict[str, RunKind] = {"expert": "train", "encoders": "pretrain", "frames": "frames"}
 """Keys that may name another run's result, and the kind of run it has to be."""
-_NO_SETTINGS = ("id", "kind", "after", "tier", "device", "workers", "name", "shipped")
+_NO_SETTINGS = ("id", "kind", "after", "tier", "device", "workers", "name", "shipped", "track")
 """Keys that do not change what a run computes on one kind of device."""
 
 

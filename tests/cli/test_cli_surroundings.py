@@ -1,0 +1,132 @@
+"""Commands that play, in surroundings that are not as they should be, and when they are told to stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from wsabench.cli.terminal.own_code import own_code
+
+TESTS = Path(__file__).parents[1]
+ROOT = TESTS.parent
+WRONG = "raise SystemExit('the wrong file was run')\n"
+POLICY = """
+import ctypes
+import numpy as np
+
+def still(observations):
+    print("from Python")
+    ctypes.CDLL(None).puts(b"from C")
+    return np.zeros(len(observations), np.int64)
+still.version = "1"
+"""
+STUCK = """
+import sys, time
+from wsabench.cli.terminal import stopping
+stopping.STOP_SECONDS = float(sys.argv[1])
+stopping._SAME_SECONDS = 0.1
+with stopping.stopping():
+    print("begins", flush=True)
+    while True:
+        try:
+            time.sleep(3600)
+        except KeyboardInterrupt:
+            print("heard", flush=True)
+"""
+
+
+def few_files() -> None:
+    """Allow 64 open files and one core."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+@pytest.mark.e2e
+def test_a_run_in_poor_surroundings(tmp_path: Path) -> None:
+    """One core, 64 open files, LANG=C, no HOME, a policy that prints, files called like packages."""
+    (tmp_path / "ale_py.py").write_text(WRONG, encoding="utf-8")
+    (tmp_path / "tempfile.py").write_text(WRONG, encoding="utf-8")
+    (tmp_path / "my_policy.py").write_text(POLICY, encoding="utf-8")
+    words = ["run", "--suite", str(TESTS / "three_cells.toml"), "--agents", "still=my_policy:still,random"]
+    words += ["--workers", "1", "--out", "out", "--json"]
+    environment = {"PATH": os.environ["PATH"], "LANG": "C", "LC_ALL": "C", "PYTHONPATH": str(ROOT)}
+    # As the installed command is started: the current directory is not on the module path.
+    code = "import sys; sys.path.pop(0); from wsabench.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        env=environment | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=few_files,
+        capture_output=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert json.loads(done.stdout)["episodes"] == 2 * 3 * 2
+    assert b"from Python\n" in done.stderr
+    assert b"from C\n" in done.stderr
+
+
+def test_the_current_directory_is_searched_last_and_only_for_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    for references in (["random", "e2e"], ["mine=./agent.safetensors"], ["sb3:agent.zip"]):
+        with own_code(references):
+            assert sys.path == before
+    for reference in ("policies:still", "mine=policies:still", "python:policies:make"):
+        with own_code(["random", reference]):
+            assert sys.path == [*before, str(tmp_path)]
+    assert sys.path == before
+
+
+def test_python_m_runs_no_file_of_the_current_directory(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text(WRONG, encoding="utf-8")
+    command = [sys.executable, "-m", "wsabench", "--version"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("wsabench ")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "numbers", "code"),
+    [
+        ("0.5", [signal.SIGINT], 130),
+        ("0.5", [signal.SIGTERM], 143),
+        ("60", [signal.SIGINT, signal.SIGINT], 130),
+        ("60", [signal.SIGTERM, signal.SIGINT], 143),
+    ],
+)
+def test_a_command_that_cannot_stop_is_ended_in_time_or_by_a_second_signal(
+    seconds: str, numbers: list[signal.Signals], code: int
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUCK, seconds],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begins\n"
+        for number in numbers:
+            time.sleep(0.3)  # it is about to sleep, or has heard the first
+            process.send_signal(number)
+        out, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == code
+    assert out == "heard\n"
+    word = "interrupted" if code == 130 else "terminated"
+    assert errors == f"wsabench: {word}. What was finished is kept; the same command goes on from there.\n"
