@@ -18,9 +18,7 @@ LINK = re.compile(r"(!?)(\[[^\]]*\])\(([^)#:\s]+)(#[^)]*)?\)")
 def absolute(text: str, repository: str, tag: str) -> str:
     """Return Markdown with every relative link and picture leading to the repository at this tag."""
     return LINK.sub(
-        lambda link: (
-            f"{link[1]}{link[2]}({repository}/{'raw' if link[1] else 'blob'}/{tag}/{link[3]}{link[4] or ''})"
-        ),
+        lambda link: f"{link[1]}{link[2]}({repository}/{'raw' if link[1] else 'blob'}/{tag}/{link[3]}{link[4] or ''})",
         text,
     )
 

@@ -34,7 +34,7 @@ if __name__ == "__main__":
         agents={"own": policy, "random": "random"},
         games=["breakout"],
         perturbations=["clean", "hue-rotate@3"],
-        episodes=int(sys.argv[1]) if len(sys.argv) > 1 else 5,
+        episodes=int(sys.argv[1]) if len(sys.argv) > 1 else 3,
         out="runs/own",
     )
     for perturbation, rows in run.episodes.groupby("perturbation"):

@@ -71,11 +71,13 @@ def test_a_snippet_runs(name: str, failures: dict[str, str | None]) -> None:
 
 def test_the_example_plays_clean_and_shifted_games(tmp_path: Path) -> None:
     printed = run((ROOT / "examples" / "own_policy.py").read_text(encoding="utf-8"), tmp_path)
-    lines = {line.partition(":")[0]: [float(x) for x in re.findall(r"-?\d+\.\d", line)] for line in printed.splitlines()}
+    lines = {
+        line.partition(":")[0]: [float(x) for x in re.findall(r"-?\d+\.\d", line)] for line in printed.splitlines()
+    }
     assert lines.keys() == {"clean", "hue-rotate"}
     for own, chance, low, high in lines.values():
-        assert 0 < low <= own - chance <= high, "the own policy beats random play on the same seeds"
-        assert own > 5 * chance
+        assert 0 < low <= own - chance <= high
+        assert own > 5 * chance, "the own policy beats random play on the same seeds"
 
 
 def test_the_policy_is_the_same_wherever_it_stands() -> None:

@@ -19,7 +19,9 @@ pytestmark = pytest.mark.extra
 
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-LOADED = re.compile(r"<(?:script|img|iframe|source|link(?! rel=\"?canonical))\b[^>]*\b(?:src|href)=\"?(?:https?:)?//", re.I)
+LOADED = re.compile(
+    r"<(?:script|img|iframe|source|link(?! rel=\"?canonical))\b[^>]*\b(?:src|href)=\"?(?:https?:)?//", re.I
+)
 """What a browser fetches by itself; a link that a reader follows is none."""
 
 

@@ -43,7 +43,11 @@ def of_another_game(path: Path) -> bool:
     Curves of trials that were not taken over stand in the checkout only, too.
     """
     parts = path.relative_to(ROOT).parts
-    return parts[0] == "baselines" and len(parts) > 2 and (parts[1] not in ("breakout", "variants") or parts[2] == "trials")
+    return (
+        parts[0] == "baselines"
+        and len(parts) > 2
+        and (parts[1] not in ("breakout", "variants") or parts[2] == "trials")
+    )
 
 
 def test_the_wheel_is_small_and_carries_no_other_games_agents(wheel: Path) -> None:
