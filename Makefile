@@ -43,8 +43,9 @@ check: $(VENV)/.run
 	$(BIN)/wsabench check runs/gate --against results/smoke
 
 # The docs as a site in site/, from nothing but this checkout; any warning is an error.
+# (--quiet would drop the warnings before they count.)
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -25,11 +25,23 @@ LOADED = re.compile(
 """What a browser fetches by itself; a link that a reader follows is none."""
 
 
-def build(folder: Path, **environment: str) -> Path:
-    """Build the site strictly, as `make docs` does."""
-    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+def make_docs(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command of `make docs`."""
+    (command,) = re.findall(r"^docs: .*\n.*/(mkdocs .*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     kept = {key: value for key, value in os.environ.items() if key != "WSABENCH_REPOSITORY"}
-    done = subprocess.run(words, cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", *command.split(), "--site-dir", str(folder), *words],
+        cwd=ROOT,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def build(folder: Path, **environment: str) -> Path:
+    """Build the site as `make docs` does."""
+    done = make_docs(folder, **environment)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -59,6 +71,20 @@ def test_every_page_is_in_the_navigation_and_was_built(site: Path) -> None:
     pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     assert in_navigation() == pages | {"CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
     assert [page for page in in_navigation() if not (site / page).with_suffix(".html").is_file()] == []
+
+
+@pytest.mark.parametrize("link", ["nowhere.md", "#nowhere", "other.md#nowhere", "other.md"])
+def test_dead_links_and_pages_outside_the_navigation_fail_the_build(link: str, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text(f"# Home\n\n[dead]({link})\n", encoding="utf-8")
+    (tmp_path / "docs" / "other.md").write_text("# Other\n", encoding="utf-8")
+    in_nav = link != "other.md"
+    config = f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: docs\nhooks: []\nplugins: [search]\nnav: [index.md"
+    (tmp_path / "mkdocs.yml").write_text(config + (", other.md]\n" if in_nav else "]\n"), encoding="utf-8")
+    done = make_docs(tmp_path / "site", "--config-file", str(tmp_path / "mkdocs.yml"))
+    assert done.returncode == 1
+    assert done.stderr.count("WARNING") == 1
+    assert (f"'{link}'" if in_nav else 'not included in the "nav"') in done.stderr
 
 
 def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
