@@ -83,7 +83,7 @@ def test_dead_links_and_pages_outside_the_navigation_fail_the_build(link: str, t
     (tmp_path / "mkdocs.yml").write_text(config + (", other.md]\n" if in_nav else "]\n"), encoding="utf-8")
     done = make_docs(tmp_path / "site", "--config-file", str(tmp_path / "mkdocs.yml"))
     assert done.returncode == 1
-    assert done.stderr.count("WARNING") == 1
+    assert done.stderr.count("\nWARNING -") == 1
     assert (f"'{link}'" if in_nav else 'not included in the "nav"') in done.stderr
 
 
