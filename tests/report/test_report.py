@@ -11,10 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.colors import to_hex
 from msgspec.structs import replace
 from result_fixture import change_manifest, write_result_set
 
@@ -22,7 +24,7 @@ from wsabench.cli import main
 from wsabench.errors import ResultSetError, StorageError, UnknownNameError
 from wsabench.report import write_report
 from wsabench.report.figures.marks import marked
-from wsabench.report.figures.style import dark_shades, ink_on, shade
+from wsabench.report.figures.style import dark_shades, ink_on, shade_places, shades
 from wsabench.report.tables.text import Table, interval, markdown, number
 from wsabench.results.manifest import ReferenceScores, read_manifest
 
@@ -94,9 +96,9 @@ def test_drawings_and_heat_maps_take_the_colors_of_a_dark_page(report):
     assert "--f-ffffff: #15181c;" in page
     for name in ("retention-heat-map", "ranks", "attention-wsa-breakout"):
         fills = re.findall(r"fill: ([^;\"]+)", parts[name])
-        shades = {re.match(r"var\(--f-([0-9a-f]{6})", fill)[1] for fill in fills if fill not in ("none", "#008000")}
-        assert len(shades) > 3, name
-        assert all(f"--f-{shade}: #" in page for shade in shades)
+        found = {re.match(r"var\(--f-([0-9a-f]{6})", fill)[1] for fill in fills if fill not in ("none", "#008000")}
+        assert len(found) > 3, name
+        assert all(f"--f-{shade}: #" in page for shade in found)
 
 
 def luminance(color):
@@ -110,9 +112,10 @@ def test_numbers_on_shades_are_legible_in_both_themes():
     dark = dark_shades()
     for step in range(101):
         light_text = ink_on(step / 100) == "white"
+        shade = to_hex(shades()(float(shade_places(np.array(step / 100)))))
         for fill, text in (
-            (shade(step / 100), "#ffffff" if light_text else "#000000"),
-            (dark[shade(step / 100)], "#15181c" if light_text else "#ffffff"),
+            (shade, "#ffffff" if light_text else "#000000"),
+            (dark[shade], "#15181c" if light_text else "#ffffff"),
         ):
             low, high = sorted((luminance(fill), luminance(text)))
             assert (high + 0.05) / (low + 0.05) >= 4.4, (step, fill, text)

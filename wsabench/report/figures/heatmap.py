@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from wsabench.report.figures.layout import clipped, num_lines, width_of, wrapped
-from wsabench.report.figures.style import GREY, ink_on, shade
+from wsabench.report.figures.style import GREY, ink_on, shade_places, shades
 from wsabench.report.tables.text import number
 from wsabench.stats import CLEAN_FLOOR
 from wsabench.summary.rows import Measure, PerturbationRow, RankRow, grouped
@@ -55,12 +56,23 @@ def draw_shades(
         columns: Names of the columns.
     """
     size = 7.0 if len(columns) <= _CROWD else 6.0
+    is_missing = np.isnan(shares)
+    sns.heatmap(
+        shade_places(np.where(is_missing, 0.0, shares)),
+        mask=is_missing,
+        ax=ax,
+        vmin=0.0,
+        vmax=1.0,
+        cmap=shades(),
+        linewidths=1.0,
+        linecolor="#ffffff",
+        cbar=False,
+    )
     for place, share in np.ndenumerate(shares):
         line, column = int(place[0]), int(place[1])
         if math.isnan(share):
             ax.add_patch(Rectangle((column, line), 1, 1, fill=False, hatch="////", edgecolor=GREY, linewidth=0))
             continue
-        ax.add_patch(Rectangle((column, line), 1, 1, facecolor=shade(share), edgecolor="#ffffff", linewidth=1.0))
         color = ink_on(min(max(share, 0.0), 1.0))
         ax.text(column + 0.5, line + 0.5, texts[line][column], ha="center", va="center", fontsize=size, color=color)
     ax.set_xlim(0, len(columns))

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib import colormaps, font_manager
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
+from matplotlib.colors import ListedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.text import Text
@@ -23,6 +24,7 @@ from matplotlib.text import Text
 from wsabench.errors import unknown_name
 from wsabench.report.tables.text import Section
 from wsabench.resources import atomic_path
+from wsabench.types import FloatArray
 
 FIGURE_FORMATS = ("pdf", "png", "svg")
 ONE_COLUMN_IN = 3.3
@@ -75,13 +77,21 @@ def looks(agents: Sequence[str]) -> dict[str, Look]:
     }
 
 
-def shade(share: float) -> str:
-    """Return the blue that stands for a share of a heat map, white 0 and dark 1.
+def shades() -> ListedColormap:
+    """Return the blues of heat maps, white 0 and dark 1."""
+    return ListedColormap(_SHADES)
+
+
+def shade_places(shares: FloatArray) -> FloatArray:
+    """Return where in `shades` the nearest shade of each share stands, 0 to 1.
 
     Args:
-        share: What is below 0 or above 1 has the colour of the end.
+        shares: Any shape, float64. What is below 0 or above 1 has the shade of the end.
+
+    Returns:
+        The same shape, float64: the middle of the shade, so that no rounding leads to its neighbour.
     """
-    return _SHADES[round(min(max(share, 0.0), 1.0) * (_NUM_SHADES - 1))]
+    return (np.round(shares.clip(0.0, 1.0) * (_NUM_SHADES - 1)) + 0.5) / _NUM_SHADES
 
 
 def ink_on(share: float) -> str:
