@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from wsabench.cli.options import Game, Json
+from wsabench.cli.grammar.command import GrammarCommand
+from wsabench.cli.options import Game, Json, path_option, several
 from wsabench.cli.terminal.console import split_names, write_error, write_json, write_table
 from wsabench.errors import SpecError
 from wsabench.machine import machine_facts
@@ -17,14 +18,18 @@ from wsabench.types import BenchRow
 HELP = "Measure speed on this machine."
 EXAMPLE = "Example: wsabench bench env --json"
 
+DEFAULT_AGENTS = ("e2e", "wsa", "wsa:paper")
+_AGENTS = f"Agents, NAME or NAME:PRESET. Default: {','.join(DEFAULT_AGENTS)}."
+
+_ENCODE_EXAMPLE = "Example: wsabench bench encode --num-encoders 1,4,10,50,100 --figure cost.png"
+_NUMBERS = "Numbers, separated by commas: what each fusion costs over so many encoders, instead."
+
 app = typer.Typer(rich_markup_mode=None)
 
 
-@app.command("env", epilog="Example: wsabench bench env --games pong,breakout --seconds 3")
+@app.command("env", cls=GrammarCommand, epilog="Example: wsabench bench env --games pong,breakout --seconds 3")
 def env(
-    games: Annotated[
-        list[str] | None, typer.Option("--games", "-g", help="Games, separated by commas; all twelve if none.")
-    ] = None,
+    games: Annotated[list[str] | None, several("game", "Games. Default: the twelve of the catalogue.")] = None,
     num_envs: Annotated[int, typer.Option(min=1, help="Lanes that are stepped together.")] = 16,
     seconds: Annotated[float, typer.Option(min=0.01, help="Time for each contestant in a game, about.")] = 2.0,
     rounds: Annotated[int, typer.Option(min=1, help="How often the contestants take turns.")] = 7,
@@ -50,33 +55,34 @@ def _without(prefix: str, row: BenchRow) -> BenchRow:
     return {**row, "name": name, "peer": peer}
 
 
-@app.command("encode", epilog="Example: wsabench bench encode --encoders 1,4,10,50,100 --figure cost.png")
+@app.command("encode", cls=GrammarCommand, epilog=_ENCODE_EXAMPLE)
 def encode(
-    encoders: Annotated[
+    num_encoders: Annotated[
         str | None,
-        typer.Option(help="Numbers, separated by commas: what each fusion costs over so many encoders, instead."),
+        typer.Option(
+            metavar="NUMBER,...",
+            help=_NUMBERS,
+        ),
     ] = None,
-    figure: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Also draw that (.png, .pdf, .svg); needs --encoders.")
-    ] = None,
+    figure: Annotated[Path | None, path_option("Also draw that (.png, .pdf, .svg); needs --num-encoders.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Observations in a batch.")] = 16,
     rounds: Annotated[int, typer.Option(min=1, help="Passes of each contestant; the median counts.")] = 10,
     as_json: Json = False,
 ) -> None:
     """Milliseconds that an observation takes in each encoder on one thread, beside the same encoder in float32.
 
-    Both sizes. With --encoders: in the trainable part of each fusion's agent, and how many parameters that has.
+    Both sizes. With --num-encoders: in the trainable part of each fusion's agent, and how many parameters that has.
     Processor time.
     """
     from wsabench.bench.encoders import benchmark_encode, benchmark_fusions
     from wsabench.bench.figure import check_figure, save_encoder_costs
 
-    if encoders is None:
+    if num_encoders is None:
         if figure is not None:
-            raise SpecError("--figure draws costs over the number of encoders. Add --encoders 1,4,10,50,100.")
+            raise SpecError("--figure draws costs over the number of encoders. Add --num-encoders 1,4,10,50,100.")
         _show(f"Encoders, batch {batch}, one thread", benchmark_encode(batch_size=batch, num_rounds=rounds), as_json)
         return
-    numbers = _numbers(encoders)
+    numbers = _numbers(num_encoders)
     if figure is not None:
         check_figure(figure)
     rows = benchmark_fusions(numbers, batch_size=batch, num_rounds=rounds)
@@ -93,7 +99,7 @@ def _numbers(text: str) -> list[int]:
     """Return the numbers of encoders that were asked for, in ascending order."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise SpecError(f"--encoders is {text!r}. Allowed: integers from 1, separated by commas, as in 1,4,10.")
+        raise SpecError(f"--num-encoders is {text!r}. Allowed: integers from 1, separated by commas, as in 1,4,10.")
     return sorted({int(part) for part in parts})
 
 
@@ -105,15 +111,13 @@ def _show_by_number(title: str, numbers: list[int], rows: list[BenchRow]) -> Non
     write_table(title, ["fusion", *map(str, numbers)], [[kind, *found] for kind, found in values.items()])
 
 
-@app.command("train", epilog="Example: wsabench bench train --agents wsa,e2e --profile")
+@app.command("train", cls=GrammarCommand, epilog="Example: wsabench bench train --agents wsa,e2e --breakdown")
 def train(
     game: Game = "breakout",
-    agents: Annotated[
-        str, typer.Option(help="Agents, separated by commas, NAME or NAME:PRESET.")
-    ] = "e2e,wsa,wsa:paper",
+    agents: Annotated[list[str] | None, several("agent", _AGENTS)] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant; the median counts.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.0, help="Processor time of a turn, at least.")] = 2.0,
-    profile: Annotated[bool, typer.Option("--profile", help="Also show where the agents' time goes.")] = False,
+    breakdown: Annotated[bool, typer.Option("--breakdown", help="Also show where the agents' time goes.")] = False,
     as_json: Json = False,
 ) -> None:
     """Training steps per second of each agent on one thread, beside Stable-Baselines3's PPO where it is installed.
@@ -123,12 +127,12 @@ def train(
     """
     from wsabench.bench.training import benchmark_train
 
-    names = split_names([agents]) or []
-    rows = benchmark_train(game, names, rounds, seconds, profile=profile, warn=write_error)
+    names = split_names(agents) or list(DEFAULT_AGENTS)
+    rows = benchmark_train(game, names, rounds, seconds, profile=breakdown, warn=write_error)
     _show(f"Training, {game}, one thread", rows, as_json)
 
 
-@app.command("stats", epilog="Example: wsabench bench stats --json")
+@app.command("stats", cls=GrammarCommand, epilog="Example: wsabench bench stats --json")
 def stats(
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant; the median counts.")] = 3,
     as_json: Json = False,

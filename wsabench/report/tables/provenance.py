@@ -78,7 +78,7 @@ def steps_to_reproduce(
     commands = tuple(dict.fromkeys(one.command_line for one in runs if one.command_line))
     names = " ".join(path.resolve().name for path in run_dirs) or "RUN_DIR"
     options = options or ClaimOptions()
-    declared = f" --family {','.join(options.family)}" if options.family else ""
+    declared = f" --claims-on {','.join(options.family)}" if options.family else ""
     declared += f" --compare-to {options.compare_to}" if options.compare_to else ""
     margin = options.equivalence_margin
     declared += "" if margin is None else f" --equivalence-margin {margin:g}"
