@@ -261,6 +261,21 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatedScore:
+    """What the notes beside an agent's file say that it scores: the mean of unclipped returns of whole games."""
+
+    mean: float
+    deviation: float | None = None
+    """Standard deviation over episodes; None where they do not say."""
+    episodes: int | None = None
+    """Over how many; None where they do not say."""
+    is_greedy: bool | None = None
+    """Whether the best action was always taken; None where they do not say."""
+    source: str = ""
+    """The name of the file that says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Abilities:
     """What a policy can do. It is declared once, and the bench asks nothing else.
 
@@ -275,6 +290,8 @@ class Abilities:
     """Identifies the training run that made it."""
     checkpoint_hash: str | None = None
     """Stands for its content in fingerprints; None where that is not known, so that finished jobs are played again."""
+    version: str = ""
+    """What the user says of the state of its code; finished jobs of the same version and weights are kept."""
     inputs: tuple[str, ...] = ()
     """What it reads beside observations (`rgb84`, `ram`); it finds them in `LaneBatch.inputs`."""
     batch_size: int | None = None
@@ -295,6 +312,8 @@ class Abilities:
     so, unless the user says otherwise."""
     notes: tuple[str, ...] = ()
     """What a user should hear about it before it plays, as whole sentences."""
+    stated_score: StatedScore | None = None
+    """What its file's notes say that it scores in unchanged games; None where they do not."""
 
     def check(self, operations: Sequence[EncoderOperation]) -> None:
         """Check that encoder operations fit the policy, one after the other.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle  # noqa: TID251  (to make what must not be opened)
 import sys
@@ -15,8 +16,8 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from cleanrl_networks import C51, Dqn, ImpalaPpo, LstmPpo, Ppo, QDagger, nature
 from torch import nn
-from torch.nn import functional
 
 from wsabench.agents import load_agent
 from wsabench.agents.elsewhere.environments import environment_of, find_environment
@@ -39,90 +40,6 @@ def seeded(make: Any, *arguments: Any) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         return make(*arguments)
-
-
-def nature(num_frames: int = 4) -> list[nn.Module]:
-    convolutions = [nn.Conv2d(num_frames, 32, 8, stride=4), nn.ReLU(), nn.Conv2d(32, 64, 4, stride=2), nn.ReLU()]
-    return [*convolutions, nn.Conv2d(64, 64, 3, stride=1), nn.ReLU(), nn.Flatten(), nn.Linear(3136, 512), nn.ReLU()]
-
-
-class Ppo(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.network = nn.Sequential(*nature())
-        self.actor, self.critic = nn.Linear(512, NUM_ACTIONS), nn.Linear(512, 1)
-
-    def scores(self, x: torch.Tensor) -> torch.Tensor:
-        return self.actor(self.network(x / 255.0))
-
-
-class Dqn(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.network = nn.Sequential(*nature(), nn.Linear(512, NUM_ACTIONS))
-
-    def scores(self, x: torch.Tensor) -> torch.Tensor:
-        return self.network(x / 255.0)
-
-
-class C51(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("atoms", torch.linspace(-10, 10, steps=51))
-        self.network = nn.Sequential(*nature(), nn.Linear(512, NUM_ACTIONS * 51))
-
-    def scores(self, x: torch.Tensor) -> torch.Tensor:
-        shares = torch.softmax(self.network(x / 255.0).view(len(x), NUM_ACTIONS, 51), dim=2)
-        return (shares * self.atoms).sum(2)
-
-
-class Residual(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv0, self.conv1 = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.conv1(functional.relu(self.conv0(functional.relu(x)))) + x
-
-
-class Sequence(nn.Module):
-    def __init__(self, inward: int, outward: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inward, outward, 3, padding=1)
-        self.res_block0, self.res_block1 = Residual(outward), Residual(outward)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        pooled = functional.max_pool2d(self.conv(x), kernel_size=3, stride=2, padding=1)
-        return self.res_block1(self.res_block0(pooled))
-
-
-class QDagger(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        body = [Sequence(4, 16), Sequence(16, 32), Sequence(32, 32), nn.Flatten(), nn.ReLU()]
-        self.network = nn.Sequential(*body, nn.Linear(32 * 11 * 11, 256), nn.ReLU(), nn.Linear(256, NUM_ACTIONS))
-
-    def scores(self, x: torch.Tensor) -> torch.Tensor:
-        return self.network(x / 255.0)
-
-
-class ImpalaPpo(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        body = [Sequence(4, 16), Sequence(16, 32), Sequence(32, 32), nn.Flatten(), nn.ReLU()]
-        self.network = nn.Sequential(*body, nn.Linear(32 * 11 * 11, 256), nn.ReLU())
-        self.actor, self.critic = nn.Linear(256, NUM_ACTIONS), nn.Linear(256, 1)
-
-    def scores(self, x: torch.Tensor) -> torch.Tensor:
-        return self.actor(self.network(x / 255.0))
-
-
-class LstmPpo(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.network = nn.Sequential(*nature(1))
-        self.lstm = nn.LSTM(512, 128)
-        self.actor, self.critic = nn.Linear(128, NUM_ACTIONS), nn.Linear(128, 1)
 
 
 @pytest.mark.oracle
@@ -259,11 +176,12 @@ def saved_ppo(**more: Any) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     return data, extractor("pi_features_extractor", extractor("vf_features_extractor", weights))
 
 
+@pytest.mark.extra
 @pytest.mark.oracle
 @pytest.mark.parametrize("algorithm", ["PPO", "A2C", "DQN"])
 @pytest.mark.parametrize("with_layers", [False, True])
 def test_models_of_stable_baselines3(algorithm: str, with_layers: bool, tmp_path: Path) -> None:
-    sb3 = pytest.importorskip("stable_baselines3")
+    sb3 = importlib.import_module("stable_baselines3")
     import gymnasium
 
     class Pixels(gymnasium.Env):
@@ -322,10 +240,11 @@ def test_recurrent_ppo_of_sb3_contrib(tmp_path: Path) -> None:
         torch.testing.assert_close(found, head(hidden[0]).detach(), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.extra
 @pytest.mark.oracle
 @pytest.mark.parametrize(("algorithm", "policy_name"), [("QRDQN", "CnnPolicy"), ("RecurrentPPO", "CnnLstmPolicy")])
 def test_models_of_sb3_contrib(algorithm: str, policy_name: str, tmp_path: Path) -> None:
-    contrib = pytest.importorskip("sb3_contrib")
+    contrib = importlib.import_module("sb3_contrib")
     import gymnasium
 
     class Pixels(gymnasium.Env):
@@ -365,9 +284,10 @@ def test_what_only_the_library_can_open_needs_trust(
     assert "--trust" in str(caught.value)
 
 
+@pytest.mark.extra
 @pytest.mark.oracle
 def test_a_trusted_model_is_opened_by_its_library(tmp_path: Path) -> None:
-    sb3 = pytest.importorskip("stable_baselines3")
+    sb3 = importlib.import_module("stable_baselines3")
     import gymnasium
 
     class Pixels(gymnasium.Env):
@@ -425,10 +345,9 @@ def test_torchscript_answers_logits_or_actions_and_needs_trust(tmp_path: Path) -
     assert policy.act(stacks(), lanes()).actions.shape == (5,)
 
 
+@pytest.mark.extra
 @pytest.mark.oracle
 def test_onnx(tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnx")
     for dtype in (torch.float32, torch.uint8):
         example = torch.zeros(1, 4, 84, 84, dtype=dtype)
         axes = {"x": {0: "n"}}

@@ -1,40 +1,39 @@
-"""Agents of other libraries inside their own wrappers, against our lanes with the view that the loader declares."""
+"""Agents of other libraries inside their own wrappers, against our lanes with the view that the loader declares.
+
+Agents of Stable-Baselines3 are trained by it, those of CleanRL are its networks saved as its scripts save them.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections import deque
 from pathlib import Path
 from typing import Any
 
 import ale_py
+import cleanrl_networks
 import cv2
 import gymnasium
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from wsabench.agents import load_agent
 from wsabench.emulator import Lane
+from wsabench.errors import CheckpointError
 from wsabench.perturb import compile_perturbation
 from wsabench.protocol import PROTOCOLS, Protocol
 from wsabench.seeding import generator
 from wsabench.types import LaneBatch
 
-sb3 = pytest.importorskip("stable_baselines3")
-from stable_baselines3.common.atari_wrappers import (  # noqa: E402
-    EpisodicLifeEnv,
-    FireResetEnv,
-    MaxAndSkipEnv,
-    NoopResetEnv,
-)
-from stable_baselines3.common.env_util import make_atari_env  # noqa: E402
-from stable_baselines3.common.vec_env import VecFrameStack, VecTransposeImage  # noqa: E402
+pytestmark = [pytest.mark.oracle, pytest.mark.extra]
 
 GAMES = {"breakout": "Breakout", "ms_pacman": "MsPacman", "pong": "Pong"}
 """With lives and FIRE; with lives and without FIRE; with FIRE and without lives."""
 NUM_EPISODES = 5
+CAP = 150
+"""Steps of an episode, but for PPO, whose episodes are played to the end."""
 GAP = 1e-4
 NO_STALL = {"stall_steps": 0}
 
@@ -42,6 +41,11 @@ NO_STALL = {"stall_steps": 0}
 @pytest.fixture(autouse=True)
 def registered() -> None:
     gymnasium.register_envs(ale_py)
+
+
+def of_sb3(module: str) -> Any:
+    """Import a module of the library; a test fails where it is missing."""
+    return importlib.import_module(f"stable_baselines3.common.{module}")
 
 
 def noops_of(seed: int) -> int:
@@ -56,12 +60,13 @@ class Sb3Wrappers:
     """One environment as Stable-Baselines3 evaluates; ends with the game."""
 
     def __init__(self, name: str, seed: int) -> None:
-        venv = make_atari_env(f"{name}NoFrameskip-v4", n_envs=1, seed=seed)
-        wrapper: Any = venv.envs[0]  # pyright: ignore
-        while not isinstance(wrapper, NoopResetEnv):
+        venv = of_sb3("env_util").make_atari_env(f"{name}NoFrameskip-v4", n_envs=1, seed=seed)
+        wrapper: Any = venv.envs[0]
+        while not isinstance(wrapper, of_sb3("atari_wrappers").NoopResetEnv):
             wrapper = wrapper.env
         wrapper.override_num_noops = noops_of(seed)
-        self.env = VecTransposeImage(VecFrameStack(venv, n_stack=4))
+        self.monitor = wrapper.env
+        self.env = of_sb3("vec_env").VecTransposeImage(of_sb3("vec_env").VecFrameStack(venv, n_stack=4))
 
     def reset(self) -> np.ndarray:
         return np.asarray(self.env.reset())[0]
@@ -72,18 +77,22 @@ class Sb3Wrappers:
             return np.asarray(observations)[0], float(infos[0]["episode"]["r"])
         return np.asarray(observations)[0], None
 
+    def so_far(self) -> float:
+        return float(sum(self.monitor.rewards))
+
 
 class CleanRlWrappers:
     """One environment as CleanRL makes it: the same wrappers, then resize, grey and stack of gymnasium before 1.0."""
 
     def __init__(self, name: str, seed: int) -> None:
+        wrappers = of_sb3("atari_wrappers")
         env: Any = gymnasium.make(f"{name}NoFrameskip-v4")
         env = self.counted = gymnasium.wrappers.RecordEpisodeStatistics(env)
-        env = NoopResetEnv(env, noop_max=30)
+        env = wrappers.NoopResetEnv(env, noop_max=30)
         env.override_num_noops = noops_of(seed)
-        env = EpisodicLifeEnv(MaxAndSkipEnv(env, skip=4))
+        env = wrappers.EpisodicLifeEnv(wrappers.MaxAndSkipEnv(env, skip=4))
         if "FIRE" in env.unwrapped.get_action_meanings():
-            env = FireResetEnv(env)
+            env = wrappers.FireResetEnv(env)
         self.env, self.seed, self.frames = env, seed, deque(maxlen=4)
 
     def see(self, screen: np.ndarray) -> np.ndarray:
@@ -102,108 +111,161 @@ class CleanRlWrappers:
             return np.stack(self.frames), float(np.asarray(info["episode"]["r"]).item())
         return (self.reset(0) if terminated or truncated else np.stack(self.frames)), None
 
-
-def compare(
-    policy: Any, wrappers: Any, game: str, seed: int, logits_of: Any, max_steps: int | None = None
-) -> dict[str, Any]:
-    """Play one episode in both; return what was seen, after asserting that it is the same."""
-    protocol = Protocol.from_dict({**Protocol().to_dict(), **policy.abilities.view, **NO_STALL})
-    lane = Lane(compile_perturbation("clean", game), protocol)
-    lane.reset(seed)
-    theirs = wrappers.reset()
-    drawn, steps, decided, restarts, total = generator(seed, "test"), 0, 0, 0, None
-    while steps != max_steps:
-        np.testing.assert_array_equal(lane.observation, theirs, err_msg=f"{game}, seed {seed}, step {steps}")
-        ours, _ = policy.scores(lane.observation[None], batch(seed, steps == 0 or lane.restarted))
-        other = logits_of(torch.from_numpy(theirs[None].copy()))
-        best = ours[0].topk(2).values
-        if best[0] - best[1] > GAP:
-            decided += 1
-            assert int(ours[0].argmax()) == int(other[0].argmax())
-        action = int(drawn.choice(len(ours[0]), p=ours[0].double().softmax(0).numpy()))
-        theirs, total = wrappers.step(action)
-        lane.step(action)
-        steps, restarts = steps + 1, restarts + lane.restarted
-        if total is not None or lane.end is not None:
-            assert (lane.end, lane.episode_return) == ("game_over", total)
-            break
-    return {"steps": steps, "decided": decided, "restarts": restarts, "return": total}
+    def so_far(self) -> float:
+        return float(self.counted.episode_returns)
 
 
-@pytest.mark.oracle
+class Seen:
+    """What was compared, over episodes."""
+
+    def __init__(self) -> None:
+        self.steps = self.decided = self.restarts = self.ended = 0
+
+    def compare(
+        self, policy: Any, wrappers: Any, game: str, seed: int, scores_of: Any, max_steps: int | None = None
+    ) -> None:
+        """Play one episode in both, and assert that what is seen, chosen and scored is the same."""
+        protocol = Protocol.from_dict({**Protocol().to_dict(), **policy.abilities.view, **NO_STALL})
+        lane = Lane(compile_perturbation("clean", game), protocol)
+        lane.reset(seed)
+        theirs = wrappers.reset()
+        drawn, step = generator(seed, "test"), 0
+        while step != max_steps:
+            place, is_start = f"{game}, seed {seed}, step {step}", step == 0 or lane.restarted
+            np.testing.assert_array_equal(lane.observation, theirs, err_msg=place)
+            ours, _ = policy.scores(lane.observation[None], batch(seed, is_start))
+            with torch.no_grad():
+                other = scores_of(torch.from_numpy(theirs[None].copy()), is_start)
+            best = ours[0].topk(2).values
+            if best[0] - best[1] > GAP:
+                self.decided += 1
+                assert int(ours[0].argmax()) == int(other[0].argmax()), place
+            action = int(drawn.choice(len(ours[0]), p=ours[0].double().softmax(0).numpy()))
+            theirs, total = wrappers.step(action)
+            lane.step(action)
+            self.steps, step, self.restarts = self.steps + 1, step + 1, self.restarts + lane.restarted
+            if total is not None or lane.end is not None:
+                assert (lane.end, lane.episode_return) == ("game_over", total), place
+                self.ended += 1
+                return
+            assert lane.episode_return == wrappers.so_far(), place
+
+
+def trained_by_sb3(algorithm: str, game: str, path: Path) -> Any:
+    """Train an agent for a few steps, save it, and return the library's own model."""
+    makes = {
+        "PPO": ("stable_baselines3", "CnnPolicy", {"n_steps": 64, "batch_size": 64, "n_epochs": 2}, 2048),
+        "A2C": ("stable_baselines3", "CnnPolicy", {"n_steps": 16}, 512),
+        "DQN": ("stable_baselines3", "CnnPolicy", {"buffer_size": 600, "learning_starts": 64, "train_freq": 8}, 512),
+        "QRDQN": ("sb3_contrib", "CnnPolicy", {"buffer_size": 600, "learning_starts": 64, "train_freq": 8}, 512),
+        "RecurrentPPO": ("sb3_contrib", "CnnLstmPolicy", {"n_steps": 32, "batch_size": 32, "n_epochs": 2}, 256),
+    }
+    package, policy, settings, num_steps = makes[algorithm]
+    venv = of_sb3("env_util").make_atari_env(f"{GAMES[game]}NoFrameskip-v4", n_envs=4, seed=0)
+    venv = of_sb3("vec_env").VecFrameStack(venv, n_stack=4)
+    make = getattr(importlib.import_module(package), algorithm)
+    model = make(policy, venv, seed=0, device="cpu", **settings)
+    model.learn(num_steps)
+    model.save(path)
+    return model
+
+
+class Sb3Scores:
+    """What a model of Stable-Baselines3 itself says of an observation."""
+
+    def __init__(self, model: Any) -> None:
+        self.policy, self.state = model.policy, None
+        self.policy.set_training_mode(False)
+
+    def __call__(self, observations: torch.Tensor, is_start: bool) -> torch.Tensor:
+        if hasattr(self.policy, "q_net"):
+            return self.policy.q_net(observations)
+        if hasattr(self.policy, "quantile_net"):
+            return self.policy.quantile_net(observations).mean(dim=1)
+        if not hasattr(self.policy, "lstm_actor"):
+            return self.policy.get_distribution(observations).distribution.logits
+        if self.state is None:
+            empty = torch.zeros(self.policy.lstm_actor.num_layers, 1, self.policy.lstm_actor.hidden_size)
+            self.state = empty, empty
+        starts = torch.tensor([float(is_start)])
+        told, self.state = self.policy.get_distribution(observations, self.state, starts)
+        return told.distribution.logits
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("game", GAMES)
-def test_an_agent_of_stable_baselines3_sees_and_plays_as_in_its_own_wrappers(game: str, tmp_path: Path) -> None:
-    venv = VecFrameStack(make_atari_env(f"{GAMES[game]}NoFrameskip-v4", n_envs=4, seed=0), n_stack=4)
-    model = sb3.PPO("CnnPolicy", venv, n_steps=64, batch_size=64, n_epochs=2, seed=0, device="cpu")
-    model.learn(2048)
-    model.save(tmp_path / "ppo.zip")
-    policy = load_agent(f"sb3:{tmp_path / 'ppo.zip'}", game=game)
-
-    def logits_of(observations: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            return model.policy.get_distribution(observations).distribution.logits
-
-    seen = [
-        compare(policy, Sb3Wrappers(GAMES[game], seed), game, seed, logits_of) for seed in range(0, 2 * NUM_EPISODES, 2)
-    ]
-    assert sum(one["decided"] for one in seen) > 0.5 * sum(one["steps"] for one in seen)
-    assert sum(one["restarts"] for one in seen) == {"breakout": 20, "ms_pacman": 10, "pong": 0}[game]
+@pytest.mark.parametrize("algorithm", ["PPO", "A2C", "DQN", "QRDQN", "RecurrentPPO"])
+@pytest.mark.usefixtures("one_thread")
+def test_an_agent_of_stable_baselines3_sees_and_plays_as_in_its_own_wrappers(
+    algorithm: str, game: str, tmp_path: Path, record_property: Any
+) -> None:
+    path, seen = tmp_path / "agent.zip", Seen()
+    model = trained_by_sb3(algorithm, game, path)
+    policy: Any = load_agent(f"sb3:{path}", game=game)
+    for seed in range(0, 2 * NUM_EPISODES, 2):
+        cap = None if algorithm == "PPO" else CAP
+        seen.compare(policy, Sb3Wrappers(GAMES[game], seed), game, seed, Sb3Scores(model), cap)
+    check_compared(seen, game, record_property, is_whole=algorithm == "PPO")
 
 
-@pytest.mark.oracle
-@pytest.mark.parametrize("wrappers", [Sb3Wrappers, CleanRlWrappers])
-def test_the_first_steps_are_seen_alike(wrappers: Any, tmp_path: Path) -> None:
+def check_compared(seen: Seen, game: str, note: Any, *, is_whole: bool) -> None:
+    """Check that enough was compared for the test to mean something; `--junitxml` keeps the numbers."""
+    note("compared", f"{seen.steps} observations and returns, {seen.decided} actions, {seen.ended} whole episodes")
+    assert seen.decided > 0.5 * seen.steps
+    if is_whole:
+        assert (seen.ended, seen.restarts) == (5, {"breakout": 20, "ms_pacman": 10, "pong": 0}[game])
+    else:
+        assert seen.steps > 0.7 * NUM_EPISODES * CAP
+        assert seen.restarts > 0 or game != "breakout"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("game", GAMES)
+@pytest.mark.parametrize("network", ["Ppo", "Dqn", "C51", "QDagger", "ImpalaPpo"])
+@pytest.mark.usefixtures("one_thread")
+def test_an_agent_of_cleanrl_sees_and_plays_as_in_its_own_wrappers(
+    network: str, game: str, tmp_path: Path, record_property: Any
+) -> None:
+    num_actions = int(gymnasium.make(f"{GAMES[game]}NoFrameskip-v4").action_space.n)  # pyright: ignore
+    theirs, seen = cleanrl_network(network, num_actions), Seen()
+    torch.save(theirs.state_dict(), tmp_path / "agent.cleanrl_model")
+    policy: Any = load_agent(f"cleanrl:{tmp_path / 'agent.cleanrl_model'}", game=game)
+    for seed in range(0, 2 * NUM_EPISODES, 2):
+        cap = None if network == "Ppo" else CAP
+        seen.compare(
+            policy, CleanRlWrappers(GAMES[game], seed), game, seed, lambda pixels, _: theirs.scores(pixels), cap
+        )
+    check_compared(seen, game, record_property, is_whole=network == "Ppo")
+
+
+def cleanrl_network(name: str, num_actions: int) -> Any:
+    """Return a network whose answers differ from frame to frame."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = CleanRlPpo(4)
+        network = getattr(cleanrl_networks, name)(num_actions)
+        with torch.no_grad():
+            for layer in network.modules():
+                if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+                    torch.nn.init.orthogonal_(layer.weight, 2**0.5)
+    return network
+
+
+@pytest.mark.parametrize("wrappers", [Sb3Wrappers, CleanRlWrappers])
+def test_the_first_steps_are_seen_alike(wrappers: Any, tmp_path: Path) -> None:
+    network, seen = cleanrl_network("Ppo", 4), Seen()
     torch.save(network.state_dict(), tmp_path / "a.pt")
     policy: Any = load_agent(f"cleanrl:{tmp_path}/a.pt", game="breakout")
     if wrappers is Sb3Wrappers:
         policy.abilities = dataclasses.replace(policy.abilities, view=dict(PROTOCOLS["sb3"]))
-
-    def logits_of(observations: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            return network.actor(network.network(observations / 255.0))
-
-    seen = compare(policy, wrappers("Breakout", 4), "breakout", 4, logits_of, max_steps=70)
-    assert seen["restarts"] > 0
+    seen.compare(policy, wrappers("Breakout", 4), "breakout", 4, lambda pixels, _: network.scores(pixels), 70)
+    assert seen.restarts > 0
 
 
-class CleanRlPpo(nn.Module):
-    """The network of CleanRL's ppo_atari, layer by layer."""
-
-    def __init__(self, num_actions: int) -> None:
-        super().__init__()
-        self.network = nn.Sequential(
-            *(nn.Conv2d(4, 32, 8, stride=4), nn.ReLU(), nn.Conv2d(32, 64, 4, stride=2), nn.ReLU()),
-            *(nn.Conv2d(64, 64, 3, stride=1), nn.ReLU(), nn.Flatten(), nn.Linear(64 * 7 * 7, 512), nn.ReLU()),
-        )
-        self.actor, self.critic = nn.Linear(512, num_actions), nn.Linear(512, 1)
-        with torch.no_grad():
-            for layer in self.modules():
-                if isinstance(layer, nn.Conv2d | nn.Linear):
-                    nn.init.orthogonal_(layer.weight, 2**0.5)
-
-
-@pytest.mark.oracle
-@pytest.mark.slow
-@pytest.mark.parametrize("game", GAMES)
-def test_an_agent_of_cleanrl_sees_and_plays_as_in_its_own_wrappers(game: str, tmp_path: Path) -> None:
-    num_actions = gymnasium.make(f"{GAMES[game]}NoFrameskip-v4").action_space.n  # pyright: ignore
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = CleanRlPpo(int(num_actions))
-    torch.save(network.state_dict(), tmp_path / "ppo_atari.cleanrl_model")
-    policy = load_agent(f"cleanrl:{tmp_path / 'ppo_atari.cleanrl_model'}", game=game)
-
-    def logits_of(observations: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            return network.actor(network.network(observations / 255.0))
-
-    seen = [
-        compare(policy, CleanRlWrappers(GAMES[game], seed), game, seed, logits_of)
-        for seed in range(0, 2 * NUM_EPISODES, 2)
-    ]
-    assert sum(one["decided"] for one in seen) > 0.5 * sum(one["steps"] for one in seen)
-    assert sum(one["restarts"] for one in seen) == {"breakout": 20, "ms_pacman": 10, "pong": 0}[game]
+def test_agents_trained_on_colour_are_refused_with_how_to_train(tmp_path: Path) -> None:
+    """The first thing that many try: the library's CnnPolicy straight on Gymnasium's environment."""
+    model = importlib.import_module("stable_baselines3").A2C(
+        "CnnPolicy", gymnasium.make("ALE/Breakout-v5"), seed=0, device="cpu"
+    )
+    model.save(tmp_path / "raw.zip")
+    with pytest.raises(CheckpointError, match=r"colour frames of shape \(3, 210, 160\).*make_atari_env.*VecFrameStack"):
+        load_agent(f"sb3:{tmp_path}/raw.zip", game="breakout")

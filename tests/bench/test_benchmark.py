@@ -149,7 +149,19 @@ def test_a_cost_over_no_encoders_or_of_no_fusion_is_refused() -> None:
 
 def test_the_command_draws_the_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "cost.png"
-    words = ["bench", "encode", "--num-encoders", "2,1", "--figure", str(path), "--rounds", "1", "--batch", "2", "--json"]
+    words = [
+        "bench",
+        "encode",
+        "--num-encoders",
+        "2,1",
+        "--figure",
+        str(path),
+        "--rounds",
+        "1",
+        "--batch",
+        "2",
+        "--json",
+    ]
     assert main(words) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert path.read_bytes().startswith(b"\x89PNG")

@@ -24,6 +24,8 @@ COMMANDS = (
     "check",
     "submit",
     "verify",
+    "leaderboard",
+    "merge",
     "migrate",
     "pretrain",
     "probe",

@@ -170,7 +170,9 @@ def test_pretrain_hands_on_what_was_asked_for(monkeypatch: pytest.MonkeyPatch, c
     assert "Unknown pre-training stage 'oke'" in capsys.readouterr().err
     for wrong in ("ae=x", "ae", "ae=3,4"):
         assert main(["pretrain", "--game", "pong", "--stage-steps", wrong]) == 2
-        assert f"--stage-steps is '{wrong}'. Allowed: a number, or STAGE=N" in capsys.readouterr().err.replace("\n", " ")
+        assert f"--stage-steps is '{wrong}'. Allowed: a number, or STAGE=N" in capsys.readouterr().err.replace(
+            "\n", " "
+        )
 
 
 def test_probe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 from wsabench.cli import main
 from wsabench.evaluation import run
@@ -153,3 +155,19 @@ def test_the_command_writes_every_file(
     assert "File: plain.gif" in said
     with Image.open("plain.gif") as film:
         assert film.n_frames == 6  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class Leftmost(nn.Module):
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(pixels.shape[0], dtype=torch.int64)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_file_that_runs_code_is_filmed_only_with_trust(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    torch.jit.script(Leftmost()).save(tmp_path / "agent.pt")
+    words = ["record", "-a", f"torchscript:{tmp_path}/agent.pt", "--max-steps", "4", "--out", str(tmp_path / "a.csv")]
+    assert main(words) == 2
+    assert "--trust" in capfd.readouterr().err
+    assert not (tmp_path / "a.csv").exists()
+    assert main([*words, "--trust"]) == 0
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 1 + 4

@@ -352,3 +352,23 @@ def test_random_play_is_uniform_over_the_actions_of_the_protocol() -> None:
         counts = np.bincount([policy.act(np.zeros((1, 4, 84, 84), np.uint8), lanes).actions[0] for _ in range(9000)])
         assert len(counts) == number
         assert scipy.stats.chisquare(counts).pvalue > 0.001
+
+
+def test_a_view_goes_over_the_suites_profile_and_what_is_set_by_hand_over_both(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "three_cells.toml").read_text()
+    assert text.count("{ max_frames = 2000 }") == 1
+    suite = tmp_path / "sticky.toml"
+    suite.write_text(text.replace("{ max_frames = 2000 }", "{ sticky_probability = 0.5, frame_skip = 3 }"))
+    agents = {"seeing": Seeing(0), "plain": Fixed(0)}
+    options = {"suite": str(suite), "agents": agents, "games": ["breakout"], "perturbations": ["clean"]}
+    plan = make_plan(RunOptions(**options))
+    assert [(one.protocol.sticky_probability, one.protocol.frame_skip) for one in plan.contestants] == [
+        (0.5, 2),
+        (0.5, 3),
+    ]
+    assert [entry.view for entry in plan.recorded().agents] == [{"frame_skip": 2, "luminance": "maximum"}, {}]
+    by_hand = make_plan(RunOptions(**options, protocol={"frame_skip": 5})).contestants
+    assert [one.protocol.frame_skip for one in by_hand] == [5, 5]
+    assert [one.protocol.sticky_probability for one in by_hand] == [0.5, 0.5]
+    named = make_plan(RunOptions(**options, protocol="sb3")).contestants
+    assert [(one.protocol.sticky_probability, one.protocol.frame_skip) for one in named] == [(0.0, 4)] * 2

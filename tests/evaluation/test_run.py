@@ -99,7 +99,7 @@ def test_a_damaged_attention_shard_is_said_and_made_again(tmp_path: Path) -> Non
         load_result(tmp_path)
     notebook = Notebook()
     again = run(**SMALL, agents=[Attender("1")], out=tmp_path, reporter=notebook)
-    assert any("is damaged: it has 7 bytes" in line and "is played again" in line for line in notebook.lines)
+    assert any("is damaged: it has 7 bytes" in line and "is played again" in line for line in notebook.notes)
     assert "planned 3 2" in notebook.lines
     pd.testing.assert_frame_equal(again.attention, first.attention, check_exact=True)
     pd.testing.assert_frame_equal(again.episodes, first.episodes, check_exact=True)
@@ -322,3 +322,11 @@ def test_pictures_are_the_same_every_time(tmp_path: Path) -> None:
     options = {**SMALL, "agents": [Sampler("1")], "perturbations": ["clean"]}
     paths = [run(**options, out=tmp_path / name).path / "frames" / "breakout--clean.png" for name in ("a", "b")]
     assert np.array_equal(*[cv2.imread(str(path)) for path in paths])
+
+
+def test_in_a_worker_of_a_pool_it_plays_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+    notebook = Notebook()
+    options = {**SMALL, "agents": ["noop"], "perturbations": ["clean"]} | {"workers": 2}
+    assert run(**options, out=tmp_path, reporter=notebook).is_complete
+    assert any("worker of a pool" in note for note in notebook.notes)

@@ -11,17 +11,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.colors import to_hex
 from msgspec.structs import replace
 from result_fixture import change_manifest, write_result_set
 
 from wsabench.cli import main
 from wsabench.errors import ResultSetError, StorageError, UnknownNameError
 from wsabench.report import write_report
-from wsabench.report.tables.text import interval, markdown, number
+from wsabench.report.figures.marks import marked
+from wsabench.report.figures.style import dark_shades, ink_on, shade_places, shades
+from wsabench.report.tables.text import Table, interval, markdown, number
 from wsabench.results.manifest import ReferenceScores, read_manifest
 
 TESTS = Path(__file__).parents[1]
@@ -47,11 +51,15 @@ def test_neither_torch_nor_the_emulator_is_needed(report):
 def test_the_page_is_self_contained(report):
     page = (report[0] / "report.html").read_text()
     links = re.findall(r"""(?:src|href|srcset|action)=["']([^"']*)""", page)
-    assert all(link.startswith(("data:", "#")) for link in links)
+    files = [link for link in links if not link.startswith(("data:", "#"))]
+    assert len(files) > 50
+    assert all((report[0] / link).is_file() for link in files)
+    # Only links that a reader follows leave the page, and they stay beside it.
+    assert all(f'<a href="{link}">' in page and re.match(r"(figures|tables|csv)/", link) for link in files)
     assert not re.search(r"@import|url\((?!#)|<script[^>]+src|<iframe|<link[^>]+stylesheet", page)
     assert page.count("<script") == 1
-    assert page.count("<svg") == 15
-    assert page.count("<figure") == 15 + 9  # and a picture of each perturbation
+    assert page.count("<svg") == 16
+    assert page.count("<figure") == 16 + 9  # and a picture of each perturbation
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(ids)
@@ -81,12 +89,36 @@ def test_data_points_have_tooltips(report):
     assert "<title>wsa, hue-rotate@3: " in (report[0] / "figures" / "retention.svg").read_text()
 
 
-def test_drawings_take_the_pages_colors_and_heat_maps_keep_theirs(report):
+def test_drawings_and_heat_maps_take_the_colors_of_a_dark_page(report):
     page = (report[0] / "report.html").read_text()
     parts = dict(re.findall(r'id="figure-([^"]+)">(.*?)</figure>', page, re.DOTALL))
     assert "var(--f-0072b2, #0072b2)" in parts["retention"]
-    assert "var(--" not in parts["retention-heat-map"]
     assert "--f-ffffff: #15181c;" in page
+    for name in ("retention-heat-map", "ranks", "attention-wsa-breakout"):
+        fills = re.findall(r"fill: ([^;\"]+)", parts[name])
+        found = {re.match(r"var\(--f-([0-9a-f]{6})", fill)[1] for fill in fills if fill not in ("none", "#008000")}
+        assert len(found) > 3, name
+        assert all(f"--f-{shade}: #" in page for shade in found)
+
+
+def luminance(color):
+    """Return the relative luminance of WCAG 2."""
+    parts = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_numbers_on_shades_are_legible_in_both_themes():
+    dark = dark_shades()
+    for step in range(101):
+        light_text = ink_on(step / 100) == "white"
+        shade = to_hex(shades()(float(shade_places(np.array(step / 100)))))
+        for fill, text in (
+            (shade, "#ffffff" if light_text else "#000000"),
+            (dark[shade], "#15181c" if light_text else "#ffffff"),
+        ):
+            low, high = sorted((luminance(fill), luminance(text)))
+            assert (high + 0.05) / (low + 0.05) >= 4.4, (step, fill, text)
 
 
 def test_the_page_says_how_to_reproduce_it(report):
@@ -94,22 +126,27 @@ def test_the_page_says_how_to_reproduce_it(report):
     for words in (
         "pip install wsabench==0.1.0 ale-py==0.12.1",
         "wsabench run --suite color-shift",
-        "wsabench report run",
+        f"wsabench report {report[0].parent}",
     ):
         assert words in page
 
 
-def test_words_caveats_and_sample_sizes_come_before_results(report):
+def test_the_answer_comes_first_then_caveats_and_words(report):
     page, text = ((report[0] / name).read_text() for name in ("report.html", "report.md"))
     for content in (page, text):
         order = [
-            "In words",
-            "clean normalised score",
+            "all stand in one tier",
+            "Cannot be decided",
+            "Agents in tiers",
             "before you name a winner",
             "nothing can be concluded about training",
+            "In words",
+            "wsa: clean normalised score",
+            "By perturbation",
+            "Results on breakout",
+            "Sample sizes",
         ]
-        order += ["Sample sizes", "Results on breakout"]
-        start = content.index('id="words"') if "<html" in content else 0
+        start = content.index("<main") if "<html" in content else 0
         places = [content.index(words, start) for words in order]
         assert places == sorted(places)
 
@@ -151,9 +188,10 @@ def test_file_names_are_safe(report):
 
 
 def test_the_same_results_give_the_same_page(report, tmp_path):
-    write_report(report[0].parent, tmp_path, formats=("html",))
-    assert (tmp_path / "report.html").read_bytes() == (report[0] / "report.html").read_bytes()
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    for name in ("a", "b"):
+        write_report(report[0].parent, tmp_path / name, formats=("html",))
+        assert [path.name for path in (tmp_path / name).iterdir()] == ["report.html"]
+    assert (tmp_path / "a" / "report.html").read_bytes() == (tmp_path / "b" / "report.html").read_bytes()
 
 
 def test_one_agent_one_seed_one_cell_no_attention_no_frames(tmp_path):
@@ -196,7 +234,7 @@ def test_a_declared_family_is_tested_said_and_reproduced(tmp_path, capsys):
     assert list(tested) == ["declared family", "value", "invert"]
     text = (run / "report" / "report.md").read_text()
     assert "Tests are about a declared family only: invert, value." in text
-    assert "wsabench report run --claims-on invert,value\n" in text
+    assert f"wsabench report {run} --claims-on invert,value --format markdown,csv\n" in text
     assert main(["report", str(run), "--claims-on", "invrt"]) == 2
     assert "Unknown perturbation 'invrt'. Did you mean 'invert'?" in capsys.readouterr().err
 
@@ -232,12 +270,25 @@ def test_numbers(value, text):
     assert number(value) == text
 
 
-@pytest.mark.parametrize(
-    ("num_seeds", "text"), [(5, "[0.10, 0.20]"), (4, "[0.10, 0.20]\u2020"), (2, "[0.10, 0.20]\u2020")]
-)
-def test_intervals_over_few_seeds_are_marked(num_seeds, text):
-    assert interval(0.1, 0.2, num_seeds) == text
+@pytest.mark.parametrize(("num_seeds", "is_few"), [(5, False), (4, True), (2, True)])
+def test_intervals_know_their_train_seeds(num_seeds, is_few):
+    found = interval(0.1, 0.2, num_seeds)
+    assert (found, found.has_interval, found.is_few) == ("[0.10, 0.20]", True, is_few)
     assert interval(float("nan"), 0.2, num_seeds) == "\u2013"
+
+
+def test_marks_stand_only_where_they_tell_entries_apart():
+    def table(*seeds):
+        return Table(
+            "t", "c", ("a", "n"), tuple((str(n), interval(0.1, 0.2, n)) for n in seeds), 1, brackets="Brackets: b."
+        )
+
+    assert [row[1] for row in marked(table(3, 4), ()).rows] == ["[0.10, 0.20]"] * 2
+    mixed = marked(table(3, 8), ())
+    assert [row[1] for row in mixed.rows] == ["[0.10, 0.20]\u2020", "[0.10, 0.20]"]
+    assert mixed.full_caption.startswith("c Brackets: b. \u2020: fewer than 5 train seeds")
+    # What brackets are is said only where there are any.
+    assert Table("t", "c", ("a",), (("0.1",),), 0, brackets="Brackets: b.").full_caption == "c"
 
 
 def test_every_table_explains_its_marks_and_no_others(tmp_path):
@@ -246,7 +297,7 @@ def test_every_table_explains_its_marks_and_no_others(tmp_path):
     change_manifest(run, agents=tuple(replace(one, privileged=one.agent == "reader") for one in agents))
     files = write_report(run, formats=("md", "latex"))
     text = files.markdown.read_text()
-    tables = [part for part in re.split(r"^### ", text, flags=re.MULTILINE) if "\n| " in part]
+    tables = [part for part in re.split(r"^##+ ", text, flags=re.MULTILINE) if "\n| " in part]
     assert len(tables) > 10
     for table in tables:
         title, *lines = table.strip().splitlines()
@@ -256,7 +307,7 @@ def test_every_table_explains_its_marks_and_no_others(tmp_path):
             used = mark in title or any(cell.endswith(mark) for cell in cells)
             assert used == (f"{mark}: " in caption), (title, mark)
     # Sentences have no legend, so they have no mark.
-    words = text.partition("### Sample sizes")[0]
+    words = text.partition("### In words")[2].partition("## By perturbation")[0]
     assert not set("\u2020\u00a7") & set(words)
     assert re.search(r"clean normalised score \S+ \[\S+ \S+\] \(only 3 train seeds\)", words)
     latex = (run / "report" / "tables" / "retention-by-agent.tex").read_text()
@@ -264,8 +315,6 @@ def test_every_table_explains_its_marks_and_no_others(tmp_path):
 
 
 def test_markdown_escapes_bars():
-    from wsabench.report.tables.text import Table
-
     assert "a\\|b" in markdown(Table("t", "", ("x",), (("a|b",),), 1))
 
 

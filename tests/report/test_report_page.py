@@ -26,8 +26,8 @@ HARNESS = """<!DOCTYPE html><meta name="color-scheme" content="light dark"><body
 document.getElementById("page").addEventListener("load", (event) => {{
   const view = event.target.contentWindow, page = view.document, root = page.documentElement;
   const outside = [...page.querySelectorAll("body *")]
-    .filter((e) => !e.closest(".scroll, .paper, pre") && e.getBoundingClientRect().right > root.clientWidth + 1);
-  const table = page.querySelector("#results ~ .scroll table"), first = table.querySelectorAll("th")[1];
+    .filter((e) => !e.closest(".scroll, .paper, pre, nav") && e.getBoundingClientRect().right > root.clientWidth + 1);
+  const table = page.querySelector("#families ~ div .scroll table"), first = table.querySelectorAll("th")[1];
   const column = () => [...table.tBodies[0].rows].map((row) => row.cells[1].textContent);
   const before = column(), orders = [], columns = [], button = first.querySelector("button");
   button.focus();

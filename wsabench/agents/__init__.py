@@ -1,5 +1,6 @@
 """Agents: networks, checkpoints, and adapters that make anything a policy."""
 
+from wsabench.agents.asking import Moment, draws_of_its_own
 from wsabench.agents.builtin import BuiltInPolicy
 from wsabench.agents.checkpoint import AgentCheckpoint, AgentMeta, read_checkpoint, save_checkpoint
 from wsabench.agents.elsewhere import SCHEMES, load_agent, open_import, split_uri
@@ -40,6 +41,7 @@ __all__ = [
     "BuiltInPolicy",
     "Comparison",
     "Features",
+    "Moment",
     "Output",
     "ParameterCount",
     "WrappedPolicy",
@@ -47,6 +49,7 @@ __all__ = [
     "build_agent",
     "count_parameters",
     "describe_policy",
+    "draws_of_its_own",
     "guarded",
     "half_precision",
     "import_attribute",

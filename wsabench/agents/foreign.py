@@ -17,11 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from wsabench.agents.policy import AgentPolicy
+from wsabench.agents.weights import is_module, weights_hash
 from wsabench.errors import ShapeError, SpecError, UnknownNameError, WsabenchError, nearest_names, unknown_name
 from wsabench.hashing import text_hash
 from wsabench.types import INPUT_SHAPES, Abilities, Actions, Decision, DeclaredPolicy, LaneBatch, Observations
 
-_LIBRARIES = ("<", str(Path(__file__).parents[1]), *(sysconfig.get_path(key) for key in ("stdlib", "platlib")))
+_OURS = str(Path(__file__).parents[1])
+_LIBRARIES = ("<", _OURS, *(sysconfig.get_path(key) for key in ("stdlib", "platlib")))
 """How the file names of code begin that is no agent's own: frozen modules, this package, Python, what is installed."""
 
 
@@ -130,9 +132,11 @@ def _stated_abilities(policy: Any, name: str | None, origin: str) -> Abilities:
             f"The attribute `abilities` of {origin} is a {type(stated).__name__}. Allowed: `wsabench.Abilities`."
         )
     named = name or stated.name or _own_name(policy)
+    version = getattr(policy, "version", None)
     return replace(
         stated,
         name=named,
+        version=stated.version if version is None else str(version),
         train_seed=stated.train_seed or int(getattr(policy, "train_seed", 0) or 0),
         checkpoint_hash=stated.checkpoint_hash or _own_hash(policy, origin),
         inputs=_checked_inputs(policy, stated.inputs or getattr(policy, "required_inputs", ()), named),
@@ -149,12 +153,21 @@ def _own_name(policy: Any) -> str:
 
 
 def _own_hash(policy: Any, origin: str) -> str | None:
-    """Return the hash of a policy: what it states, or its origin with its `version`, or none."""
+    """Return the hash of a policy; None where finished jobs of it cannot be kept.
+
+    What it states; else its origin with its `version` and the weights of the torch modules in it; else, of a torch
+    module, its origin with its weights, its layers and their code.
+    """
     stated = getattr(policy, "checkpoint_hash", None)
     if isinstance(stated, str) and stated:
         return stated
     version = getattr(policy, "version", None)
-    return None if version is None else text_hash(f"{origin}@{version}")
+    if version is None and not is_module(policy):
+        return None
+    weights = weights_hash(policy, with_code=version is None)
+    if version is None:
+        return weights and text_hash(f"{origin} with {weights}")
+    return text_hash(f"{origin}@{version}" + (f" with {weights}" if weights else ""))
 
 
 def _checked_inputs(policy: Any, stated: Any, name: str) -> tuple[str, ...]:
@@ -218,9 +231,9 @@ def _imported(module_name: str, reference: str) -> Any:
             f"Importing {module_name!r} for {reference!r} ended the program (SystemExit: {error.code}). Move what runs "
             "when it is imported, such as reading the command line, below `if __name__ == '__main__':`."
         ) from error
-    except WsabenchError:
+    except (WsabenchError, KeyboardInterrupt):
         raise
-    except Exception as error:  # someone else's code may raise anything
+    except BaseException as error:  # someone else's code may raise anything
         raise user_failure(reference, error) from error
     if module_name in _TORCH_LEFT_BY:
         _set_torch(_TORCH_LEFT_BY[module_name])
@@ -244,9 +257,9 @@ def guarded(name: str, place: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except WsabenchError:
+    except (WsabenchError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # someone else's code may raise anything
+    except BaseException as error:  # someone else's code may raise anything
         raise user_failure(name, error, place) from error
 
 
@@ -260,11 +273,12 @@ def user_failure(name: str, error: BaseException, place: str = "") -> SpecError:
     """
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
-    line = (own or frames)[-1]
+    others = own or [frame for frame in frames if not frame.filename.startswith(_OURS)]
+    where = f" ({others[-1].filename}, line {others[-1].lineno})" if others else ""
     text = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
     return SpecError(
-        f"The agent {name!r} failed{place}: {text} ({line.filename}, line {line.lineno}). Give it what it needs, or "
-        "correct it; --debug shows the traceback."
+        f"The agent {name!r} failed{place}: {text}{where}. Give it what it needs, or correct it; --debug shows the "
+        "traceback."
     )
 
 

@@ -254,7 +254,7 @@ def _require_positive(where: str, key: str, value: object) -> None:
 
 
 MOST_UNITS = 65_536
-"""Of a layer, an adapter or a stack of them; far above any use: no file makes a network that fills the memory."""
+"""Of a layer, an adapter or a stack of them; far above any use, so that no file fills the memory by a network."""
 
 
 def list_specs() -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wsabench.cli.agent_options import AllowDownload, Trust
 from wsabench.cli.options import Game, Json, TrainSeed, one
 from wsabench.cli.terminal.console import write_json, write_line
 from wsabench.cli.terminal.own_code import own_code
@@ -21,7 +22,7 @@ EXAMPLE = "Example: wsabench record --agent wsa --game breakout --perturbation h
 
 DEFAULT_OUT = "recordings"
 
-_AGENT = "A name, a checkpoint file or package.module:attribute; NAME=... names it."
+_AGENT = "A name, a checkpoint file, an address as of `wsabench run`, or package.module:attribute; NAME=... names it."
 _OUT = "A file (.mp4, .gif, .png, .parquet, .csv), or a folder for all but .csv; may be repeated. Default: recordings/."
 _SEED = "Episode seed, as in a result set's tables. Default: that of a run's first episode."
 
@@ -35,11 +36,14 @@ def record(
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps.")] = None,
     fps: Annotated[int, typer.Option(min=1, max=60, help="Steps per second; 15 is the game's own speed.")] = 15,
     out: Annotated[list[str] | None, typer.Option("--out", metavar="PATH", help=_OUT)] = None,
+    trust: Trust = False,
+    allow_download: AllowDownload = False,
     as_json: Json = False,
 ) -> None:
     """Play one episode as `wsabench run` plays it, and write its films, figure and table."""
     from wsabench.evaluation.recording import record_episode
     from wsabench.report.films.files import check_output, num_drawn, write_recording
+    from wsabench.types import Permissions
 
     outputs = [_with_home(text) for text in out or [DEFAULT_OUT]]
     for text in outputs:
@@ -53,6 +57,7 @@ def record(
             train_seed=train_seed,
             episode_seed=episode_seed,
             max_steps=max_steps,
+            permissions=Permissions(trust, allow_download),
             advance=reporter.advance,
             note=reporter.warn,
         )

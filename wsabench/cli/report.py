@@ -31,6 +31,10 @@ _INTERVAL = (
     "Of aggregates and profiles: joint draws whole train seeds with all cells that their networks played, rliable is "
     "its own stratified bootstrap, cell by cell; the table of aggregates has both."
 )
+_LATEX_FLOAT = (
+    "Of LaTeX tables: table* spans both columns of a two-column page (6.8 inches), table stands in one (3.3 inches). "
+    "Quote the star for your shell."
+)
 _OUT = "Where the files go; default: RUN_DIR/report, for several runs RUN_DIR/report-combined below the first."
 
 
@@ -45,6 +49,7 @@ def report(
     interval: Annotated[str, typer.Option("--interval", metavar="joint|rliable", help=_INTERVAL)] = "joint",
     compare_to: Annotated[str | None, typer.Option("--compare-to", metavar="NAME", help=_COMPARE_TO)] = None,
     equivalence_margin: Annotated[float | None, typer.Option(metavar="MARGIN", help=_MARGIN)] = None,
+    latex_float: Annotated[str, typer.Option("--latex-float", metavar="table|table*", help=_LATEX_FLOAT)] = "table*",
     as_json: Json = False,
 ) -> None:
     """Write the report of result sets; needs neither the emulator nor torch."""
@@ -64,6 +69,7 @@ def report(
             tuple(names) if (names := split_names(claims_on)) else None, compare_to, equivalence_margin
         ),
         interval=interval,
+        latex_float=latex_float,
     )
     if as_json:
         write_json(files)

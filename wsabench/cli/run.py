@@ -178,14 +178,17 @@ def _write(result: RunResult, as_json: bool) -> None:
         write_json(content if saving is None else {**content, "saving": msgspec.structs.asdict(saving)})
         return
     write_line()
-    from wsabench.results.result import LEGEND, marked_name, privileged_agents
+    from wsabench.results.result import DRAWS, DRAWS_LEGEND, LEGEND, drawing_agents, marked_name, privileged_agents
 
-    privileged = privileged_agents(result.manifest)
+    privileged, drawing = privileged_agents(result.manifest), drawing_agents(result.manifest)
     write_table(
         f"Mean return, {counted(len(result.episodes), 'episode')}",
         ["agent", "game", "perturbation", "train seeds", "episodes", "mean return"],
-        [[marked_name(name, privileged), *values] for name, *values in rows[:_SHOWN]],
-        (f"And {len(rows) - _SHOWN} more rows: --json has them all. " if len(rows) > _SHOWN else "") + _NOTE + f" {LEGEND}" * bool(privileged),
+        [[marked_name(name, privileged) + f" {DRAWS}" * (name in drawing), *values] for name, *values in rows[:_SHOWN]],
+        (f"And {len(rows) - _SHOWN} more rows: --json has them all. " if len(rows) > _SHOWN else "")
+        + _NOTE
+        + f" {LEGEND}" * bool(privileged)
+        + f" {DRAWS_LEGEND}" * bool(drawing),
     )
     if saving is not None:
         write_line("\n" + filled(saving_text(saving)))

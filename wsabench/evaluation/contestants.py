@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -9,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Protocol_
 
-from wsabench.errors import SpecError
+from wsabench.errors import SpecError, WsabenchError
 from wsabench.evaluation.own_play_file import OwnPlayReference
 from wsabench.evaluation.patterns import find_files
+from wsabench.evaluation.rollout import first_moments
+from wsabench.processes import single_thread
 from wsabench.protocol import ActionSelection, Protocol
-from wsabench.results.manifest import AgentEntry, AgentId, OwnPlayEntry
+from wsabench.results.manifest import AgentEntry, AgentId, OwnPlayEntry, StatedEntry
 from wsabench.results.provenance import UNHASHED
 from wsabench.types import BUILT_IN_AGENTS, PRIVILEGED_INPUTS, Abilities, DeclaredPolicy, Permissions, Policy
 
@@ -128,6 +131,8 @@ class Contestant:
     """How its lanes are made: the run's protocol, seen as the agent saw its games."""
     permissions: Permissions = field(default_factory=Permissions)
     """What it is allowed."""
+    draws: bool = False
+    """Whether it answered otherwise when it was asked twice for the same."""
 
     @property
     def id(self) -> AgentId:
@@ -190,6 +195,19 @@ class Contestant:
             and OwnPlayEntry(content_hash=own.content_hash, steps=own.num_steps, episodes=own.num_episodes),
             view={name: value for name, value in asdict(self.protocol).items() if value != getattr(protocol, name)},
             trusted=self.permissions.trust and self.kind == "address",
+            draws=self.draws,
+            stated_score=(stated := self.abilities.stated_score) and StatedEntry(**asdict(stated)),
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a user should hear about it before it plays, whole sentences."""
+        if not self.draws:
+            return self.abilities.notes
+        return (
+            *self.abilities.notes,
+            f"{self.name} answered otherwise when it was asked twice for the same: it draws random numbers of its own, "
+            "or remembers more than an episode. The same seeds need not give the same table. Draw from "
+            "`lanes.generators` instead, and begin anew where `lanes.episode_starts` says so.",
         )
 
 
@@ -361,11 +379,13 @@ def _contestant(
     """Return one contestant; without a train seed it says its own, own policies 0 where they do not."""
     selection = terms.protocol.action_selection
     if kind == "built-in":
-        abilities = _built_in(reference, game, terms.protocol).abilities
+        policy = _built_in(reference, game, terms.protocol)
     else:
-        abilities = _load(kind, reference, game, train_seed or 0, selection, terms.permissions).abilities
+        policy = _load(kind, reference, game, train_seed or 0, selection, terms.permissions)
+    abilities = policy.abilities
     own_name = _UNUSABLE.sub("-", abilities.name).strip("-") if kind == "address" else abilities.name
     name = _checked_name(named.name or own_name)
+    protocol = terms.seen_by(replace(abilities, name=name), game)
     return Contestant(
         name=name,
         train_seed=abilities.train_seed if train_seed is None else train_seed,
@@ -373,9 +393,29 @@ def _contestant(
         kind=kind,
         reference=reference,
         abilities=abilities,
-        protocol=terms.seen_by(replace(abilities, name=name), game),
+        protocol=protocol,
         permissions=terms.permissions,
+        draws=_draws(policy, kind, reference, game, protocol),
     )
+
+
+def _draws(policy: DeclaredPolicy, kind: str, reference: Any, game: str, protocol: Protocol) -> bool:
+    """Whether an agent that is not of this project answers otherwise when it is asked twice for the same.
+
+    A Python object is the one that will play, so a copy of it is asked, where it can be copied.
+    """
+    from wsabench import agents
+
+    if isinstance(policy, agents.AgentPolicy | agents.BuiltInPolicy):
+        return False
+    if kind == "object":
+        try:
+            with agents.guarded(policy.abilities.name):
+                policy = agents.wrap_policy(copy.deepcopy(reference))
+        except WsabenchError:
+            pass  # what cannot be copied is asked itself: with each episode it begins anew
+    with single_thread():
+        return agents.draws_of_its_own(policy, first_moments(game, protocol, policy.abilities.inputs), game)
 
 
 def _contestant_again(entry: AgentEntry, terms: Terms) -> Contestant:

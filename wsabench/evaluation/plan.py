@@ -181,7 +181,7 @@ class Plan:
                 f"Skipped for {one.agent} on {one.game}: {', '.join(one.perturbations)}. {one.reason}"
                 for one in self.skipped
             ),
-            *dict.fromkeys(note for one in self.contestants for note in one.abilities.notes),
+            *dict.fromkeys(note for one in self.contestants for note in one.notes()),
         ]
 
     def _perturbation_hashes(self) -> dict[str, dict[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from wsabench.errors import SpecError
-from wsabench.evaluation.contestants import AgentReference, Contestant, find_contestants
+from wsabench.evaluation.contestants import AgentReference, Contestant, Terms, find_contestants
 from wsabench.evaluation.own_play import own_play_of
 from wsabench.evaluation.own_play_supply import needs_own_play, supplied
 from wsabench.evaluation.replaying import TaskList
@@ -18,7 +18,7 @@ from wsabench.results.records import (
     EpisodeOutcome,
 )
 from wsabench.seeding import evaluation_seed
-from wsabench.types import EpisodeEnd
+from wsabench.types import EpisodeEnd, Permissions
 
 
 class FilmedLanes(EpisodeLanes):
@@ -58,6 +58,7 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
     episode_seed: int | None = None,
     protocol: Protocol | None = None,
     max_steps: int | None = None,
+    permissions: Permissions | None = None,
     advance: Callable[[int], None] | None = None,
     note: Callable[[str], None] | None = None,
 ) -> Recording:
@@ -75,8 +76,10 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
         episode_seed: The episode's seed, as result tables hold it; by default that of a run's first episode.
         protocol: How it is played; `Protocol.evaluation()` by default.
         max_steps: Most steps to play; the whole episode by default.
+        permissions: What the agent is allowed; nothing by default.
         advance: Called with the number of steps played since the last call.
-        note: Gets a sentence where the agent must first play for a perturbation that feeds embeddings of its own play.
+        note: Gets a sentence where the agent must first play for a perturbation that feeds embeddings of its own play,
+            and what a user should hear about the agent.
 
     Raises:
         CheckpointError: The agent's checkpoint is missing or damaged.
@@ -94,10 +97,12 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
     if max_steps is not None and max_steps < 1:
         raise SpecError(f"The most steps to play are {max_steps}. Allowed: integers from 1.")
     seed = evaluation_seed(game, 0) if episode_seed is None else episode_seed
-    contestant = _one_contestant(agent, game, train_seed, protocol)
+    contestant = _one_contestant(agent, game, train_seed, protocol, permissions or Permissions())
     protocol = contestant.protocol
     lanes = FilmedLanes(game, protocol, max_steps, contestant.abilities.inputs)
     tell = note or (lambda _: None)
+    for text in contestant.notes():
+        tell(text)
     task = EpisodeTask(0, 0, seed, compiled.name, compiled.encoder_operations)
     outcome = _play(contestant, task, lanes, protocol, advance or (lambda _: None), tell)
     assert outcome.steps is not None  # noqa: S101  (asked for)
@@ -120,10 +125,12 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
     )
 
 
-def _one_contestant(agent: AgentReference, game: str, train_seed: int, protocol: Protocol) -> Contestant:
+def _one_contestant(
+    agent: AgentReference, game: str, train_seed: int, protocol: Protocol, permissions: Permissions
+) -> Contestant:
     """Return the agent that plays."""
     given = agent if isinstance(agent, dict) else [agent]
-    found = find_contestants(given, [game], [train_seed], protocol)
+    found = find_contestants(given, [game], [train_seed], Terms(protocol=protocol, permissions=permissions))
     if len(found) != 1:
         raise SpecError(f"{len(found)} agents were given. Allowed: one.")
     return found[0]
@@ -145,5 +152,5 @@ def _play(
     source = supplied(TaskList([task]), contestant)
     policy = contestant.load(protocol.action_selection)
     with single_thread():
-        play(policy, lanes, source, outcomes.append, advance, keep_steps=True)
+        play(policy, lanes, source, outcomes.append, advance, keep_steps=True, name=contestant.name)
     return outcomes[0]

@@ -6,13 +6,13 @@ import math
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from wsabench.errors import SpecError
+from wsabench.errors import ShapeError, SpecError
 from wsabench.hashing import bytes_hash
 from wsabench.protocol import Protocol
 from wsabench.results.records import ACTION_DIGITS, CONTEXT_STEPS, EpisodeOutcome, EpisodeSteps, attention_sums
@@ -33,6 +33,7 @@ from wsabench.types import (
 )
 
 if TYPE_CHECKING:
+    from wsabench.agents import Moment
     from wsabench.emulator import Lane
     from wsabench.perturb import CompiledPerturbation
 
@@ -225,14 +226,12 @@ class _Rollout:
         batch = self._batch(rows)
         self._num_turns += 1
         place = f" on {self._games.game}, step {self._num_turns}"
-        try:
-            with guarded(self._name, place):
+        with guarded(self._name, place):
+            try:
                 decision = self._policy.act(observations, batch)
-        except SpecError as error:  # of what it answered, which its wrapper checks
-            if self._name in str(error):
-                raise
-            raise SpecError(f"{self._name}{place}: {error}") from error
-        check_range(decision.actions, self._games.num_actions, self._name, self._games.game)
+                check_range(decision.actions, self._games.num_actions, self._name, self._games.game)
+            except (SpecError, ShapeError) as error:
+                raise type(error)(f"{self._name}{place}: {error}") from error
         return decision
 
     @staticmethod
@@ -403,3 +402,38 @@ class EpisodeLanes:
         if lane is None:
             raise IndexError(f"lane {row} was never started")
         return lane
+
+
+_NUM_MOMENTS = 2
+
+
+@lru_cache(maxsize=8)
+def first_moments(game: str, protocol: Protocol, inputs: tuple[str, ...] = ()) -> tuple[Moment, ...]:
+    """Return steps of unchanged play to ask an agent with: the frames of one lane, played at random.
+
+    Args:
+        game: The game's id.
+        protocol: How the lane is made.
+        inputs: What it supplies beside observations.
+
+    Returns:
+        Steps of `NUM_LANES` rows; a row of the next step is the frame after it.
+    """
+    from wsabench.agents import Moment
+
+    lanes, drawn = EpisodeLanes(game, protocol, 1, inputs), generator(0, "moments")
+    frames: list[Moment] = []
+    is_over = True
+    for number in range(NUM_LANES + _NUM_MOMENTS - 1):
+        if is_over:
+            lanes.start(0, number, "clean")
+        frames.append(Moment(lanes.observations.copy(), {name: lanes.inputs[name].copy() for name in inputs}))
+        is_over = lanes.step(0, int(drawn.integers(lanes.num_actions))) is not None
+    windows = [frames[start : start + NUM_LANES] for start in range(_NUM_MOMENTS)]
+    return tuple(
+        Moment(
+            np.concatenate([one.observations for one in window]),
+            {name: np.concatenate([one.inputs[name] for one in window]) for name in inputs},
+        )
+        for window in windows
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import Job
 from wsabench.results.result import RunResult, load_result
 from wsabench.results.store import ResultStore
+from wsabench.summary.stated import stated_notes
 from wsabench.types import Permissions
 
 PICTURES = "pictures"
@@ -109,6 +111,9 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     """
     reporter = reporter or SilentReporter()
     num_workers, timeout = checked_workers(workers), checked_timeout(worker_timeout)
+    if num_workers > 0 and multiprocessing.current_process().daemon:
+        reporter.note("This process is a worker of a pool, which may start no processes: it plays alone.")
+        num_workers = 0
     options = RunOptions(
         suite=suite,
         agents=agents,
@@ -128,8 +133,11 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     plan = make_plan(options, reporter.note)
     path = Path(out) if out is not None else default_path(plan, part)
     play_plan(plan, ResultStore(path, keeps_steps=record_attention), num_workers, reporter, timeout, part)
+    result = load_result(path)
+    for text in stated_notes(result.episodes, result.manifest):
+        reporter.note(text)
     reporter.finished(path)
-    return load_result(path)
+    return result
 
 
 def default_path(plan: Plan, shard: Shard | None = None) -> Path:
@@ -266,7 +274,21 @@ def _finished_jobs(plan: Plan, store: ResultStore, reporter: RunReporter) -> lis
             f"{', '.join(sorted(repeated))}: finished jobs are run again, because a Python policy may have changed. "
             "Give it an attribute `version` (a text) to keep them."
         )
+    for text in _kept_notes(plan, finished):
+        reporter.note(text)
     return finished
+
+
+def _kept_notes(plan: Plan, finished: Sequence[Job]) -> list[str]:
+    """Return a line for each agent of the user's own code whose finished jobs are kept, with why."""
+    counts: dict[str, int] = {}
+    for job in finished:
+        one = plan.contestant_of(job)
+        if one.kind in ("import", "factory", "object") or one.abilities.version:
+            why = f"version {one.abilities.version!r}" if one.abilities.version else f"hash {one.checkpoint_hash[:8]}"
+            line = f"{one.name}, {why}"
+            counts[line] = counts.get(line, 0) + 1
+    return [f"{line}: {count} finished job{'s' * (count != 1)} kept." for line, count in counts.items()]
 
 
 def checked_workers(workers: int | None) -> int:

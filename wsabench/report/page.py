@@ -7,7 +7,8 @@ import hashlib
 import html
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from wsabench.report.figures import SampleFrame
 from wsabench.report.figures.marks import marked
 from wsabench.report.figures.selection import MOST_LINES
-from wsabench.report.figures.style import NamedFigure, figure_bytes
+from wsabench.report.figures.style import NamedFigure, dark_shades, figure_bytes
+from wsabench.report.tables.answer import answer_of
 from wsabench.report.tables.comparisons import (
     comparison_tables,
     measure_tables,
@@ -26,7 +28,7 @@ from wsabench.report.tables.comparisons import (
 )
 from wsabench.report.tables.definitions import DEFINITIONS
 from wsabench.report.tables.insight import insight_tables
-from wsabench.report.tables.provenance import Step, provenance_tables, steps_to_reproduce, title_of
+from wsabench.report.tables.provenance import Step, provenance_tables, scope_of, steps_to_reproduce, title_of
 from wsabench.report.tables.results import (
     aggregate_summary_table,
     attention_tables,
@@ -38,7 +40,7 @@ from wsabench.report.tables.results import (
     sample_size_table,
 )
 from wsabench.report.tables.rliable import resampling_table
-from wsabench.report.tables.text import Table, markdown, without_markup
+from wsabench.report.tables.text import Section, Table, markdown, without_markup
 from wsabench.results.manifest import Manifest
 from wsabench.results.result import FRAME_GAP, privileged_agents
 from wsabench.summary.rows import Measure
@@ -53,17 +55,29 @@ _RESULT_COLUMNS: dict[Measure, int] = {"normalised_score": 4, "retention": 6, "r
 _AVERAGE_COLUMNS: dict[Measure, int] = {"normalised_score": 3, "retention": 4, "robustness_gap": 5}
 
 
+_SECTIONS: tuple[Section, ...] = ("families", "games", "inside", "methods")
+_LINKS = (("PDF", "figures/{}.pdf"), ("PNG", "figures/{}.png"), ("LaTeX", "figures/{}.tex"))
+"""What a figure's links are called, and where the files lie beside the page."""
+
+
 class Content(NamedTuple):
     """Everything a report says, before it is laid out."""
 
     title: str
-    samples: Table
+    scope: str
+    """How much was played, a line."""
+    lead: Table
+    """The agents in tiers."""
+    order: tuple[str, ...]
+    """The agents, the best first."""
+    statement: str
+    """What the tiers say."""
+    undecided: Sentence | None
+    """What cannot be decided."""
     notes: tuple[str, ...]
     headline: tuple[Sentence, ...]
-    results: tuple[Table, ...]
-    comparisons: tuple[Table, ...]
-    insight: tuple[Table, ...]
-    attention: tuple[Table, ...]
+    tables_of: Mapping[Section, tuple[Table, ...]]
+    """The tables of numbers below the answer."""
     provenance: tuple[Table, ...]
     reproduce: tuple[Step, ...]
     frames_note: str
@@ -71,60 +85,99 @@ class Content(NamedTuple):
     @property
     def tables(self) -> tuple[Table, ...]:
         """All tables of numbers, in order."""
-        return (self.samples, *self.results, *self.comparisons, *self.insight, *self.attention)
+        return (self.lead, *(table for section in _SECTIONS for table in self.tables_of[section]))
 
 
-def content_of(summary: Summary, manifest: Manifest, run_dirs: Sequence[Path] = ()) -> Content:
+def content_of(
+    summary: Summary, manifest: Manifest, run_dirs: Sequence[Path] = (), formats: Sequence[str] = ()
+) -> Content:
     """Put a summary into words and tables.
 
     Args:
         summary: The numbers.
         manifest: The result set's manifest.
-        run_dirs: Where the result sets are, for the command that makes this report; only their names are shown.
+        run_dirs: Where the result sets are, for the command that makes this report.
+        formats: Those of the report, for the same; none: all.
     """
-    first = headline_table(summary)
-    results = [*([] if first is None else [first]), *side_by_side_tables(summary), *measure_tables(summary)]
-    results += _detailed_tables(summary, manifest.plan.effects)
-    comparisons: list[Table | None] = [
-        *comparison_tables(summary),
-        aggregate_summary_table(summary),
-        resampling_table(summary),
-    ]
-    comparisons += [*improvement_summary_tables(summary)]
-    is_large = len(summary.played) > MOST_LINES
     privileged = privileged_agents(manifest)
+    answer = answer_of(summary)
+    tables: dict[Section, list[Table]] = {section: [] for section in _SECTIONS}
+    for table in _tables(summary, manifest):
+        tables[table.section].append(marked(table, privileged))
+    is_large = len(summary.played) > MOST_LINES
     return Content(
         title=title_of(manifest.plan),
-        samples=marked(sample_size_table(summary), privileged),
+        scope=scope_of(summary),
+        lead=marked(answer.table, privileged),
+        order=answer.order,
+        statement=answer.statement,
+        undecided=answer.undecided,
         notes=(*summary.notes, *manifest.history.merge_notes),
         headline=(*headline(summary), *summary.sentences),
-        results=tuple(marked(table, privileged) for table in results),
-        comparisons=tuple(marked(table, privileged) for table in comparisons if table is not None),
-        insight=tuple(marked(table, privileged) for table in insight_tables(summary.insight)),
-        attention=tuple(marked(table, privileged) for table in attention_tables(summary)),
+        tables_of={section: tuple(of) for section, of in tables.items()},
         provenance=tuple(marked(table, privileged) for table in provenance_tables(summary, manifest)),
-        reproduce=tuple(steps_to_reproduce(manifest, run_dirs, summary.options, summary.interval)),
+        reproduce=tuple(steps_to_reproduce(manifest, run_dirs, summary.options, summary.interval, formats)),
         frames_note="Each perturbation at its strongest severity." if is_large else "",
     )
 
 
-def html_page(content: Content, figures: Sequence[NamedFigure], frames: Sequence[SampleFrame] = ()) -> str:
-    """Return the page: no network, one small script that sorts tables, figures inside as SVG, pictures as PNG or WebP.
+def _tables(summary: Summary, manifest: Manifest) -> list[Table]:
+    """Return every table below the answer; those that few readers need are folded."""
+    scores, *kept = side_by_side_tables(summary) or [None]
+    shown = [] if scores is None else [replace(scores, is_folded=bool(kept)), *kept]
+    families = [*shown, *(replace(table, is_folded=True) for table in measure_tables(summary))]
+    games = _detailed_tables(summary, manifest.plan.effects)
+    first = headline_table(summary)
+    methods: list[Table | None] = [
+        sample_size_table(summary),
+        *comparison_tables(summary),
+        first and replace(first, is_folded=True),
+        *(
+            table and replace(table, is_folded=True)
+            for table in (aggregate_summary_table(summary), resampling_table(summary))
+        ),
+        *(replace(table, is_folded=True) for table in improvement_summary_tables(summary)),
+    ]
+    return [
+        *(replace(table, section="families") for table in families),
+        *(replace(table, section="games", is_folded=place > 0) for place, table in enumerate(games)),
+        *(replace(table, section="inside", is_folded=True) for table in attention_tables(summary)),
+        *(table for table in methods if table is not None),
+        *insight_tables(summary.insight),
+    ]
+
+
+def html_page(
+    content: Content,
+    figures: Sequence[NamedFigure],
+    frames: Sequence[SampleFrame] = (),
+    files: Collection[str] = (),
+) -> str:
+    """Return the page: no network, one small script, figures inside as SVG, pictures as PNG or WebP.
 
     Args:
         content: Words and tables.
         figures: Drawn by `draw_figures`; those of pictures are left out.
         frames: Sample pictures.
+        files: What lies beside the page, by its path from there; figures and tables link to what they have there.
     """
     loader = PackageLoader("wsabench.report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    script = loader.get_source(environment, "sort.js")[0]
+    script = loader.get_source(environment, "page.js")[0]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     pictures, left_out = page_pictures(frames)
     numbers = itertools.count(1)
+    drawn = [figure for figure in figures if not figure.is_picture]
+    has_inside = bool(pictures or content.tables_of["inside"] or any(one.section == "inside" for one in drawn))
+    sections = [("answer", "Answer"), ("families", "By perturbation"), ("games", "By game")]
+    sections += [("inside", "Seeing inside")] if has_inside else []
+    sections += [("methods", "Methods"), ("definitions", "Definitions"), ("provenance", "Provenance")]
     return environment.get_template("page.html").render(
         content=content,
-        figures=[{"figure": figure, "svg": _svg(figure)} for figure in figures if not figure.is_picture],
+        figures=[{"figure": figure, "svg": _svg(figure), "links": _links(figure, files)} for figure in drawn],
+        files=files,
+        sections=[*sections, ("reproduce", "Reproduce")],
+        has_inside=has_inside,
         pictures=pictures,
         pictures_left_out=left_out,
         definitions=DEFINITIONS,
@@ -148,7 +201,7 @@ def comment_text(content: Content) -> str:
     text = f"### wsabench: {content.title}\n\n" + "".join(
         f"- {one.text}\n" for one in content.headline[:_MOST_SENTENCES]
     )
-    shown = [table for table in content.results if len(table.rows) > 0][:_COMMENT_TABLES]
+    shown = [table for table in content.tables if len(table.rows) > 0][:_COMMENT_TABLES]
     for table in shown:
         part = "\n#" + markdown(table)
         if len(text) + len(part) > _LONGEST_COMMENT:
@@ -161,6 +214,13 @@ def comment_text(content: Content) -> str:
     return text
 
 
+def _links(figure: NamedFigure, files: Collection[str]) -> list[dict[str, str]]:
+    """Return the links of a figure: as a file, its data, its LaTeX."""
+    wanted = [(word, pattern.format(figure.name)) for word, pattern in _LINKS]
+    wanted[2:2] = [(f"{name}.csv", f"csv/{name}.csv") for name in figure.data]
+    return [{"word": word, "file": file} for word, file in wanted if file in files]
+
+
 def markdown_text(content: Content, figure_files: Sequence[tuple[NamedFigure, str]]) -> str:
     """Return the report as Markdown.
 
@@ -168,18 +228,25 @@ def markdown_text(content: Content, figure_files: Sequence[tuple[NamedFigure, st
         content: Words and tables.
         figure_files: Figures with their file names relative to the text; empty for none.
     """
-    parts = [f"# wsabench: {without_markup(content.title)}\n"]
-    parts.append("### In words\n\n" + "".join(f"- {without_markup(sentence.text)}\n" for sentence in content.headline))
+    pictures: dict[Section, list[str]] = {}
+    for figure, file in figure_files:
+        title = without_markup(figure.title)
+        text = f"### {title}\n\n![{title}]({file})\n\n{without_markup(figure.caption)}\n"
+        pictures.setdefault(figure.section, []).append(text)
+    undecided = content.undecided.text if content.undecided else ""
+    parts = [f"# wsabench: {without_markup(content.title)}\n", f"{content.scope}\n", "## The answer\n"]
+    parts += [f"{without_markup(text)}\n" for text in (content.statement, undecided) if text]
+    parts += [*pictures.get("answer", ()), markdown(content.lead)]
     parts.append(
         "### Caveats\n\n" + "".join(f"- {without_markup(note)}\n" for note in content.notes or ("None known.",))
     )
-    parts += [markdown(table) for table in content.tables]
-    for figure, file in figure_files:
-        title = without_markup(figure.title)
-        parts.append(f"### {title}\n\n![{title}]({file})\n\n{without_markup(figure.caption)}\n")
-    parts.append("### Definitions\n\n" + "".join(f"- **{word}**: {meaning}\n" for word, meaning in DEFINITIONS))
-    parts += [markdown(table) for table in content.provenance]
-    parts.append("### How to reproduce\n")
+    parts.append("### In words\n\n" + "".join(f"- {without_markup(sentence.text)}\n" for sentence in content.headline))
+    for section, title in zip(_SECTIONS, ("By perturbation", "By game", "Seeing inside", "Methods"), strict=True):
+        body = [*pictures.get(section, ()), *(markdown(table) for table in content.tables_of[section])]
+        parts += [f"## {title}\n", *body] if body else []
+    parts.append("## Definitions\n\n" + "".join(f"- **{word}**: {meaning}\n" for word, meaning in DEFINITIONS))
+    parts += ["## Provenance\n", *(markdown(table) for table in content.provenance)]
+    parts.append("## How to reproduce\n")
     for step in content.reproduce:
         commands = "\n".join(("```sh", *step.commands, "```\n")) if step.commands else ""
         parts.append(f"{without_markup(step.words)}\n\n{commands}")
@@ -202,7 +269,7 @@ def _svg(named: NamedFigure) -> str:
     """Return a figure as an element of the page."""
     label = f"{named.title}. {named.caption}"
     text = figure_bytes(named.figure, "svg").decode("utf-8")
-    return inline_svg(text, named.name, label, is_themed=not named.keeps_colors)
+    return inline_svg(text, named.name, label)
 
 
 MOST_BYTES = 4_000_000
@@ -265,6 +332,7 @@ def _data_uri(frame: SampleFrame) -> str:
 
 # Light to dark: the same hue, light enough for a dark page.
 _DARK: Mapping[str, str] = {
+    **dark_shades(),
     "#000000": "#ffffff",
     "#262626": "#e7eaee",
     "#5c5c5c": "#a3acb7",
@@ -284,15 +352,16 @@ _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _GLOBAL_STYLE = re.compile(r"\s*<defs>\s*<style type=\"text/css\">.*?</style>\s*</defs>", re.DOTALL)
 
 
-def inline_svg(svg: str, name: str, label: str, *, is_themed: bool) -> str:
+def inline_svg(svg: str, name: str, label: str) -> str:
     """Return a figure as an `<svg>` element for a page.
 
     Args:
         svg: A whole SVG file as matplotlib writes it.
         name: Unique on the page; the identifiers inside begin with it.
         label: What a screen reader says.
-        is_themed: Whether its colours become CSS variables that a dark page changes; figures whose colours carry
-            numbers keep them.
+
+    Returns:
+        The element; its colours are CSS variables that a dark page changes.
     """
     found = _HEAD.match(svg)
     if found is None:
@@ -300,8 +369,7 @@ def inline_svg(svg: str, name: str, label: str, *, is_themed: bool) -> str:
     body = _GLOBAL_STYLE.sub("", _METADATA.sub("", svg[found.end() :]))
     prefix = re.sub(r"[^A-Za-z0-9]", "-", name)
     body = _REFERENCE.sub(rf"\g<1>{prefix}-", body)
-    if is_themed:
-        body = _COLOR.sub(_variable, body)
+    body = _COLOR.sub(_variable, body)
     head = f'<svg viewBox="{found[1]}" role="img" aria-label="{html.escape(label)}"'
     return f'{head} xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">{body}'
 

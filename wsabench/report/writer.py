@@ -14,7 +14,7 @@ from wsabench.report.figures import SampleFrame
 from wsabench.report.figures.drawing import draw_figures, sample_frames
 from wsabench.report.figures.style import FIGURE_FORMATS, PNG_DPI, NamedFigure, figure_style, save_figure
 from wsabench.report.page import Content, comment_text, content_of, html_page, markdown_text
-from wsabench.report.tables.latex import latex
+from wsabench.report.tables.latex import LatexFloat, checked_float, figure_latex, latex
 from wsabench.resources import make_dir, write_text
 from wsabench.results.merging import load_results
 from wsabench.results.result import FRAMES_DIR
@@ -42,7 +42,7 @@ class ReportFiles:
     figures: tuple[Path, ...]
     """PNG, PDF and SVG files."""
     latex: tuple[Path, ...] = ()
-    """One file for each table."""
+    """One file for each table, and one for each figure that was drawn."""
     csv: tuple[Path, ...] = ()
     """Episodes, and one file for each table of numbers."""
     rliable: tuple[Path, ...] = ()
@@ -66,13 +66,14 @@ def checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def write_report(
+def write_report(  # noqa: PLR0913 - the public entry point: one keyword an option of the command line
     run_dirs: str | Path | Sequence[str | Path],
     out: str | Path | None = None,
     formats: Sequence[str] = FORMATS,
     dpi: int = PNG_DPI,
     claims: ClaimOptions | None = None,
     interval: str = "joint",
+    latex_float: str = "table*",
 ) -> ReportFiles:
     """Write the report of one result set, or of several put together; needs neither the emulator nor torch.
 
@@ -87,6 +88,8 @@ def write_report(
             pairs, no equivalence.
         interval: Of aggregates and profiles: `joint` draws whole train seeds with all their cells, `rliable` is its own
             stratified bootstrap.
+        latex_float: `table*` for tables that span both columns of a two-column page (6.8 inches), which in one column
+            are as wide; `table` for tables of one column (3.3 inches).
 
     Returns:
         The files: `report.html`, `report.md`, `figures/NAME.ENDING`, `tables/NAME.tex`, `csv/NAME.csv`,
@@ -98,14 +101,15 @@ def write_report(
         SpecError: The family is empty or holds clean, the margin is not above 0, or more than 20 agents are to be
             compared without one to compare with.
         StorageError: A file cannot be written.
-        UnknownNameError: There is no such format or interval, or the run has no such perturbation or agent.
+        UnknownNameError: There is no such format, interval or float, or the run has no such perturbation or agent.
     """
     wanted = checked_formats(formats)
+    latex_float = checked_float(latex_float)
     paths = [Path(path) for path in ([run_dirs] if isinstance(run_dirs, str | Path) else run_dirs)]
     result = load_results(paths)
     family, compare_to, margin = claims or ClaimOptions()
     summary = summarise(result, family, interval, compare_to=compare_to, equivalence_margin=margin)
-    content = content_of(summary, result.manifest, paths)
+    content = content_of(summary, result.manifest, paths, () if set(wanted) == set(FORMATS) else wanted)
     curves = learning_curves(result.manifest.plan.agents)
     efficiency = efficiency_table(curves, summary.references, summary.bootstrap_seed)
     figures: list[NamedFigure] = []
@@ -115,34 +119,35 @@ def write_report(
         with figure_style():
             in_files = frames if set(FIGURE_FORMATS) & set(wanted) else []
             examples = example_episodes(result, summary.attention, paths)
-            figures = draw_figures(summary, in_files, examples, curves, efficiency)
+            figures = draw_figures(summary, in_files, examples, curves, efficiency, content.order)
     folder = "report" if len(paths) == 1 else "report-combined"
     directory = make_dir(Path(out) if out is not None else paths[0] / folder)
     more = {"learning_curves": curves, "sample_efficiency": efficiency}
     endings = [name for name in FIGURE_FORMATS if name in wanted]
-    page = text = None
-    if "html" in wanted:
-        page = directory / "report.html"
-        write_text(page, html_page(content, figures, frames))
-    if "markdown" in wanted:
-        text = directory / "report.md"
-        pictures = [(figure, f"{FIGURES_DIR}/{figure.name}.png") for figure in figures] if "png" in wanted else []
-        write_text(text, markdown_text(content, pictures))
     short = {
         "comment": (directory / "comment.md", lambda: comment_text(content)),
         "badge": (directory / "badge.svg", lambda: badge_svg(run_badge(summary, result.manifest))),
     }
     for name in set(wanted) & short.keys():
         write_text(short[name][0], short[name][1]())
-    return ReportFiles(
-        html=page,
-        markdown=text,
+    files = ReportFiles(
+        html=directory / "report.html" if "html" in wanted else None,
+        markdown=directory / "report.md" if "markdown" in wanted else None,
         figures=_write_figures(directory / FIGURES_DIR, figures, endings, dpi),
-        latex=_write_latex(directory / TABLES_DIR, content) if "latex" in wanted else (),
+        latex=_write_latex(directory, content, figures, latex_float, has_pdf="pdf" in wanted)
+        if "latex" in wanted
+        else (),
         csv=write_csv(result, summary, directory / CSV_DIR, more) if "csv" in wanted else (),
         rliable=write_rliable(summary, directory / RLIABLE_DIR) if "rliable" in wanted else (),
         **{name: path for name, (path, _) in short.items() if name in wanted},
     )
+    if files.html:
+        beside = {path.relative_to(directory).as_posix() for path in (*files.figures, *files.latex, *files.csv)}
+        write_text(files.html, html_page(content, figures, frames, beside))
+    if files.markdown:
+        pictures = [(figure, f"{FIGURES_DIR}/{figure.name}.png") for figure in figures] if "png" in wanted else []
+        write_text(files.markdown, markdown_text(content, pictures))
+    return files
 
 
 def _write_figures(
@@ -155,12 +160,16 @@ def _write_figures(
     return tuple(path for named in figures for path in save_figure(named.figure, directory / named.name, endings, dpi))
 
 
-def _write_latex(directory: Path, content: Content) -> tuple[Path, ...]:
-    """Write every table as LaTeX."""
-    make_dir(directory)
+def _write_latex(
+    directory: Path, content: Content, figures: Sequence[NamedFigure], latex_float: LatexFloat, *, has_pdf: bool
+) -> tuple[Path, ...]:
+    """Write every table as LaTeX, and what includes each figure's PDF where that is written."""
     written: list[Path] = []
-    for table in content.tables:
-        path = directory / f"{table.name}.tex"
-        write_text(path, latex(table))
+    texts = {f"{TABLES_DIR}/{table.name}.tex": latex(table, latex_float) for table in content.tables}
+    texts |= {f"{FIGURES_DIR}/{named.name}.tex": figure_latex(named, latex_float) for named in figures if has_pdf}
+    for name, text in texts.items():
+        path = directory / name
+        make_dir(path.parent)
+        write_text(path, text)
         written.append(path)
     return tuple(written)

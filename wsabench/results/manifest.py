@@ -86,6 +86,20 @@ class OwnPlayEntry(_Strict, frozen=True, kw_only=True):
     episodes: int
 
 
+class StatedEntry(_Strict, frozen=True, kw_only=True, omit_defaults=True):
+    """A clean score that the notes beside an agent's file state: the mean of unclipped returns of whole games."""
+
+    mean: float
+    deviation: float | None = None
+    """Standard deviation over episodes; None where they do not say."""
+    episodes: int | None = None
+    """Over how many; None where they do not say."""
+    is_greedy: bool | None = None
+    """Whether the best action was always taken; None where they do not say."""
+    source: str = ""
+    """The name of the file that says so."""
+
+
 class AgentEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
     """One evaluated agent."""
 
@@ -107,6 +121,11 @@ class AgentEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
     """Fields of the protocol in which its lanes differ from the run's, as it saw its games in training."""
     trusted: bool = False
     """Whether the user let its file run code that it holds (`--trust`)."""
+    draws: bool = False
+    """Whether it answered otherwise when it was asked twice for the same: the same seeds need not give the same
+    table."""
+    stated_score: StatedEntry | None = None
+    """What the notes beside its file say that it scores in unchanged games."""
 
 
 class JobEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):

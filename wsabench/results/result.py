@@ -212,6 +212,16 @@ MARK = "\u00a7"
 LEGEND = f"{MARK}: reads the emulator's memory, not only pixels."
 
 
+DRAWS = "\u2021"
+"""Behind the name of an agent whose results need not repeat."""
+DRAWS_LEGEND = f"{DRAWS}: draws random numbers of its own: the same seeds need not give the same table."
+
+
+def drawing_agents(manifest: Manifest) -> tuple[str, ...]:
+    """Return the names of the agents that answered otherwise when they were asked twice for the same, sorted."""
+    return tuple(sorted({entry.agent for entry in manifest.plan.agents if entry.draws}))
+
+
 def privileged_agents(manifest: Manifest) -> frozenset[str]:
     """Return the names of the agents that read more than pixels."""
     return frozenset(entry.agent for entry in manifest.plan.agents if entry.privileged)

@@ -46,6 +46,7 @@ from wsabench.stats.claims.families import (
     page_error,
     step_down,
 )
+from wsabench.stats.claims.means import MeanOfEpisodes, difference_of_means
 from wsabench.stats.claims.tiers import possible_places, surely_better, tiers
 from wsabench.stats.components import COMPONENTS, VarianceComponents, variance_components
 from wsabench.stats.dose import (
@@ -153,6 +154,7 @@ __all__ = [
     "GatePower",
     "KeptShares",
     "MeanDoseArea",
+    "MeanOfEpisodes",
     "MetricName",
     "NormaliserName",
     "PageError",
@@ -179,6 +181,7 @@ __all__ = [
     "corruption_error",
     "detectable_effect",
     "detectable_effects",
+    "difference_of_means",
     "dose_area",
     "dose_curve",
     "effective_robustness",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from wsabench.results.manifest import Manifest, RecordedPlan
 from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import CLEAN
-from wsabench.results.result import compared_agents, privileged_agents
+from wsabench.results.result import compared_agents, drawing_agents, privileged_agents
 from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
 from wsabench.summary.averages import NOTABLE_SHIFT, undefined_note
 from wsabench.summary.rows import AttentionRow, SampleRow, grouped
@@ -37,6 +37,7 @@ def notes_of(
         *_copy_notes(manifest.plan),
         *_seed_notes(scores, manifest),
         *_agent_notes(scores, manifest),
+        *_drawing_notes(manifest),
         *_reference_notes(scores),
         *_clean_notes(scores),
         *_dynamics_notes(scores),
@@ -88,15 +89,13 @@ def _seed_notes(scores: Sequence[GameScores], manifest: Manifest) -> list[str]:
         return []
     counts = ", ".join(f"{agent} has {count}" for agent, count in few.items())
     enough = [agent for agent in compared_agents(list(fewest), manifest) if agent not in few]
-    what = "no difference between agents"
-    if len(enough) > 1:
-        what = "no difference between them and other agents"
     text = (
         f"Too few train seeds ({counts}; at least {MIN_TRAIN_SEEDS} are needed): nothing can be concluded about "
-        f"{'their ' if len(enough) > 1 else ''}training, and {what} can be claimed."
+        f"{'their ' if len(enough) > 1 else ''}training."
     )
     if any(count >= MIN_INTERVAL_SEEDS for count in few.values()):
-        text += " Intervals over three or four train seeds are shown with a mark: they rest on very little."
+        marks = " (marked † where others rest on more)" if len(few) < len(fewest) else ""
+        text += f" Intervals over three or four train seeds{marks} rest on very little."
     if any(count < MIN_INTERVAL_SEEDS for count in few.values()):
         text += f" With fewer than {MIN_INTERVAL_SEEDS} train seeds there is no interval over train seeds."
     return [text]
@@ -118,6 +117,19 @@ def _agent_notes(scores: Sequence[GameScores], manifest: Manifest) -> list[str]:
     return [
         f"{text} Tables of scores and figures show {them} for reference. Claims about pixels leave {them} out: "
         f"comparisons between agents, probabilities of improvement, ranks, bold and sentences.{few}"
+    ]
+
+
+def _drawing_notes(manifest: Manifest) -> list[str]:
+    """Say which agents cannot be played again to the same numbers."""
+    drawing = drawing_agents(manifest)
+    if not drawing:
+        return []
+    return [
+        f"Not repeatable: {', '.join(drawing)} answered otherwise when asked twice for the same. "
+        f"{'It draws' if len(drawing) == 1 else 'They draw'} random numbers of "
+        f"{'its' if len(drawing) == 1 else 'their'} own, or {'remembers' if len(drawing) == 1 else 'remember'} more "
+        "than an episode: the same seeds need not give the same table."
     ]
 
 

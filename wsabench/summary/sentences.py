@@ -22,8 +22,6 @@ _WORDS: dict[Measure, str] = {
 }
 _LONGEST = 260
 """Characters of a sentence that need no shortening."""
-_LONGEST_NAMES = _LONGEST // 2
-"""Characters that names may take in a shortened sentence."""
 _MOST = 20
 """Conclusions between agents, and as many against clean, that are told one by one; the rest is counted."""
 _MOST_PAIRS = 3
@@ -76,32 +74,42 @@ def sentences_of(claims: Iterable[Claim], agents: Collection[str]) -> tuple[Sent
         agents: Those about which something is said.
 
     Returns:
-        The sentences. What cannot be decided for one reason is said once for all its perturbations, and once for all
-        pairs where there are many.
+        The sentences of what can be decided; `undecided_sentence` says the rest, once.
     """
     said: list[Sentence] = []
-    of_agents = [claim for claim in claims if claim.agent_x in agents]
+    of_agents = [claim for claim in claims if claim.agent_x in agents and claim.verdict != "undecidable"]
     for part in ([one for one in of_agents if one.agent_y], [one for one in of_agents if one.agent_y is None]):
-        concluded = sum(claim.verdict != "undecidable" for claim in part)
-        if concluded > _MOST:
+        if len(part) > _MOST:
             part.sort(key=lambda claim: (_ORDER.index(claim.verdict), claim.adjusted_p))
-        told = [claim for claim in part if claim.verdict != "undecidable"][:_MOST]
-        undecided = _undecided([claim for claim in part if claim.verdict == "undecidable"])
-        pairs = grouped(part, lambda claim: (claim.agent_x, claim.agent_y))
-        if concluded > _MOST or sum(map(len, undecided.values())) > _MOST_PAIRS:
-            said += [Sentence(claim.sentence) for claim in told]
-            said += [sentence for found in undecided.values() for sentence in found]
         else:
-            for pair in pairs:
-                said += [Sentence(claim.sentence) for claim in told if (claim.agent_x, claim.agent_y) == pair]
-                said += undecided.get(pair, [])
-        if concluded > _MOST:
-            said.append(_rest(part, concluded))
+            part = [one for pair in grouped(part, lambda one: (one.agent_x, one.agent_y)).values() for one in pair]
+        said += [Sentence(claim.sentence) for claim in part[:_MOST]]
+        if len(part) > _MOST:
+            said.append(_rest(part))
     return tuple(said)
 
 
+def undecided_sentence(claims: Iterable[Claim]) -> Sentence | None:
+    """Return what cannot be decided, whatever the scores are, in one sentence; None where everything can.
+
+    Args:
+        claims: Tests between agents and of perturbed against clean play.
+
+    Returns:
+        Whom and what each reason is about; the brief form leaves out the perturbations.
+    """
+    reasons = grouped((claim for claim in claims if claim.verdict == "undecidable"), _reason)
+    if not reasons:
+        return None
+    long, brief = (
+        f"Cannot be decided: {'; '.join(f'{_about(alike, is_brief)} ({why})' for why, alike in reasons.items())}."
+        for is_brief in (False, True)
+    )
+    return Sentence(long) if len(long) <= _LONGEST else Sentence(long, brief)
+
+
 def sensitivity_of(claims: Iterable[Claim]) -> tuple[Sentence, ...]:
-    """Return how small a difference between agents the run could find, if any are compared.
+    """Return how small a difference between agents the run could find, if it could find any.
 
     Args:
         claims: Those between agents.
@@ -114,7 +122,7 @@ def sensitivity_of(claims: Iterable[Claim]) -> tuple[Sentence, ...]:
     who = f"between {agent} and {other}" if not more else f"over {len(pairs)} pairs of agents"
     found = sorted(one.detectable for one in tests if math.isfinite(one.detectable))
     if not found:
-        return (Sentence(f"With these train seeds no difference {who} can be shown, however large."),)
+        return ()
     low, high = f"{found[0]:.2f}", f"{found[-1]:.2f}"
     span = f"a difference of {low}" if low == high else f"differences of {low} to {high}, by perturbation,"
     rest = len(tests) - len(found)
@@ -135,51 +143,63 @@ def page_sentence(page: PageError | None) -> tuple[Sentence, ...]:
     return (Sentence(f"The probability of any false claim on this page is at most {page.bound:.0%} ({counted})."),)
 
 
-def _undecided(claims: Sequence[Claim]) -> dict[tuple[str, str | None], list[Sentence]]:
-    """Return the sentences about what cannot be decided, by pair; for many pairs alike all stand with the first."""
-    said: dict[tuple[str, str | None], list[Sentence]] = {}
-    for end, alike in grouped(claims, _end).items():
-        pairs = grouped(alike, lambda claim: (claim.agent_x, claim.agent_y))
-        whos = [f"{agent} against {other or 'clean'}" for agent, other in pairs]
-        if len(pairs) > _MOST_PAIRS:
-            said.setdefault(next(iter(pairs)), []).append(_listed(whos[0], whos[1:], end))
-            continue
-        for who, (pair, tests) in zip(whos, pairs.items(), strict=True):
-            names = [] if tests[0].obstacle else [claim.perturbation for claim in tests]
-            said.setdefault(pair, []).append(_listed(who, names, end))
-    return said
+def _about(claims: Sequence[Claim], is_brief: bool) -> str:
+    """Return whom and what some tests are about."""
+    between = grouped((one for one in claims if one.agent_y), lambda one: (one.agent_x, one.agent_y))
+    alone = grouped((one for one in claims if one.agent_y is None), lambda one: one.agent_x)
+    whos: list[tuple[str, list[Claim]]] = []
+    if len(between) > _MOST_PAIRS or (is_brief and len(between) > 1):
+        whos.append((f"{len(between)} pairs of agents", [one for tests in between.values() for one in tests]))
+    else:
+        whos += [(f"{agent} against {other}", tests) for (agent, other), tests in between.items()]
+    if len(alone) > _MOST_PAIRS:
+        whos.append(
+            (f"perturbed against clean play of {len(alone)} agents", [one for of in alone.values() for one in of])
+        )
+    elif alone:
+        names = _listed(list(alone))
+        whos.append((f"perturbed against clean play of {names}", [one for of in alone.values() for one in of]))
+    return ", and ".join(who if is_brief else f"{who}{_under(tests)}" for who, tests in whos)
 
 
-def _listed(first: str, names: Sequence[str], end: str) -> Sentence:
-    """Return a sentence about many names, shortened where they are very many."""
-    if not names:
-        return Sentence(f"{first}: {end}")
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    text = f"{first}, {listed}: {end}"
-    if len(text) <= _LONGEST:
-        return Sentence(text)
-    beginnings = [", ".join([first, *names[:count]]) for count in range(len(names))]
-    shown = max((place for place, beginning in enumerate(beginnings) if len(beginning) < _LONGEST_NAMES), default=0)
-    return Sentence(text, f"{beginnings[shown]} and {len(names) - shown} more: {end}")
+def _under(tests: Sequence[Claim]) -> str:
+    """Return the perturbations of some tests; nothing where a whole pair has no test."""
+    if any(one.obstacle for one in tests):
+        return ""
+    return f" under {_listed(list(dict.fromkeys(one.perturbation for one in tests)))}"
 
 
-def _rest(claims: Sequence[Claim], concluded: int) -> Sentence:
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _rest(claims: Sequence[Claim]) -> Sentence:
     """Return how many conclusions are not told, by what they say; the claims are sorted, the told ones first."""
-    verdicts = [claim.verdict for claim in claims[_MOST:concluded]]
+    verdicts = [claim.verdict for claim in claims[_MOST:]]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in _ORDER[:3] if verdict in verdicts)
     what = "between agents" if claims[0].agent_y else "against clean"
     return Sentence(f"{len(verdicts)} more conclusions {what} stand in the tables: {counts}.")
 
 
 def _end(claim: Claim) -> str:
-    """Return what is said of tests that cannot decide."""
+    """Return what is said of a pair that has no test."""
+    return f"no claim about {_WORDS[claim.measure]}, because {_obstacle(claim)}."
+
+
+def _obstacle(claim: Claim) -> str:
     if claim.obstacle == "clean was not played":
-        return f"no claim about {_WORDS[claim.measure]}, because clean was not played."
+        return "clean was not played"
+    return f"in no game both clean scores are above {CLEAN_FLOOR:g}"
+
+
+def _reason(claim: Claim) -> str:
+    """Return why a test can decide nothing, as the sentence about all of them says it."""
     if claim.obstacle:
-        return (
-            f"no claim about {_WORDS[claim.measure]}, because in no game both clean scores are above {CLEAN_FLOOR:g}."
-        )
-    return f"cannot be decided with {_counted(claim.seeds)}, {_why(claim)}."
+        return _obstacle(claim)
+    seeds = _counted(claim.seeds)
+    if min(claim.seeds) < MIN_TRAIN_SEEDS:
+        return f"{seeds}, at least {MIN_TRAIN_SEEDS} are needed"
+    return f"with {seeds} the smallest possible adjusted p is {_p(claim.smallest_p)}"
 
 
 def _numbers(claim: Claim) -> str:

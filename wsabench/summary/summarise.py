@@ -65,6 +65,7 @@ from wsabench.summary.significance import (
     left_out_notes,
     page_error_of,
 )
+from wsabench.summary.stated import stated_notes
 
 
 class Results(Protocol):
@@ -87,7 +88,7 @@ class Results(Protocol):
 
     @property
     def has_ledger(self) -> bool:
-        """Whether it is known that its files are as they were written."""
+        """Whether every shard was held against a checksum."""
         ...
 
 
@@ -244,6 +245,7 @@ def summarise(
         notes=(
             *unfinished,
             *notes_of(scores, samples, attention, manifest, options.family),
+            *stated_notes(result.episodes, manifest),
             *left_out_notes(among, plan, comparisons),
             *notes,
             *common_notes,

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from wsabench.agents.elsewhere.cards import stated_score
 from wsabench.agents.elsewhere.environments import Environment, environment_of, find_environment
 from wsabench.agents.elsewhere.layers import Convolutions, Impala, Layers, Lstm, Scores, State, numbered, weight
 from wsabench.agents.elsewhere.opened import Wanted
@@ -60,6 +61,7 @@ def load(wanted: Wanted) -> NetworkPolicy:
         checkpoint_hash=saved.content_hash,
         view=view.fields,
         notes=view.notes,
+        stated_score=stated_score(path),
     )
     return NetworkPolicy(
         network,

@@ -91,7 +91,8 @@ def _check_takes(factory: Any, arguments: dict[str, Any], origin: str) -> None:
 def _parameters(function: Any) -> tuple[str, ...]:
     """Return the names of the arguments that a function takes; none where it does not say."""
     try:
-        signature = inspect.signature(function)
+        is_instance = not inspect.isclass(function)  # a torch module itself is called with anything
+        signature = inspect.signature(getattr(function, "forward", function) if is_instance else function)
     except (TypeError, ValueError):
         return ()
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in signature.parameters.values()):

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from wsabench.agents.elsewhere.cards import stated_score
 from wsabench.agents.elsewhere.environments import Environment, environment_of
 from wsabench.agents.elsewhere.opened import Wanted
 from wsabench.agents.elsewhere.tensors import read_file
@@ -191,6 +192,7 @@ def _abilities(wanted: Wanted, path: Path, content_hash: str, environment: Envir
         checkpoint_hash=content_hash,
         view=view.fields if view else {},
         notes=view.notes if view else (),
+        stated_score=stated_score(path),
     )
 
 

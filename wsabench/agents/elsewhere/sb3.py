@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from wsabench.agents.elsewhere.cards import stated_score
 from wsabench.agents.elsewhere.environments import environment_of
 from wsabench.agents.elsewhere.layers import Activation, Convolutions, Layers, Lstm, Network, Scores, State, numbered
 from wsabench.agents.elsewhere.opened import Wanted
@@ -73,6 +74,7 @@ def load(wanted: Wanted) -> NetworkPolicy:
         checkpoint_hash=saved.content_hash,
         view=view.fields,
         notes=view.notes,
+        stated_score=stated_score(path),
     )
     epsilon = saved.data.get("exploration_rate")
     return NetworkPolicy(
@@ -111,8 +113,10 @@ def _network(saved: _Saved, wanted: Wanted, path: Path) -> tuple[Network, HeadKi
     shape = stated.get("_shape") if isinstance(stated, dict) else None
     if isinstance(shape, list) and len(shape) == 3 and shape[0] in (3, 12):
         raise CheckpointError(
-            f"{path} was trained on colour frames of shape {tuple(shape)}; lanes show luminance. Train with grey "
-            "frames, or wrap it as python:package.module:factory, reading rgb84."
+            f"{path} was trained on colour frames of shape {tuple(shape)}; lanes show grey ones, as the library's own "
+            "make_atari_env(...) in VecFrameStack(..., n_stack=4) does. Train it so. An agent that reads the newest "
+            "frame in colour, 84x84, can be wrapped as python:package.module:factory, with required_inputs = "
+            "('rgb84',)."
         )
     try:
         return _standard(saved)

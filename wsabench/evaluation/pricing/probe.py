@@ -100,9 +100,10 @@ def _gathered(connections: Sequence[Connection], until: float, begin: float) -> 
         left = until + (_PATIENCE_SECONDS if measured else _MOST_PATIENCE_SECONDS) - time.time()
         if left <= 0:
             break
-        for connection in wait(at_work, left):
+        ready_now = wait(at_work, left)
+        for connection in [one for one in at_work if one in ready_now]:
             try:
-                message: Measured | Failure | str | None = connection.recv()  # pyright: ignore
+                message: Measured | Failure | str | None = connection.recv()
             except EOFError:
                 message = None
             match message:
@@ -113,7 +114,7 @@ def _gathered(connections: Sequence[Connection], until: float, begin: float) -> 
                 case str():
                     ready = ready or time.time() - begin
                 case _:
-                    at_work.remove(connection)  # pyright: ignore[reportArgumentType]
+                    at_work.remove(connection)
     return measured, ready
 
 

@@ -8,14 +8,13 @@ from wsabench.report.figures.across import (
     draw_normalisers,
     draw_tail,
 )
-from wsabench.report.figures.aggregates import draw_aggregate
 from wsabench.report.figures.attention import draw_attention
 from wsabench.report.figures.curves import draw_dose_curve, draw_profile, draw_severity_curve
 from wsabench.report.figures.frames import SampleFrame, draw_picture, frame_grid, read_picture
-from wsabench.report.figures.heatmap import draw_heat_map
-from wsabench.report.figures.intervals import draw_improvement, draw_measure, interval_height
+from wsabench.report.figures.heatmap import draw_heat_map, draw_ranks
+from wsabench.report.figures.intervals import draw_aggregate, draw_improvement, draw_measure, interval_height
+from wsabench.report.figures.leading import draw_leading, standings_of
 from wsabench.report.figures.learning import draw_learning_curves, draw_sample_efficiency
-from wsabench.report.figures.ranks import draw_ranks
 from wsabench.report.figures.scatter import draw_clean_scatter
 
 __all__ = [
@@ -30,6 +29,7 @@ __all__ = [
     "draw_games",
     "draw_heat_map",
     "draw_improvement",
+    "draw_leading",
     "draw_learning_curves",
     "draw_measure",
     "draw_normalisers",
@@ -42,4 +42,5 @@ __all__ = [
     "frame_grid",
     "interval_height",
     "read_picture",
+    "standings_of",
 ]

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 
+from wsabench.report.figures.heatmap import draw_shades
 from wsabench.report.figures.intervals import draw_interval, finish_lines
-from wsabench.report.figures.style import GREY, MOST_LOOKS, Look, add_tooltip, looks
+from wsabench.report.figures.layout import entry_legend, narrow_ticks
+from wsabench.report.figures.style import GREY, Look, add_tooltip
 from wsabench.stats import COMPONENTS, MIN_TRAIN_SEEDS
 from wsabench.summary.insight_rows import (
     CheckpointRow,
@@ -65,7 +68,7 @@ def draw_effective(table: Sequence[EffectiveRow], ax: Axes) -> None:
     for place, row in enumerate(table):
         draw_interval(ax, place, row.value, _ONE, row.agent, is_hollow=row.num_seeds < MIN_TRAIN_SEEDS)
     finish_lines(ax, [f"{row.agent}  {number}" for number, row in enumerate(table, 1)], (0.0,))
-    ax.locator_params(axis="x", nbins=5)
+    narrow_ticks(ax)
     ax.set_xlabel("effective robustness")
 
 
@@ -87,12 +90,14 @@ def draw_components(table: Sequence[ComponentRow], ax: Axes) -> None:
             )
             add_tooltip(bar, f"{agent}, {name}: {100 * share:.0f}%")
             left += share
-    for name, (color, hatch) in zip(COMPONENTS, _FILLS, strict=True):
-        ax.barh(0, 0, color=color, hatch=hatch, edgecolor="white", label=name)
     finish_lines(ax, list(agents), ())
     ax.set_xlim(0.0, 1.0)
     ax.set_xlabel("share of the variance")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, borderaxespad=0.3)
+    patches = [
+        Patch(facecolor=color, hatch=hatch, edgecolor="white", label=name)
+        for name, (color, hatch) in zip(COMPONENTS, _FILLS, strict=True)
+    ]
+    entry_legend(ax.figure, patches)
 
 
 def draw_tail(table: Sequence[TailRow], ax: Axes) -> None:
@@ -109,45 +114,25 @@ def draw_tail(table: Sequence[TailRow], ax: Axes) -> None:
             ax, place, row.value, _ONE, f"{row.agent}, {row.chosen}", is_hollow=row.num_seeds < MIN_TRAIN_SEEDS
         )
     finish_lines(ax, [row.agent for row in table], (0.0, 1.0))
-    ax.locator_params(axis="x", nbins=6)
+    narrow_ticks(ax)
     ax.set_title(table[0].kind)
 
 
 def draw_normalisers(table: Sequence[NormaliserRow], ax: Axes) -> None:
-    """Draw the rank of every agent under each normaliser; a level line keeps its rank.
+    """Draw the rank of every agent under each normaliser as numbers on shades, the first rank dark.
 
     Args:
-        table: Rows of `Insight.normalisers`. Of more agents than `MOST_LOOKS` those are dark whose ranks differ by a
-            quarter of the agents or more, the others grey.
+        table: Rows of `Insight.normalisers`.
         ax: Where to draw.
     """
     agents = grouped((row for row in table if not math.isnan(row.rank)), lambda row: row.agent)
     names = list(dict.fromkeys(row.normaliser for rows in agents.values() for row in rows))
-    is_crowd, of_all = len(agents) > MOST_LOOKS, looks(list(agents))
-    for agent, rows in agents.items():
-        ranks = [row.rank for row in rows]
-        look, ink, width = of_all[agent], "black", 1.1
-        if is_crowd:
-            moves = max(ranks) - min(ranks) >= max(2.0, len(agents) / 4)
-            ink, width = (_ONE.color, 1.4) if moves else (GREY, 0.7)
-            look = Look(ink, "o", "-")
-        (line,) = ax.plot(
-            range(len(rows)),
-            ranks,
-            color=look.color,
-            linestyle=look.dashes,
-            marker=look.marker,
-            markersize=3.5,
-            linewidth=width,
-        )
-        add_tooltip(line, f"{agent}: {', '.join(f'{row.normaliser} {row.rank:g}' for row in rows)}")
-        ax.text(-0.12, ranks[0], agent, ha="right", va="center", fontsize=6.5, color=ink)
-        ax.text(len(rows) - 0.88, ranks[-1], agent, ha="left", va="center", fontsize=6.5, color=ink)
-    ax.set_xticks(range(len(names)), names)
-    ax.set_xlim(-0.2, len(names) - 0.8)
-    ax.set_ylim(len(agents) + 0.5, 0.5)
-    ax.set_yticks([])
-    ax.spines["left"].set_visible(False)
+    ranks = np.full((len(agents), len(names)), np.nan)
+    for line, rows in enumerate(agents.values()):
+        for row in rows:
+            ranks[line, names.index(row.normaliser)] = row.rank
+    shares = 0.9 * (len(agents) - ranks) / max(1, len(agents) - 1)
+    draw_shades(shares, [[f"{rank:g}" for rank in line] for line in ranks], ax, list(agents), names)
 
 
 def draw_games(table: Sequence[NewGameRow], games: Sequence[GameRow], ax: Axes) -> None:
@@ -168,4 +153,5 @@ def draw_games(table: Sequence[NewGameRow], games: Sequence[GameRow], ax: Axes) 
             )
             add_tooltip(dot, f"{row.agent}, {game.game}: {game.value:.2f}; mean without it {game.without:.2f}")
     finish_lines(ax, [row.agent for row in table], (0.0, 1.0))
+    narrow_ticks(ax)
     ax.set_xlabel(table[0].measure.replace("_", " "))

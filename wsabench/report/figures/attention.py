@@ -6,17 +6,16 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 
-from wsabench.report.figures.style import GREY
+from wsabench.report.figures.heatmap import draw_shades
+from wsabench.report.figures.style import GREY, ink_on
 from wsabench.summary.rows import AttentionRow
 
 SHOWN_SPREAD = 0.1
 """Where train seeds differ by more, their mean alone would mislead, and the figure shows their range."""
-
-_WHITE_FROM = 0.68
-"""From here on white text has more contrast with the blue below it than black text."""
+_MOST_LARGE = 6
+"""Encoders beside each other whose numbers have the usual size."""
 
 
 def draw_attention(table: Sequence[AttentionRow], ax: Axes) -> None:
@@ -33,31 +32,18 @@ def draw_attention(table: Sequence[AttentionRow], ax: Axes) -> None:
     weights = np.full((len(labels), len(encoders)), np.nan)
     for row in table:
         weights[labels.index(row.label), encoders.index(row.encoder)] = row.mean
-    sns.heatmap(
-        weights,
-        ax=ax,
-        xticklabels=encoders,
-        yticklabels=labels,
-        vmin=0.0,
-        vmax=1.0,
-        cmap="Blues",  # light to dark, so the order survives grey print
-        linewidths=1.0,
-        linecolor="white",
-        cbar=False,
-    )
+    draw_shades(weights, [[""] * len(encoders) for _ in labels], ax, labels, encoders)
+    size = 7.0 if len(encoders) <= _MOST_LARGE else 5.5
     for row in table:
         x, y = encoders.index(row.encoder) + 0.5, labels.index(row.label) + 0.5
-        color = "white" if row.mean >= _WHITE_FROM else "black"
+        color = ink_on(row.mean)
         is_split = row.seed_max - row.seed_min > SHOWN_SPREAD
-        ax.text(x, y - 0.17 * is_split, f"{row.mean:.2f}", ha="center", va="center", fontsize=7, color=color)
+        ax.text(x, y - 0.17 * is_split, f"{row.mean:.2f}", ha="center", va="center", fontsize=size, color=color)
         if is_split:
             spread = f"{row.seed_min:.2f}\u2013{row.seed_max:.2f}"
-            ax.text(x, y + 0.24, spread, ha="center", va="center", fontsize=5.5, color=color)
+            ax.text(x, y + 0.24, spread, ha="center", va="center", fontsize=min(5.5, size - 1), color=color)
     _write_shifts(table, labels, len(encoders), ax)
     ax.set_xlabel("encoder")
-    ax.set_ylabel("")
-    ax.tick_params(axis="both", length=0)
-    ax.tick_params(axis="y", labelrotation=0)
 
 
 def _write_shifts(table: Sequence[AttentionRow], labels: list[str], right: int, ax: Axes) -> None:

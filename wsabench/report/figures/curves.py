@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 
-from wsabench.report.figures.style import GREY, MOST_LOOKS, add_tooltip, looks
+from wsabench.report.figures.layout import entry_legend, legend_above, legend_lines, wrapped
+from wsabench.report.figures.style import GREY, MOST_LOOKS, ONE_COLUMN_IN, TWO_COLUMNS_IN, add_tooltip, looks
 from wsabench.stats import MIN_TRAIN_SEEDS, dose_curve
 from wsabench.summary.rows import DoseRow, Measure, PerturbationRow, ProfileRow, grouped
 
@@ -16,12 +20,22 @@ def draw_severity_curve(table: Sequence[PerturbationRow], ax: Axes, measure: Mea
     """Draw a measure of one perturbation over its severities; severity 0 is clean.
 
     Args:
-        table: Rows of `Summary.severities`, of one perturbation.
+        table: Rows of `Summary.severities`, of one perturbation. More agents than `MOST_LOOKS` are thin grey lines with
+            their median in black.
         ax: Where to draw.
         measure: `normalised_score`, `retention` or `robustness_gap`.
     """
     places = sorted({row.severity or 0 for row in table})
     agents = looks([row.agent for row in table])
+    if len(agents) > MOST_LOOKS:
+        _draw_crowd(
+            {
+                agent: [(row.severity or 0, row.measured(measure).value) for row in table if row.agent == agent]
+                for agent in agents
+            },
+            ax,
+        )
+        agents = {}
     for i, (agent, look) in enumerate(agents.items()):
         curve = sorted((row for row in table if row.agent == agent), key=lambda row: row.severity or 0)
         severities = [row.severity or 0 for row in curve]
@@ -35,7 +49,6 @@ def draw_severity_curve(table: Sequence[PerturbationRow], ax: Axes, measure: Mea
         for x, y, severity in zip(at, value, severities, strict=True):
             (dot,) = ax.plot(x, y, color=look.color, marker=look.marker, linestyle="")
             add_tooltip(dot, f"{agent}, {f'severity {severity}' if severity else 'clean'}: {y:.2f}")
-        ax.plot([], [], color=look.color, marker=look.marker, linestyle=look.dashes, label=agent)
     ax.set_xticks(places, ["clean" if place == 0 else str(place) for place in places])
     ax.set_xlabel("severity")
     ax.set_ylabel(measure.replace("_", " "))
@@ -87,14 +100,94 @@ def draw_profile(table: Sequence[ProfileRow], ax: Axes) -> None:
     curves = grouped(table, lambda row: row.agent)
     for agent, look in looks(list(curves)).items():
         curve = curves[agent]
+        if len(curves) > MOST_LOOKS:
+            (line,) = ax.step(
+                [row.threshold for row in curve],
+                [row.value.value for row in curve],
+                where="post",
+                color=GREY,
+                linewidth=0.6,
+            )
+            add_tooltip(line, agent)
+            continue
         at, low, high = zip(*((row.threshold, row.value.low, row.value.high) for row in curve), strict=True)
         if min(row.num_seeds for row in curve) >= MIN_TRAIN_SEEDS:
             ax.fill_between(at, low, high, step="post", color=look.color, alpha=0.2, linewidth=0)
-        ax.step(
-            at, [row.value.value for row in curve], where="post", color=look.color, linestyle=look.dashes, label=agent
+        ax.step(at, [row.value.value for row in curve], where="post", color=look.color, linestyle=look.dashes)
+    if len(curves) > MOST_LOOKS:
+        of_threshold = grouped(table, lambda row: row.threshold)
+        middle = [float(np.median([row.value.value for row in rows])) for rows in of_threshold.values()]
+        ax.step(list(of_threshold), middle, where="post", color="black", linewidth=1.6)
+        crowd_legend(ax.figure, len(curves))
+    elif len(curves) > 1:
+        legend_above(
+            ax.figure, {name: look._replace(marker="") for name, look in looks(list(curves)).items()}, has_lines=True
         )
     ax.axhline(0.5, color=GREY, linewidth=0.5, linestyle=(0, (3, 2)), zorder=0)
     ax.set_ylim(-0.02, 1.02)
     ax.set_xlabel("normalised score τ")
     ax.set_ylabel("fraction of runs above τ")
-    ax.legend(loc="best")
+
+
+def curve_grid(titles: Sequence[str], agents: Sequence[str], draw: Callable[[int, Axes], None]) -> Figure:
+    """Return a figure with a panel for each curve, the agents named once above all of them.
+
+    Args:
+        titles: Of the panels. One or two stand in a narrower figure.
+        agents: Those of the figure.
+        draw: Draws the panel of a number.
+    """
+    columns = min(4, len(titles))
+    rows = -(-len(titles) // columns)
+    width = TWO_COLUMNS_IN if columns > 2 else ONE_COLUMN_IN * max(1.0, columns * 0.75)
+    is_crowd = len(agents) > MOST_LOOKS
+    legend_in = 0.14 * (1 if is_crowd else legend_lines(agents, width))
+    figure = Figure(figsize=(width, 0.35 + legend_in + 1.5 * rows), layout="constrained")
+    axes: Any = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for place, ax in enumerate(axes.flat):
+        if place >= len(titles):
+            ax.set_axis_off()
+            continue
+        draw(place, ax)
+        ax.set_title(wrapped(titles[place], 22))
+        if place % columns:
+            ax.set_ylabel("")
+        if place + columns < len(titles):
+            ax.set_xlabel("")
+    axes.flat[0].set_ylim(bottom=min(0.0, axes.flat[0].get_ylim()[0]))
+    if is_crowd:
+        crowd_legend(figure, len(agents))
+    elif len(agents) > 1:
+        legend_above(figure, looks(agents), has_lines=True)
+    return figure
+
+
+def crowd_legend(figure: Figure | SubFigure, num_agents: int) -> None:
+    """Say above the axes that grey lines are agents and black is their median.
+
+    Args:
+        figure: With the layout `constrained`.
+        num_agents: How many agents there are.
+    """
+    lines = [
+        Line2D([], [], color=GREY, linewidth=0.6, label=f"{num_agents} agents"),
+        Line2D([], [], color="black", linewidth=1.6, label="median"),
+    ]
+    entry_legend(figure, lines)
+
+
+def _draw_crowd(curves: Mapping[str, Sequence[tuple[float, float]]], ax: Axes) -> None:
+    """Draw curves as thin grey lines with their median in black."""
+    for agent, points in curves.items():
+        (line,) = ax.plot(*zip(*sorted(points), strict=True), color=GREY, linewidth=0.6, alpha=0.6)
+        add_tooltip(line, agent)
+    at = sorted({place for points in curves.values() for place, _ in points})
+    of_place = [[value for points in curves.values() for place, value in points if place == one] for one in at]
+    ax.plot(
+        at,
+        [float(np.nanmedian(values)) for values in of_place],
+        color="black",
+        linewidth=1.6,
+        marker="o",
+        markersize=3.0,
+    )

@@ -15,8 +15,9 @@ from wsabench.report.figures.across import (
     draw_normalisers,
     draw_tail,
 )
+from wsabench.report.figures.heatmap import heat_map_height
 from wsabench.report.figures.intervals import interval_height
-from wsabench.report.figures.style import MOST_LOOKS, ONE_COLUMN_IN, TWO_COLUMNS_IN, NamedFigure, new_figure
+from wsabench.report.figures.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, NamedFigure, new_figure
 from wsabench.report.tables.text import interval, number
 from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.insight_rows import Insight
@@ -45,7 +46,9 @@ def _effective_figure(insight: Insight) -> NamedFigure | None:
     table = insight.effective_robustness
     if not table:
         return None
-    figure = Figure(figsize=(TWO_COLUMNS_IN, max(2.8, interval_height(len(table)))), layout="constrained")
+    figure = Figure(
+        figsize=(TWO_COLUMNS_IN, max(2.8, interval_height([row.agent for row in table]))), layout="constrained"
+    )
     left, right = figure.subplots(1, 2, width_ratios=(1.0, 0.8))
     draw_effective_line(table, insight.checkpoints, left)
     draw_effective(table, right)
@@ -59,7 +62,17 @@ def _effective_figure(insight: Insight) -> NamedFigure | None:
         "where nothing is lost. Right: how far each agent lies above the line through the others, 95% interval over "
         f"agents of the line and own train seeds.{ranked}{_HOLLOW if _has_few(table) else ''}"
     )
-    return NamedFigure("effective-robustness", "Effective robustness", caption, figure, is_wide=True)
+    return NamedFigure(
+        name="effective-robustness",
+        title="Effective robustness",
+        caption=caption,
+        figure=figure,
+        section="methods",
+        data=("effective_robustness", "checkpoints"),
+        agents=tuple(row.agent for row in table),
+        is_wide=True,
+        is_folded=True,
+    )
 
 
 def _component_figure(insight: Insight) -> NamedFigure | None:
@@ -67,21 +80,31 @@ def _component_figure(insight: Insight) -> NamedFigure | None:
     agents = grouped(table, lambda row: row.agent)
     if not agents:
         return None
-    figure, ax = new_figure(ONE_COLUMN_IN, interval_height(len(agents)) + 0.1)
+    figure, ax = new_figure(ONE_COLUMN_IN, interval_height(list(agents)) + 0.1)
     draw_components(table, ax)
     caption = (
         "Share of the variance of normalised scores, games taken together. Train seed: networks that are better "
         "everywhere; cell x train seed: networks that are good at different perturbations; episode: luck of a game. "
         "Means of cells are left out. The table has the intervals, which few train seeds make wide."
     )
-    return NamedFigure("variance-components", "Components of variance", caption, figure)
+    return NamedFigure(
+        name="variance-components",
+        title="Components of variance",
+        caption=caption,
+        figure=figure,
+        section="methods",
+        data=("variance_components",),
+        agents=tuple(agents),
+        is_folded=True,
+    )
 
 
 def _tail_figure(insight: Insight) -> NamedFigure | None:
     kinds = grouped(insight.tails, lambda row: row.kind)
     if not kinds:
         return None
-    height = interval_height(max(map(len, kinds.values()))) + 0.15
+    names = max(([row.agent for row in rows] for rows in kinds.values()), key=len)
+    height = interval_height(names) + 0.15
     figure = Figure(figsize=(TWO_COLUMNS_IN if len(kinds) > 1 else ONE_COLUMN_IN, height), layout="constrained")
     axes: Any = figure.subplots(1, len(kinds), sharey=True, squeeze=False)
     for ax, table in zip(axes.flat, kinds.values(), strict=True):
@@ -92,30 +115,52 @@ def _tail_figure(insight: Insight) -> NamedFigure | None:
         "choose them, the other half measure. Lines: 95% interval over train seeds. Crosses: chosen and measured on "
         f"the same episodes, too low.{_HOLLOW if _has_few(insight.tails) else ''}"
     )
-    return NamedFigure("worst-groups", "Worst family and worst cells", caption, figure, is_wide=len(kinds) > 1)
+    return NamedFigure(
+        name="worst-groups",
+        title="Worst family and worst cells",
+        caption=caption,
+        figure=figure,
+        section="families",
+        data=("tails",),
+        agents=tuple(names),
+        is_wide=len(kinds) > 1,
+        is_folded=True,
+    )
 
 
 def _normaliser_figure(insight: Insight) -> NamedFigure | None:
     if not insight.normaliser_agreement:
         return None
-    count = insight.normaliser_agreement[0].num_agents
-    figure, ax = new_figure(ONE_COLUMN_IN * 1.25, 0.6 + max(1.4, 0.17 * count))
+    agents, names = (
+        list(dict.fromkeys(of))
+        for of in zip(*((row.agent, row.normaliser) for row in insight.normalisers), strict=True)
+    )
+    figure, ax = new_figure(ONE_COLUMN_IN, heat_map_height(agents, names))
     draw_normalisers(insight.normalisers, ax)
     lowest = min(row.tau for row in insight.normaliser_agreement)
-    crowd = " Dark: ranks differ by a quarter of the agents or more." if count > MOST_LOOKS else ""
     caption = (
-        "Rank by mean perturbed score (1 on top) when scores are divided by human play, the best agent's or the "
+        "Rank by mean perturbed score (dark: 1) when scores are divided by human play, the best agent's or the "
         "agent's own clean score, or taken in logarithms. Lowest agreement of two orders (Kendall's tau): "
-        f"{number(lowest)}.{crowd}"
+        f"{number(lowest)}."
     )
-    return NamedFigure("normalisers", "Ranks under other normalisers", caption, figure)
+    return NamedFigure(
+        name="normalisers",
+        title="Ranks under other normalisers",
+        caption=caption,
+        figure=figure,
+        section="methods",
+        data=("normalisers", "normaliser_agreement"),
+        agents=tuple(agents),
+        is_folded=True,
+    )
 
 
 def _game_figure(insight: Insight) -> NamedFigure | None:
     measures = grouped((row for row in insight.new_game if row.new_game.has_bounds), lambda row: row.measure)
     if not measures:
         return None
-    height = interval_height(max(map(len, measures.values()))) + 0.1
+    names = max(([row.agent for row in rows] for rows in measures.values()), key=len)
+    height = interval_height(names) + 0.1
     figure = Figure(figsize=(TWO_COLUMNS_IN if len(measures) > 1 else ONE_COLUMN_IN, height), layout="constrained")
     axes: Any = figure.subplots(
         1, len(measures), sharey=len({len(rows) for rows in measures.values()}) == 1, squeeze=False
@@ -126,7 +171,16 @@ def _game_figure(insight: Insight) -> NamedFigure | None:
         "Mean over games under all perturbations. Thick: 95% interval for the mean over games of this kind; thin: for "
         "what one new game will show; strokes: the games."
     )
-    return NamedFigure("games", "Games of this kind and a new game", caption, figure, is_wide=len(measures) > 1)
+    return NamedFigure(
+        name="games",
+        title="Games of this kind and a new game",
+        caption=caption,
+        figure=figure,
+        section="games",
+        data=("new_game", "per_game"),
+        agents=tuple(names),
+        is_wide=len(measures) > 1,
+    )
 
 
 def _has_few(rows: Sequence[Any]) -> bool:

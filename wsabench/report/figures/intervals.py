@@ -1,29 +1,39 @@
-"""Dots with intervals, one line for each perturbation: scores, retention, probability of improvement."""
+"""Dots with intervals, a line for each perturbation or agent: scores, retention, improvement, aggregates."""
 
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from wsabench.report.figures.layout import legend_above, narrow_ticks, num_lines, wrapped
 from wsabench.report.figures.style import GREY, LIGHT_GREY, Look, add_tooltip, looks
+from wsabench.report.tables.text import METRIC_NAMES
 from wsabench.stats import MIN_TRAIN_SEEDS
-from wsabench.summary.rows import Bounded, ImprovementRow, Measure, PerturbationRow, SeedRow, grouped
+from wsabench.summary.rows import (
+    AggregateRow,
+    Bounded,
+    ImprovementRow,
+    Measure,
+    Metric,
+    PerturbationRow,
+    SeedRow,
+    grouped,
+)
 
 Bounds = Literal["seeds", "episodes"]
 
-_LABEL_WIDTH = 34
-"""Characters that stand under the narrowest axes."""
 _GUIDES: dict[Measure, tuple[float, ...]] = {
     "normalised_score": (0.0, 1.0),
     "retention": (0.0, 1.0),
     "robustness_gap": (0.0,),
 }
 """Where a measure says random play, human play, or unharmed."""
+SHARES: tuple[Metric, ...] = ("kept_share", "lost_share")
+"""Read against none and all, never zoomed."""
 
 
 def draw_measure(
@@ -32,6 +42,8 @@ def draw_measure(
     measure: Measure = "normalised_score",
     seeds: Sequence[SeedRow] = (),
     bounds: Bounds = "seeds",
+    *,
+    has_legend: bool = True,
 ) -> None:
     """Draw one measure of every perturbation and agent.
 
@@ -41,6 +53,7 @@ def draw_measure(
         measure: `normalised_score`, `retention` or `robustness_gap`.
         seeds: Rows of `Summary.seeds`; each train seed becomes a small hollow dot.
         bounds: Which interval is drawn: over train seeds, or over episodes of these checkpoints only.
+        has_legend: Whether the agents are named above the axes.
     """
     labels = list(dict.fromkeys(row.label for row in table))
     agents = looks([row.agent for row in table])
@@ -56,36 +69,58 @@ def draw_measure(
             heights = [labels.index(label) + shift for label, _ in means if label in labels]
             values = [value for (label, _), value in means.items() if label in labels]
             ax.scatter(values, heights, s=7, facecolors="white", edgecolors=look.color, linewidths=0.6, zorder=3.5)
-        ax.plot([], [], color=look.color, marker=look.marker, linestyle="", label=agent)
     finish_lines(ax, labels, _GUIDES[measure])
     ax.set_xlabel(measure.replace("_", " "))
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(4, len(agents)), borderaxespad=0.3)
+    if has_legend:
+        legend_above(ax.figure, agents)
 
 
-def draw_improvement(table: Sequence[ImprovementRow], ax: Axes) -> None:
+def draw_improvement(table: Sequence[ImprovementRow], ax: Axes, names: Sequence[str] = ()) -> None:
     """Draw the probability that one agent beats another, one line for each perturbation.
 
     Args:
         table: Rows of `Summary.improvement`, of one pair and one measure. Hollow dots stand for too few train seeds.
         ax: Where to draw.
+        names: What stands at the lines; by default the perturbations.
     """
     look = looks(["first"])["first"]
     for place, row in enumerate(table):
         draw_interval(ax, place, row.value, look, row.label, is_hollow=row.num_seeds < MIN_TRAIN_SEEDS)
-    finish_lines(ax, [row.label for row in table], (0.5,))
+    finish_lines(ax, names or [row.label for row in table], (0.5,))
     ax.set_xlim(-0.04, 1.04)
-    words = f"probability that {table[0].agent_x} beats {table[0].agent_y}"
-    ax.set_xlabel(textwrap.fill(words, _LABEL_WIDTH, break_long_words=False))
+    ax.set_xlabel(f"probability that {wrapped(table[0].agent_x, 18)}\nbeats {wrapped(table[0].agent_y)}")
 
 
-def interval_height(num_lines: int, num_agents: int = 1) -> float:
-    """Return a fitting height in inches for a figure with that many lines.
+def draw_aggregate(table: Sequence[AggregateRow], ax: Axes, metric: Metric = "iqm") -> None:
+    """Draw one aggregate of every agent with its interval over train seeds.
 
     Args:
-        num_lines: Perturbations.
+        table: Rows of `Summary.aggregates`, of one scope and measure. Hollow dots stand for too few train seeds.
+        ax: Where to draw.
+        metric: One that the table has, such as `iqm`.
+    """
+    agents = looks([row.agent for row in table])
+    rows = {row.agent: row for row in table if row.metric == metric}
+    for place, (agent, look) in enumerate(agents.items()):
+        if agent in rows:
+            is_hollow = rows[agent].num_seeds < MIN_TRAIN_SEEDS
+            draw_interval(ax, place, rows[agent].value, look, agent, is_hollow=is_hollow)
+    finish_lines(ax, list(agents), ())
+    ax.margins(x=0.12)
+    if metric in SHARES:
+        ax.set_xlim(-0.04, 1.04)
+    ax.set_title(METRIC_NAMES[metric])
+    narrow_ticks(ax)
+
+
+def interval_height(names: Sequence[str], num_agents: int = 1) -> float:
+    """Return a fitting height in inches for a figure with a line for each name.
+
+    Args:
+        names: What stands at the lines: perturbations or agents.
         num_agents: Agents drawn on each line.
     """
-    return 0.75 + num_lines * max(0.2, 0.13 * num_agents)
+    return 0.75 + len(names) * max(0.2, 0.13 * num_agents, 0.12 * num_lines(names) + 0.04)
 
 
 def _dodged(agents: dict[str, Look]) -> list[tuple[str, Look, float]]:
@@ -135,7 +170,7 @@ def _seed_means(rows: Iterable[SeedRow], measure: Measure) -> dict[tuple[str, in
 
 def finish_lines(ax: Axes, labels: Sequence[str], guides: Sequence[float]) -> None:
     """Name the lines, first on top, and draw guides across them where these lie near the data."""
-    ax.set_yticks(range(len(labels)), labels)
+    ax.set_yticks(range(len(labels)), [wrapped(label) for label in labels])
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
+from wsabench.report.figures.layout import legend_above
 from wsabench.report.figures.style import add_tooltip, looks
 from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.rows import CurveRow, EfficiencyRow, grouped
@@ -14,12 +15,13 @@ from wsabench.summary.rows import CurveRow, EfficiencyRow, grouped
 _MARKERS_A_CURVE = 6
 
 
-def draw_learning_curves(table: Sequence[CurveRow], ax: Axes) -> None:
+def draw_learning_curves(table: Sequence[CurveRow], ax: Axes, *, has_legend: bool = True) -> None:
     """Draw the return during training, one line for each train seed, in the look of its agent.
 
     Args:
         table: Learning curves of one game.
         ax: Where to draw.
+        has_legend: Whether the agents are named above the axes.
     """
     by_agent = grouped(table, lambda row: row.id.agent)
     for agent, look in looks(list(by_agent)).items():
@@ -37,20 +39,21 @@ def draw_learning_curves(table: Sequence[CurveRow], ax: Axes) -> None:
                 markevery=(every // 2 + place * every // 3, every),
             )
             add_tooltip(line, f"{agent}, train seed {train_seed}")
-        ax.plot([], [], color=look.color, marker=look.marker, linestyle=look.dashes, label=agent)
     ax.set_xlim(left=0)
     ax.xaxis.set_major_formatter(FuncFormatter(_short_steps))
     ax.set_xlabel("steps of training")
     ax.set_ylabel("mean return of the last games")
-    ax.legend(loc="best")
+    if has_legend:
+        legend_above(ax.figure, looks(list(by_agent)), has_lines=True)
 
 
-def draw_sample_efficiency(table: Sequence[EfficiencyRow], ax: Axes) -> None:
+def draw_sample_efficiency(table: Sequence[EfficiencyRow], ax: Axes, *, has_legend: bool = True) -> None:
     """Draw an aggregate over train seeds and games during training, one line for each agent.
 
     Args:
         table: What `efficiency_table` gives. With too few train seeds there are no bands.
         ax: Where to draw.
+        has_legend: Whether the agents are named above the axes.
     """
     curves = grouped(table, lambda row: row.agent)
     for agent, look in looks(list(curves)).items():
@@ -68,14 +71,14 @@ def draw_sample_efficiency(table: Sequence[EfficiencyRow], ax: Axes) -> None:
             marker=look.marker,
             markersize=3.5,
             markevery=(every // 2, every),
-            label=agent,
         )
         add_tooltip(line, f"{agent}: {value[-1]:.2f} at the end")
     ax.set_xlim(left=0)
     ax.xaxis.set_major_formatter(FuncFormatter(_short_steps))
     ax.set_xlabel("steps of training")
     ax.set_ylabel("IQM of the normalised score")
-    ax.legend(loc="best")
+    if has_legend:
+        legend_above(ax.figure, looks(list(curves)), has_lines=True)
 
 
 def _short_steps(steps: float, _: int) -> str:

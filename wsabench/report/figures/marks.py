@@ -1,4 +1,7 @@
-"""Marks in tables and what they mean: agents that read more than pixels, and intervals over too few train seeds."""
+"""Marks and what they mean: agents that read more than pixels, and intervals over too few train seeds.
+
+A mark is set where a row or an entry says so, and explained where one was set; no text is searched for marks.
+"""
 
 from __future__ import annotations
 
@@ -7,45 +10,57 @@ from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-from matplotlib.text import Text
 from msgspec import structs
 
 from wsabench.report.figures.style import NamedFigure
-from wsabench.report.tables.text import FEW, Table
+from wsabench.report.tables.text import FEW, Entry, Table
 from wsabench.results.manifest import AgentId
 from wsabench.results.result import LEGEND, MARK, marked_name
 from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.rows import Row, is_table
 from wsabench.summary.summarise import Summary
 
-LEGENDS = {MARK: LEGEND, FEW: f"{FEW}: fewer than {MIN_TRAIN_SEEDS} train seeds, too few to conclude anything."}
+FEW_LEGEND = f"{FEW}: fewer than {MIN_TRAIN_SEEDS} train seeds, too few to conclude anything."
 _NAMES = ("agent", "agent_x", "agent_y", "id")
 AnyRow = TypeVar("AnyRow", bound=Row)
 
 
 def marked(table: Table, agents: Collection[str]) -> Table:
-    """Return a table with its marks explained in the caption.
+    """Return a table with its marks, each explained in the caption.
 
     Args:
-        table: The table; intervals over too few train seeds have their mark already.
+        table: The table. Entries of few train seeds get their mark where others of the table rest on enough; where all
+            rest on few, the page says so once.
         agents: Privileged ones; each gets its mark in title, head and the columns that hold names.
     """
-    if agents:
-        names = "|".join(re.escape(name) for name in sorted(agents, key=len, reverse=True))
-        in_title = re.compile(rf"(?<![\w.+-])({names})(?![\w.+-])")
-        rows = tuple(
-            tuple(
-                marked_name(cell, agents) if place < table.num_text_columns else cell for place, cell in enumerate(row)
-            )
-            for row in table.rows
+    named = {*table.columns, *table.about, *(cell for row in table.rows for cell in row[: table.num_text_columns])}
+    shown = sorted(named & set(agents), key=len, reverse=True)
+    is_few = {entry.is_few for entry in table.entries}
+    if not shown and is_few != {True, False}:
+        return table
+    legends = [LEGEND] if shown else []
+    legends += [FEW_LEGEND] if is_few == {True, False} else []
+    title = table.title
+    if about := [name for name in shown if name in table.about]:
+        names = "|".join(re.escape(name) for name in about)
+        title = re.sub(rf"(?<![\w.+-])({names})(?![\w.+-])", rf"\1 {MARK}", title)
+    rows = tuple(
+        tuple(
+            _marked_cell(marked_name(cell, shown) if place < table.num_text_columns else cell, is_few == {True, False})
+            for place, cell in enumerate(row)
         )
-        title = in_title.sub(rf"\1 {MARK}", table.title)
-        table = replace(table, title=title, columns=tuple(marked_name(c, agents) for c in table.columns), rows=rows)
-    texts = (table.title, *table.columns, *(cell for row in table.rows for cell in row))
-    shown = [legend for mark, legend in LEGENDS.items() if any(text.endswith(mark) for text in texts)]
-    if f" {MARK}" in table.title and LEGEND not in shown:
-        shown.insert(0, LEGEND)
-    return replace(table, caption=" ".join(part for part in (table.caption, *shown) if part)) if shown else table
+        for row in table.rows
+    )
+    columns = tuple(marked_name(name, shown) for name in table.columns)
+    caption = " ".join(part for part in (table.full_caption, *legends) if part)
+    return replace(table, title=title, columns=columns, rows=rows, caption=caption, brackets="")
+
+
+def _marked_cell(cell: str, is_mixed: bool) -> str:
+    if not (is_mixed and isinstance(cell, Entry) and cell.is_few):
+        return cell
+    text = f"{cell}{FEW}" if cell.has_interval else f"{cell} {FEW}"
+    return Entry(text, has_interval=cell.has_interval, is_few=True)
 
 
 def with_marks(rows: Sequence[AnyRow], agents: Collection[str]) -> tuple[AnyRow, ...]:
@@ -85,7 +100,11 @@ def unmarked(agent: str) -> str:
     return agent.removesuffix(f" {MARK}")
 
 
-def explained(named: NamedFigure) -> NamedFigure:
-    """Return a figure with the legend of the mark in its caption, where its title or anything drawn has one."""
-    texts = [named.title, *(text.get_text() for text in named.figure.findobj(Text))]
-    return replace(named, caption=f"{named.caption} {LEGEND}") if any(f" {MARK}" in text for text in texts) else named
+def explained(named: NamedFigure, privileged: Collection[str]) -> NamedFigure:
+    """Return a figure with the legend of the mark in its caption, where it shows a privileged agent.
+
+    Args:
+        named: The figure.
+        privileged: Privileged agents as they are named in it.
+    """
+    return replace(named, caption=f"{named.caption} {LEGEND}") if set(named.agents) & set(privileged) else named

@@ -6,24 +6,26 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from wsabench.report.figures import (
-    draw_aggregate,
-    draw_clean_scatter,
-    draw_heat_map,
-    draw_learning_curves,
-    draw_ranks,
-    draw_sample_efficiency,
-    interval_height,
-)
+from wsabench.report.figures.heatmap import draw_heat_map, draw_ranks, heat_map_height, ranked
+from wsabench.report.figures.intervals import draw_aggregate, interval_height
+from wsabench.report.figures.layout import agent_panels, legend_lines
+from wsabench.report.figures.learning import draw_learning_curves, draw_sample_efficiency
+from wsabench.report.figures.scatter import draw_clean_scatter
 from wsabench.report.figures.selection import Part
-from wsabench.report.figures.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, NamedFigure, new_figure
+from wsabench.report.figures.style import MOST_LOOKS, ONE_COLUMN_IN, TWO_COLUMNS_IN, NamedFigure, new_figure
 from wsabench.results.records import CLEAN, file_stem
-from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.stats import CLEAN_FLOOR, MIN_TRAIN_SEEDS
 from wsabench.summary.rows import CurveRow, EfficiencyRow, Metric, grouped
 from wsabench.summary.summarise import Summary
+
+_NARROW_AGENTS = 4
+"""Columns of a heat map that fit one journal column."""
+_PANEL_IN = 1.35
+"""Height of a panel with a curve."""
 
 
 def overview_figures(
@@ -44,9 +46,9 @@ def overview_figures(
         *_aggregate_figures(summary),
         *(_heat_map_figure(summary, part) for part in parts),
         *(_rank_figure(summary, part) for part in parts),
-        _scatter_figure(summary),
+        *_scatter_figures(summary),
         *_learning_figures(curves),
-        _efficiency_figure(efficiency),
+        *_efficiency_figures(efficiency),
     ]
     return [figure for figure in drawn if figure is not None]
 
@@ -58,7 +60,8 @@ def _aggregate_figures(summary: Summary) -> list[NamedFigure]:
         if all(math.isnan(row.value.value) for row in table) or num_agents < 2:
             continue
         metrics: list[Metric] = list(dict.fromkeys(row.metric for row in table))
-        height = interval_height(num_agents) + 0.1
+        agents = tuple(dict.fromkeys(row.agent for row in table))
+        height = interval_height(agents) + 0.1
         figure = Figure(figsize=(TWO_COLUMNS_IN, height), layout=ConstrainedLayoutEngine(wspace=0.06))
         axes: Any = figure.subplots(1, len(metrics), sharey=True, squeeze=False)
         for ax, metric in zip(axes.flat, metrics, strict=True):
@@ -77,7 +80,19 @@ def _aggregate_figures(summary: Summary) -> list[NamedFigure]:
             f"of {'the optimality gap' if measure == 'normalised_score' else 'cells lost'} less is better."
         )
         name = file_stem(f"aggregates-{scope}-{measure}".replace(" ", "-").replace("_", "-"))
-        drawn.append(NamedFigure(name, f"Aggregates of the {words}, {scope}", caption, figure, is_wide=True))
+        drawn.append(
+            NamedFigure(
+                name=name,
+                title=f"Aggregates of the {words}, {scope}",
+                caption=caption,
+                figure=figure,
+                section="methods",
+                data=("aggregates",),
+                agents=agents,
+                is_wide=True,
+                is_folded=True,
+            )
+        )
     return drawn
 
 
@@ -85,7 +100,11 @@ def _heat_map_figure(summary: Summary, part: Part) -> NamedFigure | None:
     table = [row for row in part.rows(summary.perturbations) if row.label != CLEAN]
     if all(math.isnan(row.retention.value) for row in table) or len(summary.agents) < 2:
         return None
-    figure, ax = new_figure(ONE_COLUMN_IN, 0.6 + 0.19 * len({row.label for row in table}))
+    agents, labels = (
+        list(dict.fromkeys(names)) for names in zip(*((row.agent, row.label) for row in table), strict=True)
+    )
+    is_wide = len(agents) > _NARROW_AGENTS
+    figure, ax = new_figure(TWO_COLUMNS_IN if is_wide else ONE_COLUMN_IN, heat_map_height(labels, agents))
     draw_heat_map(table, ax)
     games = "" if summary.num_games == 1 else " Mean over games."
     caption = (
@@ -94,55 +113,120 @@ def _heat_map_figure(summary: Summary, part: Part) -> NamedFigure | None:
         f"{part.note}".rstrip()
     )
     name = part.file_name("retention-heat-map")
-    return NamedFigure(name, f"Retention by agent{part.title_end}", caption, figure, keeps_colors=True)
+    return NamedFigure(
+        name=name,
+        title=f"Retention by agent{part.title_end}",
+        caption=caption,
+        figure=figure,
+        section="families",
+        data=("perturbations",),
+        agents=tuple(agents),
+        is_wide=is_wide,
+        is_folded=len(agents) <= MOST_LOOKS or not part.is_first,
+    )
 
 
 def _rank_figure(summary: Summary, part: Part) -> NamedFigure | None:
-    table = part.by_perturbation(summary).rows(summary.ranks, lambda row: row.perturbation)
-    names = {row.perturbation for row in table}
-    if not names - {CLEAN}:
-        return None
-    figure, ax = new_figure(ONE_COLUMN_IN, interval_height(len(names)))
-    draw_ranks(table, ax, summary.agents)
-    whose = "the agents" if summary.compared == summary.agents else "the agents on pixels"
-    caption = (
-        f"Order of {whose} by normalised score. A line that turns is a change of order; whether it is more than "
-        f"chance is for the comparisons to say. {part.note}".rstrip()
+    table = ranked(part.by_perturbation(summary).rows(summary.ranks, lambda row: row.perturbation))
+    agents, names = (
+        list(dict.fromkeys(of)) for of in (((row.agent for row in table)), (row.perturbation for row in table))
     )
-    return NamedFigure(part.file_name("ranks"), f"Ranks under each perturbation{part.title_end}", caption, figure)
+    if not set(names) - {CLEAN}:
+        return None
+    is_wide = len(agents) > _NARROW_AGENTS
+    figure, ax = new_figure(TWO_COLUMNS_IN if is_wide else ONE_COLUMN_IN, heat_map_height(names, agents))
+    draw_ranks(table, ax)
+    whose = "the agents" if summary.compared == summary.agents else "the agents on pixels"
+    all_names = {
+        row.perturbation for row in part.by_perturbation(summary).rows(summary.ranks, lambda row: row.perturbation)
+    }
+    left_out = sorted(all_names - set(names))
+    at_random = (
+        f" Not shown, because all agents score at most {CLEAN_FLOOR:g}: {', '.join(left_out)}." if left_out else ""
+    )
+    caption = (
+        f"Order of {whose} by normalised score; dark is first. Whether a difference is more than chance is for the "
+        f"comparisons to say.{at_random} {part.note}".rstrip()
+    )
+    return NamedFigure(
+        name=part.file_name("ranks"),
+        title=f"Ranks under each perturbation{part.title_end}",
+        caption=caption,
+        figure=figure,
+        section="families",
+        data=("ranks",),
+        agents=tuple(agents),
+        is_wide=is_wide,
+        is_folded=True,
+    )
 
 
-def _scatter_figure(summary: Summary) -> NamedFigure | None:
+def _scatter_figures(summary: Summary) -> list[NamedFigure]:
     scored = {row.label for row in summary.seeds if not math.isnan(row.normalised_score)}
     if CLEAN not in scored or scored == {CLEAN}:
-        return None
-    figure, ax = new_figure(ONE_COLUMN_IN, ONE_COLUMN_IN)
-    draw_clean_scatter(summary.seeds, ax)
+        return []
+    of_agent = grouped(summary.seeds, lambda row: row.id.agent)
+    agents = list(of_agent)
+    values = [row.normalised_score for row in summary.seeds if math.isfinite(row.normalised_score)]
+    low, high = min(0.0, *values), max(values)
+    slack = 0.05 * (high - low)
+
+    def draw(agent: str, ax: Axes) -> None:
+        draw_clean_scatter(of_agent[agent], ax, has_legend=False, limits=(low - slack, high + slack))
+        ax.set_aspect("auto")
+
+    labels = ("clean normalised score", "normalised score under a perturbation")
+    if len(agents) > MOST_LOOKS:
+        figures = agent_panels(agents, _PANEL_IN, draw, *labels)
+    else:
+        figure, ax = new_figure(ONE_COLUMN_IN, ONE_COLUMN_IN + 0.13 * legend_lines(agents, ONE_COLUMN_IN))
+        draw_clean_scatter(summary.seeds, ax, has_legend=len(agents) > 1)
+        figures = [figure]
     caption = (
         "Each mark is one train seed in one cell. On the dashed line a perturbation changes nothing; below it harms."
     )
-    return NamedFigure("clean-against-perturbed", "Clean against perturbed", caption, figure)
+    return _pages(figures, "clean-against-perturbed", "Clean against perturbed", caption, ("seeds",), agents)
 
 
 def _learning_figures(curves: Sequence[CurveRow]) -> list[NamedFigure]:
     drawn: list[NamedFigure] = []
     for game, table in grouped(curves, lambda row: row.id.game).items():
-        figure, ax = new_figure(ONE_COLUMN_IN, 2.5)
-        draw_learning_curves(table, ax)
+        of_agent = grouped(table, lambda row: row.id.agent)
+
+        def draw(agent: str, ax: Axes, rows: dict[str, list[CurveRow]] = of_agent) -> None:
+            draw_learning_curves(rows[agent], ax, has_legend=False)
+
+        agents = list(of_agent)
+        if len(agents) > MOST_LOOKS:
+            figures = agent_panels(agents, _PANEL_IN, draw, "steps of training", "mean return of the last games")
+        else:
+            figure, ax = new_figure(ONE_COLUMN_IN, 2.3 + 0.13 * legend_lines(agents, ONE_COLUMN_IN))
+            draw_learning_curves(table, ax)
+            figures = [figure]
         caption = (
             f"Unclipped return on {game} during training, mean of the last 50 games, one line a train seed. Curves of "
             "the very checkpoints that were evaluated."
         )
         name = file_stem(f"learning-curves-{game}")
-        drawn.append(NamedFigure(name, f"Learning curves on {game}", caption, figure))
+        drawn += _pages(figures, name, f"Learning curves on {game}", caption, ("learning_curves",), agents)
     return drawn
 
 
-def _efficiency_figure(table: Sequence[EfficiencyRow]) -> NamedFigure | None:
+def _efficiency_figures(table: Sequence[EfficiencyRow]) -> list[NamedFigure]:
     if not table:
-        return None
-    figure, ax = new_figure(ONE_COLUMN_IN, 2.5)
-    draw_sample_efficiency(table, ax)
+        return []
+    of_agent = grouped(table, lambda row: row.agent)
+    agents = list(of_agent)
+
+    def draw(agent: str, ax: Axes) -> None:
+        draw_sample_efficiency(of_agent[agent], ax, has_legend=False)
+
+    if len(agents) > MOST_LOOKS:
+        figures = agent_panels(agents, _PANEL_IN, draw, "steps of training", "IQM of the normalised score")
+    else:
+        figure, ax = new_figure(ONE_COLUMN_IN, 2.3 + 0.13 * legend_lines(agents, ONE_COLUMN_IN))
+        draw_sample_efficiency(table, ax)
+        figures = [figure]
     games, fewest = max(row.num_games for row in table), min(row.num_seeds for row in table)
     counts = f"{fewest} train seed{'s' * (fewest != 1)} of each agent"
     bands = "Bands: 95% interval over train seeds." if fewest >= MIN_TRAIN_SEEDS else "Too few of them for bands."
@@ -150,4 +234,27 @@ def _efficiency_figure(table: Sequence[EfficiencyRow]) -> NamedFigure | None:
         f"Interquartile mean of the normalised score during training (mean of the last 50 games) over {counts} and "
         f"{games} game{'s' * (games != 1)}, at each point of training. {bands}"
     )
-    return NamedFigure("sample-efficiency", "Sample efficiency", caption, figure)
+    return _pages(figures, "sample-efficiency", "Sample efficiency", caption, ("sample_efficiency",), agents)
+
+
+def _pages(
+    figures: Sequence[Figure], name: str, title: str, caption: str, data: tuple[str, ...], agents: Sequence[str]
+) -> list[NamedFigure]:
+    """Return folded figures of the methods, numbered where there are several."""
+    named: list[NamedFigure] = []
+    for place, figure in enumerate(figures, 1):
+        end, words = (f"-{place}", f", page {place} of {len(figures)}") if len(figures) > 1 else ("", "")
+        named.append(
+            NamedFigure(
+                name=f"{name}{end}",
+                title=f"{title}{words}",
+                caption=caption,
+                figure=figure,
+                section="methods",
+                data=data,
+                agents=tuple(agents),
+                is_wide=len(agents) > MOST_LOOKS,
+                is_folded=True,
+            )
+        )
+    return named

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
+from wsabench.report.figures.layout import legend_above
 from wsabench.report.figures.style import GREY, add_tooltip, looks
 from wsabench.results.records import CLEAN
 from wsabench.summary.rows import SeedRow, grouped
@@ -15,12 +16,16 @@ _MANY = 300
 """More marks than this are drawn small and pale."""
 
 
-def draw_clean_scatter(table: Sequence[SeedRow], ax: Axes) -> None:
+def draw_clean_scatter(
+    table: Sequence[SeedRow], ax: Axes, *, has_legend: bool = True, limits: tuple[float, float] | None = None
+) -> None:
     """Draw every train seed and cell: its clean score across, its score under a perturbation up.
 
     Args:
         table: Rows of `Summary.seeds`, clean among them.
         ax: Where to draw. On the line a perturbation changes nothing.
+        has_legend: Whether the agents are named above the axes.
+        limits: Of both axes; None: what the marks take.
     """
     by_agent = grouped(table, lambda row: row.id.agent)
     clean = {row.id: row.normalised_score for row in table if row.label == CLEAN}
@@ -42,9 +47,7 @@ def draw_clean_scatter(table: Sequence[SeedRow], ax: Axes) -> None:
             )
             about = f"{agent}, train seed {row.id.train_seed}, {row.id.game}, {row.label}"
             add_tooltip(dot, f"{about}: clean {start:.2f}, perturbed {end:.2f}")
-        ax.plot([], [], color=look.color, marker=look.marker, markerfacecolor="none", linestyle="", label=agent)
-    low = min(0.0, *ax.get_xlim(), *ax.get_ylim())
-    high = max(*ax.get_xlim(), *ax.get_ylim())
+    low, high = limits or (min(0.0, *ax.get_xlim(), *ax.get_ylim()), max(*ax.get_xlim(), *ax.get_ylim()))
     ax.plot([low, high], [low, high], color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
     ax.set_xlim(low, high)
     ax.set_ylim(low, high)
@@ -52,4 +55,5 @@ def draw_clean_scatter(table: Sequence[SeedRow], ax: Axes) -> None:
     ax.locator_params(nbins=6)
     ax.set_xlabel("clean normalised score")
     ax.set_ylabel("normalised score under a perturbation")
-    ax.legend(loc="upper left")
+    if has_legend:
+        legend_above(ax.figure, looks(list(by_agent)))

@@ -26,6 +26,8 @@ class Part(NamedTuple):
     """In the order of the run, clean first where it was played."""
     note: str
     """Sentence for the caption; empty where everything is shown."""
+    is_first: bool = True
+    """Whether it is the first of the parts."""
 
     @property
     def title_end(self) -> str:
@@ -82,7 +84,7 @@ def parts_of(summary: Summary, most: int = MOST_LINES) -> list[Part]:
             end = f"-{piece + 1}" if pieces > 1 else ""
             chosen = (*start, *names[piece * size : (piece + 1) * size])
             note = "The strongest severity of each perturbation; the tables have all."
-            parts.append(Part(f"{family}{end}".replace("+", "-"), chosen, note))
+            parts.append(Part(f"{family}{end}".replace("+", "-"), chosen, note, is_first=not parts))
     return parts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -11,14 +12,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
-import seaborn as sns
+import numpy as np
+from matplotlib import colormaps, font_manager
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import PlaceHolderLayoutEngine
+from matplotlib.text import Text
 
 from wsabench.errors import unknown_name
+from wsabench.report.tables.text import Section
 from wsabench.resources import atomic_path
+from wsabench.types import FloatArray
 
 FIGURE_FORMATS = ("pdf", "png", "svg")
 ONE_COLUMN_IN = 3.3
@@ -30,14 +36,25 @@ PNG_DPI = 300
 GREY = "#5c5c5c"
 """Guides and secondary text."""
 LIGHT_GREY = "#d9d9d9"
+_INK = "#262626"
+"""Text and ticks."""
 
 _COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000")
 """Okabe & Ito 2008; the order alternates dark and light, so that neighbours differ in grey too."""
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+_DASHES = ("-", "--", "-.", ":", (0, (8, 2)))
+"""Seven colours, eight markers, five dashes: no two have a common factor, so 280 agents all look different."""
 
-MOST_LOOKS = len(_COLORS)
-"""More agents than this cannot be told apart by colour, marker and line style together."""
+MOST_LOOKS = 8
+"""More agents than this are not told apart in one panel: they get panels of their own, or stand as a crowd."""
+
+_NUM_SHADES = 21
+_SHADES = tuple(to_hex(colormaps["Blues"](place / (_NUM_SHADES - 1))) for place in range(_NUM_SHADES))
+"""Light to dark, so the order survives grey print; few enough that a dark page has a counterpart for each."""
+WHITE_TEXT_FROM = 0.72
+"""From this share on white text has more contrast with its shade than black text."""
+_DARK_ENDS = (((27, 34, 41), (63, 111, 148)), ((95, 163, 208), (185, 226, 251)))
+"""Red, green, blue on a dark page: below `WHITE_TEXT_FROM`, where text is light there, and from it on."""
 
 
 class Look(NamedTuple):
@@ -60,13 +77,90 @@ def looks(agents: Sequence[str]) -> dict[str, Look]:
     }
 
 
+def shades() -> ListedColormap:
+    """Return the blues of heat maps, white 0 and dark 1."""
+    return ListedColormap(_SHADES)
+
+
+def shade_places(shares: FloatArray) -> FloatArray:
+    """Return where in `shades` the nearest shade of each share stands, 0 to 1.
+
+    Args:
+        shares: Any shape, float64. What is below 0 or above 1 has the shade of the end.
+
+    Returns:
+        The same shape, float64: the middle of the shade, so that no rounding leads to its neighbour.
+    """
+    return (np.round(shares.clip(0.0, 1.0) * (_NUM_SHADES - 1)) + 0.5) / _NUM_SHADES
+
+
+def ink_on(share: float) -> str:
+    """Return the colour of text on the shade of a share: black or white."""
+    # The shade is that of the nearest step, so the text is chosen by that step too.
+    return "white" if round(share * (_NUM_SHADES - 1)) / (_NUM_SHADES - 1) >= WHITE_TEXT_FROM else "black"
+
+
+def dark_shades() -> dict[str, str]:
+    """Return, for each shade of a heat map, the colour that takes its place on a dark page: dark 0 and bright 1."""
+    dark: dict[str, str] = {}
+    for place, light in enumerate(_SHADES):
+        share = place / (_NUM_SHADES - 1)
+        is_bright = share >= WHITE_TEXT_FROM
+        start, end = _DARK_ENDS[is_bright]
+        first, last = (WHITE_TEXT_FROM, 1.0) if is_bright else (0.0, WHITE_TEXT_FROM)
+        way = (share - first) / (last - first)
+        red, green, blue = ((a + way * (b - a)) / 255 for a, b in zip(start, end, strict=True))
+        dark[light] = to_hex((red, green, blue))
+    return dark
+
+
+_FALLBACK_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "Arial Unicode MS",
+)
+"""Have letters that DejaVu Sans lacks; those that are installed stand in for it."""
+
+
+@functools.cache
+def _font_names() -> tuple[str, ...]:
+    """Return DejaVu Sans, which comes with matplotlib and is the same everywhere, and what may stand in for it."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return ("DejaVu Sans", *(name for name in _FALLBACK_FONTS if name in installed))
+
+
+@functools.cache
+def _letters() -> frozenset[int]:
+    """Return the code points that the fonts of figures have."""
+    paths = [font_manager.findfont(name) for name in _font_names()]
+    return frozenset(point for path in paths for point in font_manager.get_font(path).get_charmap())
+
+
+def legible(text: str) -> str:
+    """Return a text in which letters that no font of figures has stand as their code, `[4e2d]`, instead of a box.
+
+    Args:
+        text: Any text.
+    """
+    if text.isascii():
+        return text
+    return "".join(one if one == "\n" or ord(one) in _letters() else f"[{ord(one):x}]" for one in text)
+
+
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Apply the style while the block draws and saves; nothing global is left changed."""
+    """Apply the style while the block draws and saves; nothing global is left changed.
+
+    It begins from the library's own defaults, so that nobody's matplotlibrc reaches a figure.
+    """
     settings: dict[Any, Any] = {
-        **sns.axes_style("ticks"),
         "font.family": "sans-serif",
-        "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so the same everywhere
+        "font.sans-serif": list(_font_names()),
+        "axes.axisbelow": True,
+        "lines.solid_capstyle": "round",
+        **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
         "font.size": 7.5,
         "axes.labelsize": 7.5,
         "axes.titlesize": 8,
@@ -95,7 +189,9 @@ def figure_style() -> Iterator[None]:
         "figure.facecolor": "white",
         "savefig.facecolor": "white",
     }
-    with mpl.rc_context(settings):
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(settings)
         yield
 
 
@@ -116,6 +212,9 @@ def settle(figure: Figure) -> Figure:
     Args:
         figure: Drawn completely.
     """
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and not text.get_text().isascii():
+            text.set_text(legible(text.get_text()))
     if not isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine | None):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
@@ -171,7 +270,7 @@ def save_figure(
     return tuple(written)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NamedFigure:
     """A finished figure."""
 
@@ -180,12 +279,17 @@ class NamedFigure:
     title: str
     caption: str
     figure: Figure
+    section: Section
+    data: tuple[str, ...] = ()
+    """The CSV files, without ending, that hold its numbers."""
+    agents: tuple[str, ...] = ()
+    """Whom it shows, by the names that stand in it."""
     is_wide: bool = False
     """Two journal columns instead of one."""
     is_picture: bool = False
     """Pixels rather than lines."""
-    keeps_colors: bool = False
-    """Colours carry numbers, so the figure stays on white paper on a dark page too."""
+    is_folded: bool = False
+    """Whether the page shows it only when it is asked for."""
 
 
 _MARK = "tip:"

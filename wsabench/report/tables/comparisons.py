@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from wsabench.report.tables.results import is_over_less
-from wsabench.report.tables.text import DASH, FEW, Table, estimate, number, p_value
+from wsabench.report.tables.text import DASH, Entry, Table, estimate, number, p_value
 from wsabench.results.records import CLEAN
 from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
 from wsabench.summary.rows import Claim, Measure, PublishedRow, RankRow, grouped
 from wsabench.summary.summarise import Summary
 
+_BRACKETS = "Brackets: 95% interval over train seeds."
 _WHOLE: dict[Measure, str] = {
     "normalised_score": "mean_score",
     "retention": "retention",
@@ -31,9 +32,11 @@ _MEASURE_NAMES = {
     "relative_corruption_error": "relative corruption error",
     "loss_difference": "loss difference",
 }
+_SIMULTANEOUS = (
+    "Intervals are simultaneous: 95% of runs have all differences of a scope (of all pairs and perturbations) inside."
+)
 _TEST_COLUMNS = ("p", "adjusted p", "smallest possible", "found with 80% power", "train seeds")
 _TEST_CAPTION = (
-    "Intervals are simultaneous: 95% of runs have all differences of a scope (of all pairs and perturbations) inside. "
     "Adjusted p: step-down max-T over perturbations, or t tests after Holm where that is larger, then over {who}. "
     "Smallest possible: what the adjusted p could reach at best with these train seeds; above 0.05 nothing can be "
     "decided and no p is given. Found with 80% power: how large a difference must be for this very run."
@@ -112,10 +115,9 @@ def side_by_side_tables(summary: Summary) -> list[Table]:
             over = "" if games == 1 else f" Mean over {games} games."
             if any(is_over_less(row, summary) for row in summary.measures if row.perturbation == ALL_PERTURBATIONS):
                 over = " Each row over the games that an agent played it in; all perturbations: what all agents played."
-            caption = f"Brackets: 95% interval over train seeds.{over}"
-            if len(summary.compared) > 1:
-                caption += f" {_bold_means(summary)}"
-            tables.append(Table(title, caption, ("perturbation", *summary.agents), tuple(rows), 1, frozenset(bold)))
+            caption = f"{over.strip()} {_bold_means(summary) if bold else ''}".strip()
+            columns = ("perturbation", *summary.agents)
+            tables.append(Table(title, caption, columns, tuple(rows), 1, frozenset(bold), brackets=_BRACKETS))
     return tables
 
 
@@ -160,17 +162,17 @@ def measure_tables(summary: Summary) -> list[Table]:
         places: dict[Measure, int] = {
             measure: 3 + list(_MEASURE_NAMES).index(column) for measure, column in _WHOLE.items()
         }
-        tables.append(with_claims(Table("Robustness over severities", caption, heads, tuple(rows), 2), summary, places))
+        table = Table("Robustness over severities", caption, heads, tuple(rows), 2, brackets=_BRACKETS)
+        tables.append(with_claims(table, summary, places))
     if summary.ranks:
         rows = [
             (row.perturbation, row.agent, _rank(row), _place(row.clean_rank), _change(row.change))
             for row in summary.ranks
         ]
-        caption = "By mean normalised score, 1 is best; brackets: 95% interval. Change above 0: falls behind clean."
+        caption = "By mean normalised score, 1 is best. Change above 0: falls behind clean."
         caption += "" if summary.compared == summary.agents else " Among agents on pixels."
-        tables.append(
-            Table("Ranks", caption, ("perturbation", "agent", "rank", "clean rank", "change"), tuple(rows), 2)
-        )
+        columns = ("perturbation", "agent", "rank", "clean rank", "change")
+        tables.append(Table("Ranks", caption, columns, tuple(rows), 2, brackets="Brackets: 95% interval."))
     return tables
 
 
@@ -193,8 +195,9 @@ def comparison_tables(summary: Summary) -> list[Table]:
             f"{_caption('agents', margin)}"
         )
         columns = ("agent", "perturbation", "robustness gap, simultaneous interval", *_test_columns(margin))
-        folded = len(rows) > _UNFOLDED_ROWS
-        tables.append(Table("Clean against perturbed", caption, columns, rows, 2, is_folded=folded))
+        folded = len(rows) > _UNFOLDED_ROWS or all(one.undecidable for one in summary.clean_comparisons)
+        table = Table("Clean against perturbed", caption, columns, rows, 2, is_folded=folded, brackets=_SIMULTANEOUS)
+        tables.append(table)
     if summary.published:
         caption = "Other protocols and training budgets: for orientation."
         columns = ("game", "agent", "algorithm", "source", "mean", "sd", "normalised score")
@@ -215,6 +218,9 @@ def _tables_of_pairs(comparisons: Sequence[Claim], margin: float | None) -> list
                 columns,
                 tuple((one.perturbation, one.measure.replace("_", " "), *_test_entries(one, margin)) for one in pair),
                 2,
+                is_folded=all(one.undecidable for one in pair),
+                about=(agent_x, agent_y or ""),
+                brackets=_SIMULTANEOUS,
             )
             for (agent_x, agent_y), pair in pairs.items()
         ]
@@ -228,7 +234,8 @@ def _tables_of_pairs(comparisons: Sequence[Claim], margin: float | None) -> list
         f"{shown} {len(comparisons):,} comparisons of {len(pairs)} pairs, the strongest first; csv/comparisons.csv "
     )
     caption += f"has all. Difference: agent minus other. {_caption('pairs of agents', margin)}"
-    return [Table("Comparisons of all pairs", caption, ("agent", "other", *columns), rows, 4, is_folded=True)]
+    heads = ("agent", "other", *columns)
+    return [Table("Comparisons of all pairs", caption, heads, rows, 4, is_folded=True, brackets=_SIMULTANEOUS)]
 
 
 def _strength(claim: Claim) -> tuple[int, float, float]:
@@ -257,7 +264,7 @@ def _test_columns(margin: float | None) -> tuple[str, ...]:
 
 def _bold_means(summary: Summary) -> str:
     others = "every other agent" if summary.compared == summary.agents else "every other agent on pixels"
-    return f"Bold: better than {others} by a decided comparison; nothing bold, nothing decided."
+    return f"Bold: better than {others} by a decided comparison."
 
 
 def _published_row(row: PublishedRow) -> tuple[str, ...]:
@@ -283,9 +290,6 @@ def _test_entries(claim: Claim, margin: float | None) -> tuple[str, ...]:
 def _conclusion(claim: Claim) -> str:
     if claim.obstacle:
         return f"no claim: {claim.obstacle}"
-    if claim.verdict == "undecidable":
-        fewest = min(claim.seeds)
-        return f"cannot be decided with {fewest} seed{'s' * (fewest != 1)}"
     if claim.equivalent:
         also = "" if claim.verdict == "equivalent" else f"{claim.verdict}, "
         return f"{also}equivalent within {claim.equivalence_margin:g}"
@@ -296,8 +300,8 @@ def _rank(row: RankRow) -> str:
     """Return a rank with its interval of whole ranks."""
     if not row.rank.has_bounds:
         return _place(row.rank.value)
-    mark = FEW if row.num_seeds < MIN_TRAIN_SEEDS else ""
-    return f"{row.rank.value:g} [{row.rank.low:g}, {row.rank.high:g}]{mark}"
+    text = f"{row.rank.value:g} [{row.rank.low:g}, {row.rank.high:g}]"
+    return Entry(text, has_interval=True, is_few=row.num_seeds < MIN_TRAIN_SEEDS)
 
 
 def _place(value: float) -> str:

@@ -43,10 +43,12 @@ def _effective_table(insight: Insight) -> Table | None:
     caption = (
         "Perturbed score minus what the clean score lets expect, by a line through the checkpoints of the other agents "
         f"(of all: {number(first.intercept)} + {number(first.slope)} times clean). Above 0: more robust than agents "
-        "that play clean as well. Brackets: 95% interval over agents of the line and own train seeds."
+        "that play clean as well."
         f"{_notes(row.note for row in insight.effective_robustness)}"
     )
-    return Table("Effective robustness", caption, ("agent", "clean", "perturbed", "effective robustness"), rows, 1)
+    columns = ("agent", "clean", "perturbed", "effective robustness")
+    brackets = "Brackets: 95% interval over agents of the line and own train seeds."
+    return Table("Effective robustness", caption, columns, rows, 1, brackets=brackets)
 
 
 def _correlation_table(insight: Insight) -> Table | None:
@@ -57,10 +59,11 @@ def _correlation_table(insight: Insight) -> Table | None:
         return None
     caption = (
         "Spearman's correlation of clean and perturbed scores over agents. Near 1: the clean order is the perturbed "
-        f"order. Brackets: 95% interval over agents.{_notes(row.note for row in insight.rank_correlation)}"
+        f"order.{_notes(row.note for row in insight.rank_correlation)}"
     )
     columns = ("perturbations", "agents", "rank correlation")
-    return Table("Rank correlation of clean and perturbed scores", caption, columns, rows, 1)
+    title = "Rank correlation of clean and perturbed scores"
+    return Table(title, caption, columns, rows, 1, brackets="Brackets: 95% interval over agents.")
 
 
 def _component_table(insight: Insight) -> Table | None:
@@ -115,9 +118,10 @@ def _tail_table(insight: Insight) -> Table | None:
     caption = (
         "Mean normalised score of the worst family, and of the worst quarter of cells (conditional value at risk): "
         "half of the episodes choose, the other half measure. In brackets behind a name: in how many of the splits it "
-        "was chosen. Naive: chosen and measured on the same episodes, too low. Brackets: 95% interval over train seeds."
+        "was chosen. Naive: chosen and measured on the same episodes, too low."
     )
-    return Table("Worst family and worst cells", caption, columns, rows, 3)
+    brackets = "Brackets: 95% interval over train seeds."
+    return Table("Worst family and worst cells", caption, columns, rows, 3, brackets=brackets)
 
 
 def _normaliser_tables(insight: Insight) -> list[Table]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from wsabench.report.tables.text import DASH, FEW, Table, estimate, interval, number
+from wsabench.report.tables.text import DASH, METRIC_NAMES, Entry, Table, estimate, interval, number
 from wsabench.results.records import CLEAN
 from wsabench.stats import CLEAN_FLOOR, MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
@@ -18,7 +18,6 @@ from wsabench.summary.rows import (
     ImprovementRow,
     Measure,
     MeasureRow,
-    Metric,
     PerturbationRow,
     grouped,
 )
@@ -28,20 +27,13 @@ from wsabench.summary.summarise import Summary
 UNTOUCHED = "‡"
 """Marks a cell in which every episode went as the clean one of the same network and episode seed."""
 
-METRIC_NAMES: dict[Metric, str] = {
-    "mean": "mean",
-    "median": "median",
-    "iqm": "IQM",
-    "optimality_gap": "optimality gap",
-    "capped_mean": "capped mean",
-    "kept_share": "cells kept",
-    "lost_share": "cells lost",
-}
 _BESIDE_RETENTION = ("capped retention", "cells kept", "cells lost", "games with retention")
 _BESIDE_CAPTION = (
     "Retention: mean over the games in which it is defined. Capped: each cell counts 1 at most, so that gains do not "
     "pay for collapse. Kept, lost: share of cells with retention of at least 0.8, of at most 0.1."
 )
+_BRACKETS = "Brackets: 95% interval over train seeds."
+_OTHER_BRACKETS = " Other brackets: 95% interval over train seeds."
 _CLEAN_RANDOM = ("retention, clean random", "gap, clean random")
 _WHERE = "over the games with reference scores and the cells that all these agents played"
 _MEASURE_NAMES: dict[Measure, str] = {"normalised_score": "normalised score", "retention": "retention"}
@@ -114,9 +106,10 @@ def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> lis
             for row in of_label
         ]
         caption = (
-            "Brackets: 95% interval over train seeds; 'these checkpoints only': 95% interval over their episodes. "
+            "'These checkpoints only': 95% interval over their episodes. "
             "Change: mean absolute change of the 84x84 observation, of 255."
         )
+        caption += _OTHER_BRACKETS if any(row.normalised_score.has_bounds for row in part) else ""
         if is_shifted:
             caption += (
                 " Retention and gap are above random play of the same changed game; 'clean random': above random play "
@@ -147,7 +140,7 @@ def average_table(summary: Summary) -> Table | None:
     ]
     columns = ("perturbation", "agent", "games", "normalised score", "retention", "robustness gap", *_BESIDE_RETENTION)
     caption = f"Mean over the games that have the perturbation. {_BESIDE_CAPTION}"
-    return Table("Mean over games", caption, columns, tuple(rows), 2)
+    return Table("Mean over games", caption, columns, tuple(rows), 2, brackets=_BRACKETS)
 
 
 def headline_table(summary: Summary) -> Table | None:
@@ -167,8 +160,8 @@ def headline_table(summary: Summary) -> Table | None:
         return None
     heads = ("clean IQM", "perturbed IQM", "clean mean", "perturbed mean")
     columns = ("agent", *heads, "retention", *_BESIDE_RETENTION)
-    caption = f"Scores are normalised, {_WHERE}. {_BESIDE_CAPTION} Brackets: 95% interval over train seeds."
-    return Table("Clean and perturbed", caption, columns, tuple(rows), 1)
+    caption = f"Scores are normalised, {_WHERE}. {_BESIDE_CAPTION}"
+    return Table("Clean and perturbed", caption, columns, tuple(rows), 1, brackets=_BRACKETS)
 
 
 def aggregate_summary_table(summary: Summary) -> Table | None:
@@ -184,10 +177,10 @@ def aggregate_summary_table(summary: Summary) -> Table | None:
     columns = ("over", "agent", "cells", *(METRIC_NAMES[metric] for metric in METRICS))
     caption = (
         f"Normalised score, {_WHERE}. Mean: severities of a perturbation first, then perturbations, then games; the "
-        "others over cells and train seeds. Brackets: 95% interval over train seeds"
+        "others over cells and train seeds."
     )
-    caption += " by rliable's bootstrap." if summary.interval == "rliable" else "."
-    return Table("Aggregates", caption, columns, tuple(rows), 2)
+    by = " by rliable's bootstrap" if summary.interval == "rliable" else ""
+    return Table("Aggregates", caption, columns, tuple(rows), 2, brackets=f"{_BRACKETS[:-1]}{by}.")
 
 
 def improvement_summary_tables(summary: Summary) -> list[Table]:
@@ -203,7 +196,8 @@ def improvement_summary_tables(summary: Summary) -> list[Table]:
         why = why if fewest < MIN_INTERVAL_SEEDS else "all train seeds fall the same way"
         caption = f"0.5: no difference; ties count half. No bracket: {why}."
         title = f"Probability that {agent_x} beats {agent_y}"
-        tables.append(Table(title, caption, ("perturbation", *_MEASURE_NAMES.values()), tuple(rows), 1))
+        columns = ("perturbation", *_MEASURE_NAMES.values())
+        tables.append(Table(title, caption, columns, tuple(rows), 1, about=(agent_x, agent_y), brackets=_BRACKETS))
     return tables
 
 
@@ -231,7 +225,7 @@ def attention_tables(summary: Summary) -> list[Table]:
         )
         context = ("static steps",) * has_static + ("context's share of variance",) * has_variance
         columns = ("perturbation", *encoders, "shift", "entropy", *context)
-        tables.append(Table(f"Attention of {agent} on {game}", caption, columns, tuple(rows), 1))
+        tables.append(Table(f"Attention of {agent} on {game}", caption, columns, tuple(rows), 1, about=(agent,)))
     return tables
 
 
@@ -324,10 +318,11 @@ def _in_words(row: PerturbationRow) -> str:
 
 
 def _probability(row: ImprovementRow) -> str:
-    """Return a probability of improvement, marked where it stands without an interval too."""
+    """Return a probability of improvement, which may be of few train seeds without an interval too."""
     text = estimate(row.value, row.num_seeds)
-    is_unmarked = math.isfinite(row.value.value) and not row.value.has_bounds
-    return f"{text} {FEW}" if is_unmarked and row.num_seeds < MIN_TRAIN_SEEDS else text
+    if math.isfinite(row.value.value) and not row.value.has_bounds:
+        return Entry(text, is_few=row.num_seeds < MIN_TRAIN_SEEDS)
+    return text
 
 
 def _result_row(row: CellRow, effect: float) -> tuple[str, ...]:

@@ -5,16 +5,46 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from wsabench.results.records import file_stem
 from wsabench.stats import MIN_TRAIN_SEEDS
-from wsabench.summary.rows import Bounded
+from wsabench.summary.rows import Bounded, Metric
 
 DASH = "\u2013"
 
+Section = Literal["answer", "families", "games", "inside", "methods"]
+"""Where something stands in a report: the answer, by perturbation, by game, inside the agents, how it was found."""
 
 FEW = "†"
-"""Marks an interval over fewer than five train seeds."""
+"""Marks an interval over fewer than five train seeds, in tables where others rest on more."""
+
+METRIC_NAMES: dict[Metric, str] = {
+    "mean": "mean",
+    "median": "median",
+    "iqm": "IQM",
+    "optimality_gap": "optimality gap",
+    "capped_mean": "capped mean",
+    "kept_share": "cells kept",
+    "lost_share": "cells lost",
+}
+
+
+class Entry(str):
+    """A number as text that knows what stands behind it, so that nothing has to be read out of the text again."""
+
+    __slots__ = ("has_interval", "is_few")
+
+    has_interval: bool
+    """Whether the text has the bounds of an interval."""
+    is_few: bool
+    """Whether fewer than five train seeds stand behind it."""
+
+    def __new__(cls, text: str, *, has_interval: bool = False, is_few: bool = False) -> Entry:
+        """Return the text with what is known of it."""
+        entry = super().__new__(cls, text)
+        entry.has_interval, entry.is_few = has_interval, is_few
+        return entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +61,22 @@ class Table:
     """Row and column of each entry that a decided comparison claims to be the best."""
     is_folded: bool = False
     """Whether the page shows it only when it is asked for."""
+    section: Section = "methods"
+    about: tuple[str, ...] = ()
+    """The agents that the title names."""
+    brackets: str = ""
+    """What the brackets are, a sentence for the caption; said only where some entry has an interval."""
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries that know what stands behind them."""
+        return tuple(cell for row in self.rows for cell in row if isinstance(cell, Entry))
+
+    @property
+    def full_caption(self) -> str:
+        """The caption, with what the brackets are where there are any."""
+        is_said = self.brackets and any(entry.has_interval for entry in self.entries)
+        return f"{self.caption} {self.brackets}".strip() if is_said else self.caption
 
     @property
     def name(self) -> str:
@@ -51,17 +97,18 @@ def number(value: float, digits: int = 2) -> str:
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "\u2212")
 
 
-def interval(low: float, high: float, num_seeds: int = MIN_TRAIN_SEEDS) -> str:
-    """Return bounds as `[low, high]`, marked where there are too few train seeds; a dash where there is none.
+def interval(low: float, high: float, num_seeds: int | None = None) -> str:
+    """Return bounds as `[low, high]`; a dash where there is none.
 
     Args:
         low: Lower bound.
         high: Upper bound.
-        num_seeds: Train seeds behind it.
+        num_seeds: Train seeds behind it; None where it is not over train seeds.
     """
     if not (math.isfinite(low) and math.isfinite(high)):
         return DASH
-    return f"[{number(low)}, {number(high)}]{FEW if num_seeds < MIN_TRAIN_SEEDS else ''}"
+    text = f"[{number(low)}, {number(high)}]"
+    return text if num_seeds is None else Entry(text, has_interval=True, is_few=num_seeds < MIN_TRAIN_SEEDS)
 
 
 def estimate(value: Bounded, num_seeds: int) -> str:
@@ -69,15 +116,14 @@ def estimate(value: Bounded, num_seeds: int) -> str:
 
     Args:
         value: The number.
-        num_seeds: Train seeds behind it; the mark says where they are too few.
+        num_seeds: Train seeds behind it.
     """
     if math.isfinite(value.value) and (math.isinf(value.low) or math.isinf(value.high)):
         return f"{number(value.value)} (no bound)"
-    return (
-        f"{number(value.value)} {interval(value.low, value.high, num_seeds)}"
-        if value.has_bounds
-        else number(value.value)
-    )
+    if not value.has_bounds:
+        return number(value.value)
+    bounds = interval(value.low, value.high)
+    return Entry(f"{number(value.value)} {bounds}", has_interval=True, is_few=num_seeds < MIN_TRAIN_SEEDS)
 
 
 def p_value(value: float) -> str:
@@ -97,7 +143,7 @@ def markdown(table: Table) -> str:
     ]
     lines = [[without_markup(column) for column in table.columns], align, *rows]
     body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    return f"### {without_markup(table.title)}\n\n{body}\n\n{without_markup(table.caption)}\n"
+    return f"### {without_markup(table.title)}\n\n{body}\n\n{without_markup(table.full_caption)}\n"
 
 
 def without_markup(text: str) -> str:

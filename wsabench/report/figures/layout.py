@@ -1,0 +1,158 @@
+"""Names broken into lines, legends that fit, and a panel for each of many agents."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+
+from wsabench.report.figures.style import TWO_COLUMNS_IN, Look, legible
+
+NAME_WIDTH = 26
+"""Characters of a name that stand in one line."""
+_MOST_LINES = 3
+_LETTER_IN = 0.058
+"""Width of a character of 7 points, on average."""
+_ENTRY_IN = 0.42
+"""What an entry of a legend takes beside its text."""
+_MOST_COLUMNS = 4
+_PANEL_COLUMNS = 4
+_PANEL_TITLE_WIDTH = 18
+TALLEST_IN = 8.8
+"""A figure that is taller does not fit a page with its caption."""
+_PIECE = re.compile(r"[^\s\-_./@+:,]*[\s\-_./@+:,]?")
+
+
+def width_of(text: str) -> int:
+    """Return the width of a text in characters; the wide ones of East Asia count two."""
+    return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
+
+
+def wrapped(name: str, width: int = NAME_WIDTH) -> str:
+    """Return a name in lines, broken behind a hyphen, dot or the like where there is one.
+
+    Args:
+        name: Of an agent, a perturbation, or any other.
+        width: Characters of a line. What takes more than three lines loses its middle.
+    """
+    name = legible(name)
+    if width_of(name) <= width:
+        return name
+    lines = [""]
+    for piece in _PIECE.findall(name):
+        for part in [piece] if width_of(piece) <= width else list(piece):
+            if lines[-1] and width_of(lines[-1] + part.rstrip()) > width:
+                lines.append("")
+            lines[-1] += part
+    lines = [line.strip() for line in lines if line.strip()]
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[: _MOST_LINES - 1], f"\u2026{lines[-1]}"]
+    return "\n".join(lines)
+
+
+def clipped(name: str, width: int = NAME_WIDTH) -> str:
+    """Return a name in one line, where there is no room for two: what is too long loses its middle.
+
+    Args:
+        name: Of an agent, a perturbation, or any other.
+        width: Characters of the line.
+    """
+    name = legible(name)
+    if width_of(name) <= width:
+        return name
+    end = width // 3
+    start = name
+    while width_of(start) > width - end - 1:
+        start = start[:-1]
+    return f"{start}\u2026{name[-end:]}"
+
+
+def num_lines(names: Iterable[str], width: int = NAME_WIDTH) -> int:
+    """Return the lines of the longest of some names."""
+    return max((wrapped(name, width).count("\n") + 1 for name in names), default=1)
+
+
+def legend_above(figure: Figure | SubFigure, looks: Mapping[str, Look], *, has_lines: bool = False) -> None:
+    """Name the agents above the axes of a figure, in as many columns as its width has room for.
+
+    Args:
+        figure: With the layout `constrained`, which leaves the room.
+        looks: By agent. One agent alone needs no legend beside its own name.
+        has_lines: Whether the line's dashes are shown beside the marker.
+    """
+    handles: list[Line2D] = []
+    for name, look in looks.items():
+        dashes: Any = look.dashes if has_lines else ""
+        handles.append(Line2D([], [], color=look.color, marker=look.marker, linestyle=dashes, label=wrapped(name)))
+    entry_legend(figure, handles)
+
+
+def entry_legend(figure: Figure | SubFigure, handles: Sequence[Any]) -> None:
+    """Place a legend of some artists above the axes, in as many columns as the figure's width has room for.
+
+    Args:
+        figure: With the layout `constrained`.
+        handles: Artists with labels.
+    """
+    longest = max(width_of(line) for handle in handles for line in str(handle.get_label()).split("\n"))
+    width = figure.bbox.width / figure.dpi
+    room = int(width / (_ENTRY_IN + _LETTER_IN * longest))
+    columns = max(1, min(room, len(handles), _MOST_COLUMNS if width < TWO_COLUMNS_IN else 6))
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, borderaxespad=0.2)
+
+
+def legend_lines(names: Sequence[str], width_in: float) -> int:
+    """Return how many lines the legend of some names takes in a figure of that width."""
+    longest = max((width_of(line) for name in names for line in wrapped(name).split("\n")), default=0)
+    room = int(width_in / (_ENTRY_IN + _LETTER_IN * longest))
+    columns = max(1, min(room, len(names), _MOST_COLUMNS if width_in < TWO_COLUMNS_IN else 6))
+    return -(-len(names) // columns) * num_lines(names)
+
+
+def narrow_ticks(ax: Axes) -> None:
+    """Give a narrow panel few numbers on its horizontal axis, so that they do not touch."""
+    ax.locator_params(axis="x", nbins=3)
+
+
+def agent_panels(
+    agents: Sequence[str], panel_in: float, draw: Callable[[str, Axes], None], x_label: str, y_label: str = ""
+) -> list[Figure]:
+    """Return figures, two journal columns wide, with a panel for each agent; all have the same axes.
+
+    Args:
+        agents: At least one.
+        panel_in: Height of a panel in inches.
+        draw: Draws one agent.
+        x_label: Stands below all panels.
+        y_label: Stands left of all panels.
+    """
+    title_in = 0.13 * num_lines(agents, _PANEL_TITLE_WIDTH) + 0.12
+    rows_a_page = max(1, int((TALLEST_IN - 0.5) / (panel_in + title_in)))
+    pages = -(-len(agents) // (rows_a_page * _PANEL_COLUMNS))
+    size = -(-len(agents) // pages)
+    figures: list[Figure] = []
+    for start in range(0, len(agents), size):
+        shown = agents[start : start + size]
+        rows = -(-len(shown) // _PANEL_COLUMNS)
+        figure = Figure(figsize=(TWO_COLUMNS_IN, 0.5 + rows * (panel_in + title_in)), layout="constrained")
+        axes: Any = figure.subplots(rows, _PANEL_COLUMNS, squeeze=False, sharex=True, sharey=True)
+        for place, ax in enumerate(axes.flat):
+            if place >= len(shown):
+                ax.set_axis_off()
+                continue
+            draw(shown[place], ax)
+            ax.set_title(wrapped(shown[place], _PANEL_TITLE_WIDTH), fontsize=7)
+            ax.set_xlabel("")
+            ax.set_ylabel("")
+            narrow_ticks(ax)
+            ax.tick_params(labelbottom=place + _PANEL_COLUMNS >= len(shown))
+        figure.supxlabel(x_label, fontsize=7.5)
+        if y_label:
+            figure.supylabel(y_label, fontsize=7.5)
+        figures.append(figure)
+    return figures
