@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import html
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
 from wsabench import evaluation, results
 from wsabench.errors import ResultSetError
+from wsabench.evaluation.progress import in_notebook
 from wsabench.results.records import with_labels
 from wsabench.results.result import part_advice
 
@@ -81,6 +84,7 @@ class RunResult(results.RunResult):
                 f"{self.path} has nothing to draw: the figure needs games with reference scores, played clean and "
                 "perturbed. `table()` has the mean returns."
             )
+        _draw_figures_in_notebooks()
         return found.figure
 
     def report(self, out: str | Path | None = None, formats: str | Sequence[str] = ("html",)) -> ReportFiles:
@@ -107,8 +111,6 @@ class RunResult(results.RunResult):
 
     def _repr_html_(self) -> str:
         """Return the same for a notebook."""
-        import html
-
         table = self.table()
         parts = [html.escape(part) for part in (self._heading(), self._rest(len(table)))]
         rows = table.head(_SHOWN).to_html(index=False, float_format="{:.1f}".format, border=0) if len(table) else ""
@@ -125,6 +127,18 @@ class RunResult(results.RunResult):
     def _rest(number: int) -> str:
         """Say how many rows are not shown."""
         return "" if number <= _SHOWN else f"{number - _SHOWN} more rows: table()"
+
+
+def _draw_figures_in_notebooks() -> None:
+    """Let a notebook show figures as pictures, as it does once pyplot is loaded; a choice of its user stays."""
+    if not in_notebook():
+        return
+    from matplotlib.figure import Figure
+
+    shell = importlib.import_module("IPython").get_ipython()
+    formatters = shell.display_formatter.formatters
+    if not any(Figure in formatters[kind].type_printers for kind in ("image/png", "image/svg+xml", "application/pdf")):
+        importlib.import_module("IPython.core.pylabtools").select_figure_formats(shell, {"png"})
 
 
 def _shown(function: Callable[P, results.RunResult]) -> Callable[P, RunResult]:

@@ -22,6 +22,7 @@ from wsabench.cli import (
     gallery,
     listing,
     migrate,
+    options,
     power,
     pretrain,
     probe,
@@ -31,6 +32,7 @@ from wsabench.cli import (
     show,
     train,
 )
+from wsabench.cli.grammar import completion
 from wsabench.cli.grammar.command import GrammarCommand
 from wsabench.cli.leaderboard import site, submit, verify
 from wsabench.cli.running import merge
@@ -54,6 +56,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
+
+options.COMPLETERS.update(completion.COMPLETERS)
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from wsabench.cli.grammar import completion
-from wsabench.cli.options import SUITE_HELP, Game, Json, family_option, path_option, several
+from wsabench.cli.options import SUITE_HELP, Game, Json, completer, family_option, path_option, several
 from wsabench.cli.terminal.console import filled, split_names, write_json, write_line
 from wsabench.cli.terminal.progress import progress_reporter
 
@@ -20,7 +19,7 @@ DEFAULT_SUITE = "color-shift"
 
 def gallery(
     suite: Annotated[
-        str | None, typer.Option("--suite", metavar="NAME", help=SUITE_HELP, autocompletion=completion.suites)
+        str | None, typer.Option("--suite", metavar="NAME", help=SUITE_HELP, autocompletion=completer("suite"))
     ] = None,
     family: Annotated[str | None, family_option("A family instead of a suite, scales at severity 3.")] = None,
     perturbations: Annotated[list[str] | None, several("perturbation", "Names instead of a suite.")] = None,

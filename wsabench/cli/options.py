@@ -7,14 +7,25 @@ from typing import Annotated, Any
 
 import typer
 
-from wsabench.cli.grammar import completion
-
+_COMPLETED = ("agent", "game", "perturbation")
 _SHORT = {"agent": "-a", "format": "-f", "game": "-g", "perturbation": "-p"}
-_COMPLETED: dict[str, Callable[[str], list[str]]] = {
-    "agent": completion.agents,
-    "game": completion.games,
-    "perturbation": completion.perturbations,
-}
+Completer = Callable[[str], list[str]]
+"""Takes what was begun and returns the words that it may become."""
+COMPLETERS: dict[str, Completer] = {}
+"""By what is completed. The application fills it: commands that only read results reach no catalogue of games."""
+
+
+def completer(what: str) -> Completer:
+    """Return what completes a kind of name, looked up when the shell asks.
+
+    Args:
+        what: A key of `COMPLETERS`.
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        return COMPLETERS[what](incomplete)
+
+    return complete
 
 
 def one(name: str, help_text: str) -> Any:
@@ -39,7 +50,9 @@ def several(name: str, help_text: str) -> Any:
 
 def _option(name: str, written: str, metavar: str, help_text: str) -> Any:
     words = [written, *([_SHORT[name]] if name in _SHORT else [])]
-    return typer.Option(*words, metavar=metavar, help=help_text, autocompletion=_COMPLETED.get(name))
+    return typer.Option(
+        *words, metavar=metavar, help=help_text, autocompletion=completer(name) if name in _COMPLETED else None
+    )
 
 
 def path_option(help_text: str, *words: str) -> Any:
@@ -65,7 +78,7 @@ TRAIN_SEED = "It tells the training runs of an agent apart."
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Game = Annotated[str, one("game", "Game; see `wsabench list games`.")]
 SUITE_HELP = "A name from `wsabench list suites`, or a TOML file."
-Suite = Annotated[str, typer.Option("--suite", metavar="NAME", help=SUITE_HELP, autocompletion=completion.suites)]
+Suite = Annotated[str, typer.Option("--suite", metavar="NAME", help=SUITE_HELP, autocompletion=completer("suite"))]
 TrainSeed = Annotated[int, typer.Option("--train-seed", min=0, metavar="NUMBER", help=f"Train seed. {TRAIN_SEED}")]
 Resume = Annotated[bool, typer.Option(help="Go on from what an earlier call left.")]
 Track = Annotated[
@@ -84,4 +97,4 @@ def family_option(help_text: str) -> Any:
     Args:
         help_text: What the command does with it.
     """
-    return typer.Option("--family", metavar="NAME", help=help_text, autocompletion=completion.families)
+    return typer.Option("--family", metavar="NAME", help=help_text, autocompletion=completer("family"))

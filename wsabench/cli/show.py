@@ -10,9 +10,8 @@ import typer
 
 from wsabench.cli.facts.baselines import agent_specs, read_header, weight_files
 from wsabench.cli.facts.perturbations import perturbation_facts
-from wsabench.cli.grammar import completion
 from wsabench.cli.listing import perturbation_row
-from wsabench.cli.options import Json, several
+from wsabench.cli.options import Json, completer, several
 from wsabench.cli.terminal.console import filled, split_names, write_json, write_line, write_table
 from wsabench.errors import UnknownNameError, unknown_name
 from wsabench.types import BUILT_IN_AGENTS
@@ -25,7 +24,7 @@ _GAMES = "Games to measure a perturbation in; all (the twelve of the catalogue) 
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help=_NAME, autocompletion=completion.names)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help=_NAME, autocompletion=completer("name"))],
     games: Annotated[list[str] | None, several("game", _GAMES)] = None,
     as_json: Json = False,
 ) -> None:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsabench.cli.grammar import completion
-from wsabench.cli.options import Json, Resume, Track, TrainSeed, one, path_option, several
+from wsabench.cli.options import Json, Resume, Track, TrainSeed, completer, one, path_option, several
 from wsabench.cli.terminal.console import split_names, write_error, write_json, write_line
 from wsabench.cli.terminal.progress import progress_reporter
 from wsabench.errors import SpecError
@@ -76,7 +75,7 @@ def train(
     algorithm: Annotated[str, typer.Option(help="ppo or dqn.")] = "ppo",
     preset: Annotated[str, typer.Option(help="compact (2 cores) or paper (the paper's hyper-parameters).")] = "compact",
     steps: Annotated[int | None, typer.Option(min=1, help="Agent steps; default: the preset's.")] = None,
-    suite: Annotated[str | None, typer.Option(metavar="NAME", help=_SUITE, autocompletion=completion.suites)] = None,
+    suite: Annotated[str | None, typer.Option(metavar="NAME", help=_SUITE, autocompletion=completer("suite"))] = None,
     perturbations: Annotated[list[str] | None, several("perturbation", _PERTURBATIONS)] = None,
     clean_share: Annotated[float | None, typer.Option(metavar="SHARE", help=_CLEAN_SHARE)] = None,
     evaluate_every: Annotated[int | None, typer.Option(min=0, help=_EVALUATE_EVERY)] = None,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from wsabench.types import BUILT_IN_AGENTS
-
-KINDS = ("games", "perturbations", "suites", "agents")
-"""What `wsabench list` lists."""
 
 
 def games(incomplete: str) -> list[str]:
@@ -55,6 +52,8 @@ def families(incomplete: str) -> list[str]:
 
 def kinds(incomplete: str) -> list[str]:
     """Return the kinds that begin so and that `wsabench list` lists."""
+    from wsabench.cli.listing import KINDS
+
     return [name for name in KINDS if name.startswith(incomplete)]
 
 
@@ -68,3 +67,15 @@ def _listed(incomplete: str, allowed: Iterable[str]) -> list[str]:
     """Return what fits the part behind the last comma, with what stands before it."""
     begun, comma, last = incomplete.rpartition(",")
     return [f"{begun}{comma}{name}" for name in allowed if name.startswith(last)]
+
+
+COMPLETERS: dict[str, Callable[[str], list[str]]] = {
+    "agent": agents,
+    "family": families,
+    "game": games,
+    "kind": kinds,
+    "name": names,
+    "perturbation": perturbations,
+    "suite": suites,
+}
+"""By what is completed, as `wsabench.cli.options.completer` names it."""
