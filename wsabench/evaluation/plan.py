@@ -46,10 +46,10 @@ class RunOptions:
     """A suite's name, the path of a suite file, or a loaded suite."""
     agents: Sequence[AgentReference] | Mapping[str, AgentReference] | AgentReference = ("wsa", "e2e")
     profile: str = "quick"
-    games: str | Sequence[str] | None = None
-    train_seeds: int | Sequence[int] | None = None
+    games: Sequence[str] | None = None
+    train_seeds: Sequence[int] | None = None
     episodes: int | None = None
-    perturbations: str | Sequence[str] | None = None
+    perturbations: Sequence[str] | None = None
     protocol: Protocol | str | Mapping[str, Any] | None = None
     """A protocol or a named one, for all agents; or single fields, set over the protocol that each agent is played
     under: the profile's, seen as the agent saw its games."""

@@ -28,7 +28,7 @@ from wsabench.results.records import Job
 from wsabench.results.result import RunResult, load_result
 from wsabench.results.store import ResultStore
 from wsabench.summary.stated import stated_notes
-from wsabench.types import Permissions, unboxed
+from wsabench.types import Permissions, listed_values, unboxed
 
 PICTURES = "pictures"
 """What the process claims that draws the samples."""
@@ -124,10 +124,10 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         suite=suite,
         agents=agents,
         profile=profile,
-        games=games,
-        train_seeds=train_seeds,
+        games=listed_values(games),
+        train_seeds=listed_values(train_seeds),
         episodes=episodes,
-        perturbations=perturbations,
+        perturbations=listed_values(perturbations),
         protocol=protocol,
         seed=seed,
         precision=precision,
