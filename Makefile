@@ -28,7 +28,8 @@ test: $(VENV)/.test
 test-extras: $(VENV)/.extras
 	$(BIN)/python -m pytest -m "extra and not slow"
 
-test-slow: $(VENV)/.test
+# Minutes to hours; needs LaTeX too (Debian: texlive-latex-base texlive-latex-recommended poppler-utils).
+test-slow: $(VENV)/.extras
 	$(BIN)/python -m pytest -m slow
 
 # Kills, stops and starves runs, 200 times at random moments; hours long. TRIES=20 is a part of it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -67,3 +68,13 @@ def machine_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": package_versions(),
     }
+
+
+def most_memory() -> int:
+    """Return the most memory that this process has had, in bytes; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # not on POSIX
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

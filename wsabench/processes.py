@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -253,6 +254,8 @@ def output_to_errors() -> Iterator[None]:
         if original is not None and kept is not None:
             with suppress(OSError, ValueError):
                 original.flush()  # what code printed that had kept the stream
+            with suppress(OSError, TypeError, AttributeError):  # no C library to be had by that way on Windows
+                ctypes.CDLL(None).fflush(None)  # C keeps what it prints to no terminal, until the process ends
             os.dup2(kept, 1)
             os.close(kept)
 

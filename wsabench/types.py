@@ -362,7 +362,8 @@ class BenchRow(TypedDict):
     value: float
     """Its speed or time."""
     unit: str
-    """`steps/s`, `us/step`, `ms/observation`, `parameters`, `us/repetition` or `s`."""
+    """`steps/s`, `steps/hour`, `steps`, `us/step`, `ms/observation`, `parameters`, `us/repetition`, `share`, `MiB` or
+    `s`."""
     ratio: float | None
     """Above 1: better than the peer. None without a peer."""
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from result_fixture import write_result_set, write_shard
 
-from wsabench.bench.statistics import benchmark_stats
+from wsabench.bench.statistics import ReportSize, benchmark_large_report, benchmark_stats
 from wsabench.cli import main
 from wsabench.results import load_result
 from wsabench.summary.noise import noise_of_run
@@ -130,6 +130,13 @@ def test_the_bench_has_rows_beside_rliable():
     assert [row["peer"] for row in rows] == ["rliable"] * 3
     improvement = next(row for row in rows if row["name"] == "probability of improvement")
     assert improvement["ratio"] > 50  # about 800 on an idle machine; processor time, so load matters little
+
+
+def test_a_large_report_is_measured_by_its_size():
+    rows = benchmark_large_report(ReportSize(agents=2, games=2, seeds=3, cells=6, episodes=2))
+    name = "report: 2 agents x 2 games x 3 seeds x 6 cells x 2 episodes"
+    assert [(row["name"], row["unit"]) for row in rows] == [(name, "s"), (f"{name}, memory", "MiB")]
+    assert all(row["value"] > 0 for row in rows)
 
 
 def test_an_average_over_cells_needs_fewer_seeds_and_says_the_hours(capsys):

@@ -29,7 +29,7 @@ def test_every_test_lies_in_the_folder_of_a_package() -> None:
 
 
 def test_no_two_files_have_one_name() -> None:
-    counts = Counter(path.name for path in TESTS.rglob("*.py"))
+    counts = Counter(path.name for path in TESTS.rglob("*.py") if path.name != "conftest.py")
     assert [name for name, count in counts.items() if count > 1] == []
 
 

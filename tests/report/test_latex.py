@@ -109,6 +109,7 @@ def overfull(log):
     return [float(points) for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt too wide\)", log)]
 
 
+@pytest.mark.slow  # TeX is large, and no package of Python's
 @pytest.mark.extra
 @pytest.mark.parametrize(("latex_float", "num_rows"), [("table*", 1), ("table", 1), ("table*", 50), ("table", 50)])
 def test_tables_compile_and_are_no_wider_than_their_place(latex_float, num_rows, tmp_path):
@@ -121,6 +122,7 @@ def test_tables_compile_and_are_no_wider_than_their_place(latex_float, num_rows,
     assert not [points for points in overfull(compiled(tmp_path, page)) if points > 1.0]
 
 
+@pytest.mark.slow  # TeX is large, and no package of Python's
 @pytest.mark.extra
 def test_everything_that_a_run_gives_compiles(made, tmp_path):
     files = sorted((made / "tables").glob("*.tex")) + sorted((made / "figures").glob("*.tex"))
@@ -133,6 +135,7 @@ def test_everything_that_a_run_gives_compiles(made, tmp_path):
     assert not [points for points in overfull(compiled(tmp_path, page)) if points > 6.0]
 
 
+@pytest.mark.slow  # TeX is large, and no package of Python's
 @pytest.mark.extra
 def test_the_example_paper_compiles(tmp_path):
     folder = shutil.copytree(ROOT / "examples" / "paper", tmp_path / "paper")

@@ -8,7 +8,7 @@ import scipy.stats
 from rliable import library, metrics
 
 from wsabench import stats
-from wsabench.stats.bounds import METHODS, Replicates, Stratum
+from wsabench.stats.bounds import METHODS, Replicates, Stratum, t_quantile
 
 pytestmark = pytest.mark.oracle
 
@@ -216,3 +216,10 @@ def test_ten_seeds_cover_what_they_promise():
 @pytest.mark.parametrize("seed_sd", [0, 1])
 def test_ten_seeds_cover_92_to_98_per_cent(num_games, seed_sd):
     assert np.all(np.abs(coverage(10, num_games, seed_sd, 2_000) - 0.95) < 0.03)
+
+
+def test_quantiles_of_t_are_scipys_to_the_bit():
+    freedom = np.concatenate([np.geomspace(0.2, 1e6, 500), [np.inf, np.nan, 0.0, -1.0]])
+    for probability in (0.5, 0.95, 0.975, 0.995):
+        np.testing.assert_array_equal(t_quantile(probability, freedom), scipy.stats.t.ppf(probability, freedom))
+    assert t_quantile(0.975, 2) == scipy.stats.t.ppf(0.975, 2)

@@ -36,10 +36,17 @@ def peer_of(spec: AgentSpec) -> str:
 
 def why_missing(peer: str) -> str:
     """Return why a peer cannot be measured here, and what to do; empty if it can."""
-    if importlib.util.find_spec("stable_baselines3") is None:
-        return f"{peer}: Stable-Baselines3 is not installed. Install it with: pip install 'wsabench[bench]'"
+    if reason := missing_library(peer):
+        return reason
     if peer == WSA_PEER and not EXTRACTOR.is_file():
         return f"{peer}: {EXTRACTOR.name} is not in this installation. Run the command in a checkout of the repository."
+    return ""
+
+
+def missing_library(peer: str) -> str:
+    """Return that Stable-Baselines3 is missing, which a peer needs; empty if it is there."""
+    if importlib.util.find_spec("stable_baselines3") is None:
+        return f"{peer}: Stable-Baselines3 is not installed. Install it with: pip install 'wsabench[bench]'"
     return ""
 
 

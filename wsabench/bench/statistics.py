@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from wsabench import stats
+from wsabench.machine import most_memory
 from wsabench.protocol import Protocol
 from wsabench.results.manifest import SCHEMA_VERSION, History, Manifest, RecordedPlan, ReferenceScores, SuiteEntry
 from wsabench.results.provenance import ENGINE_VERSION, this_start
@@ -26,6 +27,18 @@ AGENTS, NUM_SEEDS, NUM_CELLS, NUM_EPISODES = ("wsa", "e2e"), 5, 60, 30
 REPETITIONS = 10_000
 """What a report of two agents takes."""
 SEVERITIES = 5
+
+
+class ReportSize(NamedTuple):
+    """How much a report is about."""
+
+    agents: int = 100
+    games: int = 10
+    seeds: int = 3
+    cells: int = 60
+    episodes: int = 10
+
+
 _PEER_REPETITIONS = {"mean, median, IQM, optimality gap": 100, "probability of improvement": 20, "profile": 20}
 
 
@@ -69,6 +82,26 @@ def benchmark_stats(num_rounds: int = 3, *, with_report: bool = True) -> list[Be
         name = f"report: {len(AGENTS)} agents x {NUM_SEEDS} seeds x {NUM_CELLS} cells x {NUM_EPISODES} episodes"
         rows.append(_row(name, _seconds(lambda: summarise(run_of_size)), "s", None))
     return rows
+
+
+def benchmark_large_report(size: ReportSize | None = None) -> list[BenchRow]:
+    """Measure all numbers of a large report, each agent compared with the first; of made-up scores.
+
+    Args:
+        size: How much it is about; None for 100 agents.
+
+    Returns:
+        Processor time in seconds, and the most memory that this process has had, the made-up table included, in MiB.
+    """
+    size = size or ReportSize()
+    made = _large_run(size, generator(0, "benchmark"))
+    name = (
+        f"report: {size.agents} agents x {size.games} games x {size.seeds} seeds x {size.cells} cells x "
+        f"{size.episodes} episodes"
+    )
+    seconds = _seconds(lambda: summarise(made, compare_to=made.episodes["agent"].iloc[0]))
+    memory = most_memory() / 2**20
+    return [_row(name, seconds, "s", None), _row(f"{name}, memory", memory, "MiB", None)]
 
 
 def _ours(x: FloatArray, y: FloatArray) -> dict[str, Callable[[], object]]:
@@ -115,7 +148,7 @@ _THRESHOLDS = np.linspace(0.0, 1.5, 101)
 
 def _run_of_size(rng: np.random.Generator) -> _Run:
     """Return a made-up result set of one game with as many cells as the report has, clean among them."""
-    names = [("clean", None), *((f"p{k // SEVERITIES}", k % SEVERITIES + 1) for k in range(NUM_CELLS - 1))]
+    names = _cell_names(NUM_CELLS)
     keys = [(agent, seed, *name) for agent in AGENTS for seed in range(NUM_SEEDS) for name in names]
     rows = [key for key in keys for _ in range(NUM_EPISODES)]
     columns = zip(*rows, strict=True)
@@ -128,22 +161,54 @@ def _run_of_size(rng: np.random.Generator) -> _Run:
     return _Run(table, pd.DataFrame(), _manifest("g"))
 
 
-def _manifest(game: str) -> Manifest:
-    """Return a manifest that says nothing but the game and its reference scores."""
+def _cell_names(number: int) -> list[tuple[str, int | None]]:
+    """Return made-up perturbations at all severities, clean first."""
+    return [("clean", None), *((f"p{k // SEVERITIES}", k % SEVERITIES + 1) for k in range(number - 1))]
+
+
+def _large_run(size: ReportSize, rng: np.random.Generator) -> _Run:
+    """Return a made-up result set of several games, built column by column."""
+    games = tuple(f"g{number}" for number in range(size.games))
+    agents = [f"a{number:03d}" for number in range(size.agents)]
+    shape = (size.agents, size.games, size.seeds, size.cells, size.episodes)
+    agent, game, seed, cell, episode = (axis.ravel() for axis in np.indices(shape, dtype=np.int64))
+    names, severities = zip(*_cell_names(size.cells), strict=True)
+    label = np.array(names, dtype=object)[cell]
+    table = pd.DataFrame(
+        {
+            "agent": np.array(agents, dtype=object)[agent],
+            "game": np.array(games, dtype=object)[game],
+            "train_seed": seed,
+            "perturbation": label,
+            "severity": pd.array(severities, "Int64")[cell],
+            "family": np.where(label == "clean", "clean", "color").astype(object),
+            "episode": episode,
+            "episode_seed": episode,
+            "length": 100,
+            "end": "game_over",
+            "fingerprint": "",
+            "return": np.round(rng.normal(6.0, 1.5, len(label))),
+        }
+    )
+    return _Run(table, pd.DataFrame(), _manifest(*games))
+
+
+def _manifest(*games: str) -> Manifest:
+    """Return a manifest that says nothing but the games and their reference scores."""
     plan = RecordedPlan(
         suite=SuiteEntry(name="benchmark", summary="", content_hash=""),
         profile=None,
         protocol=Protocol(),
         seed=0,
         episodes=NUM_EPISODES,
-        games=(game,),
+        games=games,
         perturbations=(),
         perturbation_hashes={},
         effects={},
         refused={},
         misfits={},
         skipped=(),
-        reference_scores={game: ReferenceScores(random=0.0, human=10.0)},
+        reference_scores={game: ReferenceScores(random=0.0, human=10.0) for game in games},
         agents=(),
         engine_version=ENGINE_VERSION,
         versions={},

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from wsabench.cli.grammar.command import GrammarCommand
-from wsabench.cli.options import Game, Json, path_option, several
+from wsabench.cli.options import Game, Json, completer, one, path_option, several
 from wsabench.cli.terminal.console import split_names, write_error, write_json, write_table
 from wsabench.errors import SpecError
 from wsabench.machine import machine_facts
@@ -22,6 +22,7 @@ DEFAULT_AGENTS = ("e2e", "wsa", "wsa:paper")
 _AGENTS = f"Agents, NAME or NAME:PRESET. Default: {','.join(DEFAULT_AGENTS)}."
 
 _ENCODE_EXAMPLE = "Example: wsabench bench encode --num-encoders 1,4,10,50,100 --figure cost.png"
+_SUITE = "The whole run plays this suite instead of three cells."
 _NUMBERS = "Numbers, separated by commas: what each fusion costs over so many encoders, instead."
 
 app = typer.Typer(rich_markup_mode=None)
@@ -95,11 +96,11 @@ def encode(
         _show_by_number(title, numbers, [row for row in rows if row["unit"] == unit])
 
 
-def _numbers(text: str) -> list[int]:
-    """Return the numbers of encoders that were asked for, in ascending order."""
+def _numbers(text: str, option: str = "--num-encoders") -> list[int]:
+    """Return the numbers that were asked for, in ascending order."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise SpecError(f"--num-encoders is {text!r}. Allowed: integers from 1, separated by commas, as in 1,4,10.")
+        raise SpecError(f"{option} is {text!r}. Allowed: integers from 1, separated by commas, as in 1,4,10.")
     return sorted({int(part) for part in parts})
 
 
@@ -132,17 +133,72 @@ def train(
     _show(f"Training, {game}, one thread", rows, as_json)
 
 
+@app.command("run", cls=GrammarCommand, epilog="Example: wsabench bench run --json")
+def run(
+    game: Game = "breakout",
+    agent: Annotated[str, one("agent", "A trained agent; train seed 0.")] = "e2e",
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; default: as many as cores.")] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Of each cell of the whole run, without --suite.")] = 30,
+    suite: Annotated[str | None, typer.Option(metavar="NAME", help=_SUITE, autocompletion=completer("suite"))] = None,
+    profile: Annotated[str, typer.Option(help="The profile of --suite.")] = "standard",
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant; the median counts.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.01, help="A turn's time, by the clock.")] = 10.0,
+    envs: Annotated[
+        str, typer.Option(metavar="NUMBER,...", help="Numbers of environments that the peer tries.")
+    ] = "2,4,8,16",
+    threads: Annotated[
+        str, typer.Option(metavar="NUMBER,...", help="Numbers of torch threads that the peer tries.")
+    ] = "1,2",
+    as_json: Json = False,
+) -> None:
+    """How full a run keeps the cores, and its steps per second beside Stable-Baselines3's evaluate_policy.
+
+    The main job is clean, hue-rotate@3 and gaussian-noise@3. First a whole run of it, or of --suite: the share of each
+    worker's time in emulators and network. Then turns, on all cores, by the clock: the main job, lanes alone, the
+    network alone, and the peer, where it is installed, at the best of its numbers. Some six minutes.
+    """
+    from wsabench.bench.playing import PEER, benchmark_run
+
+    whole = {"suite": suite, "profile": profile} if suite else None
+    rows = benchmark_run(
+        game,
+        agent,
+        rounds,
+        seconds,
+        workers=workers,
+        episodes=episodes,
+        whole=whole,
+        peer_envs=_numbers(envs, "--envs"),
+        peer_threads=_numbers(threads, "--threads"),
+        warn=write_error,
+    )
+    if as_json:
+        _show("", rows, as_json)
+        return
+    for prefix, title in (("whole run: ", "Where the time of the whole run goes"), (f"{PEER}: ", PEER), ("", "Speed")):
+        group = [row for row in rows if row["name"].startswith(prefix)]
+        rows = [row for row in rows if not row["name"].startswith(prefix)]
+        if group:
+            _show(f"{title}, {game}, {agent}", [_without(prefix, row) for row in group], as_json)
+
+
 @app.command("stats", cls=GrammarCommand, epilog="Example: wsabench bench stats --json")
 def stats(
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant; the median counts.")] = 3,
+    large: Annotated[
+        bool, typer.Option("--large", help="Instead, a report on 100 agents x 10 games x 3 seeds x 60 cells; minutes.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Microseconds a bootstrap repetition takes, beside rliable where it is installed, and a report's seconds.
 
-    Processor time, of all threads together.
+    Processor time, of all threads together. With --large also the most memory.
     """
-    from wsabench.bench.statistics import benchmark_stats
+    from wsabench.bench.statistics import benchmark_large_report, benchmark_stats
 
+    if large:
+        _show("A large report", benchmark_large_report(), as_json)
+        return
     _show("Interval estimates, 2 agents x 5 seeds x 60 cells", benchmark_stats(rounds), as_json)
 
 

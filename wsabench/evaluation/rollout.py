@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsabench.errors import ShapeError, SpecError
+from wsabench.evaluation.timing import TimedLanes, TimedPolicy, timer_of_this_process, write_times
 from wsabench.hashing import bytes_hash
 from wsabench.protocol import Protocol
 from wsabench.results.records import ACTION_DIGITS, CONTEXT_STEPS, EpisodeOutcome, EpisodeSteps, attention_sums
@@ -150,7 +151,23 @@ def play(  # noqa: PLR0913  (two options beside what a rollout needs)
         SpecError: The policy chooses an action that the game does not have, or cannot take the encoder operations of
             an episode. What it answers otherwise is checked by `wsabench.agents.wrap_policy`.
     """
-    rollout = _Rollout(policy, lanes, keep_steps, name or policy.abilities.name)
+    timer = timer_of_this_process()
+    if timer is not None:
+        policy, lanes = TimedPolicy(policy, timer), TimedLanes(lanes, timer)
+    try:
+        _play_all(_Rollout(policy, lanes, keep_steps, name or policy.abilities.name), source, deliver, count_steps)
+    finally:
+        if timer is not None:
+            write_times(timer)
+
+
+def _play_all(
+    rollout: _Rollout,
+    source: TaskSource,
+    deliver: Callable[[EpisodeOutcome], None],
+    count_steps: Callable[[int], None],
+) -> None:
+    """Play until the source has no more and all lanes are done."""
     is_open = True
     while True:
         free = rollout.free_lanes() if is_open else []

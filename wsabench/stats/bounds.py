@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+from scipy import special as scipy_special
 from scipy import stats as scipy_stats
 
 from wsabench.types import FloatArray
@@ -58,6 +60,19 @@ def percentile_bounds(replicates: Replicates, value: FloatArray, confidence: flo
     return np.asarray(low), np.asarray(high)
 
 
+def t_quantile(probability: float, freedom: npt.ArrayLike) -> FloatArray:
+    """Return quantiles of Student's t, those of `scipy.stats.t.ppf` to the bit and much sooner for few of them.
+
+    Args:
+        probability: Between 0 and 1.
+        freedom: Degrees of freedom above 0, of any shape; infinite for the normal distribution.
+
+    Returns:
+        Of the shape of `freedom`, float64; NaN where that is not above 0.
+    """
+    return scipy_special.stdtrit(np.asarray(freedom, dtype=np.float64), probability)
+
+
 def corrected_bounds(replicates: Replicates, value: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
     """Return percentile bounds, moved away from the estimate by what few units hide.
 
@@ -83,7 +98,7 @@ def corrected_bounds(replicates: Replicates, value: FloatArray, confidence: floa
     low, high = percentile_bounds(replicates, value, confidence)
     normal = scipy_stats.norm.ppf((1.0 + confidence) / 2.0)
     inflation, freedom = _inflation_and_freedom(replicates)
-    factor = np.sqrt(inflation) * scipy_stats.t.ppf((1.0 + confidence) / 2.0, freedom) / normal
+    factor = np.sqrt(inflation) * t_quantile((1.0 + confidence) / 2.0, freedom) / normal
     # A biased statistic (a worst case) may leave the estimate outside the percentiles; it must not be moved further.
     centre = np.clip(value, low, high)
     return np.minimum(value, centre + factor * (low - centre)), np.maximum(value, centre + factor * (high - centre))
@@ -109,7 +124,7 @@ def bca_bounds(replicates: Replicates, value: FloatArray, confidence: float) -> 
     below = (flat < estimates).mean(axis=0) + 0.5 * (flat == estimates).mean(axis=0)
     edge = 0.5 / len(flat)
     bias = scipy_stats.norm.ppf(np.clip(below, edge, 1.0 - edge))
-    influences = np.concatenate([_influences(flat, stratum) for stratum in replicates.strata])
+    influences = np.concatenate([_influences(flat, flat.mean(axis=0), stratum) for stratum in replicates.strata])
     spread = (influences**2).sum(axis=0) ** 1.5
     cubes = (influences**3).sum(axis=0)
     acceleration = np.divide(cubes, 6.0 * spread, out=np.zeros_like(cubes), where=spread > 0)
@@ -132,11 +147,12 @@ METHODS: dict[str, BoundsFunction] = {
 def _inflation_and_freedom(replicates: Replicates) -> tuple[FloatArray, FloatArray]:
     """Return by what the bootstrap's variance is too small, and Welch's degrees of freedom; each of shape (...)."""
     flat = np.reshape(replicates.values, (len(replicates.values), -1))
+    means = flat.mean(axis=0)
     smallest = min(stratum.num_draws for stratum in replicates.strata) - 1
     plain, scaled, squares = (np.zeros(flat.shape[1]) for _ in range(3))
     for stratum in replicates.strata:
         draws = stratum.num_draws
-        variance = (_influences(flat, stratum) ** 2).sum(axis=0) * stratum.counts.shape[1] / draws
+        variance = (_influences(flat, means, stratum) ** 2).sum(axis=0) * stratum.counts.shape[1] / draws
         unbiased = variance * draws / (draws - 1)
         plain += variance
         scaled += unbiased
@@ -148,10 +164,13 @@ def _inflation_and_freedom(replicates: Replicates) -> tuple[FloatArray, FloatArr
     return inflation.reshape(shape), np.maximum(freedom, smallest).reshape(shape)
 
 
-def _influences(flat: FloatArray, stratum: Stratum) -> FloatArray:
-    """Return the influence of each unit: the covariance of its count with the statistic, (num_units, num_values)."""
+def _influences(flat: FloatArray, means: FloatArray, stratum: Stratum) -> FloatArray:
+    """Return the influence of each unit: the covariance of its count with the statistic, (num_units, num_values).
+
+    `means`: those of the statistic over the repetitions, which all strata share.
+    """
     centred = stratum.counts - stratum.counts.mean(axis=0)
-    return centred.T @ flat / len(flat) - centred.mean(axis=0)[:, None] * flat.mean(axis=0)
+    return centred.T @ flat / len(flat) - centred.mean(axis=0)[:, None] * means
 
 
 def _column_quantiles(flat: FloatArray, levels: FloatArray) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -33,7 +34,7 @@ class Reference(NamedTuple):
     human: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what is computed from it is kept
 class GameScores:
     """Everything one agent played in one game: complete rows and columns, episodes paired by episode seed."""
 
@@ -52,12 +53,12 @@ class GameScores:
     """Mean return of random play in each cell that changes the game itself, shape (num_cells,); NaN where it was not
     played, and where a cell leaves the game as it is: there the reference's holds."""
 
-    @property
+    @cached_property
     def is_known(self) -> bool:
         """Whether the game has reference scores."""
         return not (math.isnan(self.reference.random) or math.isnan(self.reference.human))
 
-    @property
+    @cached_property
     def scores(self) -> FloatArray:
         """Normalised scores of episodes, shape (num_seeds, num_cells, num_episodes).
 
@@ -65,17 +66,17 @@ class GameScores:
         """
         return normalised_score(self.returns, self.reference.random, self.reference.human)
 
-    @property
+    @cached_property
     def num_episodes(self) -> npt.NDArray[np.int64]:
         """Episodes of each job, shape (num_seeds, num_cells)."""
         return (~np.isnan(self.returns)).sum(axis=2)
 
-    @property
+    @cached_property
     def mean_returns(self) -> FloatArray:
         """Mean return of each job over its own episodes, shape (num_seeds, num_cells)."""
         return episode_means(self.returns)
 
-    @property
+    @cached_property
     def means(self) -> FloatArray:
         """Normalised mean return of each job, shape (num_seeds, num_cells); NaN where the game has no reference.
 
@@ -83,7 +84,7 @@ class GameScores:
         """
         return normalised_mean(self.mean_returns[..., None], self.reference.random, self.reference.human)
 
-    @property
+    @cached_property
     def above_random(self) -> FloatArray:
         """What retention and robustness gap set against the clean score, shape (num_seeds, num_cells).
 
@@ -95,17 +96,17 @@ class GameScores:
             self.mean_returns[..., None], self.reference.random, self.reference.human, perturbed_random=zero
         )
 
-    @property
+    @cached_property
     def random_shift(self) -> FloatArray:
         """How much a cell moves the score of random play, normalised, shape (num_cells,); NaN where not played."""
         return normalised_score(self.random_returns, self.reference.random, self.reference.human)
 
-    @property
+    @cached_property
     def clean_column(self) -> int | None:
         """The column of clean play, None where it was not played."""
         return self.index(CLEAN)
 
-    @property
+    @cached_property
     def clean_bound(self) -> CleanBound | None:
         """The lower bound of the clean score over the episodes of these checkpoints; None where there is no score."""
         column = self.clean_column
@@ -113,13 +114,13 @@ class GameScores:
             return None
         return clean_bound(self.scores[:, column], self.distinct[:, column])
 
-    @property
+    @cached_property
     def has_retention(self) -> bool:
         """Whether the clean score surely lies above the floor, so that retention means something."""
         bound = self.clean_bound
         return bound is not None and bound.is_defined
 
-    @property
+    @cached_property
     def labels(self) -> list[str]:
         """The written name of each cell, in order."""
         return [cell.label for cell in self.cells]

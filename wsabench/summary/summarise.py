@@ -274,11 +274,13 @@ def summarise(
 
 def _sample_table(scores: Sequence[GameScores], episodes: pd.DataFrame) -> tuple[SampleRow, ...]:
     """Return the sample sizes, one row for each agent and game, over the cells that all its train seeds finished."""
+    labelled = episodes[["label", "end"]]
+    places = episodes.groupby(["agent", "game"], observed=True).indices
     rows: list[SampleRow] = []
     for game in scores:
         bound = game.clean_bound
-        is_of = (episodes["agent"] == game.agent) & (episodes["game"] == game.game)
-        ends = episodes.loc[is_of & episodes["label"].isin(game.labels), "end"]
+        played = labelled.iloc[places[game.agent, game.game]]
+        ends = played.loc[played["label"].isin(game.labels), "end"]
         rows.append(
             SampleRow(
                 agent=game.agent,

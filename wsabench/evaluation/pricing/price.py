@@ -16,13 +16,13 @@ from wsabench.evaluation.own_play import MIN_STEPS, ROUND_EPISODES
 from wsabench.evaluation.own_play_supply import needs_own_play
 from wsabench.evaluation.plan import Plan, RunOptions, make_plan
 from wsabench.evaluation.pricing.lengths import Lengths, Seen
-from wsabench.evaluation.pricing.probe import Measured, Played, Slice, most_memory, sample
+from wsabench.evaluation.pricing.probe import Measured, Played, Slice, sample
 from wsabench.evaluation.pricing.schedule import Cost, seconds_of
 from wsabench.evaluation.pricing.space import disk_bytes_of
 from wsabench.evaluation.rollout import EpisodeTask
 from wsabench.evaluation.runs import checked_workers
 from wsabench.evaluation.samples import NUM_STEPS
-from wsabench.machine import available_cores
+from wsabench.machine import available_cores, most_memory
 from wsabench.results.records import Job
 from wsabench.seeding import generator
 from wsabench.types import FloatArray

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,6 +10,7 @@ from typing import NamedTuple
 
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, Handout, play
+from wsabench.machine import most_memory
 from wsabench.processes import Failure, serve, single_thread, started
 from wsabench.results.records import EpisodeOutcome
 from wsabench.types import Inputs, Observations
@@ -247,13 +247,3 @@ class _TimedLanes:
     def going(self) -> list[Played]:
         """Return the episodes that go on."""
         return [Played(task.job_index, task.episode, self._steps[row], False) for row, task in self._now.items()]
-
-
-def most_memory() -> int:
-    """Return the most memory that this process has had, in bytes; 0 where the system does not say."""
-    try:
-        import resource
-    except ImportError:  # not on POSIX
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -83,7 +83,7 @@ def draw_shades(
         _column_names(columns),
         rotation=90 if is_upright else 0,
     )
-    ax.set_yticks([place + 0.5 for place in range(len(lines))], [wrapped(name) for name in lines])
+    ax.set_yticks([place + 0.5 for place in range(len(lines))], [wrapped(name) for name in lines], rotation=0)
     ax.tick_params(axis="both", length=0)
     for side in ("left", "bottom"):
         ax.spines[side].set_visible(False)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats as scipy_stats
 
 from wsabench.errors import ShapeError, SpecError
+from wsabench.stats.bounds import t_quantile
 from wsabench.stats.resampling import episode_means
 from wsabench.types import BoolArray, FloatArray
 
@@ -92,7 +92,7 @@ def clean_bound(
         return CleanBound(value, np.nan, False, NO_BOUND)
     variance, squares = parts.sum(), (parts**2 / freedoms).sum()
     freedom = variance**2 / squares if squares > 0.0 else np.inf
-    low = value - float(scipy_stats.t.ppf(confidence, freedom) * np.sqrt(variance))
+    low = value - float(t_quantile(confidence, freedom) * np.sqrt(variance))
     return CleanBound(value, low, low > floor, method)
 
 

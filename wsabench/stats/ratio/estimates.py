@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats as scipy_stats
 
 from wsabench.errors import ShapeError
+from wsabench.stats.bounds import t_quantile
 from wsabench.stats.intervals import MIN_INTERVAL_SEEDS, seed_note
 from wsabench.stats.ratio.fieller import GameSeeds, Region, checked_game, fieller_set
 from wsabench.types import FloatArray
@@ -294,7 +294,7 @@ def _of_one_game(
     low, high = (np.where(region == Region.BOUNDED, end, far) for end, far in ((low, -np.inf), (high, np.inf)))
     error = np.sqrt(_delete_one_variance(parts.without_one, parts.is_usable[..., None], axis=-2))
     least, most = (
-        error * scipy_stats.t.ppf((1.0 + level) / 2.0, num_seeds - 1)
+        error * t_quantile((1.0 + level) / 2.0, num_seeds - 1)
         for level in (confidence, 1.0 - WIDEST_TAIL * (1.0 - confidence))
     )
     # Where delete-one says nothing (an infinite error), Fieller's bounds stand alone.
@@ -336,7 +336,7 @@ def _with_interval(average: _Average, strata: Sequence[_Stratum], num_games: int
     squares = np.sum([variance**2 / (count - 1) for variance, count in zip(variances, counts, strict=True)], axis=0)
     is_spread = np.isfinite(total) & (squares > 0.0)
     freedom = np.divide(total**2, squares, out=np.full(np.shape(total), np.inf), where=is_spread)
-    half = scipy_stats.t.ppf((1.0 + confidence) / 2.0, freedom) * np.sqrt(total)
+    half = t_quantile((1.0 + confidence) / 2.0, freedom) * np.sqrt(total)
     half = np.where(np.isfinite(total), half, np.nan)
     low, high = average.value - half, average.value + half
     note = seed_note(min(counts)) if np.isfinite(total).all() else "a clean mean rests on one train seed: no interval"

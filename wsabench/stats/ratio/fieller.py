@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats as scipy_stats
 
 from wsabench.errors import ShapeError, SpecError
+from wsabench.stats.bounds import t_quantile
 from wsabench.types import FloatArray
 
 GameSeeds = tuple[FloatArray, FloatArray]
@@ -75,7 +75,7 @@ def fieller_set(clean: FloatArray, perturbed: FloatArray, *, confidence: float =
     num_seeds = clean.shape[-1]
     if num_seeds < 2:
         raise ShapeError("There is one train seed. Fieller's set needs two or more: it rests on their spread.")
-    scale = scipy_stats.t.ppf((1.0 + confidence) / 2.0, num_seeds - 1) ** 2 / num_seeds / (num_seeds - 1)
+    scale = t_quantile((1.0 + confidence) / 2.0, num_seeds - 1) ** 2 / num_seeds / (num_seeds - 1)
     x, y = clean[..., None], perturbed
     x_mean, y_mean = x.mean(axis=-2), y.mean(axis=-2)
     x, y = x - x_mean[..., None, :], y - y_mean[..., None, :]
