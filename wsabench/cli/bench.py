@@ -22,6 +22,8 @@ DEFAULT_AGENTS = ("e2e", "wsa", "wsa:paper")
 _AGENTS = f"Agents, NAME or NAME:PRESET. Default: {','.join(DEFAULT_AGENTS)}."
 
 _ENCODE_EXAMPLE = "Example: wsabench bench encode --num-encoders 1,4,10,50,100 --figure cost.png"
+_ENVS = "Numbers of environments that the peer tries."
+_THREADS = "Numbers of torch threads that the peer tries."
 _SUITE = "The whole run plays this suite instead of three cells."
 _NUMBERS = "Numbers, separated by commas: what each fusion costs over so many encoders, instead."
 
@@ -143,12 +145,8 @@ def run(
     profile: Annotated[str, typer.Option(help="The profile of --suite.")] = "standard",
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant; the median counts.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.01, help="A turn's time, by the clock.")] = 10.0,
-    envs: Annotated[
-        str, typer.Option(metavar="NUMBER,...", help="Numbers of environments that the peer tries.")
-    ] = "2,4,8,16",
-    threads: Annotated[
-        str, typer.Option(metavar="NUMBER,...", help="Numbers of torch threads that the peer tries.")
-    ] = "1,2",
+    envs: Annotated[str, typer.Option(metavar="NUMBER,...", help=_ENVS)] = "2,4,8,16",
+    threads: Annotated[str, typer.Option(metavar="NUMBER,...", help=_THREADS)] = "1,2",
     as_json: Json = False,
 ) -> None:
     """How full a run keeps the cores, and its steps per second beside Stable-Baselines3's evaluate_policy.
