@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 INSTALL := $(PIP) --no-build-isolation --editable
 
-.PHONY: run test test-extras test-slow test-faults check lint format pretrain train leaderboard leaderboard-entries campaign \
+.PHONY: run test test-extras test-slow test-faults check lint docs format pretrain train leaderboard leaderboard-entries campaign \
 	campaign-status campaign-collect clean
 
 run: $(VENV)/.run
@@ -42,6 +42,11 @@ check: $(VENV)/.run
 	rm -rf runs/gate
 	$(BIN)/wsabench run --suite smoke --agents wsa,e2e --episodes 20 --out runs/gate
 	$(BIN)/wsabench check runs/gate --against results/smoke
+
+# The docs as a site in site/, from nothing but this checkout; any warning is an error.
+# (--quiet would drop the warnings before they count.)
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -96,7 +101,7 @@ campaign-collect: $(VENV)/.run
 	$(BIN)/python -m wsabench.cli.campaign collect
 
 clean:
-	rm -rf $(VENV) runs build dist
+	rm -rf $(VENV) runs build dist site
 
 # One stamp for each set of extras: nothing is installed again until the pins change.
 $(VENV)/.base: constraints.txt
@@ -123,6 +128,10 @@ $(VENV)/.test: $(VENV)/.run
 
 $(VENV)/.dev: $(VENV)/.test
 	$(INSTALL) '.[test,video,imagenet,tensorboard,dev,bench]'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.run
+	$(INSTALL) '.[docs]'
 	touch $@
 
 $(VENV)/.extras: $(VENV)/.dev

@@ -1,18 +1,46 @@
-"""Put an own policy on the bench: `python examples/own_policy.py`, under a minute on two cores."""
+"""Put an own policy on the bench beside random play: `python examples/own_policy.py`, or with a number of episodes."""
+
+import sys
 
 import numpy as np
 
 import wsabench
+from wsabench.stats import MeanOfEpisodes, difference_of_means
+
+STAY, FIRE, RIGHT, LEFT = range(4)  # the actions of Breakout
 
 
-def follow_brightness(observations: np.ndarray) -> np.ndarray:
-    """Move the paddle to where the rows above it are brightest; observations are uint8 (N, 4, 84, 84)."""
-    rows = observations[:, -1, 60:72, 8:76].astype(float).sum(axis=1)
-    return np.where(rows.argmax(axis=1) > rows.shape[1] // 2, 2, 3)  # actions of Breakout: 2 right, 3 left
+def middle(lit):
+    """Return the mean column of what is lit in pictures (N, rows, columns)."""
+    return lit.sum(axis=1) @ np.arange(lit.shape[2]) / np.maximum(lit.sum(axis=(1, 2)), 1)
+
+
+def policy(observations):
+    """Move the paddle to where the ball will be; observations are uint8 (N, 4, 84, 84), newest frame last."""
+    lit = observations[:, :, :, 5:79] > 40  # between the walls
+    before, now, paddle = lit[:, -2, 38:75], lit[:, -1, 38:75], lit[:, -1, 75:77]
+    away = 2 * middle(now) - middle(before) - middle(paddle)
+    move = np.where(abs(away) <= 2, STAY, np.where(away > 0, RIGHT, LEFT))
+    return np.where(now.any(axis=(1, 2)), move, FIRE)  # no ball: serve
+
+
+def summarised(returns):
+    """Return mean, spread and number of an agent's returns."""
+    return MeanOfEpisodes(returns.mean(), returns.std(), len(returns))
 
 
 if __name__ == "__main__":
     run = wsabench.run(
-        agents={"own": follow_brightness}, perturbations=["clean", "hue-rotate@3"], episodes=2, out="runs/own"
+        agents={"own": policy, "random": "random"},
+        games=["breakout"],
+        perturbations=["clean", "hue-rotate@3"],
+        episodes=int(sys.argv[1]) if len(sys.argv) > 1 else 3,
+        out="runs/own",
     )
-    print(run.episodes[["agent", "perturbation", "severity", "episode", "return", "length", "end"]].to_string())
+    for perturbation, rows in run.episodes.groupby("perturbation"):
+        own, chance = (summarised(rows[rows["agent"] == name]["return"]) for name in ("own", "random"))
+        low, high = difference_of_means(own, chance)
+        print(
+            f"{perturbation}: own {own.mean:.1f}, random {chance.mean:.1f}, {own.episodes} episodes each; "
+            f"own minus random, 95% interval [{low:.1f}, {high:.1f}]"
+        )

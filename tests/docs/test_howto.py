@@ -18,7 +18,8 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"\A# (\S+\.(?:py|toml|yml))\n")
 EXTRA = {"my-sb3-agent.md": "stable_baselines3"}
 PAGES = sorted(page.name for page in FOLDER.glob("*.md"))
-WITH_COMMANDS = [name for name in PAGES if "```sh" in (FOLDER / name).read_text(encoding="utf-8")]
+TUTORIAL = "../tutorial.md"
+WITH_COMMANDS = [TUTORIAL, *(name for name in PAGES if "```sh" in (FOLDER / name).read_text(encoding="utf-8"))]
 
 
 def marks_of(name: str) -> list[pytest.MarkDecorator]:

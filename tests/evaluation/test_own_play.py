@@ -13,11 +13,11 @@ from fake_encoders import SHAPES, FakeBank, wsa_spec
 from wsabench.agents import AgentPolicy, build_agent
 from wsabench.agents.checkpoint import AgentMeta
 from wsabench.errors import SpecError, StorageError
-from wsabench.evaluation import own_play
 from wsabench.evaluation.contestants import Contestant
-from wsabench.evaluation.own_play import collect_own_play, own_play_of
-from wsabench.evaluation.own_play_file import OwnPlayContent, StoredOwnPlay, write_own_play
-from wsabench.evaluation.own_play_supply import needs_own_play, with_own_play
+from wsabench.evaluation.own_play import collection as own_play
+from wsabench.evaluation.own_play.collection import collect_own_play, own_play_of
+from wsabench.evaluation.own_play.file import OwnPlayContent, StoredOwnPlay, write_own_play
+from wsabench.evaluation.own_play.supply import needs_own_play, with_own_play
 from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Handout, play
 from wsabench.perturb import compile_perturbation
 from wsabench.perturb.encoder.masks import DropDrawn

@@ -38,15 +38,23 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def of_another_game(path: Path) -> bool:
-    """Whether a file is a trained agent's, its curve or its record, of which the wheel carries Breakout's only."""
+    """Whether a file is a trained agent's, its curve or its record, of which the wheel carries Breakout's only.
+
+    Curves of trials that were not taken over stand in the checkout only, too.
+    """
     parts = path.relative_to(ROOT).parts
-    return parts[0] == "baselines" and len(parts) > 2 and parts[1] not in ("breakout", "variants")
+    return (
+        parts[0] == "baselines"
+        and len(parts) > 2
+        and (parts[1] not in ("breakout", "variants") or parts[2] == "trials")
+    )
 
 
 def test_the_wheel_is_small_and_carries_no_other_games_agents(wheel: Path) -> None:
     assert wheel.stat().st_size < 40_000_000
     with zipfile.ZipFile(wheel) as archive:
         folders = {name.split("/")[3] for name in archive.namelist() if name.startswith("wsabench/_data/baselines/")}
+        assert not any("trials" in name or "leaderboard/" in name.partition("_data/")[2] for name in archive.namelist())
     assert {name for name in folders if "." not in name} == {"breakout", "variants"}
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from typing import Protocol as Protocol_
 
 from wsabench.errors import SpecError, WsabenchError
-from wsabench.evaluation.own_play_file import OwnPlayReference
+from wsabench.evaluation.own_play.file import OwnPlayReference
 from wsabench.evaluation.patterns import find_files
 from wsabench.evaluation.rollout import first_moments
 from wsabench.processes import single_thread

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import find_contestants
-from wsabench.evaluation.own_play import own_play_of
-from wsabench.evaluation.own_play_file import StoredOwnPlay
-from wsabench.evaluation.own_play_supply import needs_own_play, with_own_play
+from wsabench.evaluation.own_play.collection import own_play_of
+from wsabench.evaluation.own_play.file import StoredOwnPlay
+from wsabench.evaluation.own_play.supply import needs_own_play, with_own_play
 from wsabench.protocol import Protocol
 from wsabench.seeding import evaluation_seed, generator
 from wsabench.types import Embedding, EncoderOperation, EncoderRoster, Inputs, LaneBatch, LaneEncoders, Observations

@@ -18,7 +18,7 @@ from wsabench.errors import WorkerError, WsabenchError
 from wsabench.evaluation.attempts import Attempts
 from wsabench.evaluation.cluster.sharing import SharedJobs
 from wsabench.evaluation.contestants import Contestant
-from wsabench.evaluation.own_play_supply import supplied
+from wsabench.evaluation.own_play.supply import supplied
 from wsabench.evaluation.plan import Plan
 from wsabench.evaluation.progress import RunReporter
 from wsabench.evaluation.rollout import EpisodeTask, Handout, play

@@ -13,8 +13,8 @@ from wsabench.emulator.rom_files import rom_hash
 from wsabench.errors import SpecError, unknown_name
 from wsabench.evaluation.contestants import AgentReference, Contestant, Terms, find_contestants
 from wsabench.evaluation.fitting import Cell, JobName, fit_agents, fit_cells
-from wsabench.evaluation.own_play import own_play_of
-from wsabench.evaluation.own_play_supply import needs_own_play
+from wsabench.evaluation.own_play.collection import own_play_of
+from wsabench.evaluation.own_play.supply import needs_own_play
 from wsabench.hashing import json_hash
 from wsabench.protocol import Protocol
 from wsabench.results import provenance

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import AgentReference, Contestant, Terms, find_contestants
-from wsabench.evaluation.own_play import own_play_of
-from wsabench.evaluation.own_play_supply import needs_own_play, supplied
+from wsabench.evaluation.own_play.collection import own_play_of
+from wsabench.evaluation.own_play.supply import needs_own_play, supplied
 from wsabench.evaluation.replaying import TaskList
 from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, check_encoder_operations, play
 from wsabench.processes import single_thread

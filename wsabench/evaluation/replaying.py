@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from wsabench.errors import CheckpointError, WsabenchError
 from wsabench.evaluation.contestants import Contestant, Terms, find_contestants
-from wsabench.evaluation.own_play import own_play_of
-from wsabench.evaluation.own_play_supply import needs_own_play, supplied
+from wsabench.evaluation.own_play.collection import own_play_of
+from wsabench.evaluation.own_play.supply import needs_own_play, supplied
 from wsabench.evaluation.rollout import EpisodeTask, Handout, check_encoder_operations, play
 from wsabench.evaluation.worker import LaneRoom
 from wsabench.processes import single_thread

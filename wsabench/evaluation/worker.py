@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 
 from wsabench.errors import ResultSetError, StorageError, WorkerError, WsabenchError
 from wsabench.evaluation.contestants import Contestant
-from wsabench.evaluation.own_play_supply import supplied
+from wsabench.evaluation.own_play.supply import supplied
 from wsabench.evaluation.rollout import EpisodeLanes, Handout, play
 from wsabench.processes import Failure, serve, single_thread
 from wsabench.protocol import Protocol

@@ -12,8 +12,8 @@ import numpy as np
 from wsabench.errors import SpecError
 from wsabench.evaluation.cluster import Shard
 from wsabench.evaluation.contestants import Contestant
-from wsabench.evaluation.own_play import MIN_STEPS, ROUND_EPISODES
-from wsabench.evaluation.own_play_supply import needs_own_play
+from wsabench.evaluation.own_play.collection import MIN_STEPS, ROUND_EPISODES
+from wsabench.evaluation.own_play.supply import needs_own_play
 from wsabench.evaluation.plan import Plan, RunOptions, make_plan
 from wsabench.evaluation.pricing.lengths import Lengths, Seen
 from wsabench.evaluation.pricing.probe import Measured, Played, Slice, sample

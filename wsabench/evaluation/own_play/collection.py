@@ -17,7 +17,7 @@ import numpy as np
 from wsabench.emulator.rom_files import rom_hash
 from wsabench.errors import SpecError, StorageError
 from wsabench.evaluation.contestants import Contestant
-from wsabench.evaluation.own_play_file import (
+from wsabench.evaluation.own_play.file import (
     OwnPlayContent,
     OwnPlayReference,
     StoredOwnPlay,
