@@ -62,7 +62,7 @@ pretrain: $(VENV)/.run
 	$(BIN)/wsabench pretrain --game $(GAME)
 
 train: $(VENV)/.run
-	$(BIN)/wsabench train --agent $(AGENT) --game $(GAME) --seed $(SEED) --algorithm $(ALGORITHM) \
+	$(BIN)/wsabench train --agent $(AGENT) --game $(GAME) --train-seed $(SEED) --algorithm $(ALGORITHM) \
 		--preset $(PRESET)
 
 # The site of the submitted entries: runs/leaderboard/index.html opens without a network.

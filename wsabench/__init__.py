@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from wsabench.agents import load_agent
     from wsabench.emulator import make, make_vec, wrap
     from wsabench.errors import WsabenchError
-    from wsabench.evaluation import run
+    from wsabench.face import RunResult, load_result, run
     from wsabench.protocol import Protocol
-    from wsabench.results import RunResult
     from wsabench.types import Abilities, Decision, LaneBatch, Policy
 
 __all__ = [
@@ -31,6 +30,7 @@ __all__ = [
     "WsabenchError",
     "__version__",
     "load_agent",
+    "load_result",
     "make",
     "make_vec",
     "run",
@@ -45,13 +45,14 @@ __getattr__, __dir__ = lazy_names(
         "LaneBatch": "types",
         "Policy": "types",
         "Protocol": "protocol",
-        "RunResult": "results",
+        "RunResult": "face",
         "WsabenchError": "errors",
         "__version__": "version",
         "load_agent": "agents",
+        "load_result": "face",
         "make": "emulator",
         "make_vec": "emulator",
-        "run": "evaluation",
+        "run": "face",
         "wrap": "emulator",
     },
 )

@@ -44,11 +44,19 @@ class WorkerError(WsabenchError):
     """A worker process that died or failed."""
 
 
+_NEAR = 0.7
+"""How alike two names must be, from 0 to 1 (all the same letters in the same order)."""
+_BEGUN = 3
+"""Letters from which on a name counts as the beginning of longer ones."""
+
+
 def nearest_names(name: str, allowed: Iterable[str], limit: int = 3) -> list[str]:
-    """Return up to `limit` allowed names that look like `name`, best first."""
+    """Return up to `limit` allowed names that are near `name`, best first: a slip away, or begun with it."""
+    folded = name.casefold()
     by_folded = {candidate.casefold(): candidate for candidate in allowed}
-    close = difflib.get_close_matches(name.casefold(), by_folded, n=limit, cutoff=0.5)
-    return [by_folded[match] for match in close]
+    close = difflib.get_close_matches(folded, by_folded, n=limit, cutoff=_NEAR)
+    begun = [one for one in by_folded if len(folded) >= _BEGUN and one.startswith(folded) and one not in close]
+    return [by_folded[match] for match in (*close, *begun)][:limit]
 
 
 def unknown_name(what: str, name: str, allowed: Iterable[str], hint: str = "") -> UnknownNameError:

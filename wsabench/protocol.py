@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Self, get_args
 
 from wsabench.errors import SpecError, unknown_name
+from wsabench.types import unboxed
 
 ActionSelection = Literal["sampled", "greedy"]
 Luminance = Literal["frames", "maximum", "resized"]
@@ -70,7 +71,9 @@ class Protocol:
     """What stands in the stack before the first frame: zeros, or that frame repeated."""
 
     def __post_init__(self) -> None:
-        """Check every range, so that a mistake never reaches the emulator."""
+        """Check every range, so that a mistake never reaches the emulator; NumPy scalars become Python's."""
+        for field in fields(self):
+            object.__setattr__(self, field.name, unboxed(getattr(self, field.name)))
         for name, lowest in _LOWEST.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < lowest:

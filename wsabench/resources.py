@@ -31,7 +31,7 @@ def data_dir(name: DataFolder) -> Path:
         StorageError: The folder is in none of these places.
     """
     override = os.environ.get("WSABENCH_DATA")
-    candidates = [Path(override) / name] if override else [PACKAGE_DIR / "_data" / name, PACKAGE_DIR.parent / name]
+    candidates = [expanded(override) / name] if override else [PACKAGE_DIR / "_data" / name, PACKAGE_DIR.parent / name]
     for candidate in candidates:
         if candidate.is_dir():
             return candidate
@@ -71,7 +71,7 @@ def catalogue_files(part: CataloguePart) -> dict[str, Path]:
 
 def _user_folders() -> list[Path]:
     """Return the folders of the user's own catalogue."""
-    folders = [Path(text) for text in os.environ.get("WSABENCH_PERTURBATIONS", "").split(os.pathsep) if text]
+    folders = [expanded(text) for text in os.environ.get("WSABENCH_PERTURBATIONS", "").split(os.pathsep) if text]
     for folder in folders:
         if not folder.is_dir():
             raise StorageError(
@@ -91,14 +91,28 @@ def state_dir() -> Path:
         StorageError: None of them is there: the user has no home directory.
     """
     if home := os.environ.get("WSABENCH_HOME"):
-        return Path(home)
+        return expanded(home)
     if base := os.environ.get("XDG_STATE_HOME"):
-        return Path(base) / "wsabench"
+        return expanded(base) / "wsabench"
     try:
         return Path.home() / ".local" / "state" / "wsabench"
     except RuntimeError as error:  # neither HOME nor an entry of the user
         raise StorageError(
             "There is no home directory to keep unfinished work in. Set WSABENCH_HOME to a folder for it."
+        ) from error
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with `~` and `~user` replaced by the home directory, as a shell does.
+
+    Raises:
+        StorageError: There is no such home directory.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise StorageError(
+            f"{path}: there is no home directory that ~ could stand for. Write the path without ~."
         ) from error
 
 

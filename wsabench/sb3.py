@@ -21,7 +21,7 @@ from wsabench.errors import ResultSetError, SpecError
 from wsabench.evaluation.plan import RunOptions, make_plan
 from wsabench.evaluation.runs import checked_workers, run
 from wsabench.games import check_rom_id, rom_ids
-from wsabench.resources import make_dir, write_text
+from wsabench.resources import expanded, make_dir, write_text
 from wsabench.results.records import CLEAN
 from wsabench.results.result import RunResult
 from wsabench.summary.summarise import summarise
@@ -112,7 +112,7 @@ class RobustnessCallback(BaseCallback):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SpecError(f"{name} is {value!r}. Allowed: integers from 1.")
         self.rows: list[RobustnessRow] = []
-        self._out = Path(out)
+        self._out = expanded(out)
         self._game = None if game is None else check_rom_id(game)
         self._every = every
         self._workers = checked_workers(workers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
@@ -366,3 +366,27 @@ class BenchRow(TypedDict):
     `s`."""
     ratio: float | None
     """Above 1: better than the peer. None without a peer."""
+
+
+def unboxed(value: Any) -> Any:
+    """Return a NumPy scalar as the Python value that it holds, and anything else as it is.
+
+    Example:
+        >>> unboxed(np.float32(0.25)), unboxed(np.int64(3)), unboxed("a")
+        (0.25, 3, 'a')
+    """
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def listed_values(value: Any) -> Any:
+    """Return one value as a list of one, and several as a list of Python values; None stays None.
+
+    Example:
+        >>> listed_values("breakout"), listed_values(0), listed_values(np.arange(2)), listed_values(None)
+        (['breakout'], [0], [0, 1], None)
+    """
+    if value is None:
+        return None
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        return [unboxed(value)]
+    return [unboxed(one) for one in value]

@@ -14,6 +14,7 @@ from wsabench import resources, seeding
 from wsabench.errors import SpecError, StorageError, UnknownNameError, nearest_names, unknown_name
 from wsabench.protocol import Protocol
 from wsabench.registry import Registry
+from wsabench.resources import expanded
 
 
 def test_unknown_name_lists_the_nearest() -> None:
@@ -24,6 +25,22 @@ def test_unknown_name_lists_the_nearest() -> None:
 def test_unknown_name_lists_what_exists_when_nothing_is_near() -> None:
     assert str(unknown_name("game", "zzz", ["b", "a"])) == "Unknown game 'zzz'. Allowed: a, b."
     assert str(unknown_name("agent", "zzz", [])) == "Unknown agent 'zzz'. No agent is available."
+
+
+def test_only_near_names_are_suggested() -> None:
+    names = ["hue-rotate", "value", "gaussian-noise", "shot-noise", "invert", "contrast", "saturation"]
+    assert nearest_names("hue", names) == ["hue-rotate"]
+    assert nearest_names("gausian-noise", names) == ["gaussian-noise"]
+    assert nearest_names("inverse", names) == ["invert"]
+    assert nearest_names("brightness", names) == []
+    assert nearest_names("poisson-noise", names) == []
+
+
+def test_a_tilde_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expanded("~/x") == Path("/home/me/x")
+    with pytest.raises(StorageError, match="no home directory that ~ could stand for"):
+        expanded("~nobody-has-this-name/x")
 
 
 def test_nearest_names_ignore_case() -> None:

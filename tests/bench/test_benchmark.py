@@ -149,7 +149,19 @@ def test_a_cost_over_no_encoders_or_of_no_fusion_is_refused() -> None:
 
 def test_the_command_draws_the_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "cost.png"
-    words = ["bench", "encode", "--encoders", "2,1", "--figure", str(path), "--rounds", "1", "--batch", "2", "--json"]
+    words = [
+        "bench",
+        "encode",
+        "--num-encoders",
+        "2,1",
+        "--figure",
+        str(path),
+        "--rounds",
+        "1",
+        "--batch",
+        "2",
+        "--json",
+    ]
     assert main(words) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert path.read_bytes().startswith(b"\x89PNG")
@@ -160,10 +172,10 @@ def test_the_command_draws_the_costs(tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--figure", "cost.png"], "Add --encoders 1,4,10,50,100"),
-        (["--encoders", "1,x"], "--encoders is '1,x'. Allowed: integers from 1"),
-        (["--encoders", "0"], "--encoders is '0'"),
-        (["--encoders", "1", "--figure", "cost.gif"], "figure format 'gif'"),
+        (["--figure", "cost.png"], "Add --num-encoders 1,4,10,50,100"),
+        (["--num-encoders", "1,x"], "--num-encoders is '1,x'. Allowed: integers from 1"),
+        (["--num-encoders", "0"], "--num-encoders is '0'"),
+        (["--num-encoders", "1", "--figure", "cost.gif"], "figure format 'gif'"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_measured(

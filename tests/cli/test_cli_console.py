@@ -59,3 +59,17 @@ def test_names_may_be_repeated_or_joined_by_commas() -> None:
     assert console.split_names(["wsa, e2e", "own:policy"]) == ["wsa", "e2e", "own:policy"]
     assert console.split_names([" , "]) is None
     assert console.split_names(None) is None
+
+
+@pytest.mark.parametrize("width", [30, 60, 80])
+def test_tables_and_paragraphs_break_no_name(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = ["encoder-dropout-of-transporter", "gaussian-noise@3", "montezuma_revenge"]
+    rows = [[name, "space_invaders", 3, 1234.5, "Rotate the hue of every colour by some degrees"] for name in names]
+    console.write_table("Title", ["perturbation", "game", "seeds", "mean return", "summary"], rows, " ".join(names * 3))
+    out = capsys.readouterr().out
+    for name in (*names, "space_invaders", "degrees"):
+        assert out.split().count(name) >= (3 if name != "montezuma_revenge" else 1), out
+    assert max(map(len, out.splitlines())) <= max(width, len("  perturbation: ") + max(map(len, names)))

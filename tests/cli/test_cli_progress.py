@@ -106,6 +106,23 @@ def test_run_lines_say_what_each_job_gave_and_when_all_is_done() -> None:
     ]
 
 
+def test_a_large_run_writes_few_lines() -> None:
+    lines: list[str] = []
+    clock = FakeClock()
+    reporter = run_progress.LineReporter(lines.append, clock)
+    jobs = [FakeJob(f"value@{number}") for number in range(1000)]
+    reporter.planned(jobs, [])
+    for job in jobs:
+        for _ in range(2):
+            clock.now += 5.0
+            reporter.episode_finished(job, 1.0, 10)
+            reporter.steps(10)
+        reporter.job_finished(job, [1.0, 1.0])
+    reporter.finished(Path("runs/x"))
+    assert 20 <= len(lines) <= 45
+    assert lines[-1].startswith("run: 1000/1000 jobs, 2000/2000 episodes")
+
+
 def test_live_table_fits_80_columns_and_keeps_the_newest_in_order() -> None:
     reporter = run_progress.LiveReporter(lambda text: None)
     jobs = [FakeJob(f"palette-permutation-with-a-long-name-{n:02d}@5") for n in range(20)]

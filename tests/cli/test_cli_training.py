@@ -48,13 +48,13 @@ def test_train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         "wsa",
         "--game",
         "pong",
-        "--seed",
+        "--train-seed",
         "3",
         "--preset",
         "paper",
         "--steps",
         "99",
-        "--encoders",
+        "--encoders-dir",
         "mine",
         "--no-resume",
     ]
@@ -83,7 +83,7 @@ def test_train_several_games_each_in_its_own_folder(
     monkeypatch.setattr("wsabench.training.train", lambda *args, **options: calls.append((args, options)) or Path("r"))
     words = ["train", "-a", "e2e", "-g", "pong,breakout", "-g", "pong", "--out", "here", "--algorithm", "dqn"]
     words += ["--suite", "full", "--clean-share", "0.5", "--evaluate-every", "1000", "--patience", "3"]
-    words += ["--encoders", "mine"]
+    words += ["--encoders-dir", "mine"]
     assert main(words) == 0
     assert [(args, options["out"], options["encoders"]) for args, options in calls] == [
         (("e2e", "pong"), Path("here/pong"), Path("mine/pong")),
@@ -108,7 +108,7 @@ def test_train_several_games_each_in_its_own_folder(
         (["--device", "tpu"], "The device is 'tpu'. Allowed: cpu, cuda, cuda:N, auto."),
         (["--patience", "3"], "patience needs evaluations during training"),
         (["--game", "pogn"], "Unknown game 'pogn'. Did you mean 'pong'"),
-        (["--game", ","], "--game names no game"),
+        (["--game", ","], "--games names no game"),
         (["--workers", "-1"], "Invalid value for '--workers'"),
     ],
 )
@@ -153,24 +153,26 @@ def test_pretrain_hands_on_what_was_asked_for(monkeypatch: pytest.MonkeyPatch, c
 
     called = stand_in(monkeypatch, "wsabench.training.pretraining.pretrain.pretrain", PretrainResult({}, {}))
     words = ["--data", "mixed", "--expert", "wsa", "--size", "paper", "--device", "cuda", "--workers", "3"]
-    assert main(["pretrain", "--game", "pong", *words, "--steps", "ae=30,vos=7"]) == 0
+    assert main(["pretrain", "--game", "pong", *words, "--stage-steps", "ae=30,vos=7"]) == 0
     assert called.options is not None
     called.options.pop("reporter")
     chosen = {"data": "mixed", "expert": "wsa", "size": "paper", "device": "cuda", "workers": 3}
     assert called.options == {**chosen, "steps": {"ae": 30, "vos": 7}, "out": None, "seed": 0, "resume": True}
-    assert main(["pretrain", "--game", "pong", "--steps", "50"]) == 0
+    assert main(["pretrain", "--game", "pong", "--stage-steps", "50"]) == 0
     assert called.options["steps"] == {"ae": 50, "sr": 50, "transporter": 50, "vos": 50}
-    assert main(["pretrain", "--game", "pong", "--stages", "vit", "--steps", "50"]) == 0
+    assert main(["pretrain", "--game", "pong", "--stages", "vit", "--stage-steps", "50"]) == 0
     assert called.options["steps"] == {"vit": 50}
     assert main(["pretrain", "--game", "pong", "--stages", "ae,vit"]) == 0
     assert called.options["steps"] == {"ae": 6000, "vit": 6000}
-    assert main(["pretrain", "--game", "pong", "--stages", "vit", "--steps", "ae=5"]) == 2
-    assert "--steps ae=5 names stages, and so does --stages." in capsys.readouterr().err
+    assert main(["pretrain", "--game", "pong", "--stages", "vit", "--stage-steps", "ae=5"]) == 2
+    assert "--stage-steps ae=5 names stages, and so does --stages." in capsys.readouterr().err
     assert main(["pretrain", "--game", "pong", "--stages", "oke"]) == 2
     assert "Unknown pre-training stage 'oke'" in capsys.readouterr().err
     for wrong in ("ae=x", "ae", "ae=3,4"):
-        assert main(["pretrain", "--game", "pong", "--steps", wrong]) == 2
-        assert f"--steps is '{wrong}'. Allowed: a number, or STAGE=N" in capsys.readouterr().err.replace("\n", " ")
+        assert main(["pretrain", "--game", "pong", "--stage-steps", wrong]) == 2
+        assert f"--stage-steps is '{wrong}'. Allowed: a number, or STAGE=N" in capsys.readouterr().err.replace(
+            "\n", " "
+        )
 
 
 def test_probe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,7 +79,7 @@ def test_misuse_is_refused():
     with pytest.raises(SpecError, match=r"There is no running episode. Call reset"):
         env.step(0)
     env.reset()
-    with pytest.raises(SpecError, match=r"Action 4 in breakout. Allowed: 0 to 3."):
+    with pytest.raises(SpecError, match=r"actions are 4 in breakout. Allowed: 0 to 3."):
         env.step(4)
     assert env.step(0)[3]
     with pytest.raises(SpecError, match=r"There is no running episode"):

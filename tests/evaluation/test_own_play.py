@@ -14,8 +14,8 @@ from wsabench.agents import AgentPolicy, build_agent
 from wsabench.agents.checkpoint import AgentMeta
 from wsabench.errors import SpecError, StorageError
 from wsabench.evaluation.contestants import Contestant
-from wsabench.evaluation.own_play.collection import collect_own_play, own_play_of
 from wsabench.evaluation.own_play import collection as own_play
+from wsabench.evaluation.own_play.collection import collect_own_play, own_play_of
 from wsabench.evaluation.own_play.file import OwnPlayContent, StoredOwnPlay, write_own_play
 from wsabench.evaluation.own_play.supply import needs_own_play, with_own_play
 from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Handout, play

@@ -266,7 +266,7 @@ def test_the_status_on_the_command_line(queue: Queue, places: Places, capsys: py
     ("words", "message"),
     [
         (["--queue", "Q", "--agent", "e2e"], "--agent and --queue are given together. Write the option into the"),
-        (["--queue", "Q", "--seed", "0"], "--seed and --queue are given together"),
+        (["--queue", "Q", "--train-seed", "0"], "--train-seed and --queue are given together"),
         (["--agent", "e2e", "--game", "pong", "--status"], "--status is given without --queue"),
         (["--agent", "e2e"], "--agent and --game are needed. Give both, or a file of runs with --queue."),
         (["--queue", "Q", "--json"], "--json is given without --status"),

@@ -14,8 +14,9 @@ from wsabench.agents.policy import BATCH_SIZE, AgentPolicy
 from wsabench.agents.spec import AgentSpec, list_specs
 from wsabench.encoders import EncoderBank, HashCheck
 from wsabench.errors import CheckpointError, SpecError, unknown_name
+from wsabench.games import check_rom_id
 from wsabench.protocol import ActionSelection
-from wsabench.resources import data_dir
+from wsabench.resources import data_dir, expanded
 
 AGENT_FILE = "agent.safetensors"
 """The trained agent in a training run's folder."""
@@ -69,6 +70,7 @@ def load_trained(
         CheckpointError: The file or its encoders are missing, damaged or do not belong together.
         SpecError: A name without a game.
     """
+    game = None if game is None else check_rom_id(game)
     path = find_trained(agent, game, train_seed)
     checkpoint = read_checkpoint(path)
     meta = checkpoint.meta
@@ -143,7 +145,7 @@ def find_trained(agent: str | Path, game: str | None, train_seed: int) -> Path:
     """Return the file of a trained agent: a shipped one by name, or a path; see `load_trained`."""
     text = str(agent)
     if isinstance(agent, Path) or text.endswith(".safetensors") or "/" in text:
-        path = Path(agent)
+        path = expanded(agent)
         return path / AGENT_FILE if path.is_dir() else path
     if game is None:
         raise SpecError(f"Which game? load_agent({text!r}, game=...) needs one, for example game='breakout'.")

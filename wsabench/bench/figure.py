@@ -1,4 +1,4 @@
-"""The figure of `wsabench bench encode --encoders`: what each fusion costs as the number of encoders grows."""
+"""The figure of `wsabench bench encode --num-encoders`: what each fusion costs as the number of encoders grows."""
 
 from __future__ import annotations
 

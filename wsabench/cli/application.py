@@ -22,6 +22,7 @@ from wsabench.cli import (
     gallery,
     listing,
     migrate,
+    options,
     power,
     pretrain,
     probe,
@@ -31,6 +32,8 @@ from wsabench.cli import (
     show,
     train,
 )
+from wsabench.cli.grammar import completion
+from wsabench.cli.grammar.command import GrammarCommand
 from wsabench.cli.leaderboard import site, submit, verify
 from wsabench.cli.running import merge
 from wsabench.cli.terminal.console import clean_up_terminal, open_standard_streams, write_error
@@ -49,11 +52,12 @@ app = typer.Typer(
     name="wsabench",
     help="How robust is a game-playing agent? A bench of perturbed Atari games with sound statistics.",
     epilog="Example: wsabench run --suite color-shift --profile quick",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
+
+options.COMPLETERS.update(completion.COMPLETERS)
 
 
 def _print_version(wanted: bool) -> None:
@@ -72,24 +76,24 @@ def _options(
     """Take the options that hold for every command; `main` has taken --debug out already."""
 
 
-app.command("list", help=listing.HELP, epilog=listing.EXAMPLE)(listing.list_names)
-app.command("show", help=show.HELP, epilog=show.EXAMPLE)(show.show)
-app.command("run", help=run.HELP, epilog=run.EXAMPLE)(run.run)
-app.command("merge", help=merge.HELP, epilog=merge.EXAMPLE)(merge.merge)
-app.command("report", help=report.HELP, epilog=report.EXAMPLE)(report.report)
-app.command("power", help=power.HELP, epilog=power.EXAMPLE)(power.power)
-app.command("check", help=check.HELP, epilog=check.EXAMPLE)(check.check)
-app.command("submit", help=submit.HELP, epilog=submit.EXAMPLE)(submit.submit)
-app.command("verify", help=verify.HELP, epilog=verify.EXAMPLE)(verify.verify)
-app.command("leaderboard", help=site.HELP, epilog=site.EXAMPLE)(site.leaderboard)
-app.command("migrate", help=migrate.HELP, epilog=migrate.EXAMPLE)(migrate.migrate)
-app.command("pretrain", help=pretrain.HELP, epilog=pretrain.EXAMPLE)(pretrain.pretrain)
-app.command("probe", help=probe.HELP, epilog=probe.EXAMPLE)(probe.probe)
-app.command("train", help=train.HELP, epilog=train.EXAMPLE)(train.train)
-app.command("gallery", help=gallery.HELP, epilog=gallery.EXAMPLE)(gallery.gallery)
-app.command("record", help=record.HELP, epilog=record.EXAMPLE)(record.record)
+app.command("list", cls=GrammarCommand, help=listing.HELP, epilog=listing.EXAMPLE)(listing.list_names)
+app.command("show", cls=GrammarCommand, help=show.HELP, epilog=show.EXAMPLE)(show.show)
+app.command("run", cls=GrammarCommand, help=run.HELP, epilog=run.EXAMPLE)(run.run)
+app.command("merge", cls=GrammarCommand, help=merge.HELP, epilog=merge.EXAMPLE)(merge.merge)
+app.command("report", cls=GrammarCommand, help=report.HELP, epilog=report.EXAMPLE)(report.report)
+app.command("power", cls=GrammarCommand, help=power.HELP, epilog=power.EXAMPLE)(power.power)
+app.command("check", cls=GrammarCommand, help=check.HELP, epilog=check.EXAMPLE)(check.check)
+app.command("submit", cls=GrammarCommand, help=submit.HELP, epilog=submit.EXAMPLE)(submit.submit)
+app.command("verify", cls=GrammarCommand, help=verify.HELP, epilog=verify.EXAMPLE)(verify.verify)
+app.command("leaderboard", cls=GrammarCommand, help=site.HELP, epilog=site.EXAMPLE)(site.leaderboard)
+app.command("migrate", cls=GrammarCommand, help=migrate.HELP, epilog=migrate.EXAMPLE)(migrate.migrate)
+app.command("pretrain", cls=GrammarCommand, help=pretrain.HELP, epilog=pretrain.EXAMPLE)(pretrain.pretrain)
+app.command("probe", cls=GrammarCommand, help=probe.HELP, epilog=probe.EXAMPLE)(probe.probe)
+app.command("train", cls=GrammarCommand, help=train.HELP, epilog=train.EXAMPLE)(train.train)
+app.command("gallery", cls=GrammarCommand, help=gallery.HELP, epilog=gallery.EXAMPLE)(gallery.gallery)
+app.command("record", cls=GrammarCommand, help=record.HELP, epilog=record.EXAMPLE)(record.record)
 app.add_typer(bench.app, name="bench", help=bench.HELP, epilog=bench.EXAMPLE)
-app.command("doctor", help=doctor.HELP, epilog=doctor.EXAMPLE)(doctor.doctor)
+app.command("doctor", cls=GrammarCommand, help=doctor.HELP, epilog=doctor.EXAMPLE)(doctor.doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

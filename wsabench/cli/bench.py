@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from wsabench.cli.options import Game, Json
+from wsabench.cli.grammar.command import GrammarCommand
+from wsabench.cli.options import Game, Json, completer, one, path_option, several
 from wsabench.cli.terminal.console import split_names, write_error, write_json, write_table
 from wsabench.errors import SpecError
 from wsabench.machine import machine_facts
@@ -17,14 +18,21 @@ from wsabench.types import BenchRow
 HELP = "Measure speed on this machine."
 EXAMPLE = "Example: wsabench bench env --json"
 
+DEFAULT_AGENTS = ("e2e", "wsa", "wsa:paper")
+_AGENTS = f"Agents, NAME or NAME:PRESET. Default: {','.join(DEFAULT_AGENTS)}."
+
+_ENCODE_EXAMPLE = "Example: wsabench bench encode --num-encoders 1,4,10,50,100 --figure cost.png"
+_ENVS = "Numbers of environments that the peer tries."
+_THREADS = "Numbers of torch threads that the peer tries."
+_SUITE = "The whole run plays this suite instead of three cells."
+_NUMBERS = "Numbers, separated by commas: what each fusion costs over so many encoders, instead."
+
 app = typer.Typer(rich_markup_mode=None)
 
 
-@app.command("env", epilog="Example: wsabench bench env --games pong,breakout --seconds 3")
+@app.command("env", cls=GrammarCommand, epilog="Example: wsabench bench env --games pong,breakout --seconds 3")
 def env(
-    games: Annotated[
-        list[str] | None, typer.Option("--games", "-g", help="Games, separated by commas; all twelve if none.")
-    ] = None,
+    games: Annotated[list[str] | None, several("game", "Games. Default: the twelve of the catalogue.")] = None,
     num_envs: Annotated[int, typer.Option(min=1, help="Lanes that are stepped together.")] = 16,
     seconds: Annotated[float, typer.Option(min=0.01, help="Time for each contestant in a game, about.")] = 2.0,
     rounds: Annotated[int, typer.Option(min=1, help="How often the contestants take turns.")] = 7,
@@ -50,33 +58,34 @@ def _without(prefix: str, row: BenchRow) -> BenchRow:
     return {**row, "name": name, "peer": peer}
 
 
-@app.command("encode", epilog="Example: wsabench bench encode --encoders 1,4,10,50,100 --figure cost.png")
+@app.command("encode", cls=GrammarCommand, epilog=_ENCODE_EXAMPLE)
 def encode(
-    encoders: Annotated[
+    num_encoders: Annotated[
         str | None,
-        typer.Option(help="Numbers, separated by commas: what each fusion costs over so many encoders, instead."),
+        typer.Option(
+            metavar="NUMBER,...",
+            help=_NUMBERS,
+        ),
     ] = None,
-    figure: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Also draw that (.png, .pdf, .svg); needs --encoders.")
-    ] = None,
+    figure: Annotated[Path | None, path_option("Also draw that (.png, .pdf, .svg); needs --num-encoders.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Observations in a batch.")] = 16,
     rounds: Annotated[int, typer.Option(min=1, help="Passes of each contestant; the median counts.")] = 10,
     as_json: Json = False,
 ) -> None:
     """Milliseconds that an observation takes in each encoder on one thread, beside the same encoder in float32.
 
-    Both sizes. With --encoders: in the trainable part of each fusion's agent, and how many parameters that has.
+    Both sizes. With --num-encoders: in the trainable part of each fusion's agent, and how many parameters that has.
     Processor time.
     """
     from wsabench.bench.encoders import benchmark_encode, benchmark_fusions
     from wsabench.bench.figure import check_figure, save_encoder_costs
 
-    if encoders is None:
+    if num_encoders is None:
         if figure is not None:
-            raise SpecError("--figure draws costs over the number of encoders. Add --encoders 1,4,10,50,100.")
+            raise SpecError("--figure draws costs over the number of encoders. Add --num-encoders 1,4,10,50,100.")
         _show(f"Encoders, batch {batch}, one thread", benchmark_encode(batch_size=batch, num_rounds=rounds), as_json)
         return
-    numbers = _numbers(encoders)
+    numbers = _numbers(num_encoders)
     if figure is not None:
         check_figure(figure)
     rows = benchmark_fusions(numbers, batch_size=batch, num_rounds=rounds)
@@ -89,7 +98,7 @@ def encode(
         _show_by_number(title, numbers, [row for row in rows if row["unit"] == unit])
 
 
-def _numbers(text: str, option: str = "--encoders") -> list[int]:
+def _numbers(text: str, option: str = "--num-encoders") -> list[int]:
     """Return the numbers that were asked for, in ascending order."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
@@ -105,15 +114,13 @@ def _show_by_number(title: str, numbers: list[int], rows: list[BenchRow]) -> Non
     write_table(title, ["fusion", *map(str, numbers)], [[kind, *found] for kind, found in values.items()])
 
 
-@app.command("train", epilog="Example: wsabench bench train --agents wsa,e2e --profile")
+@app.command("train", cls=GrammarCommand, epilog="Example: wsabench bench train --agents wsa,e2e --breakdown")
 def train(
     game: Game = "breakout",
-    agents: Annotated[
-        str, typer.Option(help="Agents, separated by commas, NAME or NAME:PRESET.")
-    ] = "e2e,wsa,wsa:paper",
+    agents: Annotated[list[str] | None, several("agent", _AGENTS)] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant; the median counts.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.0, help="Processor time of a turn, at least.")] = 2.0,
-    profile: Annotated[bool, typer.Option("--profile", help="Also show where the agents' time goes.")] = False,
+    breakdown: Annotated[bool, typer.Option("--breakdown", help="Also show where the agents' time goes.")] = False,
     as_json: Json = False,
 ) -> None:
     """Training steps per second of each agent on one thread, beside Stable-Baselines3's PPO where it is installed.
@@ -123,23 +130,23 @@ def train(
     """
     from wsabench.bench.training import benchmark_train
 
-    names = split_names([agents]) or []
-    rows = benchmark_train(game, names, rounds, seconds, profile=profile, warn=write_error)
+    names = split_names(agents) or list(DEFAULT_AGENTS)
+    rows = benchmark_train(game, names, rounds, seconds, profile=breakdown, warn=write_error)
     _show(f"Training, {game}, one thread", rows, as_json)
 
 
-@app.command("run", epilog="Example: wsabench bench run --json")
+@app.command("run", cls=GrammarCommand, epilog="Example: wsabench bench run --json")
 def run(
     game: Game = "breakout",
-    agent: Annotated[str, typer.Option(help="A trained agent; train seed 0.")] = "e2e",
+    agent: Annotated[str, one("agent", "A trained agent; train seed 0.")] = "e2e",
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; default: as many as cores.")] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Of each cell of the whole run, without --suite.")] = 30,
-    suite: Annotated[str | None, typer.Option(help="The whole run plays this suite instead of three cells.")] = None,
+    suite: Annotated[str | None, typer.Option(metavar="NAME", help=_SUITE, autocompletion=completer("suite"))] = None,
     profile: Annotated[str, typer.Option(help="The profile of --suite.")] = "standard",
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant; the median counts.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.01, help="A turn's time, by the clock.")] = 10.0,
-    envs: Annotated[str, typer.Option(help="Numbers of environments that the peer tries.")] = "2,4,8,16",
-    threads: Annotated[str, typer.Option(help="Numbers of torch threads that the peer tries.")] = "1,2",
+    envs: Annotated[str, typer.Option(metavar="NUMBER,...", help=_ENVS)] = "2,4,8,16",
+    threads: Annotated[str, typer.Option(metavar="NUMBER,...", help=_THREADS)] = "1,2",
     as_json: Json = False,
 ) -> None:
     """How full a run keeps the cores, and its steps per second beside Stable-Baselines3's evaluate_policy.
@@ -173,7 +180,7 @@ def run(
             _show(f"{title}, {game}, {agent}", [_without(prefix, row) for row in group], as_json)
 
 
-@app.command("stats", epilog="Example: wsabench bench stats --json")
+@app.command("stats", cls=GrammarCommand, epilog="Example: wsabench bench stats --json")
 def stats(
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant; the median counts.")] = 3,
     large: Annotated[

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from wsabench.cli.agent_options import AllowDownload, Trust
-from wsabench.cli.options import Json
-from wsabench.cli.terminal.console import WIDTH, parse_integers, plain, split_names, write_json, write_line, write_table
+from wsabench.cli.options import Json, root_seed, several
+from wsabench.cli.terminal.console import (
+    filled,
+    parse_integers,
+    plain,
+    split_names,
+    write_json,
+    write_line,
+    write_table,
+)
 from wsabench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -32,14 +39,14 @@ _MARGIN = "Share of the reference's normalised score that may be lost."
 def check(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="Result set that is judged.")],
     against: Annotated[Path, typer.Option(metavar="REFERENCE", help="Result set it is held against.")],
-    agents: Annotated[list[str] | None, typer.Option("--agents", "-a", metavar="NAME,...", help=_AGENTS)] = None,
+    agents: Annotated[list[str] | None, several("agent", _AGENTS)] = None,
     margin: Annotated[float, typer.Option(help=_MARGIN)] = 0.2,
     alpha: Annotated[float, typer.Option(help="Probability of any false alarm, at most.")] = 0.05,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where a larger drop is not ruled out, too.")] = False,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a summary in Markdown.")] = None,
     badge: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an SVG badge of the outcome.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the permutations.")] = 0,
+    seed: Annotated[int, root_seed("Of the permutations.")] = 0,
     sequential: Annotated[bool, typer.Option("--sequential", help=_SEQUENTIAL)] = False,
     looks: Annotated[list[str] | None, typer.Option(metavar="NUMBER,...", help=_LOOKS)] = None,
     workers: Annotated[int | None, typer.Option(min=0, help=_WORKERS)] = None,
@@ -105,8 +112,8 @@ def _write_result(result: CheckResult) -> None:
         write_table("Looks", columns, rows, "hope: largest chance of a test to alarm by the last look.")
         write_line()
     for text in (f"Normalised scores. {result.meaning}", *(f"Note: {note}" for note in result.notes)):
-        write_line(textwrap.fill(text, WIDTH))
-    write_line(textwrap.fill(result.conclusion, WIDTH))
+        write_line(filled(text))
+    write_line(filled(result.conclusion))
 
 
 def _row(row: CheckedCell) -> list[Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wsabench.cli.options import Game
-from wsabench.cli.terminal.console import WIDTH, split_names, write_line
+from wsabench.cli.options import SUITE_HELP, Game, Json, completer, family_option, path_option, several
+from wsabench.cli.terminal.console import filled, split_names, write_json, write_line
 from wsabench.cli.terminal.progress import progress_reporter
 
 HELP = "Draw contact sheets and film strips of a suite. They show what a person sees and what the agent sees."
@@ -20,16 +19,13 @@ DEFAULT_SUITE = "color-shift"
 
 def gallery(
     suite: Annotated[
-        str | None, typer.Option("--suite", help="A name from `wsabench list suites`, or a TOML file.")
+        str | None, typer.Option("--suite", metavar="NAME", help=SUITE_HELP, autocompletion=completer("suite"))
     ] = None,
-    family: Annotated[
-        str | None, typer.Option("--family", help="A family instead of a suite, scales at severity 3.")
-    ] = None,
-    perturbations: Annotated[
-        list[str] | None, typer.Option("--perturbations", help="Names instead of a suite, separated by commas.")
-    ] = None,
+    family: Annotated[str | None, family_option("A family instead of a suite, scales at severity 3.")] = None,
+    perturbations: Annotated[list[str] | None, several("perturbation", "Names instead of a suite.")] = None,
     game: Game = "breakout",
-    out: Annotated[Path, typer.Option(help="The PNG file to write; more pages get -2, -3, ...")] = Path("gallery.png"),
+    out: Annotated[Path, path_option("The PNG file to write; more pages get -2, -3, ...")] = Path("gallery.png"),
+    as_json: Json = False,
 ) -> None:
     """Draw one suite, family or list of perturbations in one game."""
     from wsabench.errors import SpecError
@@ -50,8 +46,11 @@ def gallery(
         reporter.start("Gallery", count, "perturbation")
         drawn = draw_gallery(chosen, game, out, names, advance=reporter.advance)
         reporter.finish()
+    if as_json:
+        write_json({"game": game, "pages": drawn.paths, "left_out": drawn.left_out})
+        return
     for path in drawn.paths:
         write_line(f"Page: {path}")
     for reason in dict.fromkeys(drawn.left_out.values()):
         left_out = ", ".join(name for name, why in drawn.left_out.items() if why == reason)
-        write_line(textwrap.fill(f"No picture: {left_out}: {reason}", WIDTH, subsequent_indent="  "))
+        write_line(filled(f"No picture: {left_out}: {reason}", "  "))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from wsabench.cli.facts.baselines import agent_rows
-from wsabench.cli.options import Json
+from wsabench.cli.options import Json, completer, family_option, one
 from wsabench.cli.terminal.console import write_json, write_line, write_table
 from wsabench.errors import SpecError, unknown_name
 
@@ -18,14 +18,14 @@ _OWN_COLUMNS = ("dynamics patches", "color patches", "modes", "difficulties")
 _OWN_NOTE = "Verified RAM patches, and switches of the console: `wsabench list --game NAME` names them."
 
 KINDS = ("games", "perturbations", "suites", "agents")
+_KIND = f"One of {', '.join(KINDS)}; all if left out."
+_GAME = "Only perturbations that this game can have, its own included."
 
 
 def list_names(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="One kind; all if left out.")] = "all",
-    family: Annotated[str | None, typer.Option("--family", help="Only perturbations of this family.")] = None,
-    game: Annotated[
-        str | None, typer.Option("--game", "-g", help="Only perturbations that this game can have, its own included.")
-    ] = None,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=_KIND, autocompletion=completer("kind"))] = "all",
+    family: Annotated[str | None, family_option("Only perturbations of this family.")] = None,
+    game: Annotated[str | None, one("game", _GAME)] = None,
     as_json: Json = False,
 ) -> None:
     """List the names of one kind, or of all; loads no torch."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wsabench.cli.options import Json
-from wsabench.cli.terminal.console import WIDTH, write_json, write_line
+from wsabench.cli.options import Json, path_option
+from wsabench.cli.terminal.console import filled, write_json, write_line
 
 HELP = "Bring a result set of an earlier version over; the old one stays as it is."
 EXAMPLE = "Example: wsabench migrate runs/old --out runs/new"
@@ -17,7 +16,7 @@ EXAMPLE = "Example: wsabench migrate runs/old --out runs/new"
 
 def migrate(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="Result set of an earlier version.")],
-    out: Annotated[Path, typer.Option(metavar="NEW", help="Directory of the new one; it must not exist.")],
+    out: Annotated[Path, path_option("Directory of the new one; it must not exist.")],
     as_json: Json = False,
 ) -> None:
     """Copy shards and pictures to the byte and write the manifest anew."""
@@ -43,4 +42,4 @@ def migrate(
             f"The version of {', '.join(done.unrecorded)} was not recorded: reports and checks read this result set, "
             "but no run goes on in it."
         )
-        write_line(textwrap.fill(text, WIDTH))
+        write_line(filled(text))

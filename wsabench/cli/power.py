@@ -25,8 +25,10 @@ EXAMPLE = "Example: wsabench power --effect 0.1 --seed-sd 0.08 --episode-sd 0.3"
 MEASURES = ("retention", "robustness_gap", "normalised_score")
 DEFAULT_EPISODES = (5, 10, 20, 30, 50, 100)
 PLANS = ("comparison", "average", "gate")
+_EPISODES = f"Episodes a cell that are tried. Default: {','.join(map(str, DEFAULT_EPISODES))}."
 _PLAN = "One cell of two agents, the average over cells, or a gate (`wsabench check`)."
 _CELLS = "Cells that each train seed plays: those of an average or gate; default 1, or a gate's --from."
+_AGENTS = "Agents in a gate; default: 1, or those of --from."
 _SECONDS = "Cost of an episode; default: that of --from."
 _HOURS = "Cost of training one seed; default: recorded trainings of the agents of --from."
 
@@ -43,9 +45,9 @@ def power(
     paired: Annotated[bool, typer.Option("--paired", help="Clean against perturbed, in the same seeds.")] = False,
     alpha: Annotated[float, typer.Option(help="Share of false claims that is accepted.")] = 0.05,
     wanted: Annotated[float, typer.Option("--power", help="Probability of finding the effect.")] = 0.8,
-    episodes: Annotated[str | None, typer.Option(help="Episodes a cell, separated by commas.")] = None,
+    try_episodes: Annotated[str | None, typer.Option(metavar="NUMBER,...", help=_EPISODES)] = None,
     cells: Annotated[int | None, typer.Option(min=1, help=_CELLS)] = None,
-    agents: Annotated[int | None, typer.Option(min=1, help="Agents in a gate; default: 1, or those of --from.")] = None,
+    num_agents: Annotated[int | None, typer.Option(min=1, help=_AGENTS)] = None,
     score: Annotated[float | None, typer.Option(help="Gate: normalised score of the reference in a cell.")] = None,
     margin: Annotated[float, typer.Option(help="Gate: share of the score that may be lost.")] = 0.2,
     reference_episodes: Annotated[int, typer.Option(min=2, help="Gate: episodes a cell of the reference.")] = 20,
@@ -56,10 +58,10 @@ def power(
     """Print, for each number of episodes, what is found, or the fewest train seeds that find it, and the hours."""
     if what not in PLANS:
         raise unknown_name("plan", what, PLANS)
-    counts = _counts(episodes)
+    counts = _counts(try_episodes)
     costs = _costs(run_dir, seconds_per_episode, hours_per_seed)
     if what == "gate":
-        case = _gate_case(run_dir, score, episode_sd, cells, agents)
+        case = _gate_case(run_dir, score, episode_sd, cells, num_agents)
         _print_gate(case, (effect, margin, alpha, wanted), counts, reference_episodes, costs, as_json=as_json)
         return
     from wsabench.stats import PLANNING_CONFIDENCE, Design, averaged, plans, seeds_to_decide
@@ -296,5 +298,5 @@ def _counts(text: str | None) -> list[int]:
         return list(DEFAULT_EPISODES)
     words = [word.strip() for word in text.split(",")]
     if not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise SpecError(f"--episodes is {text!r}. Allowed: integers from 1, separated by commas, as 10,30.")
+        raise SpecError(f"--try-episodes is {text!r}. Allowed: integers from 1, separated by commas, as 10,30.")
     return [int(word) for word in words]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wsabench.cli.options import Game, Json, Resume
+from wsabench.cli.options import Game, Json, Resume, path_option, root_seed, several
 from wsabench.cli.terminal.console import split_names, write_json, write_line
 from wsabench.cli.terminal.progress import progress_reporter
 from wsabench.errors import SpecError
@@ -27,16 +27,16 @@ _WORKERS = "Processes that play; the frames are the same with any number."
 
 def pretrain(
     game: Game,
-    out: Annotated[Path | None, typer.Option(help=_OUT)] = None,
+    out: Annotated[Path | None, path_option(_OUT)] = None,
     frames: Annotated[int | None, typer.Option(min=1, help=_FRAMES)] = None,
     data: Annotated[str, typer.Option(help=_DATA)] = "random",
     expert: Annotated[str | None, typer.Option(metavar="AGENT", help=_EXPERT)] = None,
     size: Annotated[str, typer.Option(help=_SIZE)] = "compact",
-    stages: Annotated[list[str] | None, typer.Option(metavar="NAME,...", help=_STAGES)] = None,
-    steps: Annotated[str | None, typer.Option(metavar="STAGE=N,...", help=_STEPS)] = None,
+    stages: Annotated[list[str] | None, several("stage", _STAGES)] = None,
+    stage_steps: Annotated[str | None, typer.Option(metavar="STAGE=N,...", help=_STEPS)] = None,
     device: Annotated[str, typer.Option(help="Where networks train: cpu or cuda.")] = "cpu",
     workers: Annotated[int, typer.Option(min=1, help=_WORKERS)] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the frames and of the initial weights.")] = 0,
+    seed: Annotated[int, root_seed("Of the frames and the initial weights.")] = 0,
     resume: Resume = True,
     as_json: Json = False,
 ) -> None:
@@ -46,8 +46,8 @@ def pretrain(
     options: dict[str, Any] = {} if frames is None else {"frames": frames}
     if expert is not None:
         options["expert"] = expert
-    if steps is not None or stages is not None:
-        options["steps"] = _chosen_steps(size, split_names(stages), steps)
+    if stage_steps is not None or stages is not None:
+        options["steps"] = _chosen_steps(size, split_names(stages), stage_steps)
     options |= {"data": data, "size": size, "device": device, "workers": workers, "seed": seed, "resume": resume}
     with progress_reporter() as reporter:
         result = pretrain_encoders(game, out=out, reporter=reporter, **options)
@@ -74,7 +74,9 @@ def _chosen_steps(size: str, stages: list[str] | None, text: str | None) -> dict
     if text is None:
         return usual_steps(size, stages)
     if stages is not None and "=" in text:
-        raise SpecError(f"--steps {text} names stages, and so does --stages. Leave --stages out, or give one number.")
+        raise SpecError(
+            f"--stage-steps {text} names stages, and so does --stages. Leave --stages out, or give a number."
+        )
     try:
         if "=" not in text:
             return dict.fromkeys(usual_steps(size, stages), int(text))
@@ -82,6 +84,6 @@ def _chosen_steps(size: str, stages: list[str] | None, text: str | None) -> dict
         return {name.strip(): int(number) for name, number in pairs}
     except ValueError as error:
         raise SpecError(
-            f"--steps is {text!r}. Allowed: a number, or STAGE=N,... with the stages {', '.join(PRETEXTS)}; for "
+            f"--stage-steps is {text!r}. Allowed: a number, or STAGE=N,... with the stages {', '.join(PRETEXTS)}; for "
             "example ae=3000,sr=3000."
         ) from error

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wsabench.cli.options import Game, Json
+from wsabench.cli.options import Game, Json, path_option, root_seed, several
 from wsabench.cli.terminal.console import split_names, write_json, write_line, write_table
 from wsabench.cli.terminal.progress import progress_reporter
 
@@ -22,20 +22,20 @@ _EXPERT = "The expert: an agent's name or a checkpoint's path; default: e2e."
 
 def probe(
     game: Game,
-    encoders: Annotated[list[str] | None, typer.Option(metavar="NAME,...", help=_ENCODERS)] = None,
-    directory: Annotated[Path | None, typer.Option(help="Folder of the encoders; default: the shipped ones.")] = None,
+    encoders: Annotated[list[str] | None, several("encoder", _ENCODERS)] = None,
+    encoders_dir: Annotated[Path | None, path_option("Folder of the encoders; default: the shipped ones.")] = None,
     size: Annotated[str | None, typer.Option(help=_SIZE)] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Steps that are played; default: 60,000.")] = None,
     data: Annotated[str, typer.Option(help=_DATA)] = "random",
     expert: Annotated[str | None, typer.Option(metavar="AGENT", help=_EXPERT)] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the frames, the split and the random twins.")] = 0,
+    seed: Annotated[int, root_seed("Of the frames, the split and the random twins.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Fit the probes; print each encoder beside its twins, then every variable."""
     from wsabench.training.probing.probe import compare_with_twins
     from wsabench.training.probing.probe import probe as probe_encoders
 
-    options: dict[str, Any] = {"size": size, "directory": directory, "data": data, "seed": seed}
+    options: dict[str, Any] = {"size": size, "directory": encoders_dir, "data": data, "seed": seed}
     options |= {name: value for name, value in (("frames", frames), ("expert", expert)) if value is not None}
     with progress_reporter() as reporter:
         table = probe_encoders(game, split_names(encoders), reporter=reporter, **options)

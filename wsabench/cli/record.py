@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wsabench.cli.agent_options import AllowDownload, Trust
-from wsabench.cli.options import Game, Json
+from wsabench.cli.options import Game, Json, TrainSeed, one
 from wsabench.cli.terminal.console import write_json, write_line
 from wsabench.cli.terminal.own_code import own_code
 from wsabench.cli.terminal.progress import progress_reporter
+from wsabench.resources import expanded
 
 if TYPE_CHECKING:
     from wsabench.results.recorded import Recording
@@ -27,11 +28,11 @@ _SEED = "Episode seed, as in a result set's tables. Default: that of a run's fir
 
 
 def record(
-    agent: Annotated[str, typer.Option("--agent", "-a", help=_AGENT)] = "wsa",
+    agent: Annotated[str, one("agent", _AGENT)] = "wsa",
     game: Game = "breakout",
-    perturbation: Annotated[str, typer.Option("--perturbation", "-p", help="As in hue-rotate@3.")] = "clean",
-    train_seed: Annotated[int, typer.Option(min=0, help="Train seed of a baseline.")] = 0,
-    seed: Annotated[int | None, typer.Option(min=0, help=_SEED)] = None,
+    perturbation: Annotated[str, one("perturbation", "As in hue-rotate@3.")] = "clean",
+    train_seed: TrainSeed = 0,
+    episode_seed: Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help=_SEED)] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps.")] = None,
     fps: Annotated[int, typer.Option(min=1, max=60, help="Steps per second; 15 is the game's own speed.")] = 15,
     out: Annotated[list[str] | None, typer.Option("--out", metavar="PATH", help=_OUT)] = None,
@@ -44,7 +45,7 @@ def record(
     from wsabench.report.films.files import check_output, num_drawn, write_recording
     from wsabench.types import Permissions
 
-    outputs = out or [DEFAULT_OUT]
+    outputs = [_with_home(text) for text in out or [DEFAULT_OUT]]
     for text in outputs:
         check_output(Path(text), text)
     with own_code([agent]), progress_reporter() as reporter:
@@ -54,7 +55,7 @@ def record(
             game,
             perturbation=perturbation,
             train_seed=train_seed,
-            episode_seed=seed,
+            episode_seed=episode_seed,
             max_steps=max_steps,
             permissions=Permissions(trust, allow_download),
             advance=reporter.advance,
@@ -81,6 +82,11 @@ def record(
         )
         return
     _write_summary(recording, paths)
+
+
+def _with_home(text: str) -> str:
+    """Return a path with `~` expanded; the slash at its end, which makes a folder of it, stays."""
+    return str(expanded(text)) + "/" * text.endswith("/")
 
 
 def output_paths(outputs: list[str], key: str) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from wsabench.cli.options import Json
+from wsabench.cli.options import Json, path_option, several
 from wsabench.cli.terminal.console import split_names, write_json, write_line
 from wsabench.errors import unknown_name
 
@@ -18,7 +18,7 @@ FORMATS = ("html", "png", "pdf", "svg", "latex", "markdown", "csv", "rliable")
 _ON_REQUEST = ("comment", "badge")
 _ALIASES = ("md", "tex")
 _FORMATS = f"{', '.join(FORMATS)}; default: all these. On request: comment (Markdown for a pull request), badge (SVG)."
-_FAMILY = (
+_CLAIMS_ON = (
     "Perturbations, without severity, that claims are tested for; default: all of the run. A small family finds "
     "smaller differences; declare it before you look at the scores."
 )
@@ -43,9 +43,9 @@ def report(
         list[Path],
         typer.Argument(metavar="RUN_DIR...", help="Directories that `wsabench run` wrote; several are merged."),
     ],
-    out: Annotated[Path | None, typer.Option(help=_OUT)] = None,
-    formats: Annotated[list[str] | None, typer.Option("--format", "-f", metavar="NAME,...", help=_FORMATS)] = None,
-    family: Annotated[list[str] | None, typer.Option("--family", metavar="NAME,...", help=_FAMILY)] = None,
+    out: Annotated[Path | None, path_option(_OUT)] = None,
+    formats: Annotated[list[str] | None, several("format", _FORMATS)] = None,
+    claims_on: Annotated[list[str] | None, typer.Option(metavar="NAME,...", help=_CLAIMS_ON)] = None,
     interval: Annotated[str, typer.Option("--interval", metavar="joint|rliable", help=_INTERVAL)] = "joint",
     compare_to: Annotated[str | None, typer.Option("--compare-to", metavar="NAME", help=_COMPARE_TO)] = None,
     equivalence_margin: Annotated[float | None, typer.Option(metavar="MARGIN", help=_MARGIN)] = None,
@@ -60,11 +60,14 @@ def report(
     from wsabench.report import write_report
     from wsabench.summary.significance import ClaimOptions
 
+    names = split_names(claims_on)
     files = write_report(
         run_dirs,
         out=out,
         formats=wanted,
-        claims=ClaimOptions(tuple(names) if (names := split_names(family)) else None, compare_to, equivalence_margin),
+        claims=ClaimOptions(
+            tuple(names) if (names := split_names(claims_on)) else None, compare_to, equivalence_margin
+        ),
         interval=interval,
         latex_float=latex_float,
     )

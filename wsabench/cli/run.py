@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -20,10 +19,17 @@ from wsabench.cli.agent_options import (
     Trust,
     chosen_protocol,
 )
-from wsabench.cli.options import Json, Suite, Track
+from wsabench.cli.options import TRAIN_SEED, Json, Suite, Track, path_option, root_seed, several
 from wsabench.cli.running.launch import launch
 from wsabench.cli.running.price import write_price
-from wsabench.cli.terminal.console import WIDTH, parse_integers, split_names, write_json, write_line, write_table
+from wsabench.cli.terminal.console import (
+    filled,
+    parse_integers,
+    split_names,
+    write_json,
+    write_line,
+    write_table,
+)
 from wsabench.cli.terminal.own_code import own_code
 from wsabench.cli.terminal.progress import counted
 from wsabench.cli.terminal.run_progress import run_reporter
@@ -60,8 +66,10 @@ _TIMEOUT = (
     "Seconds without a step after which a worker process is ended and its episodes are played by a new one; five times "
     "as many until an agent's first step. 0: wait for ever."
 )
+_SHOWN = 100
+"""Rows of the table of means, at most."""
 _NOTE = "Intervals and comparisons are in the report."
-_TRAIN_SEEDS = "Train seeds of the baselines. Default: those of the profile."
+_TRAIN_SEEDS = f"Train seeds. Default: those of the profile. {TRAIN_SEED}"
 
 
 _SHARD = "Play only part I of N of the jobs, as a task of a job array; `wsabench merge` puts the parts together."
@@ -75,10 +83,10 @@ _DRY_RUN = "Play nothing and write nothing: say how many jobs, and after up to a
 def run(
     context: typer.Context,
     suite: Suite = "color-shift",
-    agents: Annotated[list[str] | None, typer.Option("--agents", "-a", metavar="NAME,...", help=_AGENTS)] = None,
+    agents: Annotated[list[str] | None, several("agent", _AGENTS)] = None,
     profile: Annotated[str, typer.Option(help="How much is played: a profile of the suite.")] = "quick",
-    games: Annotated[list[str] | None, typer.Option("--games", "-g", metavar="NAME,...", help=_GAMES)] = None,
-    perturbations: Annotated[list[str] | None, typer.Option(metavar="NAME,...", help=_PERTURBATIONS)] = None,
+    games: Annotated[list[str] | None, several("game", _GAMES)] = None,
+    perturbations: Annotated[list[str] | None, several("perturbation", _PERTURBATIONS)] = None,
     train_seeds: Annotated[list[str] | None, typer.Option(metavar="NUMBER,...", help=_TRAIN_SEEDS)] = None,
     episodes: Annotated[int | None, typer.Option(min=1, help=_EPISODES)] = None,
     precision: Annotated[float | None, typer.Option(metavar="H", help=_PRECISION)] = None,
@@ -86,8 +94,8 @@ def run(
     precision_of: Annotated[str, typer.Option(metavar="cell|average", help=_PRECISION_OF)] = "cell",
     workers: Annotated[int | None, typer.Option(min=0, help=_WORKERS)] = None,
     worker_timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help=_TIMEOUT)] = 120.0,
-    out: Annotated[Path | None, typer.Option(help="Directory of the result set; default: a new one in runs/.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Root seed of the evaluation episodes.")] = 0,
+    out: Annotated[Path | None, path_option("Directory of the result set; default: a new one in runs/.")] = None,
+    seed: Annotated[int, root_seed("Root seed of the evaluation episodes.")] = 0,
     record_attention: Annotated[bool, typer.Option(help="Keep the attention weights of every step.")] = False,
     protocol: NamedProtocol = None,
     sticky: Sticky = None,
@@ -194,15 +202,18 @@ def _write(result: RunResult, as_json: bool) -> None:
     write_table(
         f"Mean return, {counted(len(result.episodes), 'episode')}",
         ["agent", "game", "perturbation", "train seeds", "episodes", "mean return"],
-        [[marked_name(name, privileged) + f" {DRAWS}" * (name in drawing), *values] for name, *values in rows],
-        _NOTE + f" {LEGEND}" * bool(privileged) + f" {DRAWS_LEGEND}" * bool(drawing),
+        [[marked_name(name, privileged) + f" {DRAWS}" * (name in drawing), *values] for name, *values in rows[:_SHOWN]],
+        (f"And {len(rows) - _SHOWN} more rows: --json has them all. " if len(rows) > _SHOWN else "")
+        + _NOTE
+        + f" {LEGEND}" * bool(privileged)
+        + f" {DRAWS_LEGEND}" * bool(drawing),
     )
     if saving is not None:
-        write_line("\n" + textwrap.fill(saving_text(saving), WIDTH))
+        write_line("\n" + filled(saving_text(saving)))
     write_line(f"\nResult set: {result.path}")
     if advice := part_advice(result.manifest):
         jobs = f"{result.num_finished} of {len(result.manifest.plan.jobs)} jobs."
-        write_line(textwrap.fill(f"{jobs} {advice}", WIDTH))
+        write_line(filled(f"{jobs} {advice}"))
     else:
         write_line(f"Make the page: wsabench report {result.path}")
 

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-import textwrap
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from wsabench.cli.facts.baselines import agent_specs, read_header, weight_files
 from wsabench.cli.facts.perturbations import perturbation_facts
-from wsabench.cli.options import Json
-from wsabench.cli.terminal.console import WIDTH, write_json, write_line, write_table
-from wsabench.errors import unknown_name
+from wsabench.cli.listing import perturbation_row
+from wsabench.cli.options import Json, completer, several
+from wsabench.cli.terminal.console import filled, split_names, write_json, write_line, write_table
+from wsabench.errors import UnknownNameError, unknown_name
 from wsabench.types import BUILT_IN_AGENTS
 
-HELP = "Show one perturbation, suite, game or agent."
+HELP = "Show one perturbation, family, suite, game or agent."
 EXAMPLE = "Example: wsabench show hue-rotate@3"
+
+_NAME = "A name from `wsabench list`."
+_GAMES = "Games to measure a perturbation in; all (the twelve of the catalogue) or none. Default: all."
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `wsabench list`.")],
-    games: Annotated[str, typer.Option(help="Games to measure a perturbation in, or none.")] = "all",
+    name: Annotated[str, typer.Argument(metavar="NAME", help=_NAME, autocompletion=completer("name"))],
+    games: Annotated[list[str] | None, several("game", _GAMES)] = None,
     as_json: Json = False,
 ) -> None:
     """Find what the name stands for and print it."""
-    kind, facts = _find(name, games)
+    kind, facts = _find(name, split_names(games) or ["all"])
     if as_json:
         write_json({"kind": kind, **facts})
         return
@@ -47,10 +51,7 @@ def _write_fact(key: str, value: Any, indent: str = "") -> None:
     """Write one fact as a paragraph; nothing where there is nothing to say."""
     if value not in (None, "", [], {}):
         text = f"{key.replace('_', ' ')}: {_text(value)}"
-        lines = textwrap.wrap(
-            text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False
-        )
-        write_line("\n".join(lines))
+        write_line(indent + filled(text, indent + "  ", taken=len(indent)))
 
 
 def _write_blocks(rows: list[dict[str, Any]]) -> None:
@@ -70,13 +71,14 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _find(name: str, games: str) -> tuple[str, dict[str, Any]]:
+def _find(name: str, games: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """Return the kind of thing that `name` stands for, and what to show of it."""
     from wsabench.games import catalogue_games, rom_ids
     from wsabench.perturb import list_perturbations, list_suites
     from wsabench.perturb.game_entries import unverified_patches
 
-    families = [entry.name for entry in list_perturbations()]
+    names = [entry.name for entry in list_perturbations()]
+    families = list(dict.fromkeys(entry.family for entry in list_perturbations()))
     if name in list_suites() or name.endswith(".toml"):
         return "suite", suite_facts(name)
     if name in rom_ids():
@@ -85,18 +87,49 @@ def _find(name: str, games: str) -> tuple[str, dict[str, Any]]:
         return "agent", {"summary": BUILT_IN_AGENTS[name], "games": "any", "training": "none"}
     if name in agent_specs() or weight_files(name):
         return "agent", agent_facts(name)
-    if "@" in name or "+" in name or name in families or name == "clean" or unverified_patches(name):
+    if "@" in name or "+" in name or name in names or name == "clean" or unverified_patches(name):
         return "perturbation", perturbation_facts(name, _games(games))
-    known = [*list_suites(), *catalogue_games(), *agent_specs(), *BUILT_IN_AGENTS, *families, "clean"]
+    if name in families:
+        return "family", family_facts(name)
+    if (game := _game(name)) is not None:
+        return "game", game_facts(game)
+    known = [*list_suites(), *catalogue_games(), *agent_specs(), *BUILT_IN_AGENTS, *families, *names, "clean"]
     raise unknown_name("name", name, known, "See `wsabench list`.")
 
 
-def _games(text: str) -> list[str]:
+def _game(name: str) -> str | None:
+    """Return the game that is written as a Gymnasium environment, None for no game."""
+    from wsabench.games import check_rom_id
+
+    try:
+        return check_rom_id(name)
+    except UnknownNameError:
+        return None
+
+
+def _games(words: Sequence[str]) -> list[str]:
     from wsabench.games import catalogue_games, load_game
 
-    if text == "all":
+    if list(words) == ["all"]:
         return catalogue_games()
-    return [] if text == "none" else [load_game(word.strip()).id for word in text.split(",")]
+    return [] if list(words) == ["none"] else [load_game(word).id for word in words]
+
+
+def family_facts(family: str) -> dict[str, Any]:
+    """Return the perturbations of a family, and how many belong to single games."""
+    from wsabench.perturb import list_perturbations
+
+    members = [entry for entry in list_perturbations() if entry.family == family]
+    shared = [perturbation_row(entry) for entry in members if entry.games is None]
+    own = [entry for entry in members if entry.games is not None]
+    rows = [{key: row[key] for key in ("name", "severities", "summary")} for row in shared]
+    return {
+        "perturbations of any game": len(shared),
+        "perturbations of single games": len({entry.name for entry in own}),
+        "games with their own": ", ".join(sorted({game for entry in own for game in entry.games or ()})) or None,
+        "see them": f"wsabench gallery --family {family}; wsabench list --family {family}",
+        "perturbations": rows,
+    }
 
 
 def suite_facts(name: str) -> dict[str, Any]:

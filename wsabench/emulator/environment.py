@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Box, Discrete
 
-from wsabench.emulator.inputs import check_inputs, check_shown
+from wsabench.emulator.inputs import check_inputs, check_shown, checked_actions
 from wsabench.emulator.lane import Lane, observation_shape
 from wsabench.errors import SpecError, unknown_name
 from wsabench.games import check_rom_id
@@ -43,8 +44,8 @@ class LaneEnv(gymnasium.Env[Observation, np.int64]):
         inputs: Sequence[str] = (),
     ) -> None:
         """Load the game; the arguments are those of `make`."""
-        if render_mode is not None and render_mode not in RENDER_MODES:
-            raise unknown_name("render mode", render_mode, RENDER_MODES)
+        check_render_mode(render_mode)
+        self._arguments = (game, perturbation, seed, protocol, render_mode, tuple(inputs))
         self.game = check_rom_id(game)
         self.protocol = protocol or Protocol()
         self.render_mode = render_mode
@@ -86,20 +87,23 @@ class LaneEnv(gymnasium.Env[Observation, np.int64]):
         """Play one step.
 
         Raises:
+            ShapeError: The action is no integer.
             SpecError: The action is out of range, or the episode ended and was not reset.
         """
         lane = self.lane
         if not self._is_running:
             raise SpecError("There is no running episode. Call reset() first, and again after each episode's end.")
-        if not 0 <= int(action) < lane.num_actions:
-            raise SpecError(f"Action {action} in {self.game}. Allowed: 0 to {lane.num_actions - 1}.")
-        lane.step(int(action))
+        lane.step(int(checked_actions(action, (), lane.num_actions, self.game)))
         self._is_running = not (lane.terminated or lane.truncated)
         return lane.observation.copy(), lane.reward, lane.terminated, lane.truncated, lane_info(lane)
 
     def render(self) -> npt.NDArray[np.uint8] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return what a person sees, perturbation included: uint8 (height, width, 3); None without a render mode."""
         return self.lane.render() if self.render_mode else None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle by the arguments of `make`: the copy starts anew, it does not go on with the episode."""
+        return type(self), self._arguments, {"spec": self.spec}
 
     def get_action_meanings(self) -> list[str]:
         """Return the names of the actions, in the order of their indices."""
@@ -124,6 +128,57 @@ def lane_info(lane: Lane) -> dict[str, Any]:
     }
 
 
+def check_render_mode(render_mode: str | None) -> None:
+    """Refuse a render mode that there is not.
+
+    Raises:
+        UnknownNameError: There is no such mode.
+    """
+    if render_mode is not None and render_mode not in RENDER_MODES:
+        raise unknown_name("render mode", render_mode, RENDER_MODES)
+
+
+_NEIGHBOURS = {
+    "frameskip": "frame_skip",
+    "repeat_action_probability": "sticky_probability",
+    "max_num_frames_per_episode": "max_frames",
+    "terminal_on_life_loss": "episodic_life",
+    "grayscale_obs": "grayscale",
+    "grayscale_newaxis": "grayscale",
+    "stack_num": "frame_stack",
+    "reward_clipping": "clip_rewards",
+    "clip_reward": "clip_rewards",
+    "use_fire_reset": "fire_on_reset",
+    "img_height": "screen_size",
+    "img_width": "screen_size",
+    "noop_max": "noop_max",
+    "max_episode_steps": "max_frames",
+}
+"""Fields of `Protocol` by what ale-py, Gymnasium and Stable-Baselines3 call them."""
+
+
+def refuse_others(others: Mapping[str, Any], function: str) -> None:
+    """Refuse arguments that other libraries have, with the name that they have here.
+
+    Raises:
+        SpecError: One of them has another name here.
+        UnknownNameError: Nothing of that name is known.
+    """
+    names = [field.name for field in dataclasses.fields(Protocol)]
+    for name, value in others.items():
+        field = name if name in names else _NEIGHBOURS.get(name)
+        if field is not None:
+            raise SpecError(f"{name} is no argument of {function}. Write protocol=wsabench.Protocol({field}=...).")
+        if name in ("mode", "difficulty"):
+            raise SpecError(f'{name} is a perturbation here. Write perturbation="{name}-{value}".')
+        if name == "obs_type":
+            raise SpecError(
+                'obs_type is no argument here. Write inputs=("ram",) or inputs=("rgb84",) for what info holds.'
+            )
+        allowed = ["perturbation", "seed", "protocol", "render_mode", "inputs"]
+        raise unknown_name("argument", name, allowed, "Preprocessing is set by protocol=wsabench.Protocol(...).")
+
+
 def check_seed(seed: Any) -> int | None:
     """Return an episode seed as an integer, or None.
 
@@ -144,6 +199,7 @@ def make(
     protocol: Protocol | None = None,
     render_mode: str | None = None,
     inputs: Sequence[str] = (),
+    **others: Any,
 ) -> LaneEnv:
     """Make one perturbed game.
 
@@ -155,6 +211,7 @@ def make(
         render_mode: `"rgb_array"` to make `render()` return what a person sees.
         inputs: What `info` holds beside the rest: `"rgb84"`, the newest frame in colour, uint8 (3, 84, 84); `"ram"`,
             the console's memory after the step, uint8 (128,).
+        others: Names of arguments that other libraries have; refused, with the name that they have here.
 
     Returns:
         A gymnasium environment; observations uint8 (4, 84, 84), newest frame last.
@@ -163,4 +220,5 @@ def make(
         SpecError: The game needs two players, or the perturbation is malformed or does not fit.
         UnknownNameError: Game or perturbation does not exist; the message has the nearest names.
     """
+    refuse_others(others, "make")
     return LaneEnv(game, perturbation, seed, protocol, render_mode, inputs)

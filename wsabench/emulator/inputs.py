@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from wsabench.emulator.console import Picture
 from wsabench.emulator.frames import ColorFrames
-from wsabench.errors import SpecError, unknown_name
+from wsabench.errors import ShapeError, SpecError, unknown_name
 from wsabench.perturb import CompiledPerturbation, ImageState
 from wsabench.types import INPUT_SHAPES
 
@@ -31,6 +31,30 @@ def check_inputs(names: Iterable[str]) -> tuple[str, ...]:
         if name not in INPUT_SHAPES:
             raise unknown_name("input", name, INPUT_SHAPES)
     return found
+
+
+def checked_actions(
+    actions: npt.ArrayLike, shape: tuple[int, ...], num_actions: int, game: str
+) -> npt.NDArray[np.integer]:
+    """Return action indices as an array of integers in range.
+
+    Args:
+        actions: What the user gave.
+        shape: What they must have: `()` for one action, else `(N,)`.
+        num_actions: How many actions there are.
+        game: Named in messages.
+
+    Raises:
+        ShapeError: They have another shape, or are no integers.
+        SpecError: One is out of range.
+    """
+    array = np.asarray(actions)
+    if array.shape != shape or array.dtype.kind not in "iu":
+        allowed = f"integers, shape ({shape[0]},)" if shape else "one integer"
+        raise ShapeError(f"actions have shape {array.shape} and type {array.dtype}. Allowed: {allowed}.")
+    if array.min() < 0 or array.max() >= num_actions:
+        raise SpecError(f"actions are {array.tolist()} in {game}. Allowed: 0 to {num_actions - 1}.")
+    return array
 
 
 def check_shown(perturbation: CompiledPerturbation, inputs: Container[str]) -> None:

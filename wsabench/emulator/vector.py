@@ -11,15 +11,16 @@ from gymnasium.spaces import Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from wsabench.emulator.environment import check_seed, observation_space
+from wsabench.emulator.environment import check_render_mode, check_seed, observation_space, refuse_others
 from wsabench.emulator.group import LaneGroup, lay_out
-from wsabench.emulator.inputs import check_inputs, check_shown
+from wsabench.emulator.inputs import check_inputs, check_shown, checked_actions
 from wsabench.emulator.lane import Lane
 from wsabench.emulator.workers import WorkerPool
 from wsabench.errors import ShapeError, SpecError, unknown_name
 from wsabench.perturb import CompiledPerturbation, Perturbation, compile_perturbation
 from wsabench.protocol import Protocol
 from wsabench.seeding import integer_seed
+from wsabench.types import unboxed
 
 Perturbations = str | Perturbation | Sequence[str | Perturbation | None]
 """One for all lanes, or one per lane; None in a reset keeps what the lane has."""
@@ -38,7 +39,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
     they are those of all lanes, also after a reset of some.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what `make_vec` takes, checked)
         self,
         perturbations: Sequence[CompiledPerturbation],
         protocol: Protocol,
@@ -46,8 +47,11 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
         num_workers: int,
         autoreset_mode: AutoresetMode,
         inputs: Sequence[str] = (),
+        render_mode: str | None = None,
     ) -> None:
         """Load the games; `make_vec` checks the arguments."""
+        self.render_mode = render_mode
+        self._arguments: tuple[Any, ...] | None = None
         self.game = perturbations[0].game
         self.protocol = protocol
         self.num_envs = len(perturbations)
@@ -144,6 +148,16 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
             infos,
         )
 
+    def render(self) -> tuple[npt.NDArray[np.uint8], ...] | None:
+        """Return what a person sees of each lane, uint8 (height, width, 3); None without a render mode."""
+        return tuple(lane.render() for lane in self.lanes) if self.render_mode else None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle by the arguments of `make_vec`: the copy starts anew."""
+        if self._arguments is None:
+            raise TypeError("Only environments of `make_vec` can be copied.")
+        return make_lanes, self._arguments
+
     @property
     def lanes(self) -> list[Lane]:
         """The lanes themselves.
@@ -208,14 +222,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
 
     def _checked_actions(self, actions: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the actions as integers in range."""
-        array = np.asarray(actions)
-        if array.shape != (self.num_envs,) or array.dtype.kind not in "iu":
-            raise ShapeError(
-                f"actions have shape {array.shape} and type {array.dtype}. Allowed: integers, shape ({self.num_envs},)."
-            )
-        if array.min() < 0 or array.max() >= self._num_actions:
-            raise SpecError(f"actions are {array.tolist()} in {self.game}. Allowed: 0 to {self._num_actions - 1}.")
-        return array
+        return checked_actions(actions, (self.num_envs,), self._num_actions, self.game)
 
 
 def make_lanes(  # noqa: PLR0913  (the signature is the public contract of `make_vec`)
@@ -227,8 +234,14 @@ def make_lanes(  # noqa: PLR0913  (the signature is the public contract of `make
     protocol: Protocol | None = None,
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     inputs: Sequence[str] = (),
+    render_mode: str | None = None,
 ) -> LaneVectorEnv:
     """Check the arguments of `make_vec` and build the environment."""
+    num_envs, num_workers = unboxed(num_envs), unboxed(num_workers)
+    arguments = (game, num_envs, perturbations, seed, num_workers, protocol, autoreset_mode, inputs, render_mode)
+    check_render_mode(render_mode)
+    if render_mode is not None and num_workers:
+        raise SpecError("Lanes in worker processes cannot be drawn. Allowed with a render_mode: num_workers=0.")
     for name, value, lowest in (("num_envs", num_envs, 1), ("num_workers", num_workers, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
             raise SpecError(f"{name} is {value!r}. Allowed: integers from {lowest}.")
@@ -243,7 +256,11 @@ def make_lanes(  # noqa: PLR0913  (the signature is the public contract of `make
     compiled = [compile_perturbation("clean" if p is None else p, game) for p in chosen]
     seeds = lane_seeds(seed, num_envs)
     wanted = check_inputs(inputs)
-    return LaneVectorEnv(compiled, protocol or Protocol(), seeds, min(num_workers, num_envs), autoreset_mode, wanted)
+    env = LaneVectorEnv(
+        compiled, protocol or Protocol(), seeds, min(num_workers, num_envs), autoreset_mode, wanted, render_mode
+    )
+    env._arguments = arguments
+    return env
 
 
 def lane_seed(seed: int, lane: int) -> int:
@@ -295,6 +312,8 @@ def make_vec(  # noqa: PLR0913  (the public contract)
     protocol: Protocol | None = None,
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     inputs: Sequence[str] = (),
+    render_mode: str | None = None,
+    **others: Any,
 ) -> LaneVectorEnv:
     """Make many perturbed games that are stepped together.
 
@@ -307,6 +326,8 @@ def make_vec(  # noqa: PLR0913  (the public contract)
         protocol: Preprocessing and episode rules; None for those of evaluation.
         autoreset_mode: As in gymnasium.
         inputs: As for `make`; in `infos` with one row per lane.
+        render_mode: `"rgb_array"` to make `render()` return one picture per lane; not with worker processes.
+        others: Names of arguments that other libraries have; refused, with the name that they have here.
 
     Returns:
         A gymnasium vector environment; observations uint8 (N, 4, 84, 84), newest frame last.
@@ -317,4 +338,5 @@ def make_vec(  # noqa: PLR0913  (the public contract)
         UnknownNameError: Game or perturbation does not exist; the message has the nearest names.
         WorkerError: A worker process could not be started.
     """
-    return make_lanes(game, num_envs, perturbations, seed, num_workers, protocol, autoreset_mode, inputs)
+    refuse_others(others, "make_vec")
+    return make_lanes(game, num_envs, perturbations, seed, num_workers, protocol, autoreset_mode, inputs, render_mode)

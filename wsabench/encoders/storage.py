@@ -105,7 +105,7 @@ def load_encoder(
         raise CheckpointError(
             f"The encoder file {path} is missing. A trained agent needs the one it was trained on: restore that file. "
             f"For a new agent pre-train encoders with `{command}` and give that folder: "
-            "`wsabench train --encoders FOLDER`."
+            "`wsabench train --encoders-dir FOLDER`."
         )
     metadata, options, tensors, content_hash = _read(path)
     for key, wanted in (("name", name), ("game", game)):

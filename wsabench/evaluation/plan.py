@@ -30,7 +30,7 @@ from wsabench.results.provenance import ENGINE_VERSION, FingerprintInputs, finge
 from wsabench.results.records import Job
 from wsabench.seeding import evaluation_seed
 from wsabench.stats.allocation import DEFAULT_PILOT_EPISODES, MIN_PILOT_EPISODES, TARGETS, Target
-from wsabench.types import Permissions
+from wsabench.types import Permissions, listed_values, unboxed
 
 if TYPE_CHECKING:
     from wsabench.perturb import CompiledPerturbation, Suite
@@ -59,6 +59,13 @@ class RunOptions:
     precision_of: str = "cell"
     permissions: Permissions = field(default_factory=Permissions)
     """What the agents of this run are allowed."""
+
+    def __post_init__(self) -> None:
+        """Take one value for a list of one, and NumPy's numbers for Python's."""
+        for name in ("games", "train_seeds", "perturbations"):
+            object.__setattr__(self, name, listed_values(getattr(self, name)))
+        for name in ("episodes", "seed", "precision", "max_episodes"):
+            object.__setattr__(self, name, unboxed(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

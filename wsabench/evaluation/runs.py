@@ -18,10 +18,11 @@ from wsabench.evaluation.contestants import AgentReference
 from wsabench.evaluation.executor import WORKER_TIMEOUT, TaskBoard, execute
 from wsabench.evaluation.plan import Plan, RunOptions, make_plan
 from wsabench.evaluation.precision import PILOT_DIR, allocation_of, saving_of, sentences_of
-from wsabench.evaluation.progress import RunReporter, SilentReporter
+from wsabench.evaluation.progress import RunReporter, ShownReporter, SilentReporter, in_notebook
 from wsabench.evaluation.samples import write_frames
 from wsabench.machine import available_cores
 from wsabench.protocol import Protocol
+from wsabench.resources import expanded
 from wsabench.results import provenance
 from wsabench.results.manifest import SCHEMA_VERSION, History, Manifest, SavingEntry
 from wsabench.results.provenance import UNHASHED
@@ -29,7 +30,7 @@ from wsabench.results.records import Job
 from wsabench.results.result import RunResult, load_result
 from wsabench.results.store import ResultStore
 from wsabench.summary.stated import stated_notes
-from wsabench.types import Permissions
+from wsabench.types import Permissions, listed_values, unboxed
 
 PICTURES = "pictures"
 """What the process claims that draws the samples."""
@@ -42,10 +43,10 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     agents: Sequence[AgentReference] | Mapping[str, AgentReference] | AgentReference = ("wsa", "e2e"),
     profile: str = "quick",
     *,
-    games: Sequence[str] | None = None,
-    train_seeds: Sequence[int] | None = None,
+    games: str | Sequence[str] | None = None,
+    train_seeds: int | Sequence[int] | None = None,
     episodes: int | None = None,
-    perturbations: Sequence[str] | None = None,
+    perturbations: str | Sequence[str] | None = None,
     protocol: Protocol | str | Mapping[str, Any] | None = None,
     workers: int | None = None,
     out: str | Path | None = None,
@@ -61,6 +62,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     worker_timeout: float = WORKER_TIMEOUT,
     executor: str = "local",
     address: str | None = None,
+    progress: bool | None = None,
 ) -> RunResult:
     """Evaluate agents on a suite; go on where an equal run in the same directory stopped.
 
@@ -73,7 +75,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
             in a mapping is one train seed after the other. A policy with a text attribute `version` (or
             `checkpoint_hash`) is not run again when a run goes on.
         profile: A profile of the suite: which train seeds, episodes, perturbations and protocol.
-        games: Game ids instead of the suite's.
+        games: A game, or several, instead of the suite's.
         train_seeds: Train seeds of the shipped baselines instead of the profile's.
         episodes: Episodes of each job instead of the profile's.
         perturbations: Perturbations instead of the profile's.
@@ -88,7 +90,8 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
             finished without are played again.
         trust: Let agents' files run code that they hold (pickles, TorchScript).
         allow_download: Fetch agents that are missing in the cache of the Hugging Face hub.
-        reporter: Hears of progress; silent by default.
+        reporter: Hears of progress; None: as `progress` says.
+        progress: Show a line of progress that is drawn anew; None: in a notebook only.
         precision: Half-width of the 95% interval over episodes of each job's mean normalised score, its train seed held
             fixed. A pilot of `episodes` of each job (15 by default), kept in `pilot/`, decides how many each gets.
         max_episodes: With `precision`, the most that a job may have, the pilot's among them.
@@ -116,20 +119,20 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         WorkerError: An agent lost its worker process twice without finishing an episode between; the other agents'
             jobs are finished and kept.
     """
-    reporter = reporter or SilentReporter()
+    reporter = reporter or (ShownReporter() if _is_shown(progress) else SilentReporter())
     check_executor(executor, address, workers)
-    num_workers, timeout = checked_workers(workers), checked_timeout(worker_timeout)
+    num_workers, timeout = checked_workers(unboxed(workers)), checked_timeout(unboxed(worker_timeout))
     if executor == "local" and num_workers > 0 and multiprocessing.current_process().daemon:
-        reporter.note("This process is a worker of a pool, which may start no processes: it plays alone.")
+        reporter.note("This process is a worker of a pool and may start no others: all agents play in it (workers=0).")
         num_workers = 0
     options = RunOptions(
         suite=suite,
         agents=agents,
         profile=profile,
-        games=games,
-        train_seeds=train_seeds,
+        games=listed_values(games),
+        train_seeds=listed_values(train_seeds),
         episodes=episodes,
-        perturbations=perturbations,
+        perturbations=listed_values(perturbations),
         protocol=protocol,
         seed=seed,
         precision=precision,
@@ -139,7 +142,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     )
     part = None if shard is None else Shard.parse(shard)
     plan = make_plan(options, reporter.note)
-    path = Path(out) if out is not None else default_path(plan, part)
+    path = expanded(out) if out is not None else default_path(plan, part)
     store = ResultStore(path, keeps_steps=record_attention)
     if executor == "ray":
         from wsabench.evaluation.cluster.ray_executor import RayCrew, ray_cluster
@@ -153,6 +156,11 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         reporter.note(text)
     reporter.finished(path)
     return result
+
+
+def _is_shown(progress: bool | None) -> bool:
+    """Whether a run shows its progress by itself."""
+    return in_notebook() if progress is None else progress
 
 
 def default_path(plan: Plan, shard: Shard | None = None) -> Path:

@@ -12,7 +12,7 @@ from wsabench.errors import ResultSetError, StorageError
 from wsabench.leaderboard.checking import checked
 from wsabench.leaderboard.result import EntryResult, as_result
 from wsabench.leaderboard.schema import SCHEMA_VERSION, Entry, EntryJob, Episodes, SuiteVersion, Training
-from wsabench.resources import write_text
+from wsabench.resources import expanded, write_text
 
 __all__ = [
     "Entry",
@@ -45,7 +45,7 @@ def read_entry(path: str | Path) -> Entry:
             type, or it cannot be true; the message names the file and the place.
         StorageError: It cannot be read.
     """
-    file = Path(path)
+    file = expanded(path)
     try:
         size = file.stat().st_size
         content = b"" if size > MAX_BYTES else file.read_bytes()
@@ -85,7 +85,7 @@ def write_entry(path: str | Path, entry: Entry) -> None:
         ResultSetError: It cannot be true.
         StorageError: The file cannot be written.
     """
-    write_text(Path(path), entry_text(checked(entry)))
+    write_text(expanded(path), entry_text(checked(entry)))
 
 
 def entry_text(entry: Entry) -> str:

@@ -15,6 +15,7 @@ from wsabench.errors import CheckpointError, ResultSetError, SpecError
 from wsabench.leaderboard.entry import as_result, read_entry
 from wsabench.leaderboard.recomputing import Problems, number_rows, report_problems, shard_problems
 from wsabench.leaderboard.submission import hosts_of
+from wsabench.resources import expanded
 from wsabench.results.comparing import listed, shortened
 from wsabench.results.manifest import UNKNOWN, AgentEntry, AgentId, Host, Manifest, RecordedPlan
 from wsabench.results.provenance import ENGINE_VERSION, decisive_versions, host_summary
@@ -189,7 +190,7 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
     """
     if sample < 1:
         raise SpecError(f"The sample is {sample} episodes. Allowed: integers from 1.")
-    target = _opened(Path(path))
+    target = _opened(expanded(path))
     drawn = _drawn(target.episodes, sample, seed)
     places = _by_agent(target.plan, checkpoints)
     is_foreign = target.kind == "entry"
@@ -198,7 +199,7 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
     replayed = tuple(_replayed(row, found[place]) for place, row in enumerate(_rows(drawn)))
     environment = environment_differences(target.plan, target.hosts)
     return Verification(
-        target=Path(path),
+        target=expanded(path),
         kind=target.kind,
         suite=target.plan.suite.name,
         num_episodes=len(target.episodes),

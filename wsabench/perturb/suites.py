@@ -17,7 +17,7 @@ from wsabench.perturb.compiling import compile_perturbation, misfit
 from wsabench.perturb.entries import CLEAN, NUM_SEVERITIES
 from wsabench.perturb.spec import parse_perturbation
 from wsabench.protocol import Protocol
-from wsabench.resources import catalogue_files
+from wsabench.resources import catalogue_files, expanded
 from wsabench.types import SuiteMeasure
 
 PROFILES = ("quick", "standard", "paper")
@@ -131,7 +131,7 @@ def load_suite(name: str | Path) -> Suite:
         if name not in files:
             raise unknown_name("suite", name, files, "Run `wsabench list suites`, or give a TOML file.")
         return _read_suite(files[name])
-    path = Path(name)
+    path = expanded(name)
     if not path.is_file():
         raise SpecError(
             f"The suite file {path} does not exist. Allowed: a TOML file or one of {', '.join(list_suites())}."

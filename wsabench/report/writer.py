@@ -15,7 +15,7 @@ from wsabench.report.figures.drawing import draw_figures, sample_frames
 from wsabench.report.figures.style import FIGURE_FORMATS, PNG_DPI, NamedFigure, figure_style, save_figure
 from wsabench.report.page import Content, comment_text, content_of, html_page, markdown_text
 from wsabench.report.tables.latex import LatexFloat, checked_float, figure_latex, latex
-from wsabench.resources import make_dir, write_text
+from wsabench.resources import expanded, make_dir, write_text
 from wsabench.results.merging import load_results
 from wsabench.results.result import FRAMES_DIR
 from wsabench.summary.attention import example_episodes
@@ -105,7 +105,7 @@ def write_report(  # noqa: PLR0913 - the public entry point: one keyword an opti
     """
     wanted = checked_formats(formats)
     latex_float = checked_float(latex_float)
-    paths = [Path(path) for path in ([run_dirs] if isinstance(run_dirs, str | Path) else run_dirs)]
+    paths = [expanded(path) for path in ([run_dirs] if isinstance(run_dirs, str | Path) else run_dirs)]
     result = load_results(paths)
     family, compare_to, margin = claims or ClaimOptions()
     summary = summarise(result, family, interval, compare_to=compare_to, equivalence_margin=margin)
@@ -121,7 +121,7 @@ def write_report(  # noqa: PLR0913 - the public entry point: one keyword an opti
             examples = example_episodes(result, summary.attention, paths)
             figures = draw_figures(summary, in_files, examples, curves, efficiency, content.order)
     folder = "report" if len(paths) == 1 else "report-combined"
-    directory = make_dir(Path(out) if out is not None else paths[0] / folder)
+    directory = make_dir(expanded(out) if out is not None else paths[0] / folder)
     more = {"learning_curves": curves, "sample_efficiency": efficiency}
     endings = [name for name in FIGURE_FORMATS if name in wanted]
     short = {

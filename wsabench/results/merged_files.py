@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from msgspec.structs import replace
 
 from wsabench.errors import ResultSetError, StorageError
+from wsabench.resources import expanded
 from wsabench.results.comparing import listed
 from wsabench.results.ledger import Ledger, read_ledger
 from wsabench.results.manifest import JobEntry, Manifest
@@ -69,7 +70,7 @@ def write_merged(paths: Sequence[str | Path], out: str | Path) -> Merged:
             `out` is not empty.
         StorageError: The new one cannot be written; nothing of it is left.
     """
-    target = Path(out)
+    target = expanded(out)
     _refuse_full(target)
     if not paths:
         raise ResultSetError("No result set was given. Give at least one that `wsabench run` wrote.")

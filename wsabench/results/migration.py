@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wsabench.errors import ResultSetError
-from wsabench.resources import make_dir, write_text, writing
+from wsabench.resources import expanded, make_dir, write_text, writing
 from wsabench.results.ledger import LedgerWriter, read_ledger
 from wsabench.results.manifest import (
     MANIFEST_NAME,
@@ -67,7 +67,7 @@ def migrate(run: str | Path, out: str | Path) -> Migrated:
         ResultSetError: There is no result set, it is damaged, it is of the present layout, or `out` is not empty.
         StorageError: The new one cannot be written; nothing is left behind.
     """
-    source, target = Path(run), Path(out)
+    source, target = expanded(run), expanded(out)
     content = read_content(source)
     path, version = source / MANIFEST_NAME, content["schema_version"]
     if version == SCHEMA_VERSION and read_ledger(source).is_kept:

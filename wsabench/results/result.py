@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wsabench.errors import ResultSetError
+from wsabench.resources import expanded
 from wsabench.results.checks import ShardChecks, ShardError, check_plan
 from wsabench.results.ledger import Ledger, plan_hash, read_ledger
 from wsabench.results.manifest import MANIFEST_NAME, JobEntry, Manifest, present_manifest, read_content
@@ -78,7 +79,7 @@ def load_result(path: str | Path) -> RunResult:
     Raises:
         ResultSetError: The directory is missing, foreign, damaged or of another schema version.
     """
-    directory = Path(path)
+    directory = expanded(path)
     content = read_content(directory)
     manifest = present_manifest(content, directory)
     ledger = read_ledger(directory)

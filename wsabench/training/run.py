@@ -19,7 +19,7 @@ from wsabench.hashing import text_hash
 from wsabench.processes import single_thread
 from wsabench.progress import Reporter, SilentReporter
 from wsabench.protocol import Protocol
-from wsabench.resources import make_dir, state_dir
+from wsabench.resources import expanded, make_dir, state_dir
 from wsabench.tracking import checked_trackers
 from wsabench.training.algorithms.dqn import DQNLearner
 from wsabench.training.algorithms.ppo import PPOLearner
@@ -111,7 +111,7 @@ def train(  # noqa: PLR0913 - the options of `wsabench train`
     preset: str = "compact",
     *,
     steps: int | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     encoders: Path | None = None,
     resume: bool = True,
     reporter: Reporter | None = None,
@@ -149,7 +149,7 @@ def train(  # noqa: PLR0913 - the options of `wsabench train`
     if make_envs is None:
         game = check_rom_id(game)
     plan = plan_training(agent, game, train_seed, preset, steps, chosen)
-    directory = make_dir(out or plan.default_dir)
+    directory = make_dir(plan.default_dir if out is None else expanded(out))
     make = make_envs or functools.partial(make_training_envs, num_workers=chosen.workers)
     make_evaluation = make_envs or functools.partial(make, protocol=Protocol.evaluation())
     inputs = read_inputs(plan.spec)

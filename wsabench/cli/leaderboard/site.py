@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from wsabench.cli.options import Json
+from wsabench.cli.options import Json, path_option
 from wsabench.cli.terminal.console import write_error, write_json, write_line
 
 HELP = "Make the leaderboard's site from a folder of entries; tiers where data decide, no ranks."
@@ -18,7 +18,7 @@ EXIT_INVALID = 1
 
 def leaderboard(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Entries that `wsabench submit` wrote (*.json).")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the site goes; its first page is index.html.")],
+    out: Annotated[Path, path_option("Where the site goes; its first page is index.html.")],
     as_json: Json = False,
 ) -> int:
     """Write the site; exit code 1 where some file is no valid entry, which leaves the others as they are."""

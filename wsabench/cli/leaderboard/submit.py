@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from wsabench.cli.options import Json
+from wsabench.cli.options import Json, one, path_option
 from wsabench.cli.terminal.console import split_names, write_json, write_line
 
 HELP = "Write an agent of a finished run as an entry of the leaderboard."
@@ -25,17 +25,17 @@ def submit(
         list[Path],
         typer.Argument(metavar="RUN...", help="Directories that `wsabench run` wrote; several are merged."),
     ],
-    agent: Annotated[str | None, typer.Option("--agent", "-a", metavar="NAME", help=_AGENT)] = None,
+    agent: Annotated[str | None, one("agent", _AGENT)] = None,
     name: Annotated[str | None, typer.Option(help="What tables call it. Default: as the run.")] = None,
     paper: Annotated[str | None, typer.Option(metavar="URL", help="Where it is described.")] = None,
     code: Annotated[str | None, typer.Option(metavar="URL", help="Where its code is.")] = None,
-    checkpoint: Annotated[str | None, typer.Option(metavar="URL", help="Where its weights are.")] = None,
+    checkpoint_url: Annotated[str | None, typer.Option(metavar="URL", help="Where its weights are.")] = None,
     authors: Annotated[str | None, typer.Option(metavar="TEXT", help="Whose it is.")] = None,
     notes: Annotated[str | None, typer.Option(metavar="TEXT", help="Anything else.")] = None,
     method: Annotated[str | None, typer.Option(metavar="TEXT", help=_METHOD)] = None,
     training_frames: Annotated[int | None, typer.Option(min=0, help=_FRAMES)] = None,
     train_perturbations: Annotated[list[str] | None, typer.Option(metavar="NAME,...", help=_RANDOMISED)] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help=_OUT)] = None,
+    out: Annotated[Path | None, path_option(_OUT)] = None,
     as_json: Json = False,
 ) -> None:
     """Write one JSON with every episode and no computed number: scores and intervals are computed from it."""
@@ -52,7 +52,7 @@ def submit(
         name=name,
         paper=paper,
         code=code,
-        checkpoint=checkpoint,
+        checkpoint=checkpoint_url,
         authors=authors,
         notes=notes,
         method=method,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wsabench.cli.agent_options import AllowDownload, Trust
-from wsabench.cli.options import Json
-from wsabench.cli.terminal.console import WIDTH, plain, write_json, write_line, write_table
+from wsabench.cli.options import Json, root_seed
+from wsabench.cli.terminal.console import filled, plain, write_json, write_line, write_table
 from wsabench.cli.terminal.progress import progress_reporter
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ _MOST_LISTED = 10
 def verify(
     target: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run's directory, or an entry's JSON file.")],
     sample: Annotated[int, typer.Option(min=1, help="Episodes that are played again, at most.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the sample.")] = 0,
+    seed: Annotated[int, root_seed("Of the sample.")] = 0,
     checkpoints: Annotated[list[str] | None, typer.Option("--checkpoint", metavar="PATH", help=_CHECKPOINT)] = None,
     trust: Trust = False,
     allow_download: AllowDownload = False,
@@ -113,10 +112,10 @@ def _write(found: Verification) -> None:
     write_line()
     unequal = [f"{one.describe()}: {'; '.join(one.differences)}." for one in found.unequal]
     for text in (*found.problems, *unequal[:_MOST_LISTED]):
-        write_line(textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
+        write_line(filled(text, "  "))
     if len(unequal) > _MOST_LISTED:
         write_line(f"and {len(unequal) - _MOST_LISTED} more episodes.")
-    write_line(textwrap.fill(conclusion(found), WIDTH, break_on_hyphens=False))
+    write_line(filled(conclusion(found)))
 
 
 def conclusion(found: Verification) -> str:

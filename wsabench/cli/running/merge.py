@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wsabench.cli.options import Json
-from wsabench.cli.terminal.console import WIDTH, plain, write_json, write_line
+from wsabench.cli.options import Json, path_option
+from wsabench.cli.terminal.console import filled, plain, write_json, write_line
 from wsabench.cli.terminal.progress import counted
 
 HELP = "Put the parts of a run (--shard), or runs of other agents or games, together in a new result set."
@@ -20,7 +19,7 @@ _SHOWN = 100
 
 def merge(
     run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Result sets, complete or not.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Directory of the new one; it must be new or empty.")],
+    out: Annotated[Path, path_option("Directory of the new one; it must be new or empty.")],
     as_json: Json = False,
 ) -> None:
     """Copy every finished job once; name those that are missing, which `wsabench run --out DIR` plays."""
@@ -52,4 +51,4 @@ def merge(
     if len(done.missing) > _SHOWN:
         write_line(f"  and {len(done.missing) - _SHOWN} more; --json names them all")
     text = f"The command that began the run plays them, without --shard and with --out {done.path}. It was:"
-    write_line(textwrap.fill(text, WIDTH) + f"\n  {done.command_line}")
+    write_line(filled(text) + f"\n  {done.command_line}")

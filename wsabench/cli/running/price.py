@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
-from wsabench.cli.terminal.console import WIDTH, write_json, write_line, write_table
+from wsabench.cli.terminal.console import filled, write_json, write_line, write_table
 from wsabench.cli.terminal.progress import counted
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def write_price(
 
 def _write(found: Price) -> None:
     for note in found.notes:
-        write_line(textwrap.fill(f"Note: {note}", WIDTH))
+        write_line(filled(f"Note: {note}"))
     write_line(f"{counted(found.jobs, 'job')} of {counted(found.cells, 'cell')}, {counted(found.episodes, 'episode')}")
     write_line(
         f"Time with {counted(found.workers, 'worker')}: {_time(found.hours)} "

@@ -18,6 +18,10 @@ import typer
 from wsabench.errors import SpecError
 
 WIDTH = 80
+_LONGEST_WORD = 36
+"""Longer words of a table, paths for the most part, are broken where there is no room."""
+_GAP = 3
+"""Characters between two columns."""
 
 
 def write_error(text: str) -> None:
@@ -66,25 +70,59 @@ def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
         rows: One sequence of cells a row; floats are shown with three significant digits or more, None as "-".
         note: Stands below the table.
     """
+    body = [list(row) for row in rows]
+    texts = [[cell_text(cell) for cell in row] for row in body]
+    console = _console()
+    widths = _column_widths(columns, texts, console.width)
+    write_line(title)
+    if widths is None:
+        for row in texts:
+            for heading, text in zip(columns, row, strict=True):
+                write_line(filled(f"{heading}: {text}", "  "))
+            write_line()
+    else:
+        numeric = [any(isinstance(row[index], int | float) for row in body) for index in range(len(columns))]
+        for line in _drawn(console, columns, texts, widths, numeric):
+            write_line(line.rstrip())
+    if note:
+        write_line(filled(note))
+
+
+def _drawn(
+    console: Any, columns: Sequence[str], texts: list[list[str]], widths: list[int], numeric: list[bool]
+) -> list[str]:
+    """Return the lines of a table."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    body = [list(row) for row in rows]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for index, column in enumerate(columns):
-        numeric = any(isinstance(row[index], int | float) for row in body)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in body:
-        table.add_row(*[Text(cell_text(cell)) for cell in row])
-    console = _console()
+    for column, width, is_number in zip(columns, widths, numeric, strict=True):
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold", width=width)
+    for row in texts:
+        table.add_row(*[Text(text) for text in row])
     with console.capture() as capture:
         console.print(table)
-    write_line(title)
-    for line in capture.get().splitlines():
-        write_line(line.rstrip())
-    if note:
-        write_line(textwrap.fill(note, WIDTH))
+    return capture.get().splitlines()
+
+
+def _column_widths(columns: Sequence[str], texts: list[list[str]], width: int) -> list[int] | None:
+    """Return widths that break no word but paths and the like; None where there is no room for that."""
+    from rich.cells import cell_len
+
+    cells = [[heading, *(row[index] for row in texts)] for index, heading in enumerate(columns)]
+    fitting = [max(max(map(cell_len, text.splitlines()), default=0) for text in column) for column in cells]
+    words = [max((cell_len(word) for text in column for word in text.split()), default=0) for column in cells]
+    widths = [min(word, _LONGEST_WORD) for word in words]
+    room = width - _GAP * (len(columns) - 1) - sum(widths)
+    if room < 0:
+        return None
+    waiting = sorted(range(len(columns)), key=lambda index: fitting[index] - widths[index])
+    for count, index in enumerate(waiting):
+        more = min(fitting[index] - widths[index], room // (len(waiting) - count))
+        widths[index] += more
+        room -= more
+    return widths
 
 
 def cell_text(value: Any) -> str:
@@ -124,6 +162,25 @@ def plain(value: Any) -> Any:
     if isinstance(value, Iterable):
         return [plain(item) for item in value]
     return str(value)
+
+
+def filled(text: str, indent: str = "", taken: int = 0) -> str:
+    """Return a paragraph in lines of 80 columns, or of the terminal's if it is narrower; no word is broken.
+
+    Args:
+        text: The paragraph.
+        indent: Stands before every line but the first.
+        taken: Columns of the first line that are taken.
+    """
+    lines = textwrap.wrap(
+        text,
+        _console().width,
+        initial_indent=" " * taken,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines)[taken:]
 
 
 def split_names(values: Sequence[str] | None) -> list[str] | None:

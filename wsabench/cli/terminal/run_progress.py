@@ -17,6 +17,12 @@ from wsabench.cli.terminal.console import WIDTH
 from wsabench.cli.terminal.progress import LINE_EVERY_S, counted, duration, rate_text
 
 TABLE_ROWS = 12
+MOST_JOB_LINES = 24
+"""Runs of more jobs do not get a line for each."""
+LINE_SHARE = 0.05
+"""Share of the episodes that is worth a line."""
+SILENT_S = 300.0
+"""Seconds without a line, at most, while steps are played."""
 
 
 @dataclass(slots=True)
@@ -105,13 +111,17 @@ class RunTally:
 
 
 class LineReporter:
-    """Plain lines: one at the start, one per job, one every ten seconds, one at the end."""
+    """Plain lines: at the start and the end, for each job of a small run, for each twentieth of a large one.
+
+    Those of the progress come every ten seconds at most and every five minutes at least.
+    """
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         """Write lines with `write`."""
         self._write = write
         self._clock = clock
         self._shown = clock()
+        self._told = 0
         self.tally = RunTally(clock)
 
     def planned(self, jobs: Sequence[Any], finished: Sequence[Any]) -> None:
@@ -127,19 +137,24 @@ class LineReporter:
     def job_finished(self, job: Any, returns: Any) -> None:
         """Say what came out of a job."""
         self.tally.jobs_done += 1
+        if self.tally.jobs > MOST_JOB_LINES:
+            return
         mean = sum(float(value) for value in returns) / max(len(returns), 1)
         self._write(f"done: {job.describe()}: mean return {mean:.1f} of {counted(len(returns), 'episode')}")
 
     def job_found(self, job: Any) -> None:
         """Say that another process finished a job."""
         self.tally.job_found(job)
-        self._write(f"done by another process: {job.describe()}")
+        if self.tally.jobs <= MOST_JOB_LINES:
+            self._write(f"done by another process: {job.describe()}")
 
     def steps(self, num_steps: int) -> None:
-        """Count them, and every ten seconds say how far the run is."""
+        """Count them, and now and then say how far the run is."""
         self.tally.num_steps += num_steps
-        if self._clock() - self._shown >= LINE_EVERY_S:
-            self._shown = self._clock()
+        silent = self._clock() - self._shown
+        share = (self.tally.episodes_done - self._told) / max(self.tally.episodes, 1)
+        if silent >= LINE_EVERY_S and (share >= LINE_SHARE or silent >= SILENT_S or not self._told):
+            self._shown, self._told = self._clock(), max(self.tally.episodes_done, 1)
             self._write(f"run: {self.tally.line()}")
 
     def note(self, text: str) -> None:

@@ -185,7 +185,7 @@ def _declared(options: ClaimOptions, interval: IntervalKind) -> list[str]:
     """Return the options that a report was made with."""
     declared: list[str] = []
     if options.family:
-        declared += ["--family", ",".join(options.family)]
+        declared += ["--claims-on", ",".join(options.family)]
     if options.compare_to:
         declared += ["--compare-to", options.compare_to]
     if options.equivalence_margin is not None:

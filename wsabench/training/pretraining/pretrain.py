@@ -29,7 +29,7 @@ from wsabench.errors import SpecError, unknown_name
 from wsabench.evaluation.contestants import AgentReference
 from wsabench.games import load_game
 from wsabench.progress import Reporter, SilentReporter
-from wsabench.resources import make_dir, state_dir, write_text
+from wsabench.resources import expanded, make_dir, state_dir, write_text
 from wsabench.training.device import keep_freed_memory
 from wsabench.training.frames.collection import Collection, collect_frames
 from wsabench.training.frames.experts import DEFAULT_EXPERT, find_expert
@@ -65,7 +65,7 @@ class PretrainResult:
 
 def pretrain(  # noqa: PLR0913 - the public contract
     game: str,
-    out: Path | None = None,
+    out: str | Path | None = None,
     *,
     frames: int | None = None,
     data: str = "random",
@@ -126,7 +126,7 @@ def pretrain(  # noqa: PLR0913 - the public contract
         workers=workers,
         reporter=reporter,
     )
-    out = make_dir(out or state_dir() / "encoders" / _folder_name(game, size, data))
+    folder = make_dir(state_dir() / "encoders" / _folder_name(game, size, data) if out is None else expanded(out))
     facts = _facts(collection, store, device)
     encoders, curves = {}, {}
     for name, num_steps in steps.items():
@@ -136,9 +136,9 @@ def pretrain(  # noqa: PLR0913 - the public contract
         if resume and checkpoint.exists():
             load_stage(checkpoint, state)
         train_stage(state, store, num_steps, seed=seed, checkpoint=checkpoint, reporter=reporter)
-        curves[name] = out / f"{name}.csv"
+        curves[name] = folder / f"{name}.csv"
         write_text(curves[name], _curve_text(state.curve))
-        encoders |= _export(state, store, out, facts, size)
+        encoders |= _export(state, store, folder, facts, size)
     return PretrainResult(encoders, curves)
 
 
