@@ -361,7 +361,12 @@ def test_a_missing_package_is_named_with_its_command(monkeypatch):
 
 def test_tables_mark_privileged_agents():
     table = Table(
-        "Attention of wsa-language on pong", "", ("agent", "e2e", "wsa-language"), (("wsa", "wsa-language"),), 2
+        "Attention of wsa-language on pong",
+        "",
+        ("agent", "e2e", "wsa-language"),
+        (("wsa", "wsa-language"),),
+        2,
+        about=("wsa-language",),
     )
     marks = marked(table, {"wsa-language"})
     assert marks.title == "Attention of wsa-language \u00a7 on pong"

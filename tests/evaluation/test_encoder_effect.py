@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from wsabench.errors import CheckpointError
-from wsabench.evaluation import encoder_effect, own_play
+from wsabench.evaluation import encoder_effect
 from wsabench.evaluation.encoder_effect import measure_attention_capture, measure_encoder_effects
+from wsabench.evaluation.own_play import collection as own_play
 from wsabench.perturb import compile_perturbation
 from wsabench.protocol import Protocol
 

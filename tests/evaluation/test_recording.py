@@ -93,7 +93,8 @@ def test_the_table_has_one_row_a_step_and_one_column_an_encoder() -> None:
     outcomes = [episode(1, [[1.0, 0.0]], np.nan), episode(0, [[0.25, 0.75], [0.5, 0.5]])]
     table = steps_table(JOBS[1], outcomes, ENCODERS).to_pandas()
     assert table["episode"].tolist() == [0, 0, 1]
-    assert table["episode_seed"].tolist() == [2, 2, 4]
+    first, second = JOBS[1].episode_seeds
+    assert table["episode_seed"].tolist() == [first, first, second]
     assert table["step"].tolist() == [0, 1, 0]
     assert table["return"].tolist() == [3.0, 6.0, 3.0]
     assert table["weight_sr"].tolist() == [0.25, 0.5, 1.0]
@@ -113,12 +114,14 @@ def test_steps_are_written_only_where_asked_for_and_missing_ones_are_made_up_for
     write(tmp_path / "run", keeps_steps=False)
     assert not (tmp_path / "run" / "attention_steps").exists()
     with ResultStore(tmp_path / "run", keeps_steps=True) as store:
+        store.begin(manifest())
         assert not store.is_finished(JOBS[0], ENCODERS)
         assert store.is_finished(JOBS[0])  # an agent without attention has nothing to record
     write(tmp_path / "run", keeps_steps=True)
     shard = tmp_path / "run" / "attention_steps" / f"{JOBS[0].key}.parquet"
     assert pq.read_table(shard).num_rows == 2
     with ResultStore(tmp_path / "run", keeps_steps=True) as store:
+        store.begin(manifest())
         assert store.is_finished(JOBS[0], ENCODERS)
     assert load_result(tmp_path / "run").is_complete
 

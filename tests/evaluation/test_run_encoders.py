@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from wsabench.errors import SpecError, StorageError
-from wsabench.evaluation import SilentReporter, own_play, run
+from wsabench.evaluation import SilentReporter, run
+from wsabench.evaluation.own_play import collection as own_play
 from wsabench.evaluation.recording import record_episode
 from wsabench.protocol import Protocol
 from wsabench.results import RunResult

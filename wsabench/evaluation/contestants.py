@@ -29,6 +29,8 @@ AgentReference = str | Path | Policy | Any
 
 _IMPORT = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 _NAME = re.compile(r"^[A-Za-z0-9][\w.+-]*$")
+_OWN_CODE = ("import", "address")
+"""Kinds of contestants that run code or files from elsewhere, which may end or stop their process."""
 _UNUSABLE = re.compile(r"[^\w.+-]+")
 _FILES = (".safetensors", ".zip", ".pt", ".pth", ".ts", ".onnx", ".cleanrl_model", ".pkl")
 """Endings by which a text is meant as a file."""
@@ -36,6 +38,11 @@ _FILES = (".safetensors", ".zip", ".pt", ".pth", ".ts", ".onnx", ".cleanrl_model
 
 class Fixing(Protocol_):
     """What a user chose of how agents play: the part of the options of a run that `Terms.chosen` reads."""
+
+    @property
+    def asking_seconds(self) -> float | None:
+        """How long an agent with code of its own may take to show that it is repeatable; None: it is asked here."""
+        ...
 
     @property
     def protocol(self) -> Protocol | str | Mapping[str, Any] | None:
@@ -67,6 +74,9 @@ class Terms:
     """What agents are allowed."""
     plays_all_seeds: bool = False
     """Whether a pattern of files plays every train seed that it finds, and not those of the profile."""
+    asks_here: bool = True
+    """Whether agents with code of their own are asked in this process whether they are repeatable; else by
+    `wsabench.evaluation.asking`."""
 
     @classmethod
     def chosen(cls, options: Fixing, default: Protocol) -> Terms:
@@ -92,6 +102,7 @@ class Terms:
             has_views=whole is None,
             permissions=options.permissions,
             plays_all_seeds=options.train_seeds is None,
+            asks_here=options.asking_seconds is None,
         )
 
     def seen_by(self, abilities: Abilities, game: str) -> Protocol:
@@ -163,7 +174,7 @@ class Contestant:
     @property
     def runs_own_code(self) -> bool:
         """Whether code or files from elsewhere run when it plays, which may end or stop their process."""
-        return self.kind in ("import", "address")
+        return self.kind in _OWN_CODE
 
     def load(self, action_selection: ActionSelection) -> DeclaredPolicy:
         """Return the policy, ready to act.
@@ -386,6 +397,7 @@ def _contestant(
     own_name = _UNUSABLE.sub("-", abilities.name).strip("-") if kind == "address" else abilities.name
     name = _checked_name(named.name or own_name)
     protocol = terms.seen_by(replace(abilities, name=name), game)
+    asks_here = terms.asks_here or kind not in _OWN_CODE
     return Contestant(
         name=name,
         train_seed=abilities.train_seed if train_seed is None else train_seed,
@@ -395,7 +407,7 @@ def _contestant(
         abilities=abilities,
         protocol=protocol,
         permissions=terms.permissions,
-        draws=_draws(policy, kind, reference, game, protocol),
+        draws=asks_here and _draws(policy, kind, reference, game, protocol),
     )
 
 
@@ -406,14 +418,27 @@ def _draws(policy: DeclaredPolicy, kind: str, reference: Any, game: str, protoco
     """
     from wsabench import agents
 
-    if isinstance(policy, agents.AgentPolicy | agents.BuiltInPolicy):
-        return False
-    if kind == "object":
+    if kind == "object" and not isinstance(policy, agents.AgentPolicy | agents.BuiltInPolicy):
         try:
             with agents.guarded(policy.abilities.name):
                 policy = agents.wrap_policy(copy.deepcopy(reference))
         except WsabenchError:
             pass  # what cannot be copied is asked itself: with each episode it begins anew
+    return draws_of(policy, game, protocol)
+
+
+def draws_of(policy: DeclaredPolicy, game: str, protocol: Protocol) -> bool:
+    """Whether a policy that is not of this project answers otherwise when it is asked twice for the same.
+
+    Args:
+        policy: It moves on as by two episodes.
+        game: The game's id.
+        protocol: How its lanes are made.
+    """
+    from wsabench import agents
+
+    if isinstance(policy, agents.AgentPolicy | agents.BuiltInPolicy):
+        return False
     with single_thread():
         return agents.draws_of_its_own(policy, first_moments(game, protocol, policy.abilities.inputs), game)
 

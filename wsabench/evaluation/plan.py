@@ -11,6 +11,7 @@ import msgspec
 
 from wsabench.emulator.rom_files import rom_hash
 from wsabench.errors import SpecError, unknown_name
+from wsabench.evaluation.asking import asked_apart
 from wsabench.evaluation.contestants import AgentReference, Contestant, Terms, find_contestants
 from wsabench.evaluation.fitting import Cell, JobName, fit_agents, fit_cells
 from wsabench.evaluation.own_play.collection import own_play_of
@@ -59,6 +60,9 @@ class RunOptions:
     precision_of: str = "cell"
     permissions: Permissions = field(default_factory=Permissions)
     """What the agents of this run are allowed."""
+    asking_seconds: float | None = None
+    """How long an agent with code of its own may take to show that it is repeatable, in a process of its own; 0: for
+    ever; None: it is asked in this process."""
 
     def __post_init__(self) -> None:
         """Take one value for a list of one, and NumPy's numbers for Python's."""
@@ -291,6 +295,8 @@ def make_plan(
     seed = _whole_number("seed", options.seed, 0)
     cells = fit_cells(wanted, is_explicit=is_explicit, until=look_until)
     contestants = find_contestants(options.agents, games, train_seeds, terms)
+    if options.asking_seconds is not None:
+        contestants = asked_apart(contestants, options.asking_seconds)
     left_out, skipped = fit_agents(contestants, cells.compiled, is_explicit=is_explicit)
     if look_until is None:
         contestants = _with_own_play(contestants, cells.compiled, left_out, note)
