@@ -237,7 +237,7 @@ def test_a_combined_report_says_where_its_parts_come_from(tmp_path):
     assert page.count("<img") == len(CELLS)
     assert "Combined runs" in page
     assert command in text
-    assert "wsabench report first second" in text
+    assert f"wsabench report {tmp_path / 'first'} {tmp_path / 'second'}" in text
 
 
 def write_steps(run, agent, first_weight):
