@@ -46,8 +46,8 @@ class WorkerError(WsabenchError):
 
 _NEAR = 0.7
 """How alike two names must be, from 0 to 1 (all the same letters in the same order)."""
-_SHORT, _NEAR_SHORT = 4, 0.66
-"""One slip weighs more in names of so few letters."""
+_NEAR_SHORT = {2: 0.5, 3: 0.66, 4: 0.66}
+"""The same by number of letters, where one slip weighs more."""
 _BEGUN = 3
 """Letters from which on a name counts as the beginning of longer ones."""
 
@@ -56,9 +56,8 @@ def nearest_names(name: str, allowed: Iterable[str], limit: int = 3) -> list[str
     """Return up to `limit` allowed names that are near `name`, best first: a slip away, or begun with it."""
     folded = name.casefold()
     by_folded = {candidate.casefold(): candidate for candidate in allowed}
-    close = difflib.get_close_matches(
-        folded, by_folded, n=limit, cutoff=_NEAR_SHORT if len(folded) <= _SHORT else _NEAR
-    )
+    cutoff = _NEAR_SHORT.get(len(folded), _NEAR)
+    close = difflib.get_close_matches(folded, by_folded, n=limit, cutoff=cutoff)
     begun = [one for one in by_folded if len(folded) >= _BEGUN and one.startswith(folded) and one not in close]
     return [by_folded[match] for match in (*close, *begun)][:limit]
 

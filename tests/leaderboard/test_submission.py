@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from result_fixture import with_ledger
 
 from wsabench.cli import main
 from wsabench.errors import ResultSetError
@@ -133,6 +134,7 @@ def test_what_nobody_can_check_is_refused(copied: Path, tmp_path: Path, capsys: 
     for text, change in changes.items():
         content = manifest_text(replace(manifest, plan=replace(plan, **change)))
         (copied / "manifest.json").write_text(content, encoding="utf-8")
+        with_ledger(copied)
         assert text in refused([str(copied), "-a", "e2e"], capsys, tmp_path)
 
 
@@ -150,6 +152,7 @@ def test_folders_of_the_machine_are_left_out(copied: Path, tmp_path: Path) -> No
         agents = tuple(replace(one, kind=kind, source=source) if one.agent == "e2e" else one for one in plan.agents)
         content = manifest_text(replace(manifest, plan=replace(plan, agents=agents)))
         (copied / "manifest.json").write_text(content, encoding="utf-8")
+        with_ledger(copied)
         assert main(["submit", str(copied), "-a", "e2e", "--out", str(tmp_path / "x.json")]) == 0
         entry = read_entry(tmp_path / "x.json")
         assert [one.source for one in entry.agents] == [public]

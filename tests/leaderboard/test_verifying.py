@@ -14,8 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from result_fixture import with_ledger
 
 from wsabench.cli import main
+from wsabench.errors import ResultSetError
 from wsabench.leaderboard import verifying
 from wsabench.leaderboard.checking import job_fingerprints
 from wsabench.leaderboard.entry import as_result, read_entry, write_entry
@@ -117,6 +119,7 @@ def test_a_forged_value_in_a_shard_is_named(
     place = table.schema.get_field_index(column)
     field = table.schema.field(place)
     pq.write_table(table.set_column(place, field, pa.array(values, field.type)), copied / "episodes" / name)
+    with_ledger(copied)  # forged too: damage alone would be refused
     assert main(["verify", str(copied), *ONE]) == 1
     text = " ".join(capsys.readouterr().out.split())
     assert f"{row['agent']} (train seed 0) on breakout, {row['label']}, episode {row['episode']} (seed " in text
@@ -126,17 +129,21 @@ def test_a_forged_value_in_a_shard_is_named(
 
 def test_shards_and_manifest_must_belong_together(copied: Path) -> None:
     assert shard_problems(load_result(copied)) == []
-    changes: dict[str, tuple[str, Any]] = {
-        "the episode seeds do not follow from the root seed 1.": ("seed", 1),
-        "the fingerprint is not that of what the manifest says was played.": ("roms", {"breakout": "0"}),
-    }
     whole = json.loads((copied / "manifest.json").read_text(encoding="utf-8"))
-    for text, (key, value) in changes.items():
+
+    def changed(key: str, value: Any) -> None:
         content = {**whole, "plan": {**whole["plan"], key: value}}
         (copied / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
-        problems = shard_problems(load_result(copied))
-        assert f"random (train seed 0) on breakout, clean: {text}" in problems
-        assert len({problem.partition(": ")[0] for problem in problems}) == 24
+        with_ledger(copied)
+
+    changed("seed", 1)
+    with pytest.raises(ResultSetError, match="seeds that follow from the run's seed 1"):
+        load_result(copied)
+    changed("roms", {"breakout": "0"})
+    problems = shard_problems(load_result(copied))
+    text = "the fingerprint is not that of what the manifest says was played."
+    assert f"random (train seed 0) on breakout, clean: {text}" in problems
+    assert len({problem.partition(": ")[0] for problem in problems}) == 24
 
 
 def test_tables_of_a_report_must_follow_from_the_shards(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,6 +203,7 @@ def test_cells_that_changed_cannot_be_checked(copied: Path, capsys: pytest.Captu
     hashes = content["plan"]["perturbation_hashes"]["breakout"]
     hashes["clean"] = "0" * 16
     (copied / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
+    with_ledger(copied)
     assert "clean on breakout is another one here: its hash is" in message([str(copied), *ALL], capsys)
 
 

@@ -268,7 +268,7 @@ def test_the_status_on_the_command_line(queue: Queue, places: Places, capsys: py
         (["--queue", "Q", "--agent", "e2e"], "--agent and --queue are given together. Write the option into the"),
         (["--queue", "Q", "--train-seed", "0"], "--train-seed and --queue are given together"),
         (["--agent", "e2e", "--game", "pong", "--status"], "--status is given without --queue"),
-        (["--agent", "e2e"], "--agent and --game are needed. Give both, or a file of runs with --queue."),
+        (["--agent", "e2e"], "--agent and --games are needed. Give both, or a file of runs with --queue."),
         (["--queue", "Q", "--json"], "--json is given without --status"),
         (["--queue", "Q", "--origin", "x"], "--origin is given without --adopt"),
         (["--queue", "Q", "--status", "--export", "x"], "one of --adopt, --bring-back, --export and --status"),

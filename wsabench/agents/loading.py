@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from wsabench.agents.networks.building import build_agent
 from wsabench.agents.policy import BATCH_SIZE, AgentPolicy
 from wsabench.agents.spec import AgentSpec, list_specs
 from wsabench.encoders import EncoderBank, HashCheck
-from wsabench.errors import CheckpointError, SpecError, unknown_name
+from wsabench.errors import CheckpointError, SpecError, UnknownNameError, unknown_name
 from wsabench.games import check_rom_id
 from wsabench.protocol import ActionSelection
 from wsabench.resources import data_dir, expanded
@@ -70,7 +71,8 @@ def load_trained(
         CheckpointError: The file or its encoders are missing, damaged or do not belong together.
         SpecError: A name without a game.
     """
-    game = None if game is None else check_rom_id(game)
+    with contextlib.suppress(UnknownNameError):  # a checkpoint may be of a game that is none of the emulator's
+        game = None if game is None else check_rom_id(game)
     path = find_trained(agent, game, train_seed)
     checkpoint = read_checkpoint(path)
     meta = checkpoint.meta

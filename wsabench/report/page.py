@@ -163,7 +163,7 @@ def html_page(
     """
     loader = PackageLoader("wsabench.report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    script = loader.get_source(environment, "page.js")[0]
+    script = "".join(loader.get_source(environment, name)[0] for name in ("sort.js", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     pictures, left_out = page_pictures(frames)
     numbers = itertools.count(1)
