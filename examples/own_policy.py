@@ -1,4 +1,4 @@
-"""Put an own policy on the bench beside random play: `python examples/own_policy.py`, or with a number of episodes."""
+"""Put an own policy on the bench beside random play: `python examples/own_policy.py [EPISODES [SEED]]`."""
 
 import sys
 
@@ -35,7 +35,8 @@ if __name__ == "__main__":
         games=["breakout"],
         perturbations=["clean", "hue-rotate@3"],
         episodes=int(sys.argv[1]) if len(sys.argv) > 1 else 3,
-        out="runs/own",
+        seed=int(sys.argv[2]) if len(sys.argv) > 2 else 0,
+        out=f"runs/own-{'-'.join(sys.argv[1:]) or 'short'}",
     )
     for perturbation, rows in run.episodes.groupby("perturbation"):
         own, chance = (summarised(rows[rows["agent"] == name]["return"]) for name in ("own", "random"))

@@ -12,10 +12,10 @@ import pytest
 from made_entries import made_entry
 
 from wsabench.cli.application import main
-from wsabench.leaderboard.badges import Badge, badge_svg
 from wsabench.leaderboard.entry import write_entry
 from wsabench.leaderboard.schema import Training
 from wsabench.leaderboard.site import FILE_LIST, write_site
+from wsabench.report.badge import Badge, badge_svg
 
 EVIL = '<script>alert("1")</script> & \'<b>'
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from wsabench.leaderboard.badges import badge_of, badge_svg
+from wsabench.leaderboard.badges import badge_of
 from wsabench.leaderboard.board import Board, BoardTable, Line, Submission
 from wsabench.leaderboard.entry import link_of
 from wsabench.leaderboard.ranking import Comparison
@@ -29,6 +29,7 @@ from wsabench.leaderboard.rows import (
 from wsabench.leaderboard.schema import Entry
 from wsabench.leaderboard.scoring import Marks, Played, marks_of
 from wsabench.protocol import Protocol
+from wsabench.report.badge import badge_svg
 from wsabench.report.tables.text import DASH, Table, interval, number
 from wsabench.seeding import integer_seed
 from wsabench.summary.measures import cell_table

@@ -14,11 +14,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from wsabench.errors import StorageError
 from wsabench.games import load_game
 from wsabench.leaderboard.agent_pages import AgentPage, agent_page
-from wsabench.leaderboard.badges import badge_of, badge_svg
+from wsabench.leaderboard.badges import badge_of
 from wsabench.leaderboard.board import Board, BoardTable, Problem, protocol_words
 from wsabench.leaderboard.ranking import TOO_FEW
 from wsabench.leaderboard.rows import BUDGETS, BoardRow, board_rows, counted, few_seeds_words, steps_text
 from wsabench.protocol import Protocol
+from wsabench.report.badge import badge_svg
 from wsabench.report.tables.text import Table, number
 from wsabench.resources import data_dir
 from wsabench.stats import CLEAN_FLOOR, MIN_TRAIN_SEEDS

@@ -1,4 +1,4 @@
-"""Badges: small SVG files that say how a run or a check went, for a README or a pull request."""
+"""Badges: small SVG files for a README or a pull request, and those that say how a run or a check went."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ GREEN, RED, BLUE, GREY = "#1a7f37", "#b42318", "#0a5c99", "#5b6470"
 _LABEL = "#333a42"
 _CHARACTER = 6.6
 """Mean width of a character of 11 pixels, in pixels; the text is fitted to what it makes."""
+_WIDE, _LAST_NARROW, _NARROW = 1.6, 0x2FF, DASH + "\u2212"
+"""Characters beyond Latin count as so many, but for dashes and minus signs."""
 _PADDING = 6
 _MOST_AGENTS = 3
 _WORDS = {0: ("passed", GREEN), 1: ("less robust", RED), 2: ("cannot tell", GREY)}
@@ -100,4 +102,5 @@ def badge_svg(badge: Badge) -> str:
 
 def _width(text: str) -> int:
     """Return how wide a half is, in whole pixels; even, so that its middle is a pixel."""
-    return 2 * round((len(text) * _CHARACTER + 2 * _PADDING) / 2)
+    count = sum(_WIDE if ord(character) > _LAST_NARROW and character not in _NARROW else 1 for character in text)
+    return 2 * round((count * _CHARACTER + 2 * _PADDING) / 2)
