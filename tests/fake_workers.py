@@ -8,13 +8,13 @@ import struct
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from wsabench.evaluation.worker import StepsPlayed, WantAgent, WantTasks
+from wsabench.evaluation.pool.worker import StepsPlayed, WantAgent, WantTasks
 from wsabench.processes import serve
 from wsabench.results.records import EpisodeOutcome
 
 
 def work(connection: Connection, keep_steps: bool) -> None:
-    """Serve as `wsabench.evaluation.worker.work` does."""
+    """Serve as `wsabench.evaluation.pool.worker.work` does."""
     serve(connection, lambda: _play(connection))
 
 

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from wsabench.cli.terminal import progress, run_progress
-from wsabench.cli.terminal.progress import PlainProgress, counted, duration, rate_text
+from wsabench.cli.terminal.progress import PlainProgress, duration, rate_text
+from wsabench.words import counted
 
 
 class FakeClock:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wsabench.evaluation.asking import asked_apart
 from wsabench.evaluation.contestants import Terms, find_contestants
+from wsabench.evaluation.pool.asking import asked_apart
 from wsabench.protocol import Protocol
 
 POLICIES = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsabench.evaluation.attempts import LOSSES_ALLOWED, LOSSES_IN_ALL, Attempts
+from wsabench.evaluation.pool.attempts import LOSSES_ALLOWED, LOSSES_IN_ALL, Attempts
 from wsabench.evaluation.rollout import EpisodeTask
 
 

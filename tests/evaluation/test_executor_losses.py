@@ -11,10 +11,11 @@ from typing import Any
 import fake_workers
 import pytest
 
-from wsabench.evaluation import executor
 from wsabench.evaluation.contestants import Contestant
-from wsabench.evaluation.executor import TaskBoard, execute
 from wsabench.evaluation.plan import Plan
+from wsabench.evaluation.pool import executor
+from wsabench.evaluation.pool.board import TaskBoard
+from wsabench.evaluation.pool.executor import execute
 from wsabench.evaluation.progress import SilentReporter
 from wsabench.protocol import Protocol
 from wsabench.results.records import Job

@@ -9,8 +9,8 @@ import pytest
 
 from wsabench.errors import WorkerError
 from wsabench.evaluation.contestants import Contestant
-from wsabench.evaluation.executor import TaskBoard
 from wsabench.evaluation.plan import Plan
+from wsabench.evaluation.pool.board import TaskBoard
 from wsabench.evaluation.progress import SilentReporter
 from wsabench.evaluation.rollout import EpisodeTask
 from wsabench.protocol import Protocol

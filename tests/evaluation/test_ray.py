@@ -15,7 +15,6 @@ from typing import Any
 import pandas as pd
 import pytest
 import slow_policies
-import yaml
 
 from wsabench.errors import SpecError
 from wsabench.evaluation import run
@@ -178,6 +177,8 @@ def test_an_interrupted_run_leaves_no_process_of_ray(tmp_path: Path, marks: Path
 
 
 def test_the_example_for_kubernetes_is_a_ray_job() -> None:
+    import yaml
+
     text = (TESTS.parent / "docs" / "cluster.md").read_text(encoding="utf-8")
     (example,) = [part.partition("```")[0] for part in text.split("```yaml\n")[1:]]
     job = yaml.safe_load(example)

@@ -12,8 +12,8 @@ import typer
 
 from wsabench.cli.options import Json
 from wsabench.cli.terminal.console import write_json, write_table
-from wsabench.cli.terminal.progress import counted
 from wsabench.errors import SpecError, unknown_name
+from wsabench.words import counted
 
 if TYPE_CHECKING:
     from wsabench.stats import Variation

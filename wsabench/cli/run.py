@@ -31,10 +31,10 @@ from wsabench.cli.terminal.console import (
     write_table,
 )
 from wsabench.cli.terminal.own_code import own_code
-from wsabench.cli.terminal.progress import counted
 from wsabench.cli.terminal.run_progress import run_reporter
 from wsabench.errors import SpecError
 from wsabench.types import Permissions
+from wsabench.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -76,7 +76,7 @@ class Terms:
     """Whether a pattern of files plays every train seed that it finds, and not those of the profile."""
     asks_here: bool = True
     """Whether agents with code of their own are asked in this process whether they are repeatable; else by
-    `wsabench.evaluation.asking`."""
+    `wsabench.evaluation.pool.asking`."""
 
     @classmethod
     def chosen(cls, options: Fixing, default: Protocol) -> Terms:

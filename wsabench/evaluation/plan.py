@@ -11,16 +11,15 @@ import msgspec
 
 from wsabench.emulator.rom_files import rom_hash
 from wsabench.errors import SpecError, unknown_name
-from wsabench.evaluation.asking import asked_apart
 from wsabench.evaluation.contestants import AgentReference, Contestant, Terms, find_contestants
 from wsabench.evaluation.fitting import Cell, JobName, fit_agents, fit_cells
 from wsabench.evaluation.own_play.collection import own_play_of
 from wsabench.evaluation.own_play.supply import needs_own_play
+from wsabench.evaluation.pool.asking import asked_apart
 from wsabench.hashing import json_hash
 from wsabench.protocol import Protocol
 from wsabench.results import provenance
 from wsabench.results.manifest import (
-    JobEntry,
     PrecisionEntry,
     RecordedPlan,
     ReferenceScores,
@@ -136,7 +135,10 @@ class Plan:
             engine_version=ENGINE_VERSION,
             versions=provenance.decisive_versions(),
             roms={game: rom_hash(game) for game in self.games},
-            jobs=tuple(_job_entry(job, has_number=self.first_episode > 0) for job in self.jobs),
+            jobs=tuple(
+                job.entry if self.first_episode else msgspec.structs.replace(job.entry, episodes=None)
+                for job in self.jobs
+            ),
             precision=self.precision,
         )
 
@@ -392,19 +394,6 @@ def _reference_scores(game: str) -> ReferenceScores:
 
     entry = load_game(game)
     return ReferenceScores(random=entry.random_score, human=entry.human_score)
-
-
-def _job_entry(job: Job, *, has_number: bool) -> JobEntry:
-    """Return what the manifest says of a job."""
-    return JobEntry(
-        agent=job.agent,
-        train_seed=job.train_seed,
-        game=job.game,
-        perturbation=job.perturbation,
-        file=f"{job.key}.parquet",
-        fingerprint=job.fingerprint,
-        episodes=job.num_episodes if has_number else None,
-    )
 
 
 def _game_ids(games: Sequence[str]) -> tuple[str, ...]:

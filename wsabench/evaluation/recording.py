@@ -9,8 +9,7 @@ from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import AgentReference, Contestant, Terms, find_contestants
 from wsabench.evaluation.own_play.collection import own_play_of
 from wsabench.evaluation.own_play.supply import needs_own_play, supplied
-from wsabench.evaluation.replaying import TaskList
-from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, check_encoder_operations, play
+from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, TaskList, check_encoder_operations, play
 from wsabench.processes import single_thread
 from wsabench.protocol import Protocol
 from wsabench.results.recorded import Recording, _encode

@@ -9,8 +9,8 @@ from wsabench.errors import CheckpointError, WsabenchError
 from wsabench.evaluation.contestants import Contestant, Terms, find_contestants
 from wsabench.evaluation.own_play.collection import own_play_of
 from wsabench.evaluation.own_play.supply import needs_own_play, supplied
-from wsabench.evaluation.rollout import EpisodeTask, Handout, check_encoder_operations, play
-from wsabench.evaluation.worker import LaneRoom
+from wsabench.evaluation.pool.worker import LaneRoom
+from wsabench.evaluation.rollout import EpisodeTask, TaskList, check_encoder_operations, play
 from wsabench.processes import single_thread
 from wsabench.protocol import Protocol
 from wsabench.results.manifest import AgentEntry
@@ -19,19 +19,6 @@ from wsabench.results.records import EpisodeOutcome
 from wsabench.types import Permissions
 
 _SHOWN_DIGITS = 12
-
-
-class TaskList:
-    """A source of listed episodes."""
-
-    def __init__(self, tasks: Sequence[EpisodeTask]) -> None:
-        """Keep the episodes, which are handed out in this order."""
-        self._tasks = list(tasks)
-
-    def take(self, count: int) -> Handout:
-        """Return the next episodes."""
-        taken, self._tasks = self._tasks[:count], self._tasks[count:]
-        return Handout(taken, is_last=not self._tasks)
 
 
 def contestant_again(

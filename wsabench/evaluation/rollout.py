@@ -98,6 +98,19 @@ class TaskSource(typing.Protocol):
         ...
 
 
+class TaskList:
+    """A source of listed episodes."""
+
+    def __init__(self, tasks: Sequence[EpisodeTask]) -> None:
+        """Keep the episodes, which are handed out in this order."""
+        self._tasks = list(tasks)
+
+    def take(self, count: int) -> Handout:
+        """Return the next episodes."""
+        taken, self._tasks = self._tasks[:count], self._tasks[count:]
+        return Handout(taken, is_last=not self._tasks)
+
+
 class _Step(NamedTuple):
     """One recorded step."""
 

@@ -15,8 +15,9 @@ from wsabench.errors import SpecError
 from wsabench.evaluation.cluster import Shard, SharedJobs
 from wsabench.evaluation.cluster.crews import Hire, Workforce, check_executor
 from wsabench.evaluation.contestants import AgentReference
-from wsabench.evaluation.executor import WORKER_TIMEOUT, TaskBoard, execute
 from wsabench.evaluation.plan import Plan, RunOptions, make_plan
+from wsabench.evaluation.pool.board import TaskBoard
+from wsabench.evaluation.pool.executor import WORKER_TIMEOUT, execute
 from wsabench.evaluation.precision import PILOT_DIR, allocation_of, saving_of, sentences_of
 from wsabench.evaluation.progress import RunReporter, ShownReporter, SilentReporter, in_notebook
 from wsabench.evaluation.samples import write_frames

@@ -17,7 +17,7 @@ from wsabench.leaderboard.agent_pages import AgentPage, agent_page
 from wsabench.leaderboard.badges import badge_of
 from wsabench.leaderboard.board import Board, BoardTable, Problem, protocol_words
 from wsabench.leaderboard.ranking import TOO_FEW
-from wsabench.leaderboard.rows import BUDGETS, BoardRow, board_rows, counted, few_seeds_words, steps_text
+from wsabench.leaderboard.rows import BUDGETS, BoardRow, board_rows, few_seeds_words, steps_text
 from wsabench.protocol import Protocol
 from wsabench.report.badge import badge_svg
 from wsabench.report.tables.text import Table, number
@@ -26,6 +26,7 @@ from wsabench.stats import CLEAN_FLOOR, MIN_TRAIN_SEEDS
 from wsabench.summary.rows import ALPHA
 from wsabench.summary.scores import Reference, published_table
 from wsabench.version import __version__
+from wsabench.words import counted
 
 READING = (
     "Robust score: mean normalised score over all perturbations (0 is random play, 1 human play), averaged over train "

@@ -13,6 +13,7 @@ from wsabench.protocol import Protocol
 from wsabench.report.tables.text import DASH, number
 from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.rows import Bounded
+from wsabench.words import counted
 
 CHECKPOINTS = "†"
 """Marks numbers whose interval is over the episodes of these checkpoints only."""
@@ -110,11 +111,6 @@ def value_of(one: Bounded, unit: Unit, num_seeds: int, missing: str = "") -> Val
     if unit == "episodes":
         title = f"95% interval over episodes of {checkpoints(num_seeds)} only"
     return Value(number(one.value) + mark, f"[{number(one.low)}, {number(one.high)}]", title)
-
-
-def counted(number_of: int, word: str) -> str:
-    """Return a number with its word, in the plural where it is not 1."""
-    return f"{number_of:,} {word}{'' if number_of == 1 else 's'}"
 
 
 def checkpoints(num_seeds: int) -> str:

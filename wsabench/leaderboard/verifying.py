@@ -315,9 +315,9 @@ def _play(
     note: Callable[[str], None],
 ) -> dict[int, EpisodeOutcome]:
     """Play the episodes of a sample; return outcomes by place."""
+    from wsabench.evaluation.pool.worker import LaneRoom
     from wsabench.evaluation.replaying import play_again
     from wsabench.evaluation.rollout import EpisodeTask
-    from wsabench.evaluation.worker import LaneRoom
     from wsabench.perturb import compile_perturbation
 
     tasks: dict[AgentId, list[EpisodeTask]] = {}

@@ -42,9 +42,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wsabench.errors import SpecError
-from wsabench.extending import Added, load_added
 from wsabench.games import Game
 from wsabench.perturb.kinds import FAMILIES, Kind, ParameterValue
+from wsabench.registry import Added, load_added
 
 GROUP = "wsabench.perturbations"
 

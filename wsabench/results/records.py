@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from wsabench.hashing import text_hash
-from wsabench.results.manifest import AgentId
+from wsabench.results.manifest import AgentId, JobEntry
 from wsabench.stats.context_effect import ContextEffect, total_effect
 from wsabench.types import EpisodeEnd, FloatArray
 
@@ -94,6 +94,19 @@ class Job:
     def id(self) -> AgentId:
         """Who plays."""
         return AgentId(self.agent, self.train_seed, self.game)
+
+    @property
+    def entry(self) -> JobEntry:
+        """What a manifest says of it."""
+        return JobEntry(
+            agent=self.agent,
+            train_seed=self.train_seed,
+            game=self.game,
+            perturbation=self.perturbation,
+            file=f"{self.key}.parquet",
+            fingerprint=self.fingerprint,
+            episodes=self.num_episodes,
+        )
 
     @property
     def label(self) -> str:

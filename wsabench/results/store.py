@@ -20,7 +20,6 @@ from wsabench.results.comparing import Kind, differences, listed
 from wsabench.results.ledger import LEDGER_DIR, Ledger, LedgerWriter, plan_hash, read_ledger
 from wsabench.results.manifest import (
     MANIFEST_NAME,
-    JobEntry,
     Manifest,
     manifest_text,
     read_content,
@@ -177,15 +176,7 @@ class ResultStore:
         episodes = read_shard(paths[EPISODES_DIR], EPISODE_SCHEMA, START_FIELDS, self._ledger)
         if set(episodes.column("fingerprint").to_pylist()) != {job.fingerprint}:
             return False  # of a run before something that decides episodes was changed
-        entry = JobEntry(
-            agent=job.agent,
-            train_seed=job.train_seed,
-            game=job.game,
-            perturbation=job.perturbation,
-            file=f"{job.key}.parquet",
-            fingerprint=job.fingerprint,
-            episodes=job.num_episodes,
-        )
+        entry = job.entry
         self._checks.episodes(paths[EPISODES_DIR], episodes, entry)
         if ATTENTION_DIR in paths:
             table = read_shard(paths[ATTENTION_DIR], ATTENTION_SCHEMA, CONTEXT_FIELDS, self._ledger)

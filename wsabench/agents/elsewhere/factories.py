@@ -8,7 +8,7 @@ from typing import Any
 from wsabench.agents.elsewhere.opened import Wanted
 from wsabench.agents.foreign import guarded, import_attribute, wrap_policy
 from wsabench.errors import SpecError
-from wsabench.extending import Added, load_added
+from wsabench.registry import Added, load_added
 from wsabench.types import DeclaredPolicy
 
 GROUP = "wsabench.agents"

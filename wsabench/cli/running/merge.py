@@ -9,7 +9,7 @@ import typer
 
 from wsabench.cli.options import Json, path_option
 from wsabench.cli.terminal.console import filled, plain, write_json, write_line
-from wsabench.cli.terminal.progress import counted
+from wsabench.words import counted
 
 HELP = "Put the parts of a run (--shard), or runs of other agents or games, together in a new result set."
 EXAMPLE = "Example: wsabench merge runs/part-1 runs/part-2 --out runs/whole"

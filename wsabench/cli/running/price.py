@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wsabench.cli.terminal.console import filled, write_json, write_line, write_table
-from wsabench.cli.terminal.progress import counted
+from wsabench.words import counted
 
 if TYPE_CHECKING:
     from wsabench.evaluation.pricing import Price

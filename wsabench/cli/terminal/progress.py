@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from wsabench.cli.terminal.console import cell_text
+from wsabench.words import plural
 
 LINE_EVERY_S = 10.0
 AT_ONCE_S = 1.0
@@ -162,16 +163,6 @@ def bar(console: Any = None) -> Any:
 def field_texts(fields: dict[str, Any]) -> list[str]:
     """Return the fields as words; a rate among them is left out, because the display has its own."""
     return [f"{name.replace('_', ' ')} {cell_text(value)}" for name, value in fields.items() if name != "steps/s"]
-
-
-def plural(unit: str) -> str:
-    """Return the name of a unit for many."""
-    return unit if unit.endswith("s") else f"{unit}s"
-
-
-def counted(number: int, unit: str) -> str:
-    """Return a number with its unit, `1 job` or `2 jobs`."""
-    return f"{number} {unit if number == 1 else plural(unit)}"
 
 
 def rate_text(rate: float, unit: str) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from wsabench.cli.terminal.console import WIDTH
-from wsabench.cli.terminal.progress import LINE_EVERY_S, counted, duration, rate_text
+from wsabench.cli.terminal.progress import LINE_EVERY_S, duration, rate_text
+from wsabench.words import counted
 
 TABLE_ROWS = 12
 MOST_JOB_LINES = 24

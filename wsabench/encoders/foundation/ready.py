@@ -18,8 +18,8 @@ from torch import nn
 
 from wsabench.encoders.encoder import Encoder, Reads, initialise, preserved_global_generator
 from wsabench.errors import SpecError
-from wsabench.extending import Added, load_added
 from wsabench.hashing import text_hash
+from wsabench.registry import Added, load_added
 
 
 @dataclass(frozen=True, slots=True)

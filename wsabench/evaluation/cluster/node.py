@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from wsabench.errors import StorageError, WsabenchError
 from wsabench.evaluation.cluster.luggage import Depot, Parcel
+from wsabench.evaluation.pool.worker import work
 from wsabench.evaluation.rollout import Handout
-from wsabench.evaluation.worker import work
 from wsabench.hashing import bytes_hash, json_hash
 from wsabench.processes import Crew, Failure, Worker
 from wsabench.resources import PACKAGE_DIR

@@ -8,7 +8,7 @@ episode has, under the run's protocol. What is kept does not depend on the order
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from wsabench.evaluation.own_play.file import (
     arrays_hash,
     write_own_play,
 )
-from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Handout, play
+from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, TaskList, play
 from wsabench.hashing import json_hash
 from wsabench.processes import single_thread
 from wsabench.protocol import Protocol
@@ -132,7 +132,7 @@ def collect_own_play(policy: DeclaredPolicy, contestant: Contestant, protocol: P
                 EpisodeTask(0, watcher.episode, seed, "clean", (watcher,))
                 for watcher, seed in zip(new, seeds, strict=True)
             ]
-            play(policy, lanes, _Tasks(tasks), lambda _: None, lambda _: None)
+            play(policy, lanes, TaskList(tasks), lambda _: None, lambda _: None)
             watchers += new
     if not watchers[0].sums:
         raise SpecError(f"The agent {contestant.name!r} has no encoders whose embeddings could be kept. Leave it out.")
@@ -140,18 +140,6 @@ def collect_own_play(policy: DeclaredPolicy, contestant: Contestant, protocol: P
     totals = {name: np.sum([watcher.sums[name] for watcher in watchers], axis=0) for name in watchers[0].sums}
     means = {name: np.asarray(total / num_steps, np.float32) for name, total in totals.items()}
     return OwnPlayContent(means, kept.stacked(), num_steps, len(watchers))
-
-
-class _Tasks:
-    """A source of some episodes."""
-
-    def __init__(self, tasks: Sequence[EpisodeTask]) -> None:
-        self._tasks = list(tasks)
-
-    def take(self, count: int) -> Handout:
-        """Return the next ones."""
-        taken, self._tasks = self._tasks[:count], self._tasks[count:]
-        return Handout(taken, is_last=not self._tasks)
 
 
 class _Watcher:

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
 
 from wsabench.evaluation.contestants import Contestant
-from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, Handout, play
+from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, TaskList, play
 from wsabench.machine import most_memory
 from wsabench.processes import Failure, serve, single_thread, started
 from wsabench.results.records import EpisodeOutcome
@@ -146,7 +146,7 @@ def _play(one: Slice, until: float) -> Measured:
     watch = _Watch(lanes, until)
     try:
         with single_thread():
-            play(policy, lanes, _Tasks(one.tasks), lanes.finished, watch.turn, name=one.who.name)
+            play(policy, lanes, TaskList(one.tasks), lanes.finished, watch.turn, name=one.who.name)
     except _TimeIsUp:
         pass
     return Measured(
@@ -184,18 +184,6 @@ class _Watch:
         self._lanes.seconds, self._last = 0.0, now
         if now >= self._until and self.turns and now - self.begun >= _LEAST_SECONDS:
             raise _TimeIsUp
-
-
-class _Tasks:
-    """Hands out a slice's episodes."""
-
-    def __init__(self, tasks: Sequence[EpisodeTask]) -> None:
-        self._tasks = list(tasks)
-
-    def take(self, count: int) -> Handout:
-        """Return the next ones."""
-        taken, self._tasks = self._tasks[:count], self._tasks[count:]
-        return Handout(taken, is_last=not self._tasks)
 
 
 class _TimedLanes:

@@ -1,0 +1,1 @@
+"""The processes that play the jobs of a run on this machine."""
