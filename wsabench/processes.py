@@ -469,7 +469,8 @@ def _among(workers: Sequence[Worker], function: Callable[[Item], Found], items: 
 
     def give(worker: Worker) -> None:
         if (one := next(left, None)) is not None:
-            worker.connection.send((function, one[1]))
+            with suppress(BrokenPipeError, ConnectionResetError):  # said when its answer does not come
+                worker.connection.send((function, one[1]))
             at_work[worker.connection] = worker, one[0]
 
     for worker in workers:

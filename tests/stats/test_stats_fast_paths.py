@@ -62,7 +62,7 @@ def test_ranks_of_agents_taken_one_by_one_are_those_of_all_together(seeds):
     same(joined, stats.seed_interval(together, agents, rng(6), repetitions=2_000))
 
 
-@pytest.mark.parametrize(("seeds_x", "seeds_y"), [(2, 3), (3, 3), (4, 6)])
+@pytest.mark.parametrize(("seeds_x", "seeds_y"), [(2, 3), (3, 3), (5, 4), (4, 6), (7, 6)])
 def test_improvement_from_counts_is_that_of_the_drawn_matrices(seeds_x, seeds_y):
     x, y = ([np.round(3 * block) for block in made(seeds, (4, 1, 2), seeds)] for seeds in (seeds_x, seeds_y))
     plain = stats.seed_interval(

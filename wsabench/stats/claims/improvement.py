@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 
 from wsabench.errors import ShapeError, SpecError
 from wsabench.stats.aggregates import probability_of_improvement
 from wsabench.stats.bounds import Replicates, Stratum, corrected_bounds
 from wsabench.stats.intervals import DEFAULT_REPETITIONS, MIN_INTERVAL_SEEDS, Estimate, seed_note
-from wsabench.stats.resampling import Blocks, checked_blocks, count_draws, draw_seeds
+from wsabench.stats.resampling import Blocks, checked_blocks, count_draws
 from wsabench.types import FloatArray
+
+MOST_SEEDS_IN_A_TABLE = 5
+"""So few train seeds can be drawn in so few ways (126, whatever their order) that all pairs of them fit into a table."""
 
 
 def improvement_interval(
@@ -53,17 +59,47 @@ def improvement_interval(
         )
     value = np.asarray(probability_of_improvement(*(np.concatenate(side, axis=1) for side in sides)))
     num_seeds = min(len(side[0]) for side in sides)
-    counts = [[count_draws(draw_seeds(len(b), rng, repetitions), len(b)) for b in side] for side in sides]
+    drawn = [_Drawn.of(len(side[0]), len(side), rng, repetitions) for side in sides]
     if num_seeds < MIN_INTERVAL_SEEDS:
         nothing = np.full((), np.nan)
         return Estimate(value, nothing, nothing, num_seeds, seed_note(num_seeds))
     sums = np.zeros(repetitions)
-    for of_x, of_y, drawn_x, drawn_y in zip(*sides, *counts, strict=True):
-        sums += ((drawn_x @ _wins(of_x, of_y)) * drawn_y).sum(axis=1)
+    for place, (of_x, of_y) in enumerate(zip(*sides, strict=True)):
+        sums += _sums(_wins(of_x, of_y), *drawn, place)
     pairs = len(sides[0][0]) * len(sides[1][0]) * sum(shapes[0])
-    strata = [Stratum(drawn, drawn.shape[1]) for side in counts for drawn in side]
+    strata = [Stratum(side.counts[way], side.counts.shape[1]) for side in drawn for way in side.ways]
     low, high = corrected_bounds(Replicates(sums / pairs, strata), value, confidence)
     return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
+
+
+class _Drawn(NamedTuple):
+    """Resamples of an agent's train seeds in several games."""
+
+    counts: FloatArray
+    """How often each seed is drawn, in every way to draw them, (num_ways, num_seeds)."""
+    ways: npt.NDArray[np.int64]
+    """How they are drawn, (num_games, repetitions)."""
+
+    @classmethod
+    def of(cls, num_seeds: int, num_games: int, rng: np.random.Generator, repetitions: int) -> _Drawn:
+        """Draw what `draw_seeds` draws for one game after the other."""
+        rows = rng.integers(0, num_seeds, size=(num_games, repetitions, num_seeds))
+        if num_seeds > MOST_SEEDS_IN_A_TABLE:
+            counts = count_draws(rows.reshape(-1, num_seeds), num_seeds)
+            return cls(counts, np.arange(len(counts)).reshape(num_games, repetitions))
+        orders = rows[..., 0]
+        for place in range(1, num_seeds):
+            orders = num_seeds * orders + rows[..., place]
+        every = np.indices((num_seeds,) * num_seeds).reshape(num_seeds, -1).T
+        counts, ways = np.unique(count_draws(every, num_seeds), axis=0, return_inverse=True)
+        return cls(counts, ways.ravel()[orders])
+
+
+def _sums(wins: FloatArray, x: _Drawn, y: _Drawn, place: int) -> FloatArray:
+    """Return the wins over all pairs of drawn seeds of one game, shape (repetitions,)."""
+    if max(x.counts.shape[1], y.counts.shape[1]) <= MOST_SEEDS_IN_A_TABLE:
+        return (x.counts @ wins @ y.counts.T)[x.ways[place], y.ways[place]]
+    return np.einsum("ri,ri->r", x.counts[x.ways[place]] @ wins, y.counts[y.ways[place]])
 
 
 def _wins(x: FloatArray, y: FloatArray) -> FloatArray:
