@@ -94,7 +94,7 @@ def test_corrected_bounds_are_those_of_influences_computed_stratum_by_stratum():
     value = values.mean(axis=0)
     low, high = corrected_bounds(Replicates(values, strata), value, 0.95)
     plain, scaled, squares = (np.zeros(2) for _ in range(3))
-    for counts, draws in strata:
+    for counts, draws, _ in strata:
         influence = [[np.cov(unit, column, ddof=0)[0, 1] for column in values.T] for unit in counts.T]
         variance = (np.array(influence) ** 2).sum(axis=0) * counts.shape[1] / draws
         plain += variance

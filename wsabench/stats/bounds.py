@@ -25,9 +25,11 @@ class Stratum(NamedTuple):
     """What was drawn independently of everything else: the train seeds of one game of one agent, for example."""
 
     counts: npt.NDArray[Any]
-    """How often each unit was drawn, shape (repetitions, num_units)."""
+    """How often each unit was drawn, shape (repetitions, num_units); with `ways`, in each way to draw them."""
     num_draws: int
     """Units drawn a repetition, at most `num_units`; it has one degree of freedom fewer."""
+    ways: npt.NDArray[np.int64] | None = None
+    """How the units were drawn, a row of `counts` for each repetition; None: one row a repetition."""
 
 
 class Replicates(NamedTuple):
@@ -196,9 +198,19 @@ def _influences(lanes: FloatArray, strata: Sequence[Stratum]) -> Iterator[tuple[
     step = max(1, _UNITS_AT_ONCE // width)
     for start in range(0, len(strata), step):
         some = strata[start : start + step]
-        counts = np.concatenate([stratum.counts for stratum in some], axis=1, dtype=np.float64)
+        if len(lanes) == 1 and all(stratum.ways is not None for stratum in some):
+            yield np.concatenate([_of_ways(lanes[0], stratum) for stratum in some])[None], some
+            continue
+        every = [stratum.counts if stratum.ways is None else stratum.counts[stratum.ways] for stratum in some]
+        counts = np.concatenate(every, axis=1, dtype=np.float64)
         counts -= counts.mean(axis=0)
         yield lanes @ counts / repetitions - counts.mean(axis=0) * means, some
+
+
+def _of_ways(lane: FloatArray, stratum: Stratum) -> FloatArray:
+    """Return the influences on one number from its sum over the repetitions of each way, shape (num_units,)."""
+    away = np.bincount(stratum.ways, weights=lane - lane.mean(), minlength=len(stratum.counts))
+    return away @ stratum.counts / len(lane)
 
 
 def _column_quantiles(flat: FloatArray, levels: FloatArray) -> FloatArray:

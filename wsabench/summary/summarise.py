@@ -228,7 +228,7 @@ def summarise(
     bootstrap_seed = integer_seed(plan.seed, "bootstrap", plan.suite.content_hash)
     samples = _sample_table(scores, episodes)
     attention = attention_table(result.attention)
-    with shared(_num_processes(len(agents)), "wsabench-summary") as share:
+    with shared(num_processes(len(agents)), "wsabench-summary") as share:
         perturbations = _by_agent(share, partial(perturbation_table, bootstrap_seed=bootstrap_seed), scores)
         cells = _cells(share, scores, bootstrap_seed, _ends(episodes))
         aggregates = _by_agent(share, partial(_aggregates, bootstrap_seed=bootstrap_seed, kind=kind), common)
@@ -286,8 +286,8 @@ def summarise(
     )
 
 
-def _num_processes(num_agents: int) -> int:
-    """Return how many processes share the work on the agents."""
+def num_processes(num_agents: int) -> int:
+    """Return how many processes share the work on some agents; 1: this one does it alone."""
     return min(available_cores(), MOST_PROCESSES) if num_agents >= MANY_AGENTS else 1
 
 

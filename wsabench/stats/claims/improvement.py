@@ -67,7 +67,7 @@ def improvement_interval(
     for place, (of_x, of_y) in enumerate(zip(*sides, strict=True)):
         sums += _sums(_wins(of_x, of_y), *drawn, place)
     pairs = len(sides[0][0]) * len(sides[1][0]) * sum(shapes[0])
-    strata = [Stratum(side.counts[way], side.counts.shape[1]) for side in drawn for way in side.ways]
+    strata = [Stratum(side.counts, side.counts.shape[1], way) for side in drawn for way in side.ways]
     low, high = corrected_bounds(Replicates(sums / pairs, strata), value, confidence)
     return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
 
