@@ -78,13 +78,3 @@ def most_memory() -> int:
         return 0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def most_memory_of_children() -> int:
-    """Return the most memory that any one ended process, started by this one, has had, in bytes; 0 if unknown."""
-    try:
-        import resource
-    except ImportError:  # not on POSIX
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit

@@ -65,9 +65,7 @@ def test_ranks_of_agents_taken_one_by_one_are_those_of_all_together(seeds):
 @pytest.mark.parametrize(("seeds_x", "seeds_y"), [(2, 3), (3, 3), (5, 4), (4, 6), (7, 6)])
 def test_improvement_from_counts_is_that_of_the_drawn_matrices(seeds_x, seeds_y):
     x, y = ([np.round(3 * block) for block in made(seeds, (4, 1, 2), seeds)] for seeds in (seeds_x, seeds_y))
-    plain = stats.seed_interval(
-        stats.over_matrix(stats.probability_of_improvement), [x, y], rng(7), repetitions=2_000
-    )
+    plain = stats.seed_interval(stats.over_matrix(stats.probability_of_improvement), [x, y], rng(7), repetitions=2_000)
     same(stats.improvement_interval(x, y, rng(7), repetitions=2_000), plain)
     x[1][0, 0] = np.nan
     assert np.isnan(stats.improvement_interval(x, y, rng(7), repetitions=100)[:3]).all()

@@ -36,6 +36,9 @@ CHECKPOINTS_ONLY = "these checkpoints only"
 _CHUNK_ELEMENTS = 4_000_000
 """Resampled values handed to a statistic at once (32 MB)."""
 
+_PER_RANK = 8
+"""Numbers that ranking one number needs beside it."""
+
 IntArray = npt.NDArray[np.int64]
 
 Statistic = Callable[..., FloatArray]
@@ -72,7 +75,7 @@ def seed_note(num_seeds: int) -> str:
     return ""
 
 
-def seed_interval(
+def seed_interval(  # noqa: PLR0913 - each a choice of its own, named by its keyword
     statistic: Statistic,
     samples: Sequence[Blocks],
     rng: np.random.Generator,
@@ -112,7 +115,9 @@ def seed_interval(
 
     if num_seeds < MIN_INTERVAL_SEEDS:
         return _without_interval(value, num_seeds, seed_note(num_seeds))
-    drawn = [[_drawn(*pair, of_means) for pair in zip(*sample, strict=True)] for sample in zip(arrays, rows, strict=True)]
+    drawn = [
+        [_drawn(*pair, of_means) for pair in zip(*sample, strict=True)] for sample in zip(arrays, rows, strict=True)
+    ]
     sizes = (block.shape[1] if of_means else block.size for blocks in arrays for block in blocks)
 
     def resampled(part: slice) -> list[Blocks]:
@@ -176,13 +181,14 @@ def joined_interval(
         join,
         lambda part: [np.stack([of_sample[part] for of_sample in parts], axis=-1)],
         repetitions,
-        sum(of_sample[0].size for of_sample in parts),
+        _PER_RANK * sum(of_sample[0].size for of_sample in parts),
     )
+    parts.clear()  # they are in `values`
     low, high = METHODS[DEFAULT_METHOD](Replicates(values, strata), value, confidence)
     return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
 
 
-def episode_interval(
+def episode_interval(  # noqa: PLR0913 - each a choice of its own, named by its keyword
     statistic: Statistic,
     samples: Sequence[Sequence[tuple[FloatArray, IntArray]]],
     rng: np.random.Generator,

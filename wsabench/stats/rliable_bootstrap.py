@@ -149,9 +149,7 @@ def _drawn(matrices: Sequence[FloatArray], repetitions: int) -> Iterator[list[Fl
     for start in range(0, repetitions, step):
         found = [bootstrap.update_indices() for _ in range(min(step, repetitions - start))]
         draws = [[one[0][place][0] if several else one[0] for one in found] for place in range(len(matrices))]
-        yield [
-            matrix[np.stack(rows), np.arange(matrix.shape[1])] for matrix, rows in zip(matrices, draws, strict=True)
-        ]
+        yield [matrix[np.stack(rows), np.arange(matrix.shape[1])] for matrix, rows in zip(matrices, draws, strict=True)]
 
 
 @contextmanager

@@ -342,9 +342,7 @@ def _left_out(areas: MeanDoseArea) -> str:
     return "; ".join(f"{reason}: {', '.join(names)}" for reason, names in areas.left_out.items())
 
 
-def _errors(
-    one: _Measured, baseline: str, perturbations: list[str], bootstrap_seed: int
-) -> tuple[Estimate, str]:
+def _errors(one: _Measured, baseline: str, perturbations: list[str], bootstrap_seed: int) -> tuple[Estimate, str]:
     """Return the errors relative to the baseline by perturbation and over all, and why some are undefined."""
     shape = (len(perturbations) + 1, len(ERRORS))
     if one.agent == baseline:

@@ -361,7 +361,7 @@ def _ends(episodes: pd.DataFrame) -> dict[tuple[str, str, str], Ends]:
     """Return, by agent, game and label, how the episodes ended, beside the clean ones of the same network and seed."""
     same, outcome = ["agent", "train_seed", "game", "episode_seed"], ["return", "length", "end"]
     clean = episodes.loc[episodes["label"] == CLEAN, [*same, *outcome]]
-    paired = episodes.merge(clean, how="left", on=same, suffixes=("", "_clean"))
+    paired = episodes[[*same, "label", *outcome]].merge(clean, how="left", on=same, suffixes=("", "_clean"))
     equal = [paired[name] == paired[f"{name}_clean"] for name in outcome]
     counted = paired[["agent", "game", "label"]].assign(
         num_stalled=paired["end"] == "stalled",

@@ -15,7 +15,7 @@ from wsabench.stats.resampling import Blocks, checked_blocks, count_draws
 from wsabench.types import FloatArray
 
 MOST_SEEDS_IN_A_TABLE = 5
-"""So few train seeds can be drawn in so few ways (126, whatever their order) that all pairs of them fit into a table."""
+"""So few train seeds can be drawn in so few ways (126, in whatever order) that all pairs of them fit into a table."""
 
 
 def improvement_interval(

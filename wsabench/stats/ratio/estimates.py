@@ -170,9 +170,7 @@ def capped_mean_retention(games: Sequence[GameSeeds], *, cap: float = 1.0, confi
     return _capped_of(parts, _worst_region(arrays, confidence), cap, confidence)
 
 
-def retention_averages(
-    games: Sequence[GameSeeds], *, cap: float = 1.0, confidence: float = 0.95
-) -> RetentionAverages:
+def retention_averages(games: Sequence[GameSeeds], *, cap: float = 1.0, confidence: float = 0.95) -> RetentionAverages:
     """Return `mean_retention`, `capped_mean_retention` and each cell's retention, which have much in common.
 
     Args:
@@ -290,9 +288,7 @@ def _mean_of(
     return _with_interval(average, strata, len(parts), confidence)
 
 
-def _capped_of(
-    parts: Sequence[_Parts], region: npt.NDArray[np.int8], cap: float, confidence: float
-) -> RatioEstimate:
+def _capped_of(parts: Sequence[_Parts], region: npt.NDArray[np.int8], cap: float, confidence: float) -> RatioEstimate:
     """Return `capped_mean_retention` of games with these parts and this worst region."""
     plain = np.mean([np.minimum(part.plain, cap).mean(axis=-1) for part in parts], axis=0)
     strata = [_Stratum(np.minimum(part.without_one, cap).mean(axis=-1), part.is_usable) for part in parts]
