@@ -198,19 +198,21 @@ def _influences(lanes: FloatArray, strata: Sequence[Stratum]) -> Iterator[tuple[
     step = max(1, _UNITS_AT_ONCE // width)
     for start in range(0, len(strata), step):
         some = strata[start : start + step]
-        if len(lanes) == 1 and all(stratum.ways is not None for stratum in some):
-            yield np.concatenate([_of_ways(lanes[0], stratum) for stratum in some])[None], some
-            continue
+        if len(lanes) == 1:
+            by_way = [_of_ways(lanes[0], one.counts, one.ways) for one in some if one.ways is not None]
+            if len(by_way) == len(some):
+                yield np.concatenate(by_way)[None], some
+                continue
         every = [stratum.counts if stratum.ways is None else stratum.counts[stratum.ways] for stratum in some]
         counts = np.concatenate(every, axis=1, dtype=np.float64)
         counts -= counts.mean(axis=0)
         yield lanes @ counts / repetitions - counts.mean(axis=0) * means, some
 
 
-def _of_ways(lane: FloatArray, stratum: Stratum) -> FloatArray:
+def _of_ways(lane: FloatArray, counts: FloatArray, ways: npt.NDArray[np.int64]) -> FloatArray:
     """Return the influences on one number from its sum over the repetitions of each way, shape (num_units,)."""
-    away = np.bincount(stratum.ways, weights=lane - lane.mean(), minlength=len(stratum.counts))
-    return away @ stratum.counts / len(lane)
+    away = np.bincount(ways, weights=lane - lane.mean(), minlength=len(counts))
+    return away @ counts / len(lane)
 
 
 def _column_quantiles(flat: FloatArray, levels: FloatArray) -> FloatArray:

@@ -92,7 +92,7 @@ def _episode_counts(num_episodes: int, draws: int, rng: np.random.Generator, rep
         if counts is not None:
             return counts
     even = np.full(num_episodes, 1.0 / num_episodes)
-    return rng.multinomial(draws, even, size=repetitions).T
+    return rng.multinomial(draws, even, size=repetitions).T.astype(np.float64)
 
 
 def episode_means(episodes: FloatArray) -> FloatArray:

@@ -176,7 +176,7 @@ def _gaps(games: Sequence[GameScores], columns: Sequence[Sequence[Columns]], boo
     if not games:
         return None
     blocks = [
-        game.means[:, [game.clean_column]] - _over_scopes(game.above_random, scopes)
+        game.means[:, game.clean_column][:, None] - _over_scopes(game.above_random, scopes)
         for game, scopes in zip(games, columns, strict=True)
     ]
     rng = generator(bootstrap_seed, "bootstrap", "gaps", *_names(games))

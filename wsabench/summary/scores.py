@@ -276,7 +276,7 @@ def _table(
     is_there[row, codes, place] = True
     if is_there.sum() != len(part):
         raise ResultSetError("An episode stands in the result set twice. Remove one of the two files that have it.")
-    return tuple(map(int, seeds)), table, is_there.any(axis=2)
+    return tuple(map(int, seeds)), table, np.asarray(is_there.any(axis=2))
 
 
 def reference_scores(games: Sequence[str], plan: RecordedPlan) -> dict[str, Reference]:

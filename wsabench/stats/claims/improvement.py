@@ -65,7 +65,7 @@ def improvement_interval(
         return Estimate(value, nothing, nothing, num_seeds, seed_note(num_seeds))
     sums = np.zeros(repetitions)
     for place, (of_x, of_y) in enumerate(zip(*sides, strict=True)):
-        sums += _sums(_wins(of_x, of_y), *drawn, place)
+        sums += _sums(_wins(of_x, of_y), drawn[0], drawn[1], place)
     pairs = len(sides[0][0]) * len(sides[1][0]) * sum(shapes[0])
     strata = [Stratum(side.counts, side.counts.shape[1], way) for side in drawn for way in side.ways]
     low, high = corrected_bounds(Replicates(sums / pairs, strata), value, confidence)
