@@ -23,20 +23,20 @@ from wsabench.seeding import integer_seed
 from wsabench.types import unboxed
 
 Perturbations = str | Perturbation | Sequence[str | Perturbation | None]
-"""One for all lanes, or one per lane; None in a reset keeps what the lane has."""
+"""One perturbation for all lanes, or one for each lane. None in a reset keeps what the lane has."""
 Seeds = int | Sequence[int | None] | npt.NDArray[np.integer[Any]] | None
-"""One from which each lane derives its own, or one per lane."""
+"""One seed from which each lane derives its own, or one for each lane."""
 
 _OPTIONS = ("reset_mask", "perturbations")
 
 
 class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[Any]]):
-    """Lanes stepped together.
+    """Many lanes that are stepped together.
 
     `infos` has for each lane `lives`, `episode_return` (unclipped, of the game so far), `episode_length` (steps),
     `life_lost`, `game_over` and `end` (`game_over`, `time_limit`, `stalled`, or empty while the game goes on).
-    Inputs that were asked for are there by their names (`rgb84`, `ram`), uint8, one row per lane; like observations
-    they are those of all lanes, also after a reset of some.
+    Inputs that were asked for are there by their names (`rgb84`, `ram`), uint8, with one row for each lane. Like
+    observations they are those of all lanes, also after a reset of some.
     """
 
     def __init__(  # noqa: PLR0913  (what `make_vec` takes, checked)
@@ -89,7 +89,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
             Observations, uint8 (N, 4, 84, 84), and infos.
 
         Raises:
-            ShapeError: Seeds, mask or perturbations are not one per lane.
+            ShapeError: There is not one seed, mask entry or perturbation for each lane.
             SpecError: A seed or an option is malformed, or a perturbation does not fit the game or the inputs.
             UnknownNameError: A perturbation or option does not exist.
         """
@@ -128,7 +128,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
             Observations uint8 (N, 4, 84, 84), rewards float64 (N,), terminated and truncated bool (N,), infos.
 
         Raises:
-            ShapeError: Not one action per lane.
+            ShapeError: There is not one action for each lane.
             SpecError: An action is out of range, or a lane has no running episode.
             WorkerError: A worker process died or failed.
         """
@@ -272,10 +272,10 @@ def lane_seed(seed: int, lane: int) -> int:
 
 
 def lane_seeds(seed: Seeds, num_lanes: int) -> list[int | None]:
-    """Return one episode seed per lane.
+    """Return one episode seed for each lane.
 
     Raises:
-        ShapeError: A list is not one per lane.
+        ShapeError: A list has not one entry for each lane.
         SpecError: A seed is no integer from 0.
     """
     if seed is None:
@@ -290,10 +290,10 @@ def lane_seeds(seed: Seeds, num_lanes: int) -> list[int | None]:
 
 
 def lane_perturbations(perturbations: Perturbations | None, num_lanes: int) -> list[str | Perturbation | None]:
-    """Return one perturbation per lane.
+    """Return one perturbation for each lane.
 
     Raises:
-        ShapeError: A list is not one per lane.
+        ShapeError: A list has not one entry for each lane.
     """
     if perturbations is None or isinstance(perturbations, str | Perturbation):
         return [perturbations] * num_lanes
@@ -318,22 +318,23 @@ def make_vec(  # noqa: PLR0913  (the public contract)
     """Make many perturbed games that are stepped together.
 
     Args:
-        game: Id of any of ale-py's single-player ROMs.
-        num_envs: Number of lanes N.
+        game: The id of any of ale-py's single-player ROMs.
+        num_envs: The number of lanes, N.
         perturbations: One name for all lanes, or N names.
         seed: An integer, from which each lane derives its own, or N episode seeds.
-        num_workers: Worker processes among which the lanes are divided; 0 for this process. Results are the same.
-        protocol: Preprocessing and episode rules; None for those of evaluation.
-        autoreset_mode: As in gymnasium.
-        inputs: As for `make`; in `infos` with one row per lane.
-        render_mode: `"rgb_array"` to make `render()` return one picture per lane; not with worker processes.
+        num_workers: The number of worker processes among which the lanes are divided; 0 for this process. Results are
+            the same.
+        protocol: The rules of preprocessing and of episodes. None takes those of evaluation.
+        autoreset_mode: When a lane starts its next episode, as in gymnasium.
+        inputs: What `infos` holds beside the rest, as for `make`, with one row for each lane.
+        render_mode: `"rgb_array"` to make `render()` return one picture for each lane; not with worker processes.
         others: Names of arguments that other libraries have; refused, with the name that they have here.
 
     Returns:
-        A gymnasium vector environment; observations uint8 (N, 4, 84, 84), newest frame last.
+        A gymnasium vector environment. Its observations are uint8 (N, 4, 84, 84), with the newest frame last.
 
     Raises:
-        ShapeError: Seeds or perturbations are not one per lane.
+        ShapeError: There is not one seed or perturbation for each lane.
         SpecError: An argument is malformed or does not fit.
         UnknownNameError: Game or perturbation does not exist; the message has the nearest names.
         WorkerError: A worker process could not be started.

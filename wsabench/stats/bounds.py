@@ -24,7 +24,7 @@ class Stratum(NamedTuple):
     counts: FloatArray
     """How often each unit was drawn, shape (repetitions, num_units)."""
     num_draws: int
-    """Units drawn a repetition, at most `num_units`; it has one degree of freedom fewer."""
+    """Units drawn in each repetition, at most `num_units`; the stratum has one degree of freedom fewer."""
 
 
 class Replicates(NamedTuple):
@@ -44,9 +44,9 @@ def percentile_bounds(replicates: Replicates, value: FloatArray, confidence: flo
     """Return the percentiles of the replicates that hold `confidence` between them.
 
     Args:
-        replicates: Of the statistic.
+        replicates: The replicates of the statistic.
         value: Shape (...), the statistic on the data; not used by this method.
-        confidence: Between 0 and 1.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         Lower and upper bound, each of shape (...); NaN where any replicate is NaN. Too narrow for few units: about
@@ -64,7 +64,7 @@ def t_quantile(probability: float, freedom: npt.ArrayLike) -> FloatArray:
     """Return quantiles of Student's t, those of `scipy.stats.t.ppf` to the bit and much sooner for few of them.
 
     Args:
-        probability: Between 0 and 1.
+        probability: The probability of the quantile, between 0 and 1.
         freedom: Degrees of freedom above 0, of any shape; infinite for the normal distribution.
 
     Returns:
@@ -82,9 +82,9 @@ def corrected_bounds(replicates: Replicates, value: FloatArray, confidence: floa
     Welch's degrees of freedom. For one stratum of normal scores this is the t interval.
 
     Args:
-        replicates: Of the statistic.
+        replicates: The replicates of the statistic.
         value: Shape (...), the statistic on the data.
-        confidence: Between 0 and 1.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         Lower and upper bound, each of shape (...), the estimate between them; NaN where any replicate is NaN. They may
@@ -108,9 +108,9 @@ def bca_bounds(replicates: Replicates, value: FloatArray, confidence: float) -> 
     """Return percentiles shifted for bias and skewness (bias-corrected and accelerated).
 
     Args:
-        replicates: Of the statistic.
+        replicates: The replicates of the statistic.
         value: Shape (...), the statistic on the data.
-        confidence: Between 0 and 1.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         Lower and upper bound, each of shape (...); NaN where any replicate is NaN. No help against few units.

@@ -37,7 +37,8 @@ _CHUNK_ELEMENTS = 4_000_000
 IntArray = npt.NDArray[np.int64]
 
 Statistic = Callable[..., FloatArray]
-"""Gets one list of blocks a sample, each block (repetitions, num_seeds, num_cells); returns (repetitions, ...)."""
+"""Gets one list of blocks for each sample, each block of shape (repetitions, num_seeds, num_cells). It returns shape
+(repetitions, ...)."""
 
 
 class Estimate(NamedTuple):
@@ -50,7 +51,7 @@ class Estimate(NamedTuple):
     high: FloatArray
     """Upper bound, shape of `value`; NaN where there is no interval."""
     num_seeds: int
-    """Train seeds, the fewest of any game and agent that enters."""
+    """The number of train seeds: the fewest of any game and agent that enters."""
     note: str
     """Why there is no interval, or how little it says; empty when nothing is to be said."""
 
@@ -79,12 +80,12 @@ def seed_interval(
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Interval over train seeds: whole seeds are resampled jointly over all cells of a game.
+    """Return an interval over train seeds: whole seeds are resampled jointly over all cells of a game.
 
     Args:
-        statistic: Called with one list of blocks a sample, each block (repetitions, num_seeds, num_cells); returns
-            (repetitions, ...). Not called once a repetition: it works on many at a time.
-        samples: One list of blocks an agent; agents and games are resampled independently.
+        statistic: A function of one list of blocks for each sample, each block (repetitions, num_seeds, num_cells). It
+            returns (repetitions, ...). It works on many repetitions at a time.
+        samples: One list of blocks for each agent; agents and games are resampled independently.
         rng: Where the draws come from. The same generator state gives the same interval.
         method: A name in `METHODS`: `corrected` for few seeds, `percentile` as rliable, `bca`.
         repetitions: Bootstrap repetitions.
@@ -126,13 +127,13 @@ def episode_interval(
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Interval over episodes of given checkpoints: it says nothing about another training run.
+    """Return an interval over episodes of given checkpoints, which says nothing about another training run.
 
     Args:
         statistic: As for `seed_interval`, on the mean scores of checkpoints.
-        samples: One list an agent; an entry a game: scores (num_seeds, num_cells, num_episodes), paired over cells by
-            episode seed, NaN where a cell lacks an episode, and how many different episodes each checkpoint played,
-            (num_seeds,).
+        samples: One list for each agent, with one entry for each game. An entry holds scores, (num_seeds, num_cells,
+            num_episodes), paired over cells by episode seed, NaN where a cell lacks an episode; and how many different
+            episodes each checkpoint played, (num_seeds,).
         rng: Where the draws come from.
         method: A name in `METHODS`.
         repetitions: Bootstrap repetitions.
@@ -178,11 +179,11 @@ def game_interval(
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Interval over games and, within each drawn game, over train seeds: what other games of their kind would give.
+    """Return an interval over games and, in each drawn game, over train seeds: what other such games would give.
 
     Args:
         statistic: As for `seed_interval`.
-        samples: One list of blocks an agent, all of one shape and the games in one order: all agents get the same
+        samples: One list of blocks for each agent, all of one shape and the games in one order: all agents get the same
             drawn games, and train seeds of their own.
         rng: Where the draws come from.
         method: A name in `METHODS`.

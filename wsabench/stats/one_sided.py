@@ -64,7 +64,7 @@ class Rows(NamedTuple):
     run_limits: Limits = UNLIMITED
     reference_limits: Limits = UNLIMITED
     weight: float = 1.0
-    """Of the difference of means in the weighted sum over samples."""
+    """Weight of the difference of means in the sum over samples."""
 
     def of(self, tests: npt.NDArray[np.int64]) -> Rows:
         """Return some of the tests only."""
@@ -91,7 +91,7 @@ def difference(samples: Sequence[Rows]) -> FloatArray:
 
 
 def parts(samples: Sequence[Rows]) -> list[Part]:
-    """Return the independent means of a contrast: one a paired sample, else one a side."""
+    """Return the independent means of a contrast: one for each paired sample, and else one for each side."""
     found: list[Part] = []
     for s in samples:
         if s.is_paired:

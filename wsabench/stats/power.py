@@ -16,7 +16,7 @@ from wsabench.types import FloatArray
 
 MAX_SEEDS = 1_000
 PLANNING_CONFIDENCE = 0.8
-"""Of the limit that a comparison is planned with where the noise comes from a run."""
+"""Confidence of the limit with which a comparison is planned, where the noise comes from a run."""
 _CERTAIN = 8.0
 """So many standard errors beyond the critical value, the power is 1 to all digits."""
 
@@ -71,20 +71,21 @@ class GatePower(NamedTuple):
     """Probabilities of an alarm."""
 
     cell: float
-    """By the test of one cell, if that drops."""
+    """Probability of an alarm by the test of one cell, if that cell drops."""
     average: float
-    """By the test of an agent's average, if all its cells drop; the cell's where there is one cell only."""
+    """Probability of an alarm by the test of an agent's average, if all its cells drop; the cell's where it is the only
+    cell."""
 
 
 class Plan(NamedTuple):
     """One way to reach the power that is asked for."""
 
     num_episodes: int
-    """Episodes a cell of each train seed."""
+    """Episodes of each train seed in each cell."""
     num_seeds: int
     """Train seeds, of each agent unless paired."""
     power: float
-    """What they reach."""
+    """The power that these numbers reach."""
 
 
 def power_of(design: Design, variation: Variation, num_seeds: int, num_episodes: int) -> float:
@@ -94,7 +95,7 @@ def power_of(design: Design, variation: Variation, num_seeds: int, num_episodes:
         design: The comparison.
         variation: Noise between train seeds and between episodes.
         num_seeds: Train seeds, of each agent unless paired; at least 2.
-        num_episodes: Episodes a cell of each train seed.
+        num_episodes: Episodes of each train seed in each cell.
 
     Returns:
         0 to 1; 0 where so few seeds cannot get the adjusted p to alpha, whatever the scores.
@@ -123,7 +124,7 @@ def plans(design: Design, variation: Variation, episodes: Sequence[int]) -> list
     Args:
         design: The comparison.
         variation: Noise between train seeds and between episodes.
-        episodes: Numbers of episodes a cell to plan for.
+        episodes: Numbers of episodes of each cell to plan for.
 
     Raises:
         SpecError: An option is out of range.
@@ -163,8 +164,8 @@ def gate_power(design: GateDesign, episode_sd: float, num_run: int, num_referenc
     Args:
         design: The check.
         episode_sd: Standard deviation between episodes of a cell, in normalised scores, on both sides; above 0.
-        num_run: Episodes a cell of the run, at least 2.
-        num_reference: Episodes a cell of the reference, at least 2.
+        num_run: Episodes of each cell in the run, at least 2.
+        num_reference: Episodes of each cell in the reference, at least 2.
 
     Returns:
         Powers by Welch's t test, Holm's first step and half of alpha for averages. The gate's permutation test agrees
@@ -207,7 +208,7 @@ def variation_of(blocks: Sequence[FloatArray]) -> Variation:
     """Estimate the noise between train seeds and between episodes from cells that were played.
 
     Args:
-        blocks: One array a cell, shape (num_seeds, num_episodes), float64, at least 2 of each.
+        blocks: One array for each cell, shape (num_seeds, num_episodes), float64, with at least 2 seeds and 2 episodes.
 
     Returns:
         Root mean square over cells. The variance between seeds is that of their means without the episodes' share, 0 at
@@ -263,7 +264,7 @@ def detectable_effect(
     """Return the smallest effects that t tests with known critical values find with a given power.
 
     Args:
-        standard_error: Of the effects, shape (num_tests,), float64.
+        standard_error: The standard error of each effect, shape (num_tests,), float64.
         freedom: Degrees of freedom of the standard errors, shape (num_tests,).
         critical: How many standard errors an estimate must exceed, shape (num_tests,).
         power: Probability with which the effect should be found, in its own direction.

@@ -44,7 +44,7 @@ def rliable_interval(
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Percentile interval of aggregate metrics by `rliable.library.get_interval_estimates`.
+    """Return the percentile interval of aggregate metrics, by `rliable.library.get_interval_estimates`.
 
     Args:
         metrics: Names in `FAST_METRICS`, at least one; all take one sample, or all two.
@@ -81,7 +81,7 @@ def rliable_profile(
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Performance profile with rliable's pointwise percentile band.
+    """Return the performance profile with rliable's pointwise percentile band.
 
     Args:
         scores: A score matrix, (num_runs, num_tasks), float64.

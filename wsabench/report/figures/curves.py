@@ -133,8 +133,8 @@ def curve_grid(titles: Sequence[str], agents: Sequence[str], draw: Callable[[int
     """Return a figure with a panel for each curve, the agents named once above all of them.
 
     Args:
-        titles: Of the panels. One or two stand in a narrower figure.
-        agents: Those of the figure.
+        titles: The titles of the panels. One or two stand in a narrower figure.
+        agents: The agents of the figure.
         draw: Draws the panel of a number.
     """
     columns = min(4, len(titles))

@@ -37,7 +37,7 @@ def wrapped(name: str, width: int = NAME_WIDTH) -> str:
     """Return a name in lines, broken behind a hyphen, dot or the like where there is one.
 
     Args:
-        name: Of an agent, a perturbation, or any other.
+        name: The name of an agent, of a perturbation, or of anything else.
         width: Characters of a line. What takes more than three lines loses its middle.
     """
     name = legible(name)
@@ -59,7 +59,7 @@ def clipped(name: str, width: int = NAME_WIDTH) -> str:
     """Return a name in one line, where there is no room for two: what is too long loses its middle.
 
     Args:
-        name: Of an agent, a perturbation, or any other.
+        name: The name of an agent, of a perturbation, or of anything else.
         width: Characters of the line.
     """
     name = legible(name)
@@ -82,7 +82,7 @@ def legend_above(figure: Figure | SubFigure, looks: Mapping[str, Look], *, has_l
 
     Args:
         figure: With the layout `constrained`, which leaves the room.
-        looks: By agent. One agent alone needs no legend beside its own name.
+        looks: The look of each agent. One agent alone needs no legend beside its own name.
         has_lines: Whether the line's dashes are shown beside the marker.
     """
     handles: list[Line2D] = []

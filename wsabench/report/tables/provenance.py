@@ -147,7 +147,7 @@ def steps_to_reproduce(
         run_dirs: Where the result sets are, as they were given.
         options: What the report's claims are about; None: nothing was declared.
         interval: How aggregates and profiles are resampled.
-        formats: Those of the report; none: all.
+        formats: The formats of the report; none given: all.
     """
     first = manifest.history.first
     versions = {name: version for name, version in first.versions.items() if version != UNKNOWN}

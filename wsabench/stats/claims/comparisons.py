@@ -1,8 +1,8 @@
 """Tests between agents, and between clean and perturbed play, with whole train seeds as the unit.
 
-A test gets one array a game, shape (num_seeds, num_tests): a value of every train seed for each of some hypotheses. One
-relabelling of the seeds serves all hypotheses, as one trained network plays every cell; games are relabelled
-independently. Relabellings are enumerated where there are few, else drawn.
+A test gets one array for each game, shape (num_seeds, num_tests): a value of every train seed for each of some
+hypotheses. One relabelling of the seeds serves all hypotheses, as one trained network plays every cell. Games are
+relabelled independently. Relabellings are enumerated where there are few, else drawn.
 
 References:
     Fisher 1935, "The design of experiments", for both tests; Phipson & Smyth 2010, "Permutation p-values should never
@@ -51,7 +51,7 @@ def two_sample_test(x: Blocks, y: Blocks, rng: np.random.Generator) -> Test:
     """Test whether two agents' train seeds come from one distribution, by permuting whole seeds between them.
 
     Args:
-        x: One array a game, shape (num_seeds_x, num_tests), float64.
+        x: One array for each game, shape (num_seeds_x, num_tests), float64.
         y: The same games and tests, shape (num_seeds_y, num_tests).
         rng: Where relabellings are drawn from, if there are too many to try all.
 
@@ -80,8 +80,8 @@ def sign_flip_test(differences: Blocks, rng: np.random.Generator) -> Test:
     """Test whether paired differences of train seeds are symmetric about 0, by flipping whole seeds' signs.
 
     Args:
-        differences: One array a game, shape (num_seeds, num_tests), float64: clean minus perturbed of one train seed,
-            or one checkpoint in two runs.
+        differences: One array for each game, shape (num_seeds, num_tests), float64: clean minus perturbed scores of
+            one train seed, or the difference of one checkpoint in two runs.
         rng: Where relabellings are drawn from, if there are too many to try all.
 
     Returns:
@@ -135,7 +135,7 @@ def smallest_adjusted_p(smallest_p: float, num_pairs: int) -> float:
 
     Args:
         smallest_p: The smallest p that relabelling a pair's train seeds can give.
-        num_pairs: Pairs of agents that are compared, or agents that are held against their own clean play.
+        num_pairs: Pairs of agents that are compared, or agents that are compared with their own clean play.
     """
     return min(1.0, smallest_p * num_pairs)
 
@@ -175,7 +175,7 @@ def _weights_of(num_x: int, num_y: int) -> FloatArray:
 
 
 def _all_splits(num_x: int, num_y: int) -> FloatArray:
-    """Return the weights of every way to label `num_x` of all seeds as x, one a row."""
+    """Return the weights of every way to label `num_x` of all seeds as x, one way in each row."""
     chosen = np.array(list(itertools.combinations(range(num_x + num_y), num_x)))
     weights = np.full((len(chosen), num_x + num_y), -1.0 / num_y)
     np.put_along_axis(weights, chosen, 1.0 / num_x, axis=1)

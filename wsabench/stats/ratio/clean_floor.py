@@ -100,7 +100,7 @@ def commonly_defined(bounds: Sequence[Sequence[CleanBound]]) -> BoolArray:
     """Return for each game whether retention is defined for every agent of a comparison.
 
     Args:
-        bounds: One sequence an agent, an entry a game, the games in one order.
+        bounds: One sequence for each agent, with one entry for each game, the games in one order.
 
     Returns:
         Shape (num_games,), bool: the set of games that a comparison of retention, and each of its averages, may use.
