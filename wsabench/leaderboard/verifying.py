@@ -22,7 +22,7 @@ from wsabench.results.provenance import ENGINE_VERSION, decisive_versions, host_
 from wsabench.results.records import EpisodeOutcome, with_labels
 from wsabench.results.result import load_result
 from wsabench.seeding import generator
-from wsabench.stats import sign_flip_test
+from wsabench.stats import family_test
 from wsabench.types import Permissions
 
 if TYPE_CHECKING:
@@ -386,11 +386,12 @@ def _means_test(sample: Sequence[Replayed], plan: RecordedPlan, seed: int) -> Me
     """Test whether stated and found returns have one mean: paired by episode, networks held fixed.
 
     Where bits differ, an episode played twice is two draws of the same network under the same start, so under the
-    hypothesis their difference is symmetric about 0 (`wsabench.stats.sign_flip_test`).
+    hypothesis their difference is symmetric about 0 (`wsabench.stats.family_test` of one sample).
     """
     differences = [(one.found.total - one.stated.total) / _scale(plan, one.agent.game) for one in sample]
-    test = sign_flip_test([np.array(differences)[:, None]], generator(seed, "verify", "means"))
-    return MeansTest(float(np.mean(differences)), float(test.p[0]), test.smallest_p)
+    test = family_test([np.array(differences)[:, None]], None, generator(seed, "verify", "means"))
+    # One episode has no spread, so no p.
+    return MeansTest(float(np.mean(differences)), float(np.nan_to_num(test.single_p[0], nan=1.0)), test.smallest_p)
 
 
 def _scale(plan: RecordedPlan, game: str) -> float:
