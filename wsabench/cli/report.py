@@ -65,9 +65,7 @@ def report(
         run_dirs,
         out=out,
         formats=wanted,
-        claims=ClaimOptions(
-            tuple(names) if (names := split_names(claims_on)) else None, compare_to, equivalence_margin
-        ),
+        claims=ClaimOptions(tuple(names) if names else None, compare_to, equivalence_margin),
         interval=interval,
         latex_float=latex_float,
     )

@@ -36,22 +36,7 @@ def write_price(
 
     found = price(RunOptions(**options, permissions=permissions), workers, shard=shard, keeps_steps=record_attention)
     if as_json:
-        write_json(
-            {
-                "jobs": found.jobs,
-                "cells": found.cells,
-                "episodes": found.episodes,
-                "hours": found.hours,
-                "hours_low": found.hours_low,
-                "hours_high": found.hours_high,
-                "disk_bytes": found.disk_bytes,
-                "memory_bytes": found.memory_bytes,
-                "workers": found.workers,
-                "by_workers": {str(number): hours for number, hours in found.by_workers.items()},
-                "sampled_episodes": found.sampled_episodes,
-                "notes": list(found.notes),
-            }
-        )
+        write_json(found)
         return
     _write(found)
 
