@@ -328,7 +328,8 @@ def _play(
     room = LaneRoom()
     found: dict[int, EpisodeOutcome] = {}
     for who in sorted(tasks, key=lambda one: one.game):  # lanes are kept while the game stays the same
-        found |= {one.job_index: one for one in play_again(players[who], tasks[who], advance, note, room)}
+        player = players[who]
+        found |= {one.job_index: one for one in play_again(player, tasks[who], advance, note, room.lanes(player))}
     return found
 
 
