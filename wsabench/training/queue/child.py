@@ -73,7 +73,7 @@ def pretrain_encoders(queue: Queue, run: QueueRun, places: Places, device: str, 
     if told["expert"] is None:
         del told["expert"]
     result = pretrain(
-        run.game, places.encoders(run.id), device=device.partition(":")[0], reporter=reporter, **told, **given
+        run.game, places.encoders(run.id), device=device, reporter=reporter, **told, **given
     )
     files = [*result.encoders.values(), *result.curves.values()]
     if run.options.get("with_shipped"):
