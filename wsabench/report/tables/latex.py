@@ -6,11 +6,10 @@ import re
 import textwrap
 import unicodedata
 from dataclasses import dataclass
-from typing import Literal, Protocol
-
-from matplotlib.figure import Figure
+from typing import Literal
 
 from wsabench.errors import unknown_name
+from wsabench.report.figures.style import NamedFigure
 from wsabench.report.tables.text import Table
 
 LatexFloat = Literal["table", "table*"]
@@ -86,30 +85,6 @@ _OPENING_QUOTE = re.compile(r"(?<!\S)'")
 _DASHES = re.compile(r"-(?=-)")
 _FIRST_NUMBER = re.compile(r"^\S+")
 _NARROW, _WIDE = frozenset(" .,:;'|!()[]/ijltfrI-"), frozenset("mwMW%@\u2212<>=+\u2026")
-
-
-class DrawnFigure(Protocol):
-    """What of a finished figure its LaTeX needs."""
-
-    @property
-    def name(self) -> str:
-        """File name without ending."""
-        ...
-
-    @property
-    def title(self) -> str:
-        """Begins the caption."""
-        ...
-
-    @property
-    def caption(self) -> str:
-        """The rest of the caption."""
-        ...
-
-    @property
-    def figure(self) -> Figure:
-        """Tells the width."""
-        ...
 
 
 def checked_float(name: str) -> LatexFloat:
@@ -201,7 +176,7 @@ def _pages(
     return [*lines, r"\endgroup\wsabenchback"]
 
 
-def figure_latex(named: DrawnFigure, latex_float: LatexFloat = "table*") -> str:
+def figure_latex(named: NamedFigure, latex_float: LatexFloat = "table*") -> str:
     r"""Return the float that includes a figure's PDF; it is never larger than drawn.
 
     Args:
