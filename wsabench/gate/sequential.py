@@ -20,7 +20,7 @@ from wsabench.resources import make_dir, write_text
 from wsabench.results.comparing import Kind, differences, listed
 from wsabench.results.manifest import AgentId
 from wsabench.results.records import with_labels
-from wsabench.results.result import LEGEND, RunResult, load_result, privileged_agents
+from wsabench.results.result import RunResult, load_result
 from wsabench.stats.gate import DEFAULT_MARGIN
 from wsabench.stats.sequential import Design, Outcome, decide, nominal_levels, sequential_p
 from wsabench.summary.scores import may_repeat_episodes
@@ -115,7 +115,6 @@ class SequentialCheck:
     def _result(self, blocks: dict[str, list[Block]], so_far: RunResult) -> CheckResult:
         """Return what all looks so far say."""
         found, design = self._rows[-1], self.design
-        privileged = privileged_agents(self.run.manifest) | privileged_agents(self.reference.manifest)
         if found.tested:
             state = decide(self._p("cells", "p_adjusted"), self._p("averages", "p_adjusted"), design)
             cells, averages = with_verdicts(
@@ -127,18 +126,15 @@ class SequentialCheck:
             cells, averages, adjusted, hope, outcome = found.cells, found.averages, np.ones(1), 0.0, "pass"
         played = len(self._judged(so_far.episodes))
         self._looks.append(Look(design.looks[len(self._looks)], played, float(adjusted.min()), hope, outcome))
-        notes = [*self._notes, *notes_of(blocks, cells)]
-        if any(row.agent in privileged for row in cells):
-            notes.append(LEGEND)
         return CheckResult(
             run=str(self.run.path),
             reference=str(self.reference.path),
             margin=self._margin,
             alpha=design.alpha,
             strict=self.strict,
-            overall=tuple(replace(row, is_privileged=row.agent in privileged) for row in averages),
-            cells=tuple(replace(row, is_privileged=row.agent in privileged) for row in cells),
-            notes=tuple(notes),
+            overall=tuple(averages),
+            cells=tuple(cells),
+            notes=(*self._notes, *notes_of(blocks, cells)),
             looks=Looks(design.looks, len(self.jobs), tuple(self._looks)),
         )
 
