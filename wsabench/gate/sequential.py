@@ -116,12 +116,12 @@ class SequentialCheck:
         """Return what all looks so far say."""
         found, design = self._rows[-1], self.design
         if found.tested:
-            state = decide(self._p("cells", "p_adjusted"), self._p("averages", "p_adjusted"), design)
+            decided, judged = decide(self._p("cells", "p_adjusted"), self._p("averages", "p_adjusted"), design)
             cells, averages = with_verdicts(
-                self._with_sequential_p_within(found), state.cells, state.overall, design.alpha
+                self._with_sequential_p_within(found), judged.cells, judged.overall, design.alpha
             )
-            adjusted, hope = np.concatenate([state.cells, state.overall]), float(state.hope.max())
-            outcome = self._outcome(state.outcome, [*cells, *averages])
+            adjusted, hope = np.concatenate([judged.cells, judged.overall]), float(judged.hope.max())
+            outcome = self._outcome(decided, [*cells, *averages])
         else:
             cells, averages, adjusted, hope, outcome = found.cells, found.averages, np.ones(1), 0.0, "pass"
         played = len(self._judged(so_far.episodes))
