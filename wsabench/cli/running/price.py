@@ -16,10 +16,6 @@ def write_price(found: Price, *, as_json: bool) -> None:
     if as_json:
         write_json(found)
         return
-    _write(found)
-
-
-def _write(found: Price) -> None:
     for note in found.notes:
         write_line(filled(f"Note: {note}"))
     write_line(f"{counted(found.jobs, 'job')} of {counted(found.cells, 'cell')}, {counted(found.episodes, 'episode')}")
