@@ -293,7 +293,7 @@ def _players(
         _check_cell(plan, row["game"], row["label"])
         who = _agent_of(row)
         if who not in players:
-            entry = _known(entries, who)
+            entry = entries[who]
             if is_foreign and who.agent not in checkpoints and not _is_ours(entry):
                 raise CheckpointError(
                     f"{who.describe()} is {entry.source!r}, which comes with no wsabench, and an entry's own words are "
@@ -336,13 +336,6 @@ def _play(
 def _agent_of(row: Mapping[str, Any]) -> AgentId:
     """Return whose episode a row is."""
     return AgentId(row["agent"], row["train_seed"], row["game"])
-
-
-def _known(entries: Mapping[AgentId, AgentEntry], who: AgentId) -> AgentEntry:
-    """Return what the manifest says of an agent that has episodes."""
-    if who not in entries:
-        raise CheckpointError(f"The manifest does not say who {who.describe()} is. Restore it from a copy.")
-    return entries[who]
 
 
 def _check_cell(plan: RecordedPlan, game: str, label: str) -> None:
