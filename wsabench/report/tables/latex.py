@@ -32,7 +32,6 @@ _SPARE = 1.04
 class _Size:
     """A size of letters."""
 
-    points: float
     command: str
     em_pt: float
     """Width of `_em_width`'s unit: Computer Modern's letters are relatively wider where they are small."""
@@ -40,9 +39,9 @@ class _Size:
     """Half of what stands between columns."""
 
 
-_NORMAL = _Size(10.0, "", 10.0, 6.0)
-_SMALL = _Size(8.0, r"\fontsize{8}{9.5}\selectfont\setlength{\tabcolsep}{3pt}", 8.5, 3.0)
-_SMALLEST = _Size(7.0, r"\fontsize{7}{8.5}\selectfont\setlength{\tabcolsep}{2.5pt}", 8.0, 2.5)
+_NORMAL = _Size("", 10.0, 6.0)
+_SMALL = _Size(r"\fontsize{8}{9.5}\selectfont\setlength{\tabcolsep}{3pt}", 8.5, 3.0)
+_SMALLEST = _Size(r"\fontsize{7}{8.5}\selectfont\setlength{\tabcolsep}{2.5pt}", 8.0, 2.5)
 _SIZES = (_NORMAL, _SMALL, _SMALLEST)
 
 _SPECIAL = {
