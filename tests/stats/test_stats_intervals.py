@@ -30,9 +30,7 @@ def test_interval_of_a_mean_is_that_of_all_27_resamples():
     assert np.quantile(means, [0.1, 0.9], method="inverted_cdf") == pytest.approx([1 / 3, 11 / 3])
     wide = stats.seed_interval(cell_means, [[block]], rng(), method="percentile", repetitions=20_000)
     assert (wide.value[0], wide.low[0], wide.high[0]) == pytest.approx((2.0, 0.0, 5.0))
-    narrow = stats.seed_interval(
-        cell_means, [[block]], rng(), method="percentile", repetitions=20_000, confidence=0.8
-    )
+    narrow = stats.seed_interval(cell_means, [[block]], rng(), method="percentile", repetitions=20_000, confidence=0.8)
     assert (narrow.low[0], narrow.high[0]) == pytest.approx((1 / 3, 11 / 3))
 
 

@@ -23,7 +23,9 @@ NEWEST, BEFORE = 0, 1
 """Places of the last screen of a step and of the one before."""
 
 
-def make_frames(height: int, width: int, size: int, grayscale: bool, luminance: Luminance) -> LuminanceFrames | ColorFrames:
+def make_frames(
+    height: int, width: int, size: int, grayscale: bool, luminance: Luminance
+) -> LuminanceFrames | ColorFrames:
     """Return frames for a screen and a square observation, in luminance or RGB.
 
     Args:

@@ -15,7 +15,6 @@ from wsabench.leaderboard.schema import Entry, EntryJob
 from wsabench.protocol import Protocol
 from wsabench.results.manifest import (
     SCHEMA_VERSION,
-    AgentEntry,
     History,
     JobEntry,
     Manifest,

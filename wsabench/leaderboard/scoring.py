@@ -117,7 +117,8 @@ def result_of(entries: Mapping[str, Entry]) -> EntryResult:
     known = {game: load_game(game) for game in games}
     scores = {game: ReferenceScores(random=one.random_score, human=one.human_score) for game, one in known.items()}
     named = {
-        name: replace(entry, reference_scores={game: scores[game] for game in entry.games}) for name, entry in entries.items()
+        name: replace(entry, reference_scores={game: scores[game] for game in entry.games})
+        for name, entry in entries.items()
     }
     return as_result(named)
 

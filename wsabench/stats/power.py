@@ -182,7 +182,9 @@ def gate_power(design: GateDesign, episode_sd: float, num_run: int, num_referenc
             "drop <= 1 and 0 < alpha < 1: a drop within the margin is no regression."
         )
     kept = 1.0 - design.margin if design.score >= MARGIN_FLOOR_SCORE else 1.0
-    parts = [Part(np.array(scale * episode_sd**2 / n), n - 1) for scale, n in ((1.0, num_run), (kept**2, num_reference))]
+    parts = [
+        Part(np.array(scale * episode_sd**2 / n), n - 1) for scale, n in ((1.0, num_run), (kept**2, num_reference))
+    ]
     variance, freedom = float(sum(part.variance for part in parts)), float(one_sided.freedom(parts))
     shift = (design.drop - design.margin) * max(design.score, MARGIN_FLOOR_SCORE)
     powers = []

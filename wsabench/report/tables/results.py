@@ -271,7 +271,9 @@ def repeated_whole(names: Iterable[str], summary: Summary) -> frozenset[str]:
         Those that the table leaves out; none with several perturbations, or where an average is about fewer cells.
     """
     perturbed = set(names) - {CLEAN, *WHOLES}
-    return frozenset() if len(perturbed) != 1 or any(is_over_less(row, summary) for row in _over_all(summary)) else WHOLES
+    return (
+        frozenset() if len(perturbed) != 1 or any(is_over_less(row, summary) for row in _over_all(summary)) else WHOLES
+    )
 
 
 def is_over_less(whole: MeasureRow, summary: Summary) -> bool:

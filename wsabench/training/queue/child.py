@@ -72,9 +72,7 @@ def pretrain_encoders(queue: Queue, run: QueueRun, places: Places, device: str, 
     told = collection_options(queue, run, places)
     if told["expert"] is None:
         del told["expert"]
-    result = pretrain(
-        run.game, places.encoders(run.id), device=device, reporter=reporter, **told, **given
-    )
+    result = pretrain(run.game, places.encoders(run.id), device=device, reporter=reporter, **told, **given)
     files = [*result.encoders.values(), *result.curves.values()]
     if run.options.get("with_shipped"):
         files += _copied(shipped_encoders(run.game), places.encoders(run.id), {path.name for path in files})
