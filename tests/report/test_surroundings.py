@@ -122,6 +122,11 @@ def test_a_title_says_what_was_run():
     assert title_of(plan_of(("clean", *own))).endswith("own perturbations, 6 of them")
     some = title_of(plan_of(quick[:3]))
     assert some.endswith(f"2 of the {len(quick) - 1} perturbations of suite color-shift, profile quick")
+    # The suite lists 235; Breakout brings 42 more.
+    full = load_suite("full")
+    entry = SuiteEntry(name=full.name, summary=full.summary, content_hash=full.content_hash)
+    some = title_of(plan_of(("clean", "invert", "small-paddle"), profile="standard", suite=entry))
+    assert some == "wsa and e2e on breakout: 2 perturbations of suite full, profile standard"
     assert title_of(plan_of(("clean",))) == "wsa and e2e on breakout: clean play"
     many = [f"agent-{i}" for i in range(20)]
     assert title_of(plan_of(quick, many, games=("breakout", "pong"))).startswith("20 agents on breakout and pong: ")

@@ -134,7 +134,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
         """
         arrays = self._arrays
         self._check_running()
-        arrays.actions[:] = self._checked_actions(actions)
+        arrays.actions[:] = checked_actions(actions, (self.num_envs,), self._num_actions, self.game)
         self._lanes.step()
         infos = arrays.state.infos(self._everyone)
         self._add_inputs(infos)
@@ -156,7 +156,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
         """Copy and pickle by the arguments of `make_vec`: the copy starts anew."""
         if self._arguments is None:
             raise TypeError("Only environments of `make_vec` can be copied.")
-        return make_lanes, self._arguments
+        return make_vec, self._arguments
 
     @property
     def lanes(self) -> list[Lane]:
@@ -219,48 +219,6 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
         if not mask.any():
             raise ShapeError("reset_mask selects no lane. Allowed: at least one True.")
         return mask
-
-    def _checked_actions(self, actions: npt.ArrayLike) -> npt.NDArray[Any]:
-        """Return the actions as integers in range."""
-        return checked_actions(actions, (self.num_envs,), self._num_actions, self.game)
-
-
-def make_lanes(  # noqa: PLR0913  (the signature is the public contract of `make_vec`)
-    game: str,
-    num_envs: int,
-    perturbations: Perturbations = "clean",
-    seed: Seeds = None,
-    num_workers: int = 0,
-    protocol: Protocol | None = None,
-    autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-    inputs: Sequence[str] = (),
-    render_mode: str | None = None,
-) -> LaneVectorEnv:
-    """Check the arguments of `make_vec` and build the environment."""
-    num_envs, num_workers = unboxed(num_envs), unboxed(num_workers)
-    arguments = (game, num_envs, perturbations, seed, num_workers, protocol, autoreset_mode, inputs, render_mode)
-    check_render_mode(render_mode)
-    if render_mode is not None and num_workers:
-        raise SpecError("Lanes in worker processes cannot be drawn. Allowed with a render_mode: num_workers=0.")
-    for name, value, lowest in (("num_envs", num_envs, 1), ("num_workers", num_workers, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
-            raise SpecError(f"{name} is {value!r}. Allowed: integers from {lowest}.")
-    modes = {mode.name.casefold(): mode for mode in AutoresetMode} | {
-        mode.value.casefold(): mode for mode in AutoresetMode
-    }
-    if isinstance(autoreset_mode, str):
-        if autoreset_mode.casefold() not in modes:
-            raise unknown_name("autoreset mode", autoreset_mode, [mode.name for mode in AutoresetMode])
-        autoreset_mode = modes[autoreset_mode.casefold()]
-    chosen = lane_perturbations(perturbations, num_envs)
-    compiled = [compile_perturbation("clean" if p is None else p, game) for p in chosen]
-    seeds = lane_seeds(seed, num_envs)
-    wanted = check_inputs(inputs)
-    env = LaneVectorEnv(
-        compiled, protocol or Protocol(), seeds, min(num_workers, num_envs), autoreset_mode, wanted, render_mode
-    )
-    env._arguments = arguments
-    return env
 
 
 def lane_seed(seed: int, lane: int) -> int:
@@ -340,4 +298,27 @@ def make_vec(  # noqa: PLR0913  (the public contract)
         WorkerError: A worker process could not be started.
     """
     refuse_others(others, "make_vec")
-    return make_lanes(game, num_envs, perturbations, seed, num_workers, protocol, autoreset_mode, inputs, render_mode)
+    num_envs, num_workers = unboxed(num_envs), unboxed(num_workers)
+    arguments = (game, num_envs, perturbations, seed, num_workers, protocol, autoreset_mode, inputs, render_mode)
+    check_render_mode(render_mode)
+    if render_mode is not None and num_workers:
+        raise SpecError("Lanes in worker processes cannot be drawn. Allowed with a render_mode: num_workers=0.")
+    for name, value, lowest in (("num_envs", num_envs, 1), ("num_workers", num_workers, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+            raise SpecError(f"{name} is {value!r}. Allowed: integers from {lowest}.")
+    modes = {mode.name.casefold(): mode for mode in AutoresetMode} | {
+        mode.value.casefold(): mode for mode in AutoresetMode
+    }
+    if isinstance(autoreset_mode, str):
+        if autoreset_mode.casefold() not in modes:
+            raise unknown_name("autoreset mode", autoreset_mode, [mode.name for mode in AutoresetMode])
+        autoreset_mode = modes[autoreset_mode.casefold()]
+    chosen = lane_perturbations(perturbations, num_envs)
+    compiled = [compile_perturbation("clean" if p is None else p, game) for p in chosen]
+    seeds = lane_seeds(seed, num_envs)
+    wanted = check_inputs(inputs)
+    env = LaneVectorEnv(
+        compiled, protocol or Protocol(), seeds, min(num_workers, num_envs), autoreset_mode, wanted, render_mode
+    )
+    env._arguments = arguments
+    return env

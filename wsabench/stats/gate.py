@@ -23,8 +23,6 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import special
-from scipy import stats as scipy_stats
 
 from wsabench.errors import ShapeError, SpecError
 from wsabench.stats import one_sided
@@ -45,9 +43,6 @@ COLLAPSE = 0.8
 MIN_POWER = 0.8
 
 Unit = Literal["train seeds", "episodes"]
-
-_CERTAIN = 8.0
-"""So many standard errors beyond the critical value, the power is 1 to all digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +214,6 @@ def power_to_find(
 
     Returns:
         0 to 1; 0 where so few rows cannot get p to the level, whatever the scores.
-
-    References:
-        Cohen 1988, "Statistical power analysis for the behavioral sciences", chapter 2: noncentral t.
     """
     rows = _contrasts(samples, margin)
     if unit == "episodes" and one_sided.smallest_attainable(rows) > level * (1.0 + one_sided.TOLERANCE):
@@ -241,10 +233,7 @@ def power_to_find(
     error = math.sqrt(float(sum(part.variance[0] for part in found)))
     if error <= one_sided.TOLERANCE:
         return 1.0
-    freedom = float(one_sided.freedom(found)[0])
-    critical, expected = -float(special.stdtrit(freedom, level)), shift / error
-    # For large shifts scipy's function gives NaN or worse.
-    return 1.0 if expected - critical > _CERTAIN else float(scipy_stats.nct.sf(critical, freedom, expected))
+    return one_sided.power(shift / error, float(one_sided.freedom(found)[0]), level)
 
 
 def _shares(samples: Sequence[Sample]) -> list[float]:

@@ -170,61 +170,6 @@ def episode_interval(
     return Estimate(value, low, high, num_seeds, CHECKPOINTS_ONLY)
 
 
-def game_interval(
-    statistic: Statistic,
-    samples: Sequence[Blocks],
-    rng: np.random.Generator,
-    *,
-    method: str = DEFAULT_METHOD,
-    repetitions: int = DEFAULT_REPETITIONS,
-    confidence: float = 0.95,
-) -> Estimate:
-    """Return an interval over games and, in each drawn game, over train seeds: what other such games would give.
-
-    Args:
-        statistic: As for `seed_interval`.
-        samples: One list of blocks for each agent, all of one shape and the games in one order: all agents get the same
-            drawn games, and train seeds of their own.
-        rng: Where the draws come from.
-        method: A name in `METHODS`.
-        repetitions: Bootstrap repetitions.
-        confidence: Share of repetitions between the bounds.
-
-    Returns:
-        The estimate. NaN bounds for one game or fewer than three train seeds, with the reason.
-
-    Raises:
-        ShapeError: The blocks of a sample differ in shape, or the samples in their number of games.
-        SpecError: `confidence` or `repetitions` is out of range.
-        UnknownNameError: There is no such method.
-    """
-    _check_options(method, repetitions, confidence)
-    arrays = [checked_blocks(blocks) for blocks in samples]
-    num_games, num_seeds = len(arrays[0]), min(block.shape[0] for blocks in arrays for block in blocks)
-    if any(len({block.shape for block in blocks}) > 1 or len(blocks) != num_games for blocks in arrays):
-        shapes = [[block.shape for block in blocks] for blocks in arrays]
-        raise ShapeError(
-            f"The games have shapes {shapes}. Resampling games needs the same games for every agent, with the same "
-            "cells and as many train seeds in each; leave out what not all have."
-        )
-    value = _on_data(statistic, arrays)
-    if num_games < 2 or num_seeds < MIN_INTERVAL_SEEDS:
-        return _without_interval(value, num_seeds, "one game: no interval" if num_games < 2 else seed_note(num_seeds))
-    stacks = [np.stack(blocks) for blocks in arrays]
-    games = draw_seeds(num_games, rng, repetitions)
-    rows = [[draw_seeds(stack.shape[1], rng, repetitions) for _ in range(num_games)] for stack in stacks]
-
-    def resampled(part: slice) -> list[Blocks]:
-        drawn = range(num_games)
-        pairs = zip(stacks, rows, strict=True)
-        return [[stack[games[part, place, None], index[place][part]] for place in drawn] for stack, index in pairs]
-
-    values = _replicates(statistic, resampled, repetitions, sum(stack.size for stack in stacks))
-    strata = [Stratum(count_draws(games, num_games), num_games)]
-    low, high = METHODS[method](Replicates(values, strata), value, confidence)
-    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
-
-
 def _on_data(statistic: Statistic, arrays: Sequence[Blocks]) -> FloatArray:
     return np.asarray(statistic(*([block[None] for block in blocks] for blocks in arrays))[0])
 

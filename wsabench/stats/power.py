@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,15 +11,15 @@ from scipy import special
 from scipy import stats as scipy_stats
 
 from wsabench.errors import ShapeError, SpecError
+from wsabench.stats import one_sided
 from wsabench.stats.claims.comparisons import seeds_to_decide
-from wsabench.stats.gate import DEFAULT_ALPHA, DEFAULT_MARGIN, MARGIN_FLOOR_SCORE
+from wsabench.stats.gate import DEFAULT_ALPHA, DEFAULT_MARGIN, MARGIN_FLOOR_SCORE, smallest_p
+from wsabench.stats.one_sided import Part
 from wsabench.types import FloatArray
 
 MAX_SEEDS = 1_000
 PLANNING_CONFIDENCE = 0.8
-"""Confidence of the limit with which a comparison is planned, where the noise comes from a run."""
-_CERTAIN = 8.0
-"""So many standard errors beyond the critical value, the power is 1 to all digits."""
+"""Of the limit that a comparison is planned with where the noise comes from a run."""
 
 _SPREADS = 2_000
 """Quantiles of the spread over which a power is averaged."""
@@ -111,11 +112,7 @@ def power_of(design: Design, variation: Variation, num_seeds: int, num_episodes:
     samples = 1 if design.paired else 2
     freedom = samples * (num_seeds - 1)
     shift = abs(design.effect) / np.sqrt(samples * variance / num_seeds)
-    critical = scipy_stats.t.ppf(1.0 - design.alpha / design.num_tests / design.num_pairs / 2.0, freedom)
-    # The other tail would be a find in the wrong direction. For large shifts scipy's function gives NaN or worse.
-    if shift - critical > _CERTAIN:
-        return 1.0
-    return float(scipy_stats.nct.sf(critical, freedom, shift))
+    return one_sided.power(float(shift), freedom, design.alpha / design.num_tests / design.num_pairs / 2.0)
 
 
 def plans(design: Design, variation: Variation, episodes: Sequence[int]) -> list[Plan | None]:
@@ -186,22 +183,17 @@ def gate_power(design: GateDesign, episode_sd: float, num_run: int, num_referenc
             "drop <= 1 and 0 < alpha < 1: a drop within the margin is no regression."
         )
     kept = 1.0 - design.margin if design.score >= MARGIN_FLOOR_SCORE else 1.0
-    parts = np.array([1.0 / num_run, kept**2 / num_reference]) * episode_sd**2
+    parts = [
+        Part(np.array(scale * episode_sd**2 / n), n - 1) for scale, n in ((1.0, num_run), (kept**2, num_reference))
+    ]
+    variance, freedom = float(sum(part.variance for part in parts)), float(one_sided.freedom(parts))
     shift = (design.drop - design.margin) * max(design.score, MARGIN_FLOOR_SCORE)
-    freedom = parts.sum() ** 2 / (parts**2 / np.array([num_run - 1, num_reference - 1])).sum()
-    half = 2.0 if design.num_cells > 1 else 1.0
-    cell = _one_sided(shift / np.sqrt(parts.sum()), freedom, design.alpha / half / design.num_cells / design.num_agents)
-    if design.num_cells == 1:
-        return GatePower(cell, cell)
-    error = np.sqrt(parts.sum() / design.num_cells)
+    powers = []
     # Rows are episodes over all cells, so the average has no more degrees of freedom.
-    return GatePower(cell, _one_sided(shift / error, freedom, design.alpha / half / design.num_agents))
-
-
-def _one_sided(shift: float, freedom: float, level: float) -> float:
-    """Return the power of a one-sided t test at a level."""
-    critical = scipy_stats.t.ppf(1.0 - level, freedom)
-    return 1.0 if shift - critical > _CERTAIN else float(scipy_stats.nct.sf(critical, freedom, shift))
+    for num_averaged, num_tests in ((1, design.num_cells * design.num_agents), (design.num_cells, design.num_agents)):
+        level = smallest_p(num_tests, design.alpha, halved=design.num_cells > 1)
+        powers.append(one_sided.power(shift / math.sqrt(variance / num_averaged), freedom, level))
+    return GatePower(*powers)
 
 
 def variation_of(blocks: Sequence[FloatArray]) -> Variation:
@@ -285,7 +277,7 @@ def detectable_effect(
     levels = (np.arange(_SPREADS) + 0.5) / _SPREADS
     spreads = np.sqrt(special.chdtri(freedom[:, None], 1.0 - levels) / freedom[:, None])
     limits = critical[:, None] * spreads
-    low, high = np.zeros_like(critical), limits.max(axis=1, initial=0.0) + _CERTAIN
+    low, high = np.zeros_like(critical), limits.max(axis=1, initial=0.0) + one_sided.CERTAIN
     for _ in range(_HALVINGS):
         middle = (low + high) / 2.0
         is_enough = special.ndtr(middle[:, None] - limits).mean(axis=1) >= power

@@ -80,12 +80,8 @@ class State(NamedTuple):
 
     outcome: Outcome
     """`alarm`: a drop beyond the margin is shown; `pass`: it is unlikely to be shown, or this was the last look."""
-    cells: FloatArray
-    """Adjusted sequential p values, as in `Judged`; the fields below are those of `Judged` too."""
-    overall: FloatArray
-    hope: FloatArray
-    is_shown: npt.NDArray[np.bool_]
-    is_futile: npt.NDArray[np.bool_]
+    judged: Judged
+    """What it rests on."""
 
 
 def spent(alpha: FloatArray, fraction: float, spending: Spending) -> FloatArray:
@@ -187,8 +183,8 @@ def decide(cells: FloatArray, overall: FloatArray, design: Design) -> State:
     found = judge(cells, overall, design)
     is_last = len(cells) == len(design.looks)
     if bool(found.is_shown):
-        return State("alarm", *found)
-    return State("pass" if is_last or bool(found.is_futile) else "go on", *found)
+        return State("alarm", found)
+    return State("pass" if is_last or bool(found.is_futile) else "go on", found)
 
 
 def judge(cells: FloatArray, overall: FloatArray, design: Design) -> Judged:

@@ -30,18 +30,6 @@ def over_matrix(aggregate: Callable[..., FloatArray]) -> Statistic:
     return statistic
 
 
-def cell_means(blocks: Blocks) -> FloatArray:
-    """Statistic: the mean over train seeds of every cell, the games one after another.
-
-    Args:
-        blocks: One array for each game, shape (repetitions, num_seeds, num_cells).
-
-    Returns:
-        Shape (repetitions, number of cells of all games), float64.
-    """
-    return np.concatenate([block.mean(axis=-2) for block in blocks], axis=-1)
-
-
 def per_task(scores: npt.ArrayLike) -> list[FloatArray]:
     """Split a score matrix into one block for each task, for rliable's resampling of every task on its own.
 

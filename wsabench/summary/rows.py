@@ -503,8 +503,14 @@ class Claim(Row, frozen=True, kw_only=True):
         return self.agent_x if self.effect.value > 0 else self.agent_y
 
     def columns(self) -> dict[str, Any]:
-        """Return the row as its CSV file has it; a test against clean play is about one agent, paired by itself."""
+        """Return the row as its CSV file has it; a test against clean play is about one agent, paired by itself.
+
+        Where the test can find no effect of any size, `detectable` is empty and `detectable_note` says why.
+        """
         flat = super().columns()
+        is_blind = math.isinf(self.detectable)
+        reason = self.undecidable or "smallest p above alpha over the pairs"
+        flat |= {"detectable": math.nan if is_blind else self.detectable, "detectable_note": reason if is_blind else ""}
         if self.agent_y is not None:
             return flat
         sentence, agent, num_seeds = (flat.pop(name) for name in ("sentence", "agent_x", "num_seeds_x"))

@@ -14,27 +14,8 @@ if TYPE_CHECKING:
 def write_price(found: Price, *, as_json: bool) -> None:
     """Print the price of a run, as a table or as JSON."""
     if as_json:
-        write_json(
-            {
-                "jobs": found.jobs,
-                "cells": found.cells,
-                "episodes": found.episodes,
-                "hours": found.hours,
-                "hours_low": found.hours_low,
-                "hours_high": found.hours_high,
-                "disk_bytes": found.disk_bytes,
-                "memory_bytes": found.memory_bytes,
-                "workers": found.workers,
-                "by_workers": {str(number): hours for number, hours in found.by_workers.items()},
-                "sampled_episodes": found.sampled_episodes,
-                "notes": list(found.notes),
-            }
-        )
+        write_json(found)
         return
-    _write(found)
-
-
-def _write(found: Price) -> None:
     for note in found.notes:
         write_line(filled(f"Note: {note}"))
     write_line(f"{counted(found.jobs, 'job')} of {counted(found.cells, 'cell')}, {counted(found.episodes, 'episode')}")

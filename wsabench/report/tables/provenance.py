@@ -97,7 +97,8 @@ def _played(plan: RecordedPlan) -> str:
         return f"own perturbations, {_few(wanted, 'of them')}"
     if listed - impossible <= set(wanted):
         return f"suite {suite}{profile}"
-    return f"{len(wanted)} of the {len(listed)} perturbations of suite {suite}{profile}"
+    of_all = "" if has_more else f" of the {len(listed)}"  # how many a game brings is not known here
+    return f"{len(wanted)}{of_all} perturbations of suite {suite}{profile}"
 
 
 def _suite_perturbations(plan: RecordedPlan) -> tuple[set[str], bool] | None:

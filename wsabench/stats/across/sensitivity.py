@@ -9,14 +9,13 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from wsabench.errors import ShapeError
+from wsabench.stats.ratio.clean_floor import CLEAN_FLOOR
 from wsabench.stats.severity import ranks
 from wsabench.types import FloatArray
 
 NormaliserName = Literal["human", "best agent", "own clean", "log human"]
 MIN_AGENTS_FOR_AGREEMENT = 3
 """With two agents an order is the same or reversed, and no correlation says more."""
-CLEAN_FLOOR = 0.1
-"""Clean scores must lie this far above random play, in units of human above random, to be divided by."""
 
 
 class Returns(NamedTuple):
