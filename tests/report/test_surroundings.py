@@ -91,6 +91,7 @@ def test_the_printed_command_makes_the_same_report(name, tmp_path, monkeypatch):
 @pytest.mark.e2e
 def test_all_commands_of_a_page_run(tmp_path):
     def shell(line):
+        assert line.startswith("wsabench ")
         command = f"{shlex.quote(sys.executable)} -m wsabench {line.removeprefix('wsabench ')}"
         done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=280)
         assert done.returncode == 0, (command, done.stderr[-2000:])
@@ -102,7 +103,7 @@ def test_all_commands_of_a_page_run(tmp_path):
     assert lines[0].startswith("pip install ")
     assert len(lines) == 3
     for line in lines[1:]:
-        shell(re.sub(r"^\S+ ", "wsabench ", line))
+        shell(line)
 
 
 def plan_of(perturbations, agents=("wsa", "e2e"), profile="quick", **changes):
