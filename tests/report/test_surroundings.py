@@ -97,8 +97,8 @@ def test_all_commands_of_a_page_run(tmp_path):
         assert done.returncode == 0, (command, done.stderr[-2000:])
 
     out = "'my run (1)'"
-    shell(f"run --agents noop --games breakout --perturbations invert --episodes 1 --out {out}")
-    shell(f"report {out} --format html")
+    shell(f"wsabench run --agents noop --games breakout --perturbations invert --episodes 1 --out {out}")
+    shell(f"wsabench report {out} --format html")
     lines = commands_on(tmp_path / "my run (1)" / "report" / "report.html")
     assert lines[0].startswith("pip install ")
     assert len(lines) == 3
