@@ -91,18 +91,19 @@ def test_the_printed_command_makes_the_same_report(name, tmp_path, monkeypatch):
 @pytest.mark.e2e
 def test_all_commands_of_a_page_run(tmp_path):
     def shell(line):
+        assert line.startswith("wsabench ")
         command = f"{shlex.quote(sys.executable)} -m wsabench {line.removeprefix('wsabench ')}"
         done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=280)
         assert done.returncode == 0, (command, done.stderr[-2000:])
 
     out = "'my run (1)'"
-    shell(f"run --agents noop --games breakout --perturbations invert --episodes 1 --out {out}")
-    shell(f"report {out} --format html")
+    shell(f"wsabench run --agents noop --games breakout --perturbations invert --episodes 1 --out {out}")
+    shell(f"wsabench report {out} --format html")
     lines = commands_on(tmp_path / "my run (1)" / "report" / "report.html")
     assert lines[0].startswith("pip install ")
     assert len(lines) == 3
     for line in lines[1:]:
-        shell(re.sub(r"^\S+ ", "wsabench ", line))
+        shell(line)
 
 
 def plan_of(perturbations, agents=("wsa", "e2e"), profile="quick", **changes):
