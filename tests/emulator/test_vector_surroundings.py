@@ -55,7 +55,7 @@ def few_files() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts open files and chooses cores as Linux does")
 def test_workers_play_inside_daemonic_workers_of_pools(tmp_path: Path) -> None:
-    """Pools that fork and that spawn; `spawn` as start method, 64 open files, one core, `python -O`, LANG=C, no HOME."""
+    """Pools that fork and that spawn; start method `spawn`, 64 open files, one core, `python -O`, LANG=C, no HOME."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")
     environment = {"PATH": os.environ["PATH"], "LANG": "C", "LC_ALL": "C", "PYTHONPATH": str(ROOT)}

@@ -75,9 +75,7 @@ def random_rule(random: np.random.Generator, words: np.ndarray) -> str:
         return "lives = " + " ".join(random.choice(words, random.integers(1, 12)))
     size = min(int(random.geometric(0.3)), MAX_STATEMENTS)
     places = random.integers(128, size=(size, 2))
-    text = " ; ".join(
-        f"ram[{to}] = ( ball_x + {to} ) & prev[{of}] if {of} < frame and not lives" for to, of in places
-    )
+    text = " ; ".join(f"ram[{to}] = ( ball_x + {to} ) & prev[{of}] if {of} < frame and not lives" for to, of in places)
     if random.uniform() < 0.5:
         return text
     pieces = text.split(" ")
@@ -94,5 +92,4 @@ def test_ten_thousand_random_rules_take_work_in_proportion_to_their_length() -> 
     sizes, calls, are_rules = np.array(found).T
     assert 3_000 < are_rules.sum() < 7_000
     worst = np.max(calls / (sizes + 10))
-    print("calls a word, worst and mean:", worst, calls.sum() / sizes.sum())
     assert worst < 100
