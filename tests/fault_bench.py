@@ -1,11 +1,13 @@
 """What a run does when something goes wrong at a random moment; prints a table of faults as Markdown.
 
-Usage: fault_bench.py [--tries N] [--seed S] [FAULT ...]
+Usage: fault_bench.py [--tries N] [--seed S] [--fork] [FAULT ...]
 
 Each fault strikes a run of two cheap policies in a process of its own. Afterwards the same command is given again until
 it ends well, and then: the table is exactly that of an undisturbed run, no job that was finished was written again, and
 no process, temporary file or shared memory is left. A run that was stopped goes on with the next try, which may stop it
-again, so that many tries take little time.
+again, so that many tries take little time. With `--fork` runs are forked from this process, which has loaded
+everything, and those that are stopped play in their own process: a try takes a second instead of ten, and the moments
+fall into the work instead of into imports.
 """
 
 from __future__ import annotations
@@ -26,13 +28,14 @@ import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from wsabench.cli import main as wsabench
+from wsabench.cli import main as run_command
 from wsabench.errors import ResultSetError
 from wsabench.results import load_result
 
@@ -91,14 +94,17 @@ class Row(NamedTuple):
 class Bench:
     """Runs that are disturbed, and the undisturbed one that they are held against."""
 
-    def __init__(self, folder: Path, seed: int = 0) -> None:
+    def __init__(self, folder: Path, seed: int = 0, *, forks: bool = False) -> None:
         self.folder = folder
+        self.forks = forks
         self.random = np.random.default_rng(seed)
         self.suite = folder / "short.toml"
         self.suite.write_text(SUITE, encoding="utf-8")
         self._shared_memory = shared_memory()
         self._unfinished: Path | None = None
         self.undisturbed = folder / "undisturbed"
+        if forks:
+            assert self.ended_here(folder / "loading").code == 0
         self.durations = {workers: self._measured(workers) for workers in WORKERS}
         self.reference = load_result(self.undisturbed)
 
@@ -126,14 +132,19 @@ class Bench:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), MARK: mark, "OMP_NUM_THREADS": "1"}
         before = finished(out)
         with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "wsabench", *self.words(out, *more, agents=agents)],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-                preexec_fn=limits,
+            words = self.words(out, *more, agents=agents)
+            process = (
+                Forked(partial(run_forked, words, environment, stdout.fileno(), stderr.fileno(), limits))
+                if self.forks
+                else subprocess.Popen(
+                    [sys.executable, "-m", "wsabench", *words],
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    start_new_session=True,
+                    preexec_fn=limits,
+                )
             )
             running = Running(process, mark, stdout, stderr)
             try:
@@ -158,7 +169,7 @@ class Bench:
             contextlib.redirect_stdout(io.StringIO()) as shown,
             contextlib.redirect_stderr(io.StringIO()) as errors,
         ):
-            code = wsabench(self.words(out, "--workers", "0"))
+            code = run_command(self.words(out, "--workers", "0"))
         return Ended(code, shown.getvalue(), errors.getvalue())
 
     def must(self, out: Path, *more: str) -> Ended:
@@ -212,10 +223,64 @@ class Bench:
         return running.is_over_after(float(self.random.uniform(0.0, 1.05 * play)))
 
 
+class Forked:
+    """A process that this one forked, as `subprocess.Popen` shows one."""
+
+    def __init__(self, work: Callable[[], int]) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 99
+            try:
+                code = work()
+            finally:
+                os._exit(code)
+
+    def poll(self) -> int | None:
+        """Return how it ended; None where it has not."""
+        if self.returncode is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
+            self.returncode = os.waitstatus_to_exitcode(ended[1])
+        return self.returncode
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Wait for the end."""
+        deadline = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("fork", timeout)
+            time.sleep(0.002)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, to nobody where it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.send_signal(signal.SIGKILL)
+
+
+def run_forked(
+    words: Sequence[str], environment: dict[str, str], stdout: int, stderr: int, limits: Callable[[], None] | None
+) -> int:
+    """Run a command in a process that was just forked."""
+    os.setsid()
+    os.environ.update(environment)
+    os.dup2(stdout, 1)
+    os.dup2(stderr, 2)
+    sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
+    if limits is not None:
+        limits()
+    return run_command(words)
+
+
 class Running:
     """A run in a process of its own."""
 
-    def __init__(self, process: subprocess.Popen[bytes], mark: str, stdout: Any, stderr: Any) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Forked, mark: str, stdout: Any, stderr: Any) -> None:
         self.process, self.mark = process, mark
         self._stdout, self._stderr = stdout, stderr
 
@@ -318,7 +383,7 @@ def terminated(bench: Bench) -> Outcomes:
 def _stopped_run(bench: Bench, number: signal.Signals, code: int) -> Outcomes:
     """Stop a run at a random moment; it goes on with the next try, or when the bench settles."""
     out = bench.unfinished()
-    workers = int(bench.random.choice(WORKERS))
+    workers = 0 if bench.forks else int(bench.random.choice(WORKERS))
     with bench.begun(out, "--workers", str(workers), limits=heed_interrupts) as running:
         was_stopped = not bench.is_over_at_a_moment(running, out, workers)
         begun = time.monotonic()
@@ -619,12 +684,13 @@ def main() -> None:
         "--tries", type=int, default=20, help="of faults at random moments or places; at most 3 of the others"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fork", action="store_true", help="fork runs instead of starting them")
     parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"default: all of {', '.join(FAULTS)}")
     options = parser.parse_args()
     chosen = options.faults or [name for name in FAULTS if name not in NEEDS_MOUNT or can_mount()]
     folder = Path(tempfile.mkdtemp(prefix="wsabench-faults-"))
     try:
-        bench = Bench(folder, options.seed)
+        bench = Bench(folder, options.seed, forks=options.fork)
         rows = []
         for name in chosen:
             rows.append(measure(bench, name, tries_of(name, options.tries)))

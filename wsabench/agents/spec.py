@@ -180,8 +180,8 @@ class AgentSpec:
         for text in given:
             if not isinstance(text, str) or not (text.endswith(FILE_SUFFIXES) or ENCODER_NAME.fullmatch(text)):
                 raise SpecError(
-                    f"{where}: an encoder is {shown(text)}. Allowed: names of letters, digits, _ and -, a letter first, and "
-                    f"paths of files that end with {', '.join(FILE_SUFFIXES)}."
+                    f"{where}: an encoder is {shown(text)}. Allowed: names of letters, digits, _ and - "
+                    f"that begin with a letter, and paths of files that end with {', '.join(FILE_SUFFIXES)}."
                 )
         paths = tuple(dict.fromkeys(text for text in given if text.endswith(FILE_SUFFIXES)))
         for path in paths:
