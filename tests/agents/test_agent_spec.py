@@ -100,7 +100,7 @@ def test_an_unknown_preset_names_the_nearest() -> None:
         (('"sr", "oke"', '"sr", "sr"'), r"name one twice"),
         (('"sr", "oke"', '"sr", "../../x"'), r"an encoder is '\.\./\.\./x'\. Allowed: names of letters"),
         (('"sr", "oke"', "1"), r"an encoder is 1\. Allowed: names of letters"),
-        (('context = "ae"', "context = [2]"), r"an encoder is \[2\]\. Allowed: names of letters"),
+        (('context = "ae"', "context = [2]"), r"an encoder is \(2,\)\. Allowed: names of letters"),
         (('kind = "wsa"', 'kind = "e2e"'), r"an e2e agent reads pixels. Remove `encoders` and `context`"),
         (("[presets.compact]", ""), r"no presets found"),
         (("width = 32", 'width = 32\nattention = "none"'), r"attention is 'none'. Allowed: learned, uniform, random"),
