@@ -1,6 +1,6 @@
 """What a run does when something goes wrong at a random moment; prints a table of faults as Markdown.
 
-Usage: fault_bench.py [--tries N] [--seed S] [--fork] [FAULT ...]
+Usage: fault_bench.py [--tries N] [--seconds S] [--seed S] [--fork] [FAULT ...]
 
 Each fault strikes a run of two cheap policies in a process of its own. Afterwards the same command is given again until
 it ends well, and then: the table is exactly that of an undisturbed run, no job that was finished was written again, and
@@ -17,6 +17,7 @@ import contextlib
 import ctypes
 import io
 import json
+import math
 import os
 import shutil
 import signal
@@ -643,8 +644,8 @@ def tries_of(fault: str, number: int) -> int:
     return number if fault in MANY else min(number, 3)
 
 
-def measure(bench: Bench, fault: str, tries: int) -> Row:
-    """Let a fault strike some times; what does not hold is an outcome that begins with `FAILED`."""
+def measure(bench: Bench, fault: str, tries: int, seconds: float = math.inf) -> Row:
+    """Let a fault strike some times, or for some seconds; what does not hold is an outcome that begins with `FAILED`."""
     outcomes: Counter[str] = Counter()
     begun = time.monotonic()
 
@@ -656,11 +657,10 @@ def measure(bench: Bench, fault: str, tries: int) -> Row:
             outcomes[f"{FAILED}: {(str(error) or repr(error)).splitlines()[0]}"] += 1
             bench.drop()
 
-    while outcomes.total() < tries:
+    while outcomes.total() < tries and time.monotonic() - begun < seconds:
         keep(lambda: FAULTS[fault](bench))
     keep(bench.settle)
-    seconds = (time.monotonic() - begun) / outcomes.total()
-    return Row((FAULTS[fault].__doc__ or fault).rstrip("."), outcomes, seconds)
+    return Row((FAULTS[fault].__doc__ or fault).rstrip("."), outcomes, (time.monotonic() - begun) / outcomes.total())
 
 
 def has_failed(row: Row) -> bool:
@@ -684,6 +684,7 @@ def main() -> None:
         "--tries", type=int, default=20, help="of faults at random moments or places; at most 3 of the others"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=math.inf, help="stop each fault after so long")
     parser.add_argument("--fork", action="store_true", help="fork runs instead of starting them")
     parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"default: all of {', '.join(FAULTS)}")
     options = parser.parse_args()
@@ -693,7 +694,7 @@ def main() -> None:
         bench = Bench(folder, options.seed, forks=options.fork)
         rows = []
         for name in chosen:
-            rows.append(measure(bench, name, tries_of(name, options.tries)))
+            rows.append(measure(bench, name, tries_of(name, options.tries), options.seconds))
             sys.stderr.write(markdown(rows[-1:]).splitlines()[-1] + "\n")
         sys.stdout.write(markdown(rows) + "\n")
         if any(has_failed(row) for row in rows):

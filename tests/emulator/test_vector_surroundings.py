@@ -33,6 +33,7 @@ def play(num_workers):
         for values in envs.step(actions)[:4]:
             shown.update(values.tobytes())
     envs.close()
+    del envs  # and with it the memory that it showed
     left = len(os.listdir("/proc/self/fd")) - before
     return shown.hexdigest(), multiprocessing.current_process().daemon, left
 
