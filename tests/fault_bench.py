@@ -335,9 +335,18 @@ def shared_memory() -> set[str]:
 
 
 def unused(names: set[str]) -> set[str]:
-    """Return which shared memory no living process has: what others on this machine use is not left by a run."""
-    maps = [read_proc(pid, "maps") for pid in processes()] if names else []
-    return {name for name in names if not any(os.fsencode(f"/dev/shm/{name}") in one for one in maps)}
+    """Return which shared memory no living process has: what others on this machine use is not left by a run.
+
+    Files are told by their numbers, because a semaphore gets its name only after it is in use.
+    """
+    maps = [line.split() for pid in processes() if names for line in read_proc(pid, "maps").splitlines()]
+    used = {int(fields[4]) for fields in maps if b"/dev/shm/" in fields[-1] or fields[-1] == b"(deleted)"}
+    found = set()
+    for name in names:
+        with contextlib.suppress(OSError):  # it is gone
+            if Path("/dev/shm", name).stat().st_ino not in used:
+                found.add(name)
+    return found
 
 
 def left_after(seconds: float, what: Callable[[], Any]) -> Any:
@@ -645,7 +654,7 @@ def tries_of(fault: str, number: int) -> int:
 
 
 def measure(bench: Bench, fault: str, tries: int, seconds: float = math.inf) -> Row:
-    """Let a fault strike some times, or for some seconds; what does not hold is an outcome that begins with `FAILED`."""
+    """Let a fault strike some times, or for so long; what does not hold is an outcome that begins with `FAILED`."""
     outcomes: Counter[str] = Counter()
     begun = time.monotonic()
 
