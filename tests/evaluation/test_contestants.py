@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -284,7 +285,7 @@ def test_a_module_that_fails_when_it_is_imported_is_named(
         find_contestants(["dying_module:x"], ["breakout"], [0], ALL)
     assert main(["run", "-a", "dying_module:x"]) == 2
     told = capfd.readouterr().err
-    assert (told.startswith("error: "), told.count("usage"), told.count("Traceback")) == (True, 0, 0)
+    assert (told.startswith("wsabench: error: "), told.count("usage"), told.count("Traceback")) == (True, 0, 0)
 
 
 def test_a_factory_that_reads_the_command_line_is_one_message_with_its_usage_behind_it() -> None:
