@@ -1,7 +1,7 @@
 """Agents of other libraries inside their own wrappers, against our lanes with the view that the loader declares.
 
-Agents of Stable-Baselines3 are trained by it, those of CleanRL are its networks saved as its scripts save them; what the
-other loaders open is one of these networks.
+Agents of Stable-Baselines3 are trained by it, those of CleanRL are its networks saved as its scripts save them; what
+the other loaders open is one of these networks.
 """
 
 from __future__ import annotations

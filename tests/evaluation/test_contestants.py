@@ -114,6 +114,7 @@ def test_an_existing_path_wins_over_syntax(tmp_path: Path, monkeypatch: pytest.M
         "wsa",
         "e2e",
     ]
+    assert split_references([f"cleanrl:{odd},x=cleanrl:{odd}"]) == [f"cleanrl:{odd}", f"x=cleanrl:{odd}"]
     assert split_references(["lr=0.002,seed=2"]) == ["lr=0.002", "seed=2"]
     (one,) = find_contestants([f"cleanrl:{odd}"], ["breakout"], [0], ALL)
     assert one.name == "a-b"

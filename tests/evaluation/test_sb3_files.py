@@ -1,4 +1,4 @@
-"""Agents that Stable-Baselines3 trained and saved, of two games and two train seeds, through every door as users give them."""
+"""Agents that Stable-Baselines3 trained and saved, of two games and two train seeds, through every door."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def test_a_pattern_plays_all_games_and_train_seeds_under_a_named_protocol(tmp_pa
 
 
 def test_without_a_protocol_each_is_seen_as_it_was_trained_and_what_is_set_by_hand_goes_over_it(tmp_path: Path) -> None:
-    result = run(agents=[PATTERN, "random"], games=["breakout", "pong"], out=tmp_path, protocol={**SHORT_GAME, **STICKY},
-                 **SHORT)  # fmt: skip
+    protocol = {**SHORT_GAME, **STICKY}
+    result = run(agents=[PATTERN, "random"], games=["breakout", "pong"], out=tmp_path, protocol=protocol, **SHORT)
     mine = [one for one in result.manifest.plan.agents if one.agent == "mine"]
     assert [(one.game, one.train_seed) for one in mine] == [(g, s) for g in ("breakout", "pong") for s in (0, 1)]
     assert all((one.view["start"], one.view["luminance"]) == ("steps", "maximum") for one in mine)
@@ -99,7 +99,11 @@ def test_an_existing_path_with_commas_equals_signs_and_spaces_is_played(tmp_path
     [
         (ODD, "breakout", rf"is a model of Stable-Baselines3\. Write 'sb3:{ODD}'"),
         ("ckpt/pong/seed0.zip", "pong", r"Stable-Baselines3\. Write sb3:ckpt/pong/seed0\.zip\."),
-        ("sb3:ckpt/breakout/seed0.zip", "pong", r"'seed0' was trained with 4 actions; pong has 6 .*full_action_space is"),
+        (
+            "sb3:ckpt/breakout/seed0.zip",
+            "pong",
+            r"'seed0' was trained with 4 actions; pong has 6 .*full_action_space is",
+        ),
         (PATTERN, "qbert", r"finds nothing for qbert: tried sb3:ckpt/qbert/seed\{train_seed\}\.zip"),
         ("sb3:ALE-Breakout-v5/ppo.zip", "pong", r"was trained on ALE-Breakout-v5, not on pong|ALE/Breakout-v5, not on"),
     ],
@@ -119,10 +123,10 @@ def test_in_python_a_factory_a_list_and_one_object(tmp_path: Path) -> None:
     one = make_agent("breakout", 1)
     agents = {"made": make_agent, "listed": [make_agent("breakout", 0), one], "one": one}
     result = run(agents=agents, games="breakout", train_seeds=[0, 1], out=tmp_path, protocol=SHORT_GAME, **SHORT)
-    table = result.episodes.set_index(["agent", "train_seed"])["action_hash"]
-    assert sorted(table.index) == [("listed", 0), ("listed", 1), ("made", 0), ("made", 1), ("one", 0)]
-    assert table["made", 0] == table["listed", 0] != table["made", 1]
-    assert table["made", 1] == table["listed", 1] == table["one", 0]
+    found = {(one.agent, one.train_seed): one.checkpoint_hash for one in result.manifest.plan.agents}
+    assert sorted(found) == [("listed", 0), ("listed", 1), ("made", 0), ("made", 1), ("one", 0)]
+    assert found["made", 0] == found["listed", 0] != found["made", 1]
+    assert found["made", 1] == found["listed", 1] == found["one", 0]
     assert all(one.view["start"] == "steps" for one in result.manifest.plan.agents)
     with pytest.raises(SpecError, match=r"'one' was trained with 4 actions; pong has 6"):
         run(agents={"one": one}, games=["breakout", "pong"], out=tmp_path / "no", **SHORT)

@@ -301,8 +301,9 @@ def split_references(values: Sequence[str] | None) -> list[str]:
 
 def _names_a_file(text: str) -> bool:
     """Whether a text is an existing path, or one behind a name or a scheme."""
-    candidates = [text, text.partition("=")[2]]
-    candidates += [one.partition(":")[2] for one in candidates]
+    name, _, rest = text.strip().partition("=")
+    candidates = [text, rest] if _NAME.match(name) else [text]
+    candidates += [path for one in candidates for scheme, _, path in [one.partition(":")] if scheme.strip().isalnum()]
     return any(one.strip() and _exists(one.strip()) for one in candidates)
 
 
@@ -400,9 +401,7 @@ def _contestant(
         return _loaded(named, kind, reference, game, train_seed, terms)
 
 
-def _loaded(  # noqa: PLR0917
-    named: _Named, kind: str, reference: Any, game: str, train_seed: int | None, terms: Terms
-) -> Contestant:
+def _loaded(named: _Named, kind: str, reference: Any, game: str, train_seed: int | None, terms: Terms) -> Contestant:
     """Load one contestant and, where it is asked in this process, ask it."""
     selection = terms.protocol.action_selection
     if kind == "built-in":

@@ -44,8 +44,8 @@ def asked_apart(
             except _Silence as silence:
                 answer, found[index] = None, replace(one, hung=True)
                 note(
-                    f"{one.id.describe()} {silence} (--worker-timeout {seconds:g}) and was ended: before it plays it is "
-                    "shown the same two steps twice. It plays all the same, and is given up when it hangs again."
+                    f"{one.id.describe()} {silence} (--worker-timeout {seconds:g}) and was ended: before it plays it "
+                    "is shown the same two steps twice. It plays all the same, and is given up when it hangs again."
                 )
             if answer is None:
                 crew.end(worker)
@@ -66,8 +66,8 @@ def watch_here(note: Callable[[str], None], seconds: float, who: str) -> Watchdo
 
     def tell(passed: float) -> None:
         note(
-            f"{who} is not ready after {passed:g} s: it is loaded, and asked twice for the same, in this process, which "
-            "cannot end it. Wait, or stop the run (Ctrl-C)."
+            f"{who} is not ready after {passed:g} s: it is loaded, and asked twice for the same, in this process, "
+            "which cannot end it. Wait, or stop the run (Ctrl-C)."
         )
 
     return Watchdog(seconds, tell)
