@@ -251,7 +251,7 @@ def argparse_silent() -> Iterator[None]:
     Code that reads the command line when it is imported reads ours, and would print its own usage before our message.
     """
     before = argparse.ArgumentParser.error
-    argparse.ArgumentParser.error = _raise_usage  # pyright: ignore[reportAttributeAccessIssue]  (names `self` otherwise)
+    argparse.ArgumentParser.error = _raise_usage  # pyright: ignore[reportAttributeAccessIssue]
     try:
         yield
     finally:
