@@ -35,8 +35,6 @@ from wsabench.types import Permissions, listed_values, unboxed
 
 PICTURES = "pictures"
 """What the process claims that draws the samples."""
-_ASKING_TIMES = 5
-"""As long as for its first step, an agent may take to show that it is repeatable: it is loaded for that too."""
 DEFAULT_ROOT = Path("runs")
 """Where results go without `out`: below the current directory."""
 
@@ -143,7 +141,8 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         max_episodes=max_episodes,
         precision_of=precision_of,
         permissions=Permissions(trust, allow_download),
-        asking_seconds=_ASKING_TIMES * timeout if num_workers else None,
+        worker_timeout=timeout,
+        asks_apart=num_workers > 0,
     )
     part = None if shard is None else Shard.parse(shard)
     plan = make_plan(options, reporter.note)
