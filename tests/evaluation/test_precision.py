@@ -125,7 +125,8 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_table(
     assert not stopped.is_complete
     assert stopped.num_finished == max(0, jobs - len(reference.manifest.plan.jobs))
     later = Stopping()
-    assert_equal(play(tmp_path, workers=2, reporter=later), reference)
+    # Worker processes take seconds to start; that they play the same is tested above.
+    assert_equal(play(tmp_path, workers=2 if is_between else 0, reporter=later), reference)
     if is_between:
         assert later.played == len(reference.episodes), "no episode of the pilot was played again"
     assert [start.end is None for start in load_result(tmp_path).manifest.history.starts] == [True, False]
