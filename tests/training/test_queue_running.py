@@ -52,9 +52,7 @@ def write_queue(tmp_path: Path, names: Sequence[str] = tuple(CHAIN)) -> Queue:
     return read_queue(path)
 
 
-def work(
-    queue: Queue, places: Places, parallel: int = 2, spawn: Spawn | None = Forked
-) -> tuple[Result, list[str]]:
+def work(queue: Queue, places: Places, parallel: int = 2, spawn: Spawn | None = forked) -> tuple[Result, list[str]]:
     """Work through a queue of pretended runs; `spawn` None: each in a process that is started, which takes seconds."""
     lines: list[str] = []
     options = QueueOptions(parallel=parallel, command=pretended, spawn=spawn, tell=lines.append)
