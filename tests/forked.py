@@ -67,10 +67,10 @@ def _work(work: Callable[[], object], log: Path) -> None:
         with log.open("ab") as file:
             for number in (1, 2):
                 os.dup2(file.fileno(), number)
-        sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
         result = work()
         code = result if isinstance(result, int) else 0
-    except BaseException:  # as Python itself does with what nobody caught
+    except BaseException:  # noqa: BLE001 - as Python itself does with what nobody caught
         traceback.print_exc()
     finally:
         sys.stdout.flush()

@@ -70,6 +70,7 @@ def specification(agent: str) -> AgentSpec:
 
 def learned_return(spec: AgentSpec, preset: PPOPreset | DQNPreset, directory: Path, grid: int = LARGE) -> float:
     """Train until the games of training stay won, or greedy ones by DQN; return the mean of 49 greedy games."""
+
     def make_envs(game: str, num_envs: int) -> CatchVector:
         return CatchVector(num_envs, grid=grid)
 
