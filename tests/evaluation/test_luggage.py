@@ -95,7 +95,7 @@ def test_an_agent_that_is_another_one_where_it_plays_is_refused(tmp_path: Path) 
             replaced = True
 
     with pytest.raises(CheckpointError, match="another agent where it plays"):
-        run("smoke", str(path), games=["breakout"], workers=1, episodes=2, out=tmp_path / "out", reporter=Replacer())
+        run("smoke", str(path), games=["breakout"], workers=2, episodes=2, out=tmp_path / "out", reporter=Replacer())
     assert replaced
 
 
