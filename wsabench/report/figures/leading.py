@@ -113,9 +113,9 @@ def draw_leading(table: Sequence[Standing], ax: Axes) -> None:
             (dot,) = ax.plot(one.value, place + lift, color=color, marker=marker, linestyle="", zorder=4)
             add_tooltip(dot, f"{row.agent}, {word}: {one.value:.2f}{bounds}")
     names = [row.agent for row in table]
-    finish_lines(ax, names if len(names) <= _MOST_LARGE else [clipped(name) for name in names], (0.0, 1.0))
     ax.margins(x=0.05)
     show_random_play(ax)
+    finish_lines(ax, names if len(names) <= _MOST_LARGE else [clipped(name) for name in names], (0.0, 1.0))
     ax.locator_params(axis="x", nbins=5)
     ax.set_xlabel("normalised score")
     entry_legend(
