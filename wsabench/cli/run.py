@@ -142,9 +142,13 @@ def run(
         "precision_of": precision_of,
     }
     if dry_run:
-        permissions = Permissions(trust, allow_download)
+        from wsabench.evaluation.plan import RunOptions
+        from wsabench.evaluation.pricing import price
+
+        asked = RunOptions(**options, permissions=Permissions(trust, allow_download))
         with own_code(references):
-            write_price(options, permissions, workers, shard, record_attention=record_attention, as_json=as_json)
+            found = price(asked, workers, shard=shard, keeps_steps=record_attention)
+        write_price(found, as_json=as_json)
         return
     if launcher is not None and executor != "local":
         raise SpecError(
