@@ -67,7 +67,7 @@ def gallery_names(game: str, suite: str | Path | Suite | None = None, family: st
     if suite is not None:
         return list((suite if isinstance(suite, Suite) else load_suite(suite)).cells.of(game))
     if family not in FAMILIES:
-        raise unknown_name("family", family, FAMILIES)
+        raise unknown_name("family", str(family), FAMILIES)
     return [
         f"{entry.name}@{SHOWN_SEVERITY}" if entry.has_severity else entry.name
         for entry in list_perturbations(family)
