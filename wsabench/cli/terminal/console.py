@@ -74,7 +74,7 @@ def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     texts = [[cell_text(cell) for cell in row] for row in body]
     console = _console()
     widths = _column_widths(columns, texts, console.width)
-    write_line(title)
+    write_line(filled(title))
     if widths is None:
         for row in texts:
             for heading, text in zip(columns, row, strict=True):
