@@ -11,18 +11,23 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from wsabench import errors
 from wsabench.errors import WorkerError, WsabenchError
 
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _END_SECONDS = 5.0
 """How long processes that have nothing left to do may take to end by themselves."""
 _POLL_SECONDS = 0.01
@@ -417,3 +422,101 @@ def _held_signals() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Share(Protocol):
+    """Calls a function with each of some items, wherever; returns what it found, in their order."""
+
+    def __call__(self, function: Callable[[Item], Found], items: Sequence[Item], /) -> list[Found]:
+        """Call it; function, items and what is found must be picklable."""
+        ...
+
+
+def here(function: Callable[[Item], Found], items: Sequence[Item], /) -> list[Found]:
+    """Call a function with each item in this process.
+
+    Args:
+        function: What to call.
+        items: With what.
+    """
+    return [function(item) for item in items]
+
+
+@contextmanager
+def shared(number: int, name: str) -> Iterator[Share]:
+    """Start worker processes that share work; with fewer than two everything is done here.
+
+    Args:
+        number: How many.
+        name: What the processes are called; a number is added.
+    """
+    if number < 2:
+        yield here
+        return
+    with _one_thread_each(), Crew(_share, (), name) as crew:
+        workers = [crew.start(index) for index in range(number)]
+        yield partial(_among, workers)
+        for worker in workers:
+            worker.connection.close()
+        crew.let_go()
+
+
+def _among(workers: Sequence[Worker], function: Callable[[Item], Found], items: Sequence[Item], /) -> list[Found]:
+    """Give each worker the next item when it is done with the last."""
+    found: dict[int, Found] = {}
+    at_work: dict[Any, tuple[Worker, int]] = {}
+    left = iter(enumerate(items))
+
+    def give(worker: Worker) -> None:
+        if (one := next(left, None)) is not None:
+            with suppress(BrokenPipeError, ConnectionResetError):  # said when its answer does not come
+                worker.connection.send((function, one[1]))
+            at_work[worker.connection] = worker, one[0]
+
+    for worker in workers:
+        give(worker)
+    while at_work:
+        for connection in wait(list(at_work)):
+            worker, place = at_work.pop(connection)
+            found[place] = _answer_of(worker)
+            give(worker)
+    return [found[place] for place in range(len(items))]
+
+
+def _answer_of(worker: Worker) -> Any:
+    try:
+        answer = worker.connection.recv()
+    except (EOFError, ConnectionResetError) as error:
+        raise WorkerError(f"A worker process {worker.how_it_ended()}. Start again with more memory free.") from error
+    if isinstance(answer, Failure):
+        raise answer.to_error("A worker process", "This is a fault of wsabench: please report it.")
+    return answer
+
+
+def _share(connection: Connection) -> None:
+    """Answer until nothing comes any more; the entry point of a worker process."""
+    serve(connection, partial(_answer_all, connection))
+
+
+def _answer_all(connection: Connection) -> None:
+    while True:
+        try:
+            function, item = connection.recv()
+        except EOFError:
+            return
+        connection.send(function(item))
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let processes that start inside use one thread each for products of matrices; the cores are theirs already."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

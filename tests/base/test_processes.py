@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from wsabench.processes import how_it_ended, output_to_errors
+from wsabench.errors import SpecError, WorkerError
+from wsabench.processes import here, how_it_ended, output_to_errors, shared
+from wsabench.stats.claims.comparisons import holm
 
 SCRIPT = """
 from operator import methodcaller
@@ -117,3 +119,20 @@ def test_a_module_in_the_current_directory_is_not_what_a_worker_starts_with(tmp_
 )
 def test_an_end_is_put_into_words(code: int | None, text: str) -> None:
     assert how_it_ended(code) == text
+
+
+def test_shared_work_is_found_in_the_order_of_the_items_and_its_errors_are_the_workers():
+    families = [[0.01 * place, 0.5] for place in range(1, 8)]
+    with shared(1, "worker") as alone:
+        assert alone is here
+    with shared(2, "worker") as share:
+        found = [values.tolist() for values in share(holm, families)]
+        assert found == [values.tolist() for values in here(holm, families)]
+        assert share(holm, []) == []
+        with pytest.raises(SpecError, match="Allowed: 0 to 1"):
+            share(holm, [[2.0]])
+
+
+def test_a_worker_that_ends_while_it_shares_work_is_said():
+    with shared(2, "worker") as share, pytest.raises(WorkerError, match="ended with exit code 7"):
+        share(os._exit, [7, 7, 7])

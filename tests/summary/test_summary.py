@@ -546,3 +546,19 @@ def test_another_perturbation_moves_no_interval(tmp_path):
     few = summarise(load_result(write_result_set(tmp_path / "few", cells=(("clean", None), ("hue-rotate", 3)))))
     many = summarise(load_result(write_result_set(tmp_path / "many")))
     same(few.cells, [cell for cell in many.cells if cell.label in ("clean", "hue-rotate@3")])
+
+
+def test_processes_that_share_the_agents_give_the_same_numbers(monkeypatch):
+    made = run({"a": 6.0, "b": 5.0}, num_seeds=3, perturbed=("hue-rotate",))
+    alone = summarise(made)
+    monkeypatch.setattr("wsabench.summary.summarise.num_processes", lambda num_agents: 2)
+    shared = summarise(made)
+    for table in fields(alone):
+        one, other = getattr(alone, table.name), getattr(shared, table.name)
+        if is_table(one):
+            same(one, other)
+        elif table.name != "insight":
+            assert one == other
+    for name, rows in alone.insight.tables().items():
+        if rows:
+            same(rows, shared.insight.tables()[name])

@@ -182,7 +182,7 @@ def stats(
 ) -> None:
     """Microseconds a bootstrap repetition takes, beside rliable where it is installed, and a report's seconds.
 
-    Processor time, of all threads together. With --large also the most memory.
+    Processor time, of all threads together. With --large also of all processes, the clock and the most memory.
     """
     from wsabench.bench.statistics import benchmark_large_report, benchmark_stats
 

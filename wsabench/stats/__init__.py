@@ -39,6 +39,7 @@ from wsabench.stats.claims.families import (
     page_error,
     step_down,
 )
+from wsabench.stats.claims.improvement import improvement_interval
 from wsabench.stats.claims.means import MeanOfEpisodes, difference_of_means
 from wsabench.stats.claims.tiers import possible_places, surely_better, tiers
 from wsabench.stats.components import COMPONENTS, VarianceComponents, variance_components
@@ -60,6 +61,7 @@ from wsabench.stats.intervals import (
     Estimate,
     Statistic,
     episode_interval,
+    joined_interval,
     seed_interval,
     seed_note,
 )
@@ -83,8 +85,10 @@ from wsabench.stats.ratio.clean_floor import CLEAN_FLOOR, CleanBound, clean_boun
 from wsabench.stats.ratio.estimates import (
     MIN_RATIO_SEEDS,
     RatioEstimate,
+    RetentionAverages,
     capped_mean_retention,
     mean_retention,
+    retention_averages,
     retention_difference,
     retention_interval,
     retention_shares,
@@ -109,7 +113,7 @@ from wsabench.stats.severity import (
     relative_corruption_error,
     worst_case,
 )
-from wsabench.stats.statistics import over_matrix, per_task, sample_efficiency
+from wsabench.stats.statistics import mean_over, over_matrix, over_seeds, per_task, sample_efficiency
 from wsabench.stats.studentised import studentised_interval
 
 __all__ = [
@@ -156,6 +160,7 @@ __all__ = [
     "Ranking",
     "RatioEstimate",
     "Region",
+    "RetentionAverages",
     "Returns",
     "Sensitivity",
     "Statistic",
@@ -184,11 +189,14 @@ __all__ = [
     "fieller_set",
     "gate_power",
     "holm",
+    "improvement_interval",
     "iqm",
+    "joined_interval",
     "kept_shares",
     "loss_difference",
     "mean",
     "mean_dose_area",
+    "mean_over",
     "mean_retention",
     "median",
     "normalised_mean",
@@ -196,6 +204,7 @@ __all__ = [
     "normaliser_sensitivity",
     "optimality_gap",
     "over_matrix",
+    "over_seeds",
     "page_error",
     "per_game",
     "per_task",
@@ -210,6 +219,7 @@ __all__ = [
     "ranks",
     "relative_corruption_error",
     "retention",
+    "retention_averages",
     "retention_difference",
     "retention_interval",
     "retention_is_defined",

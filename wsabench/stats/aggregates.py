@@ -66,10 +66,12 @@ def iqm(scores: npt.ArrayLike) -> FloatArray:
         ShapeError: Fewer than two axes, or no run or task.
     """
     values = _checked(scores)
-    pooled = np.sort(values.reshape(*values.shape[:-2], -1), axis=-1)
+    pooled = np.array(values).reshape(*values.shape[:-2], -1)
     cut = pooled.shape[-1] // 4
-    # Sorting puts NaN last, where it would be cut off.
-    return np.where(np.isnan(pooled[..., -1]), np.nan, pooled[..., cut : pooled.shape[-1] - cut].mean(axis=-1))
+    # NaN comes last, where it would be cut off.
+    is_known = ~np.isnan(pooled.max(axis=-1))
+    pooled.partition((cut, pooled.shape[-1] - 1 - cut), axis=-1)
+    return np.where(is_known, pooled[..., cut : pooled.shape[-1] - cut].mean(axis=-1), np.nan)
 
 
 def optimality_gap(scores: npt.ArrayLike, gamma: float = 1.0) -> FloatArray:

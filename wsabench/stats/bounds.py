@@ -7,8 +7,8 @@ the statistic is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +17,19 @@ from scipy import stats as scipy_stats
 
 from wsabench.types import FloatArray
 
+_UNITS_AT_ONCE = 300
+"""Units of several strata whose counts are held beside each other (24 MB for 10,000 repetitions)."""
+
 
 class Stratum(NamedTuple):
     """What was drawn independently of everything else: the train seeds of one game of one agent, for example."""
 
-    counts: FloatArray
-    """How often each unit was drawn, shape (repetitions, num_units)."""
+    counts: npt.NDArray[Any]
+    """How often each unit was drawn, shape (repetitions, num_units); with `ways`, in each way to draw them."""
     num_draws: int
     """Units drawn in each repetition, at most `num_units`; the stratum has one degree of freedom fewer."""
+    ways: npt.NDArray[np.int64] | None = None
+    """How the units were drawn, a row of `counts` for each repetition; None: one row for each repetition."""
 
 
 class Replicates(NamedTuple):
@@ -55,9 +60,7 @@ def percentile_bounds(replicates: Replicates, value: FloatArray, confidence: flo
     References:
         Efron & Tibshirani 1993, "An introduction to the bootstrap", chapter 13.
     """
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(replicates.values, [tail, 1.0 - tail], axis=0)
-    return np.asarray(low), np.asarray(high)
+    return _percentiles(_lanes(replicates.values), np.shape(replicates.values)[1:], confidence)
 
 
 def t_quantile(probability: float, freedom: npt.ArrayLike) -> FloatArray:
@@ -95,9 +98,10 @@ def corrected_bounds(replicates: Replicates, value: FloatArray, confidence: floa
         "The generalization of Student's problem", for the degrees of freedom; Efron 2014, "Estimation and accuracy
         after model selection", for variances from counts.
     """
-    low, high = percentile_bounds(replicates, value, confidence)
-    normal = scipy_stats.norm.ppf((1.0 + confidence) / 2.0)
-    inflation, freedom = _inflation_and_freedom(replicates)
+    lanes, shape = _lanes(replicates.values), np.shape(replicates.values)[1:]
+    inflation, freedom = (part.reshape(shape) for part in _inflation_and_freedom(lanes, replicates.strata))
+    low, high = _percentiles(lanes, shape, confidence)
+    normal = scipy_special.ndtri((1.0 + confidence) / 2.0)
     factor = np.sqrt(inflation) * t_quantile((1.0 + confidence) / 2.0, freedom) / normal
     # A biased statistic (a worst case) may leave the estimate outside the percentiles; it must not be moved further.
     centre = np.clip(value, low, high)
@@ -124,7 +128,8 @@ def bca_bounds(replicates: Replicates, value: FloatArray, confidence: float) -> 
     below = (flat < estimates).mean(axis=0) + 0.5 * (flat == estimates).mean(axis=0)
     edge = 0.5 / len(flat)
     bias = scipy_stats.norm.ppf(np.clip(below, edge, 1.0 - edge))
-    influences = np.concatenate([_influences(flat, flat.mean(axis=0), stratum) for stratum in replicates.strata])
+    lanes = _lanes(values)
+    influences = np.concatenate([found.T for found, _ in _influences(lanes, replicates.strata)])
     spread = (influences**2).sum(axis=0) ** 1.5
     cubes = (influences**3).sum(axis=0)
     acceleration = np.divide(cubes, 6.0 * spread, out=np.zeros_like(cubes), where=spread > 0)
@@ -144,33 +149,69 @@ METHODS: dict[str, BoundsFunction] = {
 """How replicates become bounds, by name."""
 
 
-def _inflation_and_freedom(replicates: Replicates) -> tuple[FloatArray, FloatArray]:
-    """Return by what the bootstrap's variance is too small, and Welch's degrees of freedom; each of shape (...)."""
-    flat = np.reshape(replicates.values, (len(replicates.values), -1))
-    means = flat.mean(axis=0)
-    smallest = min(stratum.num_draws for stratum in replicates.strata) - 1
-    plain, scaled, squares = (np.zeros(flat.shape[1]) for _ in range(3))
-    for stratum in replicates.strata:
-        draws = stratum.num_draws
-        variance = (_influences(flat, means, stratum) ** 2).sum(axis=0) * stratum.counts.shape[1] / draws
+def _lanes(values: FloatArray) -> FloatArray:
+    """Return a copy of the replicates, each number's one after another in memory, shape (num_values, repetitions)."""
+    return np.array(np.moveaxis(values, 0, -1), dtype=np.float64, order="C").reshape(-1, len(values))
+
+
+def _percentiles(lanes: FloatArray, shape: tuple[int, ...], confidence: float) -> tuple[FloatArray, FloatArray]:
+    """Return what `numpy.quantile` gives at both ends, to the bit; the lanes are put into another order."""
+    tail = (1.0 - confidence) / 2.0
+    places = (lanes.shape[1] - 1) * np.array([tail, 1.0 - tail])
+    before = np.floor(places).astype(np.int64)
+    after = np.minimum(before + 1, lanes.shape[1] - 1)
+    lanes.partition(np.unique([*before, *after, lanes.shape[1] - 1]), axis=1)
+    share = (places - before)[:, None]
+    first, second = lanes[:, before].T, lanes[:, after].T
+    rise = second - first
+    ends = np.where(share >= 0.5, second - rise * (1.0 - share), first + rise * share)
+    ends[:, np.isnan(lanes[:, -1])] = np.nan  # what is unknown stands last
+    return ends[0].reshape(shape), ends[1].reshape(shape)
+
+
+def _inflation_and_freedom(lanes: FloatArray, strata: Sequence[Stratum]) -> tuple[FloatArray, FloatArray]:
+    """Return by what the bootstrap's variance is too small, and Welch's degrees of freedom; each (num_values,)."""
+    smallest = min(stratum.num_draws for stratum in strata) - 1
+    plain, scaled, squares = (np.zeros(len(lanes)) for _ in range(3))
+    for influences, some in _influences(lanes, strata):
+        units = np.array([stratum.counts.shape[1] for stratum in some])
+        draws = np.array([stratum.num_draws for stratum in some])
+        starts = np.concatenate([[0], np.cumsum(units)[:-1]])
+        variance = np.add.reduceat(influences**2, starts, axis=1) * units / draws
         unbiased = variance * draws / (draws - 1)
-        plain += variance
-        scaled += unbiased
-        squares += unbiased**2 / (draws + 1)
+        plain += variance.sum(axis=1)
+        scaled += unbiased.sum(axis=1)
+        squares += (unbiased**2 / (draws + 1)).sum(axis=1)
     # Without any variance the bounds are the estimate, whatever they are multiplied by.
     inflation = np.divide(scaled, plain, out=np.ones_like(plain), where=plain > 0)
     freedom = np.divide(scaled**2, squares, out=np.full_like(plain, smallest + 2.0), where=squares > 0) - 2.0
-    shape = np.shape(replicates.values)[1:]
-    return inflation.reshape(shape), np.maximum(freedom, smallest).reshape(shape)
+    return inflation, np.maximum(freedom, smallest)
 
 
-def _influences(flat: FloatArray, means: FloatArray, stratum: Stratum) -> FloatArray:
-    """Return the influence of each unit: the covariance of its count with the statistic, (num_units, num_values).
+def _influences(lanes: FloatArray, strata: Sequence[Stratum]) -> Iterator[tuple[FloatArray, Sequence[Stratum]]]:
+    """Return the influence of each unit, the covariance of its count with the statistic: (num_values, num_units).
 
-    `means`: those of the statistic over the repetitions, which all strata share.
+    Strata come several at a time, so that one product of matrices serves them.
     """
-    centred = stratum.counts - stratum.counts.mean(axis=0)
-    return centred.T @ flat / len(flat) - centred.mean(axis=0)[:, None] * means
+    repetitions, means = lanes.shape[1], lanes.mean(axis=1, keepdims=True)
+    width = max(stratum.counts.shape[1] for stratum in strata)
+    step = max(1, _UNITS_AT_ONCE // width)
+    for start in range(0, len(strata), step):
+        some = strata[start : start + step]
+        ways = [(stratum.counts, stratum.ways) for stratum in some if stratum.ways is not None]
+        if len(lanes) == 1 and len(ways) == len(some):
+            yield np.concatenate([_of_ways(lanes[0], *one) for one in ways])[None], some
+            continue
+        every = [stratum.counts if stratum.ways is None else stratum.counts[stratum.ways] for stratum in some]
+        counts = np.concatenate(every, axis=1, dtype=np.float64)
+        counts -= counts.mean(axis=0)
+        yield lanes @ counts / repetitions - counts.mean(axis=0) * means, some
+
+
+def _of_ways(lane: FloatArray, counts: npt.NDArray[Any], ways: npt.NDArray[np.int64]) -> FloatArray:
+    """Return the influences on one number from its sum over the repetitions of each way, shape (num_units,)."""
+    away = np.bincount(ways, weights=lane - lane.mean(), minlength=len(counts))
+    return away @ counts / len(lane)
 
 
 def _column_quantiles(flat: FloatArray, levels: FloatArray) -> FloatArray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from wsabench.stats.resampling import (
     draw_episode_weights,
     draw_seeds,
     episode_means,
+    pooled_means,
     weighted_means,
 )
 from wsabench.types import FloatArray
@@ -33,6 +35,9 @@ CHECKPOINTS_ONLY = "these checkpoints only"
 
 _CHUNK_ELEMENTS = 4_000_000
 """Resampled values handed to a statistic at once (32 MB)."""
+
+_PER_RANK = 8
+"""Numbers that ranking one number needs beside it."""
 
 IntArray = npt.NDArray[np.int64]
 
@@ -71,11 +76,12 @@ def seed_note(num_seeds: int) -> str:
     return ""
 
 
-def seed_interval(
+def seed_interval(  # noqa: PLR0913 - each a choice of its own, named by its keyword
     statistic: Statistic,
     samples: Sequence[Blocks],
     rng: np.random.Generator,
     *,
+    of_means: bool = False,
     method: str = DEFAULT_METHOD,
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
@@ -87,6 +93,9 @@ def seed_interval(
             returns (repetitions, ...). It works on many repetitions at a time.
         samples: One list of blocks for each agent; agents and games are resampled independently.
         rng: Where the draws come from. The same generator state gives the same interval.
+        of_means: Whether the statistic looks at nothing but means over train seeds. Its resamples then have one row
+            each, (repetitions, 1, num_cells), which is their mean; three to five seeds have so few different
+            resamples that each mean is computed once.
         method: A name in `METHODS`: `corrected` for few seeds, `percentile` as rliable, `bca`.
         repetitions: Bootstrap repetitions.
         confidence: Share of repetitions between the bounds.
@@ -105,24 +114,87 @@ def seed_interval(
     num_seeds = min(block.shape[0] for blocks in arrays for block in blocks)
     value = _on_data(statistic, arrays)
 
-    def resampled(part: slice) -> list[Blocks]:
-        return [
-            [block[index[part]] for block, index in zip(*pair, strict=True)] for pair in zip(arrays, rows, strict=True)
-        ]
-
     if num_seeds < MIN_INTERVAL_SEEDS:
         return _without_interval(value, num_seeds, seed_note(num_seeds))
-    values = _replicates(statistic, resampled, repetitions, sum(b.size for blocks in arrays for b in blocks))
+    drawn = [
+        [_drawn(*pair, of_means) for pair in zip(*sample, strict=True)] for sample in zip(arrays, rows, strict=True)
+    ]
+    sizes = (block.shape[1] if of_means else block.size for blocks in arrays for block in blocks)
+
+    def resampled(part: slice) -> list[Blocks]:
+        return [[of_game(part) for of_game in of_sample] for of_sample in drawn]
+
+    values = _replicates(statistic, resampled, repetitions, sum(sizes))
     strata = [Stratum(count_draws(index, index.shape[1]), index.shape[1]) for sample in rows for index in sample]
     low, high = METHODS[method](Replicates(values, strata), value, confidence)
     return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
 
 
-def episode_interval(
+def joined_interval(
+    each: Callable[[int, Blocks], FloatArray],
+    join: Callable[[FloatArray], FloatArray],
+    samples: Sequence[Blocks],
+    rng: np.random.Generator,
+    *,
+    repetitions: int = DEFAULT_REPETITIONS,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Interval of a statistic that takes numbers from each agent by itself and sets them side by side, such as ranks.
+
+    It is what `seed_interval` gives, without holding the resamples of many agents beside each other.
+
+    Args:
+        each: Called with the place of a sample and its blocks, (repetitions, num_seeds or 1, num_cells); returns
+            (repetitions, num_values). It looks at nothing but means over train seeds (`of_means`).
+        join: Called with these numbers of all samples, (repetitions, num_values, num_samples); returns
+            (repetitions, ...).
+        samples: As for `seed_interval`.
+        rng: As for `seed_interval`.
+        repetitions: Bootstrap repetitions.
+        confidence: Share of repetitions between the bounds.
+
+    Returns:
+        As for `seed_interval`.
+
+    Raises:
+        ShapeError: A block has not two axes, or there is none.
+        SpecError: `confidence` or `repetitions` is out of range.
+    """
+    _check_options(DEFAULT_METHOD, repetitions, confidence)
+    arrays = [checked_blocks(blocks) for blocks in samples]
+    num_seeds = min(block.shape[0] for blocks in arrays for block in blocks)
+    value = np.stack([each(place, [b[None] for b in blocks]) for place, blocks in enumerate(arrays)], axis=-1)
+    value = np.asarray(join(value)[0])
+    if num_seeds < MIN_INTERVAL_SEEDS:
+        return _without_interval(value, num_seeds, seed_note(num_seeds))
+    parts: list[FloatArray] = []
+    strata: list[Stratum] = []
+    for place, blocks in enumerate(arrays):
+        rows = [draw_seeds(len(block), rng, repetitions) for block in blocks]
+        drawn = [_drawn(block, index, True) for block, index in zip(blocks, rows, strict=True)]
+        elements = sum(block.shape[1] for block in blocks)
+        parts.append(
+            _replicates(partial(each, place), lambda part, d=drawn: [[one(part) for one in d]], repetitions, elements)
+        )
+        # Bytes: of many agents and games the counts are most of what is held.
+        strata += [Stratum(count_draws(index, index.shape[1]).astype(np.uint8), index.shape[1]) for index in rows]
+    values = _replicates(
+        join,
+        lambda part: [np.stack([of_sample[part] for of_sample in parts], axis=-1)],
+        repetitions,
+        _PER_RANK * sum(of_sample[0].size for of_sample in parts),
+    )
+    parts.clear()  # they are in `values`
+    low, high = METHODS[DEFAULT_METHOD](Replicates(values, strata), value, confidence)
+    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
+
+
+def episode_interval(  # noqa: PLR0913 - each a choice of its own, named by its keyword
     statistic: Statistic,
     samples: Sequence[Sequence[tuple[FloatArray, IntArray]]],
     rng: np.random.Generator,
     *,
+    of_means: bool = False,
     method: str = DEFAULT_METHOD,
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
@@ -135,6 +207,7 @@ def episode_interval(
             num_episodes), paired over cells by episode seed, NaN where a cell lacks an episode; and how many different
             episodes each checkpoint played, (num_seeds,).
         rng: Where the draws come from.
+        of_means: As for `seed_interval`: means over the checkpoints of a game.
         method: A name in `METHODS`.
         repetitions: Bootstrap repetitions.
         confidence: Share of repetitions between the bounds.
@@ -155,15 +228,17 @@ def episode_interval(
     ]
     num_seeds = min(scores.shape[0] for games in arrays for scores in games)
     value = _on_data(statistic, [[episode_means(scores) for scores in games] for games in arrays])
+    means = pooled_means if of_means else weighted_means
 
     def resampled(part: slice) -> list[Blocks]:
         pairs = zip(arrays, weights, strict=True)
-        return [[weighted_means(s, w[:, part]) for s, w in zip(*pair, strict=True)] for pair in pairs]
+        return [[means(s, w[:, part]) for s, w in zip(*pair, strict=True)] for pair in pairs]
 
     draws = [int(count) for games in samples for _, distinct in games for count in distinct]
     if min(draws) < 2:
         return _without_interval(value, num_seeds, f"{CHECKPOINTS_ONLY}: one distinct episode, no interval")
-    values = _replicates(statistic, resampled, repetitions, sum(s[..., 0].size for games in arrays for s in games))
+    sizes = (s.shape[1] if of_means else s[..., 0].size for games in arrays for s in games)
+    values = _replicates(statistic, resampled, repetitions, sum(sizes))
     drawn = [of_checkpoint for games in weights for game in games for of_checkpoint in game]
     strata = [Stratum(weight * count, count) for weight, count in zip(drawn, draws, strict=True)]
     low, high = METHODS[method](Replicates(values, strata), value, confidence)
@@ -172,6 +247,20 @@ def episode_interval(
 
 def _on_data(statistic: Statistic, arrays: Sequence[Blocks]) -> FloatArray:
     return np.asarray(statistic(*([block[None] for block in blocks] for blocks in arrays))[0])
+
+
+def _drawn(block: FloatArray, rows: IntArray, of_means: bool) -> Callable[[slice], FloatArray]:
+    """Return what gives some resamples of one game, or their means."""
+    if not of_means:
+        return lambda part: block[rows[part]]
+    num_seeds = len(block)
+    if num_seeds**num_seeds > len(rows):
+        return lambda part: block[rows[part]].mean(axis=-2, keepdims=True)
+    # So few seeds can be drawn in so few ways that each is averaged once.
+    every = np.indices((num_seeds,) * num_seeds).reshape(num_seeds, -1).T
+    means = block[every].mean(axis=-2, keepdims=True)
+    ways = rows @ num_seeds ** np.arange(num_seeds)[::-1]
+    return lambda part: means[ways[part]]
 
 
 def _without_interval(value: FloatArray, num_seeds: int, reason: str) -> Estimate:
@@ -199,8 +288,8 @@ def _check_options(method: str, repetitions: int, confidence: float) -> None:
 
 
 def _replicates(
-    statistic: Statistic, resampled: Callable[[slice], list[Blocks]], repetitions: int, elements: int
+    statistic: Callable[..., FloatArray], resampled: Callable[[slice], list[Any]], repetitions: int, elements: int
 ) -> FloatArray:
     chunk = max(1, _CHUNK_ELEMENTS // max(1, elements))
     parts = [statistic(*resampled(slice(start, start + chunk))) for start in range(0, repetitions, chunk)]
-    return np.concatenate(parts)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

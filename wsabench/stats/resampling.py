@@ -7,6 +7,7 @@ drawn and applied to all its cells at once. Games are trained separately and are
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,10 @@ from wsabench.types import FloatArray
 
 Blocks = Sequence[FloatArray]
 """One array for each game, shape (num_seeds, num_cells), or with further leading axes (repetitions)."""
+
+_COMPILED_AFTER = 200
+"""Draws of episodes in a process after which loading the compiled ones pays; they are the same draws."""
+_draws_so_far = itertools.count()
 
 
 def draw_seeds(num_seeds: int, rng: np.random.Generator, repetitions: int) -> npt.NDArray[np.int64]:
@@ -74,8 +79,20 @@ def draw_episode_weights(
         raise ShapeError(
             f"Distinct episodes are {distinct.tolist()}. Allowed: one integer a checkpoint, 1 to {num_episodes}."
         )
+    weights = [_episode_counts(num_episodes, int(draws), rng, repetitions) / draws for draws in distinct]
+    return np.swapaxes(np.stack(weights), 1, 2)
+
+
+def _episode_counts(num_episodes: int, draws: int, rng: np.random.Generator, repetitions: int) -> FloatArray:
+    """Return how often each episode is drawn, (num_episodes, repetitions)."""
+    if next(_draws_so_far) >= _COMPILED_AFTER:
+        from wsabench.stats.multinomials import compiled_counts
+
+        counts = compiled_counts(num_episodes, draws, rng, repetitions)
+        if counts is not None:
+            return counts
     even = np.full(num_episodes, 1.0 / num_episodes)
-    return np.stack([rng.multinomial(draws, even, size=repetitions) / draws for draws in distinct])
+    return rng.multinomial(draws, even, size=repetitions).T.astype(np.float64)
 
 
 def episode_means(episodes: FloatArray) -> FloatArray:
@@ -111,6 +128,24 @@ def weighted_means(episodes: FloatArray, weights: FloatArray) -> FloatArray:
     total = np.matmul(weights, np.swapaxes(is_played.astype(np.float64), 1, 2))
     plain = np.broadcast_to(episode_means(episodes)[:, None], sums.shape)
     return np.divide(sums, total, out=plain.copy(), where=total > 0.0).swapaxes(0, 1)
+
+
+def pooled_means(episodes: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the mean over checkpoints of what `weighted_means` gives, by one product of matrices where it can be.
+
+    Args:
+        episodes: As for `weighted_means`.
+        weights: As for `weighted_means`.
+
+    Returns:
+        Shape (repetitions, 1, num_cells), float64; the numbers of a cell lie one after another in memory.
+    """
+    num_seeds, num_cells, num_episodes = episodes.shape
+    if np.isnan(episodes).any():
+        return weighted_means(episodes, weights).mean(axis=1, keepdims=True)
+    columns = np.swapaxes(episodes, 0, 1).reshape(num_cells, num_seeds * num_episodes)
+    of_all = np.swapaxes(weights, 1, 2).reshape(num_seeds * num_episodes, -1)
+    return (columns @ of_all / num_seeds).T[:, None]
 
 
 def count_draws(rows: npt.NDArray[np.int64], num_units: int) -> FloatArray:

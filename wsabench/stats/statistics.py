@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ from wsabench.errors import ShapeError
 from wsabench.stats.intervals import Statistic
 from wsabench.stats.resampling import Blocks
 from wsabench.types import FloatArray
+
+_SMALL = 1_000
+"""Numbers that are averaged as NumPy does it, whatever the order of its sums is."""
 
 
 def over_matrix(aggregate: Callable[..., FloatArray]) -> Statistic:
@@ -28,6 +31,36 @@ def over_matrix(aggregate: Callable[..., FloatArray]) -> Statistic:
         return aggregate(*(_joined(blocks) for blocks in samples))
 
     return statistic
+
+
+def over_seeds(block: FloatArray) -> FloatArray:
+    """Return the mean over train seeds; the one row of what is their mean already (`of_means`) without a copy.
+
+    Args:
+        block: Shape (..., num_seeds, num_cells), float64.
+
+    Returns:
+        Shape (..., num_cells).
+    """
+    return block[..., 0, :] if block.shape[-2] == 1 else block.mean(axis=-2)
+
+
+def mean_over(arrays: Sequence[FloatArray]) -> FloatArray:
+    """Return the mean of some arrays, as `numpy.mean(arrays, axis=0)`, without putting large ones into one.
+
+    Args:
+        arrays: At least one, all of one shape, float64.
+
+    Returns:
+        Of that shape and, for large ones, the first one's order in memory.
+    """
+    if arrays[0].size < _SMALL:
+        return np.mean(arrays, axis=0)
+    total = arrays[0].copy(order="K")
+    for array in arrays[1:]:
+        total += array
+    total /= len(arrays)
+    return total
 
 
 def per_task(scores: npt.ArrayLike) -> list[FloatArray]:

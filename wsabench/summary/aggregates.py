@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from wsabench import stats
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
-from wsabench.stats import Estimate
+from wsabench.stats import Blocks, Estimate
 from wsabench.summary.averages import Averages, Scope, averages, columns_by_perturbation
 from wsabench.summary.measures import seed_ratios
 from wsabench.summary.rows import (
@@ -88,7 +90,7 @@ def _cells_in(games: Sequence[GameScores], scope: str) -> int:
 
 def _over_cells(games: Sequence[GameScores], scope: str, bootstrap_seed: int) -> dict[Metric, Bounded]:
     """Return the metrics that are over cells and train seeds; none where no train seed is in all games."""
-    blocks = [block for game in games if (block := _block(game, scope, SCORE)).size]
+    blocks = [block for game in games if (block := _block(game, scope)).size]
     if not blocks:
         return {}
     rng = generator(bootstrap_seed, "bootstrap", "aggregate", games[0].agent, scope)
@@ -110,7 +112,7 @@ def profile_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[Pr
     blocks_by_agent = {
         agent: blocks
         for agent, games in by_agent(with_common_seeds(scores)[0]).items()
-        if (blocks := [b for game in games if (b := _block(game, ALL_PERTURBATIONS, SCORE)).size])
+        if (blocks := [b for game in games if (b := _block(game, ALL_PERTURBATIONS)).size])
     }
     everything = [block.ravel() for blocks in blocks_by_agent.values() for block in blocks]
     if not everything:
@@ -120,20 +122,28 @@ def profile_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[Pr
     rows: list[ProfileRow] = []
     for agent, blocks in blocks_by_agent.items():
         rng = generator(bootstrap_seed, "bootstrap", "profile", agent)
-        profile = stats.over_matrix(lambda matrix: stats.performance_profile(matrix, thresholds))
-        found = stats.seed_interval(profile, [blocks], rng).within(0.0, 1.0)
+        # A profile is a mean over train seeds of how many of its cells each has above a threshold.
+        above = [(block[..., None] > thresholds).sum(axis=1).astype(np.float64) for block in blocks]
+        num_cells = _num_cells(blocks)
+        share = partial(_share_above, num_cells=num_cells)
+        found = stats.seed_interval(share, [above], rng, of_means=True).within(0.0, 1.0)
         rows += [
             ProfileRow(
                 agent=agent,
                 threshold=float(threshold),
                 value=Bounded.of(found, place),
                 num_seeds=found.num_seeds,
-                num_cells=_num_cells(blocks),
+                num_cells=num_cells,
                 note=_note(found),
             )
             for place, threshold in enumerate(thresholds)
         ]
     return tuple(rows)
+
+
+def _share_above(blocks: Blocks, num_cells: int) -> FloatArray:
+    """Statistic: the share of cells above thresholds, from how many of each game are, (repetitions, num_thresholds)."""
+    return np.sum([stats.over_seeds(block) for block in blocks], axis=0) / num_cells
 
 
 def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[ImprovementRow, ...]:
@@ -151,17 +161,17 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
     labels = list(dict.fromkeys(label for game in scores for label in game.labels))
     scopes = [*labels, *([ALL_PERTURBATIONS] if any(label != CLEAN for label in labels) else [])]
     rows: list[ImprovementRow] = []
+    first = _values_of(agents[0][1]) if agents else []
     for agent_y, games_y in agents[1:]:
-        agent_x, games_x = agents[0]
+        agent_x = agents[0][0]
+        sides = (first, _values_of(games_y))
         for scope in scopes:
             for measure in (SCORE, "retention") if scope != CLEAN else (SCORE,):
-                pair = [_pair(games, scope, measure) for games in (games_x, games_y)]
+                pair = [_pair(side, scope, measure) for side in sides]
                 if not pair[0]:
                     continue
                 rng = generator(bootstrap_seed, "bootstrap", "improvement", agent_x, agent_y, scope, measure)
-                found = stats.seed_interval(stats.over_matrix(stats.probability_of_improvement), pair, rng).within(
-                    0.0, 1.0
-                )
+                found = stats.improvement_interval(pair[0], pair[1], rng).within(0.0, 1.0)
                 value = Bounded.of(found)
                 rows.append(
                     ImprovementRow(
@@ -279,17 +289,33 @@ def by_agent(scores: Iterable[GameScores]) -> dict[str, list[GameScores]]:
     return grouped(scores, lambda game: game.agent)
 
 
-def _pair(games: list[GameScores], scope: str, measure: str) -> list[FloatArray]:
-    """Return the blocks of one agent, the games in one order for both agents."""
-    ordered = sorted(games, key=lambda game: game.game)
-    return [block for game in ordered if (block := _block(game, scope, measure)).size]
+class _Values(NamedTuple):
+    """What improvement is computed from: an agent's values in one game, each measure (num_seeds, num_cells)."""
+
+    columns: dict[str, list[int]]
+    """By label, and all perturbed cells."""
+    by_measure: dict[str, FloatArray]
 
 
-def _block(game: GameScores, scope: str, measure: str) -> FloatArray:
-    """Return what each train seed has in a scope's cells, shape (num_seeds, num_cells), maybe no cell."""
-    values = game.means if measure == SCORE else seed_ratios(game)
+def _values_of(games: Iterable[GameScores]) -> list[_Values]:
+    """Return one entry a game, the games in one order for all agents."""
+    found: list[_Values] = []
+    for game in sorted(games, key=lambda game: game.game):
+        columns = {label: [column] for label, column in game.columns.items()}
+        columns[ALL_PERTURBATIONS] = [column for label, column in game.columns.items() if label != CLEAN]
+        found.append(_Values(columns, {SCORE: game.means, "retention": seed_ratios(game)}))
+    return found
+
+
+def _pair(games: Iterable[_Values], scope: str, measure: str) -> list[FloatArray]:
+    """Return the blocks of one agent, those of games that have a cell of the scope."""
+    return [game.by_measure[measure][:, some] for game in games if (some := game.columns.get(scope))]
+
+
+def _block(game: GameScores, scope: str) -> FloatArray:
+    """Return the score of each train seed in a scope's cells, shape (num_seeds, num_cells), maybe no cell."""
     is_in = [label != CLEAN if scope == ALL_PERTURBATIONS else label == scope for label in game.labels]
-    return values[:, is_in]
+    return game.means[:, is_in]
 
 
 def _num_cells(blocks: Iterable[FloatArray]) -> int:

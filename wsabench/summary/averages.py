@@ -16,10 +16,10 @@ from msgspec import structs
 from wsabench import stats
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
-from wsabench.stats import Blocks, Estimate, Region
+from wsabench.stats import Blocks, Estimate, GameSeeds, RatioEstimate, Region
 from wsabench.summary.rows import UNKNOWN, Bounded, grouped
 from wsabench.summary.scores import GameScores
-from wsabench.types import FloatArray
+from wsabench.types import BoolArray, FloatArray
 
 NOTABLE_SHIFT = 0.05
 """From here on a change of what random play scores, normalised, is shown in both versions."""
@@ -124,7 +124,7 @@ def over_seeds_and_games(blocks: Blocks) -> FloatArray:
     Returns:
         Shape (repetitions, num_values).
     """
-    return np.mean([block.mean(axis=-2) for block in blocks], axis=0)
+    return stats.mean_over([stats.over_seeds(block) for block in blocks])
 
 
 def _over_games(
@@ -145,16 +145,19 @@ def _over_games(
     used = [games[place] for place in places]
     with_clean = [place for place in places if games[place].clean_column is not None]
     columns = [[scope[place] for scope in scopes.values()] for place in places]
+    of_clean = [columns[places.index(place)] for place in with_clean]
     scores = _scores(used, columns, bootstrap_seed)
-    gaps = _gaps([games[p] for p in with_clean], [columns[places.index(p)] for p in with_clean], bootstrap_seed)
+    gaps = _gaps([games[place] for place in with_clean], of_clean, bootstrap_seed)
+    retentions = _retentions(used, [list(of_scope) for of_scope in zip(*columns, strict=True)])
+    shifted = _gaps_clean_random([games[place] for place in with_clean], of_clean, len(scopes))
+    lacking = _without_clean(used)
     found: dict[str, Averages] = {}
-    for place, (name, scope) in enumerate(scopes.items()):
-        retained = _retention({games[p].game: (games[p], scope[p]) for p in places})
-        texts = [scores.note, notes[name], _without_clean(used, with_clean, games), retained.note]
-        found[name] = retained._replace(
+    for place, name in enumerate(scopes):
+        texts = [scores.note, notes[name], lacking, retentions[place].note]
+        found[name] = retentions[place]._replace(
             normalised_score=Bounded.of(scores, place),
             robustness_gap=UNKNOWN if gaps is None else Bounded.of(gaps, place),
-            gap_clean_random=_gap_clean_random([(games[p], scope[p]) for p in with_clean]),
+            gap_clean_random=shifted[place],
             num_games=len(places),
             num_seeds=scores.num_seeds,
             note="; ".join(dict.fromkeys(text for text in texts if text)),
@@ -165,10 +168,7 @@ def _over_games(
 
 
 def _scores(games: Sequence[GameScores], columns: Sequence[Sequence[Columns]], bootstrap_seed: int) -> Estimate:
-    blocks = [
-        np.stack([over_cells(game.means, one) for one in scopes], axis=-1)
-        for game, scopes in zip(games, columns, strict=True)
-    ]
+    blocks = [_over_scopes(game.means, scopes) for game, scopes in zip(games, columns, strict=True)]
     return stats.studentised_interval(blocks, generator(bootstrap_seed, "bootstrap", "scores", *_names(games)))
 
 
@@ -176,11 +176,19 @@ def _gaps(games: Sequence[GameScores], columns: Sequence[Sequence[Columns]], boo
     if not games:
         return None
     blocks = [
-        np.stack([game.means[:, game.clean_column] - over_cells(game.above_random, one) for one in scopes], axis=-1)
+        game.means[:, clean, None] - _over_scopes(game.above_random, scopes)
         for game, scopes in zip(games, columns, strict=True)
+        if (clean := game.clean_column) is not None
     ]
     rng = generator(bootstrap_seed, "bootstrap", "gaps", *_names(games))
-    return stats.seed_interval(over_seeds_and_games, [blocks], rng)
+    return stats.seed_interval(over_seeds_and_games, [blocks], rng, of_means=True)
+
+
+def _over_scopes(values: FloatArray, scopes: Sequence[Columns]) -> FloatArray:
+    """Return `over_cells` of several scopes of one game, shape (num_seeds, num_scopes)."""
+    if all(len(columns) == 1 and len(columns[0]) == 1 for columns in scopes):
+        return values[:, [columns[0][0] for columns in scopes]]
+    return np.stack([over_cells(values, columns) for columns in scopes], axis=-1)
 
 
 def _names(games: Sequence[GameScores]) -> tuple[str, str]:
@@ -188,38 +196,94 @@ def _names(games: Sequence[GameScores]) -> tuple[str, str]:
     return games[0].agent, "+".join(game.game for game in games)
 
 
-def _retention(games: Mapping[str, tuple[GameScores, Columns]]) -> Averages:
-    """Return the fields of retention, and why it is undefined or without bound."""
-    notes = [note for game, _ in games.values() if (note := undefined_note(game))]
-    used = [(game, columns) for game, columns in games.values() if game.has_retention]
+def _retentions(games: Sequence[GameScores], scopes: Sequence[Sequence[Columns]]) -> list[Averages]:
+    """Return, for each scope, the fields of retention, and why it is undefined or without bound.
+
+    Scopes with as many cells in each game are computed at once.
+    """
+    notes = [note for game in games if (note := undefined_note(game))]
+    used = [place for place, game in enumerate(games) if game.has_retention]
     if not used:
-        return _UNDEFINED._replace(note="; ".join(notes))
-    seeds = [(game.means[:, game.clean_column], game.above_random[:, balanced(columns)]) for game, columns in used]
-    mean, capped = stats.mean_retention(seeds), stats.capped_mean_retention(seeds)
-    shares = stats.kept_shares([stats.retention_interval(*game).value for game in seeds])
-    if mean.region != Region.BOUNDED and mean.num_seeds >= stats.MIN_RATIO_SEEDS:
-        where = "" if len(used) == 1 else " of some game"
-        shape = Region(int(mean.region)).words
-        notes.append(f"Fieller's set of the retention{where} has no bound ({shape}): any bounds shown are wider ones")
-    if mean.note != stats.seed_note(mean.num_seeds):
-        notes.append(mean.note)
-    other = math.nan
-    if any(_is_shifted(game, columns) for game, columns in used):
-        other = float(
-            stats.mean_retention(
-                [(game.means[:, game.clean_column], game.means[:, balanced(columns)]) for game, columns in used]
-            ).value
+        return [_UNDEFINED._replace(note="; ".join(notes))] * len(scopes)
+    cells = [[balanced(scope[place]) for place in used] for scope in scopes]
+    found: list[Averages] = [_UNDEFINED] * len(scopes)
+    for alike in grouped(range(len(scopes)), lambda scope: tuple(map(len, cells[scope]))).values():
+        of_alike = _retention_alike([games[place] for place in used], [cells[scope] for scope in alike], notes)
+        for scope, one in zip(alike, of_alike, strict=True):
+            found[scope] = one
+    return found
+
+
+def _retention_alike(
+    games: Sequence[GameScores], cells: Sequence[Sequence[list[int]]], notes: Sequence[str]
+) -> list[Averages]:
+    """Return the fields of retention of scopes with as many cells in each game; all games define retention."""
+    found = stats.retention_averages(_seeds(games, cells, [game.above_random for game in games]))
+    mean, capped = found.mean, found.capped
+    usual = stats.seed_note(mean.num_seeds)
+    is_unknown = np.isnan(capped.low)
+    if len(cells) > 1 and (mean.note != usual or is_unknown.any() != is_unknown.all()):
+        # What is said of all of them at once need not hold for each.
+        return [one for scope in cells for one in _retention_alike(games, [scope], notes)]
+    shares = [stats.kept_shares([values[place] for values in found.cells]) for place in range(len(cells))]
+    others = _retentions_clean_random(games, cells)
+    said: list[Averages] = []
+    for place, share in enumerate(shares):
+        texts = list(notes)
+        if mean.region[place] != Region.BOUNDED and mean.num_seeds >= stats.MIN_RATIO_SEEDS:
+            where = "" if len(games) == 1 else " of some game"
+            shape = Region(int(mean.region[place])).words
+            texts.append(
+                f"Fieller's set of the retention{where} has no bound ({shape}): any bounds shown are wider ones"
+            )
+        if mean.note != usual:
+            texts.append(mean.note)
+        said.append(
+            _UNDEFINED._replace(
+                retention=_bounded(mean, place),
+                plain_retention=float(mean.plain[place]),
+                capped_retention=_bounded(capped, place),
+                kept_share=share.kept,
+                lost_share=share.lost,
+                retention_clean_random=others[place],
+                num_retention_games=len(games),
+                note="; ".join(texts),
+            )
         )
-    return _UNDEFINED._replace(
-        retention=Bounded(*map(float, (mean.value, mean.low, mean.high))),
-        plain_retention=float(mean.plain),
-        capped_retention=Bounded(*map(float, (capped.value, capped.low, capped.high))),
-        kept_share=shares.kept,
-        lost_share=shares.lost,
-        retention_clean_random=other,
-        num_retention_games=len(used),
-        note="; ".join(notes),
-    )
+    return said
+
+
+def _seeds(
+    games: Sequence[GameScores], cells: Sequence[Sequence[list[int]]], values: Sequence[FloatArray]
+) -> list[GameSeeds]:
+    """Return clean and perturbed scores of each game, one data set a scope."""
+    seeds: list[GameSeeds] = []
+    for place, (game, scores) in enumerate(zip(games, values, strict=True)):
+        columns = np.array([of_scope[place] for of_scope in cells])
+        clean = game.means[:, game.clean_column]
+        perturbed = np.ascontiguousarray(np.swapaxes(scores[:, columns], 0, 1))
+        seeds.append((np.tile(clean, (len(cells), 1)), perturbed))
+    return seeds
+
+
+def _bounded(estimate: RatioEstimate, place: int) -> Bounded:
+    return Bounded(*(float(part[place]) for part in (estimate.value, estimate.low, estimate.high)))
+
+
+def _retentions_clean_random(games: Sequence[GameScores], cells: Sequence[Sequence[list[int]]]) -> list[float]:
+    """Return the retention of each scope above random play of the unchanged game; NaN where that is what it is."""
+    moved = [_is_shifted(game) for game in games]
+    shifted = [
+        place
+        for place, scope in enumerate(cells)
+        if any(of_game[columns].any() for of_game, columns in zip(moved, scope, strict=True))
+    ]
+    found = [math.nan] * len(cells)
+    if shifted:
+        seeds = _seeds(games, [cells[place] for place in shifted], [game.means for game in games])
+        for place, value in zip(shifted, stats.mean_retention(seeds).value, strict=True):
+            found[place] = float(value)
+    return found
 
 
 def undefined_note(game: GameScores) -> str:
@@ -238,21 +302,28 @@ def undefined_note(game: GameScores) -> str:
     )
 
 
-def _is_shifted(game: GameScores, columns: Columns) -> bool:
-    """Whether a cell of a game changes notably what random play scores there."""
-    shifts = game.random_shift[balanced(columns)]
-    return bool((np.abs(np.nan_to_num(shifts)) > NOTABLE_SHIFT).any())
+def _is_shifted(game: GameScores) -> BoolArray:
+    """Whether each cell of a game changes notably what random play scores there, shape (num_cells,)."""
+    return np.abs(np.nan_to_num(game.random_shift)) > NOTABLE_SHIFT
 
 
-def _gap_clean_random(games: Sequence[tuple[GameScores, Columns]]) -> float:
-    if not any(_is_shifted(*one) for one in games):
-        return math.nan
-    return float(
-        np.mean([(game.means[:, game.clean_column] - over_cells(game.means, of)).mean() for game, of in games])
-    )
+def _gaps_clean_random(
+    games: Sequence[GameScores], columns: Sequence[Sequence[Columns]], num_scopes: int
+) -> list[float]:
+    """Return the gap of each scope above random play of the unchanged game; NaN where that is what it is."""
+    moved = [_is_shifted(game) for game in games]
+    found: list[float] = []
+    for scope in range(num_scopes):
+        used = [(game, of[scope], shifted) for game, of, shifted in zip(games, columns, moved, strict=True)]
+        if not any(shifted[balanced(of)].any() for _, of, shifted in used if shifted.any()):
+            found.append(math.nan)
+            continue
+        gaps = [(game.means[:, game.clean_column] - over_cells(game.means, of)).mean() for game, of, _ in used]
+        found.append(float(np.mean(gaps)))
+    return found
 
 
-def _without_clean(used: Sequence[GameScores], with_clean: Sequence[int], games: Sequence[GameScores]) -> str:
+def _without_clean(used: Sequence[GameScores]) -> str:
     missing = [game.game for game in used if game.clean_column is None]
     return f"clean was not played on {', '.join(missing)}: no retention and no gap there" if missing else ""
 

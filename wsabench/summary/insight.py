@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from wsabench import stats
+from wsabench.processes import Share, here
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
 from wsabench.stats import Tail, VarianceComponents
@@ -43,12 +45,13 @@ Shared = Mapping[str, Sequence[GameScores]]
 """For each agent the games with clean and perturbed cells that all agents played, in one order."""
 
 
-def insight_of(scores: Sequence[GameScores], bootstrap_seed: int) -> Insight:
+def insight_of(scores: Sequence[GameScores], bootstrap_seed: int, share: Share = here) -> Insight:
     """Compute every analysis.
 
     Args:
         scores: What all compared agents played, as `common_play` gives it.
         bootstrap_seed: Fixes all draws.
+        share: Who computes what is about one agent.
 
     Returns:
         The tables, and one reason for each analysis that the data are too few for.
@@ -64,8 +67,8 @@ def insight_of(scores: Sequence[GameScores], bootstrap_seed: int) -> Insight:
     checkpoints = _checkpoints(shared)
     effective, why_effective = _effective(shared, checkpoints, bootstrap_seed)
     correlations, why_correlation = _correlations(shared, bootstrap_seed)
-    components, why_components = _components(shared, bootstrap_seed)
-    tails, why_tails = _tails(shared, bootstrap_seed)
+    components, why_components = _components(shared, bootstrap_seed, share)
+    tails, why_tails = _tails(shared, bootstrap_seed, share)
     normalisers, agreement, why_normalisers = _normalisers(shared)
     per_game, new_game, why_games = _games(shared)
     reasons: dict[Analysis, str] = {
@@ -162,17 +165,18 @@ def _correlations(shared: Shared, bootstrap_seed: int) -> tuple[tuple[Correlatio
     return tuple(rows), ""
 
 
-def _components(shared: Shared, bootstrap_seed: int) -> tuple[tuple[ComponentRow, ...], str]:
-    rows: list[ComponentRow] = []
+def _components(shared: Shared, bootstrap_seed: int, share: Share) -> tuple[tuple[ComponentRow, ...], str]:
+    usable: list[GameScores] = []
     reasons: dict[str, list[str]] = {}
     for agent, games in shared.items():
         for game in games:
             if reason := _cannot_split(game):
                 reasons.setdefault(reason, []).append(f"{agent} on {game.game}")
-                continue
-            rng = generator(bootstrap_seed, "bootstrap", "components", agent, game.game)
-            rows += _component_rows(game, _split(game, rng))
-    return tuple(rows), "; ".join(f"{reason}: {_listed(names)}" for reason, names in reasons.items())
+            else:
+                usable.append(game)
+    rows = share(partial(_component_rows, bootstrap_seed=bootstrap_seed), usable)
+    said = "; ".join(f"{reason}: {_listed(names)}" for reason, names in reasons.items())
+    return tuple(row for of_game in rows for row in of_game), said
 
 
 def _cannot_split(game: GameScores) -> str:
@@ -190,7 +194,9 @@ def _split(game: GameScores, rng: np.random.Generator) -> VarianceComponents:
     return stats.variance_components(scores[seed, cell, episode], seed, cell, rng)
 
 
-def _component_rows(game: GameScores, found: VarianceComponents) -> list[ComponentRow]:
+def _component_rows(game: GameScores, bootstrap_seed: int) -> list[ComponentRow]:
+    rng = generator(bootstrap_seed, "bootstrap", "components", game.agent, game.game)
+    found = _split(game, rng)
     total = float(np.nansum(found.variance))
     return [
         ComponentRow(
@@ -207,24 +213,35 @@ def _component_rows(game: GameScores, found: VarianceComponents) -> list[Compone
     ]
 
 
-def _tails(shared: Shared, bootstrap_seed: int) -> tuple[tuple[TailRow, ...], str]:
+def _tails(shared: Shared, bootstrap_seed: int, share: Share) -> tuple[tuple[TailRow, ...], str]:
     rows: list[TailRow] = []
     reasons: dict[str, list[str]] = {}
-    for agent, games in shared.items():
-        if any(_repeats(game) for game in games):
-            reasons.setdefault("episodes repeat each other (greedy play)", []).append(agent)
-            continue
-        for kind in TailKind.__args__:
-            groups = _groups(games, kind)
-            blocks = [_grouped_episodes(game, groups, kind) for game in games]
-            rng = generator(bootstrap_seed, "bootstrap", "tails", agent, kind)
-            found = _tail_of(kind, blocks, rng) if groups else None
-            if found is None or math.isnan(found.value):
-                reason = found.reason if found else "no group is in every game"
-                reasons.setdefault(f"{kind}: {reason}", []).append(agent)
-                continue
-            rows.append(_tail_row(agent, kind, groups, found, (len(games), blocks[0].shape[2])))
+    found = share(partial(_tails_of, bootstrap_seed=bootstrap_seed), list(shared.items()))
+    for agent, of_agent in zip(shared, found, strict=True):
+        for one in of_agent:
+            if isinstance(one, str):
+                reasons.setdefault(one, []).append(agent)
+            else:
+                rows.append(one)
     return tuple(rows), "; ".join(f"{reason} ({_listed(names)})" for reason, names in reasons.items())
+
+
+def _tails_of(one: tuple[str, Sequence[GameScores]], bootstrap_seed: int) -> list[TailRow | str]:
+    """Return the tails of an agent, each the reason why there is none instead."""
+    agent, games = one
+    if any(_repeats(game) for game in games):
+        return ["episodes repeat each other (greedy play)"]
+    rows: list[TailRow | str] = []
+    for kind in TailKind.__args__:
+        groups = _groups(games, kind)
+        blocks = [_grouped_episodes(game, groups, kind) for game in games]
+        rng = generator(bootstrap_seed, "bootstrap", "tails", agent, kind)
+        found = _tail_of(kind, blocks, rng) if groups else None
+        if found is None or math.isnan(found.value):
+            rows.append(f"{kind}: {found.reason if found else 'no group is in every game'}")
+        else:
+            rows.append(_tail_row(agent, kind, groups, found, (len(games), blocks[0].shape[2])))
+    return rows
 
 
 def _groups(games: Sequence[GameScores], kind: TailKind) -> list[str]:

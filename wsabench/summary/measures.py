@@ -48,8 +48,11 @@ def ratio_of_means(blocks: Blocks) -> FloatArray:
     Returns:
         Shape (repetitions, num_cells); NaN where a clean mean is not above 0.
     """
-    means = [block.mean(axis=-2) for block in blocks]
-    return np.mean([stats.retention(np.broadcast_to(m[:, :1], m[:, 1:].shape), m[:, 1:]) for m in means], axis=0)
+    ratios: list[FloatArray] = []
+    for means in map(stats.over_seeds, blocks):
+        clean = np.where(stats.retention_is_defined(means[:, :1]), means[:, :1], np.nan)
+        ratios.append(means[:, 1:] / clean)
+    return stats.mean_over(ratios)
 
 
 def score_and_gap(blocks: Blocks) -> FloatArray:
@@ -62,9 +65,12 @@ def score_and_gap(blocks: Blocks) -> FloatArray:
     Returns:
         Shape (repetitions, num_cells, 2).
     """
-    means = np.mean([block.mean(axis=-2) for block in blocks], axis=0)
-    num_cells = (means.shape[-1] - 1) // 2
-    return np.stack([means[:, 1 : 1 + num_cells], means[:, :1] - means[:, 1 + num_cells :]], axis=-1)
+    means = stats.mean_over([stats.over_seeds(block) for block in blocks]).T
+    num_cells = (len(means) - 1) // 2
+    found = np.empty((2, num_cells, means.shape[1]))
+    found[0] = means[1 : 1 + num_cells]
+    np.subtract(means[:1], means[1 + num_cells :], out=found[1])
+    return found.T
 
 
 def cell_table(
@@ -202,17 +208,19 @@ def _measured(
     games: Sequence[GameScores], places: Mapping[str, tuple[int, ...]], bootstrap_seed: int
 ) -> dict[str, _Measured]:
     """Return, by label, the measures of cells over the games at these places, which have them."""
-    scopes = {label: {place: [[games[place].labels.index(label)]] for place in of} for label, of in places.items()}
+    scopes = {label: {place: [[games[place].columns[label]]] for place in of} for label, of in places.items()}
     averaged = averages(games, scopes, bootstrap_seed)
     bounds: dict[str, dict[Measure, tuple[float, float]]] = {}
     alike: dict[tuple[tuple[int, ...], bytes], list[str]] = {}
+    draws = [_draws(game) for game in games]
     for label, of in places.items():
         known = tuple(place for place in of if games[place].is_known)
         if known:
-            draws = np.concatenate([_draws(games[place], label) for place in known])
-            alike.setdefault((known, draws.tobytes()), []).append(label)
+            of_label = np.concatenate([draws[place][games[place].columns[label]] for place in known])
+            alike.setdefault((known, of_label.tobytes()), []).append(label)
     for (known, _), labels in alike.items():
-        bounds |= _episode_bounds([games[place] for place in known], labels, bootstrap_seed)
+        of_games = [(games[place], draws[place][games[place].columns[labels[0]]]) for place in known]
+        bounds |= _episode_bounds(of_games, labels, bootstrap_seed)
     return {label: _Measured(one, _bounded(one, bounds.get(label, {}), label)) for label, one in averaged.items()}
 
 
@@ -230,14 +238,15 @@ def _bounded(
 
 
 def _episode_bounds(
-    games: Sequence[GameScores], labels: Sequence[str], bootstrap_seed: int
+    drawn: Sequence[tuple[GameScores, npt.NDArray[np.int64]]], labels: Sequence[str], bootstrap_seed: int
 ) -> dict[str, dict[Measure, tuple[float, float]]]:
     """Return, by label, the bounds over episodes of cells that all these games have, which share their draws."""
     # Named without the labels: another perturbation in the suite moves no interval of this one.
+    games = [game for game, _ in drawn]
     names = (games[0].agent, "+".join(game.game for game in games))
-    samples = [(_clean_and(game, labels), _draws(game, labels[0])) for game in games]
+    samples = [(_clean_and(game, labels), draws) for game, draws in drawn]
     rng = generator(bootstrap_seed, "bootstrap", "episodes", *names)
-    found = stats.episode_interval(score_and_gap, [samples], rng)
+    found = stats.episode_interval(score_and_gap, [samples], rng, of_means=True)
     shown: tuple[Measure, ...] = ("normalised_score", "robustness_gap")
     bounds: dict[str, dict[Measure, tuple[float, float]]] = {label: {} for label in labels}
     for place, label in enumerate(labels):
@@ -251,7 +260,7 @@ def _episode_bounds(
     if defined:
         names = (games[0].agent, "+".join(game.game for game in games if game.has_retention))
         rng = generator(bootstrap_seed, "bootstrap", "retention over episodes", *names)
-        ratios = stats.episode_interval(ratio_of_means, [defined], rng)
+        ratios = stats.episode_interval(ratio_of_means, [defined], rng, of_means=True)
         for place, label in enumerate(labels):
             bounds[label]["retention"] = (float(ratios.low[place]), float(ratios.high[place]))
     return bounds
@@ -262,7 +271,7 @@ def _clean_and(game: GameScores, labels: Sequence[str]) -> FloatArray:
 
     Shape (num_seeds, 1 + 2 num_cells, num_episodes); clean is NaN where it was not played.
     """
-    columns = [game.labels.index(label) for label in labels]
+    columns = [game.columns[label] for label in labels]
     scores, clean = game.scores, game.clean_column
     first = np.full_like(scores[:, :1], np.nan) if clean is None else scores[:, [clean]]
     return np.concatenate([first, scores[:, columns], _above_random_episodes(game)[:, columns]], axis=1)
@@ -273,15 +282,18 @@ def _above_random_episodes(game: GameScores) -> FloatArray:
     return game.scores - np.nan_to_num(game.random_shift)[:, None]
 
 
-def _draws(game: GameScores, label: str) -> npt.NDArray[np.int64]:
-    """Return how many episodes to draw for each train seed: of clean and a cell, as many as differ in the worse one.
+def _draws(game: GameScores) -> npt.NDArray[np.int64]:
+    """Return how many episodes to draw for each cell and train seed, shape (num_cells, num_seeds).
 
-    A draw is one of all episode seeds of the game, so a job with few episodes gets as few of them as it has.
+    Of clean and the cell, as many as differ in the worse one. A draw is one of all episode seeds of the game, so a job
+    with few episodes gets as few of them as it has.
     """
-    places = [place for place in (game.clean_column, game.labels.index(label)) if place is not None]
-    distinct, counts = game.distinct[:, places], game.num_episodes[:, places]
-    drawn = np.round(game.returns.shape[2] * (distinct / counts).min(axis=1)).astype(np.int64)
-    return np.where(distinct.min(axis=1) < 2, 1, np.maximum(drawn, 1))
+    distinct, share = game.distinct, game.distinct / game.num_episodes
+    if game.clean_column is not None:
+        distinct = np.minimum(distinct, distinct[:, [game.clean_column]])
+        share = np.minimum(share, share[:, [game.clean_column]])
+    drawn = np.round(game.returns.shape[2] * share).astype(np.int64)
+    return np.where(distinct < 2, 1, np.maximum(drawn, 1)).T
 
 
 def _places_with(games: Sequence[GameScores], label: str) -> tuple[int, ...]:

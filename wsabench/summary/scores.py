@@ -12,19 +12,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from wsabench.errors import SpecError, StorageError
+from wsabench.errors import ResultSetError, SpecError, StorageError
 from wsabench.protocol import Protocol
 from wsabench.resources import data_dir
 from wsabench.results.manifest import RecordedPlan
 from wsabench.results.records import CLEAN, episode_keys
 from wsabench.stats import CleanBound, clean_bound, episode_means, normalised_mean, normalised_score
 from wsabench.summary.rows import Cell, PublishedRow
-from wsabench.types import FloatArray
+from wsabench.types import BoolArray, FloatArray
 
 RANDOM_AGENT = "random"
 """The built-in agent that presses buttons at random: a yardstick, no contestant."""
 DYNAMICS = "dynamics"
 """The family of perturbations that change the game itself, and with it what random play scores."""
+_CELL = ["family", "perturbation", "severity", "label"]
 
 
 class Reference(NamedTuple):
@@ -125,10 +126,14 @@ class GameScores:
         """The written name of each cell, in order."""
         return [cell.label for cell in self.cells]
 
+    @cached_property
+    def columns(self) -> dict[str, int]:
+        """The column of each cell by its written name."""
+        return {label: column for column, label in enumerate(self.labels)}
+
     def index(self, label: str) -> int | None:
         """Return the column of a cell, None where it was not played."""
-        labels = self.labels
-        return labels.index(label) if label in labels else None
+        return self.columns.get(label)
 
     def with_cells(self, labels: Collection[str]) -> GameScores:
         """Return the same with some of its cells only, in the order of the run."""
@@ -191,8 +196,10 @@ def collect_scores(
     notes: list[str] = []
     order = agent_order(episodes, plan)
     games = [*plan.games, *sorted(set(episodes["game"]))]
+    places = {name: place for place, name in reversed(list(enumerate(games)))}
+    ranks = {name: place for place, name in enumerate(order)}
     parts = {cast("tuple[str, str]", key): part for key, part in episodes.groupby(["agent", "game"], sort=False)}
-    for agent, game in sorted(parts, key=lambda key: (order.index(key[0]), games.index(key[1]))):
+    for agent, game in sorted(parts, key=lambda key: (ranks[key[0]], places[key[1]])):
         scores, left_out = _arrange(parts[agent, game], plan, references[game], random_play or {})
         if scores is not None:
             collected.append(scores)
@@ -219,41 +226,57 @@ def _arrange(
     part: pd.DataFrame, plan: RecordedPlan, reference: Reference, random_play: Mapping[tuple[str, str], float]
 ) -> tuple[GameScores | None, list[str]]:
     """Return one agent and game as arrays, and the labels of cells that not all train seeds finished."""
-    columns = part.drop_duplicates("label")[["family", "perturbation", "severity", "label"]]
+    codes, names = pd.factorize(part["label"])
+    first = np.unique(codes, return_index=True)[1]
     order = {name: place for place, name in enumerate([CLEAN, *plan.perturbations])}
     found = (
         Cell(family, perturbation, None if pd.isna(severity) else int(severity), label)
-        for family, perturbation, severity, label in columns.itertuples(index=False)
+        for family, perturbation, severity, label in part.iloc[first][_CELL].itertuples(index=False)
     )
     cells = sorted(found, key=lambda cell: order.get(cell.label, len(order)))
-    returns = part.pivot(index=["train_seed", "label"], columns="episode_seed", values="return")
-    seeds = tuple(sorted(int(seed) for seed in part["train_seed"].unique()))
-    finished = [cell.label for cell in cells if all((seed, cell.label) in returns.index for seed in seeds)]
-    left_out = [cell.label for cell in cells if cell.label not in finished]
-    if not finished:
+    seeds, table, is_played = _table(part, codes, len(names))
+    column = {name: place for place, name in enumerate(names)}
+    kept = tuple(cell for cell in cells if is_played[:, column[cell.label]].all())
+    left_out = [cell.label for cell in cells if cell not in kept]
+    if not kept:
         return None, left_out
-    rows = pd.MultiIndex.from_product([seeds, finished])
-    returns = returns.loc[rows].dropna(axis="columns", how="all").to_numpy(dtype=np.float64)
-    shape = (len(seeds), len(finished))
+    returns = table[:, [column[cell.label] for cell in kept]]
+    returns = returns[..., ~np.isnan(returns).all(axis=(0, 1))]
     if may_repeat_episodes(plan.protocol):
+        rows = pd.MultiIndex.from_product([seeds, [cell.label for cell in kept]])
         different = part.assign(key=episode_keys(part)).drop_duplicates(["train_seed", "label", "key"])
-        distinct = different.groupby(["train_seed", "label"]).size().reindex(rows).to_numpy(dtype=np.int64)
+        counts = different.groupby(["train_seed", "label"]).size().reindex(rows).to_numpy(dtype=np.int64)
+        distinct = counts.reshape(returns.shape[:2])
     else:
-        distinct = (~np.isnan(returns)).sum(axis=1)
+        distinct = (~np.isnan(returns)).sum(axis=2)
     game = str(part["game"].iloc[0])
-    kept = tuple(cell for cell in cells if cell.label in finished)
     changed = (random_play.get((game, cell.label), math.nan) if DYNAMICS in cell.family else math.nan for cell in kept)
     scores = GameScores(
         agent=str(part["agent"].iloc[0]),
         game=game,
         train_seeds=seeds,
         cells=kept,
-        returns=returns.reshape(*shape, -1),
-        distinct=distinct.reshape(shape),
+        returns=returns,
+        distinct=distinct,
         reference=reference,
         random_returns=np.array(list(changed), dtype=np.float64),
     )
     return scores, left_out
+
+
+def _table(
+    part: pd.DataFrame, codes: npt.NDArray[np.intp], num_labels: int
+) -> tuple[tuple[int, ...], FloatArray, BoolArray]:
+    """Return the train seeds, the returns (num_seeds, num_labels, num_episodes), and which jobs there are."""
+    seeds, row = np.unique(part["train_seed"].to_numpy(np.int64), return_inverse=True)
+    episodes, place = np.unique(part["episode_seed"].to_numpy(np.int64), return_inverse=True)
+    table = np.full((len(seeds), num_labels, len(episodes)), np.nan)
+    is_there = np.zeros(table.shape, dtype=np.bool_)
+    table[row, codes, place] = part["return"].to_numpy(np.float64)
+    is_there[row, codes, place] = True
+    if is_there.sum() != len(part):
+        raise ResultSetError("An episode stands in the result set twice. Remove one of the two files that have it.")
+    return tuple(map(int, seeds)), table, np.asarray(is_there.any(axis=2))
 
 
 def reference_scores(games: Sequence[str], plan: RecordedPlan) -> dict[str, Reference]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
 
 from wsabench import stats
+from wsabench.processes import Share, here
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
 from wsabench.stats import Blocks, DoseArea, Estimate, MeanDoseArea
@@ -70,6 +72,7 @@ def measure_table(
     baseline: str | None = None,
     common: Sequence[GameScores] = (),
     effects: Effects | None = None,
+    share: Share = here,
 ) -> tuple[MeasureRow, ...]:
     """Return one row for each agent and perturbation, averaged over games, and one over all perturbations.
 
@@ -80,46 +83,71 @@ def measure_table(
         common: What all agents played, as `common_play` gives it. The row over all perturbations is about these cells;
             of an agent that is not there, about its own.
         effects: The doses: mean change of the observation in grey levels by game and label, as the manifest has it.
+        share: Who computes the rows of each agent.
 
     Returns:
         Definitions are in docs/statistics.md. What is undefined is NaN, and the note says why.
     """
     agents, shared = by_agent(scores), by_agent(common)
     chosen = baseline or default_baseline(agents)
+    measured = [
+        _Measured(agent, games, shared.get(agent, games), bool(common) and agent not in shared, agents.get(chosen, []))
+        for agent, games in agents.items()
+    ]
+    rows = share(
+        partial(_measure_rows, baseline=chosen, bootstrap_seed=bootstrap_seed, effects=effects or {}), measured
+    )
+    return tuple(row for of_agent in rows for row in of_agent)
+
+
+class _Measured(NamedTuple):
+    """An agent whose robustness is measured."""
+
+    agent: str
+    games: Sequence[GameScores]
+    whole: Sequence[GameScores]
+    """What all agents played, or the agent's own cells."""
+    is_apart: bool
+    """Whether it is about its own cells while others share theirs."""
+    of_baseline: Sequence[GameScores]
+    """The games of the baseline."""
+
+
+def _measure_rows(one: _Measured, *, baseline: str, bootstrap_seed: int, effects: Effects) -> list[MeasureRow]:
+    agent, games, whole = one.agent, one.games, one.whole
+    by_perturbation, all_of = _by_perturbation(games), _whole(whole)
+    if not by_perturbation:
+        return []
+    found = averages(games, by_perturbation, bootstrap_seed) | averages(whole, all_of, bootstrap_seed)
+    shapes = _shapes(games, bootstrap_seed, effects)
+    if [(game.game, game.cells) for game in games] != [(game.game, game.cells) for game in whole]:
+        shapes[ALL_PERTURBATIONS] = _shapes(whole, bootstrap_seed, effects).get(ALL_PERTURBATIONS, _Shape())
+    errors, error_note = _errors(one, baseline, list(by_perturbation), bootstrap_seed)
     rows: list[MeasureRow] = []
-    for agent, games in agents.items():
-        whole = shared.get(agent, games)
-        by_perturbation, all_of = _by_perturbation(games), _whole(whole)
-        if not by_perturbation:
-            continue
-        found = averages(games, by_perturbation, bootstrap_seed) | averages(whole, all_of, bootstrap_seed)
-        shapes = _shapes(games, bootstrap_seed, effects or {}) | _shapes(whole, bootstrap_seed, effects or {}, all_of)
-        errors, error_note = _errors(agent, agents, chosen, list(by_perturbation), bootstrap_seed)
-        for place, (name, scope) in enumerate({**by_perturbation, **all_of}.items()):
-            average, shape = found[name], shapes.get(name, _Shape())
-            used = whole if name in all_of else games
-            about: dict[str, Any] = {field: getattr(average, field) for field in _AVERAGED}
-            about |= {error: Bounded.of(errors, place, k) for k, error in enumerate(ERRORS)}
-            row = MeasureRow(
-                agent=agent,
-                perturbation=name,
-                num_severities=max(len(columns) for game in scope.values() for columns in game),
-                num_games=average.num_games or len(scope),
-                num_seeds=average.num_seeds,
-                num_perturbations=len({one for at in scope for one in columns_by_perturbation(used[at])})
-                if name in all_of
-                else 1,
-                num_cells=sum(len(columns) for at, game in scope.items() if used[at].is_known for columns in game),
-                mean_score=average.normalised_score,
-                **shape.fields(),
-                **about,
-                baseline=chosen,
-                note="",
-            )
-            is_apart = bool(common) and name in all_of and agent not in shared
-            notes = [average.note, "over its own cells" if is_apart else "", shape.note]
-            rows.append(replace(row, note=_note(row, "; ".join(filter(None, notes)), error_note)))
-    return tuple(rows)
+    for place, (name, scope) in enumerate({**by_perturbation, **all_of}.items()):
+        average, shape = found[name], shapes.get(name, _Shape())
+        used = whole if name in all_of else games
+        about: dict[str, Any] = {field: getattr(average, field) for field in _AVERAGED}
+        about |= {error: Bounded.of(errors, place, k) for k, error in enumerate(ERRORS)}
+        row = MeasureRow(
+            agent=agent,
+            perturbation=name,
+            num_severities=max(len(columns) for game in scope.values() for columns in game),
+            num_games=average.num_games or len(scope),
+            num_seeds=average.num_seeds,
+            num_perturbations=len({other for at in scope for other in columns_by_perturbation(used[at])})
+            if name in all_of
+            else 1,
+            num_cells=sum(len(columns) for at, game in scope.items() if used[at].is_known for columns in game),
+            mean_score=average.normalised_score,
+            **shape.fields(),
+            **about,
+            baseline=baseline,
+            note="",
+        )
+        notes = [average.note, "over its own cells" if one.is_apart and name in all_of else "", shape.note]
+        rows.append(replace(row, note=_note(row, "; ".join(filter(None, notes)), error_note)))
+    return rows
 
 
 def dose_table(cells: Iterable[CellRow], effects: Effects) -> tuple[DoseRow, ...]:
@@ -173,12 +201,11 @@ def rank_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[RankR
     names = list(layouts[0])
     rng = generator(bootstrap_seed, "bootstrap", "ranks", *agents)
 
-    def statistic(*samples: Blocks) -> FloatArray:
-        means = [_scope_means(blocks, layout, names) for blocks, layout in zip(samples, layouts, strict=True)]
-        return stats.ranks(np.stack(means, axis=-1))
+    def means(place: int, blocks: Blocks) -> FloatArray:
+        return _scope_means(blocks, layouts[place], names)
 
     samples = [_blocks(games) for games in ordered]
-    found = stats.seed_interval(statistic, samples, rng).within(1.0, float(len(agents)))
+    found = stats.joined_interval(means, stats.ranks, samples, rng).within(1.0, float(len(agents)))
     values = [
         _scope_means([block[None] for block in blocks], at, names)[0]
         for blocks, at in zip(samples, layouts, strict=True)
@@ -235,9 +262,7 @@ class _Shape(NamedTuple):
         return {name: value for name, value in self._asdict().items() if name != "note"}
 
 
-def _shapes(
-    games: Sequence[GameScores], bootstrap_seed: int, effects: Effects, wanted: Iterable[str] | None = None
-) -> dict[str, _Shape]:
+def _shapes(games: Sequence[GameScores], bootstrap_seed: int, effects: Effects) -> dict[str, _Shape]:
     """Return worst score and area over dose by perturbation and over all, of games with reference scores."""
     known = [game for game in games if game.is_known]
     layout = _layout(known, [set(game.labels) for game in known], effects=effects)
@@ -245,11 +270,11 @@ def _shapes(
         return {}
     rng = generator(bootstrap_seed, "bootstrap", "severity", known[0].agent)
     blocks = _blocks(known)
-    found = stats.seed_interval(lambda samples: _shape_values(samples, layout), [blocks], rng)
+    found = stats.seed_interval(lambda samples: _shape_values(samples, layout), [blocks], rng, of_means=True)
     areas = {name: _area(blocks, entries) for name, entries in layout.items()}
     names = [*layout, ALL_PERTURBATIONS]
     shapes: dict[str, _Shape] = {}
-    for name in layout if wanted is None else wanted:
+    for name in names:
         worst, area_value = (Bounded.of(found, names.index(name), k) for k in range(len(SHAPES)))
         if area := areas.get(name):
             shapes[name] = _Shape(
@@ -317,17 +342,15 @@ def _left_out(areas: MeanDoseArea) -> str:
     return "; ".join(f"{reason}: {', '.join(names)}" for reason, names in areas.left_out.items())
 
 
-def _errors(
-    agent: str, agents: dict[str, list[GameScores]], baseline: str, perturbations: list[str], bootstrap_seed: int
-) -> tuple[Estimate, str]:
+def _errors(one: _Measured, baseline: str, perturbations: list[str], bootstrap_seed: int) -> tuple[Estimate, str]:
     """Return the errors relative to the baseline by perturbation and over all, and why some are undefined."""
     shape = (len(perturbations) + 1, len(ERRORS))
-    if agent == baseline:
+    if one.agent == baseline:
         nothing = np.full(shape, np.nan)
         # Against itself a ratio is 1 and a difference 0.
         return Estimate(np.broadcast_to([1.0, 1.0, 0.0, 0.0], shape), nothing, nothing, 0, ""), ""
-    theirs = {game.game: game for game in agents.get(baseline, []) if game.is_known}
-    both = [game for game in agents[agent] if game.game in theirs]
+    theirs = {game.game: game for game in one.of_baseline if game.is_known}
+    both = [game for game in one.games if game.game in theirs]
     labels = [set(game.labels) & set(theirs[game.game].labels) for game in both]
     layouts = [_layout(both, labels), _layout([theirs[game.game] for game in both], labels)]
     names = [name for name in perturbations if name in layouts[0]]
@@ -341,8 +364,8 @@ def _errors(
         return np.concatenate([by_name, by_name.mean(axis=1, keepdims=True)], axis=1)
 
     samples = [_blocks(both), _blocks([theirs[game.game] for game in both])]
-    rng = generator(bootstrap_seed, "bootstrap", "corruption error", agent, baseline)
-    found = stats.seed_interval(statistic, samples, rng)
+    rng = generator(bootstrap_seed, "bootstrap", "corruption error", one.agent, baseline)
+    found = stats.seed_interval(statistic, samples, rng, of_means=True)
     rows = [*map(perturbations.index, names), len(perturbations)]
     value, low, high = (full.copy() for _ in range(3))
     value[rows], low[rows], high[rows] = found.value, found.low, found.high

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 
 from wsabench import stats
 from wsabench.errors import SpecError, UnknownNameError, unknown_name
+from wsabench.processes import Share, here
 from wsabench.results.manifest import RecordedPlan
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
@@ -135,6 +137,7 @@ def comparison_table(
     bootstrap_seed: int,
     plan: RecordedPlan,
     options: ClaimOptions,
+    share: Share = here,
 ) -> tuple[Claim, ...]:
     """Compare each pair of agents: over all perturbations, then by one test for each perturbation.
 
@@ -143,6 +146,7 @@ def comparison_table(
         bootstrap_seed: Fixes relabelling.
         plan: Tells the measure, and which agents are the same checkpoint, whose seeds are paired.
         options: What claims are made about.
+        share: Who makes the tests of each pair.
 
     Returns:
         The claims of each pair in two scopes: `all perturbations`, one test, and `each perturbation`. A declared family
@@ -159,7 +163,7 @@ def comparison_table(
     wholes = [ALL_PERTURBATIONS if pair.covers_all else DECLARED_FAMILY for pair in pairs]
     of_all = [_Family(pair, name, (name,), *pair.whole) for pair, name in zip(pairs, wholes, strict=True)]
     of_each = [_Family(pair, EACH_PERTURBATION, pair.names, pair.x, pair.y) for pair in pairs]
-    both = (_claims(families, bootstrap_seed, options.equivalence_margin) for families in (of_all, of_each))
+    both = (_claims(families, bootstrap_seed, options.equivalence_margin, share) for families in (of_all, of_each))
     return tuple(
         claim for whole, each in zip(*both, strict=True) for claim in (*whole, *(() if whole[0].obstacle else each))
     )
@@ -170,6 +174,7 @@ def clean_comparison_table(
     bootstrap_seed: int,
     compared: Collection[str],
     options: ClaimOptions,
+    share: Share = here,
 ) -> tuple[Claim, ...]:
     """Compare clean with perturbed play of each agent, paired within train seeds, by one test for each perturbation.
 
@@ -179,6 +184,7 @@ def clean_comparison_table(
         compared: The agents that are compared with each other; p is adjusted over them, and over the others by
             themselves.
         options: What claims are made about.
+        share: Who makes the tests of each pair.
 
     Returns:
         The claims of each agent, of its robustness gap; p is adjusted as between agents.
@@ -188,7 +194,7 @@ def clean_comparison_table(
     claims: dict[str, list[Claim]] = {}
     for is_compared in (True, False):
         group = [one for one in families if (one.pair.agent_x in compared) == is_compared]
-        for one, found in zip(group, _claims(group, bootstrap_seed, options.equivalence_margin), strict=True):
+        for one, found in zip(group, _claims(group, bootstrap_seed, options.equivalence_margin, share), strict=True):
             claims[one.pair.agent_x] = found
     return tuple(claim for pair in pairs for claim in claims[pair.agent_x])
 
@@ -241,9 +247,9 @@ def _named_pairs(agents: Sequence[str], compare_to: str | None) -> list[tuple[st
     return [(compare_to, agent) for agent in agents if agent != compare_to]
 
 
-def _claims(families: Sequence[_Family], seed: int, margin: float | None) -> list[list[Claim]]:
+def _claims(families: Sequence[_Family], seed: int, margin: float | None, share: Share) -> list[list[Claim]]:
     """Return the claims of each pair in one scope, adjusted over all pairs."""
-    tested = [None if family.pair.obstacle else _tested(family, len(families), seed, margin) for family in families]
+    tested = share(partial(_tested, num_pairs=len(families), seed=seed, margin=margin), families)
     nothing = np.array([np.nan])
     adjusted = stats.adjust_over_pairs([one.test.adjusted_p if one else nothing for one in tested])
     smallest = stats.adjust_over_pairs([np.array([one.test.smallest_p]) if one else nothing for one in tested])
@@ -270,7 +276,10 @@ def _claims(families: Sequence[_Family], seed: int, margin: float | None) -> lis
     return claims
 
 
-def _tested(family: _Family, num_pairs: int, seed: int, margin: float | None) -> _Tested:
+def _tested(family: _Family, num_pairs: int, seed: int, margin: float | None) -> _Tested | None:
+    """Return what the tests of a pair say; None where no game is left for it."""
+    if family.pair.obstacle:
+        return None
     pair = family.pair
     about = (pair.agent_x, pair.agent_y or CLEAN, pair.measure, family.scope, *pair.games)
     alpha, draws = ALPHA / num_pairs, max(DRAWN, math.ceil(_DRAWS_PER_PAIR * num_pairs) - 1)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 import pandas as pd
 
 from wsabench.errors import ResultSetError
+from wsabench.machine import available_cores
+from wsabench.processes import Share, shared
 from wsabench.results.manifest import Manifest
 from wsabench.results.records import CLEAN, with_labels
 from wsabench.results.result import NO_LEDGER, compared_agents, part_advice, privileged_agents
@@ -43,6 +46,7 @@ from wsabench.summary.rows import (
     PublishedRow,
     RankRow,
     ReferenceRow,
+    Row,
     SampleRow,
     SeedRow,
     grouped,
@@ -164,6 +168,11 @@ class Summary:
         return {label: rows[0] for label, rows in grouped(self.perturbations, lambda row: row.label).items()}
 
 
+RowType = TypeVar("RowType", bound=Row)
+MANY_AGENTS = 16
+"""From here on processes share the work; with fewer agents they would take longer to start than they save."""
+MOST_PROCESSES = 8
+"""Each holds some 200 MB."""
 _GOES_ON = "Start the same run again; it goes on by itself."
 
 
@@ -219,9 +228,17 @@ def summarise(
     bootstrap_seed = integer_seed(plan.seed, "bootstrap", plan.suite.content_hash)
     samples = _sample_table(scores, episodes)
     attention = attention_table(result.attention)
-    perturbations = perturbation_table(scores, bootstrap_seed)
-    comparisons = comparison_table(among, bootstrap_seed, plan, options)
-    clean_comparisons = clean_comparison_table(scores, bootstrap_seed, compared, options)
+    with shared(num_processes(len(agents)), "wsabench-summary") as share:
+        perturbations = _by_agent(share, partial(perturbation_table, bootstrap_seed=bootstrap_seed), scores)
+        cells = _cells(share, scores, bootstrap_seed, _ends(episodes))
+        aggregates = _by_agent(share, partial(_aggregates, bootstrap_seed=bootstrap_seed, kind=kind), common)
+        improvement = _improvement(share, common_among, bootstrap_seed)
+        measures = measure_table(
+            scores, bootstrap_seed, default_baseline(by_agent(among or scores)), common, plan.effects, share
+        )
+        comparisons = comparison_table(among, bootstrap_seed, plan, options, share)
+        clean_comparisons = clean_comparison_table(scores, bootstrap_seed, compared, options, share)
+        insight = insight_of(common_among, bootstrap_seed, share)
     page_error = page_error_of(comparisons, clean_comparisons, compared)
     sentences = (
         *sentences_of((*comparisons, *clean_comparisons), compared),
@@ -230,15 +247,14 @@ def summarise(
     )
     unfinished = [f"The run is not complete: {finished} of {planned} jobs are finished."] if finished < planned else []
     unfinished = [f"{text} {advice}".strip() for text in unfinished]
-    cells = cell_table(scores, bootstrap_seed, _ends(episodes))
     return Summary(
         samples=samples,
         cells=cells,
         perturbations=perturbations,
         seeds=seed_table(scores),
         severities=severity_table(perturbations),
-        aggregates=with_rliable(aggregate_table(common, bootstrap_seed), common, bootstrap_seed, kind),
-        improvement=improvement_table(common_among, bootstrap_seed),
+        aggregates=aggregates,
+        improvement=improvement,
         profiles=with_rliable_profiles(profile_table(common, bootstrap_seed), common, bootstrap_seed, kind),
         attention=attention,
         references=tuple(ReferenceRow(game=game, **known._asdict()) for game, known in references.items()),
@@ -258,18 +274,57 @@ def summarise(
         bootstrap_seed=bootstrap_seed,
         comparisons=comparisons,
         clean_comparisons=clean_comparisons,
-        measures=measure_table(
-            scores, bootstrap_seed, default_baseline(by_agent(among or scores)), common, plan.effects
-        ),
+        measures=measures,
         doses=dose_table(cells, plan.effects),
         ranks=rank_table(common_among, bootstrap_seed),
         published=published_table(references),
         sentences=sentences,
-        insight=insight_of(common_among, bootstrap_seed),
+        insight=insight,
         options=options,
         page_error=page_error,
         interval=kind,
     )
+
+
+def num_processes(num_agents: int) -> int:
+    """Return how many processes share the work on some agents; 1: this one does it alone."""
+    return min(available_cores(), MOST_PROCESSES) if num_agents >= MANY_AGENTS else 1
+
+
+def _by_agent(
+    share: Share, table: Callable[[Sequence[GameScores]], tuple[RowType, ...]], scores: Sequence[GameScores]
+) -> tuple[RowType, ...]:
+    """Return a table that holds the rows of one agent after the other."""
+    return tuple(row for rows in share(table, list(by_agent(scores).values())) for row in rows)
+
+
+def _cells(
+    share: Share, scores: Sequence[GameScores], bootstrap_seed: int, ends: Mapping[tuple[str, str, str], Ends]
+) -> tuple[CellRow, ...]:
+    of_agent = {agent: dict[tuple[str, str, str], Ends]() for agent in by_agent(scores)}
+    for key, counts in ends.items():
+        if key[0] in of_agent:
+            of_agent[key[0]][key] = counts
+    items = [(games, of_agent[agent]) for agent, games in by_agent(scores).items()]
+    rows = share(partial(_cells_of, bootstrap_seed=bootstrap_seed), items)
+    return tuple(row for of in rows for row in of)
+
+
+def _cells_of(
+    item: tuple[Sequence[GameScores], Mapping[tuple[str, str, str], Ends]], bootstrap_seed: int
+) -> tuple[CellRow, ...]:
+    return cell_table(item[0], bootstrap_seed, item[1])
+
+
+def _aggregates(scores: Sequence[GameScores], bootstrap_seed: int, kind: IntervalKind) -> tuple[AggregateRow, ...]:
+    return with_rliable(aggregate_table(scores, bootstrap_seed), scores, bootstrap_seed, kind)
+
+
+def _improvement(share: Share, scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[ImprovementRow, ...]:
+    first, *others = by_agent(with_common_seeds(scores)[0]).values() or [[]]
+    pairs = [[*first, *other] for other in others]
+    rows = share(partial(improvement_table, bootstrap_seed=bootstrap_seed), pairs)
+    return tuple(row for of in rows for row in of)
 
 
 def _sample_table(scores: Sequence[GameScores], episodes: pd.DataFrame) -> tuple[SampleRow, ...]:
@@ -306,7 +361,7 @@ def _ends(episodes: pd.DataFrame) -> dict[tuple[str, str, str], Ends]:
     """Return, by agent, game and label, how the episodes ended, beside the clean ones of the same network and seed."""
     same, outcome = ["agent", "train_seed", "game", "episode_seed"], ["return", "length", "end"]
     clean = episodes.loc[episodes["label"] == CLEAN, [*same, *outcome]]
-    paired = episodes.merge(clean, how="left", on=same, suffixes=("", "_clean"))
+    paired = episodes[[*same, "label", *outcome]].merge(clean, how="left", on=same, suffixes=("", "_clean"))
     equal = [paired[name] == paired[f"{name}_clean"] for name in outcome]
     counted = paired[["agent", "game", "label"]].assign(
         num_stalled=paired["end"] == "stalled",

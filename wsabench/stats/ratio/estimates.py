@@ -51,6 +51,17 @@ class RatioEstimate(NamedTuple):
     """Why there is no interval, or how little it says; empty when nothing is to be said."""
 
 
+class RetentionAverages(NamedTuple):
+    """What a report says of the retention in some cells of some games."""
+
+    mean: RatioEstimate
+    """As `mean_retention`."""
+    capped: RatioEstimate
+    """As `capped_mean_retention`."""
+    cells: list[FloatArray]
+    """The `value` of `retention_interval`, one array (..., num_cells) a game."""
+
+
 class _Parts(NamedTuple):
     """One game's ratios and how they follow its train seeds; arrays of shape (..., num_cells), unless said."""
 
@@ -127,22 +138,7 @@ def mean_retention(games: Sequence[GameSeeds], *, confidence: float = 0.95) -> R
         SpecError: The confidence is out of range.
     """
     arrays = _checked_games(games, confidence)
-    parts = [_parts(*game) for game in arrays]
-    if len(arrays) == 1:
-        clean, perturbed = arrays[0]
-        value = parts[0].value.mean(axis=-1, keepdims=True)
-        averaged = perturbed.mean(axis=-1, keepdims=True)
-        found = _of_one_game(clean, averaged, value, _parts(clean, averaged), confidence)
-        return found._replace(
-            **{name: getattr(found, name)[..., 0] for name in ("value", "plain", "low", "high", "region")}
-        )
-    average = _Average(
-        np.mean([part.value.mean(axis=-1) for part in parts], axis=0),
-        np.mean([part.plain.mean(axis=-1) for part in parts], axis=0),
-        _worst_region(arrays, confidence),
-    )
-    strata = [_Stratum(part.without_one.mean(axis=-1), part.is_usable) for part in parts]
-    return _with_interval(average, strata, len(parts), confidence)
+    return _mean_of(arrays, [_parts(*game) for game in arrays], confidence)
 
 
 def capped_mean_retention(games: Sequence[GameSeeds], *, cap: float = 1.0, confidence: float = 0.95) -> RatioEstimate:
@@ -171,16 +167,32 @@ def capped_mean_retention(games: Sequence[GameSeeds], *, cap: float = 1.0, confi
     """
     arrays = _checked_games(games, confidence)
     parts = [_parts(*game) for game in arrays]
-    plain = np.mean([np.minimum(part.plain, cap).mean(axis=-1) for part in parts], axis=0)
-    strata = [_Stratum(np.minimum(part.without_one, cap).mean(axis=-1), part.is_usable) for part in parts]
-    found = _with_interval(_Average(plain, plain, _worst_region(arrays, confidence)), strata, len(parts), confidence)
-    if np.isnan(found.low).all():
-        return found
-    uncapped = np.mean([part.value.mean(axis=-1) for part in parts], axis=0)
-    value = np.minimum(np.minimum(plain - _bias(parts, strata, cap), cap), uncapped)
-    half = found.high - plain
-    low, high = np.minimum(value, plain) - half, np.minimum(np.maximum(value, plain) + half, cap)
-    return found._replace(value=value, low=low, high=high)
+    return _capped_of(parts, _worst_region(arrays, confidence), cap, confidence)
+
+
+def retention_averages(games: Sequence[GameSeeds], *, cap: float = 1.0, confidence: float = 0.95) -> RetentionAverages:
+    """Return `mean_retention`, `capped_mean_retention` and each cell's retention, which have much in common.
+
+    Args:
+        games: As for `mean_retention`.
+        cap: As for `capped_mean_retention`.
+        confidence: Between 0 and 1.
+
+    Returns:
+        The three. A note is about all data sets on the leading axes together.
+
+    Raises:
+        ShapeError: There is no game, or shapes do not match.
+        SpecError: The confidence is out of range.
+    """
+    arrays = _checked_games(games, confidence)
+    parts = [_parts(*game) for game in arrays]
+    region = _worst_region(arrays, confidence)
+    return RetentionAverages(
+        _mean_of(arrays, parts, confidence, region),
+        _capped_of(parts, region, cap, confidence),
+        [part.value for part in parts],
+    )
 
 
 def retention_difference(
@@ -250,6 +262,44 @@ def _checked_games(games: Sequence[GameSeeds], confidence: float) -> list[GameSe
     if not games:
         raise ShapeError("There is no game to average over. Give at least one in which retention is defined.")
     return [checked_game(*game, confidence) for game in games]
+
+
+def _mean_of(
+    arrays: Sequence[GameSeeds],
+    parts: Sequence[_Parts],
+    confidence: float,
+    region: npt.NDArray[np.int8] | None = None,
+) -> RatioEstimate:
+    """Return `mean_retention` of games with these parts; the worst region of several games is computed if not known."""
+    if len(arrays) == 1:
+        clean, perturbed = arrays[0]
+        value = parts[0].value.mean(axis=-1, keepdims=True)
+        averaged = perturbed.mean(axis=-1, keepdims=True)
+        found = _of_one_game(clean, averaged, value, _parts(clean, averaged), confidence)
+        return found._replace(
+            **{name: getattr(found, name)[..., 0] for name in ("value", "plain", "low", "high", "region")}
+        )
+    average = _Average(
+        np.mean([part.value.mean(axis=-1) for part in parts], axis=0),
+        np.mean([part.plain.mean(axis=-1) for part in parts], axis=0),
+        _worst_region(arrays, confidence) if region is None else region,
+    )
+    strata = [_Stratum(part.without_one.mean(axis=-1), part.is_usable) for part in parts]
+    return _with_interval(average, strata, len(parts), confidence)
+
+
+def _capped_of(parts: Sequence[_Parts], region: npt.NDArray[np.int8], cap: float, confidence: float) -> RatioEstimate:
+    """Return `capped_mean_retention` of games with these parts and this worst region."""
+    plain = np.mean([np.minimum(part.plain, cap).mean(axis=-1) for part in parts], axis=0)
+    strata = [_Stratum(np.minimum(part.without_one, cap).mean(axis=-1), part.is_usable) for part in parts]
+    found = _with_interval(_Average(plain, plain, region), strata, len(parts), confidence)
+    if np.isnan(found.low).all():
+        return found
+    uncapped = np.mean([part.value.mean(axis=-1) for part in parts], axis=0)
+    value = np.minimum(np.minimum(plain - _bias(parts, strata, cap), cap), uncapped)
+    half = found.high - plain
+    low, high = np.minimum(value, plain) - half, np.minimum(np.maximum(value, plain) + half, cap)
+    return found._replace(value=value, low=low, high=high)
 
 
 def _parts(clean: FloatArray, perturbed: FloatArray) -> _Parts:
