@@ -146,12 +146,17 @@ def suites_block() -> str:
     )
 
 
+def page_place(path: Path) -> tuple[int, str]:
+    """Return what sorts the pages of a gallery: the first has no number at its end, -10 stands behind -9."""
+    return len(path.name), path.name
+
+
 def pictures_block() -> str:
     """Return the pages of the gallery."""
     parts = []
     for game in map(load_game, GALLERY_GAMES):
         for family in ("color", "corruption", "dynamics"):
-            paths = sorted((DOCS / "images").glob(f"{game.id}-{family}-gallery*.png"))
+            paths = sorted((DOCS / "images").glob(f"{game.id}-{family}-gallery*.png"), key=page_place)
             pages = [f"![{game.title}, {family}, page {n}](images/{path.name})" for n, path in enumerate(paths, 1)]
             parts.append("\n\n".join([f"### {game.title}: {family}", *pages]))
     return "\n\n".join(parts)

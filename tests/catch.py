@@ -9,7 +9,6 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 GRID = 7
-CELL = 84 // GRID
 
 
 class CatchVector(gymnasium.vector.VectorEnv):
@@ -17,10 +16,12 @@ class CatchVector(gymnasium.vector.VectorEnv):
 
     Observations are stacks like the lane's: uint8 (N, 4, 84, 84). Autoreset is DISABLED, as training asks for. A game
     has one to `rounds` balls, each an episode for the learner. With `max_steps` a game is cut after so many steps.
+    The field has `grid` rows and columns; on a small one there is less to learn.
     """
 
-    def __init__(self, num_envs: int, rounds: int = 1, max_steps: int | None = None) -> None:
+    def __init__(self, num_envs: int, rounds: int = 1, max_steps: int | None = None, grid: int = GRID) -> None:
         self.num_envs = num_envs
+        self.grid = grid
         self.rounds = rounds
         self.max_steps = max_steps
         self.single_observation_space = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8)
@@ -47,10 +48,10 @@ class CatchVector(gymnasium.vector.VectorEnv):
         return self._stack.copy(), {}
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        self._paddle = np.clip(self._paddle + np.asarray(actions) - 1, 0, GRID - 1)
+        self._paddle = np.clip(self._paddle + np.asarray(actions) - 1, 0, self.grid - 1)
         self._ball[:, 0] += 1
         self._length += 1
-        landed = self._ball[:, 0] == GRID - 1
+        landed = self._ball[:, 0] == self.grid - 1
         rewards = np.where(landed, np.where(self._ball[:, 1] == self._paddle, 1.0, -1.0), 0.0)
         self._return += rewards
         self._rounds_left -= landed
@@ -68,16 +69,19 @@ class CatchVector(gymnasium.vector.VectorEnv):
     def _drop(self, lane: int) -> None:
         """Start a new ball; the stack begins with this frame four times."""
         generator = self._generators[lane]
-        self._ball[lane] = 0, generator.integers(GRID)
-        self._paddle[lane] = generator.integers(GRID)
+        self._ball[lane] = 0, generator.integers(self.grid)
+        self._paddle[lane] = generator.integers(self.grid)
         self._stack[lane] = 0
         for _ in range(4):
             self._draw(lane)
 
     def _draw(self, lane: int) -> None:
-        frame = np.zeros((GRID, GRID), np.uint8)
-        frame[GRID - 1, self._paddle[lane]] = 120
-        row, column = self._ball[lane]
-        frame[row, column] = 255
         self._stack[lane, :3] = self._stack[lane, 1:]
-        self._stack[lane, 3] = np.kron(frame, np.ones((CELL, CELL), np.uint8))
+        self._stack[lane, 3] = 0
+        row, column = self._ball[lane]
+        self._paint(lane, self.grid - 1, self._paddle[lane], 120)
+        self._paint(lane, row, column, 255)
+
+    def _paint(self, lane: int, row: int, column: int, grey: int) -> None:
+        size = 84 // self.grid
+        self._stack[lane, 3, row * size : (row + 1) * size, column * size : (column + 1) * size] = grey

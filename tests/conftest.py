@@ -5,9 +5,13 @@ Marks: `oracle`, `property`, `e2e` and `slow`, as pyproject.toml tells them; a t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+
+# As many processes test as there are cores, and theirs beside them: two threads each would wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture

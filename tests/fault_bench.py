@@ -1,10 +1,13 @@
 """What a run does when something goes wrong at a random moment; prints a table of faults as Markdown.
 
-Usage: fault_bench.py [--tries N] [--seed S] [FAULT ...]
+Usage: fault_bench.py [--tries N] [--seconds S] [--seed S] [--fork] [FAULT ...]
 
 Each fault strikes a run of two cheap policies in a process of its own. Afterwards the same command is given again until
 it ends well, and then: the table is exactly that of an undisturbed run, no job that was finished was written again, and
-no process, temporary file or shared memory is left.
+no process, temporary file or shared memory is left. A run that was stopped goes on with the next try, which may stop it
+again, so that many tries take little time. With `--fork` runs are forked from this process, which has loaded
+everything, and those that are stopped play in their own process: a try takes a second instead of ten, and the moments
+fall into the work instead of into imports.
 """
 
 from __future__ import annotations
@@ -12,7 +15,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import io
 import json
+import math
 import os
 import shutil
 import signal
@@ -24,12 +29,15 @@ import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from wsabench.cli import main as run_command
+from wsabench.errors import ResultSetError
 from wsabench.results import load_result
 
 TESTS = Path(__file__).parent
@@ -41,14 +49,21 @@ perturbations = ["clean", "hue-rotate@1", "hue-rotate@3", "value@2", "value@4"]
 
 [profiles.quick]
 train_seeds = [0]
-episodes = 2
-protocol = { max_frames = 160 }
+episodes = 4
+protocol = { max_frames = 200 }
 """
 AGENTS = ("sampler=scripted_policies:sampler", "attender=scripted_policies:attender")
 FAILED = "**failed**"
 STOP_SECONDS = 5.0
 PATIENCE = 300.0
 """Seconds after which a run is taken to hang."""
+WORKERS = (0, 2)
+"""Of runs that are stopped: half play in their own process, half in processes of their own."""
+STRIKES = 4
+"""Most worker processes of one run that are killed, one after the other."""
+
+Outcomes = list[str]
+"""What came of the strikes of a try, one text each."""
 
 
 class Ended(NamedTuple):
@@ -57,6 +72,15 @@ class Ended(NamedTuple):
     code: int
     out: str
     errors: str
+
+
+class Duration(NamedTuple):
+    """How long an undisturbed run takes, in seconds."""
+
+    start: float
+    """Until it begins to write results."""
+    play: float
+    """From then on."""
 
 
 class Row(NamedTuple):
@@ -71,21 +95,35 @@ class Row(NamedTuple):
 class Bench:
     """Runs that are disturbed, and the undisturbed one that they are held against."""
 
-    def __init__(self, folder: Path, seed: int = 0) -> None:
+    def __init__(self, folder: Path, seed: int = 0, *, forks: bool = False) -> None:
         self.folder = folder
+        self.forks = forks
         self.random = np.random.default_rng(seed)
         self.suite = folder / "short.toml"
         self.suite.write_text(SUITE, encoding="utf-8")
         self._shared_memory = shared_memory()
-        begun = time.monotonic()
-        self.must(self.folder / "undisturbed")
-        self.duration = time.monotonic() - begun
-        self.reference = load_result(self.folder / "undisturbed")
+        self._unfinished: Path | None = None
+        self.undisturbed = folder / "undisturbed"
+        if forks:
+            assert self.ended_here(folder / "loading").code == 0
+        self.durations = {workers: self._measured(workers) for workers in WORKERS}
+        self.reference = load_result(self.undisturbed)
 
-    def command(self, out: Path, *more: str, agents: Sequence[str] = AGENTS) -> list[str]:
-        """Return the command line of a run."""
+    def _measured(self, workers: int) -> Duration:
+        """Measure the undisturbed run."""
+        shutil.rmtree(self.undisturbed, ignore_errors=True)
+        begun = time.monotonic()
+        with self.begun(self.undisturbed, "--workers", str(workers)) as running:
+            running.wait_until(lambda: ledgers(self.undisturbed) > 0)
+            start = time.monotonic() - begun
+            ended = running.wait()
+        assert ended.code == 0, ended.errors
+        return Duration(start, time.monotonic() - begun - start)
+
+    def words(self, out: Path, *more: str, agents: Sequence[str] = AGENTS) -> list[str]:
+        """Return the command of a run, after the program."""
         words = ["run", "--suite", str(self.suite), "--agents", ",".join(agents), "--out", str(out), *more]
-        return [sys.executable, "-m", "wsabench", *words, *([] if "--workers" in more else ["--workers", "2"])]
+        return [*words, *([] if "--workers" in more else ["--workers", "2"])]
 
     @contextlib.contextmanager
     def begun(self, out: Path, *more: str, agents: Sequence[str] = AGENTS, limits: Any = None) -> Iterator[Running]:
@@ -95,14 +133,19 @@ class Bench:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), MARK: mark, "OMP_NUM_THREADS": "1"}
         before = finished(out)
         with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-            process = subprocess.Popen(
-                self.command(out, *more, agents=agents),
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-                preexec_fn=limits,
+            words = self.words(out, *more, agents=agents)
+            process = (
+                Forked(partial(run_forked, words, environment, stdout.fileno(), stderr.fileno(), limits))
+                if self.forks
+                else subprocess.Popen(
+                    [sys.executable, "-m", "wsabench", *words],
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    start_new_session=True,
+                    preexec_fn=limits,
+                )
             )
             running = Running(process, mark, stdout, stderr)
             try:
@@ -121,6 +164,15 @@ class Bench:
         with self.begun(out, *more, agents=agents, limits=limits) as running:
             return running.wait()
 
+    def ended_here(self, out: Path) -> Ended:
+        """Run the command in this process, which is quicker where nothing is to be killed."""
+        with (
+            contextlib.redirect_stdout(io.StringIO()) as shown,
+            contextlib.redirect_stderr(io.StringIO()) as errors,
+        ):
+            code = run_command(self.words(out, "--workers", "0"))
+        return Ended(code, shown.getvalue(), errors.getvalue())
+
     def must(self, out: Path, *more: str) -> Ended:
         """Run a command that has to end well."""
         ended = self.ended(out, *more)
@@ -136,22 +188,100 @@ class Bench:
                 tables = [one[one["agent"] == only].reset_index(drop=True) for one in tables]
             pd.testing.assert_frame_equal(*tables, check_exact=True)
         assert not list(out.rglob("*.tmp")), "temporary files are left"
-        left = left_after(5.0, lambda: shared_memory() - self._shared_memory)
+        left = left_after(5.0, lambda: unused(shared_memory() - self._shared_memory))
         assert not left, f"shared memory is left: {left}"
 
     def place(self) -> Path:
         """Return a new place for a result set."""
         return self.folder / uuid.uuid4().hex[:8]
 
-    def moment(self) -> float:
-        """Return a random moment of a run, in seconds from its start."""
-        return float(self.random.uniform(0.0, 1.05 * self.duration))
+    def unfinished(self) -> Path:
+        """Return the place of the run that was stopped last, or a new one."""
+        self._unfinished = self._unfinished or self.place()
+        return self._unfinished
+
+    def settle(self, is_over: bool = False) -> Outcomes:
+        """Check the run that was stopped last, and before let it come to its end if it has not."""
+        out, self._unfinished = self._unfinished, None
+        if out is not None:
+            if not is_over:
+                self.must(out)
+            self.check(out)
+            shutil.rmtree(out)
+        return []
+
+    def drop(self) -> None:
+        """Begin anew after what did not hold."""
+        self._unfinished = None
+
+    def is_over_at_a_moment(self, running: Running, out: Path, workers: int) -> bool:
+        """Wait for a random moment, as often of the whole run as of its play; whether the run ends before."""
+        start, play = self.durations[workers]
+        if self.random.uniform() < 0.5:
+            return running.is_over_after(float(self.random.uniform(0.0, 1.05 * (start + play))))
+        before = ledgers(out)
+        running.wait_until(lambda: ledgers(out) > before)
+        return running.is_over_after(float(self.random.uniform(0.0, 1.05 * play)))
+
+
+class Forked:
+    """A process that this one forked, as `subprocess.Popen` shows one."""
+
+    def __init__(self, work: Callable[[], int]) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 99
+            try:
+                code = work()
+            finally:
+                os._exit(code)
+
+    def poll(self) -> int | None:
+        """Return how it ended; None where it has not."""
+        if self.returncode is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
+            self.returncode = os.waitstatus_to_exitcode(ended[1])
+        return self.returncode
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Wait for the end."""
+        deadline = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("fork", timeout)
+            time.sleep(0.002)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, to nobody where it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.send_signal(signal.SIGKILL)
+
+
+def run_forked(
+    words: Sequence[str], environment: dict[str, str], stdout: int, stderr: int, limits: Callable[[], None] | None
+) -> int:
+    """Run a command in a process that was just forked."""
+    os.setsid()
+    os.environ.update(environment)
+    os.dup2(stdout, 1)
+    os.dup2(stderr, 2)
+    sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
+    if limits is not None:
+        limits()
+    return run_command(words)
 
 
 class Running:
     """A run in a process of its own."""
 
-    def __init__(self, process: subprocess.Popen[bytes], mark: str, stdout: Any, stderr: Any) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Forked, mark: str, stdout: Any, stderr: Any) -> None:
         self.process, self.mark = process, mark
         self._stdout, self._stderr = stdout, stderr
 
@@ -159,6 +289,13 @@ class Running:
         """Wait for the end."""
         code = self.process.wait(seconds)
         return Ended(code, *(os.pread(file.fileno(), 2**20, 0).decode() for file in (self._stdout, self._stderr)))
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds, or the run has ended."""
+        deadline = time.monotonic() + PATIENCE
+        while self.process.poll() is None and not holds():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def is_over_after(self, seconds: float) -> bool:
         """Whether the run ends within some seconds."""
@@ -181,16 +318,35 @@ def read_proc(pid: int, name: str) -> bytes:
         return b""
 
 
+def processes() -> list[int]:
+    """Return the ids of all processes."""
+    return [int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit()]
+
+
 def marked(mark: str) -> list[int]:
     """Return the processes that were started, by whatever way, by the run with this mark."""
-    pids = [int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit()]
     wanted = f"{MARK}={mark}".encode()
-    return [pid for pid in pids if wanted in read_proc(pid, "environ")]
+    return [pid for pid in processes() if wanted in read_proc(pid, "environ")]
 
 
 def shared_memory() -> set[str]:
     """Return the names of shared memory and semaphores."""
     return {one.name for one in Path("/dev/shm").glob("*")}
+
+
+def unused(names: set[str]) -> set[str]:
+    """Return which shared memory no living process has: what others on this machine use is not left by a run.
+
+    Files are told by their numbers, because a semaphore gets its name only after it is in use.
+    """
+    maps = [line.split() for pid in processes() if names for line in read_proc(pid, "maps").splitlines()]
+    used = {int(fields[4]) for fields in maps if b"/dev/shm/" in fields[-1] or fields[-1] == b"(deleted)"}
+    found = set()
+    for name in names:
+        with contextlib.suppress(OSError):  # it is gone
+            if Path("/dev/shm", name).stat().st_ino not in used:
+                found.add(name)
+    return found
 
 
 def left_after(seconds: float, what: Callable[[], Any]) -> Any:
@@ -201,85 +357,138 @@ def left_after(seconds: float, what: Callable[[], Any]) -> Any:
     return left
 
 
+def ledgers(out: Path) -> int:
+    """Return how many processes have begun to write into a result set."""
+    return len(list(out.glob("ledger/*.jsonl")))
+
+
 def finished(out: Path) -> dict[str, tuple[int, int]]:
     """Return the shards of finished jobs, with inode and time of writing."""
     shards = {path.name: path.stat() for path in out.glob("episodes/*.parquet")}
     return {name: (one.st_ino, one.st_mtime_ns) for name, one in shards.items()}
 
 
-def killed_run(bench: Bench) -> str:
+def written_twice(out: Path) -> list[str]:
+    """Return the files of a result set that were written more than once."""
+    lines = [json.loads(line) for path in out.glob("ledger/*.jsonl") for line in path.read_text().splitlines()]
+    counts = Counter(line["file"] for line in lines if "file" in line)
+    return [name for name, count in counts.items() if count > 1]
+
+
+def killed_run(bench: Bench) -> Outcomes:
     """SIGKILL of the run."""
-    out = bench.place()
-    with bench.begun(out) as running:
-        was_killed = not running.is_over_after(bench.moment())
-        running.process.kill()
-        running.process.wait()
-    bench.must(out)
-    bench.check(out)
-    return "goes on, equal table" if was_killed else "had ended"
+    return _stopped_run(bench, signal.SIGKILL, -signal.SIGKILL)
 
 
-def killed_worker(bench: Bench) -> str:
-    """SIGKILL of a worker."""
-    return _lost_worker(bench, signal.SIGKILL, "was killed by signal 9")
-
-
-def stopped_worker(bench: Bench) -> str:
-    """SIGSTOP of a worker."""
-    return _lost_worker(bench, signal.SIGSTOP, "made no step for", "--worker-timeout", "5")
-
-
-def _lost_worker(bench: Bench, number: int, message: str, *options: str) -> str:
-    """Send one worker a signal; the run ends well by itself."""
-    out = bench.place()
-    with bench.begun(out, *options) as running:
-        struck = False
-        if not running.is_over_after(bench.moment()):
-            deadline = time.monotonic() + PATIENCE
-            while not (workers := running.workers()) and running.process.poll() is None:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            with contextlib.suppress(ProcessLookupError):
-                if workers:
-                    os.kill(int(bench.random.choice(workers)), number)
-                    struck = True
-        ended = running.wait()
-    assert ended.code == 0, ended.errors
-    bench.check(out)
-    if message in ended.errors:
-        return "said, played again, equal table"
-    return "had nothing left to do" if struck else "had ended"
-
-
-def interrupted(bench: Bench) -> str:
+def interrupted(bench: Bench) -> Outcomes:
     """SIGINT."""
-    return _signalled(bench, signal.SIGINT, 130)
+    return _stopped_run(bench, signal.SIGINT, 130)
 
 
-def terminated(bench: Bench) -> str:
+def terminated(bench: Bench) -> Outcomes:
     """SIGTERM."""
-    return _signalled(bench, signal.SIGTERM, 143)
+    return _stopped_run(bench, signal.SIGTERM, 143)
 
 
-def _signalled(bench: Bench, number: signal.Signals, code: int) -> str:
-    """Send the run a signal; it stops soon, and goes on later."""
-    out = bench.place()
-    with bench.begun(out, limits=heed_interrupts) as running:
-        was_stopped = not running.is_over_after(bench.moment())
+def _stopped_run(bench: Bench, number: signal.Signals, code: int) -> Outcomes:
+    """Stop a run at a random moment; it goes on with the next try, or when the bench settles."""
+    out = bench.unfinished()
+    workers = 0 if bench.forks else int(bench.random.choice(WORKERS))
+    with bench.begun(out, "--workers", str(workers), limits=heed_interrupts) as running:
+        was_stopped = not bench.is_over_at_a_moment(running, out, workers)
         begun = time.monotonic()
-        if was_stopped:
-            running.process.send_signal(number)
+        running.process.send_signal(number)  # to nobody where it has ended
         ended = running.wait()
         seconds = time.monotonic() - begun
-    if not was_stopped:
-        assert ended.code == 0, ended.errors
-    elif ended.code != 0:  # it may have been about to end
-        assert ended.code in (code, -number), ended
-        assert seconds < STOP_SECONDS, f"it took {seconds:.1f} s to stop"
-        assert ended.code == -number or "Traceback" not in ended.errors, ended.errors
-    bench.must(out)
+    if ended.code == 0:  # before, or it was about to
+        return [*bench.settle(is_over=True), "had ended, equal table"]
+    assert was_stopped, ended
+    assert ended.code in (code, -number), ended  # the latter while it has not come to heed it
+    if number == signal.SIGKILL:
+        return ["goes on, equal table"]
+    assert seconds < STOP_SECONDS, f"it took {seconds:.1f} s to stop"
+    assert ended.code == -number or "Traceback" not in ended.errors, ended.errors
+    return [f"stops within {STOP_SECONDS:g} s, goes on, equal table"]
+
+
+def killed_worker(bench: Bench) -> Outcomes:
+    """SIGKILL of a worker."""
+    return _lost_workers(bench, STRIKES, signal.SIGKILL, "was killed by signal 9")
+
+
+def stopped_worker(bench: Bench) -> Outcomes:
+    """SIGSTOP of a worker."""
+    return _lost_workers(bench, 1, signal.SIGSTOP, "made no step for", "--worker-timeout", "5")
+
+
+def _lost_workers(bench: Bench, strikes: int, number: int, message: str, *options: str) -> Outcomes:
+    """Send workers of one run a signal, one after the other; each is replaced, or the run ends and goes on."""
+    out, struck = bench.place(), 0
+    with bench.begun(out, *options) as running:
+        running.wait_until(lambda: bool(running.workers()))
+        while struck < strikes and not running.is_over_after(float(bench.random.uniform(0.0, bench.durations[2].play))):
+            with contextlib.suppress(ProcessLookupError):
+                if workers := running.workers():
+                    os.kill(int(bench.random.choice(workers)), number)
+                    struck += 1
+        ended = running.wait()
+    said = ended.errors.count(message)
+    assert said <= struck, ended.errors
+    if ended.code == 0:
+        assert not written_twice(out), "a finished job was played twice"
+    else:
+        assert ended.code == 2, ended
+        assert "given up" in ended.errors or "before it played, again" in ended.errors, ended.errors
+        assert "Traceback" not in ended.errors, ended.errors
+        bench.must(out)
     bench.check(out)
-    return f"stops within {STOP_SECONDS:g} s, goes on, equal table" if was_stopped else "had ended"
+    way = "played again" if ended.code == 0 else "twice in a row: exit code 2, goes on"
+    outcomes = [f"said, {way}, equal table"] * said + ["had nothing to play again, equal table"] * (struck - said)
+    return outcomes or ["had ended"]
+
+
+def flipped_bit(bench: Bench) -> Outcomes:
+    """A flipped bit in a shard."""
+
+    def flip(content: bytes) -> bytes:
+        changed = bytearray(content)
+        changed[bench.random.integers(len(content))] ^= 1 << int(bench.random.integers(8))
+        return bytes(changed)
+
+    return _damaged(bench, flip)
+
+
+def cut_short(bench: Bench) -> Outcomes:
+    """A shard cut short."""
+    return _damaged(bench, lambda content: content[: bench.random.integers(len(content))])
+
+
+def _damaged(bench: Bench, damage: Callable[[bytes], bytes]) -> Outcomes:
+    """Damage a shard or two of a finished run: who reads it refuses it by name, and a run plays just these again."""
+    out = bench.place()
+    shutil.copytree(bench.undisturbed, out)
+    shards = sorted([*out.glob("episodes/*.parquet"), *out.glob("attention/*.parquet")])
+    number = bench.random.integers(1, 3)
+    chosen = [shards[place] for place in bench.random.choice(len(shards), number, replace=False)]
+    for shard in chosen:
+        shard.write_bytes(damage(shard.read_bytes()))
+    before = finished(out)
+    refused = ""
+    try:
+        load_result(out)
+    except ResultSetError as error:
+        refused = str(error)
+    assert any(f"{shard} is damaged: it has " in refused for shard in chosen), refused or "nobody noticed"
+    ended = bench.ended_here(out)
+    assert ended.code == 0, ended
+    for name in {shard.name for shard in chosen}:  # of two shards of one job the first that is read is said
+        assert any(f"{shard} is damaged: it has " in ended.errors for shard in chosen if shard.name == name), ended
+    after = finished(out)
+    played = {name for name in after if after[name] != before[name]}
+    assert played == {shard.name for shard in chosen}, "other jobs were played than the damaged ones"
+    bench.check(out)
+    shutil.rmtree(out)
+    return ["refused by name, played again, equal table"]
 
 
 def heed_interrupts() -> None:
@@ -287,7 +496,7 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def full_disk(bench: Bench) -> str:
+def full_disk(bench: Bench) -> Outcomes:
     """A disk that fills up."""
     out = bench.place()
     size = int(bench.random.integers(24, 96))
@@ -300,10 +509,10 @@ def full_disk(bench: Bench) -> str:
         remount(out, "size=64m")
         bench.must(out)
         bench.check(out)
-    return "one message, goes on, equal table" if ended.code else "all fitted"
+    return ["one message, goes on, equal table" if ended.code else "all fitted"]
 
 
-def read_only(bench: Bench) -> str:
+def read_only(bench: Bench) -> Outcomes:
     """A directory that cannot be written."""
     out = bench.place()
     with mounted(out, "tmpfs", "size=64m", flags=1):
@@ -315,10 +524,10 @@ def read_only(bench: Bench) -> str:
         remount(out, "size=64m")
         bench.must(out)
         bench.check(out)
-    return "one message, goes on, equal table"
+    return ["one message, goes on, equal table"]
 
 
-def two_runs(bench: Bench) -> str:
+def two_runs(bench: Bench) -> Outcomes:
     """Two runs in one directory."""
     out = bench.place()
     with bench.begun(out) as first, bench.begun(out) as second:
@@ -326,12 +535,13 @@ def two_runs(bench: Bench) -> str:
         codes = sorted(one.code for one in ends)
         assert codes in ([0, 0], [0, 2]), ends
         assert all("Traceback" not in one.errors for one in ends)
+    assert not written_twice(out), "a job was played by both"
     bench.must(out)
     bench.check(out)
-    return "second refused, equal table" if codes == [0, 2] else "second joined, equal table"
+    return ["second refused, equal table" if codes == [0, 2] else "second joined, equal table"]
 
 
-def full_tables(bench: Bench) -> str:
+def full_tables(bench: Bench) -> Outcomes:
     """A limit on the size of files (a stand-in for a full disk where nothing can be mounted)."""
     out = bench.place()
 
@@ -345,7 +555,7 @@ def full_tables(bench: Bench) -> str:
     assert "Traceback" not in ended.errors, ended.errors
     bench.must(out)
     bench.check(out)
-    return "one message, goes on, equal table"
+    return ["one message, goes on, equal table"]
 
 
 POLICIES: dict[str, tuple[int, str]] = {
@@ -363,10 +573,10 @@ POLICIES: dict[str, tuple[int, str]] = {
 """Exit code and message of a run with each of `faulty_policies`."""
 
 
-def harmful(name: str) -> Callable[[Bench], str]:
+def harmful(name: str) -> Callable[[Bench], Outcomes]:
     """Return the fault of a policy that does harm beside one that does none."""
 
-    def play(bench: Bench) -> str:
+    def play(bench: Bench) -> Outcomes:
         out = bench.place()
         code, message = POLICIES[name]
         workers = str(int(bench.random.integers(1, 3)))
@@ -380,18 +590,20 @@ def harmful(name: str) -> Callable[[Bench], str]:
         if code == 0:
             json.loads(ended.out)
         bench.check(out, "sampler")
-        return f"{'named' if message and code else 'harmless'}, others equal, exit code {code}"
+        return [f"{'named' if message and code else 'harmless'}, others equal, exit code {code}"]
 
     play.__doc__ = f"A policy: {name.replace('_', ' ')}."
     return play
 
 
-FAULTS: dict[str, Callable[[Bench], str]] = {
+FAULTS: dict[str, Callable[[Bench], Outcomes]] = {
     "killed-run": killed_run,
     "killed-worker": killed_worker,
     "stopped-worker": stopped_worker,
     "interrupted": interrupted,
     "terminated": terminated,
+    "flipped-bit": flipped_bit,
+    "cut-short": cut_short,
     "full-disk": full_disk,
     "file-limit": full_tables,
     "read-only": read_only,
@@ -399,8 +611,8 @@ FAULTS: dict[str, Callable[[Bench], str]] = {
     **{f"policy-{name}": harmful(name) for name in POLICIES},
 }
 """Faults by name: each strikes once, checks everything, and says what came of it."""
-MANY = ("killed-run", "killed-worker", "interrupted", "terminated")
-"""Faults that strike at random moments, of which there are many; of the others a few tries show all."""
+MANY = ("killed-run", "killed-worker", "interrupted", "terminated", "flipped-bit", "cut-short")
+"""Faults that strike at random moments or places, of which there are many; of the others a few tries show all."""
 NEEDS_MOUNT = ("full-disk", "read-only")
 
 
@@ -441,17 +653,23 @@ def tries_of(fault: str, number: int) -> int:
     return number if fault in MANY else min(number, 3)
 
 
-def measure(bench: Bench, fault: str, tries: int) -> Row:
-    """Let a fault strike some times; what does not hold is an outcome that begins with `FAILED`."""
+def measure(bench: Bench, fault: str, tries: int, seconds: float = math.inf) -> Row:
+    """Let a fault strike some times, or for so long; what does not hold is an outcome that begins with `FAILED`."""
     outcomes: Counter[str] = Counter()
     begun = time.monotonic()
-    for _ in range(tries):
+
+    def keep(strike: Callable[[], Outcomes]) -> None:
         try:
-            outcomes[FAULTS[fault](bench)] += 1
+            outcomes.update(strike())
         except (AssertionError, subprocess.TimeoutExpired) as error:
             sys.stderr.write(f"{traceback.format_exc()}\n")
-            outcomes[f"{FAILED}: {str(error).splitlines()[0]}"] += 1
-    return Row((FAULTS[fault].__doc__ or fault).rstrip("."), outcomes, (time.monotonic() - begun) / tries)
+            outcomes[f"{FAILED}: {(str(error) or repr(error)).splitlines()[0]}"] += 1
+            bench.drop()
+
+    while outcomes.total() < tries and time.monotonic() - begun < seconds:
+        keep(lambda: FAULTS[fault](bench))
+    keep(bench.settle)
+    return Row((FAULTS[fault].__doc__ or fault).rstrip("."), outcomes, (time.monotonic() - begun) / outcomes.total())
 
 
 def has_failed(row: Row) -> bool:
@@ -471,17 +689,21 @@ def markdown(rows: Sequence[Row]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tries", type=int, default=20, help="of faults at random moments; at most 3 of the others")
+    parser.add_argument(
+        "--tries", type=int, default=20, help="of faults at random moments or places; at most 3 of the others"
+    )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=math.inf, help="stop each fault after so long")
+    parser.add_argument("--fork", action="store_true", help="fork runs instead of starting them")
     parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"default: all of {', '.join(FAULTS)}")
     options = parser.parse_args()
     chosen = options.faults or [name for name in FAULTS if name not in NEEDS_MOUNT or can_mount()]
     folder = Path(tempfile.mkdtemp(prefix="wsabench-faults-"))
     try:
-        bench = Bench(folder, options.seed)
+        bench = Bench(folder, options.seed, forks=options.fork)
         rows = []
         for name in chosen:
-            rows.append(measure(bench, name, tries_of(name, options.tries)))
+            rows.append(measure(bench, name, tries_of(name, options.tries), options.seconds))
             sys.stderr.write(markdown(rows[-1:]).splitlines()[-1] + "\n")
         sys.stdout.write(markdown(rows) + "\n")
         if any(has_failed(row) for row in rows):

@@ -8,17 +8,19 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from forked import Forked
 
 from wsabench.errors import SpecError
 from wsabench.progress import Reporter
 from wsabench.resources import make_dir, write_text
-from wsabench.training.queue.child import main
+from wsabench.training.queue.child import Work, main
 from wsabench.training.queue.options import expected_steps
 from wsabench.training.queue.places import Places
 from wsabench.training.queue.running import child_command
-from wsabench.training.queue.spec import Queue, QueueRun
+from wsabench.training.queue.spec import Queue, QueueRun, RunKind
 from wsabench.training.trainer import CURVE_NAME
 
 CHILD = Path(__file__).resolve()
@@ -30,6 +32,16 @@ STEP_SECONDS = 0.01
 def pretended(queue: Queue, run: QueueRun, places: Places, device: str) -> Sequence[str]:
     """Return the command of a child that pretends."""
     return [sys.executable, str(CHILD), *child_command(queue, run, places, device)[3:]]
+
+
+def forked(command: Sequence[str], log: Path) -> Forked:
+    """Start the command of a child that pretends, at once."""
+
+    def work() -> int:
+        os.environ["OMP_NUM_THREADS"] = "1"
+        return main(command[2:], work=WORK)
+
+    return Forked(work, log)
 
 
 def pretend(queue: Queue, run: QueueRun, places: Places, device: str, reporter: Reporter) -> list[Path]:
@@ -61,5 +73,7 @@ def pretend(queue: Queue, run: QueueRun, places: Places, device: str, reporter: 
     return [folder / CURVE_NAME, places.agent(run.id)]
 
 
+WORK: Mapping[RunKind, Work] = dict.fromkeys(("frames", "pretrain", "train"), pretend)
+
 if __name__ == "__main__":
-    sys.exit(main(work=dict.fromkeys(TASKS, pretend)))  # pyright: ignore[reportArgumentType]
+    sys.exit(main(work=WORK))

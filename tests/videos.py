@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from wsabench.agents import half_precision
 from wsabench.encoders import Pretext, PretextBatch
-from wsabench.training.pretraining.loop import half_precision
 
 SIZES, LEVELS = (12, 8), (1.0, 0.7)
 

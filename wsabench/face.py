@@ -1,7 +1,8 @@
-"""What people meet first in Python: `run`, `load_result` and the result set they give, which shows itself.
+"""What people meet first in Python: `run`, `load_result`, and the result set that both return.
 
 A result set on disk knows neither statistics nor figures (`wsabench.results` stands below them, so that it can be read
-without). This module stands above all of them and adds what a person asks next, each part loaded when it is asked for.
+without). This module stands above all of them. It adds what a person asks next, and loads each part when it is asked
+for.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class RunResult(results.RunResult):
         """Return the mean unclipped return of every agent, game and perturbation, in the order played.
 
         Returns:
-            One row a cell: `agent`, `game`, `perturbation`, `train_seeds`, `episodes` (how many there are),
-            `mean_return`.
+            One row for each cell, with the columns `agent`, `game`, `perturbation`, `train_seeds` and `episodes` (how
+            many of each there are), and `mean_return`.
         """
         cells = with_labels(self.episodes).groupby(["agent", "game", "label"], sort=False)
         seeds, counts, means = ("train_seed", "nunique"), ("return", "size"), ("return", "mean")
@@ -55,11 +56,14 @@ class RunResult(results.RunResult):
         return table.reset_index().rename(columns={"label": "perturbation"})
 
     def summary(self, family: Sequence[str] | None = None, *, compare_to: str | None = None) -> Summary:
-        """Return every number of the report: averages with intervals, comparisons, sentences.
+        """Return every number of the report: averages with intervals, comparisons between agents, and sentences.
 
         Args:
-            family: Perturbations, without severity, that claims are made about; None: all of the run.
-            compare_to: The agent that each other one is compared with; None: all pairs.
+            family: The perturbations, without severity, that claims are made about. None: all perturbations of the run.
+            compare_to: The agent with which each other agent is compared. None: all pairs are compared.
+
+        Returns:
+            The summary, whose tables are tuples of rows (`wsabench.summary.rows`).
 
         Raises:
             ResultSetError: There is no finished episode.
@@ -71,7 +75,10 @@ class RunResult(results.RunResult):
         return summarise(self, family, compare_to=compare_to)
 
     def plot(self) -> Figure:
-        """Return the figure that the report opens with: clean and kept score of every agent, with intervals.
+        """Return the figure with which the report opens: the clean and the kept score of every agent, with intervals.
+
+        Returns:
+            A matplotlib figure. A notebook shows it.
 
         Raises:
             ResultSetError: There are no clean and perturbed scores to draw.
@@ -88,11 +95,14 @@ class RunResult(results.RunResult):
         return found.figure
 
     def report(self, out: str | Path | None = None, formats: str | Sequence[str] = ("html",)) -> ReportFiles:
-        """Write the report and return where its files are; `.html` is the page.
+        """Write the report, and return the paths of its files.
 
         Args:
-            out: The folder; None: `report` below the run's directory.
-            formats: As of `wsabench report --formats`.
+            out: The folder to write to. None: the folder `report` in the run's directory.
+            formats: The formats to write, by the names that `wsabench report --format` takes.
+
+        Returns:
+            The paths; `.html` is the page.
 
         Raises:
             ResultSetError: There is no finished episode.

@@ -29,38 +29,38 @@ class Protocol:
     """
 
     frame_skip: int = 4
-    """Emulator frames per step; the observation is the maximum over the last two."""
+    """Emulator frames in each step; the observation is the maximum over the last two."""
     frame_stack: int = 4
-    """Observations stacked, newest last."""
+    """Number of observations that are stacked, with the newest last."""
     screen_size: int = 84
     """Height and width of an observation in pixels."""
     grayscale: bool = True
-    """Luminance observations. Colour is for encoders that ask for it."""
+    """Whether observations are luminance. Colour is for encoders that ask for it."""
     noop_max: int = 30
     """At reset a uniformly drawn number of no-op frames in 0..noop_max is played."""
     sticky_probability: float = 0.0
-    """Probability, a frame, that the emulator repeats the previous action."""
+    """Probability, in each frame, that the emulator repeats the previous action."""
     full_action_space: bool = False
-    """All 18 actions instead of the game's minimal set."""
+    """Whether the agent has all 18 actions instead of the game's minimal set."""
     fire_on_reset: bool = True
-    """Press FIRE once after a reset, where the action set has it."""
+    """Whether FIRE is pressed once after a reset, where the action set has it."""
     fire_on_life_loss: bool = True
-    """Press FIRE once after a life loss, where the action set has it."""
+    """Whether FIRE is pressed once after a life loss, where the action set has it."""
     episodic_life: bool = False
-    """A life loss ends the episode for the learner (`terminated`); the game itself goes on."""
+    """Whether a life loss ends the episode for the learner (`terminated`), while the game itself goes on."""
     clip_rewards: bool = False
-    """Rewards replaced by their sign."""
+    """Whether rewards are replaced by their sign."""
     max_frames: int = 108_000
     """Emulator frames after which an episode is truncated (`time_limit`)."""
     stall_steps: int = 1_000
     """Steps without reward or lost life after which an episode is truncated (`stalled`); 0 for no such limit."""
     action_selection: ActionSelection = "sampled"
-    """How our agents choose: from their distribution, or its mode."""
+    """How our agents choose an action: they draw from their distribution (`sampled`) or take its mode (`greedy`)."""
     luminance: Luminance = "frames"
     """Where grey is made: of each frame's palette before the maximum (ale-py, Dopamine), of the maximum in RGB
     (Stable-Baselines3), or of that maximum resized in RGB (CleanRL); single pixels differ by up to 37 grey levels."""
     pool_gap: int = 1
-    """Frames between the two whose maximum is the observation; 0: the newest alone."""
+    """Number of frames between the two whose maximum is the observation. 0: the newest frame alone."""
     start: Start = "frames"
     """`frames`: FIRE for one frame, then 0..noop_max no-op frames. `steps`, as wrappers do: 1..noop_max no-op frames,
     then, where the action set has FIRE, one step of it and one step of action 2."""
@@ -91,17 +91,23 @@ class Protocol:
 
     @classmethod
     def evaluation(cls) -> Self:
-        """Full games, unclipped rewards, no sticky actions, stall cap of 1,000 steps."""
+        """Return the protocol of evaluation: full games, unclipped rewards, no sticky actions.
+
+        An episode ends as stalled after 1,000 steps without reward or lost life.
+        """
         return cls()
 
     @classmethod
     def training(cls) -> Self:
-        """Clipped rewards; a life loss ends the learner's episode while the game goes on."""
+        """Return the protocol of training: clipped rewards; a life loss ends the learner's episode, not the game."""
         return cls(episodic_life=True, clip_rewards=True)
 
     @classmethod
     def machado(cls) -> Self:
-        """Sticky actions 0.25, no no-ops, full action space, 18,000 frames (Machado et al. 2018; frame skip 4)."""
+        """Return the protocol of Machado et al. 2018: sticky actions 0.25, no no-ops, full action space, 18,000 frames.
+
+        Its frame skip is 4, where theirs is 5.
+        """
         return cls.named("machado")
 
     @classmethod
@@ -117,7 +123,7 @@ class Protocol:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Build from plain values, as found in a suite file or a manifest.
+        """Build a protocol from plain values, as they are found in a suite file or a manifest.
 
         Raises:
             SpecError: A value is outside its range.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import random  # noqa: TID251  (its state is kept, nothing is drawn)
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from wsabench.agents.asking import shared_generators_kept
 from wsabench.agents.elsewhere.environments import Environment, find_environment
 from wsabench.agents.foreign import torch_as_shipped
 from wsabench.errors import ResultSetError, SpecError
@@ -204,15 +204,12 @@ class RobustnessCallback(BaseCallback):
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Leave the global random generators, and torch's defaults, as they were before."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  (kept, not used)
     flags = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     threads = torch.get_num_threads()
-    with torch.random.fork_rng(), torch_as_shipped():
+    with shared_generators_kept(), torch.random.fork_rng(), torch_as_shipped():
         try:
             yield
         finally:
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = flags
             torch.set_num_threads(threads)
 

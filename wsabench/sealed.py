@@ -36,14 +36,9 @@ class WeightsFile(NamedTuple):
     file_hash: str
 
 
-def bytes_hash(content: bytes) -> str:
-    """Return the SHA-256 of bytes, hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
-
-
 def json_hash(value: Mapping[str, Any]) -> str:
     """Return the SHA-256 of JSON values, hexadecimal; the order of keys does not matter."""
-    return bytes_hash(_sorted_json(value).encode())
+    return hashlib.sha256(_sorted_json(value).encode()).hexdigest()
 
 
 def tensors_hash(tensors: Mapping[str, torch.Tensor]) -> str:
@@ -88,7 +83,7 @@ def read_weights(path: Path, remedy: str) -> WeightsFile:
         metadata = json.loads(content[8:start]).get("__metadata__")
     except (OSError, SafetensorError, ValueError, KeyError) as error:  # KeyError: a number type that torch lacks
         raise CheckpointError(f"{path} is damaged: {error}. {remedy}") from error
-    return WeightsFile(metadata or {}, tensors, bytes_hash(content))
+    return WeightsFile(metadata or {}, tensors, hashlib.sha256(content).hexdigest())
 
 
 def read_sealed(path: Path, text: str, remedy: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from wsabench.errors import SpecError
 Observations = npt.NDArray[np.uint8]
 """Stacked luminance frames, uint8, shape (N, 4, 84, 84), newest last."""
 Actions = npt.NDArray[np.int64]
-"""One action index per lane, int64, shape (N,)."""
+"""One action index for each lane, int64, shape (N,)."""
 FloatArray = npt.NDArray[np.float64]
 Inputs = Mapping[str, npt.NDArray[np.uint8]]
 """Further inputs beside the observations, by name, uint8, each (N, *INPUT_SHAPES[name])."""
@@ -146,7 +146,7 @@ class EncoderState(Protocol):
     """An encoder operation at work in one lane and episode."""
 
     def apply(self, encoders: LaneEncoders) -> None:
-        """Change the lane's encoders; called once per step, after the operations that stand before it."""
+        """Change the lane's encoders. It is called once in each step, after the operations that stand before it."""
         ...
 
 
@@ -245,7 +245,7 @@ class Decision:
     """
 
     actions: Actions
-    """One action index per row, int64, shape (N,)."""
+    """One action index for each row, int64, shape (N,)."""
     values: npt.NDArray[np.float32] | None = None
     """The return that the policy expects from here on, float32, shape (N,); None where it does not say."""
     attention: npt.NDArray[np.float32] | None = None
@@ -268,7 +268,7 @@ class StatedScore:
     deviation: float | None = None
     """Standard deviation over episodes; None where they do not say."""
     episodes: int | None = None
-    """Over how many; None where they do not say."""
+    """The number of episodes; None where the notes do not say."""
     is_greedy: bool | None = None
     """Whether the best action was always taken; None where they do not say."""
     source: str = ""
@@ -285,35 +285,37 @@ class Abilities:
     """
 
     name: str = ""
-    """What it is called, in tables and messages."""
+    """The policy's name in tables and messages."""
     train_seed: int = 0
-    """Identifies the training run that made it."""
+    """The number of the training run that made the policy."""
     checkpoint_hash: str | None = None
-    """Stands for its content in fingerprints; None where that is not known, so that finished jobs are played again."""
+    """A hash that stands for the policy's content in fingerprints. None where the content is not known: finished jobs
+    are then played again."""
     version: str = ""
-    """What the user says of the state of its code; finished jobs of the same version and weights are kept."""
+    """The user's name for the state of the policy's code. Finished jobs of the same version and weights are kept."""
     inputs: tuple[str, ...] = ()
-    """What it reads beside observations (`rgb84`, `ram`); it finds them in `LaneBatch.inputs`."""
+    """The inputs that the policy reads beside observations (`rgb84`, `ram`). It finds them in `LaneBatch.inputs`."""
     batch_size: int | None = None
-    """Rows to which it fills its own batches, so that it can be given any number of rows; None: it always gets as many
-    rows as there are lanes."""
+    """The number of rows to which the policy fills its own batches, so that it can be given any number of rows. None:
+    it always gets as many rows as there are lanes."""
     attends_to: tuple[str, ...] = ()
-    """The encoders that it weighs, in the order of the columns of `Decision.attention`; empty where it does not."""
+    """The encoders that the policy weighs, in the order of the columns of `Decision.attention`; empty where it weighs
+    none."""
     num_actions: int | None = None
-    """Actions that it was trained with; None where any number will do."""
+    """The number of actions with which the policy was trained; None where any number will do."""
     encoder_roster: EncoderRoster | None = None
-    """Its encoders, where it applies `LaneBatch.encoder_operations`; None where it applies none."""
+    """The policy's encoders, where it applies `LaneBatch.encoder_operations`; None where it applies none."""
     encoder_hashes: Mapping[str, str] = field(default_factory=dict)
-    """The content hash of each of its encoders, by name."""
+    """The content hash of each of the policy's encoders, by name."""
     reads: AgentReads | None = None
-    """What its decisions can depend on; None where that is not known."""
+    """What the policy's decisions can depend on; None where that is not known."""
     view: Mapping[str, Any] = field(default_factory=dict)
-    """How it saw and started its games in training: fields of `wsabench.Protocol` with their values. Its lanes are made
-    so, unless the user says otherwise."""
+    """How the policy saw and started its games in training: fields of `wsabench.Protocol` with their values. Its lanes
+    are made so, unless the user says otherwise."""
     notes: tuple[str, ...] = ()
-    """What a user should hear about it before it plays, as whole sentences."""
+    """What a user should hear about the policy before it plays, as whole sentences."""
     stated_score: StatedScore | None = None
-    """What its file's notes say that it scores in unchanged games; None where they do not."""
+    """The score in unchanged games that the notes beside the policy's file state; None where they state none."""
 
     def check(self, operations: Sequence[EncoderOperation]) -> None:
         """Check that encoder operations fit the policy, one after the other.
@@ -335,7 +337,7 @@ class Policy(Protocol):
     """Anything that can be evaluated."""
 
     def act(self, observations: Observations, lanes: LaneBatch) -> npt.ArrayLike | Decision:
-        """Return one action index per lane, int64, shape (N,), or a `Decision` with them."""
+        """Return one action index for each lane, int64, shape (N,), or a `Decision` with them."""
         ...
 
 

@@ -141,7 +141,7 @@ def test_a_run_says_when_its_clean_score_is_far_from_the_stated_one(snapshot: Pa
         games=["breakout"],
         perturbations=["clean", "hue-rotate@1"],
         episodes=3,
-        workers=1,
+        workers=0,
         protocol={"max_frames": 160},
         out=tmp_path / "out",
         reporter=reporter,

@@ -128,7 +128,7 @@ def test_the_bench_of_play_measures_a_run_and_its_parts(
 
 def test_wrong_numbers_of_environments_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "run", "--envs", "0"]) == 2
-    assert "--envs is '0'. Allowed: integers from 1" in capsys.readouterr().err
+    assert "--envs holds '0'. Allowed: whole numbers from 1" in capsys.readouterr().err
 
 
 def test_the_peer_changes_frames_as_the_catalogue_says() -> None:

@@ -59,7 +59,7 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
         (["show", "hue-rotate@9"], ["9", "1 to 5"]),
         (["list", "gamse"], ["Unknown kind 'gamse'", "'games'"]),
         (["report", "no-such-run"], ["no-such-run"]),
-        (["report", "no-such-run", "--format", "htm"], ["Unknown format 'htm'", "'html'"]),
+        (["report", "no-such-run", "--format", "htm"], ["Unknown report format 'htm'", "'html'"]),
         (
             ["report", str(ROOT / "results" / "smoke"), "--compare-to", "e2"],
             ["Unknown agent 'e2'", "'e2e'", "--compare-to names an agent"],

@@ -203,3 +203,44 @@ def test_what_is_completed(words: list[str], offered: set[str]) -> None:
     context = command.make_context(words[0], [], resilient_parsing=True)
     found = {getattr(item, "value", item) for item in parameter.shell_complete(context, "")}
     assert offered <= found
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["gallery", "--family", "colr"], "Unknown family 'colr'. Did you mean 'color'?"),
+        (["record", "--perturbation", "invrt"], "Unknown perturbation 'invrt'. Did you mean 'invert'?"),
+        (["show", "colour"], "Unknown name 'colour'. Did you mean 'color'?"),
+        (["report", "runs", "--format", "htlm"], "Unknown format 'htlm'. Did you mean 'html'?"),
+        (["leaderbord"], "No such command 'leaderbord'. Did you mean 'leaderboard'?"),
+    ],
+)
+def test_misspelt_names_get_the_near_one_in_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"wsabench: error: {message}")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list", "perturbations"],
+        ["show", "color"],
+        ["show", "smoke"],
+        ["power", "--effect", "0.5", "--seed-sd", "0.1", "--episode-sd", "0.3", "--pairs", "12"],
+        ["run", "--help"],
+    ],
+)
+def test_sixty_columns_hold_every_line_and_break_no_name(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > 60] == []
+    if words[0] == "list":
+        found = {line.split()[0] for line in lines if line and not line.startswith(" ")}
+        assert {"recolor-background", "distractor-sprites", "jpeg-compression", "observation-delay"} <= found

@@ -126,3 +126,14 @@ def running(text: str) -> list[str]:
         if text in words and int(path.parent.name) != os.getpid():
             found.append(words)
     return found
+
+
+@pytest.mark.extra
+def test_submitit_leaves_the_logging_of_the_process_alone() -> None:
+    """It would keep the standard output of the moment it is loaded: in a test, a file that is closed at its end."""
+    code = (
+        "import logging, os; from wsabench.evaluation.cluster import launcher; launcher._submitit(); "
+        "print(logging.getLogger('submitit').handlers, 'SUBMITIT_LOG_LEVEL' in os.environ)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] False\n"

@@ -114,7 +114,10 @@ def test_the_noise_of_a_retention_is_that_of_a_ratio_of_means(tmp_path):
     [
         (["--effect", "0.1"], "The noise is not known. Give --seed-sd and --episode-sd, or --from RUN_DIR"),
         (["--effect", "0", *NOISE], "The effect is 0. Allowed: numbers other than 0"),
-        (["--effect", "0.1", *NOISE, "--try-episodes", "5,x"], "--try-episodes is '5,x'. Allowed: integers from 1"),
+        (
+            ["--effect", "0.1", *NOISE, "--try-episodes", "5,x"],
+            "--try-episodes holds 'x'. Allowed: whole numbers from 1",
+        ),
         (["--effect", "0.1", *NOISE, "--measure", "retentoin"], "Did you mean 'retention'"),
         (["--effect", "0.1", *NOISE, "--alpha", "1.5"], "alpha is 1.5"),
     ],

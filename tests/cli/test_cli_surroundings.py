@@ -10,10 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from wsabench.cli import main
 from wsabench.cli.terminal.own_code import own_code
+from wsabench.errors import SpecError
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
@@ -52,7 +55,7 @@ def few_files() -> None:
 
 @pytest.mark.e2e
 def test_a_run_in_poor_surroundings(tmp_path: Path) -> None:
-    """One core, 64 open files, LANG=C, no HOME, a policy that prints, files called like packages."""
+    """One core, 64 open files, LANG=C, no HOME, `python -O`, a policy that prints, files called like packages."""
     (tmp_path / "ale_py.py").write_text(WRONG, encoding="utf-8")
     (tmp_path / "tempfile.py").write_text(WRONG, encoding="utf-8")
     (tmp_path / "my_policy.py").write_text(POLICY, encoding="utf-8")
@@ -62,7 +65,7 @@ def test_a_run_in_poor_surroundings(tmp_path: Path) -> None:
     # As the installed command is started: the current directory is not on the module path.
     code = "import sys; sys.path.pop(0); from wsabench.cli import main; sys.exit(main())"
     done = subprocess.run(
-        [sys.executable, "-c", code, *words],
+        [sys.executable, "-O", "-c", code, *words],
         cwd=tmp_path,
         env=environment | {"OMP_NUM_THREADS": "1"},
         preexec_fn=few_files,
@@ -87,6 +90,34 @@ def test_the_current_directory_is_searched_last_and_only_for_modules(
     for reference in ("policies:still", "mine=policies:still", "python:policies:make"):
         with own_code(["random", reference]):
             assert sys.path == [*before, str(tmp_path)]
+    assert sys.path == before
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (["record", "--agent", "random"], None),
+        (["record", "--agent", "policies:still"], "last"),
+        (["verify", "entry.json", "--checkpoint", "sb3:agent.zip"], None),
+        (["verify", "entry.json", "--checkpoint", "mine=policies:still"], "last"),
+        (["verify", str(ROOT / "results" / "smoke")], None),
+    ],
+)
+def test_record_and_verify_search_the_current_directory_as_run_does(
+    words: list[str], place: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+
+    def play(*_: object, **__: object) -> NoReturn:
+        seen.append(list(sys.path))
+        raise SpecError("That is enough.")
+
+    monkeypatch.setattr("wsabench.evaluation.recording.record_episode", play)
+    monkeypatch.setattr("wsabench.leaderboard.verifying.verify", play)
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    assert main(words) == 2
+    assert seen == [before if place is None else [*before, str(tmp_path)]]
     assert sys.path == before
 
 

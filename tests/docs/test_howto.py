@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "howto"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"\A# (\S+\.(?:py|toml|yml))\n")
+SHOWN = re.compile(r"`([\w./-]+\.html)`")
+"""A page that a reader is told to open."""
 EXTRA = {"my-sb3-agent.md": "stable_baselines3"}
 PAGES = sorted(page.name for page in FOLDER.glob("*.md"))
 TUTORIAL = "../tutorial.md"
@@ -24,6 +26,11 @@ WITH_COMMANDS = [TUTORIAL, *(name for name in PAGES if "```sh" in (FOLDER / name
 
 def marks_of(name: str) -> list[pytest.MarkDecorator]:
     return [pytest.mark.e2e, pytest.mark.extra if name in EXTRA else pytest.mark.slow]
+
+
+def shown_files(name: str) -> list[str]:
+    """Return the paths of pages of HTML that the text between the blocks names."""
+    return SHOWN.findall(FENCE.sub("", (FOLDER / name).read_text(encoding="utf-8")))
 
 
 def run_page(name: str, folder: Path) -> list[str]:
@@ -69,6 +76,13 @@ def test_a_page_runs_as_printed(name: str, tmp_path: Path) -> None:
     assert len(printed) >= (1 if name == "my-cleanrl-agent.md" else 2)
     if name == "my-own-network.md":
         assert "mine, version '1': 4 finished jobs kept" in " ".join(printed[1].split())
+    for path in shown_files(name):
+        assert (tmp_path / "work" / path).is_file(), f"{name} tells to open {path}"
+
+
+@pytest.mark.parametrize("name", WITH_COMMANDS)
+def test_a_report_that_a_page_opens_has_the_name_of_reports(name: str) -> None:
+    assert {Path(path).name for path in shown_files(name) if "report" in path} <= {"report.html"}
 
 
 def test_the_table_of_protocols_is_that_of_the_code() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,7 @@ def test_an_existing_path_wins_over_syntax(tmp_path: Path, monkeypatch: pytest.M
         "wsa",
         "e2e",
     ]
+    assert split_references([f"cleanrl:{odd},x=cleanrl:{odd}"]) == [f"cleanrl:{odd}", f"x=cleanrl:{odd}"]
     assert split_references(["lr=0.002,seed=2"]) == ["lr=0.002", "seed=2"]
     (one,) = find_contestants([f"cleanrl:{odd}"], ["breakout"], [0], ALL)
     assert one.name == "a-b"
@@ -267,19 +269,38 @@ def test_common_mistakes_get_a_hint(name: str, message: str, tmp_path: Path) -> 
     ("code", "message"),
     [
         ("import sys\nsys.exit('no gpu')\n", r"'dying_module:x' ended the program \(SystemExit: no gpu\)"),
-        ("import argparse\nargparse.ArgumentParser().parse_args(['--lr'])\n", r"ended the program \(SystemExit: 2\)"),
+        (
+            "import argparse\nargparse.ArgumentParser().parse_args(['--lr'])\n",
+            r"ended the program \(SystemExit: argparse: unrecognized arguments: --lr\)",
+        ),
         ("assert False, 'no'\n", r"'dying_module:x' failed: AssertionError: no \(.*dying_module\.py, line 1\)"),
         ("open('nowhere')\n", r"failed: FileNotFoundError: .*line 1\)"),
     ],
 )
 def test_a_module_that_fails_when_it_is_imported_is_named(
-    code: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    code: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "dying_module.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SpecError, match=message):
         find_contestants(["dying_module:x"], ["breakout"], [0], ALL)
     assert main(["run", "-a", "dying_module:x"]) == 2
+    told = capfd.readouterr().err
+    assert (told.startswith("wsabench: error: "), told.count("usage"), told.count("Traceback")) == (True, 0, 0)
+
+
+def test_a_factory_that_reads_the_command_line_is_one_message_with_its_usage_behind_it() -> None:
+    def make_agent(game: str) -> argparse.Namespace:
+        parser = argparse.ArgumentParser(prog="train.py")
+        parser.add_argument("--lr", required=True)
+        return parser.parse_args([])
+
+    with pytest.raises(SpecError, match=r"SystemExit: argparse: the following arguments are required: --lr \(") as told:
+        find_contestants({"mine": make_agent}, ["breakout"], [0], ALL)
+    assert told.value.__cause__ is not None
+    assert str(told.value.__cause__.__cause__) == "usage: train.py [-h] --lr LR"
+    with pytest.raises(SystemExit, match="2"):  # outside argparse is as ever
+        argparse.ArgumentParser().parse_args(["--lr"])
 
 
 def test_torchs_defaults_are_each_agents_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -101,6 +102,17 @@ def test_workers_get_agents_of_their_own_then_help() -> None:
     play_all(board, 2)
     assert board.choose(0, everyone) == second  # nothing else is left: help out
     assert board.choose(0, [first]) is None
+
+
+def test_one_that_hung_when_it_was_asked_is_given_up_at_the_next_loss() -> None:
+    plan = make_plan(num_agents=2, num_cells=1, num_episodes=2)
+    plan = replace(plan, contestants=(plan.contestants[0], replace(plan.contestants[1], hung=True)))
+    board, _, _ = make_board(plan, num_workers=2)
+    for worker in (0, 1):
+        board.take(worker, board.choose(worker, [worker]) or 0, 2)
+        board.lose(worker, "was ended", num_steps=0)
+    assert [str(error).partition(" ")[0] for error in board.failures] == ["agent1"]
+    assert (board.has_work([0]), board.has_work([1])) == (True, False)
 
 
 def test_a_small_run_is_shared() -> None:

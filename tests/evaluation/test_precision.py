@@ -107,17 +107,18 @@ def test_its_episodes_are_those_of_a_run_with_more(reference: RunResult, fixed: 
     assert ours["episode"].min() == PILOT, "the pilot's episodes are not among those that count"
 
 
+@pytest.mark.slow  # going on from the pilot, below, is with two workers too
 def test_two_workers_give_the_same_table(tmp_path: Path, reference: RunResult) -> None:
     assert_equal(play(tmp_path / "out", workers=2), reference)
 
 
 @pytest.mark.parametrize(
-    ("words", "jobs", "is_between"),
-    [("-", 2, False), ("The pilot is finished", 0, True), ("-", 4, False)],
+    ("words", "jobs", "is_between", "workers"),
+    [("-", 2, False, 2), ("The pilot is finished", 0, True, 0), ("-", 4, False, 0)],
     ids=["in the pilot", "between the stages", "in the second stage"],
 )
 def test_a_run_that_is_stopped_goes_on_to_the_same_table(
-    tmp_path: Path, reference: RunResult, words: str, jobs: int, is_between: bool
+    tmp_path: Path, reference: RunResult, words: str, jobs: int, is_between: bool, workers: int
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         play(tmp_path, reporter=Stopping(words, jobs))
@@ -125,7 +126,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_table(
     assert not stopped.is_complete
     assert stopped.num_finished == max(0, jobs - len(reference.manifest.plan.jobs))
     later = Stopping()
-    assert_equal(play(tmp_path, workers=2, reporter=later), reference)
+    assert_equal(play(tmp_path, workers=workers, reporter=later), reference)
     if is_between:
         assert later.played == len(reference.episodes), "no episode of the pilot was played again"
     assert [start.end is None for start in load_result(tmp_path).manifest.history.starts] == [True, False]

@@ -138,3 +138,10 @@ def test_a_price_of_a_part_is_of_its_jobs(hurry: None) -> None:
         price(RunOptions(suite="smoke", agents=("noop",), precision=0.1, max_episodes=20), 1)
     with pytest.raises(SpecError, match="has no job"):
         price(options, 1, shard="9/9")
+
+
+@pytest.mark.e2e
+def test_a_price_for_machines_is_on_standard_output(hurry: None, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "--suite", "smoke", "--agents", "noop", "--episodes", "2", "--workers", "1", "--shard", "3/4"]
+    assert main([*words, "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["jobs"] == 1

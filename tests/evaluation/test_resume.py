@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from run_bench import SETTINGS, run_small
+from forked import Forked
+from run_bench import SETTINGS, LogReporter, run_small
 
 from wsabench.results import RunResult, load_result
 
@@ -20,7 +22,16 @@ pytestmark = pytest.mark.e2e
 TESTS = Path(__file__).parents[1]
 
 
-def start(out: Path, log: Path, workers: int) -> subprocess.Popen[bytes]:
+Process = subprocess.Popen[bytes] | Forked
+
+
+def fork(out: Path, log: Path, workers: int) -> Process:
+    """Start a run in a process that is forked from this one, which imports nothing and measures no effects again."""
+    return Forked(lambda: run_small(out, workers, reporter=LogReporter(log)), log.with_suffix(".txt"))
+
+
+def start(out: Path, log: Path, workers: int) -> Process:
+    """Start a run in a new process."""
     paths = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, str(TESTS / "run_bench.py"), str(out), str(log), str(workers)]
@@ -35,7 +46,7 @@ def lines_of(log: Path) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
 
 
-def kill_after_lines(process: subprocess.Popen[bytes], log: Path, num_lines: int, seconds: float) -> bool:
+def kill_after_lines(process: Process, log: Path, num_lines: int, seconds: float) -> bool:
     """SIGKILL a run some time after its log has so many lines; False if it had ended by itself."""
     deadline = time.monotonic() + 120
     while process.poll() is None and len(lines_of(log)) < num_lines:
@@ -44,7 +55,7 @@ def kill_after_lines(process: subprocess.Popen[bytes], log: Path, num_lines: int
     return kill_after_time(process, seconds)
 
 
-def kill_after_time(process: subprocess.Popen[bytes], seconds: float) -> bool:
+def kill_after_time(process: Process, seconds: float) -> bool:
     """SIGKILL a run after a time; False if it had ended by itself."""
     try:
         assert process.wait(seconds) == 0
@@ -55,14 +66,20 @@ def kill_after_time(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return False
 
 
-def check_kills(tmp_path: Path, reference: RunResult, num_kills: int, worker_counts: tuple[int, ...]) -> None:
+def check_kills(
+    tmp_path: Path,
+    reference: RunResult,
+    num_kills: int,
+    worker_counts: tuple[int, ...],
+    begin: Callable[[Path, Path, int], Process],
+) -> None:
     """Kill a run so many times at random moments; whenever it comes to its end, compare and begin a new one."""
     moments = np.random.default_rng(num_kills)
     num_killed = num_begun = 0
     while num_killed < num_kills:
         out, log = tmp_path / f"killed{num_begun}", tmp_path / f"log{num_begun}"
         before, old_lines = finished_shards(out), lines_of(log)
-        process = start(out, log, worker_counts[num_killed % len(worker_counts)])
+        process = begin(out, log, worker_counts[num_killed % len(worker_counts)])
         if num_killed % 4 == 3:  # also while it starts: imports, manifest, pictures
             was_killed = kill_after_time(process, float(moments.uniform(0.0, 6.0)))
         else:
@@ -98,12 +115,12 @@ def test_the_reference_is_whole(reference: RunResult) -> None:
 
 
 def test_three_kills(tmp_path: Path, reference: RunResult) -> None:
-    check_kills(tmp_path, reference, 3, (0,))
+    check_kills(tmp_path, reference, 3, (0,), fork)
 
 
 @pytest.mark.slow
 def test_twenty_kills(tmp_path: Path, reference: RunResult) -> None:
-    check_kills(tmp_path, reference, 20, (0, 1, 2))
+    check_kills(tmp_path, reference, 20, (0, 1, 2), start)
 
 
 def test_two_workers_and_another_order_give_the_same_table(tmp_path: Path, reference: RunResult) -> None:

@@ -47,7 +47,7 @@ def play(out: Path, **changes: Any) -> RunResult:
         "episodes": 1,
         "perturbations": CELLS,
         "protocol": Protocol(max_frames=60),
-        "workers": 1,
+        "workers": 0,
         "out": out,
     }
     return run(**{**options, **changes})

@@ -187,6 +187,50 @@ def test_the_command_refuses_an_empty_folder_and_a_site_among_the_entries(
     assert "Choose another folder: --out DIR" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of 40 agents with long names on one suite."""
+    folder = tmp_path_factory.mktemp("crowd")
+    for place in range(40):
+        name = f"agent_with_underscores_and_no_hyphens_at_all_{place:02}"
+        entry = made_entry(name, "dynamics", level=0.3 + 0.02 * place, num_episodes=4, games=("breakout",))
+        write_entry(folder / f"{place:02}.json", entry)
+    write_site(folder, folder / "site")
+    return folder / "site"
+
+
+@pytest.mark.slow
+def test_names_break_at_underscores_and_the_text_stays_the_name(crowded: Path) -> None:
+    text = (crowded / "index.html").read_text(encoding="utf-8")
+    assert "<bdi>agent_<wbr>with_<wbr>" in text
+    assert "agent_with_underscores_and_no_hyphens_at_all_07" in Page(text).text
+
+
+@pytest.mark.slow
+@pytest.mark.extra
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_long_table_keeps_its_head_in_sight_and_prints_whole(crowded: Path, width: int, tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        page.goto(crowded.joinpath("index.html").as_uri())
+        box = page.locator(".scroll.tall").first
+        head = box.locator("thead th").first
+        box.evaluate("e => { e.scrollTop = 900; e.scrollIntoView(); }")
+        assert box.evaluate("e => e.scrollTop") > 0
+        assert abs(head.bounding_box()["y"] - box.bounding_box()["y"]) < 3  # pyright: ignore[reportOptionalSubscript]
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.set_viewport_size({"width": 1047, "height": 718})  # the inside of an A4 page across
+        page.emulate_media(media="print")
+        assert box.evaluate("e => e.scrollWidth <= document.documentElement.clientWidth")
+        browser.close()
+
+
 @pytest.mark.extra
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])

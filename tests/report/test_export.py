@@ -108,3 +108,10 @@ def test_without_reference_scores_there_is_no_matrix(tmp_path):
     result = load_result(run)
     assert write_rliable(summarise(result), tmp_path / "out") == ()
     assert tidy_episodes(result, summarise(result))["normalised_score"].isna().all()
+
+
+def test_what_no_difference_can_show_is_empty_with_its_reason(loaded, tmp_path):
+    write_csv(*loaded, tmp_path)
+    table = pd.read_csv(tmp_path / "comparisons.csv")
+    assert table["detectable"].isna().all()
+    assert set(table["detectable_note"]) <= {"too few train seeds", "smallest p above alpha"}

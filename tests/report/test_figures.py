@@ -12,6 +12,7 @@ from result_fixture import agent_entry, write_result_set
 from wsabench.errors import UnknownNameError
 from wsabench.report import figures
 from wsabench.report.curves import learning_curves
+from wsabench.report.figures.curves import draw_start
 from wsabench.report.figures.drawing import draw_figures
 from wsabench.report.figures.heatmap import ranked
 from wsabench.report.figures.selection import MOST_LINES, parts_of
@@ -83,6 +84,16 @@ def test_curves_over_dose_stand_in_the_order_of_what_is_seen(ax):
         # Severities 1, 3, 2 move the observation by 8, 12, 30 grey levels.
         np.testing.assert_allclose(line.get_ydata(), [scores[1], scores[3], scores[2]])
         np.testing.assert_allclose(line.get_xdata(), [8.0, 12.0, 30.0], atol=0.5)
+
+
+def test_clean_stands_at_no_change_told_apart_by_marker(ax):
+    ax.plot([2.0, 10.0], [0.5, 0.1])
+    draw_start({"a": 0.6, "b": 0.8}, ax, ["a", "b", "not played"])
+    marks = ax.get_lines()[1:]
+    assert [float(mark.get_ydata()[0]) for mark in marks] == [0.6, 0.8]
+    assert all(abs(float(mark.get_xdata()[0])) < 0.5 and mark.get_markerfacecolor() == "none" for mark in marks)
+    assert marks[0].get_marker() != marks[1].get_marker()
+    assert marks[0].get_xdata()[0] != marks[1].get_xdata()[0]
 
 
 def test_many_agents_over_dose_are_grey_with_their_median(ax):

@@ -1,16 +1,31 @@
 """Every figure stays readable: with 1 to 20 agents, long and foreign names, 1 to 12 games, 1 to 210 cells."""
 
+import io
 import itertools
 import warnings
 
 import numpy as np
 import pytest
 from made_returns import crowd, result
+from made_returns import run as made_run
 from matplotlib.text import Text
+from PIL import Image
 from result_fixture import ENCODERS, agent_entry
 
 from wsabench.report.figures.drawing import draw_figures
-from wsabench.report.figures.style import LIGHT_GREY, MOST_LOOKS, figure_style, looks
+from wsabench.report.figures.heatmap import draw_shades, heat_map_height
+from wsabench.report.figures.layout import agent_panels, legend_lines
+from wsabench.report.figures.style import (
+    LIGHT_GREY,
+    MOST_LOOKS,
+    ONE_COLUMN_IN,
+    TWO_COLUMNS_IN,
+    figure_bytes,
+    figure_style,
+    looks,
+    new_figure,
+    settle,
+)
 from wsabench.results.manifest import AgentId
 from wsabench.summary.learning import efficiency_table
 from wsabench.summary.rows import CurveRow
@@ -189,6 +204,40 @@ def test_the_figures_of_many_agents_over_games_fit():
         drawn = draw_figures(summary, [])
     check(drawn)
     assert {"effective-robustness", "games", "normalisers", "worst-groups"} <= {one.name for one in drawn}
+
+
+@pytest.mark.parametrize("dpi", [100, 110, 150, 300])
+def test_a_layout_holds_at_every_resolution(dpi):
+    # Upright names of three lines with a label below: a font fitted to the pixels made them longer at some resolutions.
+    columns, lines = named(8), ["clean", "perturbation-0"]
+    with figure_style():
+        figure, ax = new_figure(TWO_COLUMNS_IN, heat_map_height(lines, columns))
+        draw_shades(np.full((2, 8), 0.4), [["1"] * 8] * 2, ax, lines, columns)
+        ax.set_xlabel("rank (1 is best)")
+        settle(figure)
+    picture = np.asarray(Image.open(io.BytesIO(figure_bytes(figure, "png", dpi))).convert("L"))
+    edge = round(0.02 * dpi)
+    assert picture[:edge].min() == picture[-edge:].min() == picture[:, -edge:].min() == 255
+
+
+def test_a_legend_has_as_many_columns_as_fit():
+    assert legend_lines(["clean", "kept under perturbations"], ONE_COLUMN_IN) == 1
+    assert legend_lines(["a"] * 4, ONE_COLUMN_IN) == 1
+    assert legend_lines(["kept under perturbations"] * 2, ONE_COLUMN_IN) == 2
+
+
+def test_three_agents_leave_no_empty_panel():
+    (figure,) = agent_panels(["a", "b", "c"], 1.0, lambda agent, ax: ax.plot([0, 1]), "x")
+    assert [ax.axison for ax in figure.axes] == [True] * 3
+
+
+def test_random_play_lies_on_the_axis_of_scores():
+    summary = summarise(made_run({"a": 6.0, "b": 6.5}, num_seeds=2))
+    with figure_style():
+        drawn = {one.name: one.figure for one in draw_figures(summary, [])}
+    for name in ("answer", "normalised-score", "retention"):
+        low, high = drawn[name].axes[0].get_xlim()
+        assert low < 0 < high, name
 
 
 def test_no_two_agents_look_the_same():

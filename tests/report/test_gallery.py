@@ -113,7 +113,7 @@ def test_a_family_is_everything_a_game_can_have():
     assert {"sticky-actions@3", "lazy-enemy", "mode-1"} <= set(names)
     assert "small-paddle" not in names
     assert len(gallery_names("tennis", family="corruption")) == len(list_perturbations("corruption"))
-    with pytest.raises(SpecError, match=r"There is no family 'colour'\. Allowed: color, corruption"):
+    with pytest.raises(UnknownNameError, match=r"Unknown family 'colour'\. Did you mean 'color'"):
         gallery_names("pong", family="colour")
 
 

@@ -344,3 +344,10 @@ def test_hostile_names_change_neither_page_nor_tables(tmp_path):
         rows = list(csv.DictReader((tmp_path / "report" / "csv" / "episodes.csv").open(newline="")))
         assert {row["agent"] for row in rows} == {name, "n1"}
         assert r"\input{x}" not in "".join(path.read_text() for path in files.latex)
+
+
+def test_dollar_signs_in_names_are_drawn_as_they_are(tmp_path):
+    run = write_result_set(
+        tmp_path / "run", agents=("a$_$b", "$$"), train_seeds=(0,), cells=(("clean", None), ("hue-rotate", 3))
+    )
+    assert write_report(run, tmp_path / "report", formats=("svg",)).figures

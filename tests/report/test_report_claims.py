@@ -12,6 +12,7 @@ from result_fixture import write_result_set
 from wsabench.report.page import content_of, html_page, markdown_text
 from wsabench.report.tables import comparisons as claims
 from wsabench.report.tables.latex import escape, latex
+from wsabench.report.tables.results import improvement_summary_tables
 from wsabench.report.tables.text import Table, markdown
 from wsabench.results import load_result
 from wsabench.summary.rows import Bounded, Claim, MeasureRow, RankRow
@@ -362,3 +363,25 @@ def test_what_is_shortened_can_be_unfolded(loaded):
     sentence = Sentence("All of the names.", "Some of the names.")
     page = html_page(content_of(compared_in(loaded[0], [], (sentence,)), loaded[1]), [])
     assert "<summary>Some of the names.</summary>All of the names.</details>" in page
+
+
+def test_with_one_perturbation_no_row_says_again_what_the_only_one_says(tmp_path):
+    wholes = []
+    for cells in (CELLS[:2], CELLS):
+        directory = write_result_set(tmp_path / f"{len(cells)}", train_seeds=(0, 1, 2, 3, 4), cells=cells)
+        summary = summarise(load_result(directory))
+        tables = [*claims.side_by_side_tables(summary), *claims.measure_tables(summary)]
+        tables += [*claims.comparison_tables(summary), *improvement_summary_tables(summary)]
+        wholes.append([table.title for table in tables if "all perturbations" in {row[0] for row in table.rows}])
+        assert all(len(table.rows) > 0 for table in tables)
+    assert wholes == [
+        [],
+        [
+            "Normalised score by agent",
+            "Retention by agent",
+            "Robustness over severities",
+            "Ranks",
+            "Comparison of wsa with e2e",
+            "Probability that wsa beats e2e",
+        ],
+    ]

@@ -91,18 +91,19 @@ def test_the_printed_command_makes_the_same_report(name, tmp_path, monkeypatch):
 @pytest.mark.e2e
 def test_all_commands_of_a_page_run(tmp_path):
     def shell(line):
+        assert line.startswith("wsabench ")
         command = f"{shlex.quote(sys.executable)} -m wsabench {line.removeprefix('wsabench ')}"
         done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=280)
         assert done.returncode == 0, (command, done.stderr[-2000:])
 
     out = "'my run (1)'"
-    shell(f"run --agents noop --games breakout --perturbations invert --episodes 1 --out {out}")
-    shell(f"report {out} --format html")
+    shell(f"wsabench run --agents noop --games breakout --perturbations invert --episodes 1 --out {out}")
+    shell(f"wsabench report {out} --format html")
     lines = commands_on(tmp_path / "my run (1)" / "report" / "report.html")
     assert lines[0].startswith("pip install ")
     assert len(lines) == 3
     for line in lines[1:]:
-        shell(re.sub(r"^\S+ ", "wsabench ", line))
+        shell(line)
 
 
 def plan_of(perturbations, agents=("wsa", "e2e"), profile="quick", **changes):
@@ -122,6 +123,11 @@ def test_a_title_says_what_was_run():
     assert title_of(plan_of(("clean", *own))).endswith("own perturbations, 6 of them")
     some = title_of(plan_of(quick[:3]))
     assert some.endswith(f"2 of the {len(quick) - 1} perturbations of suite color-shift, profile quick")
+    # The suite lists 235; Breakout brings 42 more.
+    full = load_suite("full")
+    entry = SuiteEntry(name=full.name, summary=full.summary, content_hash=full.content_hash)
+    some = title_of(plan_of(("clean", "invert", "small-paddle"), profile="standard", suite=entry))
+    assert some == "wsa and e2e on breakout: 2 perturbations of suite full, profile standard"
     assert title_of(plan_of(("clean",))) == "wsa and e2e on breakout: clean play"
     many = [f"agent-{i}" for i in range(20)]
     assert title_of(plan_of(quick, many, games=("breakout", "pong"))).startswith("20 agents on breakout and pong: ")

@@ -361,6 +361,7 @@ def test_no_malformed_manifest_gives_a_traceback(tmp_path: Path) -> None:
         (run / "manifest.json").write_text(json.dumps(changed))
         try:
             write_report(run, tmp_path / "report", formats=("csv", "md", "latex"))
+            check_runs(run, good)
             with ResultStore(run) as store:
                 store.begin(read_manifest(good))
         except WsabenchError:

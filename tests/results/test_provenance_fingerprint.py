@@ -113,3 +113,9 @@ def test_host_and_command_line_name_no_folder() -> None:
     summary = provenance.host_summary()
     assert summary.cores >= 1
     assert "/" not in provenance.command_line().split(" ")[0]
+
+
+@pytest.mark.parametrize("program", ["/opt/env/bin/wsabench", "/opt/env/lib/wsabench/__main__.py"])
+def test_the_command_line_is_one_that_runs(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [program, "run", "--out", "my run"])
+    assert provenance.command_line() == "wsabench run --out 'my run'"

@@ -74,13 +74,6 @@ def test_an_agent_of_almost_random_play_has_no_retention():
     assert stats.clean_bound(0.81 * rng.exponential(1.0, (6, 10))).is_defined
 
 
-def test_a_comparison_uses_the_games_that_all_agents_have():
-    good, bad = stats.clean_bound(np.full((2, 5), 1.0)), stats.clean_bound(np.full((2, 5), 0.0))
-    np.testing.assert_array_equal(stats.commonly_defined([[good, good, bad], [good, bad, bad]]), [True, False, False])
-    with pytest.raises(ShapeError, match=r"\[1, 2\] games"):
-        stats.commonly_defined([[good], [good, bad]])
-
-
 def test_shapes_and_options_are_checked():
     with pytest.raises(ShapeError, match=r"shape \(3,\)"):
         stats.clean_bound(np.zeros(3))

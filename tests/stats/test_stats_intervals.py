@@ -16,6 +16,11 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
+def cell_means(blocks):
+    """The mean over train seeds of every cell."""
+    return np.concatenate([block.mean(axis=-2) for block in blocks], axis=-1)
+
+
 def test_interval_of_a_mean_is_that_of_all_27_resamples():
     # Seeds 0, 1, 5 give 27 equally likely resamples. Sorted means: 0 (1 of them, cumulative 0.037), 1/3 (3; 0.148),
     # 2/3 (3; 0.259), 1 (1; 0.296), 5/3 (3; 0.407), 2 (6; 0.630), 7/3 (3; 0.741), 10/3 (3; 0.852), 11/3 (3; 0.963),
@@ -23,11 +28,9 @@ def test_interval_of_a_mean_is_that_of_all_27_resamples():
     block = np.array([[0.0], [1.0], [5.0]])
     means = sorted(np.mean(draw) for draw in itertools.product([0.0, 1.0, 5.0], repeat=3))
     assert np.quantile(means, [0.1, 0.9], method="inverted_cdf") == pytest.approx([1 / 3, 11 / 3])
-    wide = stats.seed_interval(stats.cell_means, [[block]], rng(), method="percentile", repetitions=20_000)
+    wide = stats.seed_interval(cell_means, [[block]], rng(), method="percentile", repetitions=20_000)
     assert (wide.value[0], wide.low[0], wide.high[0]) == pytest.approx((2.0, 0.0, 5.0))
-    narrow = stats.seed_interval(
-        stats.cell_means, [[block]], rng(), method="percentile", repetitions=20_000, confidence=0.8
-    )
+    narrow = stats.seed_interval(cell_means, [[block]], rng(), method="percentile", repetitions=20_000, confidence=0.8)
     assert (narrow.low[0], narrow.high[0]) == pytest.approx((1 / 3, 11 / 3))
 
 
@@ -37,7 +40,7 @@ def drawn(blocks: list[np.ndarray], repetitions: int) -> list[np.ndarray]:
 
     def kept(sample):
         seen.append([block.copy() for block in sample])
-        return stats.cell_means(sample)
+        return cell_means(sample)
 
     stats.seed_interval(kept, [blocks], rng(2), repetitions=repetitions)
     return [np.concatenate(parts) for parts in zip(*seen[1:], strict=True)]  # the first are the data themselves
@@ -83,7 +86,7 @@ def test_one_cell_a_game_is_rliables_stratified_bootstrap():
 
 def test_interval_of_many_seeds_is_the_normal_one():
     scores = rng(6).normal(2.0, 1.0, (400, 1))
-    estimate = stats.seed_interval(stats.cell_means, [[scores]], rng(7))
+    estimate = stats.seed_interval(cell_means, [[scores]], rng(7))
     half = 1.96 * scores.std() / 20
     assert (estimate.low[0], estimate.high[0]) == pytest.approx((scores.mean() - half, scores.mean() + half), abs=0.01)
     assert estimate.note == ""
@@ -92,16 +95,16 @@ def test_interval_of_many_seeds_is_the_normal_one():
 
 def test_the_same_generator_gives_the_same_interval():
     blocks = [rng(8).normal(size=(5, 3)), rng(9).normal(size=(4, 2))]
-    first, second = (stats.seed_interval(stats.cell_means, [blocks], rng(10)) for _ in range(2))
+    first, second = (stats.seed_interval(cell_means, [blocks], rng(10)) for _ in range(2))
     np.testing.assert_array_equal(first.low, second.low)
     np.testing.assert_array_equal(first.high, second.high)
 
 
 def test_the_chunk_size_does_not_move_a_bound(monkeypatch):
     blocks = [rng(8).normal(size=(5, 3))]
-    whole = stats.seed_interval(stats.cell_means, [blocks], rng(10), repetitions=999)
+    whole = stats.seed_interval(cell_means, [blocks], rng(10), repetitions=999)
     monkeypatch.setattr("wsabench.stats.intervals._CHUNK_ELEMENTS", 100)
-    parts = stats.seed_interval(stats.cell_means, [blocks], rng(10), repetitions=999)
+    parts = stats.seed_interval(cell_means, [blocks], rng(10), repetitions=999)
     np.testing.assert_array_equal(whole.low, parts.low)
 
 
@@ -110,7 +113,7 @@ def test_the_chunk_size_does_not_move_a_bound(monkeypatch):
     [(1, "one train seed: no interval"), (2, "fewer than 3"), (3, "too few"), (4, "too few"), (5, "")],
 )
 def test_few_train_seeds_are_said(num_seeds, note):
-    estimate = stats.seed_interval(stats.cell_means, [[rng(0).normal(size=(num_seeds, 2))]], rng(1))
+    estimate = stats.seed_interval(cell_means, [[rng(0).normal(size=(num_seeds, 2))]], rng(1))
     assert estimate.num_seeds == num_seeds
     assert estimate.note.startswith(note)
     assert np.isnan(estimate.low).all() == np.isnan(estimate.high).all() == (num_seeds < 3)
@@ -132,14 +135,14 @@ def test_two_agents_are_resampled_independently():
 def test_episode_interval_resamples_episodes_within_checkpoints():
     # One checkpoint, 200 episodes: the standard error of the mean of its episodes, whatever other checkpoints score.
     episodes = rng(11).normal(1.0, 2.0, (1, 1, 200))
-    estimate = stats.episode_interval(stats.cell_means, [[(episodes, np.array([200]))]], rng(12))
+    estimate = stats.episode_interval(cell_means, [[(episodes, np.array([200]))]], rng(12))
     half = 1.96 * episodes.std() / np.sqrt(200)
     expected = (episodes.mean() - half, episodes.mean() + half)
     assert (estimate.low[0], estimate.high[0]) == pytest.approx(expected, abs=0.03)
     assert estimate.note == "these checkpoints only"
     # Two checkpoints far apart, each without noise: episodes say nothing about training, so the interval has no width.
     apart = np.stack([np.zeros((1, 10)), np.ones((1, 10))])
-    flat = stats.episode_interval(stats.cell_means, [[(apart, np.array([10, 10]))]], rng(12))
+    flat = stats.episode_interval(cell_means, [[(apart, np.array([10, 10]))]], rng(12))
     assert flat.low[0] == pytest.approx(0.5) == flat.high[0]
 
 
@@ -158,14 +161,14 @@ def test_episode_interval_pairs_cells_by_episode():
 def test_repeated_episodes_do_not_narrow_the_interval():
     # 4 different episodes played 25 times each: the interval is that of 4 episodes, 5 times as wide as that of 100.
     episodes = np.tile(np.array([0.0, 1.0, 2.0, 3.0]), 25)[None, None]
-    naive = stats.episode_interval(stats.cell_means, [[(episodes, np.array([100]))]], rng(15), method="percentile")
-    honest = stats.episode_interval(stats.cell_means, [[(episodes, np.array([4]))]], rng(15), method="percentile")
+    naive = stats.episode_interval(cell_means, [[(episodes, np.array([100]))]], rng(15), method="percentile")
+    honest = stats.episode_interval(cell_means, [[(episodes, np.array([4]))]], rng(15), method="percentile")
     ratio = (honest.high[0] - honest.low[0]) / (naive.high[0] - naive.low[0])
     assert ratio == pytest.approx(5.0, rel=0.1)
 
 
 def test_one_distinct_episode_gives_no_interval():
-    estimate = stats.episode_interval(stats.cell_means, [[(np.ones((1, 1, 8)), np.array([1]))]], rng())
+    estimate = stats.episode_interval(cell_means, [[(np.ones((1, 1, 8)), np.array([1]))]], rng())
     assert np.isnan(estimate.low).all()
     assert estimate.note == "these checkpoints only: one distinct episode, no interval"
 
@@ -173,18 +176,18 @@ def test_one_distinct_episode_gives_no_interval():
 def test_bad_options_are_refused():
     block = [[np.zeros((2, 1))]]
     with pytest.raises(UnknownNameError, match=r"Unknown interval method 'percentil'. Did you mean 'percentile'\?"):
-        stats.seed_interval(stats.cell_means, block, rng(), method="percentil")
+        stats.seed_interval(cell_means, block, rng(), method="percentil")
     with pytest.raises(SpecError, match=r"confidence is 95.*0\.95 for a 95% interval"):
-        stats.seed_interval(stats.cell_means, block, rng(), confidence=95)
+        stats.seed_interval(cell_means, block, rng(), confidence=95)
     with pytest.raises(SpecError, match="repetitions is 0"):
-        stats.seed_interval(stats.cell_means, block, rng(), repetitions=0)
+        stats.seed_interval(cell_means, block, rng(), repetitions=0)
     with pytest.raises(ShapeError, match="at least one block"):
-        stats.seed_interval(stats.cell_means, [[]], rng())
+        stats.seed_interval(cell_means, [[]], rng())
     with pytest.raises(ShapeError, match=r"shape \(2,\).*num_seeds, num_cells"):
-        stats.seed_interval(stats.cell_means, [[np.zeros(2)]], rng())
+        stats.seed_interval(cell_means, [[np.zeros(2)]], rng())
     with pytest.raises(ShapeError, match=r"different numbers of train seeds: \[2, 3\]"):
         stats.seed_interval(stats.over_matrix(stats.mean), [[np.zeros((2, 1)), np.zeros((3, 1))]], rng())
     with pytest.raises(ShapeError, match=r"Distinct episodes are \[9\]"):
-        stats.episode_interval(stats.cell_means, [[(np.zeros((1, 1, 8)), np.array([9]))]], rng())
+        stats.episode_interval(cell_means, [[(np.zeros((1, 1, 8)), np.array([9]))]], rng())
     with pytest.raises(ShapeError, match=r"Episodes have shape \(1, 8\)"):
-        stats.episode_interval(stats.cell_means, [[(np.zeros((1, 8)), np.array([8]))]], rng())
+        stats.episode_interval(cell_means, [[(np.zeros((1, 8)), np.array([8]))]], rng())

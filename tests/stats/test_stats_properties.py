@@ -66,7 +66,9 @@ def test_a_profile_falls_from_one_to_zero(scores):
 @given(arrays.arrays(np.float64, st.tuples(st.integers(3, 6), st.integers(1, 4)), elements=VALUES))
 def test_an_interval_of_means_lies_within_the_seeds(block):
     estimate, corrected, bca = (
-        stats.seed_interval(stats.cell_means, [[block]], np.random.default_rng(0), method=method, repetitions=200)
+        stats.seed_interval(
+            lambda blocks: blocks[0].mean(axis=-2), [[block]], np.random.default_rng(0), method=method, repetitions=200
+        )
         for method in ("percentile", "corrected", "bca")
     )
     assert np.all(estimate.low <= estimate.high)

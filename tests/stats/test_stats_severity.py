@@ -49,7 +49,7 @@ def test_episodes_make_up_for_their_own_noise_only():
 def test_power_agrees_with_simulated_tests():
     draws = np.random.default_rng(0)
     x, y = draws.normal(1.5, 1.0, (6, 3_000)), draws.normal(0.0, 1.0, (6, 3_000))
-    found = (stats.two_sample_test([x], [y], draws).p <= 0.05).mean()
+    found = (stats.family_test([x], [y], draws).single_p <= 0.05).mean()
     assert stats.power_of(Design(1.5), Variation(1.0, 0.0), 6, 1) == pytest.approx(found, abs=0.04)
 
 

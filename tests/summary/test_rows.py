@@ -94,7 +94,7 @@ def test_a_frame_has_whole_severities_and_what_is_several_as_text():
 def test_a_claim_against_clean_play_has_the_columns_of_one_agent():
     columns = claim(agent_y=None, num_seeds_y=6, paired=True).columns()
     assert list(columns)[:2] == ["agent", "scope"]
-    assert list(columns)[-4:] == ["decided", "clean", "num_seeds", "sentence"]
+    assert list(columns)[-5:] == ["decided", "detectable_note", "clean", "num_seeds", "sentence"]
     left_out = {"agent_x", "agent_y", "num_seeds_x", "num_seeds_y", "paired", "clean_x", "clean_y", "left_out"}
     assert not left_out & columns.keys()
     assert list(claim().columns())[:3] == ["agent_x", "agent_y", "scope"]

@@ -204,7 +204,7 @@ def test_a_second_run_continues_and_a_fresh_one_agrees(tmp_path):
         ({"steps": {"ae": 0}}, SpecError, "steps of the stage ae are 0. Allowed: integers from 1"),
         ({"size": "compct"}, UnknownNameError, "Unknown encoder size 'compct'. Did you mean 'compact'"),
         ({"frames": 3}, SpecError, "number of frames is 3"),
-        ({"device": "gpu"}, UnknownNameError, "Unknown device 'gpu'. Did you mean 'cpu'"),
+        ({"device": "gpu"}, SpecError, "The device is 'gpu'. Allowed: cpu, cuda, cuda:N, auto"),
         ({"data": "expret"}, UnknownNameError, "Unknown kind of pre-training data 'expret'. Did you mean 'expert'"),
         ({"data": "mixed", "expert": "e3e"}, UnknownNameError, "Unknown agent 'e3e'. Did you mean 'e2e'"),
     ],
@@ -221,7 +221,7 @@ def test_an_unknown_game_is_named():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_a_missing_cuda_device_is_named():
-    with pytest.raises(SpecError, match=r"device is 'cuda', but torch .* sees no CUDA device. Use device 'cpu'"):
+    with pytest.raises(SpecError, match=r"device 'cuda' is not available: torch .* sees no CUDA GPUs"):
         pretrain("breakout", frames=100, device="cuda", make_source=make_sprites)
 
 

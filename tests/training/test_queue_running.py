@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from queue_child import CHILD, pretended
+from queue_child import CHILD, forked, pretended
 
 from wsabench.errors import SpecError, StorageError
 from wsabench.hashing import file_hash
@@ -32,7 +32,7 @@ from wsabench.training.queue import (
 from wsabench.training.queue.child import die_with_parent
 from wsabench.training.queue.places import is_held
 from wsabench.training.queue.record import RunRecord, hashed, read_record, write_record
-from wsabench.training.queue.running import device_of
+from wsabench.training.queue.running import Spawn, device_of, start_child
 
 CHAIN = {"expert": [], "frames": ["expert"], "encoders": ["frames"], "wsa": ["encoders"], "other": []}
 
@@ -52,10 +52,17 @@ def write_queue(tmp_path: Path, names: Sequence[str] = tuple(CHAIN)) -> Queue:
     return read_queue(path)
 
 
-def work(queue: Queue, places: Places, parallel: int = 2) -> tuple[Result, list[str]]:
+def work(queue: Queue, places: Places, parallel: int = 2, spawn: Spawn = forked) -> tuple[Result, list[str]]:
+    """Work through a queue of pretended runs."""
     lines: list[str] = []
-    options = QueueOptions(parallel=parallel, command=pretended, tell=lines.append)
+    options = QueueOptions(parallel=parallel, command=pretended, spawn=spawn, tell=lines.append)
     return run_queue(queue, places.root, options), lines
+
+
+def first_started() -> Spawn:
+    """Start the first run's process as the queue does, which takes seconds, and fork the others."""
+    starts = iter([lambda command, log: start_child(command, log, {})])
+    return lambda command, log: next(starts, forked)(command, log)
 
 
 def finish_elsewhere(queue: Queue, places: Places, run_id: str) -> None:
@@ -98,7 +105,7 @@ def start_queue(queue: Queue, places: Places) -> subprocess.Popen[str]:
 def test_a_queue_from_beginning_to_end_and_again(tmp_path: Path) -> None:
     names = ("expert", "frames", "other")
     queue, places = write_queue(tmp_path, names), Places(tmp_path / "out")
-    result, lines = work(queue, places, parallel=1)
+    result, lines = work(queue, places, parallel=1, spawn=first_started())
     assert result == Result(names, (), ())
     assert failure(result) is None
     # One after the other, in the order of the file: what an earlier one needs comes first.

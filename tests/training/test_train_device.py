@@ -137,10 +137,16 @@ def test_a_missing_gpu_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sums_are_added_in_one_order_and_settings_come_back() -> None:
-    before = torch.get_num_threads(), torch.backends.cudnn.deterministic
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    is_deterministic = torch.backends.cudnn.deterministic
+    torch.set_num_threads(2)
     cv2.setNumThreads(2)
-    with single_thread():
-        assert (torch.get_num_threads(), cv2.getNumThreads()) == (1, 1)
-        assert torch.backends.cudnn.deterministic
-    assert (torch.get_num_threads(), torch.backends.cudnn.deterministic) == before
-    assert cv2.getNumThreads() == 2
+    try:
+        with single_thread():
+            assert (torch.get_num_threads(), cv2.getNumThreads()) == (1, 1)
+            assert torch.backends.cudnn.deterministic
+        assert (torch.get_num_threads(), cv2.getNumThreads()) == (2, 2)
+        assert torch.backends.cudnn.deterministic == is_deterministic
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])

@@ -52,7 +52,7 @@ def draws_of_its_own(policy: DeclaredPolicy, moments: Sequence[Moment], game: st
     Returns:
         True where it does. False also where it fails: playing tells that with the place.
     """
-    with _shared_generators_kept():
+    with shared_generators_kept():
         try:
             first, second = (_ask(policy, moments, game, number) for number in (1, 2))
         except WsabenchError:
@@ -85,7 +85,7 @@ def _ask(policy: DeclaredPolicy, moments: Sequence[Moment], game: str, number: i
 
 
 @contextmanager
-def _shared_generators_kept() -> Iterator[None]:
+def shared_generators_kept() -> Iterator[None]:
     """Leave the generators that all code of a process shares as they were."""
     python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002  (not to draw from it)
     tensors = torch.default_generator.get_state()

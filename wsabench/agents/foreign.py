@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import inspect
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -191,7 +192,7 @@ def load_policy(reference: str) -> Any:
         UnknownNameError: There is no such module or attribute.
     """
     found = import_attribute(reference)
-    with guarded(reference):
+    with guarded(reference), argparse_silent():
         return found() if inspect.isclass(found) else found
 
 
@@ -218,7 +219,8 @@ def import_attribute(reference: str) -> Any:
 def _imported(module_name: str, reference: str) -> Any:
     """Import a module of a user."""
     try:
-        module = importlib.import_module(module_name)
+        with argparse_silent():
+            module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         cure = "Is it installed, or its folder on PYTHONPATH?"
         if module_name.endswith(".py"):
@@ -240,6 +242,24 @@ def _imported(module_name: str, reference: str) -> Any:
     elif (left := _torch_now()) is not None:
         _TORCH_LEFT_BY[module_name] = left
     return module
+
+
+@contextmanager
+def argparse_silent() -> Iterator[None]:
+    """Let argparse raise inside what it else prints before it ends the program; its usage is the error's cause.
+
+    Code that reads the command line when it is imported reads ours, and would print its own usage before our message.
+    """
+    before = argparse.ArgumentParser.error
+    argparse.ArgumentParser.error = _raise_usage  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        yield
+    finally:
+        argparse.ArgumentParser.error = before
+
+
+def _raise_usage(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    raise SystemExit(f"argparse: {message}") from argparse.ArgumentTypeError(parser.format_usage().strip())
 
 
 @contextmanager

@@ -57,11 +57,11 @@ def load_trained(
     """Load a trained agent.
 
     Args:
-        agent: The name of a shipped one, the path of a checkpoint, or the folder of a training run.
+        agent: The name of a shipped agent, the path of a checkpoint, or the folder of a training run.
         game: The game; needed for a name, checked for a path.
-        train_seed: Which of the shipped ones; ignored for a path.
+        train_seed: The train seed of the shipped agent; ignored for a path.
         action_selection: `sampled` or `greedy`.
-        batch_size: Rows of every forward pass.
+        batch_size: The number of rows of every forward pass.
 
     Returns:
         The policy.
@@ -98,7 +98,7 @@ def load_bank(meta: AgentMeta, path: Path) -> EncoderBank:
     are taken, else the shipped ones.
 
     Raises:
-        CheckpointError: They are missing, damaged, or not the same encoders.
+        CheckpointError: The encoders are missing, damaged, or not the same ones.
     """
     own = path.parent / "encoders" / path.stem
     beside = own if own.is_dir() else path.parent / "encoders"

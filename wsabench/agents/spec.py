@@ -177,7 +177,13 @@ class AgentSpec:
     def _name_files(self, where: str) -> None:
         """Call encoders that are given by path by the stem of their file."""
         given = [*self.encoders, *([] if self.context is None else [self.context])]
-        paths = tuple(dict.fromkeys(text for text in given if str(text).endswith(FILE_SUFFIXES)))
+        for text in given:
+            if not isinstance(text, str) or not (text.endswith(FILE_SUFFIXES) or ENCODER_NAME.fullmatch(text)):
+                raise SpecError(
+                    f"{where}: an encoder is {shown(text)}. Allowed: names of letters, digits, _ and - "
+                    f"that begin with a letter, and paths of files that end with {', '.join(FILE_SUFFIXES)}."
+                )
+        paths = tuple(dict.fromkeys(text for text in given if text.endswith(FILE_SUFFIXES)))
         for path in paths:
             if ENCODER_NAME.fullmatch(Path(path).stem) is None:
                 raise SpecError(

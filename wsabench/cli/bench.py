@@ -10,7 +10,7 @@ import typer
 
 from wsabench.cli.grammar.command import GrammarCommand
 from wsabench.cli.options import Game, Json, completer, one, path_option, several
-from wsabench.cli.terminal.console import split_names, write_error, write_json, write_table
+from wsabench.cli.terminal.console import parse_integers, split_names, write_error, write_json, write_table
 from wsabench.errors import SpecError
 from wsabench.machine import machine_facts
 from wsabench.types import BenchRow
@@ -85,7 +85,7 @@ def encode(
             raise SpecError("--figure draws costs over the number of encoders. Add --num-encoders 1,4,10,50,100.")
         _show(f"Encoders, batch {batch}, one thread", benchmark_encode(batch_size=batch, num_rounds=rounds), as_json)
         return
-    numbers = _numbers(num_encoders)
+    numbers = sorted(set(parse_integers("--num-encoders", num_encoders.split(","), 1)))
     if figure is not None:
         check_figure(figure)
     rows = benchmark_fusions(numbers, batch_size=batch, num_rounds=rounds)
@@ -96,14 +96,6 @@ def encode(
         return
     for unit, title in (("ms/observation", f"ms/observation, batch {batch}, one thread"), ("parameters", "Parameters")):
         _show_by_number(title, numbers, [row for row in rows if row["unit"] == unit])
-
-
-def _numbers(text: str, option: str = "--num-encoders") -> list[int]:
-    """Return the numbers that were asked for, in ascending order."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise SpecError(f"{option} is {text!r}. Allowed: integers from 1, separated by commas, as in 1,4,10.")
-    return sorted({int(part) for part in parts})
 
 
 def _show_by_number(title: str, numbers: list[int], rows: list[BenchRow]) -> None:
@@ -166,8 +158,8 @@ def run(
         workers=workers,
         episodes=episodes,
         whole=whole,
-        peer_envs=_numbers(envs, "--envs"),
-        peer_threads=_numbers(threads, "--threads"),
+        peer_envs=sorted(set(parse_integers("--envs", envs.split(","), 1))),
+        peer_threads=sorted(set(parse_integers("--threads", threads.split(","), 1))),
         warn=write_error,
     )
     if as_json:

@@ -65,7 +65,7 @@ def check(
         from wsabench.stats.sequential import Design
         from wsabench.types import Permissions
 
-        design = Design(looks=parse_integers("--looks", split_names(looks)) or Design().looks, alpha=alpha)
+        design = Design(looks=parse_integers("--looks", split_names(looks) or ()) or Design().looks, alpha=alpha)
         check_of_run = SequentialCheck(run_dir, against, design, **options)
         result = play_looks(check_of_run, workers, Permissions(trust, allow_download))
     else:

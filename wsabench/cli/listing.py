@@ -8,7 +8,7 @@ import typer
 
 from wsabench.cli.facts.baselines import agent_rows
 from wsabench.cli.options import Json, completer, family_option, one
-from wsabench.cli.terminal.console import write_json, write_line, write_table
+from wsabench.cli.terminal.console import filled, write_json, write_line, write_table
 from wsabench.errors import SpecError, unknown_name
 
 HELP = "List games, perturbations, suites and agents."
@@ -60,7 +60,7 @@ def _write_families(rows: list[dict[str, Any]]) -> None:
     if own:
         _write_rows("games with perturbations of their own", own_rows(own), _OWN_NOTE)
         write_line()
-    write_line(_NOTES["perturbations"])
+    write_line(filled(_NOTES["perturbations"]))
 
 
 def _write_rows(name: str, rows: list[dict[str, Any]], note: str = "", without: tuple[str, ...] = ()) -> None:

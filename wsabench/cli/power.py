@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from wsabench.cli.options import Json
-from wsabench.cli.terminal.console import write_json, write_table
+from wsabench.cli.terminal.console import parse_integers, write_json, write_table
 from wsabench.errors import SpecError, unknown_name
 from wsabench.words import counted
 
@@ -58,7 +58,7 @@ def power(
     """Print, for each number of episodes, what is found, or the fewest train seeds that find it, and the hours."""
     if what not in PLANS:
         raise unknown_name("plan", what, PLANS)
-    counts = _counts(try_episodes)
+    counts = DEFAULT_EPISODES if try_episodes is None else parse_integers("--try-episodes", try_episodes.split(","), 1)
     costs = _costs(run_dir, seconds_per_episode, hours_per_seed)
     if what == "gate":
         case = _gate_case(run_dir, score, episode_sd, cells, num_agents)
@@ -291,12 +291,3 @@ def _variation(of_run: RunNoise | None, seed_sd: float | None, episode_sd: float
         of_run.seed_sd_limit if seed_sd is None else seed_sd,
         of_run.variation.episode_sd if episode_sd is None else episode_sd,
     )
-
-
-def _counts(text: str | None) -> list[int]:
-    if text is None:
-        return list(DEFAULT_EPISODES)
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise SpecError(f"--try-episodes is {text!r}. Allowed: integers from 1, separated by commas, as 10,30.")
-    return [int(word) for word in words]

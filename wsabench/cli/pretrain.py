@@ -34,7 +34,7 @@ def pretrain(
     size: Annotated[str, typer.Option(help=_SIZE)] = "compact",
     stages: Annotated[list[str] | None, several("stage", _STAGES)] = None,
     stage_steps: Annotated[str | None, typer.Option(metavar="STAGE=N,...", help=_STEPS)] = None,
-    device: Annotated[str, typer.Option(help="Where networks train: cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Where networks train: cpu, cuda, cuda:N, or auto.")] = "cpu",
     workers: Annotated[int, typer.Option(min=1, help=_WORKERS)] = 1,
     seed: Annotated[int, root_seed("Of the frames and the initial weights.")] = 0,
     resume: Resume = True,

@@ -42,9 +42,11 @@ def record(
 ) -> None:
     """Play one episode as `wsabench run` plays it, and write its films, figure and table."""
     from wsabench.evaluation.recording import record_episode
+    from wsabench.perturb import parse_perturbation
     from wsabench.report.films.files import check_output, num_drawn, write_recording
     from wsabench.types import Permissions
 
+    parse_perturbation(perturbation)  # before the progress begins
     outputs = [_with_home(text) for text in out or [DEFAULT_OUT]]
     for text in outputs:
         check_output(Path(text), text)

@@ -9,14 +9,11 @@ import typer
 
 from wsabench.cli.options import Json, path_option, several
 from wsabench.cli.terminal.console import split_names, write_json, write_line
-from wsabench.errors import unknown_name
 
 HELP = "Make the page, figures and tables of a run, or of several combined."
 EXAMPLE = "Example: wsabench report runs/quick --format html,pdf,latex"
 
 FORMATS = ("html", "png", "pdf", "svg", "latex", "markdown", "csv", "rliable")
-_ON_REQUEST = ("comment", "badge")
-_ALIASES = ("md", "tex")
 _FORMATS = f"{', '.join(FORMATS)}; default: all these. On request: comment (Markdown for a pull request), badge (SVG)."
 _CLAIMS_ON = (
     "Perturbations, without severity, that claims are tested for; default: all of the run. A small family finds "
@@ -53,10 +50,6 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write the report of result sets; needs neither the emulator nor torch."""
-    wanted = tuple(split_names(formats) or FORMATS)
-    for name in wanted:
-        if name not in (*FORMATS, *_ON_REQUEST, *_ALIASES):
-            raise unknown_name("format", name, (*FORMATS, *_ON_REQUEST, *_ALIASES))
     from wsabench.report import write_report
     from wsabench.summary.significance import ClaimOptions
 
@@ -64,10 +57,8 @@ def report(
     files = write_report(
         run_dirs,
         out=out,
-        formats=wanted,
-        claims=ClaimOptions(
-            tuple(names) if (names := split_names(claims_on)) else None, compare_to, equivalence_margin
-        ),
+        formats=split_names(formats) or FORMATS,
+        claims=ClaimOptions(tuple(names) if names else None, compare_to, equivalence_margin),
         interval=interval,
         latex_float=latex_float,
     )

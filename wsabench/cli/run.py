@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -38,8 +38,6 @@ from wsabench.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pandas as pd
 
     from wsabench.results.manifest import SavingEntry
     from wsabench.results.result import RunResult
@@ -126,7 +124,7 @@ def run(
         "profile": profile,
         "games": split_names(games),
         "perturbations": split_names(perturbations),
-        "train_seeds": parse_integers("--train-seeds", split_names(train_seeds)),
+        "train_seeds": parse_integers("--train-seeds", split_names(train_seeds) or ()) or None,
         "episodes": episodes,
         "seed": seed,
         "protocol": chosen_protocol(
@@ -142,9 +140,13 @@ def run(
         "precision_of": precision_of,
     }
     if dry_run:
-        permissions = Permissions(trust, allow_download)
+        from wsabench.evaluation.plan import RunOptions
+        from wsabench.evaluation.pricing import price
+
+        asked = RunOptions(**options, permissions=Permissions(trust, allow_download))
         with own_code(references):
-            write_price(options, permissions, workers, shard, record_attention=record_attention, as_json=as_json)
+            found = price(asked, workers, shard=shard, keeps_steps=record_attention)
+        write_price(found, as_json=as_json)
         return
     if launcher is not None and executor != "local":
         raise SpecError(
@@ -153,51 +155,51 @@ def run(
     if launcher is not None or launcher_option:
         result = launch(context, launcher, launcher_option or [])
     else:
-        ways = {"record_attention": record_attention, "trust": trust, "allow_download": allow_download}
-        with own_code(references):
-            result = _play(
-                options,
+        from wsabench.evaluation import run as evaluate
+
+        with own_code(references), run_reporter() as reporter:
+            result = evaluate(
+                **options,
                 workers=workers,
                 worker_timeout=worker_timeout,
                 out=out,
                 shard=shard,
                 executor=executor,
                 address=address,
-                **ways,
+                record_attention=record_attention,
+                trust=trust,
+                allow_download=allow_download,
+                reporter=reporter,
             )
     if trackers:
         tell_trackers(result, trackers)
     _write(result, as_json)
 
 
-def _play(options: dict[str, Any], **ways: Any) -> RunResult:
-    """Play in this process and its workers."""
-    from wsabench.evaluation import run as evaluate
-
-    with run_reporter() as reporter:
-        return evaluate(
-            **options,
-            **ways,
-            reporter=reporter,
-        )
-
-
 def _write(result: RunResult, as_json: bool) -> None:
     """Print what came out."""
-    from wsabench.results.result import part_advice
+    from wsabench.face import RunResult as ShownResult
+    from wsabench.results.result import (
+        DRAWS,
+        DRAWS_LEGEND,
+        LEGEND,
+        drawing_agents,
+        marked_name,
+        part_advice,
+        privileged_agents,
+    )
 
     saving = result.manifest.history.saving
-    rows = mean_returns(result.episodes)
+    table = ShownResult.of(result).table()
     if as_json:
-        means = [row._asdict() for row in rows]
+        means = table.to_dict("records")
         content = {"path": result.path, "episodes": len(result.episodes), "mean_returns": means}
         if advice := part_advice(result.manifest):
             content |= {"finished": result.num_finished, "jobs": len(result.manifest.plan.jobs), "note": advice}
         write_json(content if saving is None else {**content, "saving": msgspec.structs.asdict(saving)})
         return
     write_line()
-    from wsabench.results.result import DRAWS, DRAWS_LEGEND, LEGEND, drawing_agents, marked_name, privileged_agents
-
+    rows = list(table.itertuples(index=False, name=None))
     privileged, drawing = privileged_agents(result.manifest), drawing_agents(result.manifest)
     write_table(
         f"Mean return, {counted(len(result.episodes), 'episode')}",
@@ -255,32 +257,3 @@ def saving_text(saving: SavingEntry) -> str:
     if saving.capped:
         text += f" Stopped at --max-episodes, less precise: {'; '.join(saving.capped)}."
     return text
-
-
-class MeanReturn(NamedTuple):
-    """The mean return of an agent in one cell, over all its train seeds and episodes."""
-
-    agent: str
-    game: str
-    perturbation: str
-    train_seeds: int
-    """How many there are."""
-    episodes: int
-    """How many there are, of all train seeds together."""
-    mean_return: float
-
-
-def mean_returns(episodes: pd.DataFrame) -> list[MeanReturn]:
-    """Return the mean return of each agent and cell, in the order played.
-
-    Args:
-        episodes: The episodes of a result set.
-    """
-    from wsabench.results.records import with_labels
-
-    parts = with_labels(episodes).groupby(["agent", "game", "label"], sort=False)
-    means = parts.agg(seeds=("train_seed", "nunique"), count=("return", "size"), mean=("return", "mean"))
-    return [
-        MeanReturn(agent, game, label, int(seeds), int(count), float(mean))
-        for (agent, game, label), seeds, count, mean in means.itertuples(name=None)
-    ]

@@ -24,7 +24,7 @@ RENDER_MODES = ("rgb_array",)
 
 
 class LaneEnv(gymnasium.Env[Observation, np.int64]):
-    """A perturbed Atari game; observations are uint8 (4, 84, 84), newest frame last.
+    """A perturbed Atari game. Observations are uint8 (4, 84, 84), with the newest frame last.
 
     `reset` takes `options={"perturbation": NAME}` to change the perturbation.
     """
@@ -204,17 +204,17 @@ def make(
     """Make one perturbed game.
 
     Args:
-        game: Id of any of ale-py's single-player ROMs, for example `"breakout"`.
-        perturbation: Its name, for example `"hue-rotate@3"`.
-        seed: Episode seed of the first episode; None takes one from the operating system.
-        protocol: Preprocessing and episode rules; None for those of evaluation.
+        game: The id of any of ale-py's single-player ROMs, for example `"breakout"`.
+        perturbation: The name of the perturbation, for example `"hue-rotate@3"`.
+        seed: The episode seed of the first episode. None takes one from the operating system.
+        protocol: The rules of preprocessing and of episodes. None takes those of evaluation.
         render_mode: `"rgb_array"` to make `render()` return what a person sees.
         inputs: What `info` holds beside the rest: `"rgb84"`, the newest frame in colour, uint8 (3, 84, 84); `"ram"`,
             the console's memory after the step, uint8 (128,).
         others: Names of arguments that other libraries have; refused, with the name that they have here.
 
     Returns:
-        A gymnasium environment; observations uint8 (4, 84, 84), newest frame last.
+        A gymnasium environment. Its observations are uint8 (4, 84, 84), with the newest frame last.
 
     Raises:
         SpecError: The game needs two players, or the perturbation is malformed or does not fit.

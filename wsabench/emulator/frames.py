@@ -1,9 +1,12 @@
-"""From captured screens to observations: what a lane does with the last two screens of a step."""
+"""From captured screens to observations: what a lane does with the last two screens of a step.
+
+Under ale-py's rules: a place that is not captured in a step keeps its content, and what `NEWEST` then holds is the
+maximum that was made last.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -20,34 +23,9 @@ NEWEST, BEFORE = 0, 1
 """Places of the last screen of a step and of the one before."""
 
 
-class Frames(Protocol):
-    """The last two screens of a lane and the way from them to its observation.
-
-    Under ale-py's rules, which this follows: a place that is not captured in a step keeps its content, and what
-    `NEWEST` then holds is the maximum that was made last.
-    """
-
-    image_shape: tuple[int, ...]
-    """Of the native frame: (height, width), in colour with a last 3."""
-
-    def capture(self, place: int, picture: Picture, table: Bytes) -> None:
-        """Take a screen, seen through a palette table that nobody changes in place."""
-        ...
-
-    def clear_before(self) -> None:
-        """Make the place before the newest black."""
-        ...
-
-    def restart(self) -> None:
-        """Forget what was computed: the stack was cleared, or the operators are new."""
-        ...
-
-    def push(self, observation: Bytes, images: Sequence[ImageState]) -> None:
-        """Shift the stack and put the maximum of both places on top, changed by the operators and resized."""
-        ...
-
-
-def make_frames(height: int, width: int, size: int, grayscale: bool, luminance: Luminance = "frames") -> Frames:
+def make_frames(
+    height: int, width: int, size: int, grayscale: bool, luminance: Luminance
+) -> LuminanceFrames | ColorFrames:
     """Return frames for a screen and a square observation, in luminance or RGB.
 
     Args:
@@ -70,6 +48,7 @@ class LuminanceFrames:
     def __init__(self, height: int, width: int, size: int) -> None:
         """Start with black screens."""
         self.image_shape: tuple[int, ...] = (height, width)
+        """Of the native frame: (height, width), in colour with a last 3."""
         self._screens = blank_screens(height, width)
         self._places = list(self._screens.indices)
         self._tables: list[Bytes | None] = [None, None]

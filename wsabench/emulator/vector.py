@@ -23,20 +23,20 @@ from wsabench.seeding import integer_seed
 from wsabench.types import unboxed
 
 Perturbations = str | Perturbation | Sequence[str | Perturbation | None]
-"""One for all lanes, or one per lane; None in a reset keeps what the lane has."""
+"""One perturbation for all lanes, or one for each lane. None in a reset keeps what the lane has."""
 Seeds = int | Sequence[int | None] | npt.NDArray[np.integer[Any]] | None
-"""One from which each lane derives its own, or one per lane."""
+"""One seed from which each lane derives its own, or one for each lane."""
 
 _OPTIONS = ("reset_mask", "perturbations")
 
 
 class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[Any]]):
-    """Lanes stepped together.
+    """Many lanes that are stepped together.
 
     `infos` has for each lane `lives`, `episode_return` (unclipped, of the game so far), `episode_length` (steps),
     `life_lost`, `game_over` and `end` (`game_over`, `time_limit`, `stalled`, or empty while the game goes on).
-    Inputs that were asked for are there by their names (`rgb84`, `ram`), uint8, one row per lane; like observations
-    they are those of all lanes, also after a reset of some.
+    Inputs that were asked for are there by their names (`rgb84`, `ram`), uint8, with one row for each lane. Like
+    observations they are those of all lanes, also after a reset of some.
     """
 
     def __init__(  # noqa: PLR0913  (what `make_vec` takes, checked)
@@ -89,7 +89,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
             Observations, uint8 (N, 4, 84, 84), and infos.
 
         Raises:
-            ShapeError: Seeds, mask or perturbations are not one per lane.
+            ShapeError: There is not one seed, mask entry or perturbation for each lane.
             SpecError: A seed or an option is malformed, or a perturbation does not fit the game or the inputs.
             UnknownNameError: A perturbation or option does not exist.
         """
@@ -128,13 +128,13 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
             Observations uint8 (N, 4, 84, 84), rewards float64 (N,), terminated and truncated bool (N,), infos.
 
         Raises:
-            ShapeError: Not one action per lane.
+            ShapeError: There is not one action for each lane.
             SpecError: An action is out of range, or a lane has no running episode.
             WorkerError: A worker process died or failed.
         """
         arrays = self._arrays
         self._check_running()
-        arrays.actions[:] = self._checked_actions(actions)
+        arrays.actions[:] = checked_actions(actions, (self.num_envs,), self._num_actions, self.game)
         self._lanes.step()
         infos = arrays.state.infos(self._everyone)
         self._add_inputs(infos)
@@ -156,7 +156,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
         """Copy and pickle by the arguments of `make_vec`: the copy starts anew."""
         if self._arguments is None:
             raise TypeError("Only environments of `make_vec` can be copied.")
-        return make_lanes, self._arguments
+        return make_vec, self._arguments
 
     @property
     def lanes(self) -> list[Lane]:
@@ -220,48 +220,6 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
             raise ShapeError("reset_mask selects no lane. Allowed: at least one True.")
         return mask
 
-    def _checked_actions(self, actions: npt.ArrayLike) -> npt.NDArray[Any]:
-        """Return the actions as integers in range."""
-        return checked_actions(actions, (self.num_envs,), self._num_actions, self.game)
-
-
-def make_lanes(  # noqa: PLR0913  (the signature is the public contract of `make_vec`)
-    game: str,
-    num_envs: int,
-    perturbations: Perturbations = "clean",
-    seed: Seeds = None,
-    num_workers: int = 0,
-    protocol: Protocol | None = None,
-    autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-    inputs: Sequence[str] = (),
-    render_mode: str | None = None,
-) -> LaneVectorEnv:
-    """Check the arguments of `make_vec` and build the environment."""
-    num_envs, num_workers = unboxed(num_envs), unboxed(num_workers)
-    arguments = (game, num_envs, perturbations, seed, num_workers, protocol, autoreset_mode, inputs, render_mode)
-    check_render_mode(render_mode)
-    if render_mode is not None and num_workers:
-        raise SpecError("Lanes in worker processes cannot be drawn. Allowed with a render_mode: num_workers=0.")
-    for name, value, lowest in (("num_envs", num_envs, 1), ("num_workers", num_workers, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
-            raise SpecError(f"{name} is {value!r}. Allowed: integers from {lowest}.")
-    modes = {mode.name.casefold(): mode for mode in AutoresetMode} | {
-        mode.value.casefold(): mode for mode in AutoresetMode
-    }
-    if isinstance(autoreset_mode, str):
-        if autoreset_mode.casefold() not in modes:
-            raise unknown_name("autoreset mode", autoreset_mode, [mode.name for mode in AutoresetMode])
-        autoreset_mode = modes[autoreset_mode.casefold()]
-    chosen = lane_perturbations(perturbations, num_envs)
-    compiled = [compile_perturbation("clean" if p is None else p, game) for p in chosen]
-    seeds = lane_seeds(seed, num_envs)
-    wanted = check_inputs(inputs)
-    env = LaneVectorEnv(
-        compiled, protocol or Protocol(), seeds, min(num_workers, num_envs), autoreset_mode, wanted, render_mode
-    )
-    env._arguments = arguments
-    return env
-
 
 def lane_seed(seed: int, lane: int) -> int:
     """Return the episode seed of lane number `lane` below `seed`; even stays even and odd stays odd.
@@ -272,10 +230,10 @@ def lane_seed(seed: int, lane: int) -> int:
 
 
 def lane_seeds(seed: Seeds, num_lanes: int) -> list[int | None]:
-    """Return one episode seed per lane.
+    """Return one episode seed for each lane.
 
     Raises:
-        ShapeError: A list is not one per lane.
+        ShapeError: A list has not one entry for each lane.
         SpecError: A seed is no integer from 0.
     """
     if seed is None:
@@ -290,10 +248,10 @@ def lane_seeds(seed: Seeds, num_lanes: int) -> list[int | None]:
 
 
 def lane_perturbations(perturbations: Perturbations | None, num_lanes: int) -> list[str | Perturbation | None]:
-    """Return one perturbation per lane.
+    """Return one perturbation for each lane.
 
     Raises:
-        ShapeError: A list is not one per lane.
+        ShapeError: A list has not one entry for each lane.
     """
     if perturbations is None or isinstance(perturbations, str | Perturbation):
         return [perturbations] * num_lanes
@@ -318,25 +276,49 @@ def make_vec(  # noqa: PLR0913  (the public contract)
     """Make many perturbed games that are stepped together.
 
     Args:
-        game: Id of any of ale-py's single-player ROMs.
-        num_envs: Number of lanes N.
+        game: The id of any of ale-py's single-player ROMs.
+        num_envs: The number of lanes, N.
         perturbations: One name for all lanes, or N names.
         seed: An integer, from which each lane derives its own, or N episode seeds.
-        num_workers: Worker processes among which the lanes are divided; 0 for this process. Results are the same.
-        protocol: Preprocessing and episode rules; None for those of evaluation.
-        autoreset_mode: As in gymnasium.
-        inputs: As for `make`; in `infos` with one row per lane.
-        render_mode: `"rgb_array"` to make `render()` return one picture per lane; not with worker processes.
+        num_workers: The number of worker processes among which the lanes are divided; 0 for this process. Results are
+            the same.
+        protocol: The rules of preprocessing and of episodes. None takes those of evaluation.
+        autoreset_mode: When a lane starts its next episode, as in gymnasium.
+        inputs: What `infos` holds beside the rest, as for `make`, with one row for each lane.
+        render_mode: `"rgb_array"` to make `render()` return one picture for each lane; not with worker processes.
         others: Names of arguments that other libraries have; refused, with the name that they have here.
 
     Returns:
-        A gymnasium vector environment; observations uint8 (N, 4, 84, 84), newest frame last.
+        A gymnasium vector environment. Its observations are uint8 (N, 4, 84, 84), with the newest frame last.
 
     Raises:
-        ShapeError: Seeds or perturbations are not one per lane.
+        ShapeError: There is not one seed or perturbation for each lane.
         SpecError: An argument is malformed or does not fit.
         UnknownNameError: Game or perturbation does not exist; the message has the nearest names.
         WorkerError: A worker process could not be started.
     """
     refuse_others(others, "make_vec")
-    return make_lanes(game, num_envs, perturbations, seed, num_workers, protocol, autoreset_mode, inputs, render_mode)
+    num_envs, num_workers = unboxed(num_envs), unboxed(num_workers)
+    arguments = (game, num_envs, perturbations, seed, num_workers, protocol, autoreset_mode, inputs, render_mode)
+    check_render_mode(render_mode)
+    if render_mode is not None and num_workers:
+        raise SpecError("Lanes in worker processes cannot be drawn. Allowed with a render_mode: num_workers=0.")
+    for name, value, lowest in (("num_envs", num_envs, 1), ("num_workers", num_workers, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+            raise SpecError(f"{name} is {value!r}. Allowed: integers from {lowest}.")
+    modes = {mode.name.casefold(): mode for mode in AutoresetMode} | {
+        mode.value.casefold(): mode for mode in AutoresetMode
+    }
+    if isinstance(autoreset_mode, str):
+        if autoreset_mode.casefold() not in modes:
+            raise unknown_name("autoreset mode", autoreset_mode, [mode.name for mode in AutoresetMode])
+        autoreset_mode = modes[autoreset_mode.casefold()]
+    chosen = lane_perturbations(perturbations, num_envs)
+    compiled = [compile_perturbation("clean" if p is None else p, game) for p in chosen]
+    seeds = lane_seeds(seed, num_envs)
+    wanted = check_inputs(inputs)
+    env = LaneVectorEnv(
+        compiled, protocol or Protocol(), seeds, min(num_workers, num_envs), autoreset_mode, wanted, render_mode
+    )
+    env._arguments = arguments
+    return env

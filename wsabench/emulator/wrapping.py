@@ -33,14 +33,14 @@ class Layout:
     axes: str
     """One letter for each axis: S frames (the newest last), H rows, W columns, C channels."""
     shape: tuple[int, ...]
-    """Of an observation."""
+    """Shape of an observation."""
 
     @classmethod
     def of(cls, shape: tuple[int, ...], axes: str | None) -> Layout:
         """Return the layout of observations.
 
         Args:
-            shape: Theirs.
+            shape: The shape of the observations.
             axes: What the user says; None to tell it from the shape.
 
         Raises:
@@ -236,9 +236,10 @@ def wrap(
     change that is stated in pixels weighs more on small ones. A step of the environment counts as one emulated frame.
 
     Args:
-        env: The environment; observations uint8 in a `Box`, actions `Discrete`. Wrap it before its frames are stacked
-            or resized where you can.
-        perturbation: As in `gaussian-noise@3+action-delay@2`: changes of picture and controls, on RGB of colours too.
+        env: The environment. Its observations are uint8 in a `Box`, its actions are `Discrete`. Wrap it before its
+            frames are stacked or resized where you can.
+        perturbation: The name, such as `gaussian-noise@3+action-delay@2`: changes of picture and controls, and on RGB
+            frames of colours too.
         layout: What the axes of an observation are, as in `SHW`: H rows, W columns, C one or three channels, S stacked
             frames, newest last. None: told from the shape; (3, H, W) must be said.
         noop: Number of the action, from 0, that does nothing: what delays and bursts send. None: the one that the

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -112,9 +112,9 @@ class Pretext(nn.Module, ABC):
     def initialise_heads(self) -> None:
         """Set the weights that do not start at random; called after all were drawn."""
 
-    @abstractmethod
     def encoders(self) -> tuple[Encoder, ...]:
-        """Return the encoders that this stage trains."""
+        """Return the encoders that this stage trains: `encoder`, unless a stage says otherwise."""
+        return (cast("Encoder", self.encoder),)
 
     @abstractmethod
     def loss(self, batch: PretextBatch, step: int) -> dict[str, torch.Tensor]:

@@ -13,7 +13,7 @@ from wsabench.encoders.foundation.torchscript import SUFFIXES, read_torchscript,
 from wsabench.encoders.standardisation import Calibration
 from wsabench.encoders.storage import LoadedEncoder, encoder_path, load_encoder, read_architecture
 from wsabench.errors import CheckpointError, unknown_name
-from wsabench.sealed import bytes_hash
+from wsabench.hashing import bytes_hash
 from wsabench.types import INPUT_SHAPES
 
 FILE_SUFFIXES = (".safetensors", *SUFFIXES)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,8 +41,8 @@ class Fixing(Protocol_):
     """What a user chose of how agents play: the part of the options of a run that `Terms.chosen` reads."""
 
     @property
-    def asking_seconds(self) -> float | None:
-        """How long an agent with code of its own may take to show that it is repeatable; None: it is asked here."""
+    def asks_apart(self) -> bool:
+        """Whether agents with code of their own are asked in another process whether they are repeatable."""
         ...
 
     @property
@@ -77,6 +78,8 @@ class Terms:
     asks_here: bool = True
     """Whether agents with code of their own are asked in this process whether they are repeatable; else by
     `wsabench.evaluation.pool.asking`."""
+    watch: Callable[[str], AbstractContextManager[object]] = nullcontext
+    """Watches over the loading and asking of an agent in this process, given as agent and game."""
 
     @classmethod
     def chosen(cls, options: Fixing, default: Protocol) -> Terms:
@@ -102,7 +105,7 @@ class Terms:
             has_views=whole is None,
             permissions=options.permissions,
             plays_all_seeds=options.train_seeds is None,
-            asks_here=options.asking_seconds is None,
+            asks_here=not options.asks_apart,
         )
 
     def seen_by(self, abilities: Abilities, game: str) -> Protocol:
@@ -144,6 +147,8 @@ class Contestant:
     """What it is allowed."""
     draws: bool = False
     """Whether it answered otherwise when it was asked twice for the same."""
+    hung: bool = False
+    """Whether it gave no answer then, and its process had to be ended."""
 
     @property
     def id(self) -> AgentId:
@@ -296,8 +301,9 @@ def split_references(values: Sequence[str] | None) -> list[str]:
 
 def _names_a_file(text: str) -> bool:
     """Whether a text is an existing path, or one behind a name or a scheme."""
-    candidates = [text, text.partition("=")[2]]
-    candidates += [one.partition(":")[2] for one in candidates]
+    name, _, rest = text.strip().partition("=")
+    candidates = [text, rest] if _NAME.match(name) else [text]
+    candidates += [path for one in candidates for scheme, _, path in [one.partition(":")] if scheme.strip().isalnum()]
     return any(one.strip() and _exists(one.strip()) for one in candidates)
 
 
@@ -346,9 +352,9 @@ def _contestants_of(named: _Named, game: str, train_seeds: Sequence[int], terms:
         files = find_files(text, game, train_seeds, finds_all=terms.plays_all_seeds)
         return [_contestant(named, _kind(one.text), one.text, game, one.train_seed, terms) for one in files]
     kind = _kind(text)
-    if kind == "address" and _takes_seeds(text):
-        return [_contestant(named, kind, text, game, train_seed, terms) for train_seed in train_seeds]
-    if kind != "agent" or _is_path(text):
+    with terms.watch(f"{named.name or text} on {game}"):
+        takes_seeds = kind == "address" and _takes_seeds(text)
+    if not takes_seeds and (kind != "agent" or _is_path(text)):
         return [_contestant(named, kind, text, game, None, terms)]
     return [_contestant(named, kind, text, game, train_seed, terms) for train_seed in train_seeds]
 
@@ -388,6 +394,15 @@ def _contestant(
     named: _Named, kind: str, reference: Any, game: str, train_seed: int | None, terms: Terms
 ) -> Contestant:
     """Return one contestant; without a train seed it says its own, own policies 0 where they do not."""
+    from wsabench import agents
+
+    called = named.name or (reference if isinstance(reference, str) else agents.describe_policy(reference))
+    with terms.watch(f"{called} on {game}"):
+        return _loaded(named, kind, reference, game, train_seed, terms)
+
+
+def _loaded(named: _Named, kind: str, reference: Any, game: str, train_seed: int | None, terms: Terms) -> Contestant:
+    """Load one contestant and, where it is asked in this process, ask it."""
     selection = terms.protocol.action_selection
     if kind == "built-in":
         policy = _built_in(reference, game, terms.protocol)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -15,7 +16,7 @@ from wsabench.evaluation.contestants import AgentReference, Contestant, Terms, f
 from wsabench.evaluation.fitting import Cell, JobName, fit_agents, fit_cells
 from wsabench.evaluation.own_play.collection import own_play_of
 from wsabench.evaluation.own_play.supply import needs_own_play
-from wsabench.evaluation.pool.asking import asked_apart
+from wsabench.evaluation.pool.asking import asked_apart, watch_here
 from wsabench.hashing import json_hash
 from wsabench.protocol import Protocol
 from wsabench.results import provenance
@@ -59,9 +60,10 @@ class RunOptions:
     precision_of: str = "cell"
     permissions: Permissions = field(default_factory=Permissions)
     """What the agents of this run are allowed."""
-    asking_seconds: float | None = None
-    """How long an agent with code of its own may take to show that it is repeatable, in a process of its own; 0: for
-    ever; None: it is asked in this process."""
+    worker_timeout: float = 0.0
+    """After so many seconds an agent is taken to hang that is loaded, or asked whether it is repeatable; 0: never."""
+    asks_apart: bool = False
+    """Whether agents with code of their own are asked that in a process of their own, and not in this one."""
 
     def __post_init__(self) -> None:
         """Take one value for a list of one, and NumPy's numbers for Python's."""
@@ -261,7 +263,8 @@ def make_plan(
 
     Args:
         options: What the user asked for.
-        note: Gets a sentence where an agent must first play for the cells that feed embeddings of its own clean play.
+        note: Gets a sentence where an agent must first play for the cells that feed embeddings of its own clean play,
+            and where one hangs.
         look_until: For a plan that is priced and not played: no agent's own play is made, and after this moment, by
             `time.monotonic`, cells are taken to be visible. None for a plan that is played.
 
@@ -296,9 +299,10 @@ def make_plan(
     num_episodes = num_episodes if precision is None else precision.pilot_episodes
     seed = _whole_number("seed", options.seed, 0)
     cells = fit_cells(wanted, is_explicit=is_explicit, until=look_until)
+    terms = replace(terms, watch=partial(watch_here, note, options.worker_timeout))
     contestants = find_contestants(options.agents, games, train_seeds, terms)
-    if options.asking_seconds is not None:
-        contestants = asked_apart(contestants, options.asking_seconds)
+    if options.asks_apart:
+        contestants = asked_apart(contestants, options.worker_timeout, note)
     left_out, skipped = fit_agents(contestants, cells.compiled, is_explicit=is_explicit)
     if look_until is None:
         contestants = _with_own_play(contestants, cells.compiled, left_out, note)

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import AgentReference, Contestant, Terms, find_contestants
-from wsabench.evaluation.own_play.collection import own_play_of
-from wsabench.evaluation.own_play.supply import needs_own_play, supplied
-from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, TaskList, check_encoder_operations, play
-from wsabench.processes import single_thread
+from wsabench.evaluation.replaying import play_again
+from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish
 from wsabench.protocol import Protocol
 from wsabench.results.recorded import Recording, _encode
-from wsabench.results.records import (
-    EpisodeOutcome,
-)
 from wsabench.seeding import evaluation_seed
 from wsabench.types import EpisodeEnd, Permissions
 
@@ -103,7 +97,7 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
     for text in contestant.notes():
         tell(text)
     task = EpisodeTask(0, 0, seed, compiled.name, compiled.encoder_operations)
-    outcome = _play(contestant, task, lanes, protocol, advance or (lambda _: None), tell)
+    (outcome,) = play_again(contestant, [task], advance or (lambda _: None), tell, lanes, keep_steps=True)
     assert outcome.steps is not None  # noqa: S101  (asked for)
     return Recording(
         agent=contestant.name,
@@ -133,23 +127,3 @@ def _one_contestant(
     if len(found) != 1:
         raise SpecError(f"{len(found)} agents were given. Allowed: one.")
     return found[0]
-
-
-def _play(
-    contestant: Contestant,
-    task: EpisodeTask,
-    lanes: FilmedLanes,
-    protocol: Protocol,
-    advance: Callable[[int], None],
-    note: Callable[[str], None],
-) -> EpisodeOutcome:
-    """Play the episode with the rollout that a run uses."""
-    outcomes: list[EpisodeOutcome] = []
-    check_encoder_operations(contestant.abilities, task)
-    if needs_own_play(task.encoder_operations):
-        contestant = replace(contestant, own_play=own_play_of(contestant, protocol, note))
-    source = supplied(TaskList([task]), contestant)
-    policy = contestant.load(protocol.action_selection)
-    with single_thread():
-        play(policy, lanes, source, outcomes.append, advance, keep_steps=True, name=contestant.name)
-    return outcomes[0]

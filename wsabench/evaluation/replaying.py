@@ -10,7 +10,7 @@ from wsabench.evaluation.contestants import Contestant, Terms, find_contestants
 from wsabench.evaluation.own_play.collection import own_play_of
 from wsabench.evaluation.own_play.supply import needs_own_play, supplied
 from wsabench.evaluation.pool.worker import LaneRoom
-from wsabench.evaluation.rollout import EpisodeTask, TaskList, check_encoder_operations, play
+from wsabench.evaluation.rollout import EpisodeTask, Lanes, TaskList, check_encoder_operations, play
 from wsabench.processes import single_thread
 from wsabench.protocol import Protocol
 from wsabench.results.manifest import AgentEntry
@@ -68,7 +68,9 @@ def play_again(
     tasks: Sequence[EpisodeTask],
     advance: Callable[[int], None] = lambda _: None,
     note: Callable[[str], None] = lambda _: None,
-    room: LaneRoom | None = None,
+    lanes: Lanes | None = None,
+    *,
+    keep_steps: bool = False,
 ) -> list[EpisodeOutcome]:
     """Play some episodes as a run plays them.
 
@@ -77,7 +79,8 @@ def play_again(
         tasks: Its episodes, in any order; which of them share the lanes changes none.
         advance: Gets the number of steps played since the last call.
         note: Gets a sentence where the agent must first play for a perturbation that feeds embeddings of its own play.
-        room: Lanes to play in, for several agents one after the other; new ones by default.
+        lanes: To play in; new ones by default.
+        keep_steps: Outcomes hold every step.
 
     Returns:
         One outcome for each task, in the order in which they ended; `job_index` and `episode` are the task's.
@@ -91,9 +94,9 @@ def play_again(
         check_encoder_operations(contestant.abilities, task)
     if any(needs_own_play(task.encoder_operations) for task in tasks):
         contestant = replace(contestant, own_play=own_play_of(contestant, contestant.protocol, note))
-    lanes = (room or LaneRoom()).lanes(contestant)
+    lanes = lanes or LaneRoom().lanes(contestant)
     policy = contestant.load(contestant.protocol.action_selection)
     with single_thread():
         source = supplied(TaskList(tasks), contestant)
-        play(policy, lanes, source, outcomes.append, advance, name=contestant.name)
+        play(policy, lanes, source, outcomes.append, advance, keep_steps=keep_steps, name=contestant.name)
     return outcomes

@@ -35,8 +35,6 @@ from wsabench.types import Permissions, listed_values, unboxed
 
 PICTURES = "pictures"
 """What the process claims that draws the samples."""
-_ASKING_TIMES = 5
-"""As long as for its first step, an agent may take to show that it is repeatable: it is loaded for that too."""
 DEFAULT_ROOT = Path("runs")
 """Where results go without `out`: below the current directory."""
 
@@ -67,7 +65,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     address: str | None = None,
     progress: bool | None = None,
 ) -> RunResult:
-    """Evaluate agents on a suite; go on where an equal run in the same directory stopped.
+    """Evaluate agents on a suite. An equal run that stopped in the same directory is continued.
 
     Args:
         suite: A suite's name, the path of a suite file, or a loaded suite.
@@ -77,23 +75,23 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
             `{train_seed}` in a path stand for what files are there. `NAME=REFERENCE` or a mapping gives a name; a list
             in a mapping is one train seed after the other. A policy with a text attribute `version` (or
             `checkpoint_hash`) is not run again when a run goes on.
-        profile: A profile of the suite: which train seeds, episodes, perturbations and protocol.
+        profile: A profile of the suite. It says which train seeds, episodes, perturbations and protocol are played.
         games: A game, or several, instead of the suite's.
         train_seeds: Train seeds of the shipped baselines instead of the profile's.
         episodes: Episodes of each job instead of the profile's.
         perturbations: Perturbations instead of the profile's.
         protocol: A protocol or the name of one, under which all agents play; or single fields of it, set over the
             profile's protocol and over what each agent says of how it saw its games in training.
-        workers: Processes; the cores this process may use by default. It changes no result. With 1, agents whose own
-            code runs (`package.module:attribute`, addresses) have a process of their own, which they may end without
-            harm; with 0 all play in this process. Python objects always do.
+        workers: The number of processes; by default the cores that this process may use. It changes no result. With 1,
+            agents whose own code runs (`package.module:attribute`, addresses) have a process of their own, which they
+            may end without harm. With 0 all play in this process. Python objects always do.
         out: The result directory; by default `runs/SUITE-PROFILE-HASH`, the same for the same settings.
-        seed: Root of the episode seeds, the same for every agent and perturbation.
+        seed: The root of the episode seeds, which are the same for every agent and perturbation.
         record_attention: Keep the weights of every step of agents that attend, in `attention_steps/`; jobs that were
             finished without are played again.
         trust: Let agents' files run code that they hold (pickles, TorchScript).
         allow_download: Fetch agents that are missing in the cache of the Hugging Face hub.
-        reporter: Hears of progress; None: as `progress` says.
+        reporter: The object that is told of progress. None: as `progress` says.
         progress: Show a line of progress that is drawn anew; None: in a notebook only.
         precision: Half-width of the 95% interval over episodes of each job's mean normalised score, its train seed held
             fixed. A pilot of `episodes` of each job (15 by default), kept in `pilot/`, decides how many each gets.
@@ -105,7 +103,8 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
             many until an agent's first step. It is ended, and a new one plays what it had not finished.
         executor: `local`, processes of this machine; or `ray`, workers on the nodes of a Ray cluster, by default one
             for each of its cores. It changes no result.
-        address: Of the Ray cluster, as in `10.0.0.1:6379`; by default one of this machine alone is started.
+        address: The address of the Ray cluster, such as `10.0.0.1:6379`; by default a cluster of this machine alone is
+            started.
 
     Several processes, on one machine or on several with a shared disk, may be given the same directory: each job is
     played by one of them, and all of them return when all jobs are finished.
@@ -142,7 +141,8 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         max_episodes=max_episodes,
         precision_of=precision_of,
         permissions=Permissions(trust, allow_download),
-        asking_seconds=_ASKING_TIMES * timeout if num_workers else None,
+        worker_timeout=timeout,
+        asks_apart=num_workers > 0,
     )
     part = None if shard is None else Shard.parse(shard)
     plan = make_plan(options, reporter.note)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from wsabench.gate.comparability import require_comparable, with_agents
 from wsabench.gate.outcome import CheckedCell, CheckResult
 from wsabench.gate.rows import RawRows, Rules, levels_of, notes_of, raw_rows, with_verdicts
 from wsabench.gate.scores import collect_blocks
-from wsabench.results.result import LEGEND, NO_LEDGER, load_result, privileged_agents
+from wsabench.results.result import NO_LEDGER, load_result
 from wsabench.stats.gate import DEFAULT_ALPHA, DEFAULT_MARGIN, adjust
 
 
@@ -53,15 +52,10 @@ def check_runs(  # noqa: PLR0913 - the public entry point: one keyword an option
     blocks = collect_blocks(judged, held)
     levels = levels_of(blocks, alpha)
     found = raw_rows(blocks, *(Rules(seed, margin, level) for level in levels))
-    privileged = privileged_agents(judged.manifest) | privileged_agents(held.manifest)
-    cells, averages = (
-        [replace(row, is_privileged=row.agent in privileged) for row in rows] for rows in _decided(found, alpha)
-    )
+    cells, averages = _decided(found, alpha)
     notes += notes_of(blocks, cells)
     if not (judged.has_ledger and held.has_ledger):
         notes.append(NO_LEDGER)
-    if any(row.is_privileged for row in cells):
-        notes.append(LEGEND)
     return CheckResult(
         run=str(run),
         reference=str(reference),

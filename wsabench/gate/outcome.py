@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,7 @@ FIXED_EPISODES = 20
 Verdict = Literal["regressed", "within margin", "undecided", "untested"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedCell:
     """One agent in one cell, or on the average over its cells; scores are normalised."""
 
@@ -31,14 +32,14 @@ class CheckedCell:
     reference: float
     run: float
     drop: float
-    margin: float
-    standard_error: float
+    margin: float = math.nan
+    standard_error: float = math.nan
     """Of the drop."""
-    p_adjusted: float
+    p_adjusted: float = math.nan
     """Of 'the drop is at most the margin', corrected over all tests of the check; NaN where untested."""
-    p_within: float
+    p_within: float = math.nan
     """Of 'the drop is at least the margin'; not corrected; NaN where untested."""
-    power: float
+    power: float = math.nan
     """Chance that this test, corrected, finds a drop of `COLLAPSE`; from the reference's spread. NaN where untested."""
     unit: str
     """What was compared: `train seeds`, or `episodes` of one checkpoint."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 from wsabench.gate.outcome import ALL_CELLS, CheckedCell, Verdict
 from wsabench.gate.scores import Block
 from wsabench.results.comparing import listed
+from wsabench.results.result import LEGEND
 from wsabench.seeding import generator
 from wsabench.stats.gate import (
     COLLAPSE,
@@ -113,7 +113,8 @@ def notes_of(blocks: Mapping[str, Sequence[Block]], cells: Sequence[CheckedCell]
         cells: The rows of the cells.
     """
     notes = [note for agent, parts in blocks.items() for note in _unit_notes(agent, parts)]
-    return [*notes, *_untested_notes(cells)]
+    legend = [LEGEND] if any(row.is_privileged for row in cells) else []
+    return [*notes, *_untested_notes(cells), *legend]
 
 
 def _averaged(blocks: Mapping[str, Sequence[Block]]) -> list[str]:
@@ -163,11 +164,11 @@ def _row(block: Block, game: str, name: str, samples: Sequence[Sample], found: C
         standard_error=float(found.standard_error[column]),
         p_adjusted=float(found.p_worse[column]),
         p_within=float(found.p_within[column]),
-        power=math.nan,
         unit=block.unit,
         is_paired=all(sample.is_paired for sample in samples),
         num_run=run,
         num_reference=reference,
+        is_privileged=block.is_privileged,
     )
 
 
@@ -182,15 +183,11 @@ def _untested(block: Block, place: int) -> CheckedCell:
         reference=float(reference.mean()),
         run=float(run.mean()),
         drop=float(reference.mean() - run.mean()),
-        margin=math.nan,
-        standard_error=math.nan,
-        p_adjusted=math.nan,
-        p_within=math.nan,
-        power=math.nan,
         unit=block.unit,
         is_paired=False,
         num_run=len(run),
         num_reference=len(reference),
+        is_privileged=block.is_privileged,
     )
 
 

@@ -12,7 +12,7 @@ from wsabench.errors import ResultSetError
 from wsabench.gate.comparability import cells_of, train_seeds
 from wsabench.results.manifest import RecordedPlan
 from wsabench.results.records import episode_keys, has_starts, with_labels
-from wsabench.results.result import RunResult
+from wsabench.results.result import RunResult, privileged_agents
 from wsabench.stats import normalised_score
 from wsabench.stats.gate import MIN_EPISODE_PAIRS, Sample, Unit
 from wsabench.stats.one_sided import UNLIMITED, Limits
@@ -48,6 +48,8 @@ class Block:
     reference: tuple[Scores, ...]
     may_pair: bool = True
     """Whether rows of equal label may be paired at all."""
+    is_privileged: bool = False
+    """Whether the agent reads more than pixels, on either side."""
 
     @property
     def tested(self) -> tuple[int, ...]:
@@ -135,6 +137,7 @@ def collect_blocks(run: RunResult, reference: RunResult, *, may_pair: bool = Tru
     """
     plan = reference.manifest.plan
     cells, wanted, found = cells_of(plan), train_seeds(plan), train_seeds(run.manifest.plan)
+    privileged = privileged_agents(run.manifest) | privileged_agents(reference.manifest)
     blocks: dict[str, list[Block]] = {}
     for agent, game in cells:
         theirs, ours = wanted[agent, game], found[agent, game]
@@ -150,7 +153,11 @@ def collect_blocks(run: RunResult, reference: RunResult, *, may_pair: bool = Tru
             _Played(result.episodes, result.manifest.plan, agent, game, seeds, columns)
             for result, seeds in ((run, used), (reference, theirs))
         ]
-        blocks.setdefault(agent, []).append(_block(agent, game, columns, sides, may_pair=may_pair))
+        unit: Unit = "train seeds" if len(used) > 1 else "episodes"
+        judged, held = (side.by_seed() if unit == "train seeds" else side.by_episode() for side in sides)
+        blocks.setdefault(agent, []).append(
+            Block(agent, game, columns, unit, judged, held, may_pair, agent in privileged)
+        )
     for agent, parts in blocks.items():
         if len({block.unit for block in parts}) > 1:
             raise ResultSetError(
@@ -237,11 +244,3 @@ def _is_deterministic(job: pd.DataFrame) -> bool:
     """
     num_starts = job["noops"].nunique()
     return num_starts < len(job) and len(set(episode_keys(job))) == num_starts
-
-
-def _block(agent: str, game: str, cells: tuple[str, ...], sides: Sequence[_Played], *, may_pair: bool) -> Block:
-    """Choose the unit of one agent and game."""
-    run, reference = sides
-    if len(run.seeds) > 1:
-        return Block(agent, game, cells, "train seeds", run.by_seed(), reference.by_seed(), may_pair)
-    return Block(agent, game, cells, "episodes", run.by_episode(), reference.by_episode(), may_pair)

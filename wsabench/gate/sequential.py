@@ -20,7 +20,7 @@ from wsabench.resources import make_dir, write_text
 from wsabench.results.comparing import Kind, differences, listed
 from wsabench.results.manifest import AgentId
 from wsabench.results.records import with_labels
-from wsabench.results.result import LEGEND, RunResult, load_result, privileged_agents
+from wsabench.results.result import RunResult, load_result
 from wsabench.stats.gate import DEFAULT_MARGIN
 from wsabench.stats.sequential import Design, Outcome, decide, nominal_levels, sequential_p
 from wsabench.summary.scores import may_repeat_episodes
@@ -115,30 +115,26 @@ class SequentialCheck:
     def _result(self, blocks: dict[str, list[Block]], so_far: RunResult) -> CheckResult:
         """Return what all looks so far say."""
         found, design = self._rows[-1], self.design
-        privileged = privileged_agents(self.run.manifest) | privileged_agents(self.reference.manifest)
         if found.tested:
-            state = decide(self._p("cells", "p_adjusted"), self._p("averages", "p_adjusted"), design)
+            decided, judged = decide(self._p("cells", "p_adjusted"), self._p("averages", "p_adjusted"), design)
             cells, averages = with_verdicts(
-                self._with_sequential_p_within(found), state.cells, state.overall, design.alpha
+                self._with_sequential_p_within(found), judged.cells, judged.overall, design.alpha
             )
-            adjusted, hope = np.concatenate([state.cells, state.overall]), float(state.hope.max())
-            outcome = self._outcome(state.outcome, [*cells, *averages])
+            adjusted, hope = np.concatenate([judged.cells, judged.overall]), float(judged.hope.max())
+            outcome = self._outcome(decided, [*cells, *averages])
         else:
             cells, averages, adjusted, hope, outcome = found.cells, found.averages, np.ones(1), 0.0, "pass"
         played = len(self._judged(so_far.episodes))
         self._looks.append(Look(design.looks[len(self._looks)], played, float(adjusted.min()), hope, outcome))
-        notes = [*self._notes, *notes_of(blocks, cells)]
-        if any(row.agent in privileged for row in cells):
-            notes.append(LEGEND)
         return CheckResult(
             run=str(self.run.path),
             reference=str(self.reference.path),
             margin=self._margin,
             alpha=design.alpha,
             strict=self.strict,
-            overall=tuple(replace(row, is_privileged=row.agent in privileged) for row in averages),
-            cells=tuple(replace(row, is_privileged=row.agent in privileged) for row in cells),
-            notes=tuple(notes),
+            overall=tuple(averages),
+            cells=tuple(cells),
+            notes=(*self._notes, *notes_of(blocks, cells)),
             looks=Looks(design.looks, len(self.jobs), tuple(self._looks)),
         )
 

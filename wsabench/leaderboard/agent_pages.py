@@ -27,13 +27,13 @@ from wsabench.leaderboard.rows import (
     value_of,
 )
 from wsabench.leaderboard.schema import Entry
-from wsabench.leaderboard.scoring import Marks, Played, marks_of
+from wsabench.leaderboard.scoring import Marks, marks_of
 from wsabench.protocol import Protocol
 from wsabench.report.badge import badge_svg
 from wsabench.report.tables.text import DASH, Table, interval, number
 from wsabench.seeding import integer_seed
 from wsabench.summary.measures import cell_table
-from wsabench.summary.rows import BoundedTwice, CellRow
+from wsabench.summary.rows import BoundedTwice
 
 
 class Fact(NamedTuple):
@@ -248,14 +248,10 @@ def _cells(line: Line) -> Table:
             number(row.robustness_gap.value),
             str(row.num_episodes),
         )
-        for row in _cell_rows(line.play, seed)
+        for row in cell_table([game.scores for game in line.play], seed, {})
     )
     columns = ("Game", "Cell", "Family", "Mean return", "Score", "95% interval", "Retention", "Gap", "Episodes")
     return Table("Every cell", "Gap: clean minus perturbed score.", columns, rows, 3, is_folded=True)
-
-
-def _cell_rows(play: Sequence[Played], seed: int) -> tuple[CellRow, ...]:
-    return cell_table([game.scores for game in play], seed, {})
 
 
 def _with_interval(score: BoundedTwice, unit: str) -> tuple[str, str]:

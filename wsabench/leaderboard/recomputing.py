@@ -12,11 +12,9 @@ import pandas as pd
 from wsabench.leaderboard.checking import job_fingerprints
 from wsabench.report.export import tidy_episodes
 from wsabench.report.writer import CSV_DIR
-from wsabench.results.comparing import listed
 from wsabench.results.manifest import UNKNOWN, JobEntry, RecordedPlan
 from wsabench.results.records import with_labels
 from wsabench.results.result import RunResult
-from wsabench.seeding import evaluation_seed
 from wsabench.summary.rows import frame_of
 from wsabench.summary.summarise import Results, Summary, summarise
 
@@ -46,37 +44,23 @@ def number_rows(result: Results) -> tuple[dict[str, Any], ...]:
 
 
 def shard_problems(run: RunResult) -> Problems:
-    """Return what in the shards is not what the manifest says was played."""
+    """Return the jobs whose fingerprint does not follow from what the manifest says was played.
+
+    All else that shards could say other than the manifest is refused when they are loaded. Nothing is known of merged
+    runs, whose jobs have the versions of each run, and of runs with a version that nobody knows.
+    """
     plan = run.manifest.plan
+    if run.manifest.history.merged_from or UNKNOWN in plan.versions.values():
+        return []
     keys = ["agent", "train_seed", "game", "label"]
-    parts: dict[Any, pd.DataFrame] = dict(iter(with_labels(run.episodes).groupby(keys, sort=False)))
-    is_own = not run.manifest.history.merged_from  # those of merged runs have the versions of each run
-    problems: Problems = []
-    for job in plan.jobs:
-        part = parts.pop((job.agent, job.train_seed, job.game, job.perturbation), None)
-        if part is not None:
-            problems += _job_problems(plan, job, part, is_own=is_own)
-    if parts:
-        strange = listed(", ".join(map(str, key)) for key in parts)
-        problems.append(f"Shards hold episodes of no job of the manifest: {strange}.")
-    return problems
-
-
-def _job_problems(plan: RecordedPlan, job: JobEntry, part: pd.DataFrame, *, is_own: bool) -> Problems:
-    """Return what is wrong in the episodes of a job."""
-    where = f"{job.id.describe()}, {job.perturbation}"
-    problems: Problems = []
-    numbers = [int(value) for value in part["episode"]]
-    if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        problems.append(f"{where}: the episodes are numbered {listed(numbers)}.")
-    seeds = [int(value) for value in part["episode_seed"]]
-    if seeds != [evaluation_seed(job.game, number, plan.seed) for number in numbers]:
-        problems.append(f"{where}: the episode seeds do not follow from the root seed {plan.seed}.")
-    if not all(math.isfinite(value) for value in part["return"]):
-        problems.append(f"{where}: a return is not finite.")
-    if is_own and UNKNOWN not in plan.versions.values() and job.fingerprint not in _fingerprints(plan, job, seeds):
-        problems.append(f"{where}: the fingerprint is not that of what the manifest says was played.")
-    return problems
+    parts = with_labels(run.episodes).groupby(keys, sort=False)["episode_seed"]
+    seeds: dict[Any, list[int]] = {key: [int(seed) for seed in part] for key, part in parts}
+    return [
+        f"{job.id.describe()}, {job.perturbation}: the fingerprint is not that of what the manifest says was played."
+        for job in plan.jobs
+        if (key := (job.agent, job.train_seed, job.game, job.perturbation)) in seeds
+        and job.fingerprint not in _fingerprints(plan, job, seeds[key])
+    ]
 
 
 def _fingerprints(plan: RecordedPlan, job: JobEntry, seeds: list[int]) -> set[str]:

@@ -15,7 +15,6 @@ from wsabench.leaderboard.schema import Entry, EntryJob
 from wsabench.protocol import Protocol
 from wsabench.results.manifest import (
     SCHEMA_VERSION,
-    AgentEntry,
     History,
     JobEntry,
     Manifest,
@@ -137,7 +136,7 @@ def _manifest(named: Mapping[str, Entry]) -> Manifest:
         misfits=_joined(games, (entry.misfits for entry in entries)),
         skipped=tuple(replace(one, agent=name) for name, entry in named.items() for one in entry.skipped),
         reference_scores={game: scores for entry in entries for game, scores in entry.reference_scores.items()},
-        agents=tuple(_renamed(one, name) for name, entry in named.items() for one in entry.agents),
+        agents=tuple(replace(one, agent=name) for name, entry in named.items() for one in entry.agents),
         engine_version=first.engine_version,
         versions=first.versions,
         roms={game: rom for entry in entries for game, rom in entry.roms.items()},
@@ -153,10 +152,6 @@ def _manifest(named: Mapping[str, Entry]) -> Manifest:
         versions={"wsabench": first.wsabench, **first.versions},
     )
     return Manifest(schema_version=SCHEMA_VERSION, plan=plan, history=History.of_start(start))
-
-
-def _renamed(entry: AgentEntry, name: str) -> AgentEntry:
-    return replace(entry, agent=name)
 
 
 def _job(name: str, job: EntryJob) -> JobEntry:

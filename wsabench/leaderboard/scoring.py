@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from msgspec.structs import replace
 
 from wsabench import stats
 from wsabench.games import load_game
@@ -115,9 +116,11 @@ def result_of(entries: Mapping[str, Entry]) -> EntryResult:
     games = {game for entry in entries.values() for game in entry.games}
     known = {game: load_game(game) for game in games}
     scores = {game: ReferenceScores(random=one.random_score, human=one.human_score) for game, one in known.items()}
-    return as_result(
-        {name: _with_references(entry, {game: scores[game] for game in entry.games}) for name, entry in entries.items()}
-    )
+    named = {
+        name: replace(entry, reference_scores={game: scores[game] for game in entry.games})
+        for name, entry in entries.items()
+    }
+    return as_result(named)
 
 
 def play_of_suite(result: EntryResult, suite: str) -> dict[str, list[Played]]:
@@ -215,12 +218,6 @@ def distinct_share(game: GameScores, columns: Sequence[int]) -> float:
 def _lowest(values: Mapping[str, Bounded]) -> tuple[str, Bounded]:
     known = {name: one for name, one in values.items() if math.isfinite(one.value)}
     return min(known.items(), key=lambda item: (item[1].value, item[0])) if known else ("", UNKNOWN)
-
-
-def _with_references(entry: Entry, scores: dict[str, ReferenceScores]) -> Entry:
-    from msgspec.structs import replace
-
-    return replace(entry, reference_scores=scores)
 
 
 def _with_common_seeds(episodes: pd.DataFrame) -> pd.DataFrame:

@@ -274,12 +274,6 @@ def _public(one: AgentEntry) -> AgentEntry:
 
 def _job(job: JobEntry, table: pd.DataFrame) -> EntryJob:
     """Return a job with its episodes."""
-    numbers = [int(number) for number in table["episode"]]
-    if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        raise ResultSetError(
-            f"The episodes of {job.id.describe()}, {job.perturbation} are not numbered one after the other. Delete "
-            "the shard and start the same run again."
-        )
     return EntryJob(
         train_seed=job.train_seed,
         game=job.game,
@@ -287,7 +281,7 @@ def _job(job: JobEntry, table: pd.DataFrame) -> EntryJob:
         family=str(table["family"].iloc[0]),
         fingerprint=job.fingerprint,
         episodes=Episodes(
-            first=numbers[0],
+            first=int(table["episode"].iloc[0]),
             returns=tuple(float(value) for value in table["return"]),
             lengths=tuple(int(value) for value in table["length"]),
             ends=tuple(table["end"]),

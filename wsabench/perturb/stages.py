@@ -172,12 +172,8 @@ class Fixed:
         return self.operator(rgb)
 
 
-class ColorOperator(Protocol):
-    """A pure function from a palette to a palette."""
-
-    def __call__(self, rgb: ColorTable, /) -> ColorTable:
-        """Return the changed colours, uint8, shape (256, 3)."""
-        ...
+ColorOperator = Callable[[ColorTable], ColorTable]
+"""A pure function from a palette, uint8, shape (256, 3), to a palette."""
 
 
 ImageOperator = Callable[[Image], Image]

@@ -18,7 +18,7 @@ _LABEL = "#333a42"
 _CHARACTER = 6.6
 """Mean width of a character of 11 pixels, in pixels; the text is fitted to what it makes."""
 _WIDE, _LAST_NARROW, _NARROW = 1.6, 0x2FF, DASH + "\u2212"
-"""Characters beyond Latin count as so many, but for dashes and minus signs."""
+"""The number of characters that one beyond Latin counts as, but for dashes and minus signs."""
 _PADDING = 6
 _MOST_AGENTS = 3
 _WORDS = {0: ("passed", GREEN), 1: ("less robust", RED), 2: ("cannot tell", GREY)}
@@ -32,7 +32,7 @@ class Badge(NamedTuple):
     value: str
     """Right half: what came out."""
     color: str
-    """Of the right half."""
+    """The colour of the right half, as SVG writes it."""
     title: str
     """What a screen reader says."""
 
@@ -52,7 +52,7 @@ def run_badge(summary: Summary, manifest: Manifest) -> Badge:
 
     Args:
         summary: The run's numbers.
-        manifest: Of the run.
+        manifest: The manifest of the run.
     """
     rows = [row for row in summary.measures if row.perturbation == "all perturbations"]
     value = ", ".join(_kept(row, is_alone=len(rows) == 1) for row in rows[:_MOST_AGENTS]) or "nothing perturbed"

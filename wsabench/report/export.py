@@ -32,7 +32,7 @@ class ScoreMatrices(NamedTuple):
     train_seeds: dict[str, tuple[int, ...]]
     """The rows of each agent."""
     scores: dict[str, FloatArray]
-    """By agent, float64, shape (num_runs, num_tasks)."""
+    """The scores of each agent, float64, shape (num_runs, num_tasks)."""
 
 
 def score_matrices(summary: Summary, measure: Measure = "normalised_score") -> ScoreMatrices:
@@ -77,7 +77,8 @@ def write_rliable(summary: Summary, directory: Path) -> tuple[Path, ...]:
 
     Args:
         summary: The numbers.
-        directory: Where; it is created. The JSON file has the tasks' names, the train seeds and the same scores.
+        directory: The folder to write to; it is created. The JSON file has the tasks' names, the train seeds and the
+            same scores.
 
     Raises:
         StorageError: A file cannot be written.
@@ -112,7 +113,7 @@ def write_csv(
     Args:
         result: The result set.
         summary: Its numbers.
-        directory: Where; it is created.
+        directory: The folder to write to; it is created.
         more: Tables beside those of the summary, by the names of their files; empty ones are left out.
 
     Raises:

@@ -65,7 +65,7 @@ class Content(NamedTuple):
 
     title: str
     scope: str
-    """How much was played, a line."""
+    """How much was played, in one line."""
     lead: Table
     """The agents in tiers."""
     order: tuple[str, ...]
@@ -97,7 +97,7 @@ def content_of(
         summary: The numbers.
         manifest: The result set's manifest.
         run_dirs: Where the result sets are, for the command that makes this report.
-        formats: Those of the report, for the same; none: all.
+        formats: The formats of the report, for the same purpose; none given: all.
     """
     privileged = privileged_agents(manifest)
     answer = answer_of(summary)
@@ -286,7 +286,7 @@ class PagePicture(NamedTuple):
 
     title: str
     source: str
-    """A data URI."""
+    """The picture as a data URI."""
     width: int
     height: int
 
@@ -295,7 +295,7 @@ def page_pictures(frames: Sequence[SampleFrame], most_bytes: int = MOST_BYTES) -
     """Encode sample pictures for the page.
 
     Args:
-        frames: In the order of the run.
+        frames: The sample frames, in the order of the run.
         most_bytes: Room for all of them.
 
     Returns:

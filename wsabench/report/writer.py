@@ -33,24 +33,24 @@ FIGURES_DIR, TABLES_DIR, CSV_DIR, RLIABLE_DIR = "figures", "tables", "csv", "rli
 
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
-    """What was written; None or nothing where it was not asked for."""
+    """The files that were written; None or nothing where a format was not asked for."""
 
     html: Path | None
     """The page."""
     markdown: Path | None
     """The Markdown text."""
     figures: tuple[Path, ...]
-    """PNG, PDF and SVG files."""
+    """The figures: PNG, PDF and SVG files."""
     latex: tuple[Path, ...] = ()
-    """One file for each table, and one for each figure that was drawn."""
+    """LaTeX files: one for each table, and one for each figure that was drawn."""
     csv: tuple[Path, ...] = ()
-    """Episodes, and one file for each table of numbers."""
+    """CSV files: the episodes, and one file for each table of numbers."""
     rliable: tuple[Path, ...] = ()
-    """Score matrices, NPZ and JSON."""
+    """The score matrices, NPZ and JSON files."""
     comment: Path | None = None
-    """Markdown that fits into a comment on a pull request."""
+    """The Markdown text that fits into a comment on a pull request."""
     badge: Path | None = None
-    """SVG."""
+    """The badge, an SVG file."""
 
 
 def checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
@@ -86,8 +86,8 @@ def write_report(  # noqa: PLR0913 - the public entry point: one keyword an opti
         dpi: Dots per inch of PNG files.
         claims: What claims are made about: perturbations, pairs of agents, equivalence; None: all perturbations and
             pairs, no equivalence.
-        interval: Of aggregates and profiles: `joint` draws whole train seeds with all their cells, `rliable` is its own
-            stratified bootstrap.
+        interval: The interval of aggregates and profiles: `joint` draws whole train seeds with all their cells,
+            `rliable` is its own stratified bootstrap.
         latex_float: `table*` for tables that span both columns of a two-column page (6.8 inches), which in one column
             are as wide; `table` for tables of one column (3.3 inches).
 

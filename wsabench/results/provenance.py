@@ -78,9 +78,12 @@ def host_summary() -> Host:
 def command_line() -> str:
     """Return the command line of this process, quoted for a shell; the program without its folder.
 
+    `python -m wsabench` is called `wsabench`, the program that the installation brings.
+
     Bytes that are no UTF-8, as names of files may have, are written as Python writes them, with a backslash.
     """
-    program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
+    path = Path(sys.argv[0]) if sys.argv and sys.argv[0] else Path("python")
+    program = path.parent.name if path.name == "__main__.py" else path.name
     return shlex.join([program, *sys.argv[1:]]).encode("utf-8", "backslashreplace").decode()
 
 

@@ -32,15 +32,16 @@ class RunResult:
     path: Path
     """The directory."""
     episodes: pd.DataFrame
-    """One row an episode, columns of `EPISODE_SCHEMA`, in the manifest's order of jobs, then by episode."""
+    """One row for each episode, with the columns of `EPISODE_SCHEMA`, in the manifest's order of jobs and then of
+    episodes."""
     attention: pd.DataFrame
-    """One row a job and encoder, columns of `ATTENTION_SCHEMA`; empty without agents that attend."""
+    """One row for each job and encoder, with the columns of `ATTENTION_SCHEMA`; empty without agents that attend."""
     manifest: Manifest
     """What was planned, and when and where it was played."""
     num_finished: int
-    """Jobs whose shards are there."""
+    """Number of jobs whose shards are there."""
     has_ledger: bool = True
-    """Whether every shard was held against the checksum in a ledger; result sets of earlier versions have none."""
+    """Whether every shard was compared with its checksum in a ledger; result sets of earlier versions have none."""
 
     @property
     def is_complete(self) -> bool:
@@ -164,7 +165,7 @@ def read_shard(path: Path, schema: pa.Schema, later: Sequence[pa.Field] = (), le
 
 
 def read_whole(path: Path, ledger: Ledger | None = None) -> bytes:
-    """Return the bytes of a file in one of a result set's folders, held against its checksum.
+    """Return the bytes of a file in one of a result set's folders, after comparing it with its checksum.
 
     Args:
         path: The file.
@@ -232,7 +233,7 @@ def compared_agents(agents: Sequence[str], manifest: Manifest) -> tuple[str, ...
     """Return the agents among which claims are made: those on pixels, or all where the run has none of them.
 
     Args:
-        agents: Those that have played, in order.
+        agents: The agents that have played, in order.
         manifest: The run's manifest; agents that have not played yet count as part of the run.
     """
     privileged = privileged_agents(manifest)

@@ -25,14 +25,7 @@ from wsabench.stats.aggregates import (
     probability_of_improvement,
 )
 from wsabench.stats.bounds import METHODS
-from wsabench.stats.claims.comparisons import (
-    MAX_ENUMERATED,
-    holm,
-    seeds_to_decide,
-    sign_flip_test,
-    smallest_adjusted_p,
-    two_sample_test,
-)
+from wsabench.stats.claims.comparisons import MAX_ENUMERATED, holm, seeds_to_decide
 from wsabench.stats.claims.contrasts import Contrast, contrast
 from wsabench.stats.claims.equivalence import EquivalenceTest, equivalence_test
 from wsabench.stats.claims.families import (
@@ -68,7 +61,6 @@ from wsabench.stats.intervals import (
     Estimate,
     Statistic,
     episode_interval,
-    game_interval,
     joined_interval,
     seed_interval,
     seed_note,
@@ -89,7 +81,7 @@ from wsabench.stats.power import (
     seed_sd_limit,
     variation_of,
 )
-from wsabench.stats.ratio.clean_floor import CLEAN_FLOOR, CleanBound, clean_bound, commonly_defined
+from wsabench.stats.ratio.clean_floor import CLEAN_FLOOR, CleanBound, clean_bound
 from wsabench.stats.ratio.estimates import (
     MIN_RATIO_SEEDS,
     RatioEstimate,
@@ -121,7 +113,7 @@ from wsabench.stats.severity import (
     relative_corruption_error,
     worst_case,
 )
-from wsabench.stats.statistics import cell_means, mean_over, over_matrix, over_seeds, per_task, sample_efficiency
+from wsabench.stats.statistics import mean_over, over_matrix, over_seeds, per_task, sample_efficiency
 from wsabench.stats.studentised import studentised_interval
 
 __all__ = [
@@ -178,9 +170,7 @@ __all__ = [
     "adjust_over_pairs",
     "averaged",
     "capped_mean_retention",
-    "cell_means",
     "clean_bound",
-    "commonly_defined",
     "conditional_value_at_risk",
     "contrast",
     "corruption_error",
@@ -197,7 +187,6 @@ __all__ = [
     "error_difference",
     "family_test",
     "fieller_set",
-    "game_interval",
     "gate_power",
     "holm",
     "improvement_interval",
@@ -244,13 +233,10 @@ __all__ = [
     "seed_retention",
     "seed_sd_limit",
     "seeds_to_decide",
-    "sign_flip_test",
-    "smallest_adjusted_p",
     "step_down",
     "studentised_interval",
     "surely_better",
     "tiers",
-    "two_sample_test",
     "variance_components",
     "variation_of",
     "worst_case",

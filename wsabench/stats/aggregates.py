@@ -24,7 +24,7 @@ MetricName = Literal["mean", "median", "iqm", "optimality_gap", "probability_of_
 
 
 def mean(scores: npt.ArrayLike) -> FloatArray:
-    """Mean over tasks of the mean over runs.
+    """Return the mean over tasks of the mean over runs.
 
     Args:
         scores: Shape (..., num_runs, num_tasks), float64.
@@ -39,7 +39,7 @@ def mean(scores: npt.ArrayLike) -> FloatArray:
 
 
 def median(scores: npt.ArrayLike) -> FloatArray:
-    """Median over tasks of the mean over runs.
+    """Return the median over tasks of the mean over runs.
 
     Args:
         scores: Shape (..., num_runs, num_tasks), float64.
@@ -54,7 +54,7 @@ def median(scores: npt.ArrayLike) -> FloatArray:
 
 
 def iqm(scores: npt.ArrayLike) -> FloatArray:
-    """Interquartile mean: the mean of the middle half of all runs of all tasks.
+    """Return the interquartile mean: the mean of the middle half of all runs of all tasks.
 
     Args:
         scores: Shape (..., num_runs, num_tasks), float64.
@@ -75,7 +75,7 @@ def iqm(scores: npt.ArrayLike) -> FloatArray:
 
 
 def optimality_gap(scores: npt.ArrayLike, gamma: float = 1.0) -> FloatArray:
-    """Amount by which the scores fall short of `gamma`, on average; what lies above does not make up for it.
+    """Return by how much the scores fall short of `gamma`, on average. Scores above it do not make up for others.
 
     Args:
         scores: Shape (..., num_runs, num_tasks), float64.
@@ -91,7 +91,7 @@ def optimality_gap(scores: npt.ArrayLike, gamma: float = 1.0) -> FloatArray:
 
 
 def probability_of_improvement(scores_x: npt.ArrayLike, scores_y: npt.ArrayLike) -> FloatArray:
-    """Probability that a random run of X beats a random run of Y, averaged over tasks; ties count half.
+    """Return the probability that a random run of X beats a random run of Y, averaged over tasks. Ties count half.
 
     Args:
         scores_x: Shape (..., num_runs_x, num_tasks), float64.
@@ -113,7 +113,7 @@ def probability_of_improvement(scores_x: npt.ArrayLike, scores_y: npt.ArrayLike)
 
 
 def performance_profile(scores: npt.ArrayLike, thresholds: npt.ArrayLike) -> FloatArray:
-    """Fraction of all runs of all tasks with a score above each threshold.
+    """Return the fraction of all runs of all tasks with a score above each threshold.
 
     Args:
         scores: Shape (..., num_runs, num_tasks), float64.

@@ -37,7 +37,7 @@ class Allocation(NamedTuple):
     numbers: npt.NDArray[np.int64]
     """Episodes of each cell, beside the pilot."""
     half_widths: FloatArray
-    """What they give, with the pilot's standard deviations."""
+    """The half-widths that these numbers give, with the pilot's standard deviations."""
     is_capped: npt.NDArray[np.bool_]
     """Whether the cell would need more than is allowed."""
     fixed: float
@@ -56,7 +56,7 @@ def allocate(sds: FloatArray, half_width: float, num_pilot: int, most: int, targ
     Args:
         sds: Standard deviations of a pilot's scores, with num_pilot - 1 degrees of freedom, float64, shape
             (num_cells,), in the unit of the score.
-        half_width: Of the 95% interval of a mean over episodes, in the same unit, above 0.
+        half_width: The half-width of the 95% interval of a mean over episodes, in the same unit, above 0.
         num_pilot: Episodes of each cell in the pilot, at least 2.
         most: Episodes that a cell may get beside the pilot, at least num_pilot.
         target: `cell`: every cell has the half-width. With scores from a normal law the interval covers exactly 95%

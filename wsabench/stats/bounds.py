@@ -27,9 +27,9 @@ class Stratum(NamedTuple):
     counts: npt.NDArray[Any]
     """How often each unit was drawn, shape (repetitions, num_units); with `ways`, in each way to draw them."""
     num_draws: int
-    """Units drawn a repetition, at most `num_units`; it has one degree of freedom fewer."""
+    """Units drawn in each repetition, at most `num_units`; the stratum has one degree of freedom fewer."""
     ways: npt.NDArray[np.int64] | None = None
-    """How the units were drawn, a row of `counts` for each repetition; None: one row a repetition."""
+    """How the units were drawn, a row of `counts` for each repetition; None: one row for each repetition."""
 
 
 class Replicates(NamedTuple):
@@ -49,9 +49,9 @@ def percentile_bounds(replicates: Replicates, value: FloatArray, confidence: flo
     """Return the percentiles of the replicates that hold `confidence` between them.
 
     Args:
-        replicates: Of the statistic.
+        replicates: The replicates of the statistic.
         value: Shape (...), the statistic on the data; not used by this method.
-        confidence: Between 0 and 1.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         Lower and upper bound, each of shape (...); NaN where any replicate is NaN. Too narrow for few units: about
@@ -67,7 +67,7 @@ def t_quantile(probability: float, freedom: npt.ArrayLike) -> FloatArray:
     """Return quantiles of Student's t, those of `scipy.stats.t.ppf` to the bit and much sooner for few of them.
 
     Args:
-        probability: Between 0 and 1.
+        probability: The probability of the quantile, between 0 and 1.
         freedom: Degrees of freedom above 0, of any shape; infinite for the normal distribution.
 
     Returns:
@@ -85,9 +85,9 @@ def corrected_bounds(replicates: Replicates, value: FloatArray, confidence: floa
     Welch's degrees of freedom. For one stratum of normal scores this is the t interval.
 
     Args:
-        replicates: Of the statistic.
+        replicates: The replicates of the statistic.
         value: Shape (...), the statistic on the data.
-        confidence: Between 0 and 1.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         Lower and upper bound, each of shape (...), the estimate between them; NaN where any replicate is NaN. They may
@@ -112,9 +112,9 @@ def bca_bounds(replicates: Replicates, value: FloatArray, confidence: float) -> 
     """Return percentiles shifted for bias and skewness (bias-corrected and accelerated).
 
     Args:
-        replicates: Of the statistic.
+        replicates: The replicates of the statistic.
         value: Shape (...), the statistic on the data.
-        confidence: Between 0 and 1.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         Lower and upper bound, each of shape (...); NaN where any replicate is NaN. No help against few units.
@@ -198,18 +198,17 @@ def _influences(lanes: FloatArray, strata: Sequence[Stratum]) -> Iterator[tuple[
     step = max(1, _UNITS_AT_ONCE // width)
     for start in range(0, len(strata), step):
         some = strata[start : start + step]
-        if len(lanes) == 1:
-            by_way = [_of_ways(lanes[0], one.counts, one.ways) for one in some if one.ways is not None]
-            if len(by_way) == len(some):
-                yield np.concatenate(by_way)[None], some
-                continue
+        ways = [(stratum.counts, stratum.ways) for stratum in some if stratum.ways is not None]
+        if len(lanes) == 1 and len(ways) == len(some):
+            yield np.concatenate([_of_ways(lanes[0], *one) for one in ways])[None], some
+            continue
         every = [stratum.counts if stratum.ways is None else stratum.counts[stratum.ways] for stratum in some]
         counts = np.concatenate(every, axis=1, dtype=np.float64)
         counts -= counts.mean(axis=0)
         yield lanes @ counts / repetitions - counts.mean(axis=0) * means, some
 
 
-def _of_ways(lane: FloatArray, counts: FloatArray, ways: npt.NDArray[np.int64]) -> FloatArray:
+def _of_ways(lane: FloatArray, counts: npt.NDArray[Any], ways: npt.NDArray[np.int64]) -> FloatArray:
     """Return the influences on one number from its sum over the repetitions of each way, shape (num_units,)."""
     away = np.bincount(ways, weights=lane - lane.mean(), minlength=len(counts))
     return away @ counts / len(lane)

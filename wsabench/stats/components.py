@@ -29,7 +29,7 @@ class VarianceComponents(NamedTuple):
     """Variances in the scores' unit squared, in the order of `COMPONENTS`, each array of shape (3,)."""
 
     variance: FloatArray
-    """Estimates, 0 at least. With one cell the second is NaN, and the first holds both."""
+    """Estimates, at least 0. With one cell the second is NaN, and the first holds both."""
     low: FloatArray
     """Lower bounds of 95 % intervals, for normal effects."""
     high: FloatArray
@@ -70,7 +70,7 @@ def variance_components(
     """Split the variance of one agent's episodes in one game into train seeds, cell x train seed and episodes.
 
     Args:
-        scores: One score an episode, float64, shape (num_episodes,).
+        scores: One score for each episode, float64, shape (num_episodes,).
         train_seed: The train seed of each episode, shape (num_episodes,), any integers or names.
         cell: The cell of each episode, shape (num_episodes,), any integers or names. Numbers of episodes may differ,
             and train seeds may lack cells.

@@ -13,7 +13,8 @@ import numpy.typing as npt
 T = TypeVar("T")
 Indices = npt.NDArray[np.int64]
 Reweigh = Callable[[Indices, Indices], npt.NDArray[np.float32]]
-"""From M steps and the M steps that lend them their contexts to weights, float32, shape (M, num_places)."""
+"""A function of M steps, and of the M steps that lend them their contexts. It returns weights, float32, shape
+(M, num_places)."""
 
 TOLERANCE = 1e-6
 """Weights, which sum to 1, that differ by no more than this are the same: rounding in float32 reaches a few 1e-7."""
@@ -77,7 +78,7 @@ def context_effect(
         reweigh: Gives the weights of steps under the contexts of other steps.
         num_steps: Steps; with fewer than two there is no other step, and the result has none.
         generator: Draws the other steps, each equally likely.
-        num_draws: How often.
+        num_draws: How often each step is given another context.
         rows_at_once: Most rows that `reweigh` is asked for; bounds memory.
 
     Returns:

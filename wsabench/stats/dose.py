@@ -47,9 +47,9 @@ class MeanDoseArea(NamedTuple):
     value: FloatArray
     """Shape (...); NaN where no perturbation has an area."""
     num_perturbations: int
-    """How many entered."""
+    """How many perturbations entered the mean."""
     left_out: Mapping[DoseReason, tuple[str, ...]]
-    """The names of those that did not enter, by reason."""
+    """The names of the perturbations that did not enter, by reason."""
 
 
 def dose_curve(scores: npt.ArrayLike, doses: npt.ArrayLike) -> DoseCurve:
@@ -112,7 +112,7 @@ def mean_dose_area(areas: Mapping[str, DoseArea]) -> MeanDoseArea:
     """Average the areas of perturbations, each counting the same, and name those that have none.
 
     Args:
-        areas: By perturbation, at least one, all values of one shape.
+        areas: The area of each perturbation, at least one; all values have one shape.
 
     Returns:
         The mean and the names of what it leaves out.

@@ -1,6 +1,6 @@
 """The gate: has an agent lost more of its score than a margin, in some cell or on the average?
 
-Scores of a run are held against those of a reference. With several train seeds a row is a train seed (its mean over
+Scores of a run are compared with those of a reference. With several train seeds a row is a train seed (its mean over
 episodes), with one checkpoint a row is an episode. Both can be paired.
 
 The margin of a cell is a share of the reference's score there, and never less than that share of `MARGIN_FLOOR_SCORE`.
@@ -23,8 +23,6 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import special
-from scipy import stats as scipy_stats
 
 from wsabench.errors import ShapeError, SpecError
 from wsabench.stats import one_sided
@@ -46,9 +44,6 @@ MIN_POWER = 0.8
 
 Unit = Literal["train seeds", "episodes"]
 
-_CERTAIN = 8.0
-"""So many standard errors beyond the critical value, the power is 1 to all digits."""
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -64,7 +59,7 @@ class Sample:
     run_limits: Limits = UNLIMITED
     reference_limits: Limits = UNLIMITED
     weight: float = 1.0
-    """In the mean over samples, relative to the others."""
+    """The sample's weight in the mean over samples, relative to the others."""
 
     def __post_init__(self) -> None:
         """Check shapes and sizes."""
@@ -94,7 +89,7 @@ class Comparison(NamedTuple):
     margin: FloatArray
     """The largest drop that is allowed, the mean of the cells' margins."""
     standard_error: FloatArray
-    """Of the drop."""
+    """Standard error of the drop."""
     p_worse: FloatArray
     """One-sided p of 'the drop is at most the margin': small where it is larger."""
     p_within: FloatArray
@@ -126,7 +121,7 @@ def compare(
     or all scored the same, the sides are compared exactly, and p is 0 or 1.
 
     Args:
-        samples: Independent ones with the same tests, as one a game; the weighted mean over them is tested.
+        samples: Independent samples with the same tests, for example one for each game; their weighted mean is tested.
         unit: What a row is.
         rng: Where permutations are drawn from.
         margin: Share of the reference's score that may be lost, above 0 and below 1.
@@ -183,7 +178,7 @@ def adjust(cells: FloatArray, overall: FloatArray) -> Adjusted:
         overall: p values of the averages, shape (..., num_averages); none where an average has one cell only.
 
     Returns:
-        The same shapes, to be held against alpha. Without averages the cells have all of it.
+        The corrected p values in the same shapes, to be compared with alpha. Without averages the cells have all of it.
     """
     halves = 2.0 if overall.shape[-1] else 1.0
     return Adjusted(np.minimum(1.0, halves * holm(cells)), np.minimum(1.0, halves * holm(overall)))
@@ -194,7 +189,7 @@ def smallest_p(num_tests: int, alpha: float, *, halved: bool = True) -> float:
 
     Args:
         num_tests: Cells, or averages, of the whole check.
-        alpha: Of the whole check.
+        alpha: The probability of any false alarm in the whole check.
         halved: Whether there are averages beside the cells, each with half of alpha.
     """
     return alpha / (2.0 if halved else 1.0) / max(num_tests, 1)
@@ -219,9 +214,6 @@ def power_to_find(
 
     Returns:
         0 to 1; 0 where so few rows cannot get p to the level, whatever the scores.
-
-    References:
-        Cohen 1988, "Statistical power analysis for the behavioral sciences", chapter 2: noncentral t.
     """
     rows = _contrasts(samples, margin)
     if unit == "episodes" and one_sided.smallest_attainable(rows) > level * (1.0 + one_sided.TOLERANCE):
@@ -241,10 +233,7 @@ def power_to_find(
     error = math.sqrt(float(sum(part.variance[0] for part in found)))
     if error <= one_sided.TOLERANCE:
         return 1.0
-    freedom = float(one_sided.freedom(found)[0])
-    critical, expected = -float(special.stdtrit(freedom, level)), shift / error
-    # For large shifts scipy's function gives NaN or worse.
-    return 1.0 if expected - critical > _CERTAIN else float(scipy_stats.nct.sf(critical, freedom, expected))
+    return one_sided.power(shift / error, float(one_sided.freedom(found)[0]), level)
 
 
 def _shares(samples: Sequence[Sample]) -> list[float]:

@@ -42,7 +42,8 @@ _PER_RANK = 8
 IntArray = npt.NDArray[np.int64]
 
 Statistic = Callable[..., FloatArray]
-"""Gets one list of blocks a sample, each block (repetitions, num_seeds, num_cells); returns (repetitions, ...)."""
+"""Gets one list of blocks for each sample, each block of shape (repetitions, num_seeds, num_cells). It returns shape
+(repetitions, ...)."""
 
 
 class Estimate(NamedTuple):
@@ -55,7 +56,7 @@ class Estimate(NamedTuple):
     high: FloatArray
     """Upper bound, shape of `value`; NaN where there is no interval."""
     num_seeds: int
-    """Train seeds, the fewest of any game and agent that enters."""
+    """The number of train seeds: the fewest of any game and agent that enters."""
     note: str
     """Why there is no interval, or how little it says; empty when nothing is to be said."""
 
@@ -85,12 +86,12 @@ def seed_interval(  # noqa: PLR0913 - each a choice of its own, named by its key
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Interval over train seeds: whole seeds are resampled jointly over all cells of a game.
+    """Return an interval over train seeds: whole seeds are resampled jointly over all cells of a game.
 
     Args:
-        statistic: Called with one list of blocks a sample, each block (repetitions, num_seeds, num_cells); returns
-            (repetitions, ...). Not called once a repetition: it works on many at a time.
-        samples: One list of blocks an agent; agents and games are resampled independently.
+        statistic: A function of one list of blocks for each sample, each block (repetitions, num_seeds, num_cells). It
+            returns (repetitions, ...). It works on many repetitions at a time.
+        samples: One list of blocks for each agent; agents and games are resampled independently.
         rng: Where the draws come from. The same generator state gives the same interval.
         of_means: Whether the statistic looks at nothing but means over train seeds. Its resamples then have one row
             each, (repetitions, 1, num_cells), which is their mean; three to five seeds have so few different
@@ -198,13 +199,13 @@ def episode_interval(  # noqa: PLR0913 - each a choice of its own, named by its 
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Interval over episodes of given checkpoints: it says nothing about another training run.
+    """Return an interval over episodes of given checkpoints, which says nothing about another training run.
 
     Args:
         statistic: As for `seed_interval`, on the mean scores of checkpoints.
-        samples: One list an agent; an entry a game: scores (num_seeds, num_cells, num_episodes), paired over cells by
-            episode seed, NaN where a cell lacks an episode, and how many different episodes each checkpoint played,
-            (num_seeds,).
+        samples: One list for each agent, with one entry for each game. An entry holds scores, (num_seeds, num_cells,
+            num_episodes), paired over cells by episode seed, NaN where a cell lacks an episode; and how many different
+            episodes each checkpoint played, (num_seeds,).
         rng: Where the draws come from.
         of_means: As for `seed_interval`: means over the checkpoints of a game.
         method: A name in `METHODS`.
@@ -242,61 +243,6 @@ def episode_interval(  # noqa: PLR0913 - each a choice of its own, named by its 
     strata = [Stratum(weight * count, count) for weight, count in zip(drawn, draws, strict=True)]
     low, high = METHODS[method](Replicates(values, strata), value, confidence)
     return Estimate(value, low, high, num_seeds, CHECKPOINTS_ONLY)
-
-
-def game_interval(
-    statistic: Statistic,
-    samples: Sequence[Blocks],
-    rng: np.random.Generator,
-    *,
-    method: str = DEFAULT_METHOD,
-    repetitions: int = DEFAULT_REPETITIONS,
-    confidence: float = 0.95,
-) -> Estimate:
-    """Interval over games and, within each drawn game, over train seeds: what other games of their kind would give.
-
-    Args:
-        statistic: As for `seed_interval`.
-        samples: One list of blocks an agent, all of one shape and the games in one order: all agents get the same
-            drawn games, and train seeds of their own.
-        rng: Where the draws come from.
-        method: A name in `METHODS`.
-        repetitions: Bootstrap repetitions.
-        confidence: Share of repetitions between the bounds.
-
-    Returns:
-        The estimate. NaN bounds for one game or fewer than three train seeds, with the reason.
-
-    Raises:
-        ShapeError: The blocks of a sample differ in shape, or the samples in their number of games.
-        SpecError: `confidence` or `repetitions` is out of range.
-        UnknownNameError: There is no such method.
-    """
-    _check_options(method, repetitions, confidence)
-    arrays = [checked_blocks(blocks) for blocks in samples]
-    num_games, num_seeds = len(arrays[0]), min(block.shape[0] for blocks in arrays for block in blocks)
-    if any(len({block.shape for block in blocks}) > 1 or len(blocks) != num_games for blocks in arrays):
-        shapes = [[block.shape for block in blocks] for blocks in arrays]
-        raise ShapeError(
-            f"The games have shapes {shapes}. Resampling games needs the same games for every agent, with the same "
-            "cells and as many train seeds in each; leave out what not all have."
-        )
-    value = _on_data(statistic, arrays)
-    if num_games < 2 or num_seeds < MIN_INTERVAL_SEEDS:
-        return _without_interval(value, num_seeds, "one game: no interval" if num_games < 2 else seed_note(num_seeds))
-    stacks = [np.stack(blocks) for blocks in arrays]
-    games = draw_seeds(num_games, rng, repetitions)
-    rows = [[draw_seeds(stack.shape[1], rng, repetitions) for _ in range(num_games)] for stack in stacks]
-
-    def resampled(part: slice) -> list[Blocks]:
-        drawn = range(num_games)
-        pairs = zip(stacks, rows, strict=True)
-        return [[stack[games[part, place, None], index[place][part]] for place in drawn] for stack, index in pairs]
-
-    values = _replicates(statistic, resampled, repetitions, sum(stack.size for stack in stacks))
-    strata = [Stratum(count_draws(games, num_games), num_games)]
-    low, high = METHODS[method](Replicates(values, strata), value, confidence)
-    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
 
 
 def _on_data(statistic: Statistic, arrays: Sequence[Blocks]) -> FloatArray:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -67,8 +67,8 @@ def compiled_counts(num_episodes: int, draws: int, rng: np.random.Generator, rep
         return None
     bits.advance(used)
     # Half of a number may be left over from drawing integers; advancing drops it.
-    after: Any = bits.state | {name: before[name] for name in ("has_uint32", "uinteger")}
-    bits.state = after
+    kept = {name: before[name] for name in ("has_uint32", "uinteger")}
+    bits.state = cast("Any", {**bits.state, **kept})
     return counts
 
 

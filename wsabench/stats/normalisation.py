@@ -55,8 +55,8 @@ def normalised_mean(
         random_score: Mean return of random play in the unchanged game, in the same points.
         reference_score: Mean return of the reference (human play unless said), in the same points.
         perturbed_random: Mean return of random play in the perturbed game, where the perturbation changes what random
-            play scores (dynamics); it fits the averaged returns, one value a cell for example. It is subtracted in
-            place of `random_score`; the span stays that of the unchanged game, so gaps are in the same unit.
+            play scores (dynamics). It fits the averaged returns, for example one value for each cell. It is subtracted
+            in place of `random_score`; the span stays that of the unchanged game, so gaps are in the same unit.
         axis: What is averaged over: episodes, or (train seeds, episodes) for one number of several seeds.
 
     Returns:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy import special
+from scipy import stats as scipy_stats
 
 from wsabench.types import FloatArray
 
@@ -25,6 +26,8 @@ TOLERANCE = 1e-9
 """Statistics closer than this count as equal: the same numbers in another order."""
 TOLD_APART = 10
 """So many draws at least as extreme as the observed statistic tell its p from smaller ones."""
+CERTAIN = 8.0
+"""So many standard errors beyond the critical value, the power is 1 to all digits."""
 _CHUNK_VALUES = 4_000_000
 """Most numbers of one array of draws: some 30 MB."""
 _CHUNK_DRAWS = 20_000
@@ -64,7 +67,7 @@ class Rows(NamedTuple):
     run_limits: Limits = UNLIMITED
     reference_limits: Limits = UNLIMITED
     weight: float = 1.0
-    """Of the difference of means in the weighted sum over samples."""
+    """Weight of the difference of means in the sum over samples."""
 
     def of(self, tests: npt.NDArray[np.int64]) -> Rows:
         """Return some of the tests only."""
@@ -91,7 +94,7 @@ def difference(samples: Sequence[Rows]) -> FloatArray:
 
 
 def parts(samples: Sequence[Rows]) -> list[Part]:
-    """Return the independent means of a contrast: one a paired sample, else one a side."""
+    """Return the independent means of a contrast: one for each paired sample, and else one for each side."""
     found: list[Part] = []
     for s in samples:
         if s.is_paired:
@@ -112,6 +115,17 @@ def freedom(found: Sequence[Part]) -> FloatArray:
     total = np.array([part.variance for part in found]).sum(axis=0)
     squares = np.array([part.variance**2 / max(part.freedom, 1) for part in found]).sum(axis=0)
     return np.divide(total**2, squares, out=np.ones_like(total), where=squares > 0)
+
+
+def power(shift: float, freedom: float, level: float) -> float:
+    """Return the power of a one-sided t test for a true shift in standard errors, at a level.
+
+    References:
+        Cohen 1988, "Statistical power analysis for the behavioral sciences", chapter 2: noncentral t.
+    """
+    critical = -float(special.stdtrit(freedom, level))
+    # For large shifts scipy's function gives NaN or worse.
+    return 1.0 if shift - critical > CERTAIN else float(scipy_stats.nct.sf(critical, freedom, shift))
 
 
 def t_test(samples: Sequence[Rows]) -> tuple[FloatArray, FloatArray]:

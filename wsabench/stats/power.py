@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,15 +11,15 @@ from scipy import special
 from scipy import stats as scipy_stats
 
 from wsabench.errors import ShapeError, SpecError
+from wsabench.stats import one_sided
 from wsabench.stats.claims.comparisons import seeds_to_decide
-from wsabench.stats.gate import DEFAULT_ALPHA, DEFAULT_MARGIN, MARGIN_FLOOR_SCORE
+from wsabench.stats.gate import DEFAULT_ALPHA, DEFAULT_MARGIN, MARGIN_FLOOR_SCORE, smallest_p
+from wsabench.stats.one_sided import Part
 from wsabench.types import FloatArray
 
 MAX_SEEDS = 1_000
 PLANNING_CONFIDENCE = 0.8
 """Of the limit that a comparison is planned with where the noise comes from a run."""
-_CERTAIN = 8.0
-"""So many standard errors beyond the critical value, the power is 1 to all digits."""
 
 _SPREADS = 2_000
 """Quantiles of the spread over which a power is averaged."""
@@ -71,20 +72,21 @@ class GatePower(NamedTuple):
     """Probabilities of an alarm."""
 
     cell: float
-    """By the test of one cell, if that drops."""
+    """Probability of an alarm by the test of one cell, if that cell drops."""
     average: float
-    """By the test of an agent's average, if all its cells drop; the cell's where there is one cell only."""
+    """Probability of an alarm by the test of an agent's average, if all its cells drop; the cell's where it is the only
+    cell."""
 
 
 class Plan(NamedTuple):
     """One way to reach the power that is asked for."""
 
     num_episodes: int
-    """Episodes a cell of each train seed."""
+    """Episodes of each train seed in each cell."""
     num_seeds: int
     """Train seeds, of each agent unless paired."""
     power: float
-    """What they reach."""
+    """The power that these numbers reach."""
 
 
 def power_of(design: Design, variation: Variation, num_seeds: int, num_episodes: int) -> float:
@@ -94,7 +96,7 @@ def power_of(design: Design, variation: Variation, num_seeds: int, num_episodes:
         design: The comparison.
         variation: Noise between train seeds and between episodes.
         num_seeds: Train seeds, of each agent unless paired; at least 2.
-        num_episodes: Episodes a cell of each train seed.
+        num_episodes: Episodes of each train seed in each cell.
 
     Returns:
         0 to 1; 0 where so few seeds cannot get the adjusted p to alpha, whatever the scores.
@@ -110,11 +112,7 @@ def power_of(design: Design, variation: Variation, num_seeds: int, num_episodes:
     samples = 1 if design.paired else 2
     freedom = samples * (num_seeds - 1)
     shift = abs(design.effect) / np.sqrt(samples * variance / num_seeds)
-    critical = scipy_stats.t.ppf(1.0 - design.alpha / design.num_tests / design.num_pairs / 2.0, freedom)
-    # The other tail would be a find in the wrong direction. For large shifts scipy's function gives NaN or worse.
-    if shift - critical > _CERTAIN:
-        return 1.0
-    return float(scipy_stats.nct.sf(critical, freedom, shift))
+    return one_sided.power(float(shift), freedom, design.alpha / design.num_tests / design.num_pairs / 2.0)
 
 
 def plans(design: Design, variation: Variation, episodes: Sequence[int]) -> list[Plan | None]:
@@ -123,7 +121,7 @@ def plans(design: Design, variation: Variation, episodes: Sequence[int]) -> list
     Args:
         design: The comparison.
         variation: Noise between train seeds and between episodes.
-        episodes: Numbers of episodes a cell to plan for.
+        episodes: Numbers of episodes of each cell to plan for.
 
     Raises:
         SpecError: An option is out of range.
@@ -163,8 +161,8 @@ def gate_power(design: GateDesign, episode_sd: float, num_run: int, num_referenc
     Args:
         design: The check.
         episode_sd: Standard deviation between episodes of a cell, in normalised scores, on both sides; above 0.
-        num_run: Episodes a cell of the run, at least 2.
-        num_reference: Episodes a cell of the reference, at least 2.
+        num_run: Episodes of each cell in the run, at least 2.
+        num_reference: Episodes of each cell in the reference, at least 2.
 
     Returns:
         Powers by Welch's t test, Holm's first step and half of alpha for averages. The gate's permutation test agrees
@@ -185,29 +183,24 @@ def gate_power(design: GateDesign, episode_sd: float, num_run: int, num_referenc
             "drop <= 1 and 0 < alpha < 1: a drop within the margin is no regression."
         )
     kept = 1.0 - design.margin if design.score >= MARGIN_FLOOR_SCORE else 1.0
-    parts = np.array([1.0 / num_run, kept**2 / num_reference]) * episode_sd**2
+    parts = [
+        Part(np.array(scale * episode_sd**2 / n), n - 1) for scale, n in ((1.0, num_run), (kept**2, num_reference))
+    ]
+    variance, freedom = float(sum(part.variance for part in parts)), float(one_sided.freedom(parts))
     shift = (design.drop - design.margin) * max(design.score, MARGIN_FLOOR_SCORE)
-    freedom = parts.sum() ** 2 / (parts**2 / np.array([num_run - 1, num_reference - 1])).sum()
-    half = 2.0 if design.num_cells > 1 else 1.0
-    cell = _one_sided(shift / np.sqrt(parts.sum()), freedom, design.alpha / half / design.num_cells / design.num_agents)
-    if design.num_cells == 1:
-        return GatePower(cell, cell)
-    error = np.sqrt(parts.sum() / design.num_cells)
+    powers = []
     # Rows are episodes over all cells, so the average has no more degrees of freedom.
-    return GatePower(cell, _one_sided(shift / error, freedom, design.alpha / half / design.num_agents))
-
-
-def _one_sided(shift: float, freedom: float, level: float) -> float:
-    """Return the power of a one-sided t test at a level."""
-    critical = scipy_stats.t.ppf(1.0 - level, freedom)
-    return 1.0 if shift - critical > _CERTAIN else float(scipy_stats.nct.sf(critical, freedom, shift))
+    for num_averaged, num_tests in ((1, design.num_cells * design.num_agents), (design.num_cells, design.num_agents)):
+        level = smallest_p(num_tests, design.alpha, halved=design.num_cells > 1)
+        powers.append(one_sided.power(shift / math.sqrt(variance / num_averaged), freedom, level))
+    return GatePower(*powers)
 
 
 def variation_of(blocks: Sequence[FloatArray]) -> Variation:
     """Estimate the noise between train seeds and between episodes from cells that were played.
 
     Args:
-        blocks: One array a cell, shape (num_seeds, num_episodes), float64, at least 2 of each.
+        blocks: One array for each cell, shape (num_seeds, num_episodes), float64, with at least 2 seeds and 2 episodes.
 
     Returns:
         Root mean square over cells. The variance between seeds is that of their means without the episodes' share, 0 at
@@ -263,7 +256,7 @@ def detectable_effect(
     """Return the smallest effects that t tests with known critical values find with a given power.
 
     Args:
-        standard_error: Of the effects, shape (num_tests,), float64.
+        standard_error: The standard error of each effect, shape (num_tests,), float64.
         freedom: Degrees of freedom of the standard errors, shape (num_tests,).
         critical: How many standard errors an estimate must exceed, shape (num_tests,).
         power: Probability with which the effect should be found, in its own direction.
@@ -284,7 +277,7 @@ def detectable_effect(
     levels = (np.arange(_SPREADS) + 0.5) / _SPREADS
     spreads = np.sqrt(special.chdtri(freedom[:, None], 1.0 - levels) / freedom[:, None])
     limits = critical[:, None] * spreads
-    low, high = np.zeros_like(critical), limits.max(axis=1, initial=0.0) + _CERTAIN
+    low, high = np.zeros_like(critical), limits.max(axis=1, initial=0.0) + one_sided.CERTAIN
     for _ in range(_HALVINGS):
         middle = (low + high) / 2.0
         is_enough = special.ndtr(middle[:, None] - limits).mean(axis=1) >= power

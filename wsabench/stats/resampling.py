@@ -1,8 +1,8 @@
 """Bootstrap resamples of whole train seeds, or of the episodes that given checkpoints played.
 
-Scores come as **blocks**, one array a game of shape (num_seeds, num_cells). A train seed is one trained network that
-plays every cell of its game, so cells of one game are not independent: one vector of seed indices a game is drawn and
-applied to all its cells at once. Games are trained separately and are resampled independently.
+Scores come as **blocks**, one array for each game, of shape (num_seeds, num_cells). A train seed is one trained network
+that plays every cell of its game, so cells of one game are not independent. For each game one vector of seed indices is
+drawn and applied to all its cells at once. Games are trained separately and are resampled independently.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wsabench.errors import ShapeError
 from wsabench.types import FloatArray
 
 Blocks = Sequence[FloatArray]
-"""One array a game, shape (num_seeds, num_cells), or with further leading axes (repetitions)."""
+"""One array for each game, shape (num_seeds, num_cells), or with further leading axes (repetitions)."""
 
 _COMPILED_AFTER = 200
 """Draws of episodes in a process after which loading the compiled ones pays; they are the same draws."""
@@ -25,7 +25,7 @@ _draws_so_far = itertools.count()
 
 
 def draw_seeds(num_seeds: int, rng: np.random.Generator, repetitions: int) -> npt.NDArray[np.int64]:
-    """Draw train seeds with replacement: one vector of row indices a repetition, for all cells of a game.
+    """Draw train seeds with replacement: one vector of row indices for each repetition, for all cells.
 
     Args:
         num_seeds: Train seeds of the game.

@@ -46,7 +46,7 @@ def rliable_interval(
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Percentile interval of aggregate metrics by rliable's own stratified bootstrap.
+    """Return the percentile interval of aggregate metrics, by rliable's own stratified bootstrap.
 
     rliable draws; the metrics of many draws are then computed at once, where `rliable.library.get_interval_estimates`
     computes them one by one. The bounds are its.
@@ -86,7 +86,7 @@ def rliable_profile(
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Performance profile with rliable's pointwise percentile band.
+    """Return the performance profile with rliable's pointwise percentile band.
 
     Args:
         scores: A score matrix, (num_runs, num_tasks), float64.

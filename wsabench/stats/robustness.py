@@ -13,7 +13,7 @@ from wsabench.types import BoolArray, FloatArray
 
 
 def retention(clean: FloatArray, perturbed: FloatArray) -> FloatArray:
-    """Share of the clean normalised score that is left under a perturbation.
+    """Return the share of the clean normalised score that is left under a perturbation.
 
     Args:
         clean: Normalised score without perturbation (0: random agent, 1: reference).
@@ -38,7 +38,7 @@ def retention(clean: FloatArray, perturbed: FloatArray) -> FloatArray:
 
 
 def retention_is_defined(clean: FloatArray) -> BoolArray:
-    """Whether a clean normalised score is above 0, so that retention can be computed.
+    """Return whether a clean normalised score is above 0, so that retention can be computed.
 
     Args:
         clean: Normalised scores, any shape.
@@ -50,7 +50,7 @@ def retention_is_defined(clean: FloatArray) -> BoolArray:
 
 
 def robustness_gap(clean: FloatArray, perturbed: FloatArray) -> FloatArray:
-    """Clean minus perturbed normalised score.
+    """Return the clean minus the perturbed normalised score.
 
     Args:
         clean: Normalised score without perturbation, any shape, float64, no unit.
@@ -120,9 +120,9 @@ def kept_shares(retentions: Sequence[FloatArray], *, kept_at: float = 0.8, lost_
     """Return the share of cells that keep at least 0.8 of the clean score, and of those that keep at most 0.1.
 
     Args:
-        retentions: Retention of each cell, one array (num_cells,) a game.
-        kept_at: From where a cell counts as kept.
-        lost_at: Up to where a cell counts as lost.
+        retentions: Retention of each cell, one array for each game, shape (num_cells,).
+        kept_at: The retention from which on a cell counts as kept.
+        lost_at: The retention up to which a cell counts as lost.
 
     Returns:
         The two shares, each averaged over cells, then games. NaN where a retention is NaN. They count estimates, so

@@ -80,12 +80,8 @@ class State(NamedTuple):
 
     outcome: Outcome
     """`alarm`: a drop beyond the margin is shown; `pass`: it is unlikely to be shown, or this was the last look."""
-    cells: FloatArray
-    """As in `Judged`, and so are the others."""
-    overall: FloatArray
-    hope: FloatArray
-    is_shown: npt.NDArray[np.bool_]
-    is_futile: npt.NDArray[np.bool_]
+    judged: Judged
+    """What it rests on."""
 
 
 def spent(alpha: FloatArray, fraction: float, spending: Spending) -> FloatArray:
@@ -110,7 +106,7 @@ def spent(alpha: FloatArray, fraction: float, spending: Spending) -> FloatArray:
 
 
 def nominal_levels(alpha: float, looks: Sequence[int], spending: Spending) -> FloatArray:
-    """Return the level that the p value of each look is held against.
+    """Return the level with which the p value of each look is compared.
 
     Args:
         alpha: One-sided probability of an alarm at any look where there is nothing, above 0 and below 1.
@@ -187,8 +183,8 @@ def decide(cells: FloatArray, overall: FloatArray, design: Design) -> State:
     found = judge(cells, overall, design)
     is_last = len(cells) == len(design.looks)
     if bool(found.is_shown):
-        return State("alarm", *found)
-    return State("pass" if is_last or bool(found.is_futile) else "go on", *found)
+        return State("alarm", found)
+    return State("pass" if is_last or bool(found.is_futile) else "go on", found)
 
 
 def judge(cells: FloatArray, overall: FloatArray, design: Design) -> Judged:
@@ -196,7 +192,7 @@ def judge(cells: FloatArray, overall: FloatArray, design: Design) -> Judged:
 
     Args:
         cells: p values of all cells at each look so far, shape (num_looks_so_far, ..., num_cells).
-        overall: Those of the averages, shape (num_looks_so_far, ..., num_averages).
+        overall: The p values of the averages, shape (num_looks_so_far, ..., num_averages).
         design: The design.
 
     Raises:

@@ -20,7 +20,8 @@ def over_matrix(aggregate: Callable[..., FloatArray]) -> Statistic:
     """Turn an aggregate of score matrices into a statistic of blocks, by joining the cells of all games.
 
     Args:
-        aggregate: A function of matrices (..., num_runs, num_tasks), for example `iqm`; one argument a sample.
+        aggregate: A function of matrices (..., num_runs, num_tasks), for example `iqm`, with one argument for
+            each sample.
 
     Returns:
         The statistic. It raises ShapeError where games have different numbers of train seeds: a matrix has none.
@@ -62,23 +63,11 @@ def mean_over(arrays: Sequence[FloatArray]) -> FloatArray:
     return total
 
 
-def cell_means(blocks: Blocks) -> FloatArray:
-    """Statistic: the mean over train seeds of every cell, the games one after another.
-
-    Args:
-        blocks: One array a game, shape (repetitions, num_seeds, num_cells).
-
-    Returns:
-        Shape (repetitions, number of cells of all games), float64.
-    """
-    return np.concatenate([block.mean(axis=-2) for block in blocks], axis=-1)
-
-
 def per_task(scores: npt.ArrayLike) -> list[FloatArray]:
-    """Split a score matrix into one block a task: rliable's resampling, every task on its own.
+    """Split a score matrix into one block for each task, for rliable's resampling of every task on its own.
 
-    Right where each task has networks of its own (one cell a game). Where one network plays several tasks, its good and
-    bad luck shows in all of them, and intervals made this way are far too narrow.
+    This is right where each task has networks of its own (one cell in each game). Where one network plays several
+    tasks, its good and bad luck shows in all of them, and intervals made this way are far too narrow.
 
     Args:
         scores: Shape (num_runs, num_tasks), float64.
@@ -103,9 +92,9 @@ def sample_efficiency(aggregate: Callable[..., FloatArray]) -> Statistic:
         aggregate: A function of matrices (..., num_runs, num_tasks), for example `iqm`.
 
     Returns:
-        The statistic of blocks whose columns are points in time, one block a game, (repetitions, num_seeds,
-        num_points): a train seed is drawn with its whole curve. It returns (repetitions, num_points), the aggregate
-        over train seeds and games at each point.
+        The statistic of blocks whose columns are points in time, one block for each game, (repetitions,
+        num_seeds, num_points): a train seed is drawn with its whole curve. It returns (repetitions, num_points), the
+        aggregate over train seeds and games at each point.
 
     References:
         Agarwal et al. 2021, section 4.3, "sample efficiency curves".

@@ -40,13 +40,13 @@ def studentised_interval(
     short where the odd seed out lies below the others.
 
     Args:
-        blocks: One array a game, shape (num_seeds, num_values), float64: for each train seed the quantities to
+        blocks: One array for each game, shape (num_seeds, num_values), float64: for each train seed the quantities to
             average, such as its scores in some cells, their mean, or clean minus perturbed. The same quantities in
             every game; one draw of seeds serves all of them. Games may differ in train seeds.
         rng: Where the draws come from; games are resampled independently.
         repetitions: Bootstrap repetitions.
-        confidence: Between 0 and 1.
-        widest_tail: As `WIDEST_TAIL`; None for bootstrap-t as it is, whose bounds may be infinite.
+        confidence: The confidence level of the interval, between 0 and 1.
+        widest_tail: What `WIDEST_TAIL` says; None for bootstrap-t as it is, whose bounds may be infinite.
 
     Returns:
         The estimate, arrays of shape (num_values,). NaN bounds with fewer than three train seeds, and where a value is

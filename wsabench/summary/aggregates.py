@@ -167,11 +167,11 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
         sides = (first, _values_of(games_y))
         for scope in scopes:
             for measure in (SCORE, "retention") if scope != CLEAN else (SCORE,):
-                of_x, of_y = (_pair(side, scope, measure) for side in sides)
-                if not of_x:
+                pair = [_pair(side, scope, measure) for side in sides]
+                if not pair[0]:
                     continue
                 rng = generator(bootstrap_seed, "bootstrap", "improvement", agent_x, agent_y, scope, measure)
-                found = stats.improvement_interval(of_x, of_y, rng).within(0.0, 1.0)
+                found = stats.improvement_interval(pair[0], pair[1], rng).within(0.0, 1.0)
                 value = Bounded.of(found)
                 rows.append(
                     ImprovementRow(
@@ -182,7 +182,7 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
                         # At 0 and 1 every resample agrees too, so the bounds would read as certainty.
                         value=Bounded(value.value) if value.value in (0.0, 1.0) else value,
                         num_seeds=found.num_seeds,
-                        num_cells=_num_cells(of_x),
+                        num_cells=_num_cells(pair[0]),
                         note=_note(found),
                     )
                 )

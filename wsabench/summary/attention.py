@@ -1,4 +1,4 @@
-"""Attention weights per perturbation: means over train seeds, where the seeds differ, how far they move from clean."""
+"""Attention weights under each perturbation: means over train seeds, and how far they move from clean play."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class ExampleEpisode:
     """Canonical name of the perturbation with its severity."""
     encoders: tuple[str, ...]
     weights: npt.NDArray[np.float32]
-    """Shape (T, E)."""
+    """The weights, shape (T, E)."""
     smooth: npt.NDArray[np.float32]
     """Their moving mean over `SMOOTH_STEPS`, shape (T, E)."""
 

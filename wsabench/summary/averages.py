@@ -27,7 +27,7 @@ NOTABLE_SHIFT = 0.05
 Columns = Sequence[Sequence[int]]
 """Cells of a game: one entry for each perturbation, with the columns of its severities."""
 Scope = Mapping[int, Columns]
-"""What an average is over: by the game's place, the cells of that game."""
+"""What an average is over: for each game, by its place, the cells of that game."""
 
 
 class Averages(NamedTuple):
@@ -35,11 +35,11 @@ class Averages(NamedTuple):
 
     normalised_score: Bounded
     retention: Bounded
-    """Corrected for bias."""
+    """The mean retention, corrected for bias."""
     plain_retention: float
-    """The ratio of means as it is."""
+    """The mean retention by the ratio of means as it is."""
     capped_retention: Bounded
-    """Each cell counts 1 at most."""
+    """The mean retention where each cell counts 1 at most."""
     kept_share: float
     lost_share: float
     robustness_gap: Bounded
@@ -176,8 +176,9 @@ def _gaps(games: Sequence[GameScores], columns: Sequence[Sequence[Columns]], boo
     if not games:
         return None
     blocks = [
-        game.means[:, game.clean_column][:, None] - _over_scopes(game.above_random, scopes)
+        game.means[:, clean, None] - _over_scopes(game.above_random, scopes)
         for game, scopes in zip(games, columns, strict=True)
+        if (clean := game.clean_column) is not None
     ]
     rng = generator(bootstrap_seed, "bootstrap", "gaps", *_names(games))
     return stats.seed_interval(over_seeds_and_games, [blocks], rng, of_means=True)

@@ -42,7 +42,7 @@ TAIL_SHARE = 0.25
 """Share of cells whose mean is the conditional value at risk of a report."""
 _FOR_GAMES: tuple[Measure, ...] = ("normalised_score", "retention")
 Shared = Mapping[str, Sequence[GameScores]]
-"""By agent: the games with clean and perturbed cells that all agents played, in one order."""
+"""For each agent the games with clean and perturbed cells that all agents played, in one order."""
 
 
 def insight_of(scores: Sequence[GameScores], bootstrap_seed: int, share: Share = here) -> Insight:

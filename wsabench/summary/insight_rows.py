@@ -41,7 +41,7 @@ class EffectiveRow(Row, frozen=True, kw_only=True):
     """Mean over train seeds of the checkpoints' clean scores."""
     perturbed: float
     slope: float
-    """Of the line through all agents."""
+    """Slope of the line through all agents."""
     intercept: float
     num_seeds: int
     num_games: int
@@ -53,7 +53,7 @@ class CorrelationRow(Row, frozen=True, kw_only=True):
 
     main: ClassVar[str] = "value"
     family: str
-    """Of the perturbations, or `all perturbations`."""
+    """Family of the perturbations, or `all perturbations`."""
     value: Bounded
     num_agents: int
     note: str
@@ -67,13 +67,13 @@ class ComponentRow(Row, frozen=True, kw_only=True):
     game: str
     component: ComponentName
     variance: Bounded
-    """In normalised score squared."""
+    """Variance, in the unit of the normalised score squared."""
     share: float
-    """Of the sum of the components."""
+    """Share of the component in the sum of all."""
     num_seeds: int
     num_cells: int
     num_episodes: int
-    """In all."""
+    """Number of episodes in all."""
 
 
 class TailRow(Row, frozen=True, kw_only=True):
@@ -84,16 +84,16 @@ class TailRow(Row, frozen=True, kw_only=True):
     kind: TailKind
     value: Bounded
     naive: float
-    """Chosen and measured on the same episodes: too low."""
+    """The mean score when groups are chosen and measured on the same episodes: too low."""
     chosen: str
     """The group that is chosen most often."""
     chosen_share: float
-    """In which share of the splits it is among the chosen."""
+    """Share of the splits in which the group is among the chosen."""
     num_groups: int
     num_games: int
     num_seeds: int
     num_episodes: int
-    """A cell and train seed."""
+    """Number of episodes of a cell and train seed."""
     note: str
 
 
@@ -103,9 +103,9 @@ class NormaliserRow(Row, frozen=True, kw_only=True):
     agent: str
     normaliser: NormaliserName
     score: float
-    """In units of the normaliser; NaN where it is defined in no game."""
+    """Mean score in units of the normaliser; NaN where it is defined in no game."""
     rank: float
-    """1 is the best, ties share."""
+    """The rank: 1 is the best, and equal agents share a rank."""
     num_games: int
     left_out: tuple[str, ...]
     """Games in which the normaliser is not defined for every agent."""
@@ -143,7 +143,7 @@ class NewGameRow(Row, frozen=True, kw_only=True):
     agent: str
     measure: Measure
     mean: Bounded
-    """With the interval for the mean over games of this kind."""
+    """The mean, with the interval for the mean over games of this kind."""
     new_game: Bounded
     """The mean again, with the interval for what a game not played yet will show."""
     between_sd: float

@@ -35,7 +35,7 @@ class Ends(NamedTuple):
     num_stalled: int = 0
     num_time_limit: int = 0
     num_as_clean: int = 0
-    """Those whose return, length and end are those of the clean episode."""
+    """Number of episodes whose return, length and end are those of the clean episode."""
 
 
 def ratio_of_means(blocks: Blocks) -> FloatArray:

@@ -19,7 +19,7 @@ class RunNoise(NamedTuple):
     """What a run says about the noise of the next one."""
 
     variation: Variation
-    """Estimated; the standard deviation between train seeds may be 0 by chance."""
+    """The estimated noise; the standard deviation between train seeds may be 0 by chance."""
     seed_sd_limit: float
     """Upper limit of the standard deviation between train seeds, to plan with; 0: the run does not tell."""
 
@@ -28,7 +28,7 @@ def noise_of_run(result: Results, measure: str = "retention") -> RunNoise:
     """Estimate how much a train seed's value varies between seeds and between episodes, pooled over cells and agents.
 
     Args:
-        result: A result set with clean play and perturbations, at least two train seeds and two episodes per cell.
+        result: A result set with clean play and perturbations, at least two train seeds, and two episodes in each cell.
         measure: `retention`, `robustness_gap` or `normalised_score`, of one cell. A retention is one ratio of means
             over seeds; what an episode adds to it is linearised: r + (perturbed - r clean) / mean clean, with r
             and the clean mean over all seeds, so that a seed that fails clean does not count as noisier.

@@ -1,4 +1,4 @@
-"""What is held against what: two agents, or an agent's perturbed and clean play, as numbers of train seeds."""
+"""What is compared with what: two agents, or an agent's perturbed and clean play, as numbers of train seeds."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class Pair(NamedTuple):
 
     agent_x: str
     agent_y: str | None
-    """None: `agent_x` is held against its own clean play."""
+    """The other agent. None: `agent_x` is compared with its own clean play."""
     measure: Measure
     names: tuple[str, ...]
     """The perturbations that are tested, without severity."""
     covers_all: bool
     """Whether these are all that both agents played."""
     games: tuple[str, ...]
-    """Those that the comparison is about."""
+    """The games that the comparison is about."""
     x: list[FloatArray]
-    """For each game, shape (num_seeds, num_perturbations), NaN where the game lacks the perturbation. Above 0 speaks
-    for the agent; against clean play it is the robustness gap."""
+    """The scores of each game, shape (num_seeds, num_perturbations), NaN where the game lacks the perturbation. Above 0
+    speaks for the agent; against clean play it is the robustness gap."""
     y: list[FloatArray] | None
     """The same of the other agent; None where x holds paired differences."""
     num_seeds: tuple[int, int]
-    """Train seeds of both, the fewest of any game."""
+    """Train seeds of both agents, the fewest of any game."""
     clean: tuple[float, float]
     """Clean normalised scores of both, mean over the games; NaN where clean was not played."""
     left_out: tuple[str, ...]
@@ -50,7 +50,7 @@ class Pair(NamedTuple):
 
     @property
     def whole(self) -> tuple[list[FloatArray], list[FloatArray] | None]:
-        """The means over perturbations, of x and of y, one column a game."""
+        """The means over perturbations, of x and of y, one column for each game."""
         x, y = ([np.nanmean(block, axis=1, keepdims=True) for block in side or ()] for side in (self.x, self.y))
         return x, None if self.y is None else y
 
@@ -138,7 +138,7 @@ def obstacle_of(game: GameScores, measure: Measure) -> Undecidable | None:
 
     Args:
         game: What the agent played there; the game has reference scores.
-        measure: What agents are compared by. A score is held against nothing, so it can always be compared.
+        measure: What agents are compared by. A score needs no clean score, so it can always be compared.
     """
     if measure == "normalised_score":
         return None

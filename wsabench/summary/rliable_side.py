@@ -28,7 +28,8 @@ from wsabench.summary.scores import GameScores
 from wsabench.types import FloatArray
 
 REPETITIONS = 2_000
-"""Of rliable's bootstrap, which draws task by task; its bounds then have a Monte-Carlo error of 3% of their width."""
+"""Repetitions of rliable's bootstrap, which draws task by task. Its bounds then have a Monte-Carlo error of 3% of
+their width."""
 
 
 def checked_interval(name: str) -> IntervalKind:
@@ -128,7 +129,7 @@ def _beside(row: AggregateRow, theirs: Bounded, interval: IntervalKind, *, plays
 
 
 def _blocks(games: Sequence[GameScores], scope: str) -> list[FloatArray]:
-    """Return the mean scores of train seeds in clean, or in all perturbed cells, one block a game."""
+    """Return the mean scores of train seeds in clean, or in all perturbed cells, one block for each game."""
     blocks: list[FloatArray] = []
     for game in games:
         chosen = [(cell.label == CLEAN) == (scope == CLEAN) for cell in game.cells]

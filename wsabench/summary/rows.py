@@ -115,11 +115,11 @@ class Cell(Struct, frozen=True):
 
     family: str
     perturbation: str
-    """Its name without severity."""
+    """The perturbation's name without severity."""
     severity: int | None
-    """None where the perturbation has no scale."""
+    """The severity, 1 to 5; None where the perturbation has no scale."""
     label: str
-    """Its name as it is written on the command line, `hue-rotate@3`."""
+    """The name as it is written on the command line, `hue-rotate@3`."""
 
 
 class _InCell(Row, frozen=True, kw_only=True):
@@ -153,7 +153,7 @@ class SampleRow(Row, frozen=True, kw_only=True):
     num_stalled: int
     num_time_limit: int
     fewest_episodes: int = 0
-    """Of any cell and train seed; `episodes_per_cell` are the most."""
+    """Fewest episodes of any cell and train seed; `episodes_per_cell` are the most."""
     clean_score: float = math.nan
     clean_low: float = math.nan
     """Lower 95% bound of the clean score over the episodes of these checkpoints."""
@@ -168,7 +168,7 @@ class CellRow(_Measured, frozen=True, kw_only=True):
     game: str
     num_seeds: int
     num_episodes: int
-    """Of all train seeds together."""
+    """Number of episodes of all train seeds together."""
     num_distinct_episodes: int
     mean_return: float
     normalised_score: BoundedTwice
@@ -246,15 +246,15 @@ class AggregateRow(Row, frozen=True, kw_only=True):
     measure: Measure
     metric: Metric
     value: Bounded
-    """With the interval that `interval` names."""
+    """The number with the interval that `interval` names."""
     num_seeds: int
     num_cells: int
     note: str
     interval: IntervalKind = "joint"
     joint: Bounded = Bounded(math.nan)
-    """With the interval of the joint resampling."""
+    """The number with the interval of the joint resampling."""
     rliable: Bounded = Bounded(math.nan)
-    """With the interval of rliable's own bootstrap; NaN for what rliable does not define."""
+    """The number with the interval of rliable's own bootstrap; NaN for what rliable does not define."""
     difference: Difference = ""
 
 
@@ -269,7 +269,7 @@ class ImprovementRow(Row, frozen=True, kw_only=True):
     """The label of a cell, or `all perturbations`."""
     value: Bounded
     num_seeds: int
-    """The fewer of the two agents."""
+    """Train seeds of the agent that has fewer."""
     num_cells: int
     note: str
 
@@ -299,14 +299,14 @@ class AttentionRow(_InCell, frozen=True, kw_only=True):
     seed_min: float
     seed_max: float
     sd: float
-    """Over steps."""
+    """Standard deviation over steps."""
     entropy: float
     num_steps: int
     num_seeds: int
     context_static_share: float
     context_variance_share: float
     shift: float
-    """The same for all encoders of a cell; NaN without a clean cell."""
+    """How far the weights moved from clean, the same for all encoders of a cell; NaN without a clean cell."""
 
 
 class ReferenceRow(Row, frozen=True, kw_only=True):
@@ -322,7 +322,7 @@ class MeasureRow(Row, frozen=True, kw_only=True):
 
     agent: str
     perturbation: str
-    """Without severity, or `all perturbations`."""
+    """The perturbation without severity, or `all perturbations`."""
     num_severities: int
     num_games: int
     num_seeds: int
@@ -345,9 +345,9 @@ class MeasureRow(Row, frozen=True, kw_only=True):
     corruption_error: Bounded
     relative_corruption_error: Bounded
     error_difference: Bounded
-    """Beside the corruption error, and defined for every baseline."""
+    """The difference that stands beside the corruption error, and is defined for every baseline."""
     loss_difference: Bounded
-    """Beside the relative corruption error, and defined for every baseline."""
+    """The difference that stands beside the relative corruption error, and is defined for every baseline."""
     lowest_dose: float
     """Grey levels where the area begins, the least of any game; NaN without an area and over all perturbations."""
     highest_dose: float
@@ -382,10 +382,10 @@ class RankRow(Row, frozen=True, kw_only=True):
     num_seeds: int
     score: float
     rank: Bounded
-    """1 is the best, ties share; its bounds are whole ranks."""
+    """The rank: 1 is the best, and equal agents share a rank. Its bounds are whole ranks."""
     clean_rank: float
     change: float
-    """Above 0 the agent falls behind its clean rank."""
+    """The rank minus the clean rank: above 0 the agent falls behind its clean rank."""
     note: str
 
 
@@ -394,11 +394,11 @@ class PublishedRow(Row, frozen=True, kw_only=True):
 
     game: str
     agent: str
-    """As the source names it."""
+    """The agent's name in the source."""
     algorithm: str
     mean: float
     sd: float
-    """Of the source; NaN where it gives none."""
+    """The source's standard deviation; NaN where it gives none."""
     source: str
     normalised_score: float
 
@@ -408,7 +408,7 @@ class CurveRow(Row, frozen=True, kw_only=True):
 
     id: AgentId
     steps: int
-    """Agent steps."""
+    """Number of agent steps."""
     return_mean: float
     """Unclipped return, mean of the last 50 games."""
 
@@ -431,18 +431,18 @@ class Claim(Row, frozen=True, kw_only=True):
     main: ClassVar[str] = "effect"
     agent_x: str
     agent_y: str | None
-    """None: `agent_x` is held against its own clean play."""
+    """The other agent. None: `agent_x` is compared with its own clean play."""
     scope: str
     """The family of tests that p is adjusted over."""
     perturbation: str
-    """Without severity, or what stands for all of them."""
+    """The perturbation without severity, or what stands for all perturbations."""
     measure: Measure
     effect: Bounded
     """Above 0 `agent_x` is more robust than `agent_y`, or loses score against clean. Its bounds hold the effects of all
     pairs and perturbations of the scope together."""
     p: float
-    """Of the test as if it were the only one: the larger of the permutation's and of the t test's. NaN, as the adjusted
-    one, where `smallest_p` is above alpha."""
+    """p of the test as if it were the only one: the larger of the permutation's and of the t test's. It is NaN, like
+    the adjusted one, where `smallest_p` is above alpha."""
     smallest_p: float
     """The smallest adjusted p that so many train seeds can give at all."""
     detectable: float = math.nan
@@ -452,14 +452,14 @@ class Claim(Row, frozen=True, kw_only=True):
     num_games: int
     adjusted_p: float
     num_tests: int
-    """Of this pair in this scope."""
+    """Number of tests of this pair in this scope."""
     num_pairs: int = 1
-    """Pairs of agents in this scope, or agents that are held against clean."""
+    """Pairs of agents in this scope, or agents that are compared with clean play."""
     clean_x: float = math.nan
     """Clean normalised score of `agent_x`, mean over the games."""
     clean_y: float = math.nan
     equivalence_margin: float = math.nan
-    """NaN where equivalence was not asked for."""
+    """The margin of equivalence; NaN where equivalence was not asked for."""
     equivalence_p: float = math.nan
     """Adjusted p of 'the effect is as large as the margin'."""
     equivalent: bool = False
@@ -503,8 +503,14 @@ class Claim(Row, frozen=True, kw_only=True):
         return self.agent_x if self.effect.value > 0 else self.agent_y
 
     def columns(self) -> dict[str, Any]:
-        """Return the row as its CSV file has it; a test against clean play is about one agent, paired by itself."""
+        """Return the row as its CSV file has it; a test against clean play is about one agent, paired by itself.
+
+        Where the test can find no effect of any size, `detectable` is empty and `detectable_note` says why.
+        """
         flat = super().columns()
+        is_blind = math.isinf(self.detectable)
+        reason = self.undecidable or "smallest p above alpha over the pairs"
+        flat |= {"detectable": math.nan if is_blind else self.detectable, "detectable_note": reason if is_blind else ""}
         if self.agent_y is not None:
             return flat
         sentence, agent, num_seeds = (flat.pop(name) for name in ("sentence", "agent_x", "num_seeds_x"))

@@ -29,7 +29,7 @@ _CELL = ["family", "perturbation", "severity", "label"]
 
 
 class Reference(NamedTuple):
-    """Raw scores that the normalised score is measured against; NaN where unknown."""
+    """Raw scores from which the normalised score is computed; NaN where unknown."""
 
     random: float
     human: float
@@ -43,12 +43,12 @@ class GameScores:
     game: str
     train_seeds: tuple[int, ...]
     cells: tuple[Cell, ...]
-    """In the order of the run."""
+    """The cells, in the order of the run."""
     returns: FloatArray
     """Undiscounted, unclipped returns, shape (num_seeds, num_cells, num_episodes). Jobs may have different numbers of
     episodes: NaN where a job lacks one that another job played. Every job has at least one."""
     distinct: npt.NDArray[np.int64]
-    """Different episodes, shape (num_seeds, num_cells)."""
+    """Number of different episodes, shape (num_seeds, num_cells)."""
     reference: Reference
     random_returns: FloatArray
     """Mean return of random play in each cell that changes the game itself, shape (num_cells,); NaN where it was not

@@ -70,8 +70,8 @@ def sentences_of(claims: Iterable[Claim], agents: Collection[str]) -> tuple[Sent
     """Return what claims say, pair by pair; of very many the strongest, with a count of the rest.
 
     Args:
-        claims: In the order in which they are told.
-        agents: Those about which something is said.
+        claims: The claims, in the order in which they are told.
+        agents: The agents about which something is said.
 
     Returns:
         The sentences of what can be decided; `undecided_sentence` says the rest, once.
@@ -112,7 +112,7 @@ def sensitivity_of(claims: Iterable[Claim]) -> tuple[Sentence, ...]:
     """Return how small a difference between agents the run could find, if it could find any.
 
     Args:
-        claims: Those between agents.
+        claims: The claims between agents.
     """
     tests = [one for one in claims if one.scope == EACH_PERTURBATION and not math.isnan(one.detectable)]
     if not tests:

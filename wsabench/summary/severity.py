@@ -53,7 +53,7 @@ class _Entry(NamedTuple):
 
 
 Layout = dict[str, list[_Entry]]
-"""By perturbation: one entry for each game that has it."""
+"""For each perturbation one entry for each game that has it."""
 
 
 def default_baseline(agents: Iterable[str]) -> str:

@@ -39,9 +39,9 @@ class ClaimOptions(NamedTuple):
     """What claims are made about, declared before looking at the scores."""
 
     family: tuple[str, ...] | None = None
-    """Perturbations, without severity; None: all of the run."""
+    """The perturbations, without severity, that claims are made about; None: all perturbations of the run."""
     compare_to: str | None = None
-    """The agent that each other one is compared with; None: all pairs."""
+    """The agent with which each other agent is compared; None: all pairs are compared."""
     equivalence_margin: float | None = None
     """The largest difference that does not matter, in the measure's unit; None: nothing is claimed to be equivalent."""
 
@@ -57,10 +57,10 @@ def checked_options(
     """Return what claims are made about.
 
     Args:
-        family: Perturbations without severity.
-        compare_to: An agent.
-        equivalence_margin: A difference.
-        labels: The run's episodes, columns perturbation and label.
+        family: The perturbations, without severity, that claims are made about.
+        compare_to: The agent with which each other agent is compared.
+        equivalence_margin: The largest difference that does not matter.
+        labels: The run's episodes, with the columns `perturbation` and `label`.
         compared: The agents that are compared.
 
     Raises:
@@ -89,8 +89,8 @@ def checked_family(family: Sequence[str], labels: pd.DataFrame) -> tuple[str, ..
     """Return a declared family without repetitions.
 
     Args:
-        family: Perturbations without severity.
-        labels: The run's episodes, columns perturbation and label.
+        family: The perturbations, without severity, that claims are made about.
+        labels: The run's episodes, with the columns `perturbation` and `label`.
 
     Raises:
         SpecError: The family is empty or holds clean.
@@ -206,7 +206,7 @@ def page_error_of(
 
     Args:
         comparisons: The claims between agents.
-        clean_comparisons: Those of each agent against clean.
+        clean_comparisons: The comparisons of each agent's perturbed with its clean play.
         compared: The agents that are compared with each other.
     """
     of_each = [claim.scope == EACH_PERTURBATION for claim in comparisons]

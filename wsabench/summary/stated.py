@@ -10,7 +10,8 @@ from wsabench.results.records import CLEAN
 from wsabench.stats import MeanOfEpisodes, difference_of_means
 
 ASSUMED_EPISODES = 10
-"""Over which a stated mean is taken where its source does not say: what the tools that write such notes play."""
+"""Episodes over which a stated mean is taken to be, where its source does not say: what the tools that write such
+notes play."""
 _ALIKE = ["return", "length", "action_hash"]
 """Episodes that have these in common are one episode, played again."""
 

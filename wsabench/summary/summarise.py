@@ -87,12 +87,12 @@ class Results(Protocol):
 
     @property
     def manifest(self) -> Manifest:
-        """What the run was."""
+        """The manifest: what was planned, and when and where it was played."""
         ...
 
     @property
     def has_ledger(self) -> bool:
-        """Whether every shard was held against a checksum."""
+        """Whether every shard was compared with a checksum."""
         ...
 
 
@@ -133,7 +133,7 @@ class Summary:
     privileged: tuple[str, ...]
     """The agents of the run that read more than pixels, sorted."""
     bootstrap_seed: int
-    """Fixes every interval; it comes from the run's seed and the suite's hash."""
+    """The seed that fixes every interval; it comes from the run's seed and the suite's hash."""
     comparisons: tuple[Claim, ...]
     """Tests of the first compared agent against each other one, maybe none."""
     clean_comparisons: tuple[Claim, ...]
@@ -159,7 +159,7 @@ class Summary:
 
     @property
     def num_games(self) -> int:
-        """In how many games there is any cell."""
+        """The number of games that have any cell."""
         return len({row.game for row in self.cells})
 
     @property
@@ -188,10 +188,10 @@ def summarise(
 
     Args:
         result: A result set, complete or not; only its three tables are read.
-        family: Perturbations, without severity, that claims are made about: one test each, corrected over all of them.
-            None: every perturbation of the run. A smaller family finds smaller differences.
-        interval: Of aggregates and profiles: `joint` or `rliable`, its own stratified bootstrap.
-        compare_to: The agent that each other one is compared with; None: all pairs, of up to 20 agents.
+        family: The perturbations, without severity, that claims are made about: one test for each, corrected over all
+            of them. None: every perturbation of the run. A smaller family finds smaller differences.
+        interval: The interval of aggregates and profiles: `joint`, or `rliable` for its own stratified bootstrap.
+        compare_to: The agent with which each other agent is compared. None: all pairs are compared, of up to 20 agents.
         equivalence_margin: The largest difference that does not matter, in the unit of the suite's measure; None:
             nothing is claimed to be equivalent.
 

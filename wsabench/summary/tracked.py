@@ -1,4 +1,4 @@
-"""A run as experiment trackers keep it: what it was made with, and one number a name."""
+"""A run as experiment trackers keep it: what it was made with, and one number for each name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def tracked_params(manifest: Manifest) -> dict[str, str]:
     """Return what a run was made with, by name: suite, agents and their hashes, protocol, seed, versions.
 
     Args:
-        manifest: Of the run.
+        manifest: The manifest of the run.
     """
     plan = manifest.plan
     agents = {f"agents.{name}": ", ".join(sources) for name, sources in _sources(manifest).items()}

@@ -24,7 +24,7 @@ from wsabench.agents.elsewhere.policy import NetworkPolicy
 from wsabench.agents.elsewhere.tensors import Weights, only_tensors, read_file, read_plain, read_safetensors
 from wsabench.agents.elsewhere.views import check_game, trained_view
 from wsabench.errors import CheckpointError
-from wsabench.sealed import bytes_hash
+from wsabench.hashing import bytes_hash
 from wsabench.types import Abilities
 
 EPSILON = 0.05

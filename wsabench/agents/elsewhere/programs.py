@@ -22,8 +22,8 @@ from wsabench.agents.elsewhere.tensors import read_file
 from wsabench.agents.elsewhere.views import check_game, trained_view
 from wsabench.agents.policy import BATCH_SIZE, action_distribution, choose_actions, padded_rows
 from wsabench.errors import CheckpointError, ShapeError, SpecError
+from wsabench.hashing import bytes_hash
 from wsabench.protocol import ActionSelection
-from wsabench.sealed import bytes_hash
 from wsabench.types import Abilities, Decision, LaneBatch, Observations
 
 Answer = npt.NDArray[Any]

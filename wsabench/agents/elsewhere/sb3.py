@@ -28,7 +28,7 @@ from wsabench.agents.elsewhere.tensors import Weights, only_tensors, read_file, 
 from wsabench.agents.elsewhere.views import check_game, trained_view
 from wsabench.agents.spec import HeadKind
 from wsabench.errors import CheckpointError, SpecError
-from wsabench.sealed import bytes_hash
+from wsabench.hashing import bytes_hash
 from wsabench.types import Abilities
 
 _MOST_BYTES = 4 << 30

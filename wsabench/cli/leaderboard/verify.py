@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ import typer
 from wsabench.cli.agent_options import AllowDownload, Trust
 from wsabench.cli.options import Json, root_seed
 from wsabench.cli.terminal.console import filled, plain, write_json, write_line, write_table
+from wsabench.cli.terminal.own_code import own_code
 from wsabench.cli.terminal.progress import progress_reporter
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ def verify(
     from wsabench.leaderboard.verifying import verify as verify_target
     from wsabench.types import Permissions
 
-    # As `python -m` does: a policy named module:attribute may stand in the current directory.
-    sys.path.insert(0, str(Path.cwd()))
-    with progress_reporter(quiet=as_json) as reporter:
+    with own_code(_references(target, checkpoints or ())), progress_reporter(quiet=as_json) as reporter:
         found = verify_target(
             target,
             sample=sample,
@@ -57,6 +55,16 @@ def verify(
     else:
         _write(found)
     return found.exit_code
+
+
+def _references(target: Path, checkpoints: Iterable[str]) -> list[str]:
+    """Return whom a verification may play: what the user names and, of a run, what it played."""
+    from wsabench.resources import expanded
+    from wsabench.results.manifest import read_manifest
+
+    path = expanded(target)
+    played = read_manifest(path).plan.agents if path.is_dir() else ()
+    return [*checkpoints, *(one.source for one in played)]
 
 
 def _starting(reporter: Any) -> Callable[[int], None]:

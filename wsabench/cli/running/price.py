@@ -2,61 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wsabench.cli.terminal.console import filled, write_json, write_line, write_table
 from wsabench.words import counted
 
 if TYPE_CHECKING:
     from wsabench.evaluation.pricing import Price
-    from wsabench.types import Permissions
 
 
-def write_price(
-    options: dict[str, Any],
-    permissions: Permissions,
-    workers: int | None,
-    shard: str | None,
-    *,
-    record_attention: bool,
-    as_json: bool,
-) -> None:
-    """Print the price of a run.
-
-    Args:
-        options: Of the run, as `wsabench.evaluation.plan.RunOptions` takes them.
-        permissions: What its agents are allowed.
-        workers: Processes; None for one a core.
-        shard: The part of the plan that is priced; None for all of it.
-        record_attention: Every step is kept.
-        as_json: Print JSON.
-    """
-    from wsabench.evaluation.plan import RunOptions
-    from wsabench.evaluation.pricing import price
-
-    found = price(RunOptions(**options, permissions=permissions), workers, shard=shard, keeps_steps=record_attention)
+def write_price(found: Price, *, as_json: bool) -> None:
+    """Print the price of a run, as a table or as JSON."""
     if as_json:
-        write_json(
-            {
-                "jobs": found.jobs,
-                "cells": found.cells,
-                "episodes": found.episodes,
-                "hours": found.hours,
-                "hours_low": found.hours_low,
-                "hours_high": found.hours_high,
-                "disk_bytes": found.disk_bytes,
-                "memory_bytes": found.memory_bytes,
-                "workers": found.workers,
-                "by_workers": {str(number): hours for number, hours in found.by_workers.items()},
-                "sampled_episodes": found.sampled_episodes,
-                "notes": list(found.notes),
-            }
-        )
+        write_json(found)
         return
-    _write(found)
-
-
-def _write(found: Price) -> None:
     for note in found.notes:
         write_line(filled(f"Note: {note}"))
     write_line(f"{counted(found.jobs, 'job')} of {counted(found.cells, 'cell')}, {counted(found.episodes, 'episode')}")

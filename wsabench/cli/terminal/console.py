@@ -74,7 +74,7 @@ def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     texts = [[cell_text(cell) for cell in row] for row in body]
     console = _console()
     widths = _column_widths(columns, texts, console.width)
-    write_line(title)
+    write_line(filled(title))
     if widths is None:
         for row in texts:
             for heading, text in zip(columns, row, strict=True):
@@ -197,15 +197,16 @@ def _console() -> Any:
     return console if console.width <= WIDTH else Console(highlight=False, width=WIDTH)
 
 
-def parse_integers(option: str, words: list[str] | None) -> tuple[int, ...] | None:
-    """Return the words as numbers from 0, None for None.
+def parse_integers(option: str, words: Sequence[str], least: int = 0) -> tuple[int, ...]:
+    """Return the words as numbers.
 
     Raises:
-        SpecError: A word is no whole number from 0.
+        SpecError: A word is no whole number from `least`.
     """
-    if words is None:
-        return None
     for word in words:
-        if not word.isascii() or not word.isdigit():
-            raise SpecError(f"{option} holds {word!r}. Allowed: whole numbers from 0, separated by commas, as in 0,1.")
+        if not (word.strip().isascii() and word.strip().isdigit() and int(word) >= least):
+            raise SpecError(
+                f"{option} holds {word!r}. Allowed: whole numbers from {least}, separated by commas, as in "
+                f"{least},{least + 1}."
+            )
     return tuple(int(word) for word in words)

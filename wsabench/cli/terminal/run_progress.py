@@ -111,69 +111,13 @@ class RunTally:
         return self.standings.setdefault(label, Standing(label))
 
 
-class LineReporter:
-    """Plain lines: at the start and the end, for each job of a small run, for each twentieth of a large one.
-
-    Those of the progress come every ten seconds at most and every five minutes at least.
-    """
+class CountingReporter:
+    """Counts what a run tells and writes its notes."""
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
-        """Write lines with `write`."""
+        """Write lines with `write`; `clock` gives seconds."""
         self._write = write
-        self._clock = clock
-        self._shown = clock()
-        self._told = 0
         self.tally = RunTally(clock)
-
-    def planned(self, jobs: Sequence[Any], finished: Sequence[Any]) -> None:
-        """Say how much there is to do, and what an earlier run did."""
-        self.tally.planned(jobs, finished)
-        before = f", {len(finished)} of them finished before" if finished else ""
-        self._write(f"run: {counted(len(jobs), 'job')}, {counted(self.tally.episodes, 'episode')}{before}")
-
-    def episode_finished(self, job: Any, episodic_return: float, length: int) -> None:
-        """Count it."""
-        self.tally.episode_finished(job, episodic_return)
-
-    def job_finished(self, job: Any, returns: Any) -> None:
-        """Say what came out of a job."""
-        self.tally.jobs_done += 1
-        if self.tally.jobs > MOST_JOB_LINES:
-            return
-        mean = sum(float(value) for value in returns) / max(len(returns), 1)
-        self._write(f"done: {job.describe()}: mean return {mean:.1f} of {counted(len(returns), 'episode')}")
-
-    def job_found(self, job: Any) -> None:
-        """Say that another process finished a job."""
-        self.tally.job_found(job)
-        if self.tally.jobs <= MOST_JOB_LINES:
-            self._write(f"done by another process: {job.describe()}")
-
-    def steps(self, num_steps: int) -> None:
-        """Count them, and now and then say how far the run is."""
-        self.tally.num_steps += num_steps
-        silent = self._clock() - self._shown
-        share = (self.tally.episodes_done - self._told) / max(self.tally.episodes, 1)
-        if silent >= LINE_EVERY_S and (share >= LINE_SHARE or silent >= SILENT_S or not self._told):
-            self._shown, self._told = self._clock(), max(self.tally.episodes_done, 1)
-            self._write(f"run: {self.tally.line()}")
-
-    def note(self, text: str) -> None:
-        """Pass it on."""
-        self._write(f"note: {text}")
-
-    def finished(self, path: Path) -> None:
-        """Say that all is done."""
-        self._write(f"run: {self.tally.line()}, all done")
-
-
-class LiveReporter:
-    """A live table and bar on a terminal, drawn a few times per second from the tally."""
-
-    def __init__(self, write: Callable[[str], None]) -> None:
-        """Write notes with `write`, above the table."""
-        self._write = write
-        self.tally = RunTally()
 
     def planned(self, jobs: Sequence[Any], finished: Sequence[Any]) -> None:
         """Count the plan."""
@@ -188,7 +132,7 @@ class LiveReporter:
         self.tally.jobs_done += 1
 
     def job_found(self, job: Any) -> None:
-        """Count it."""
+        """Count what another process finished."""
         self.tally.job_found(job)
 
     def steps(self, num_steps: int) -> None:
@@ -196,11 +140,62 @@ class LiveReporter:
         self.tally.num_steps += num_steps
 
     def note(self, text: str) -> None:
-        """Write it above the table."""
+        """Write it."""
         self._write(f"note: {text}")
 
     def finished(self, path: Path) -> None:
-        """Draw nothing more: the display draws its last state when it closes."""
+        """Do nothing more."""
+
+
+class LineReporter(CountingReporter):
+    """Plain lines: at the start and the end, for each job of a small run, for each twentieth of a large one.
+
+    Those of the progress come every ten seconds at most and every five minutes at least.
+    """
+
+    def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        """Write lines with `write`."""
+        super().__init__(write, clock)
+        self._clock = clock
+        self._shown = clock()
+        self._told = 0
+
+    def planned(self, jobs: Sequence[Any], finished: Sequence[Any]) -> None:
+        """Say how much there is to do, and what an earlier run did."""
+        super().planned(jobs, finished)
+        before = f", {len(finished)} of them finished before" if finished else ""
+        self._write(f"run: {counted(len(jobs), 'job')}, {counted(self.tally.episodes, 'episode')}{before}")
+
+    def job_finished(self, job: Any, returns: Any) -> None:
+        """Say what came out of a job."""
+        super().job_finished(job, returns)
+        if self.tally.jobs > MOST_JOB_LINES:
+            return
+        mean = sum(float(value) for value in returns) / max(len(returns), 1)
+        self._write(f"done: {job.describe()}: mean return {mean:.1f} of {counted(len(returns), 'episode')}")
+
+    def job_found(self, job: Any) -> None:
+        """Say that another process finished a job."""
+        super().job_found(job)
+        if self.tally.jobs <= MOST_JOB_LINES:
+            self._write(f"done by another process: {job.describe()}")
+
+    def steps(self, num_steps: int) -> None:
+        """Count them, and now and then say how far the run is."""
+        super().steps(num_steps)
+        silent = self._clock() - self._shown
+        share = (self.tally.episodes_done - self._told) / max(self.tally.episodes, 1)
+        if silent >= LINE_EVERY_S and (share >= LINE_SHARE or silent >= SILENT_S or not self._told):
+            self._shown, self._told = self._clock(), max(self.tally.episodes_done, 1)
+            self._write(f"run: {self.tally.line()}")
+
+    def finished(self, path: Path) -> None:
+        """Say that all is done."""
+        self._write(f"run: {self.tally.line()}, all done")
+
+
+class LiveReporter(CountingReporter):
+    """A live table and bar on a terminal, drawn a few times per second from the tally."""
 
     def drawing(self) -> Any:
         """Return what the display shows now: the standings that changed last, the bar, the line."""

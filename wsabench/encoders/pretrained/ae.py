@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -14,15 +16,27 @@ class AutoencoderEncoder(Encoder):
     name = "ae"
     reads: Reads = "newest"
     shape = (16, 16, 16)
+    widths: ClassVar[tuple[int, int, int]] = (16, 32, 16)
+    """Feature maps of each convolution."""
 
     def __init__(self) -> None:
         """Build the layers."""
         super().__init__()
-        self.trunk = nn.Sequential(conv(1, 16, 8, 4, padding=0), conv(16, 32, 3, padding=0), conv(32, 16, 3, padding=0))
+        first, second, third = self.widths
+        self.trunk = nn.Sequential(
+            conv(1, first, 8, 4, padding=0), conv(first, second, 3, padding=0), conv(second, third, 3, padding=0)
+        )
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return feature maps, shape (N, 16, 16, 16), not negative."""
+        """Return feature maps, shape (N, *shape), not negative."""
         return self.trunk(pixels)
+
+
+class PaperAutoencoderEncoder(AutoencoderEncoder):
+    """Three convolutions on the newest frame, 32x8 stride 4, 64x3, 64x3, without padding: 64 x 16 x 16."""
+
+    shape = (64, 16, 16)
+    widths = (32, 64, 64)
 
 
 class AutoencoderPretext(Pretext):
@@ -35,23 +49,21 @@ class AutoencoderPretext(Pretext):
     name = "ae"
     learning_rate = 1e-3
     batch_size = 32
+    kind: ClassVar[type[AutoencoderEncoder]] = AutoencoderEncoder
 
     def __init__(self, strength: float = 100.0) -> None:
         """Build encoder and decoder."""
         super().__init__()
         self.strength = strength
-        self.encoder = AutoencoderEncoder()
+        self.encoder = self.kind()
+        first, second, third = self.kind.widths
         self.decoder = nn.Sequential(
-            nn.ConvTranspose2d(16, 32, 3),
+            nn.ConvTranspose2d(third, second, 3),
             nn.ReLU(),
-            nn.ConvTranspose2d(32, 16, 3),
+            nn.ConvTranspose2d(second, first, 3),
             nn.ReLU(),
-            nn.ConvTranspose2d(16, 1, 8, 4),
+            nn.ConvTranspose2d(first, 1, 8, 4),
         )
-
-    def encoders(self) -> tuple[Encoder, ...]:
-        """Return the encoder."""
-        return (self.encoder,)
 
     def loss(self, batch: PretextBatch, step: int) -> dict[str, torch.Tensor]:
         """Return the weighted mean squared error `loss` and the plain one `mse`."""
@@ -61,45 +73,10 @@ class AutoencoderPretext(Pretext):
         return {"loss": (weights * error).mean(), "mse": error.mean()}
 
 
-class PaperAutoencoderEncoder(Encoder):
-    """Three convolutions on the newest frame, 32x8 stride 4, 64x3, 64x3, without padding: 64 x 16 x 16."""
-
-    name = "ae"
-    reads: Reads = "newest"
-    shape = (64, 16, 16)
-
-    def __init__(self) -> None:
-        """Build the layers."""
-        super().__init__()
-        self.trunk = nn.Sequential(conv(1, 32, 8, 4, padding=0), conv(32, 64, 3, padding=0), conv(64, 64, 3, padding=0))
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return feature maps, shape (N, 64, 16, 16), not negative."""
-        return self.trunk(pixels)
-
-
-class PaperAutoencoderPretext(Pretext):
+class PaperAutoencoderPretext(AutoencoderPretext):
     """Reconstruction of the newest frame by the mirrored decoder: mean squared error, every pixel alike."""
 
-    name = "ae"
-    learning_rate = 1e-3
-    batch_size = 32
-
-    def __init__(self) -> None:
-        """Build encoder and decoder."""
-        super().__init__()
-        self.encoder = PaperAutoencoderEncoder()
-        self.decoder = nn.Sequential(
-            nn.ConvTranspose2d(64, 64, 3),
-            nn.ReLU(),
-            nn.ConvTranspose2d(64, 32, 3),
-            nn.ReLU(),
-            nn.ConvTranspose2d(32, 1, 8, 4),
-        )
-
-    def encoders(self) -> tuple[Encoder, ...]:
-        """Return the encoder."""
-        return (self.encoder,)
+    kind = PaperAutoencoderEncoder
 
     def loss(self, batch: PretextBatch, step: int) -> dict[str, torch.Tensor]:
         """Return the mean squared error, `loss`."""

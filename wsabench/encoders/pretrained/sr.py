@@ -64,10 +64,6 @@ class StatePretext(Pretext):
         self.global_score = nn.Linear(global_size, channels, bias=False)
         self.local_score = nn.Linear(channels, channels, bias=False)
 
-    def encoders(self) -> tuple[Encoder, ...]:
-        """Return the encoder."""
-        return (self.encoder,)
-
     def scores(self, batch: PretextBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return how well each sample at t fits each sample at t+1, at every place.
 
@@ -146,10 +142,6 @@ class PaperStatePretext(Pretext):
         self.encoder = PaperStateEncoder()
         self.global_score = nn.Linear(VECTOR, LOCAL_CHANNELS, bias=False)
         self.local_score = nn.Linear(LOCAL_CHANNELS, LOCAL_CHANNELS, bias=False)
-
-    def encoders(self) -> tuple[Encoder, ...]:
-        """Return the encoder."""
-        return (self.encoder,)
 
     def scores(self, batch: PretextBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return how well each sample at t fits each sample at t+1, at every place.

@@ -152,10 +152,6 @@ class TransformerPretext(Pretext):
             *(Block(width, heads) for _ in range(depth)), nn.LayerNorm(width), nn.Linear(width, PATCH**2)
         )
 
-    def encoders(self) -> tuple[Encoder, ...]:
-        """Return the encoder."""
-        return (self.encoder,)
-
     def reconstruct(self, newest: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
         """Return the normalised patches of frames, as reconstructed from those that are seen.
 

@@ -182,10 +182,6 @@ class SegmentationPretext(Pretext):
         with torch.no_grad():
             self.changes.weight.copy_(halves[:, :, None, None])
 
-    def encoders(self) -> tuple[Encoder, ...]:
-        """Return the encoder."""
-        return (self.encoder,)
-
     def loss(self, batch: PretextBatch, step: int) -> dict[str, torch.Tensor]:
         """Return `loss` and its parts.
 
@@ -317,10 +313,6 @@ class PaperSegmentationPretext(Pretext):
     def initialise_heads(self) -> None:
         """Start without any motion."""
         nn.init.zeros_(self.translations.weight)
-
-    def encoders(self) -> tuple[Encoder, ...]:
-        """Return the encoder."""
-        return (self.encoder,)
 
     def loss(self, batch: PretextBatch, step: int) -> dict[str, torch.Tensor]:
         """Return `loss` = `dssim` + min(1, 1e-5 step) x `sparsity`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ _TIME = "24:00:00"
 """How long a job may take where the user does not say; submitit would end it after minutes."""
 _POLL_SECONDS = 1.0
 _MOST_SHARDS = 10_000
+_LOG_LEVEL = "SUBMITIT_LOG_LEVEL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +95,7 @@ def launch(asked: Launch, words: Sequence[str], out: Path, note: Callable[[str],
             f"{out} is not empty. A launcher merges into a new directory: give another one with --out, or go on there "
             "without --launcher."
         )
-    try:
-        import submitit
-    except ImportError as error:
-        raise SpecError("--launcher takes submitit. Install it: pip install 'wsabench[slurm]'.") from error
+    submitit = _submitit()
     folder = out.with_name(f"{out.name}.parts")
     parts = [folder / f"{index}-of-{asked.shards}" for index in range(1, asked.shards + 1)]
     commands = [
@@ -116,6 +115,26 @@ def launch(asked: Launch, words: Sequence[str], out: Path, note: Callable[[str],
         raise
     _check(jobs, folder)
     return write_merged(parts, out)
+
+
+def _submitit() -> Any:
+    """Return submitit as it is without a logging of its own.
+
+    It would set up the logging of the whole process when it is imported: close the handlers of others, and keep the
+    standard output of that moment, where its lines would stand before those of `--json`.
+    """
+    before = os.environ.get(_LOG_LEVEL)
+    os.environ[_LOG_LEVEL] = "NOCONFIG"
+    try:
+        import submitit
+    except ImportError as error:
+        raise SpecError("--launcher takes submitit. Install it: pip install 'wsabench[slurm]'.") from error
+    finally:
+        if before is None:
+            del os.environ[_LOG_LEVEL]
+        else:
+            os.environ[_LOG_LEVEL] = before
+    return submitit
 
 
 def play_part(words: Sequence[str]) -> int:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 
 from wsabench.evaluation.contestants import Contestant, draws_of
+from wsabench.evaluation.pool.watchdog import LOADING, Watchdog
 from wsabench.processes import Crew, Worker, serve
 
+_LOADED = "loaded"
 
-def asked_apart(contestants: Sequence[Contestant], seconds: float) -> tuple[Contestant, ...]:
+
+class _Silence(Exception):
+    """A process hangs; the seconds that were waited for it."""
+
+
+def asked_apart(
+    contestants: Sequence[Contestant], seconds: float, note: Callable[[str], None]
+) -> tuple[Contestant, ...]:
     """Return the contestants, those that run code of their own with what asking them twice has told.
 
     Args:
         contestants: All of a run.
-        seconds: After so many without an answer an agent is taken to hang, 0 for never. It is not marked then, nor
-            where its process ends: playing tells that with the place.
+        seconds: After so many without an answer an agent is taken to hang, `LOADING` times as many for its loading, 0
+            for never. It is ended and marked as `hung`. One whose process ends is not marked: playing tells that with
+            the place.
+        note: Gets a sentence about each that hangs.
     """
     waiting = [index for index, one in enumerate(contestants) if one.runs_own_code]
     found = list(contestants)
@@ -26,24 +37,66 @@ def asked_apart(contestants: Sequence[Contestant], seconds: float) -> tuple[Cont
     with Crew(_answer, (), "wsabench-ask") as crew:
         worker: Worker | None = None
         for index in waiting:
+            one = found[index]
             worker = worker or crew.start(0)
-            answer = _answer_of(worker, found[index], seconds or None)
+            try:
+                answer = _answer_of(worker, one, seconds)
+            except _Silence as silence:
+                answer, found[index] = None, replace(one, hung=True)
+                note(
+                    f"{one.id.describe()} {silence} (--worker-timeout {seconds:g}) and was ended: before it plays it "
+                    "is shown the same two steps twice. It plays all the same, and is given up when it hangs again."
+                )
             if answer is None:
                 crew.end(worker)
                 worker = None
             else:
-                found[index] = replace(found[index], draws=answer)
+                found[index] = replace(one, draws=answer)
     return tuple(found)
 
 
-def _answer_of(worker: Worker, contestant: Contestant, seconds: float | None) -> bool | None:
-    """Return whether a contestant draws random numbers of its own; None where its process hangs, fails or ends."""
+def watch_here(note: Callable[[str], None], seconds: float, who: str) -> Watchdog:
+    """Return what tells that an agent is not ready for long, which is loaded or asked in this process.
+
+    Args:
+        note: Gets the sentence.
+        seconds: After so many; 0 for never.
+        who: The agent and its game.
+    """
+
+    def tell(passed: float) -> None:
+        note(
+            f"{who} is not ready after {passed:g} s: it is loaded, and asked twice for the same, in this process, "
+            "which cannot end it. Wait, or stop the run (Ctrl-C)."
+        )
+
+    return Watchdog(seconds, tell)
+
+
+def _answer_of(worker: Worker, contestant: Contestant, seconds: float) -> bool | None:
+    """Return whether a contestant draws random numbers of its own; None where its process fails or ends.
+
+    Raises:
+        _Silence: It hangs; the message says when.
+    """
     try:
         worker.connection.send(contestant)
-        answer = worker.connection.recv() if worker.connection.poll(seconds) else None
+        told = _heard(worker, seconds * LOADING, "was not loaded")
+        answer = _heard(worker, seconds, "gave no answer") if told == _LOADED else told
     except (EOFError, OSError):
         return None
     return answer if isinstance(answer, bool) else None
+
+
+def _heard(worker: Worker, seconds: float, otherwise: str) -> object:
+    """Return the next message of a process.
+
+    Raises:
+        _Silence: None comes.
+    """
+    if not worker.connection.poll(seconds or None):
+        raise _Silence(f"{otherwise} for {seconds:g} s")
+    return worker.connection.recv()
 
 
 def _answer(connection: Connection) -> None:
@@ -55,4 +108,5 @@ def _answer_all(connection: Connection) -> None:
     while True:
         contestant: Contestant = connection.recv()
         policy = contestant.load(contestant.protocol.action_selection)
+        connection.send(_LOADED)
         connection.send(draws_of(policy, contestant.game, contestant.protocol))

@@ -47,6 +47,11 @@ class Attempts:
         self._losses: Counter[int | None] = Counter()
         self._in_a_row: Counter[int | None] = Counter()
 
+    def blames(self, contestant: int) -> None:
+        """Note that a process was lost to a contestant before anybody played it."""
+        self._losses[contestant] += 1
+        self._in_a_row[contestant] += 1
+
     def plays(self, player: int, contestant: int | None) -> None:
         """Note whom a player plays from now on; None for nobody."""
         self._player(player).contestant = contestant

@@ -56,6 +56,9 @@ class TaskBoard:
         self._outcomes: dict[int, list[EpisodeOutcome]] = {}
         self._pending: list[deque[EpisodeTask]] = [deque() for _ in plan.contestants]
         self.num_finished = len(finished)
+        for index, contestant in enumerate(plan.contestants):
+            if contestant.hung:
+                self._attempts.blames(index)
         done = set(finished)
         for index, job in enumerate(plan.jobs):
             if job not in done:

@@ -17,6 +17,7 @@ from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.own_play.supply import supplied
 from wsabench.evaluation.plan import Plan
 from wsabench.evaluation.pool.board import TaskBoard
+from wsabench.evaluation.pool.watchdog import LOADING, Watchdog
 from wsabench.evaluation.pool.worker import (
     NOT_OF_AGENTS,
     AgentFailed,
@@ -35,8 +36,6 @@ from wsabench.results.records import EpisodeOutcome
 
 WORKER_TIMEOUT = 120.0
 """Seconds without a step after which an agent is taken to hang."""
-LOADING = 5
-"""How many times as long it may take until its first step: it is loaded, and code is compiled."""
 _TICK_SECONDS = 1.0
 _AWAY_SECONDS = 5.0
 """When this process comes so late to look, it was stopped itself."""
@@ -118,8 +117,8 @@ def _execute_here(
     room = LaneRoom()
     while (index := board.choose(0, allowed)) is not None:
         contestant = plan.contestants[index]
-        with _Watchdog(contestant, reporter, worker_timeout) as watchdog:
-            counter = StepCounter(watchdog.steps)
+        with Watchdog(worker_timeout * LOADING, partial(_tell_silence, reporter, contestant)) as watchdog:
+            counter = StepCounter(partial(_count_steps, reporter, watchdog, worker_timeout))
             try:
                 policy = contestant.load(contestant.protocol.action_selection)
                 lanes = room.lanes(contestant)
@@ -133,39 +132,18 @@ def _execute_here(
             counter.flush()
 
 
-class _Watchdog:
-    """Says when an agent makes no step in this process, which nothing but the user can end."""
+def _tell_silence(reporter: RunReporter, contestant: Contestant, seconds: float) -> None:
+    """Say that an agent makes no step in this process."""
+    reporter.note(
+        f"{contestant.id.describe()} has made no step for {seconds:g} s. It plays in this process, which cannot end "
+        "it: wait, or stop the run (Ctrl-C) and give the agent as package.module:attribute."
+    )
 
-    def __init__(self, contestant: Contestant, reporter: RunReporter, seconds: float) -> None:
-        self._who = contestant.id.describe()
-        self._reporter = reporter
-        self._seconds = seconds
-        self._heard = time.monotonic()
-        self._limit = seconds * LOADING
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="wsabench-watchdog", daemon=True)
 
-    def __enter__(self) -> _Watchdog:
-        if self._seconds > 0:
-            self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_over.set()
-
-    def steps(self, count: int) -> None:
-        """Count steps."""
-        self._heard, self._limit = time.monotonic(), self._seconds
-        self._reporter.steps(count)
-
-    def _watch(self) -> None:
-        while not self._is_over.wait(min(_TICK_SECONDS, self._seconds)):
-            if time.monotonic() - self._heard > self._limit:
-                self._reporter.note(
-                    f"{self._who} has made no step for {self._limit:g} s. It plays in this process, which cannot end "
-                    "it: wait, or stop the run (Ctrl-C) and give the agent as package.module:attribute."
-                )
-                return
+def _count_steps(reporter: RunReporter, watchdog: Watchdog, worker_timeout: float, count: int) -> None:
+    """Count steps that an agent made in this process."""
+    watchdog.hear(worker_timeout)
+    reporter.steps(count)
 
 
 @dataclass(slots=True)

@@ -13,7 +13,6 @@ from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, TaskL
 from wsabench.machine import most_memory
 from wsabench.processes import Failure, serve, single_thread, started
 from wsabench.results.records import EpisodeOutcome
-from wsabench.types import Inputs, Observations
 
 _WARM_TURNS = 3
 """Turns that are not timed: the first ones compile and load."""
@@ -142,7 +141,7 @@ def _play_all(order: Sequence[Slice], until: float, tell: Callable[[Measured], N
 def _play(one: Slice, until: float) -> Measured:
     begin = time.time()
     policy = one.who.load(one.who.protocol.action_selection)
-    lanes = _TimedLanes(EpisodeLanes(one.who.game, one.who.protocol, inputs=one.who.abilities.inputs), one.tasks)
+    lanes = _TimedLanes(one.who, one.tasks)
     watch = _Watch(lanes, until)
     try:
         with single_thread():
@@ -186,44 +185,27 @@ class _Watch:
             raise _TimeIsUp
 
 
-class _TimedLanes:
+class _TimedLanes(EpisodeLanes):
     """Lanes that note how long their emulators take and how far each episode came."""
 
-    def __init__(self, lanes: EpisodeLanes, tasks: Sequence[EpisodeTask]) -> None:
-        self._lanes = lanes
+    def __init__(self, who: Contestant, tasks: Sequence[EpisodeTask]) -> None:
+        super().__init__(who.game, who.protocol, inputs=who.abilities.inputs)
         self._by_start = {(task.episode_seed, task.perturbation): task for task in tasks}
         self._now: dict[int, EpisodeTask] = {}
-        self._steps: dict[int, int] = {}
         self.ended: list[Played] = []
         self.seconds = 0.0
-        self.game, self.num_lanes, self.num_actions = lanes.game, lanes.num_lanes, lanes.num_actions
-        self.observations: Observations = lanes.observations
-
-    @property
-    def inputs(self) -> Inputs:
-        """What lanes supply beside observations."""
-        return self._lanes.inputs
 
     def start(self, row: int, episode_seed: int, perturbation: str) -> None:
         """Start an episode in one lane."""
-        self._now[row], self._steps[row] = self._by_start[episode_seed, perturbation], 0
-        self._lanes.start(row, episode_seed, perturbation)
+        self._now[row] = self._by_start[episode_seed, perturbation]
+        super().start(row, episode_seed, perturbation)
 
     def step(self, row: int, action: int) -> Finish | None:
         """Play one step in one lane."""
         begin = time.perf_counter()
-        finish = self._lanes.step(row, action)
+        finish = super().step(row, action)
         self.seconds += time.perf_counter() - begin
-        self._steps[row] += 1
         return finish
-
-    def episode_return(self, row: int) -> float:
-        """Return the unclipped return of a lane's episode so far."""
-        return self._lanes.episode_return(row)
-
-    def restarted(self, row: int) -> bool:
-        """Whether the lane's last step began a new life whose stack starts anew."""
-        return self._lanes.restarted(row)
 
     def finished(self, outcome: EpisodeOutcome) -> None:
         """Note an episode that ended."""
@@ -234,4 +216,7 @@ class _TimedLanes:
 
     def going(self) -> list[Played]:
         """Return the episodes that go on."""
-        return [Played(task.job_index, task.episode, self._steps[row], False) for row, task in self._now.items()]
+        return [
+            Played(task.job_index, task.episode, self.lane(row).episode_length, False)
+            for row, task in self._now.items()
+        ]

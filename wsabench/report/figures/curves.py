@@ -15,6 +15,9 @@ from wsabench.report.figures.style import GREY, MOST_LOOKS, ONE_COLUMN_IN, TWO_C
 from wsabench.stats import MIN_TRAIN_SEEDS, dose_curve
 from wsabench.summary.rows import DoseRow, Measure, PerturbationRow, ProfileRow, grouped
 
+_MARKERS_A_CURVE = 6
+"""Marks along a profile, which tell agents apart where their lines run together."""
+
 
 def draw_severity_curve(table: Sequence[PerturbationRow], ax: Axes, measure: Measure = "normalised_score") -> None:
     """Draw a measure of one perturbation over its severities; severity 0 is clean.
@@ -89,6 +92,23 @@ def draw_dose_curve(table: Sequence[DoseRow], ax: Axes, agents: Sequence[str]) -
     ax.set_ylabel("normalised score")
 
 
+def draw_start(clean: Mapping[str, float], ax: Axes, agents: Sequence[str]) -> None:
+    """Draw each agent's clean score as a hollow mark where the observation changes by 0.
+
+    Args:
+        clean: Normalised scores, by agent.
+        ax: With the curves of `draw_dose_curve`.
+        agents: All of the figure, in its order.
+    """
+    # Marks stand a little apart, as those of the curves do; beside each other they are told apart in grey too.
+    step = 0.02 * float(ax.dataLim.x1)
+    for place, (agent, look) in enumerate(looks(agents).items()):
+        if agent in clean:
+            at = step * (place - (len(agents) - 1) / 2)
+            (mark,) = ax.plot(at, clean[agent], color=look.color, marker=look.marker, markerfacecolor="none")
+            add_tooltip(mark, f"{agent}, clean: {clean[agent]:.2f}")
+
+
 def draw_profile(table: Sequence[ProfileRow], ax: Axes) -> None:
     """Draw the fraction of train seeds and cells above each normalised score.
 
@@ -98,7 +118,7 @@ def draw_profile(table: Sequence[ProfileRow], ax: Axes) -> None:
         ax: Where to draw.
     """
     curves = grouped(table, lambda row: row.agent)
-    for agent, look in looks(list(curves)).items():
+    for place, (agent, look) in enumerate(looks(list(curves)).items()):
         curve = curves[agent]
         if len(curves) > MOST_LOOKS:
             (line,) = ax.step(
@@ -113,16 +133,24 @@ def draw_profile(table: Sequence[ProfileRow], ax: Axes) -> None:
         at, low, high = zip(*((row.threshold, row.value.low, row.value.high) for row in curve), strict=True)
         if min(row.num_seeds for row in curve) >= MIN_TRAIN_SEEDS:
             ax.fill_between(at, low, high, step="post", color=look.color, alpha=0.2, linewidth=0)
-        ax.step(at, [row.value.value for row in curve], where="post", color=look.color, linestyle=look.dashes)
+        every = max(1, len(curve) // _MARKERS_A_CURVE)
+        ax.step(
+            at,
+            [row.value.value for row in curve],
+            where="post",
+            color=look.color,
+            linestyle=look.dashes,
+            marker=look.marker,
+            markersize=3.5,
+            markevery=(every * place // len(curves), every),
+        )
     if len(curves) > MOST_LOOKS:
         of_threshold = grouped(table, lambda row: row.threshold)
         middle = [float(np.median([row.value.value for row in rows])) for rows in of_threshold.values()]
         ax.step(list(of_threshold), middle, where="post", color="black", linewidth=1.6)
         crowd_legend(ax.figure, len(curves))
     elif len(curves) > 1:
-        legend_above(
-            ax.figure, {name: look._replace(marker="") for name, look in looks(list(curves)).items()}, has_lines=True
-        )
+        legend_above(ax.figure, looks(list(curves)), has_lines=True)
     ax.axhline(0.5, color=GREY, linewidth=0.5, linestyle=(0, (3, 2)), zorder=0)
     ax.set_ylim(-0.02, 1.02)
     ax.set_xlabel("normalised score τ")
@@ -133,8 +161,8 @@ def curve_grid(titles: Sequence[str], agents: Sequence[str], draw: Callable[[int
     """Return a figure with a panel for each curve, the agents named once above all of them.
 
     Args:
-        titles: Of the panels. One or two stand in a narrower figure.
-        agents: Those of the figure.
+        titles: The titles of the panels. One or two stand in a narrower figure.
+        agents: The agents of the figure.
         draw: Draws the panel of a number.
     """
     columns = min(4, len(titles))

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from wsabench.report.figures.curves import curve_grid, draw_dose_curve
+from wsabench.report.figures.curves import curve_grid, draw_dose_curve, draw_start
 from wsabench.report.figures.selection import MOST_CURVES
-from wsabench.report.figures.style import MOST_LOOKS, TWO_COLUMNS_IN, NamedFigure, looks
+from wsabench.report.figures.style import MOST_LOOKS, TWO_COLUMNS_IN, NamedFigure
 from wsabench.results.records import CLEAN, file_stem
 from wsabench.summary.rows import DoseRow, grouped
 from wsabench.summary.summarise import Summary
@@ -39,13 +39,12 @@ def _dose_figure(summary: Summary, game: str, curves: Sequence[Sequence[DoseRow]
 
     def draw(place: int, ax: Axes) -> None:
         draw_dose_curve(curves[place], ax, agents)
-        for agent, look in () if is_crowd else looks(agents).items():
-            if agent in clean:
-                ax.axhline(clean[agent], color=look.color, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
+        if not is_crowd:
+            draw_start(clean, ax, agents)
         ax.margins(x=0.08)
 
     figure = curve_grid([curve[0].perturbation for curve in curves], agents, draw)
-    shown = "Dotted: clean. Lines: 95% interval over train seeds; agents stand a little apart."
+    shown = "Hollow, at 0: clean. Lines: 95% interval over train seeds; agents stand a little apart."
     if is_crowd:
         shown = "Grey: each agent; black: their median."
     caption = (

@@ -69,6 +69,7 @@ def draw_measure(
             heights = [labels.index(label) + shift for label, _ in means if label in labels]
             values = [value for (label, _), value in means.items() if label in labels]
             ax.scatter(values, heights, s=7, facecolors="white", edgecolors=look.color, linewidths=0.6, zorder=3.5)
+    show_random_play(ax)
     finish_lines(ax, labels, _GUIDES[measure])
     ax.set_xlabel(measure.replace("_", " "))
     if has_legend:
@@ -166,6 +167,13 @@ def _seed_means(rows: Iterable[SeedRow], measure: Measure) -> dict[tuple[str, in
         key: [value for row in games if math.isfinite(value := row.value(measure))] for key, games in by_seed.items()
     }
     return {key: float(np.mean(of_seed)) for key, of_seed in values.items() if of_seed}
+
+
+def show_random_play(ax: Axes) -> None:
+    """Widen a horizontal axis of scores so that 0, random play or no loss, lies in it: how long a way is, is seen."""
+    # As a point of the data and not as a limit: panels that share the axis may still widen it.
+    ax.update_datalim([(0.0, 0.0)], updatey=False)
+    ax.autoscale_view(scaley=False)
 
 
 def finish_lines(ax: Axes, labels: Sequence[str], guides: Sequence[float]) -> None:

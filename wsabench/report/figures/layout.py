@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
@@ -21,6 +22,7 @@ _LETTER_IN = 0.058
 _ENTRY_IN = 0.42
 """What an entry of a legend takes beside its text."""
 _MOST_COLUMNS = 4
+_MOST_COLUMNS_WIDE = 6
 _PANEL_COLUMNS = 4
 _PANEL_TITLE_WIDTH = 18
 TALLEST_IN = 8.8
@@ -37,7 +39,7 @@ def wrapped(name: str, width: int = NAME_WIDTH) -> str:
     """Return a name in lines, broken behind a hyphen, dot or the like where there is one.
 
     Args:
-        name: Of an agent, a perturbation, or any other.
+        name: The name of an agent, of a perturbation, or of anything else.
         width: Characters of a line. What takes more than three lines loses its middle.
     """
     name = legible(name)
@@ -59,7 +61,7 @@ def clipped(name: str, width: int = NAME_WIDTH) -> str:
     """Return a name in one line, where there is no room for two: what is too long loses its middle.
 
     Args:
-        name: Of an agent, a perturbation, or any other.
+        name: The name of an agent, of a perturbation, or of anything else.
         width: Characters of the line.
     """
     name = legible(name)
@@ -82,7 +84,7 @@ def legend_above(figure: Figure | SubFigure, looks: Mapping[str, Look], *, has_l
 
     Args:
         figure: With the layout `constrained`, which leaves the room.
-        looks: By agent. One agent alone needs no legend beside its own name.
+        looks: The look of each agent. One agent alone needs no legend beside its own name.
         has_lines: Whether the line's dashes are shown beside the marker.
     """
     handles: list[Line2D] = []
@@ -99,19 +101,23 @@ def entry_legend(figure: Figure | SubFigure, handles: Sequence[Any]) -> None:
         figure: With the layout `constrained`.
         handles: Artists with labels.
     """
-    longest = max(width_of(line) for handle in handles for line in str(handle.get_label()).split("\n"))
-    width = figure.bbox.width / figure.dpi
-    room = int(width / (_ENTRY_IN + _LETTER_IN * longest))
-    columns = max(1, min(room, len(handles), _MOST_COLUMNS if width < TWO_COLUMNS_IN else 6))
+    columns = _legend_columns([str(handle.get_label()) for handle in handles], figure.bbox.width / figure.dpi)
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, borderaxespad=0.2)
 
 
 def legend_lines(names: Sequence[str], width_in: float) -> int:
     """Return how many lines the legend of some names takes in a figure of that width."""
-    longest = max((width_of(line) for name in names for line in wrapped(name).split("\n")), default=0)
-    room = int(width_in / (_ENTRY_IN + _LETTER_IN * longest))
-    columns = max(1, min(room, len(names), _MOST_COLUMNS if width_in < TWO_COLUMNS_IN else 6))
+    columns = _legend_columns([wrapped(name) for name in names], width_in)
     return -(-len(names) // columns) * num_lines(names)
+
+
+def _legend_columns(labels: Sequence[str], width_in: float) -> int:
+    """Return how many columns a legend of some labels has room for; each is as wide as its own longest line."""
+    widths = [_ENTRY_IN + _LETTER_IN * max(width_of(line) for line in label.split("\n")) for label in labels]
+    most = min(len(labels), _MOST_COLUMNS if width_in < TWO_COLUMNS_IN else _MOST_COLUMNS_WIDE)
+    # Entries stand one below the other, column after column, as matplotlib divides them.
+    fitting = (n for n in range(most, 1, -1) if sum(map(max, np.array_split(widths, n))) <= width_in)
+    return next(fitting, 1)
 
 
 def narrow_ticks(ax: Axes) -> None:
@@ -133,14 +139,15 @@ def agent_panels(
     """
     title_in = 0.13 * num_lines(agents, _PANEL_TITLE_WIDTH) + 0.12
     rows_a_page = max(1, int((TALLEST_IN - 0.5) / (panel_in + title_in)))
-    pages = -(-len(agents) // (rows_a_page * _PANEL_COLUMNS))
+    columns = max(2, min(_PANEL_COLUMNS, len(agents)))
+    pages = -(-len(agents) // (rows_a_page * columns))
     size = -(-len(agents) // pages)
     figures: list[Figure] = []
     for start in range(0, len(agents), size):
         shown = agents[start : start + size]
-        rows = -(-len(shown) // _PANEL_COLUMNS)
+        rows = -(-len(shown) // columns)
         figure = Figure(figsize=(TWO_COLUMNS_IN, 0.5 + rows * (panel_in + title_in)), layout="constrained")
-        axes: Any = figure.subplots(rows, _PANEL_COLUMNS, squeeze=False, sharex=True, sharey=True)
+        axes: Any = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for place, ax in enumerate(axes.flat):
             if place >= len(shown):
                 ax.set_axis_off()
@@ -150,7 +157,7 @@ def agent_panels(
             ax.set_xlabel("")
             ax.set_ylabel("")
             narrow_ticks(ax)
-            ax.tick_params(labelbottom=place + _PANEL_COLUMNS >= len(shown))
+            ax.tick_params(labelbottom=place + columns >= len(shown))
         figure.supxlabel(x_label, fontsize=7.5)
         if y_label:
             figure.supylabel(y_label, fontsize=7.5)

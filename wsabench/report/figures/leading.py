@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from msgspec import Struct
 
-from wsabench.report.figures.intervals import finish_lines
+from wsabench.report.figures.intervals import finish_lines, show_random_play
 from wsabench.report.figures.layout import clipped, entry_legend, num_lines
 from wsabench.report.figures.style import GREY, ONE_COLUMN_IN, NamedFigure, add_tooltip, new_figure
 from wsabench.results.records import CLEAN
@@ -113,8 +113,9 @@ def draw_leading(table: Sequence[Standing], ax: Axes) -> None:
             (dot,) = ax.plot(one.value, place + lift, color=color, marker=marker, linestyle="", zorder=4)
             add_tooltip(dot, f"{row.agent}, {word}: {one.value:.2f}{bounds}")
     names = [row.agent for row in table]
-    finish_lines(ax, names if len(names) <= _MOST_LARGE else [clipped(name) for name in names], (0.0, 1.0))
     ax.margins(x=0.05)
+    show_random_play(ax)
+    finish_lines(ax, names if len(names) <= _MOST_LARGE else [clipped(name) for name in names], (0.0, 1.0))
     ax.locator_params(axis="x", nbins=5)
     ax.set_xlabel("normalised score")
     entry_legend(

@@ -25,7 +25,7 @@ def draw_clean_scatter(
         table: Rows of `Summary.seeds`, clean among them.
         ax: Where to draw. On the line a perturbation changes nothing.
         has_legend: Whether the agents are named above the axes.
-        limits: Of both axes; None: what the marks take.
+        limits: The limits of both axes. None: what the marks take.
     """
     by_agent = grouped(table, lambda row: row.id.agent)
     clean = {row.id: row.normalised_score for row in table if row.label == CLEAN}

@@ -185,6 +185,7 @@ def figure_style() -> Iterator[None]:
         "ps.fonttype": 42,
         "svg.fonttype": "path",
         "svg.hashsalt": "wsabench",
+        "text.hinting": "none",  # letters as wide at any resolution, so that a layout holds at all of them
         "text.parse_math": False,  # a name may hold dollar signs
         "figure.facecolor": "white",
         "savefig.facecolor": "white",

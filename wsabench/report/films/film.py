@@ -40,7 +40,7 @@ class Layout:
 
     @property
     def font_size(self) -> int:
-        """Of all text."""
+        """The size of all text, in pixels."""
         return 6 + 4 * self.scale
 
     @property
@@ -104,7 +104,7 @@ class FilmMaker:
         """Return the picture before a step, or with the episode's length the one after the last.
 
         Args:
-            step: From 0.
+            step: The number of the step, from 0.
         """
         layout, recording = self._layout, self._recording
         canvas = Image.new("RGB", (self.width, self.height), "white")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from wsabench.errors import SpecError
+from wsabench.errors import SpecError, unknown_name
 from wsabench.evaluation.samples import FILM_EVERY, SampleLane
 from wsabench.perturb import (
     CompiledPerturbation,
@@ -59,15 +59,15 @@ def gallery_names(game: str, suite: str | Path | Suite | None = None, family: st
         family: A family: everything that exists for the game, at severity 3 where there is a scale.
 
     Raises:
-        SpecError: Both are given, or neither, or there is no such family.
-        UnknownNameError: There is no such suite.
+        SpecError: Both are given, or neither.
+        UnknownNameError: There is no such suite or family.
     """
     if (suite is None) == (family is None):
         raise SpecError("A gallery shows a suite or a family. Give one of the two.")
     if suite is not None:
         return list((suite if isinstance(suite, Suite) else load_suite(suite)).cells.of(game))
     if family not in FAMILIES:
-        raise SpecError(f"There is no family {family!r}. Allowed: {', '.join(FAMILIES)}.")
+        raise unknown_name("family", str(family), FAMILIES)
     return [
         f"{entry.name}@{SHOWN_SEVERITY}" if entry.has_severity else entry.name
         for entry in list_perturbations(family)

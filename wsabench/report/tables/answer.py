@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from wsabench.report.tables.results import WHOLES
 from wsabench.report.tables.text import DASH, Entry, Table, estimate, number
 from wsabench.results.records import CLEAN
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
@@ -15,7 +16,6 @@ from wsabench.summary.sentences import Sentence, undecided_sentence
 from wsabench.summary.significance import DECLARED_FAMILY
 from wsabench.summary.summarise import Summary
 
-_WHOLE = (ALL_PERTURBATIONS, DECLARED_FAMILY)
 _BY: dict[Measure, str] = {
     "retention": "retention",
     "robustness_gap": "the robustness gap",
@@ -84,7 +84,7 @@ def answer_of(summary: Summary) -> Answer:
     measure = summary.comparisons[0].measure if summary.comparisons else _usual_measure(summary)
     whole = {row.agent: row for row in summary.measures if row.perturbation == ALL_PERTURBATIONS}
     compared = sorted(summary.compared, key=lambda agent: _place(whole.get(agent), measure))
-    claims = [claim for claim in summary.comparisons if claim.perturbation in _WHOLE]
+    claims = [claim for claim in summary.comparisons if claim.perturbation in WHOLES]
     tiers = tiers_of(compared, claims)
     every = (*summary.comparisons, *summary.clean_comparisons)
     about = [claim for claim in every if claim.agent_x in summary.compared]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wsabench.report.tables.results import is_over_less
+from wsabench.report.tables.results import is_over_less, repeated_whole
 from wsabench.report.tables.text import DASH, Entry, Table, estimate, number, p_value
 from wsabench.results.records import CLEAN
 from wsabench.stats import MIN_TRAIN_SEEDS
@@ -103,6 +103,8 @@ def side_by_side_tables(summary: Summary) -> list[Table]:
             if row.perturbation == ALL_PERTURBATIONS:
                 text = estimate(row.bounded(_WHOLE[measure]), row.num_seeds)
                 shown.setdefault(ALL_PERTURBATIONS, {})[row.agent] = text
+        left_out = repeated_whole(shown, summary)
+        shown = {label: of for label, of in shown.items() if label not in left_out}
         rows = [(label, *(of.get(agent, DASH) for agent in summary.agents)) for label, of in shown.items()]
         bold = {
             (place, column)
@@ -141,6 +143,7 @@ def measure_tables(summary: Summary) -> list[Table]:
     """Return the measures over severities and the ranks, one table for each, where the summary has them."""
     tables: list[Table] = []
     if summary.measures:
+        left_out = repeated_whole((row.perturbation for row in summary.measures), summary)
         rows = [
             (
                 name,
@@ -149,6 +152,7 @@ def measure_tables(summary: Summary) -> list[Table]:
                 *(estimate(row.bounded(column), row.num_seeds) for column in _MEASURE_NAMES),
             )
             for name, part in grouped(summary.measures, lambda row: row.perturbation).items()
+            if name not in left_out
             for row in part
         ]
         caption = (
@@ -165,9 +169,11 @@ def measure_tables(summary: Summary) -> list[Table]:
         table = Table("Robustness over severities", caption, heads, tuple(rows), 2, brackets=_BRACKETS)
         tables.append(with_claims(table, summary, places))
     if summary.ranks:
+        left_out = repeated_whole((row.perturbation for row in summary.ranks), summary)
         rows = [
             (row.perturbation, row.agent, _rank(row), _place(row.clean_rank), _change(row.change))
             for row in summary.ranks
+            if row.perturbation not in left_out
         ]
         caption = "By mean normalised score, 1 is best. Change above 0: falls behind clean."
         caption += "" if summary.compared == summary.agents else " Among agents on pixels."
@@ -187,7 +193,7 @@ def _without_area(summary: Summary) -> str:
 def comparison_tables(summary: Summary) -> list[Table]:
     """Return what the comparisons found: between agents, and clean against perturbed."""
     margin = summary.options.equivalence_margin
-    tables = _tables_of_pairs(summary.comparisons, margin)
+    tables = _tables_of_pairs(summary, margin)
     if summary.clean_comparisons:
         rows = tuple((one.agent_x, one.perturbation, *_test_entries(one, margin)) for one in summary.clean_comparisons)
         caption = (
@@ -206,8 +212,10 @@ def comparison_tables(summary: Summary) -> list[Table]:
     return tables
 
 
-def _tables_of_pairs(comparisons: Sequence[Claim], margin: float | None) -> list[Table]:
+def _tables_of_pairs(summary: Summary, margin: float | None) -> list[Table]:
     """Return the comparisons between agents: a table a pair, or of many pairs one with the strongest first."""
+    left_out = repeated_whole((claim.perturbation for claim in summary.comparisons), summary)
+    comparisons = [claim for claim in summary.comparisons if claim.perturbation not in left_out or claim.obstacle]
     pairs = grouped(comparisons, lambda claim: (claim.agent_x, claim.agent_y))
     columns = ("perturbation", "of", "difference, simultaneous interval", *_test_columns(margin))
     if len(pairs) <= _MOST_PAIR_TABLES:

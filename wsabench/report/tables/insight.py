@@ -29,7 +29,7 @@ def insight_tables(insight: Insight) -> list[Table]:
         *_game_tables(insight),
         _reason_table(insight),
     ]
-    return [table for table in found if table is not None]
+    return [table for table in found if table and table.rows]
 
 
 def _effective_table(insight: Insight) -> Table | None:
@@ -51,12 +51,10 @@ def _effective_table(insight: Insight) -> Table | None:
     return Table("Effective robustness", caption, columns, rows, 1, brackets=brackets)
 
 
-def _correlation_table(insight: Insight) -> Table | None:
+def _correlation_table(insight: Insight) -> Table:
     rows = tuple(
         (row.family, str(row.num_agents), estimate(row.value, _NOT_OVER_SEEDS)) for row in insight.rank_correlation
     )
-    if not rows:
-        return None
     caption = (
         "Spearman's correlation of clean and perturbed scores over agents. Near 1: the clean order is the perturbed "
         f"order.{_notes(row.note for row in insight.rank_correlation)}"
@@ -66,7 +64,7 @@ def _correlation_table(insight: Insight) -> Table | None:
     return Table(title, caption, columns, rows, 1, brackets="Brackets: 95% interval over agents.")
 
 
-def _component_table(insight: Insight) -> Table | None:
+def _component_table(insight: Insight) -> Table:
     places = grouped(insight.variance_components, lambda row: (row.agent, row.game))
     rows = tuple(
         (
@@ -78,8 +76,6 @@ def _component_table(insight: Insight) -> Table | None:
         )
         for (agent, game), part in places.items()
     )
-    if not rows:
-        return None
     columns = ("agent", "game", *(f"sd, {name}" for name in COMPONENTS), *(f"share, {name}" for name in COMPONENTS))
     caption = (
         "Standard deviations of normalised scores by a mixed model, 95% intervals, and shares of the variance. Train "
@@ -100,7 +96,7 @@ def _share(value: float) -> str:
     return f"{100 * value:.0f}%" if math.isfinite(value) else DASH
 
 
-def _tail_table(insight: Insight) -> Table | None:
+def _tail_table(insight: Insight) -> Table:
     rows = tuple(
         (
             row.agent,
@@ -112,8 +108,6 @@ def _tail_table(insight: Insight) -> Table | None:
         )
         for row in insight.tails
     )
-    if not rows:
-        return None
     columns = ("agent", "what", "most often chosen", "score", "naive", "of groups", "games", "episodes")
     caption = (
         "Mean normalised score of the worst family, and of the worst quarter of cells (conditional value at risk): "
@@ -191,10 +185,8 @@ def _mean_entries(row: NewGameRow) -> tuple[str, str, str, str]:
     return estimate(row.mean, _NOT_OVER_SEEDS), bounds, number(row.between_sd), row.most_influential or DASH
 
 
-def _reason_table(insight: Insight) -> Table | None:
+def _reason_table(insight: Insight) -> Table:
     rows = tuple((row.analysis, row.reason) for row in insight.too_few)
-    if not rows:
-        return None
     return Table(
         "Not shown, and why", "What the data are too few for, as a whole or in part.", ("analysis", "reason"), rows, 2
     )

@@ -6,11 +6,10 @@ import re
 import textwrap
 import unicodedata
 from dataclasses import dataclass
-from typing import Literal, Protocol
-
-from matplotlib.figure import Figure
+from typing import Literal
 
 from wsabench.errors import unknown_name
+from wsabench.report.figures.style import NamedFigure
 from wsabench.report.tables.text import Table
 
 LatexFloat = Literal["table", "table*"]
@@ -33,7 +32,6 @@ _SPARE = 1.04
 class _Size:
     """A size of letters."""
 
-    points: float
     command: str
     em_pt: float
     """Width of `_em_width`'s unit: Computer Modern's letters are relatively wider where they are small."""
@@ -41,9 +39,9 @@ class _Size:
     """Half of what stands between columns."""
 
 
-_NORMAL = _Size(10.0, "", 10.0, 6.0)
-_SMALL = _Size(8.0, r"\fontsize{8}{9.5}\selectfont\setlength{\tabcolsep}{3pt}", 8.5, 3.0)
-_SMALLEST = _Size(7.0, r"\fontsize{7}{8.5}\selectfont\setlength{\tabcolsep}{2.5pt}", 8.0, 2.5)
+_NORMAL = _Size("", 10.0, 6.0)
+_SMALL = _Size(r"\fontsize{8}{9.5}\selectfont\setlength{\tabcolsep}{3pt}", 8.5, 3.0)
+_SMALLEST = _Size(r"\fontsize{7}{8.5}\selectfont\setlength{\tabcolsep}{2.5pt}", 8.0, 2.5)
 _SIZES = (_NORMAL, _SMALL, _SMALLEST)
 
 _SPECIAL = {
@@ -86,30 +84,6 @@ _OPENING_QUOTE = re.compile(r"(?<!\S)'")
 _DASHES = re.compile(r"-(?=-)")
 _FIRST_NUMBER = re.compile(r"^\S+")
 _NARROW, _WIDE = frozenset(" .,:;'|!()[]/ijltfrI-"), frozenset("mwMW%@\u2212<>=+\u2026")
-
-
-class DrawnFigure(Protocol):
-    """What of a finished figure its LaTeX needs."""
-
-    @property
-    def name(self) -> str:
-        """File name without ending."""
-        ...
-
-    @property
-    def title(self) -> str:
-        """Begins the caption."""
-        ...
-
-    @property
-    def caption(self) -> str:
-        """The rest of the caption."""
-        ...
-
-    @property
-    def figure(self) -> Figure:
-        """Tells the width."""
-        ...
 
 
 def checked_float(name: str) -> LatexFloat:
@@ -201,7 +175,7 @@ def _pages(
     return [*lines, r"\endgroup\wsabenchback"]
 
 
-def figure_latex(named: DrawnFigure, latex_float: LatexFloat = "table*") -> str:
+def figure_latex(named: NamedFigure, latex_float: LatexFloat = "table*") -> str:
     r"""Return the float that includes a figure's PDF; it is never larger than drawn.
 
     Args:

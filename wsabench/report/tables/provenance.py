@@ -97,7 +97,8 @@ def _played(plan: RecordedPlan) -> str:
         return f"own perturbations, {_few(wanted, 'of them')}"
     if listed - impossible <= set(wanted):
         return f"suite {suite}{profile}"
-    return f"{len(wanted)} of the {len(listed)} perturbations of suite {suite}{profile}"
+    of_all = "" if has_more else f" of the {len(listed)}"  # how many a game brings is not known here
+    return f"{len(wanted)}{of_all} perturbations of suite {suite}{profile}"
 
 
 def _suite_perturbations(plan: RecordedPlan) -> tuple[set[str], bool] | None:
@@ -147,7 +148,7 @@ def steps_to_reproduce(
         run_dirs: Where the result sets are, as they were given.
         options: What the report's claims are about; None: nothing was declared.
         interval: How aggregates and profiles are resampled.
-        formats: Those of the report; none: all.
+        formats: The formats of the report; none given: all.
     """
     first = manifest.history.first
     versions = {name: version for name, version in first.versions.items() if version != UNKNOWN}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from wsabench.report.tables.text import DASH, METRIC_NAMES, Entry, Table, estimate, interval, number
 from wsabench.results.records import CLEAN
@@ -22,6 +22,7 @@ from wsabench.summary.rows import (
     grouped,
 )
 from wsabench.summary.sentences import Sentence
+from wsabench.summary.significance import DECLARED_FAMILY
 from wsabench.summary.summarise import Summary
 
 UNTOUCHED = "‡"
@@ -37,6 +38,8 @@ _OTHER_BRACKETS = " Other brackets: 95% interval over train seeds."
 _CLEAN_RANDOM = ("retention, clean random", "gap, clean random")
 _WHERE = "over the games with reference scores and the cells that all these agents played"
 _MEASURE_NAMES: dict[Measure, str] = {"normalised_score": "normalised score", "retention": "retention"}
+WHOLES = frozenset({ALL_PERTURBATIONS, DECLARED_FAMILY})
+"""Names of rows over several perturbations."""
 
 
 def sample_size_table(summary: Summary) -> Table:
@@ -188,7 +191,8 @@ def improvement_summary_tables(summary: Summary) -> list[Table]:
     tables: list[Table] = []
     for (agent_x, agent_y), pair in grouped(summary.improvement, lambda row: (row.agent_x, row.agent_y)).items():
         rows = []
-        for label, part in grouped(pair, lambda row: row.label).items():
+        left_out = repeated_whole({row.label for row in pair}, summary)
+        for label, part in grouped((row for row in pair if row.label not in left_out), lambda row: row.label).items():
             values = {row.measure: _probability(row) for row in part}
             rows.append((label, *(values.get(measure, DASH) for measure in _MEASURE_NAMES)))
         fewest = min(row.num_seeds for row in pair)
@@ -254,6 +258,22 @@ def headline(summary: Summary) -> list[Sentence]:
                 text += "; retention is undefined, its clean score is not surely above the floor"
         sentences.append(Sentence(f"{text}."))
     return sentences
+
+
+def repeated_whole(names: Iterable[str], summary: Summary) -> frozenset[str]:
+    """Return the names of rows over all perturbations that say again what the row of the only perturbation says.
+
+    Args:
+        names: Of the perturbations of a table, or labels of cells.
+        summary: The numbers.
+
+    Returns:
+        Those that the table leaves out; none with several perturbations, or where an average is about fewer cells.
+    """
+    perturbed = set(names) - {CLEAN, *WHOLES}
+    return (
+        frozenset() if len(perturbed) != 1 or any(is_over_less(row, summary) for row in _over_all(summary)) else WHOLES
+    )
 
 
 def is_over_less(whole: MeasureRow, summary: Summary) -> bool:

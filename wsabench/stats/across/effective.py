@@ -40,9 +40,9 @@ class EffectiveRobustness(NamedTuple):
     high: FloatArray
     """Upper bound, same shape."""
     slope: float
-    """Of the line through all agents, on the chosen scale, for drawing."""
+    """Slope of the line through all agents, on the chosen scale, for drawing."""
     intercept: float
-    """Of that line."""
+    """Intercept of that line."""
     scale: Scale
     """What the line is straight on."""
     reason: str
@@ -72,7 +72,7 @@ def effective_robustness(
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> EffectiveRobustness:
-    """Perturbed score minus what the clean score lets expect, the expectation being a line through the other agents.
+    """Return the perturbed score minus what the clean score lets expect: a line through the other agents.
 
     The line is fitted by least squares over the checkpoints of all other agents, each agent weighing the same; its own
     checkpoints would pull the line towards itself. Taori et al. fit on the logit of accuracies; normalised scores have
@@ -81,8 +81,8 @@ def effective_robustness(
     deciding the line.
 
     Args:
-        checkpoints: By agent, shape (num_seeds, 2): the clean and the perturbed normalised score of each train seed,
-            averaged over the same games and cells for all agents.
+        checkpoints: For each agent an array, shape (num_seeds, 2): the clean and the perturbed normalised score of each
+            train seed, averaged over the same games and cells for all agents.
         rng: Where the draws come from.
         scale: What the line is straight on. The result is in normalised score with either.
         repetitions: Bootstrap repetitions: agents of the line are drawn as wholes, and the agent's own train seeds.
@@ -129,7 +129,7 @@ def rank_correlation(
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> RankCorrelation:
-    """Spearman's rank correlation of clean and perturbed scores over agents, with a bootstrap interval.
+    """Return Spearman's rank correlation of clean and perturbed scores over agents, with a bootstrap interval.
 
     Near 1 the clean order is the perturbed order; near 0 clean scores say nothing about robustness. Agents are ranked
     by their means over train seeds.

@@ -20,13 +20,13 @@ class PerGame(NamedTuple):
     """Values of games, their mean with and without each, and intervals for other games."""
 
     value: FloatArray
-    """Of each game, shape (num_games,)."""
+    """The value of each game, shape (num_games,)."""
     error: FloatArray
     """Standard error of each over train seeds, same shape; NaN where it is unknown."""
     without: FloatArray
     """The mean over all other games, same shape; NaN with one game."""
     mean: float
-    """Over all games, each counting the same."""
+    """The mean over all games, each counting the same."""
     most_influential: int
     """The game without which the mean moves most; its place."""
     between_sd: float
@@ -57,7 +57,7 @@ def per_game(value: npt.ArrayLike, error: npt.ArrayLike, *, confidence: float = 
             it: the intervals hold for a game measured with about as many train seeds and episodes, and are wider than
             needed for its true value. Freed of that noise they would be too narrow: few games do not tell it from what
             differs between games.
-        confidence: Of both intervals.
+        confidence: The confidence level of both intervals, between 0 and 1.
 
     Returns:
         The description. With fewer than five games the bounds are NaN, and the reason says so.

@@ -9,27 +9,26 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from wsabench.errors import ShapeError
+from wsabench.stats.ratio.clean_floor import CLEAN_FLOOR
 from wsabench.stats.severity import ranks
 from wsabench.types import FloatArray
 
 NormaliserName = Literal["human", "best agent", "own clean", "log human"]
 MIN_AGENTS_FOR_AGREEMENT = 3
 """With two agents an order is the same or reversed, and no correlation says more."""
-CLEAN_FLOOR = 0.1
-"""Clean scores must lie this far above random play, in units of human above random, to be divided by."""
 
 
 class Returns(NamedTuple):
-    """Mean returns of agents in games, in points, and what they are held against."""
+    """Mean returns of agents in games, in points, and the returns with which they are compared."""
 
     clean: FloatArray
-    """Without perturbation, shape (num_agents, num_games)."""
+    """The returns without perturbation, shape (num_agents, num_games)."""
     perturbed: FloatArray
     """Mean over the perturbed cells, same shape."""
     random: FloatArray
-    """Of random play, shape (num_games,)."""
+    """The returns of random play, shape (num_games,)."""
     human: FloatArray
-    """Of human play, same shape, above random play."""
+    """The returns of human play, same shape, above those of random play."""
 
 
 class Ranking(NamedTuple):
@@ -38,7 +37,7 @@ class Ranking(NamedTuple):
     scores: FloatArray
     """Mean over games of the perturbed scores, shape (num_agents,), in units of the normaliser; NaN without games."""
     ranks: FloatArray
-    """1 the best, ties share, same shape."""
+    """The rank of each agent, same shape: 1 is the best, and equal agents share the mean of their ranks."""
     games: tuple[str, ...]
     """The games that entered."""
     left_out: tuple[str, ...]
@@ -49,7 +48,7 @@ class Sensitivity(NamedTuple):
     """The agents' order under several normalisers, and how far the orders agree."""
 
     rankings: Mapping[NormaliserName, Ranking]
-    """By normaliser."""
+    """The ranking of the agents under each normaliser."""
     agreement: FloatArray
     """Kendall's tau-b between the orders, (num_normalisers, num_normalisers), as in `rankings`; NaN where undefined."""
     lowest: float

@@ -56,11 +56,11 @@ def worst_group(
     repetitions: int = TAIL_REPETITIONS,
     confidence: float = 0.95,
 ) -> Tail:
-    """Mean score of the worst group (family, perturbation or cell), chosen and measured on different episodes.
+    """Return the mean score of the worst group (family, perturbation, cell), chosen and measured on other episodes.
 
     Args:
-        blocks: One array a game, shape (num_seeds, num_groups, num_episodes), float64: normalised scores of one agent,
-            the groups in one order, an episode's score in a group being the mean over the group's cells. Groups are
+        blocks: One array for each game, shape (num_seeds, num_groups, num_episodes), float64: normalised scores of one
+            agent, the groups in one order. An episode's score in a group is the mean over the group's cells. Groups are
             averaged over train seeds, then over games. No two episodes of a checkpoint may be copies of each other
             (greedy play): the halves would then know each other.
         rng: Draws splits and train seeds.
@@ -92,7 +92,7 @@ def conditional_value_at_risk(
     repetitions: int = TAIL_REPETITIONS,
     confidence: float = 0.95,
 ) -> Tail:
-    """Mean score of the worst `share` of groups (CVaR), chosen and measured on different episodes.
+    """Return the mean score of the worst `share` of groups (CVaR), chosen and measured on different episodes.
 
     Args:
         blocks: As for `worst_group`; the groups are cells where CVaR is over cells.

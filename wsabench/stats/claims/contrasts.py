@@ -1,4 +1,4 @@
-"""Differences of means over games with their standard errors and t tests, a column a hypothesis.
+"""Differences of means over games with their standard errors and t tests, one column for each hypothesis.
 
 Blocks of two agents are independent train seeds (Welch's test); one list of blocks holds paired differences of train
 seeds (the t test of one sample). A game that lacks a perturbation has NaN in its whole column and is left out there.
@@ -30,7 +30,7 @@ class Contrast(NamedTuple):
     effect: FloatArray
     """Mean over the games that have the perturbation of mean x minus mean y; NaN where a value is NaN."""
     standard_error: FloatArray
-    """Of the effect, over train seeds; NaN also where a game has one train seed of an agent."""
+    """Standard error of the effect, over train seeds; NaN also where a game has one train seed of an agent."""
     freedom: FloatArray
     """Degrees of freedom after Welch and Satterthwaite."""
     num_games: FloatArray
@@ -46,7 +46,7 @@ class Samples(NamedTuple):
     """Checked scores of one or two agents: what is missing is 0 and has weight 0."""
 
     x: list[FloatArray]
-    """A block a game, shape (num_seeds, num_tests)."""
+    """One block for each game, shape (num_seeds, num_tests)."""
     y: list[FloatArray] | None
     """The same games of the other agent; None where x holds paired differences."""
     weights: FloatArray
@@ -71,8 +71,8 @@ def checked_samples(x: Blocks, y: Blocks | None) -> Samples:
     """Return scores ready to compare.
 
     Args:
-        x: One array a game, shape (num_seeds_x, num_tests), float64. A game without some perturbation has NaN in its
-            whole column.
+        x: One array for each game, shape (num_seeds_x, num_tests), float64. A game without some perturbation has NaN
+            in its whole column.
         y: The same games and tests, shape (num_seeds_y, num_tests); None where x holds paired differences.
 
     Raises:
@@ -102,8 +102,8 @@ def contrast(x: Blocks, y: Blocks | None = None) -> Contrast:
     """Estimate the mean over games of mean x minus mean y, with its standard error over train seeds.
 
     Args:
-        x: One array a game, shape (num_seeds_x, num_tests), float64. A game without some perturbation has NaN in its
-            whole column.
+        x: One array for each game, shape (num_seeds_x, num_tests), float64. A game without some perturbation has NaN
+            in its whole column.
         y: The same games and tests, shape (num_seeds_y, num_tests); None where x holds paired differences.
 
     Returns:

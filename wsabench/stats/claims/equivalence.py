@@ -28,7 +28,7 @@ class EquivalenceTest(NamedTuple):
     p: FloatArray
     """The larger of the two one-sided p values: small where the difference is shown to be within the margin."""
     adjusted_p: FloatArray
-    """Corrected for the family by Holm's method."""
+    """p corrected for the family by Holm's method."""
     low: FloatArray
     """Lower bounds of intervals with confidence 1 - 2 alpha, which lie within the margin exactly where p < alpha."""
     high: FloatArray
@@ -39,12 +39,12 @@ def equivalence_test(x: Blocks, y: Blocks | None, margin: float, alpha: float = 
     """Test whether two agents' means differ by less than a margin, for all perturbations of a family.
 
     Args:
-        x: One array a game, shape (num_seeds_x, num_tests), float64. A game without some perturbation has NaN in its
-            whole column there; the test is over the games that have it.
+        x: One array for each game, shape (num_seeds_x, num_tests), float64. A game without some perturbation has NaN
+            in its whole column there; the test is over the games that have it.
         y: The same games and tests of the other agent, shape (num_seeds_y, num_tests): Welch's t tests. None where x
             holds paired differences of train seeds: t tests of one sample.
         margin: Largest difference that does not matter, in the scores' unit; chosen before looking.
-        alpha: Of the intervals.
+        alpha: The level of each one-sided test; the intervals have the confidence 1 - 2 alpha.
 
     Returns:
         The tests.

@@ -40,7 +40,7 @@ class FamilyTest(NamedTuple):
     effect: FloatArray
     """Mean over the games that have the perturbation of mean x minus mean y, or of the mean difference."""
     standard_error: FloatArray
-    """Of the effect, over train seeds."""
+    """Standard error of the effect, over train seeds."""
     freedom: FloatArray
     """Degrees of freedom of the standard error."""
     num_games: FloatArray
@@ -48,7 +48,7 @@ class FamilyTest(NamedTuple):
     single_p: FloatArray
     """Two-sided p of the studentised relabelling test by itself, as if it were the only one."""
     max_t_p: FloatArray
-    """Adjusted for the family by step-down max-T."""
+    """p adjusted for the family by step-down max-T."""
     welch_p: FloatArray
     """Two-sided p of the t test by itself (Welch's, or paired)."""
     adjusted_p: FloatArray
@@ -68,9 +68,9 @@ class Detectable(NamedTuple):
     """The smallest effects that a run's own seeds can be expected to find, each of shape (num_tests,)."""
 
     single: FloatArray
-    """By a test that is the only one; infinite where so few seeds cannot decide at all."""
+    """The smallest effect that a single test finds; infinite where so few seeds cannot decide at all."""
     family: FloatArray
-    """By a test of the family, at its first step."""
+    """The smallest effect that a test of the family finds, at the family's first step."""
 
 
 class ClaimFamily(NamedTuple):
@@ -97,7 +97,7 @@ class Relabelling(NamedTuple):
     """Ways to relabel whole train seeds; the first is the observed one."""
 
     games: list[FloatArray]
-    """For each game one row a relabelling: 1 for seeds that count as x and 0 for those of y, shape
+    """For each game an array with one row for each relabelling: 1 for seeds that count as x and 0 for those of y, shape
     (num_relabellings, num_seeds_x + num_seeds_y); paired, signs of shape (num_relabellings, num_seeds)."""
     smallest_p: float
     """The smallest p that the relabellings can give."""
@@ -109,12 +109,12 @@ def family_test(
     """Test all perturbations of a pair of agents together, with any false claim in at most a share alpha of families.
 
     Args:
-        x: One array a game, shape (num_seeds_x, num_tests), float64. A game without some perturbation has NaN in its
-            whole column there; the test is over the games that have it.
+        x: One array for each game, shape (num_seeds_x, num_tests), float64. A game without some perturbation has NaN
+            in its whole column there; the test is over the games that have it.
         y: The same games and tests of the other agent, shape (num_seeds_y, num_tests). None where x holds paired
             differences of train seeds, whose signs are flipped.
         rng: Where relabellings are drawn from, if there are too many to try all.
-        alpha: Of critical values and intervals; divide it by the number of pairs.
+        alpha: The level of critical values and intervals; divide it by the number of pairs.
         relabellings: How many are drawn, if there are more than 20,000.
 
     Returns:
@@ -186,7 +186,7 @@ def adjust_over_pairs(p: Sequence[npt.ArrayLike]) -> list[FloatArray]:
 
     Every pair begins with an equal share of alpha. A pair passes its share on to the others only when all its tests are
     claimed: until then one of them may be a false claim. (Holm over the pairs' smallest p would pass it on after the
-    first claim and is wrong wherever a pair has a real effect beside tests without.) With one test a pair this is
+    first claim and is wrong wherever a pair has a real effect beside tests without.) With one test in each pair this is
     Holm's method.
 
     Args:

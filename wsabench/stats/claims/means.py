@@ -17,7 +17,7 @@ class MeanOfEpisodes(NamedTuple):
     deviation: float
     """Standard deviation over episodes, 0 for a mean that counts as certain."""
     episodes: int
-    """How many, from 1."""
+    """The number of episodes, at least 1."""
 
 
 def difference_of_means(first: MeanOfEpisodes, second: MeanOfEpisodes, confidence: float = 0.95) -> tuple[float, float]:
@@ -26,7 +26,7 @@ def difference_of_means(first: MeanOfEpisodes, second: MeanOfEpisodes, confidenc
     Args:
         first: One side, such as the episodes played here.
         second: The other side, such as what a paper states.
-        confidence: Between 0 and 1.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         The lower and the upper bound; both the difference itself where neither side varies.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy.typing as npt
 from wsabench.errors import ShapeError, SpecError
 from wsabench.stats.bounds import t_quantile
 from wsabench.stats.resampling import episode_means
-from wsabench.types import BoolArray, FloatArray
+from wsabench.types import FloatArray
 
 CLEAN_FLOOR = 0.1
 """Retention is defined where the clean normalised score is surely above this: a tenth of human above random play."""
@@ -94,21 +93,3 @@ def clean_bound(
     freedom = variance**2 / squares if squares > 0.0 else np.inf
     low = value - float(t_quantile(confidence, freedom) * np.sqrt(variance))
     return CleanBound(value, low, low > floor, method)
-
-
-def commonly_defined(bounds: Sequence[Sequence[CleanBound]]) -> BoolArray:
-    """Return for each game whether retention is defined for every agent of a comparison.
-
-    Args:
-        bounds: One sequence an agent, an entry a game, the games in one order.
-
-    Returns:
-        Shape (num_games,), bool: the set of games that a comparison of retention, and each of its averages, may use.
-
-    Raises:
-        ShapeError: There is no agent, or the agents have different numbers of games.
-    """
-    counts = {len(games) for games in bounds}
-    if len(counts) != 1:
-        raise ShapeError(f"The agents have {sorted(counts)} games. Allowed: the same games, in one order, for each.")
-    return np.all([[bound.is_defined for bound in games] for games in bounds], axis=0)

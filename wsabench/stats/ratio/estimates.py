@@ -46,7 +46,7 @@ class RatioEstimate(NamedTuple):
     region: npt.NDArray[np.int8]
     """The `Region` of Fieller's set, int8; the worst of its games for an average."""
     num_seeds: int
-    """Train seeds, the fewest of any game."""
+    """The number of train seeds: the fewest of any game."""
     note: str
     """Why there is no interval, or how little it says; empty when nothing is to be said."""
 
@@ -103,7 +103,7 @@ def retention_interval(clean: FloatArray, perturbed: FloatArray, *, confidence: 
         clean: Clean scores of train seeds, shape (..., num_seeds), float64.
         perturbed: Scores of the same seeds in some cells, shape (..., num_seeds, num_cells), float64. Under changed
             dynamics: above random play of the same changed game (see `normalised_mean`).
-        confidence: Between 0 and 1.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         The estimates, arrays of shape (..., num_cells). NaN bounds with fewer than three train seeds.
@@ -127,7 +127,7 @@ def mean_retention(games: Sequence[GameSeeds], *, confidence: float = 0.95) -> R
     Args:
         games: Scores of each game; games may differ in train seeds and in cells. Leave out games where retention is
             not defined (`clean_bound`).
-        confidence: Between 0 and 1.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         The estimate, arrays of shape (...). Its value is the mean of the values that `retention_interval` gives. NaN
@@ -151,7 +151,7 @@ def capped_mean_retention(games: Sequence[GameSeeds], *, cap: float = 1.0, confi
     Args:
         games: As for `mean_retention`.
         cap: The most that one cell counts.
-        confidence: Between 0 and 1.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         The estimate, arrays of shape (...); never above `cap`, nor above the value of `mean_retention`, which it equals
@@ -203,7 +203,7 @@ def retention_difference(
     Args:
         games_x: The first agent's games, as for `mean_retention`.
         games_y: The second agent's: the same games in one order, the same cells in each; train seeds of its own.
-        confidence: Between 0 and 1.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         The estimate; games and agents are independent strata (Welch 1947 for one game).

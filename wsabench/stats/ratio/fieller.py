@@ -59,7 +59,7 @@ def fieller_set(clean: FloatArray, perturbed: FloatArray, *, confidence: float =
     Args:
         clean: Clean scores of train seeds, shape (..., num_seeds), float64, at least two seeds.
         perturbed: Scores of the same seeds in some cells, shape (..., num_seeds, num_cells), float64.
-        confidence: Between 0 and 1.
+        confidence: The confidence level of the set, between 0 and 1.
 
     Returns:
         The set of each cell. It always holds the ratio of means.

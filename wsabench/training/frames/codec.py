@@ -10,17 +10,13 @@ This module loads numba; the first call in a process loads the machine code from
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
-
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from wsabench.jit import compiled
 
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
-P = ParamSpec("P")
-R = TypeVar("R")
 
 FRAME_BYTES = 84 * 84
 LONGEST_CODE = FRAME_BYTES + 4 * (FRAME_BYTES // 4 + 1)
@@ -29,15 +25,7 @@ GAP = 3
 """Unchanged pixels between two changed ones that are cheaper to XOR with 0 than to skip."""
 
 
-def _compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile to machine code, kept between processes where any folder for it can be written."""
-    try:
-        return cast("Callable[P, R]", njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # numba found no folder for its cache
-        return cast("Callable[P, R]", njit(nogil=True)(function))
-
-
-@_compiled
+@compiled
 def _put_number(out: Bytes, at: int, number: int) -> int:
     while number >= 128:
         out[at] = (number & 127) | 128
@@ -47,7 +35,7 @@ def _put_number(out: Bytes, at: int, number: int) -> int:
     return at + 1
 
 
-@_compiled
+@compiled
 def encode_frame(frame: Bytes, before: Bytes, out: Bytes) -> int:
     """Code one frame.
 
@@ -86,7 +74,7 @@ def encode_frame(frame: Bytes, before: Bytes, out: Bytes) -> int:
     return at
 
 
-@_compiled
+@compiled
 def _apply(data: Bytes, at: int, end: int, frame: Bytes) -> int:
     """XOR one coded frame into `frame`; return where the next one starts, -1 if the code is damaged."""
     size = frame.shape[0]
@@ -116,7 +104,7 @@ def _apply(data: Bytes, at: int, end: int, frame: Bytes) -> int:
     return at
 
 
-@_compiled
+@compiled
 def decode_runs(
     data: Bytes,
     blocks: Integers,

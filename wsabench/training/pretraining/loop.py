@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from dataclasses import dataclass, field
@@ -15,8 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from wsabench import seeding
-from wsabench.encoders import Pretext, PretextBatch, half_precision_is_fast
-from wsabench.errors import CheckpointError, SpecError, unknown_name
+from wsabench.agents import half_precision
+from wsabench.encoders import Pretext, PretextBatch
+from wsabench.errors import CheckpointError
 from wsabench.progress import Reporter
 from wsabench.resources import atomic_path
 from wsabench.sealed import refused_writes
@@ -26,8 +26,6 @@ FORMAT = "wsabench-pretraining-1"
 LOG_STEPS = 50
 """Steps that one row of a loss curve averages; checkpoints are written at multiples of it."""
 CHECKPOINT_SECONDS = 30.0
-
-DEVICES = ("cpu", "cuda")
 
 Curve = list[dict[str, float]]
 
@@ -49,27 +47,6 @@ class StageState:
     step: int = 0
     seconds: float = 0.0
     curve: Curve = field(default_factory=list)
-
-
-def find_device(name: str) -> torch.device:
-    """Return the device to train on.
-
-    Raises:
-        SpecError: There is no CUDA device.
-        UnknownNameError: It is neither `cpu` nor `cuda`.
-    """
-    if name not in DEVICES:
-        raise unknown_name("device", name, DEVICES)
-    if name == "cuda" and not torch.cuda.is_available():
-        raise SpecError(f"The device is 'cuda', but torch {torch.__version__} sees no CUDA device. Use device 'cpu'.")
-    return torch.device(name)
-
-
-def half_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """Return a context that computes in bfloat16 where that is faster: on CUDA, and on a CPU that has it natively."""
-    if device.type == "cuda" or half_precision_is_fast():
-        return torch.autocast(device.type, torch.bfloat16)
-    return contextlib.nullcontext()
 
 
 def start_stage(pretext: Pretext) -> StageState:

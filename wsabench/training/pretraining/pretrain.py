@@ -30,12 +30,12 @@ from wsabench.evaluation.contestants import AgentReference
 from wsabench.games import load_game
 from wsabench.progress import Reporter, SilentReporter
 from wsabench.resources import expanded, make_dir, state_dir, write_text
-from wsabench.training.device import keep_freed_memory
+from wsabench.training.device import choose_device, keep_freed_memory
 from wsabench.training.frames.collection import Collection, collect_frames
 from wsabench.training.frames.experts import DEFAULT_EXPERT, find_expert
 from wsabench.training.frames.sources import LaneSource, StepSource
 from wsabench.training.frames.store import FrameStore
-from wsabench.training.pretraining.loop import Curve, StageState, find_device, load_stage, start_stage, train_stage
+from wsabench.training.pretraining.loop import Curve, StageState, load_stage, start_stage, train_stage
 
 NUM_FRAMES: Mapping[str, int] = {"compact": 120_000, "paper": 1_000_000}
 """Steps to play, by size."""
@@ -94,7 +94,7 @@ def pretrain(  # noqa: PLR0913 - the public contract
         size: The architecture's size, `compact` or `paper`.
         seed: Fixes the frames, the initial weights and the order of the data.
         steps: Optimiser steps of the stages to train; None: `usual_steps`.
-        device: Where the networks train: `cpu` or `cuda`.
+        device: Where the networks train: `cpu`, `cuda`, `cuda:N`, or `auto` for a GPU where there is one.
         workers: Processes that play; they change nothing but the time.
         resume: Continue an earlier run with the same settings instead of starting anew.
         reporter: Gets the progress; None: silent.
@@ -107,13 +107,13 @@ def pretrain(  # noqa: PLR0913 - the public contract
         CheckpointError: An earlier run's checkpoint, or the expert's, is missing or damaged.
         SpecError: A number is out of range, or there is no such device.
         StorageError: A file cannot be written.
-        UnknownNameError: No such game, kind of data, size, stage, device or expert.
+        UnknownNameError: No such game, kind of data, size, stage or expert.
     """
     check_size(size)
     steps = dict(steps or usual_steps(size))
     frames = NUM_FRAMES[size] if frames is None else frames
     check_steps(steps)
-    place = find_device(device)
+    place = choose_device(device)
     game = load_game(game).id
     keep_freed_memory()
     collection = Collection(game, frames, data, None if data == "random" else find_expert(game, expert), seed)
@@ -127,7 +127,7 @@ def pretrain(  # noqa: PLR0913 - the public contract
         reporter=reporter,
     )
     folder = make_dir(state_dir() / "encoders" / _folder_name(game, size, data) if out is None else expanded(out))
-    facts = _facts(collection, store, device)
+    facts = _facts(collection, store, place.type)
     encoders, curves = {}, {}
     for name, num_steps in steps.items():
         checkpoint = work / f"{name}.safetensors"

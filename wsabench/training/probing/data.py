@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from wsabench import seeding
 from wsabench.errors import SpecError, StorageError
-from wsabench.games import decode
+from wsabench.games import RamVariable, decode
 from wsabench.protocol import Protocol
 from wsabench.training.frames.store import FrameStore
 from wsabench.types import INPUT_SHAPES, Inputs
@@ -23,25 +22,6 @@ SMALLEST_SHARE = 0.05
 """A variable whose values besides the most frequent one make up less than this in any part is left out as constant."""
 SHARES = {"train": 0.45, "validation": 0.15, "test": 0.4}
 """Shares of the episodes."""
-
-
-class RamVariable(typing.Protocol):
-    """What of the catalogue's record is read here."""
-
-    @property
-    def index(self) -> int:
-        """Address, 0 to 127."""
-        ...
-
-    @property
-    def encoding(self) -> str:
-        """As in the RAM map."""
-        ...
-
-    @property
-    def confidence(self) -> str:
-        """`verified` or `annotated`."""
-        ...
 
 
 @dataclass(frozen=True)

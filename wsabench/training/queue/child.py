@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol as TypingProtocol
 
-from wsabench.errors import StorageError, WsabenchError
+from wsabench.errors import WsabenchError
 from wsabench.machine import cpu_facts, package_versions
 from wsabench.progress import Reporter
 from wsabench.resources import atomic_path, make_dir, state_dir
@@ -72,9 +72,7 @@ def pretrain_encoders(queue: Queue, run: QueueRun, places: Places, device: str, 
     told = collection_options(queue, run, places)
     if told["expert"] is None:
         del told["expert"]
-    result = pretrain(
-        run.game, places.encoders(run.id), device=device.partition(":")[0], reporter=reporter, **told, **given
-    )
+    result = pretrain(run.game, places.encoders(run.id), device=device, reporter=reporter, **told, **given)
     files = [*result.encoders.values(), *result.curves.values()]
     if run.options.get("with_shipped"):
         files += _copied(shipped_encoders(run.game), places.encoders(run.id), {path.name for path in files})
@@ -129,9 +127,8 @@ def main(arguments: Sequence[str] | None = None, work: Mapping[RunKind, Work] = 
         signal.signal(number, _interrupt)
     queue, places = read_queue(Path(file)), Places(Path(out))
     os.environ["WSABENCH_HOME"] = str(make_dir(places.state))
-    with held(places.run_lock(run_id)) as is_mine:
-        if not is_mine:
-            raise StorageError(f"Another process works on the run {run_id!r} in {places.run(run_id)}. End it first.")
+    refusal = f"Another process works on the run {run_id!r} in {places.run(run_id)}. End it first."
+    with held(places.run_lock(run_id), refusal):
         return _keep_record(queue, queue[run_id], places, device, work)
 
 

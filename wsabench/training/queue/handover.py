@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import json
@@ -204,7 +203,7 @@ def bring_back(queue: Queue, places: Places, folder: Path, tell: Tell = lambda t
         StorageError: A file cannot be read or written, or another process works on the queue.
     """
     brought = []
-    with _alone(places):
+    with held(places.lock, f"A process works through the queue in {places.root}. Stop it first."):
         for run_id, record in read_records(records_path(folder, queue)).items():
             run = next((one for one in queue.runs if one.id == run_id), None)
             if run is None or read_record(places.record(run_id)) is not None:
@@ -225,15 +224,6 @@ def bring_back(queue: Queue, places: Places, folder: Path, tell: Tell = lambda t
                 why = f"{folder / wrong[0]} is missing or another file" if wrong else "it was not finished"
                 tell(f"{run_id}: begins anew: {why}")
     return brought
-
-
-@contextlib.contextmanager
-def _alone(places: Places) -> Iterator[None]:
-    """Hold the queue's folder."""
-    with held(places.lock) as is_mine:
-        if not is_mine:
-            raise StorageError(f"A process works through the queue in {places.root}. Stop it first.")
-        yield
 
 
 def _differs(path: Path, digest: str) -> bool:
@@ -311,9 +301,7 @@ def _difference(queue: Queue, run: QueueRun, meta: AgentMeta) -> str:
 
 
 def _adopt(run: QueueRun, places: Places, agent: Path, curve: Path, meta: AgentMeta, origin: str) -> str:
-    with held(places.run_lock(run.id)) as is_mine:
-        if not is_mine:
-            raise StorageError(f"The queue works on {run.id!r} now. Stop it first, or let it finish the run.")
+    with held(places.run_lock(run.id), f"The queue works on {run.id!r} now. Stop it first, or let it finish the run."):
         if is_finished(read_record(places.record(run.id)), places):
             return run.id
         target = make_dir(places.run(run.id))

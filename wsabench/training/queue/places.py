@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wsabench.agents import AGENT_FILE
+from wsabench.errors import StorageError
 from wsabench.resources import make_dir, state_dir
 
 LOCK_SECONDS = 5.0
@@ -78,12 +79,16 @@ def default_out(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def held(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[bool]:
-    """Hold a lock file, which the system frees when the process ends in any way; give whether it could be had.
+def held(path: Path, refusal: str = "", seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Hold a lock file, which the system frees when the process ends in any way.
 
     Args:
         path: The file; made where it is missing.
+        refusal: What to say where another process holds it.
         seconds: How long it is tried.
+
+    Raises:
+        StorageError: Another process holds it.
     """
     make_dir(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -92,14 +97,12 @@ def held(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[bool]:
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                break
+            except BlockingIOError as error:
                 if time.monotonic() >= until:
-                    yield False
-                    return
+                    raise StorageError(refusal) from error
                 time.sleep(_RETRY_SECONDS)
-            else:
-                yield True
-                return
+        yield
     finally:
         os.close(handle)
 

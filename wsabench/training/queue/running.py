@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from wsabench.errors import SpecError, StorageError, WorkerError
+from wsabench.errors import SpecError, WorkerError
 from wsabench.machine import available_cores
 from wsabench.resources import make_dir, write_text
 from wsabench.training.queue.options import check_queue
@@ -123,12 +123,11 @@ def run_queue(queue: Queue, out: Path, options: QueueOptions | None = None) -> R
     check_queue(queue)
     check_records(queue, places)
     make_dir(places.root)
-    with held(places.lock) as is_mine:
-        if not is_mine:
-            raise StorageError(
-                f"Another process works through the queue in {places.root}: {_owner(places)}. Wait for it, look with "
-                "--status, or give this one an --out of its own."
-            )
+    refusal = (
+        f"Another process works through the queue in {places.root}: {_owner(places)}. Wait for it, look with "
+        "--status, or give this one an --out of its own."
+    )
+    with held(places.lock, refusal):
         write_text(places.info, json.dumps({"pid": os.getpid(), "parallel": parallel, "started": now()}))
         return _Scheduler(queue, runs, places, parallel, chosen).run()
 
