@@ -71,7 +71,7 @@ leaderboard: $(VENV)/.run
 
 # Plays the entries of the shipped agents, `random` and `noop` again, about an hour of one core, and writes them anew.
 ONE := $(BIN)/wsabench run --train-seeds 0
-MANY := breakout,ms_pacman,pong,space_invaders,qbert
+MANY := breakout,ms_pacman,pong,space_invaders,qbert,beam_rider
 PLAYED := runs/entries
 leaderboard-entries: $(VENV)/.run
 	$(ONE) --suite smoke --agents e2e,random,noop --games $(MANY) --episodes 8 --out $(PLAYED)/smoke
