@@ -173,8 +173,8 @@ def test_the_command_draws_the_costs(tmp_path: Path, capsys: pytest.CaptureFixtu
     ("options", "message"),
     [
         (["--figure", "cost.png"], "Add --num-encoders 1,4,10,50,100"),
-        (["--num-encoders", "1,x"], "--num-encoders is '1,x'. Allowed: integers from 1"),
-        (["--num-encoders", "0"], "--num-encoders is '0'"),
+        (["--num-encoders", "1,x"], "--num-encoders holds 'x'. Allowed: whole numbers from 1"),
+        (["--num-encoders", "0"], "--num-encoders holds '0'"),
         (["--num-encoders", "1", "--figure", "cost.gif"], "figure format 'gif'"),
     ],
 )

@@ -211,7 +211,7 @@ def test_what_is_completed(words: list[str], offered: set[str]) -> None:
         (["gallery", "--family", "colr"], "Unknown family 'colr'. Did you mean 'color'?"),
         (["record", "--perturbation", "invrt"], "Unknown perturbation 'invrt'. Did you mean 'invert'?"),
         (["show", "colour"], "Unknown name 'colour'. Did you mean 'color'?"),
-        (["report", "runs", "--format", "htlm"], "Unknown format 'htlm'. Did you mean 'html'?"),
+        (["report", "runs", "--format", "htlm"], "Unknown report format 'htlm'. Did you mean 'html'?"),
         (["leaderbord"], "No such command 'leaderbord'. Did you mean 'leaderboard'?"),
     ],
 )
