@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from msgspec import structs
+from notebook import Notebook
 
 from wsabench.agents.elsewhere.cards import stated_score
 from wsabench.evaluation import run
-from wsabench.evaluation.progress import SilentReporter
 from wsabench.summary.stated import stated_notes
 from wsabench.summary.summarise import summarise
 from wsabench.types import StatedScore
@@ -123,19 +123,11 @@ def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-class Told(SilentReporter):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
 @pytest.mark.e2e
 def test_a_run_says_when_its_clean_score_is_far_from_the_stated_one(snapshot: Path, tmp_path: Path) -> None:
     address = "hf:cleanrl/BreakoutNoFrameskip-v4-dqn_atari-seed1"
     (snapshot / "README.md").write_text(ZOO)
-    reporter = Told()
+    reporter = Notebook()
     result = run(
         agents=[f"mine={address}"],
         games=["breakout"],

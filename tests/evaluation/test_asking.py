@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from notebook import Notebook
 
 from wsabench.cli import main
 from wsabench.evaluation import run
 from wsabench.evaluation.contestants import Terms, find_contestants
 from wsabench.evaluation.pool.asking import asked_apart
-from wsabench.evaluation.progress import SilentReporter
 from wsabench.protocol import Protocol
 from wsabench.types import LaneBatch
 
@@ -48,14 +48,6 @@ def raising(observations):
 """
 
 
-class Told(SilentReporter):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
 @pytest.mark.e2e
 def test_agents_that_end_or_hang_are_not_marked_and_the_others_are_asked_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -84,7 +76,7 @@ class Slow:
 
 
 def test_what_is_asked_in_this_process_is_told_of_after_the_time_limit(tmp_path: Path) -> None:
-    told = Told()
+    told = Notebook()
     run(agents={"slow": Slow()}, out=tmp_path, reporter=told, worker_timeout=0.2, **SHORT)
     assert "slow on breakout is not ready after 0.2 s" in told.notes[0]
 

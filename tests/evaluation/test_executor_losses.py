@@ -10,28 +10,18 @@ from typing import Any
 
 import fake_workers
 import pytest
+from notebook import Notebook
 
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.plan import Plan
 from wsabench.evaluation.pool import executor
 from wsabench.evaluation.pool.board import TaskBoard
 from wsabench.evaluation.pool.executor import execute
-from wsabench.evaluation.progress import SilentReporter
 from wsabench.protocol import Protocol
 from wsabench.results.records import Job
 from wsabench.types import Abilities
 
 SILENT_SECONDS = 4.0
-
-
-class Notebook(SilentReporter):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 class ListStore:

@@ -15,10 +15,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import slow_policies
+from notebook import Notebook
 
 from wsabench.errors import SpecError
 from wsabench.evaluation import run
-from wsabench.evaluation.progress import SilentReporter
 from wsabench.resources import data_dir
 
 pytestmark = [pytest.mark.extra, pytest.mark.e2e]
@@ -34,16 +34,6 @@ kind = "palette.hue_rotate"
 summary = "A hue of my own"
 severity = { degrees = [30, 77, 90, 120, 150] }
 """
-
-
-class Notebook(SilentReporter):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 class Nodes:

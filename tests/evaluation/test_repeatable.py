@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from notebook import Notebook
 from torch import nn
 
 from wsabench.errors import ResultSetError
 from wsabench.evaluation import run
 from wsabench.evaluation.contestants import find_contestants
-from wsabench.evaluation.progress import SilentReporter
 from wsabench.hashing import bytes_hash
 from wsabench.protocol import Protocol
 from wsabench.report.tables.provenance import provenance_tables, steps_to_reproduce
@@ -31,16 +31,8 @@ SHORT: dict[str, Any] = {
 }
 
 
-class Told(SilentReporter):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
 def played(out: Path, agents: Any, **more: Any) -> tuple[RunResult, list[str]]:
-    told = Told()
+    told = Notebook()
     return run(agents=agents, out=out, reporter=told, **{**SHORT, **more}), told.notes
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from notebook import Notebook
 
 from wsabench.errors import SpecError, StorageError
-from wsabench.evaluation import SilentReporter, run
+from wsabench.evaluation import run
 from wsabench.evaluation.own_play import collection as own_play
 from wsabench.evaluation.recording import record_episode
 from wsabench.protocol import Protocol
@@ -26,16 +27,6 @@ CELLS = (
     "hue-rotate@2+permute-encoders",
     "join-ae",
 )
-
-
-class Notebook(SilentReporter):
-    """Keeps the notes."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def play(out: Path, **changes: Any) -> RunResult:

@@ -1,5 +1,6 @@
 """The summary of a result set against values worked out by hand."""
 
+import multiprocessing
 from dataclasses import fields
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ from wsabench.stats import retention_interval
 from wsabench.summary.attention import attention_table
 from wsabench.summary.learning import efficiency_table
 from wsabench.summary.rows import Bounded, CurveRow, is_table
-from wsabench.summary.summarise import summarise
+from wsabench.summary.summarise import num_processes, summarise
 
 
 def two_cells(clean, perturbed, agent="a", game="g"):
@@ -562,3 +563,11 @@ def test_processes_that_share_the_agents_give_the_same_numbers(monkeypatch):
     for name, rows in alone.insight.tables().items():
         if rows:
             same(rows, shared.insight.tables()[name])
+
+
+def test_a_worker_of_a_pool_shares_no_work(monkeypatch):
+    monkeypatch.setattr("wsabench.summary.summarise.available_cores", lambda: 4)
+    assert num_processes(15) == 1
+    assert num_processes(16) == 4
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    assert num_processes(100) == 1

@@ -90,7 +90,7 @@ def _episode_counts(num_episodes: int, draws: int, rng: np.random.Generator, rep
 
         counts = compiled_counts(num_episodes, draws, rng, repetitions)
         if counts is not None:
-            return counts
+            return np.asfortranarray(counts)  # as NumPy's lie in memory: sums depend on it in the last bit
     even = np.full(num_episodes, 1.0 / num_episodes)
     return rng.multinomial(draws, even, size=repetitions).T.astype(np.float64)
 

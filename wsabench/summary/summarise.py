@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -287,7 +288,9 @@ def summarise(
 
 
 def num_processes(num_agents: int) -> int:
-    """Return how many processes share the work on some agents; 1: this one does it alone."""
+    """Return how many processes share the work on some agents; 1: this one does it alone, as a pool's worker must."""
+    if multiprocessing.current_process().daemon:
+        return 1
     return min(available_cores(), MOST_PROCESSES) if num_agents >= MANY_AGENTS else 1
 
 
