@@ -48,7 +48,8 @@ check: $(VENV)/.run
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-lint: $(VENV)/.dev
+# Types are read with every optional package there: `import ray` must resolve.
+lint: $(VENV)/.extras
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
