@@ -32,10 +32,12 @@ test-extras: $(VENV)/.extras
 test-slow: $(VENV)/.extras
 	$(BIN)/python -m pytest -m slow
 
-# Kills, stops and starves runs, 200 times at random moments; hours long. TRIES=20 is a part of it.
+# Kills, stops and starves runs, 200 times at random moments; an hour or two. TRIES=20 is a part of it, and so is
+# FAULTS="killed or flipped", which chooses by names of tests.
 TRIES ?= 200
+FAULTS ?=
 test-faults: $(VENV)/.test
-	WSABENCH_FAULT_TRIES=$(TRIES) $(BIN)/python -m pytest -m faults
+	WSABENCH_FAULT_TRIES=$(TRIES) $(BIN)/python -m pytest -m faults $(if $(FAULTS),-k "$(FAULTS)")
 
 # Plays the shipped baselines anew and holds them against the reference; exit code 1: an agent got less robust.
 check: $(VENV)/.run
