@@ -295,10 +295,10 @@ class ForkedWorker(multiprocessing.get_context("fork").Process):
     def run(self) -> None:
         connection = self._args[0]
         nothing = os.open(os.devnull, os.O_RDWR)
-        for name in os.listdir("/proc/self/fd"):
+        for number in [int(one.name) for one in Path("/proc/self/fd").iterdir()]:
             with contextlib.suppress(OSError):  # the list's own
-                if int(name) > 2 and int(name) != connection.fileno() and os.fstat(int(name)):
-                    os.dup2(nothing, int(name))  # not closed: what owns it would close another file of this number
+                if number > 2 and number != connection.fileno() and os.fstat(number):
+                    os.dup2(nothing, number)  # not closed: what owns it would close another file of this number
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         super().run()
 
