@@ -38,6 +38,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import pandas as pd
+from signals import heed_interrupts
 
 from wsabench import processes
 from wsabench.cli import main as run_command
@@ -543,11 +544,6 @@ def _damaged(bench: Bench, damage: Callable[[bytes], bytes]) -> Outcomes:
     bench.check(out)
     shutil.rmtree(out)
     return ["refused by name, played again, equal table"]
-
-
-def heed_interrupts() -> None:
-    """Let a child hear Ctrl-C, where whoever started this process lets it ignore that."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def full_disk(bench: Bench) -> Outcomes:

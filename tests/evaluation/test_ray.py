@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import slow_policies
 from notebook import Notebook
+from signals import heed_interrupts
 
 from wsabench.errors import SpecError
 from wsabench.evaluation import run
@@ -148,6 +149,7 @@ def test_an_interrupted_run_leaves_no_process_of_ray(tmp_path: Path, marks: Path
         env={**os.environ, "TMPDIR": "/tmp"},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     )
     known = set(marks.iterdir())
     deadline = time.monotonic() + 200
