@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +99,7 @@ def wrap_policy(policy: Any, name: str | None = None, origin: str | None = None)
         UnknownNameError: It asks for an input that does not exist.
     """
     if isinstance(policy, OwnPolicy | WrappedPolicy):
-        return policy
+        return cast("DeclaredPolicy", policy)
     if inspect.isclass(policy):
         raise SpecError(f"{policy.__qualname__} is a class, not a policy. Pass an instance of it.")
     if _act_method(policy) is None and not callable(policy):
