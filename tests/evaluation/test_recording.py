@@ -13,7 +13,6 @@ import pytest
 from fake_bench import TASKS, FakeLanes, ListSource, PlainPolicy, SamplingPolicy, as_plain, played
 from made_jobs import ENCODERS, JOBS, manifest, recording
 from result_fixture import agent_entry, change_manifest
-from wsabench.results.tables import steps_table
 
 from wsabench.agents import wrap_policy
 from wsabench.errors import ResultSetError, SpecError
@@ -24,6 +23,7 @@ from wsabench.results import load_result
 from wsabench.results.recorded import _encode, moving_mean
 from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.results.store import ResultStore
+from wsabench.results.tables import steps_table
 from wsabench.stats.context_effect import ContextEffect
 from wsabench.summary.attention import example_episodes
 from wsabench.types import Decision, LaneBatch

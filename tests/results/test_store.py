@@ -13,7 +13,6 @@ import pytest
 from made_jobs import ENCODERS, JOBS, SEEDS, manifest
 from msgspec.structs import replace
 from result_fixture import VERSIONS, agent_entry, change_manifest, edit_manifest, with_ledger
-from wsabench.results.tables import episode_keys, has_starts
 
 from wsabench.errors import ResultSetError, StorageError
 from wsabench.protocol import Protocol
@@ -23,6 +22,7 @@ from wsabench.results.manifest import UNKNOWN, SuiteEntry
 from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.results.store import ResultStore
+from wsabench.results.tables import episode_keys, has_starts
 
 
 def outcomes(index: int) -> list[EpisodeOutcome]:
