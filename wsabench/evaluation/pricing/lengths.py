@@ -10,7 +10,7 @@ all of it is weighed by the sample (Bayes' rule, on a grid), so that draws show 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -75,31 +75,54 @@ class Lengths:
         weight = np.exp(np.stack(weights) - np.max(weights))
         self._weights = (weight / weight.sum()).ravel()
 
-    def draw(self, generator: np.random.Generator, groups: Sequence[Hashable], reached: FloatArray) -> FloatArray:
-        """Draw lengths of episodes that have reached some ages, with all that is not known; a group shares its scale.
+    def law(self, generator: np.random.Generator) -> Law:
+        """Return one of the ways in which lengths may be, drawn as likely as the sample makes it."""
+        drawn = int(generator.choice(len(self._weights), p=self._weights))
+        shape_at, centre, spread = np.unravel_index(drawn, (len(_SHAPES), len(_CENTRES), len(_SPREADS)))
+        likelihoods = self._likelihoods[shape_at]
+        values = np.exp(likelihoods - likelihoods.max(axis=1, keepdims=True))
+        likely = np.cumsum(self._prior[centre, spread] * values, axis=1)
+        return Law(float(_SHAPES[shape_at]), likely, self._places, self._unit, self._limit, generator)
+
+
+class Law:
+    """Shape and scales of one drawn law; a group keeps the scale that it was first drawn with."""
+
+    def __init__(
+        self,
+        shape: float,
+        likely: FloatArray,
+        places: Mapping[Hashable, int],
+        unit: float,
+        limit: float,
+        generator: np.random.Generator,
+    ) -> None:
+        self._shape, self._likely, self._places = shape, likely, places
+        self._unit, self._limit, self._generator = unit, limit, generator
+        self._scales: dict[Hashable, float] = {}
+
+    def draw(self, groups: Sequence[Hashable], reached: FloatArray) -> FloatArray:
+        """Draw lengths of episodes that have reached some ages.
 
         Args:
-            generator: Of the draws.
             groups: Whose each episode is; one that is not in the sample is like any group.
             reached: Steps that each has played, 0 for one that has not begun, shape (N,).
 
         Returns:
             Lengths in steps, at least the ages, shape (N,).
         """
-        own: dict[Hashable, int] = {}
-        for group in groups:
-            own.setdefault(group, len(own))
-        places = np.array([self._places.get(group, -1) for group in own], dtype=np.int64)
-        drawn = int(generator.choice(len(self._weights), p=self._weights))
-        shape_at, centre, spread = np.unravel_index(drawn, (len(_SHAPES), len(_CENTRES), len(_SPREADS)))
-        shape = float(_SHAPES[shape_at])
-        values = np.exp(self._likelihoods[shape_at] - self._likelihoods[shape_at].max(axis=1, keepdims=True))
-        likely = np.cumsum(self._prior[centre, spread] * values, axis=1)[places]
-        found = (likely < likely[:, -1:] * generator.random((len(places), 1))).sum(axis=1)
-        scale = np.exp(_SCALES[found])[[own[group] for group in groups]] * self._unit
-        begun = (reached / scale) ** shape
-        lengths = scale * (begun + generator.exponential(size=len(groups))) ** (1.0 / shape)
+        scale = np.array([self._scale(group) for group in groups])
+        begun = (reached / scale) ** self._shape
+        lengths = scale * (begun + self._generator.exponential(size=len(groups))) ** (1.0 / self._shape)
         return np.clip(np.ceil(lengths), np.maximum(reached, 1.0), self._limit)
+
+    def _scale(self, group: Hashable) -> float:
+        """Return the scale of a group in steps."""
+        if group not in self._scales:
+            likely = self._likely[self._places.get(group, -1)]
+            found = int(np.searchsorted(likely, likely[-1] * self._generator.random(), side="right"))
+            self._scales[group] = float(np.exp(_SCALES[min(found, len(_SCALES) - 1)])) * self._unit
+        return self._scales[group]
 
 
 def _normal(distance: FloatArray, spread: FloatArray) -> FloatArray:

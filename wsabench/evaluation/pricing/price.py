@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,9 +16,10 @@ from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.own_play.collection import MIN_STEPS, ROUND_EPISODES
 from wsabench.evaluation.own_play.supply import needs_own_play
 from wsabench.evaluation.plan import Plan, RunOptions, make_plan
-from wsabench.evaluation.pricing.lengths import Lengths, Seen
+from wsabench.evaluation.pricing.answers import mixtures_of
+from wsabench.evaluation.pricing.lengths import Law, Lengths, Seen
 from wsabench.evaluation.pricing.probe import Measured, Played, Slice, sample
-from wsabench.evaluation.pricing.schedule import Cost, seconds_of
+from wsabench.evaluation.pricing.schedule import Cost, Duration, duration_of
 from wsabench.evaluation.pricing.space import disk_bytes_of
 from wsabench.evaluation.rollout import EpisodeTask
 from wsabench.evaluation.runs import checked_workers
@@ -45,6 +47,27 @@ _WORKERS = (1, 2, 4, 8, 16, 32, 64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a price is put together from."""
+
+    setup_seconds: float
+    """To plan, to start workers, and to draw pictures of the cells."""
+    own_play_seconds: float
+    """Of agents that need their own clean play before the run."""
+    play_seconds: float
+    steps: float
+    """Of single lanes, in all."""
+    turns: float
+    """Of all lanes of a worker together."""
+    turn_seconds: float
+    """A turn without its lanes' steps, on average over all turns."""
+    step_seconds: float
+    """A lane's step, on average over all steps."""
+    mean_lengths: dict[str, float]
+    """Of each agent's episodes, in steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
     """What a run would take."""
 
@@ -66,6 +89,7 @@ class Price:
     sampled_episodes: int
     """Episodes that were begun to find out."""
     notes: tuple[str, ...]
+    parts: Parts
 
 
 def price(
@@ -102,14 +126,18 @@ def price(
     orders = _orders(mine, min(number, available_cores()), max(SECONDS - plan_seconds, 5.0))
     measured, ready_seconds = sample(orders, begun + max(SECONDS, plan_seconds + 5.0), here=here)
     model = _Model(mine, measured)
-    fixed = plan_seconds + ready_seconds + model.extra_seconds(plan)
-    draws = np.array([model.seconds(number, index) for index in range(_DRAWS)]) + fixed
+    setup = plan_seconds + ready_seconds + model.picture_seconds(plan)
+    drawn = [model.way(number, index) for index in range(_DRAWS)]
+    draws = np.array([one.seconds for one in drawn]) + setup
     others = {
-        count: float(np.median([model.seconds(count, index) for index in range(_DRAWS_OF_OTHERS)]) + fixed)
+        count: float(np.median([model.way(count, index).seconds for index in range(_DRAWS_OF_OTHERS)]) + setup)
         for count in sorted({*_WORKERS, number} - {number})
     }
     middle = float(np.median(draws))  # a short sample leaves open that games are very long, which would pull a mean up
-    spread = math.hypot(float(np.log(draws).std()), _MODEL_ERROR * model.share_unknown, _SPEED_ERROR)
+    parts = model.parts(drawn, setup)
+    known = sum(one.steps for part in measured for one in part.episodes)
+    unknown = min(max(1.0 - known / max(parts.steps, 1.0), 0.0), 1.0)
+    spread = math.hypot(float(np.log(draws).std()), _MODEL_ERROR * unknown, _SPEED_ERROR)
     memory = [one.memory_bytes for one in measured] or [0]
     return Price(
         jobs=len(mine.jobs),
@@ -118,12 +146,15 @@ def price(
         hours=middle / 3600,
         hours_low=middle * math.exp(-2 * spread) / 3600,
         hours_high=middle * math.exp(2 * spread) / 3600,
-        disk_bytes=disk_bytes_of(plan, mine, model.mean_length if keeps_steps else 0.0),
+        disk_bytes=disk_bytes_of(
+            plan, mine, parts.steps / sum(job.num_episodes for job in mine.jobs) if keeps_steps else 0.0
+        ),
         memory_bytes=most_memory() if here else most_memory() + number * max(memory),
         workers=number,
         by_workers={count: seconds / 3600 for count, seconds in sorted({**others, number: middle}.items())},
         sampled_episodes=sum(len(one.episodes) for one in measured),
         notes=(*plan.notes(), *_notes(mine)),
+        parts=parts,
     )
 
 
@@ -151,7 +182,10 @@ def _orders(plan: Plan, number: int, seconds: float) -> list[list[Slice]]:
     kept = in_turn[:most]
     if not kept:
         raise SpecError("No agent can play a sample: all cells need its own clean play. Add the cell clean.")
-    return [order for order in (kept[worker::number] for worker in range(number)) if order]
+    orders: list[list[Slice]] = [[] for _ in range(number)]
+    for one in kept:  # to the worker with least to play, so that each large slice has one for itself
+        min(orders, key=lambda order: sum(len(held.tasks) for held in order)).append(one)
+    return [order for order in orders if order]
 
 
 def _slice(plan: Plan, index: int, who: Contestant) -> Slice:
@@ -165,7 +199,11 @@ def _slice(plan: Plan, index: int, who: Contestant) -> Slice:
             if episode < job.num_episodes:
                 operations = plan.compiled[job.game, job.perturbation].encoder_operations
                 tasks.append(EpisodeTask(place, episode, job.episode_seeds[episode], job.perturbation, operations))
-    return Slice(index, who, tuple(tasks))
+    in_turn = [
+        plan.compiled[job.game, job.perturbation].encoder_operations for _, job in jobs for _ in range(job.num_episodes)
+    ]
+    needs_own = any(_needs_own_play(plan, job) for job in plan.jobs if job.id == who.id)
+    return Slice(index, who, tuple(tasks), tuple(mixtures_of(in_turn, draws)), needs_own)
 
 
 class _Model:
@@ -199,58 +237,79 @@ class _Model:
         everyone = [one for own in by_agent.values() for one in own]
         self._lengths = {who.name: Lengths(by_agent.get(who.name, everyone), limit) for who in plan.contestants}
         self._seen = seen
-        self._means: list[float] = []
+        self._needing = {job.id for job in plan.jobs if _needs_own_play(plan, job)}
 
-    def seconds(self, num_workers: int, draw: int) -> float:
-        """Return how long the run plays, in one of many ways in which it may go."""
+    def way(self, num_workers: int, draw: int) -> _Way:
+        """Return one of many ways in which the run may go; the same draw has the same lengths for any workers."""
+        draws = generator(self._plan.seed, "price", draw)
+        laws = {name: self._lengths[name].law(draws) for name in sorted(self._lengths)}
         lengths: list[FloatArray] = []
         for who, own in zip(self._plan.contestants, self._jobs, strict=True):
-            draws = generator(self._plan.seed, "price", draw, who.name)
             reached = np.array([one.steps if (one := self._seen.get(key)) else 0 for key in own], np.float64)
             is_known = np.array([key in self._seen and self._seen[key].is_ended for key in own], np.bool_)
             groups = [(who.game, self._plan.jobs[index].perturbation) for index, _ in own]
-            drawn = self._lengths[who.name].draw(draws, groups, reached) if own else reached
+            drawn = laws[who.name].draw(groups, reached) if own else reached
             lengths.append(np.where(is_known, reached, drawn))
-        if steps := sum(float(one.sum()) for one in lengths):
-            self._means.append(steps / sum(len(one) for one in lengths))
-        return seconds_of(lengths, self._costs, num_workers, self._scale)
+        own_seconds = sum(
+            cost.load + _own_play_seconds(laws[who.name], who.game, cost)
+            for who, cost in zip(self._plan.contestants, self._costs, strict=True)
+            if who.id in self._needing
+        )
+        return _Way(own_seconds, duration_of(lengths, self._costs, num_workers, self._scale), lengths)
 
-    @property
-    def mean_length(self) -> float:
-        """Mean length of an episode in steps, the middle one of all draws so far."""
-        return float(np.median(self._means))
+    def parts(self, ways: Sequence[_Way], setup: float) -> Parts:
+        """Return what a price is put together from, the middle of all ways of each."""
+        turns = np.array([way.played.turns for way in ways])
+        steps = np.array([[float(own.sum()) for own in way.lengths] for way in ways]) * self._scale
+        costs = np.array([(cost.turn, cost.step) for cost in self._costs])
+        means = {
+            name: float(np.median([np.concatenate(self._of(name, way.lengths)).mean() for way in ways]))
+            for name in dict.fromkeys(job.agent for job in self._plan.jobs)
+        }
+        return Parts(
+            setup_seconds=setup,
+            own_play_seconds=float(np.median([way.own_seconds for way in ways])),
+            play_seconds=float(np.median([way.played.seconds for way in ways])),
+            steps=float(np.median(steps.sum(axis=1))),
+            turns=float(np.median(turns.sum(axis=1))),
+            turn_seconds=float((turns @ costs[:, 0]).sum() / turns.sum()),
+            step_seconds=float((steps @ costs[:, 1]).sum() / steps.sum()),
+            mean_lengths=means,
+        )
 
-    @property
-    def share_unknown(self) -> float:
-        """Share of all steps that the sample has not seen."""
-        known = sum(one.steps for one in self._seen.values())
-        total = self.mean_length * sum(job.num_episodes for job in self._plan.jobs)
-        return min(max(1.0 - known / max(total, 1.0), 0.0), 1.0)
+    def _of(self, name: str, lengths: Sequence[FloatArray]) -> list[FloatArray]:
+        """Return the lengths of an agent's episodes, by train seed and game."""
+        return [own for who, own in zip(self._plan.contestants, lengths, strict=True) if who.name == name]
 
-    def extra_seconds(self, plan: Plan) -> float:
-        """Return what a run does beside its episodes: pictures, and the own play of agents that need it."""
-        step = float(np.mean([cost.step for cost in self._costs]))
+    def picture_seconds(self, plan: Plan) -> float:
+        """Return how long the pictures of the cells take."""
         pictures = sum(compiled.family != "encoder" for compiled in plan.compiled.values())
-        seconds = pictures * NUM_STEPS * step
-        needing = {job.id for job in self._plan.jobs if _needs_own_play(self._plan, job)}
-        draws = generator(plan.seed, "price", "own play")
-        for who, cost in zip(self._plan.contestants, self._costs, strict=True):
-            if who.id in needing:
-                seconds += cost.load + _own_play_seconds(self._lengths[who.name], who.game, cost, draws)
-        return seconds
+        return pictures * NUM_STEPS * float(np.mean([cost.step for cost in self._costs]))
 
 
-def _own_play_seconds(lengths: Lengths, game: str, cost: Cost, draws: np.random.Generator) -> float:
+class _Way(NamedTuple):
+    """One way in which a run may go."""
+
+    own_seconds: float
+    """Of agents' own clean play beforehand."""
+    played: Duration
+    lengths: list[FloatArray]
+    """Of each contestant's episodes, in steps."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes, without what comes before any play."""
+        return self.own_seconds + self.played.seconds
+
+
+def _own_play_seconds(law: Law, game: str, cost: Cost) -> float:
     """Return how long an agent plays for itself: rounds of clean episodes until there are enough steps."""
-    found = []
-    for _ in range(20):
-        steps = seconds = 0.0
-        while steps < MIN_STEPS:
-            one_round = lengths.draw(draws, [(game, "clean")] * ROUND_EPISODES, np.zeros(ROUND_EPISODES))
-            steps += float(one_round.sum())
-            seconds += float(one_round.max()) * cost.turn + float(one_round.sum()) * cost.step
-        found.append(seconds)
-    return float(np.mean(found))
+    steps = seconds = 0.0
+    while steps < MIN_STEPS:
+        one_round = law.draw([(game, "clean")] * ROUND_EPISODES, np.zeros(ROUND_EPISODES))
+        steps += float(one_round.sum())
+        seconds += float(one_round.max()) * cost.own_turn + float(one_round.sum()) * cost.step
+    return seconds
 
 
 def _costs(plan: Plan, measured: Sequence[Measured]) -> list[Cost]:
@@ -260,9 +319,10 @@ def _costs(plan: Plan, measured: Sequence[Measured]) -> list[Cost]:
         raise SpecError("The machine is too busy: no agent came to a step in the time of a price. Try again.")
     own = {
         one.contestant: Cost(
-            turn=max(one.turn_seconds - one.lane_seconds, 0.0) / one.turns,
+            turn=max((one.turn_seconds - one.lane_seconds) / one.turns + one.run_seconds, 0.0),
             step=one.lane_seconds / one.lane_steps,
             load=one.load_seconds,
+            own_turn=max((one.turn_seconds - one.lane_seconds) / one.turns + one.own_seconds, 0.0),
         )
         for one in timed
     }

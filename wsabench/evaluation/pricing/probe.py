@@ -9,7 +9,10 @@ from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
 
 from wsabench.evaluation.contestants import Contestant
+from wsabench.evaluation.own_play.collection import NUM_MOMENTS, Moments, one_round
+from wsabench.evaluation.pricing.answers import Operations, answer_seconds
 from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, TaskList, play
+from wsabench.evaluation.timing import TimedPolicy, Timer
 from wsabench.machine import most_memory
 from wsabench.processes import Failure, serve, single_thread, started
 from wsabench.results.records import EpisodeOutcome
@@ -18,6 +21,10 @@ _WARM_TURNS = 3
 """Turns that are not timed: the first ones compile and load."""
 _LEAST_SECONDS = 0.5
 """That an agent plays, however late it is."""
+_SHARE_OF_ANSWERS = 0.12
+"""Of a slice's time, to ask for answers to what a run asks for; half as much again for own play."""
+_LEAST_SHARE = 0.25
+"""Of the time of an average slice, for the smallest one."""
 _PATIENCE_SECONDS = 4.0
 """How long after its time a worker process is waited for."""
 _MOST_PATIENCE_SECONDS = 120.0
@@ -32,6 +39,10 @@ class Slice(NamedTuple):
     who: Contestant
     tasks: tuple[EpisodeTask, ...]
     """In the order in which they are begun."""
+    mixtures: tuple[tuple[Operations, ...], ...] = ()
+    """What the run asks of the agent at some moments; empty where no cell changes encoders."""
+    plays_for_itself: bool = False
+    """Whether the run needs its own clean play."""
 
 
 class Played(NamedTuple):
@@ -57,6 +68,10 @@ class Measured(NamedTuple):
     """Steps of single lanes in these turns."""
     lane_seconds: float
     """Of `turn_seconds`, those inside the emulators."""
+    run_seconds: float
+    """What a turn of the run takes more than one of the sample, for what it asks of the encoders."""
+    own_seconds: float
+    """The same of a turn of its own play."""
     episodes: tuple[Played, ...]
     memory_bytes: int
     """Most memory of its process so far."""
@@ -130,24 +145,37 @@ def _serve(connection: Connection) -> None:
 
 
 def _play_all(order: Sequence[Slice], until: float, tell: Callable[[Measured], None]) -> None:
-    """Play one slice after the other, each in an equal share of the time that is left."""
-    for place, one in enumerate(order):
+    """Play one slice after the other, each in its share of the time that is left; the smallest first.
+
+    A share is as large as the slice's part of the run, because what is not known of it counts as much; one that ends
+    early leaves its time to those after it.
+    """
+    ordered = sorted(order, key=lambda one: len(one.tasks))
+    least = _LEAST_SHARE * sum(len(one.tasks) for one in ordered) / max(len(ordered), 1)
+    weights = [max(len(one.tasks), least) for one in ordered]
+    for place, one in enumerate(ordered):
         now = time.time()
         if now >= until and place:
             return
-        tell(_play(one, now + (until - now) / (len(order) - place)))
+        tell(_play(one, now + (until - now) * weights[place] / sum(weights[place:])))
 
 
 def _play(one: Slice, until: float) -> Measured:
     begin = time.time()
-    policy = one.who.load(one.who.protocol.action_selection)
+    policy, timer = one.who.load(one.who.protocol.action_selection), Timer()
     lanes = _TimedLanes(one.who, one.tasks)
-    watch = _Watch(lanes, until)
-    try:
-        with single_thread():
-            play(policy, lanes, TaskList(one.tasks), lanes.finished, watch.turn, name=one.who.name)
-    except _TimeIsUp:
-        pass
+    asking = bool(one.mixtures) * _SHARE_OF_ANSWERS * (1.5 if one.plays_for_itself else 1.0)
+    watch = _Watch(lanes, timer, until - asking * (until - begin))
+    with single_thread():
+        try:
+            timed = TimedPolicy(policy, timer)
+            play(timed, lanes, TaskList(one.tasks), lanes.finished, watch.turn, name=one.who.name)
+        except _TimeIsUp:
+            pass
+        now, usual = time.time(), timer.network / max(timer.turns, 1)
+        own = [[(watcher,) for watcher in one_round(Moments(NUM_MOMENTS))]] if one.plays_for_itself else []
+        own_answer = answer_seconds(policy, lanes, own, until)
+        answer = answer_seconds(policy, lanes, one.mixtures, max(until, now + asking * (now - begin)))
     return Measured(
         contestant=one.contestant,
         load_seconds=watch.begun - begin,
@@ -155,6 +183,8 @@ def _play(one: Slice, until: float) -> Measured:
         turn_seconds=watch.seconds,
         lane_steps=watch.lane_steps,
         lane_seconds=watch.lane_seconds,
+        run_seconds=0.0 if answer is None else answer - usual,
+        own_seconds=0.0 if own_answer is None else own_answer - usual,
         episodes=(*lanes.ended, *lanes.going()),
         memory_bytes=most_memory(),
     )
@@ -163,8 +193,8 @@ def _play(one: Slice, until: float) -> Measured:
 class _Watch:
     """Times turns, and ends the play when time is up."""
 
-    def __init__(self, lanes: _TimedLanes, until: float) -> None:
-        self._lanes, self._until = lanes, until
+    def __init__(self, lanes: _TimedLanes, timer: Timer, until: float) -> None:
+        self._lanes, self._timer, self._until = lanes, timer, until
         self._seen = 0
         self.begun = self._last = time.time()
         self.turns = self.lane_steps = 0
@@ -180,6 +210,8 @@ class _Watch:
             self.lane_steps += num_lanes
             self.seconds += now - self._last
             self.lane_seconds += self._lanes.seconds
+        else:
+            self._timer.restart()
         self._lanes.seconds, self._last = 0.0, now
         if now >= self._until and self.turns and now - self.begun >= _LEAST_SECONDS:
             raise _TimeIsUp
