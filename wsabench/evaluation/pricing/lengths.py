@@ -14,15 +14,19 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from wsabench.types import FloatArray
 
-_SHAPES = np.array([1.0, 1.4, 1.9, 2.5, 3.3])
+_SHAPES = np.array([0.8, 1.0, 1.4, 1.9, 2.5, 3.3, 4.5, 6.0, 9.0])
 _SPREADS = np.array([0.15, 0.3, 0.5, 0.7])
 """Of the logarithm of the scale over groups."""
-_CENTRES = np.linspace(np.log(0.25), np.log(8.0), 25)
-"""Of the logarithm of the scale; a scale of 1 is the steps of the whole sample for each end in it."""
-_SCALES = np.linspace(np.log(0.05), np.log(40.0), 120)
+_CENTRES = np.linspace(np.log(0.2), np.log(50.0), 40)
+"""Of the logarithm of the scale; a scale of 1 is the mean of the steps that episodes of the sample have played."""
+_BELIEF = -0.5 * (_CENTRES - np.log(2.0)) ** 2
+"""Of the centre before anything is seen, as a logarithm: where nothing ended, lengths may be anything, but hardly a
+hundred times what was played."""
+_SCALES = np.linspace(np.log(0.03), np.log(200.0), 160)
 """Of a group, as a logarithm."""
 
 
@@ -52,9 +56,7 @@ class Lengths:
         groups = np.array([self._places[one.group] for one in sample])
         steps = np.array([one.steps for one in sample], np.float64)
         ended = np.array([one.is_ended for one in sample], np.bool_)
-        self.num_ended = int(ended.sum())
-        """Episodes of the sample that ended."""
-        self._unit = float(steps.sum() / (self.num_ended + 1.0))
+        self._unit = float(steps.mean())
         steps = np.maximum(steps / self._unit, 1e-6)
         number = len(self._places)
         ends = np.bincount(groups[ended], minlength=number)
@@ -70,7 +72,7 @@ class Lengths:
             self._likelihoods.append(np.vstack([values, np.zeros(len(_SCALES))]))
             best = values.max(axis=1, keepdims=True)
             mixed = np.tensordot(prior, np.exp(values - best), axes=(2, 1))  # centre, spread, group
-            weights.append(np.log(np.maximum(mixed, 1e-300)).sum(axis=2) + best.sum())
+            weights.append(np.log(np.maximum(mixed, 1e-300)).sum(axis=2) + best.sum() + _BELIEF[:, None])
         self._prior = prior
         weight = np.exp(np.stack(weights) - np.max(weights))
         self._weights = (weight / weight.sum()).ravel()
@@ -101,20 +103,33 @@ class Law:
         self._unit, self._limit, self._generator = unit, limit, generator
         self._scales: dict[Hashable, float] = {}
 
-    def draw(self, groups: Sequence[Hashable], reached: FloatArray) -> FloatArray:
+    def draw(
+        self,
+        groups: Sequence[Hashable],
+        reached: FloatArray,
+        ages: FloatArray | None = None,
+        lives: npt.NDArray[np.int64] | None = None,
+    ) -> FloatArray:
         """Draw lengths of episodes that have reached some ages.
 
         Args:
             groups: Whose each episode is; one that is not in the sample is like any group.
             reached: Steps that each has played, 0 for one that has not begun, shape (N,).
+            ages: Of these, the steps of the life that goes on; by default all of them.
+            lives: How many there are to lose, that one included; by default one.
 
         Returns:
             Lengths in steps, at least the ages, shape (N,).
         """
         scale = np.array([self._scale(group) for group in groups])
-        begun = (reached / scale) ** self._shape
-        lengths = scale * (begun + self._generator.exponential(size=len(groups))) ** (1.0 / self._shape)
-        return np.clip(np.ceil(lengths), np.maximum(reached, 1.0), self._limit)
+        ages = reached if ages is None else ages
+        lives = np.ones(len(groups), np.int64) if lives is None else lives
+        begun = (ages / scale) ** self._shape
+        first = scale * (begun + self._generator.exponential(size=len(groups))) ** (1.0 / self._shape)
+        later = self._generator.exponential(size=(len(groups), max(int(lives.max(initial=1)) - 1, 0)))
+        is_played = np.arange(later.shape[1]) < lives[:, None] - 1
+        rest = scale * (later ** (1.0 / self._shape) * is_played).sum(axis=1)
+        return np.clip(np.ceil(reached - ages + first + rest), np.maximum(reached, 1.0), self._limit)
 
     def _scale(self, group: Hashable) -> float:
         """Return the scale of a group in steps."""

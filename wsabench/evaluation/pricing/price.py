@@ -17,7 +17,8 @@ from wsabench.evaluation.own_play.collection import MIN_STEPS, ROUND_EPISODES
 from wsabench.evaluation.own_play.supply import needs_own_play
 from wsabench.evaluation.plan import Plan, RunOptions, make_plan
 from wsabench.evaluation.pricing.answers import mixtures_of
-from wsabench.evaluation.pricing.lengths import Law, Lengths, Seen
+from wsabench.evaluation.pricing.lengths import Law, Lengths
+from wsabench.evaluation.pricing.lives import Lives, lives_seen
 from wsabench.evaluation.pricing.probe import Measured, Played, Slice, sample
 from wsabench.evaluation.pricing.schedule import Cost, Duration, duration_of
 from wsabench.evaluation.pricing.space import disk_bytes_of
@@ -230,12 +231,16 @@ class _Model:
                 for own in self._jobs
             ]
         limit = plan.protocol.max_frames / plan.protocol.frame_skip if plan.protocol.max_frames else 1e9
-        by_agent: dict[str, list[Seen]] = {}
-        for key, one in seen.items():
-            job = plan.jobs[key[0]]
-            by_agent.setdefault(job.agent, []).append(Seen((job.game, job.perturbation), one.steps, one.is_ended))
+        by_agent: dict[str, list[tuple[Job, Played]]] = {}
+        for (place, _), one in seen.items():
+            by_agent.setdefault(plan.jobs[place].agent, []).append((plan.jobs[place], one))
         everyone = [one for own in by_agent.values() for one in own]
-        self._lengths = {who.name: Lengths(by_agent.get(who.name, everyone), limit) for who in plan.contestants}
+        samples = {who.name: by_agent.get(who.name, everyone) for who in plan.contestants}
+        self._lengths = {
+            name: Lengths([life for job, one in own for life in lives_seen((job.game, job.perturbation), one)], limit)
+            for name, own in samples.items()
+        }
+        self._lives = {name: Lives([(job.game, one) for job, one in own]) for name, own in samples.items()}
         self._seen = seen
         self._needing = {job.id for job in plan.jobs if _needs_own_play(plan, job)}
 
@@ -245,17 +250,26 @@ class _Model:
         laws = {name: self._lengths[name].law(draws) for name in sorted(self._lengths)}
         lengths: list[FloatArray] = []
         for who, own in zip(self._plan.contestants, self._jobs, strict=True):
-            reached = np.array([one.steps if (one := self._seen.get(key)) else 0 for key in own], np.float64)
-            is_known = np.array([key in self._seen and self._seen[key].is_ended for key in own], np.bool_)
-            groups = [(who.game, self._plan.jobs[index].perturbation) for index, _ in own]
-            drawn = laws[who.name].draw(groups, reached) if own else reached
-            lengths.append(np.where(is_known, reached, drawn))
+            lengths.append(self._lengths_of(who, own, laws[who.name], draws))
         own_seconds = sum(
-            cost.load + _own_play_seconds(laws[who.name], who.game, cost)
+            cost.load + _own_play_seconds(laws[who.name], self._lives[who.name], who.game, cost, draws)
             for who, cost in zip(self._plan.contestants, self._costs, strict=True)
             if who.id in self._needing
         )
         return _Way(own_seconds, duration_of(lengths, self._costs, num_workers, self._scale), lengths)
+
+    def _lengths_of(
+        self, who: Contestant, own: Sequence[tuple[int, int]], law: Law, draws: np.random.Generator
+    ) -> FloatArray:
+        """Return lengths of an agent's episodes: those that are known, and others as they may be."""
+        new = Played(0, 0, 0, is_ended=False, lives=self._lives[who.name].at_start(who.game))
+        played = [self._seen.get(key, new) for key in own]
+        reached = np.array([one.steps for one in played], np.float64)
+        ages = np.array([one.age for one in played], np.float64)
+        lives = self._lives[who.name].to_lose(np.array([one.lives for one in played], np.int64), draws)
+        groups = [(who.game, self._plan.jobs[index].perturbation) for index, _ in own]
+        drawn = law.draw(groups, reached, ages, lives)
+        return np.where([one.is_ended for one in played], reached, drawn)
 
     def parts(self, ways: Sequence[_Way], setup: float) -> Parts:
         """Return what a price is put together from, the middle of all ways of each."""
@@ -302,11 +316,12 @@ class _Way(NamedTuple):
         return self.own_seconds + self.played.seconds
 
 
-def _own_play_seconds(law: Law, game: str, cost: Cost) -> float:
+def _own_play_seconds(law: Law, lives: Lives, game: str, cost: Cost, draws: np.random.Generator) -> float:
     """Return how long an agent plays for itself: rounds of clean episodes until there are enough steps."""
     steps = seconds = 0.0
+    none, start = np.zeros(ROUND_EPISODES), np.full(ROUND_EPISODES, lives.at_start(game))
     while steps < MIN_STEPS:
-        one_round = law.draw([(game, "clean")] * ROUND_EPISODES, np.zeros(ROUND_EPISODES))
+        one_round = law.draw([(game, "clean")] * ROUND_EPISODES, none, none, lives.to_lose(start, draws))
         steps += float(one_round.sum())
         seconds += float(one_round.max()) * cost.own_turn + float(one_round.sum()) * cost.step
     return seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
@@ -15,7 +16,6 @@ from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, TaskL
 from wsabench.evaluation.timing import TimedPolicy, Timer
 from wsabench.machine import most_memory
 from wsabench.processes import Failure, serve, single_thread, started
-from wsabench.results.records import EpisodeOutcome
 
 _WARM_TURNS = 3
 """Turns that are not timed: the first ones compile and load."""
@@ -52,6 +52,18 @@ class Played(NamedTuple):
     episode: int
     steps: int
     is_ended: bool
+    spans: tuple[int, ...] = ()
+    """Steps of the lives that were lost, the last one of an episode that ended among them; a game without lives is one
+    life."""
+    start_lives: int = 1
+    lives: int = 1
+    """To lose, the one that goes on included; 0 where the episode ended, and above 0 also where it ended otherwise than
+    by the last life."""
+
+    @property
+    def age(self) -> int:
+        """Steps of the life that goes on."""
+        return self.steps - sum(self.spans)
 
 
 class Measured(NamedTuple):
@@ -169,7 +181,7 @@ def _play(one: Slice, until: float) -> Measured:
     with single_thread():
         try:
             timed = TimedPolicy(policy, timer)
-            play(timed, lanes, TaskList(one.tasks), lanes.finished, watch.turn, name=one.who.name)
+            play(timed, lanes, TaskList(one.tasks), lambda _: None, watch.turn, name=one.who.name)
         except _TimeIsUp:
             pass
         now, usual = time.time(), timer.network / max(timer.turns, 1)
@@ -217,38 +229,62 @@ class _Watch:
             raise _TimeIsUp
 
 
+@dataclass(slots=True)
+class _Going:
+    """What is known of the episode in a lane."""
+
+    task: EpisodeTask
+    start_lives: int
+    lives: int
+    spans: list[int] = field(default_factory=list)
+
+    def note(self, lives: int, length: int) -> None:
+        """Note the lives after a step."""
+        if lives < self.lives:
+            self.spans.append(length - sum(self.spans))
+        self.lives = lives
+
+    def played(self, length: int) -> Played:
+        """Return how far it came."""
+        return Played(*self.task[:2], length, False, tuple(self.spans), max(self.start_lives, 1), max(self.lives, 1))
+
+    def ended(self, length: int, lives: int) -> Played:
+        """Return how it ended; the last life ends with it, if it had not before (as in Q*bert)."""
+        is_over = self.start_lives > 0 and self.lives == 0
+        spans = tuple(self.spans) if is_over else (*self.spans, length - sum(self.spans))
+        return Played(*self.task[:2], length, True, spans, max(self.start_lives, 1), lives)
+
+
 class _TimedLanes(EpisodeLanes):
-    """Lanes that note how long their emulators take and how far each episode came."""
+    """Lanes that note how long their emulators take and how far each episode came, life by life."""
 
     def __init__(self, who: Contestant, tasks: Sequence[EpisodeTask]) -> None:
         super().__init__(who.game, who.protocol, inputs=who.abilities.inputs)
         self._by_start = {(task.episode_seed, task.perturbation): task for task in tasks}
-        self._now: dict[int, EpisodeTask] = {}
+        self._now: dict[int, _Going] = {}
         self.ended: list[Played] = []
         self.seconds = 0.0
 
     def start(self, row: int, episode_seed: int, perturbation: str) -> None:
         """Start an episode in one lane."""
-        self._now[row] = self._by_start[episode_seed, perturbation]
         super().start(row, episode_seed, perturbation)
+        lives = self.lane(row).lives
+        self._now[row] = _Going(self._by_start[episode_seed, perturbation], lives, lives)
 
     def step(self, row: int, action: int) -> Finish | None:
         """Play one step in one lane."""
         begin = time.perf_counter()
         finish = super().step(row, action)
         self.seconds += time.perf_counter() - begin
+        lane = self.lane(row)
+        if finish is None:
+            self._now[row].note(lane.lives, lane.episode_length)
+        else:
+            going = self._now.pop(row)
+            left = 0 if finish.end == "game_over" else max(going.lives, 1)
+            self.ended.append(going.ended(finish.length, left))
         return finish
-
-    def finished(self, outcome: EpisodeOutcome) -> None:
-        """Note an episode that ended."""
-        self.ended.append(Played(outcome.job_index, outcome.episode, outcome.length, True))
-        done = [row for row, task in self._now.items() if task[:2] == (outcome.job_index, outcome.episode)]
-        for row in done:
-            del self._now[row]
 
     def going(self) -> list[Played]:
         """Return the episodes that go on."""
-        return [
-            Played(task.job_index, task.episode, self.lane(row).episode_length, False)
-            for row, task in self._now.items()
-        ]
+        return [going.played(self.lane(row).episode_length) for row, going in self._now.items()]
