@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from wsabench.errors import SpecError
 from wsabench.evaluation.cluster import Shard
@@ -41,8 +42,8 @@ _DRAWS_OF_OTHERS = 12
 """For the other numbers of workers, of which no range is told."""
 _MOST_FOLLOWED = 20_000
 """Of more episodes so many are drawn, and stand for the others."""
-_MODEL_ERROR, _SPEED_ERROR = 0.12, 0.06
-"""Standard deviations of the logarithm: of what lengths follow no Weibull distribution, and of a machine's speed from
+_MODEL_ERROR, _SPEED_ERROR = 0.16, 0.06
+"""Standard deviations of the logarithm: of what lives follow no Weibull distribution, and of a machine's speed from
 one minute to the next."""
 _WORKERS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -131,7 +132,7 @@ def price(
     drawn = [model.way(number, index) for index in range(_DRAWS)]
     draws = np.array([one.seconds for one in drawn]) + setup
     others = {
-        count: float(np.median([model.way(count, index).seconds for index in range(_DRAWS_OF_OTHERS)]) + setup)
+        count: float(np.median([model.seconds(way, count) for way in drawn[:_DRAWS_OF_OTHERS]]) + setup)
         for count in sorted({*_WORKERS, number} - {number})
     }
     middle = float(np.median(draws))  # a short sample leaves open that games are very long, which would pull a mean up
@@ -184,8 +185,10 @@ def _orders(plan: Plan, number: int, seconds: float) -> list[list[Slice]]:
     if not kept:
         raise SpecError("No agent can play a sample: all cells need its own clean play. Add the cell clean.")
     orders: list[list[Slice]] = [[] for _ in range(number)]
-    for one in kept:  # to the worker with least to play, so that each large slice has one for itself
-        min(orders, key=lambda order: sum(len(held.tasks) for held in order)).append(one)
+    for one in kept:  # to the worker with least to play, and rather to one that plays others than this agent
+        name = one.who.name
+        loads = [(sum(len(held.tasks) for held in own), sum(held.who.name == name for held in own)) for own in orders]
+        orders[loads.index(min(loads))].append(one)
     return [order for order in orders if order]
 
 
@@ -218,17 +221,17 @@ class _Model:
         }
         if not seen:
             raise SpecError("The machine is too busy: no agent came to a step in the time of a price. Try again.")
-        self._jobs: list[list[tuple[int, int]]] = [[] for _ in plan.contestants]
+        jobs: list[list[tuple[int, int]]] = [[] for _ in plan.contestants]
         places = {who.id: index for index, who in enumerate(plan.contestants)}
         for index, job in enumerate(plan.jobs):
-            self._jobs[places[job.id]] += [(index, episode) for episode in range(job.num_episodes)]
-        total = sum(len(own) for own in self._jobs)
+            jobs[places[job.id]] += [(index, episode) for episode in range(job.num_episodes)]
+        total = sum(len(own) for own in jobs)
         self._scale = max(total / _MOST_FOLLOWED, 1.0)
         if self._scale > 1.0:
             draws = generator(plan.seed, "price", "episodes")
-            self._jobs = [
+            jobs = [
                 [own[at] for at in sorted(draws.choice(len(own), math.ceil(len(own) / self._scale), replace=False))]
-                for own in self._jobs
+                for own in jobs
             ]
         limit = plan.protocol.max_frames / plan.protocol.frame_skip if plan.protocol.max_frames else 1e9
         by_agent: dict[str, list[tuple[Job, Played]]] = {}
@@ -242,15 +245,19 @@ class _Model:
         }
         self._lives = {name: Lives([(job.game, one) for job, one in own]) for name, own in samples.items()}
         self._seen = seen
+        self._episodes = [self._followed(who, own) for who, own in zip(plan.contestants, jobs, strict=True)]
         self._needing = {job.id for job in plan.jobs if _needs_own_play(plan, job)}
 
     def way(self, num_workers: int, draw: int) -> _Way:
-        """Return one of many ways in which the run may go; the same draw has the same lengths for any workers."""
+        """Return one of many ways in which the run may go."""
         draws = generator(self._plan.seed, "price", draw)
         laws = {name: self._lengths[name].law(draws) for name in sorted(self._lengths)}
         lengths: list[FloatArray] = []
-        for who, own in zip(self._plan.contestants, self._jobs, strict=True):
-            lengths.append(self._lengths_of(who, own, laws[who.name], draws))
+        for who, own in zip(self._plan.contestants, self._episodes, strict=True):
+            lives = self._lives[who.name].to_lose(own.lives, draws)
+            lengths.append(
+                np.where(own.is_ended, own.reached, laws[who.name].draw(own.groups, own.reached, own.ages, lives))
+            )
         own_seconds = sum(
             cost.load + _own_play_seconds(laws[who.name], self._lives[who.name], who.game, cost, draws)
             for who, cost in zip(self._plan.contestants, self._costs, strict=True)
@@ -258,18 +265,21 @@ class _Model:
         )
         return _Way(own_seconds, duration_of(lengths, self._costs, num_workers, self._scale), lengths)
 
-    def _lengths_of(
-        self, who: Contestant, own: Sequence[tuple[int, int]], law: Law, draws: np.random.Generator
-    ) -> FloatArray:
-        """Return lengths of an agent's episodes: those that are known, and others as they may be."""
+    def seconds(self, way: _Way, num_workers: int) -> float:
+        """Return how long the same takes another number of workers."""
+        return way.own_seconds + duration_of(way.lengths, self._costs, num_workers, self._scale).seconds
+
+    def _followed(self, who: Contestant, own: Sequence[tuple[int, int]]) -> _Episodes:
+        """Return how far an agent's episodes came in the sample."""
         new = Played(0, 0, 0, is_ended=False, lives=self._lives[who.name].at_start(who.game))
         played = [self._seen.get(key, new) for key in own]
-        reached = np.array([one.steps for one in played], np.float64)
-        ages = np.array([one.age for one in played], np.float64)
-        lives = self._lives[who.name].to_lose(np.array([one.lives for one in played], np.int64), draws)
-        groups = [(who.game, self._plan.jobs[index].perturbation) for index, _ in own]
-        drawn = law.draw(groups, reached, ages, lives)
-        return np.where([one.is_ended for one in played], reached, drawn)
+        return _Episodes(
+            groups=[(who.game, self._plan.jobs[index].perturbation) for index, _ in own],
+            reached=np.array([one.steps for one in played], np.float64),
+            ages=np.array([one.age for one in played], np.float64),
+            lives=np.array([one.lives for one in played], np.int64),
+            is_ended=np.array([one.is_ended for one in played], np.bool_),
+        )
 
     def parts(self, ways: Sequence[_Way], setup: float) -> Parts:
         """Return what a price is put together from, the middle of all ways of each."""
@@ -299,6 +309,20 @@ class _Model:
         """Return how long the pictures of the cells take."""
         pictures = sum(compiled.family != "encoder" for compiled in plan.compiled.values())
         return pictures * NUM_STEPS * float(np.mean([cost.step for cost in self._costs]))
+
+
+class _Episodes(NamedTuple):
+    """Where a contestant's N episodes are."""
+
+    groups: list[tuple[str, str]]
+    """Game and perturbation."""
+    reached: FloatArray
+    """Steps that were played, shape (N,)."""
+    ages: FloatArray
+    """Of the life that goes on, shape (N,)."""
+    lives: npt.NDArray[np.int64]
+    """To lose, shape (N,)."""
+    is_ended: npt.NDArray[np.bool_]
 
 
 class _Way(NamedTuple):

@@ -23,7 +23,7 @@ _LEAST_SECONDS = 0.5
 """That an agent plays, however late it is."""
 _SHARE_OF_ANSWERS = 0.12
 """Of a slice's time, to ask for answers to what a run asks for; half as much again for own play."""
-_LEAST_SHARE = 0.25
+_LEAST_SHARE = 0.4
 """Of the time of an average slice, for the smallest one."""
 _PATIENCE_SECONDS = 4.0
 """How long after its time a worker process is waited for."""
@@ -185,7 +185,7 @@ def _play(one: Slice, until: float) -> Measured:
         except _TimeIsUp:
             pass
         now, usual = time.time(), timer.network / max(timer.turns, 1)
-        own = [[(watcher,) for watcher in one_round(Moments(NUM_MOMENTS))]] if one.plays_for_itself else []
+        own = [[(watcher,) for watcher in one_round(Moments(NUM_MOMENTS))]] * 3 if one.plays_for_itself else []
         own_answer = answer_seconds(policy, lanes, own, until)
         answer = answer_seconds(policy, lanes, one.mixtures, max(until, now + asking * (now - begin)))
     return Measured(
