@@ -8,8 +8,8 @@ Each trial prices the run, then plays it into a new folder with a fresh state fo
 command. Agents' own play is made in each trial anew, as the price says. Prints one JSON line a trial, then the mean
 error and whether each range held the truth.
 
-A line says where the two differ, the estimate before the truth: `setup_s` until an agent plays, `own_play_s` of agents
-that need their own clean play beforehand, `play_s` from the first worker's start until the last one's last episode, and
+A line says where the two differ, the estimate before the truth: `setup_s` until an agent has made its first decision,
+`own_play_s` of agents that need their own clean play beforehand, `play_s` until the last worker's last episode, and
 `rest_s`, what is written and ended after that; for all play together `steps` of single lanes, `turns` of all lanes of a
 worker, `network_ms` a turn and `lane_us` a step; by agent `mean_length` of its episodes, in steps.
 """
@@ -92,11 +92,10 @@ def compared(
     # The process that plans is the first to play where agents need their own play.
     own, workers = (times[:1], times[1:]) if parts["own_play_seconds"] and len(times) > 1 else ([], times)
     own_seconds = sum(one.ended - one.begun for one in own)
-    first = min(one.begun for one in own or workers)
-    play_seconds = max(one.ended for one in workers) - max([begin, *(one.ended for one in own)])
-    setup = first - begin if own else 0.0
+    setup = min(one.begun for one in own or workers) - begin
+    play_seconds = max(one.ended for one in workers) - begin - setup - own_seconds
     episodes = load_result(path).episodes
-    lengths = episodes.groupby("agent")["length"].mean()
+    lengths = {agent: float(own["length"].to_numpy().mean()) for agent, own in episodes.groupby("agent")}
     return {
         "setup_s": [round(parts["setup_seconds"], 1), round(setup, 1)],
         "own_play_s": [round(parts["own_play_seconds"], 1), round(own_seconds, 1)],
@@ -113,7 +112,7 @@ def compared(
             round(1e6 * sum(one.lanes for one in workers) / max(sum(one.steps for one in workers), 1)),
         ],
         "mean_length": {
-            agent: [round(length), round(float(lengths[agent]))] for agent, length in parts["mean_lengths"].items()
+            agent: [round(length), round(lengths[agent])] for agent, length in parts["mean_lengths"].items()
         },
     }
 

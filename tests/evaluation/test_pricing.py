@@ -116,6 +116,10 @@ def test_a_dry_run_writes_nothing_and_says_what_a_run_would_take(
     assert [path for path in tmp_path.rglob("*") if path not in (here, home)] == []
     wanted = {"jobs", "cells", "episodes", "hours", "hours_low", "hours_high", "disk_bytes", "memory_bytes"}
     assert wanted | {"by_workers"} <= told.keys()
+    parts = told["parts"]
+    in_parts = parts["setup_seconds"] + parts["own_play_seconds"] + parts["play_seconds"]
+    assert in_parts == pytest.approx(told["hours"] * 3600, rel=0.05)
+    assert parts["mean_lengths"].keys() == {"noop", "random"}
     assert 0 < told["hours_low"] < told["hours"] < told["hours_high"]
     assert told["by_workers"]["1"] == told["hours"]
     assert told["by_workers"]["4"] <= told["hours"] * 1.05

@@ -57,7 +57,7 @@ def errors(law: Law, num_lives: int, turns: int, number: int, *, as_one: bool = 
         total = 0
         for agent in range(2):
             games = {
-                (cell, episode): game(rng, law, num_lives, scales[cell])
+                (cell, episode): game(rng, law, num_lives, float(scales[cell]))
                 for episode in range(NUM_EPISODES)
                 for cell in rng.permutation(NUM_CELLS)
             }

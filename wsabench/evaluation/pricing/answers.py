@@ -46,7 +46,7 @@ def mixtures_of(order: Sequence[Operations], draws: np.random.Generator) -> list
         ends[index] = begins[index] + length
         heapq.heappush(free, float(ends[index]))
     moments = ends.max() * (np.arange(_MOMENTS) + 0.5) / _MOMENTS
-    playing = [np.flatnonzero((begins <= moment) & (moment < ends)) for moment in draws.permutation(moments)]
+    playing = [np.flatnonzero((begins <= moment) & (moment < ends)).tolist() for moment in draws.permutation(moments)]
     return [tuple(order[index] for index in own) for own in playing]
 
 
