@@ -36,7 +36,7 @@ def test_lengths_of_a_cut_sample_are_those_of_the_whole(depth: int) -> None:
     rng = np.random.default_rng(depth)
     truth = np.mean([scale * 0.886227 for scale in GROUPS.values()])  # gamma(1.5), the mean of shape 2
     errors, held, naive = [], [], []
-    for _ in range(40):
+    for _ in range(60):
         sample = cut_sample(rng, depth, 4)
         lengths = Lengths(sample, 27_000)
         groups = [group for group in GROUPS for _ in range(60)]
