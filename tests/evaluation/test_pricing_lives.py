@@ -169,10 +169,10 @@ def test_answers_are_timed_for_what_a_run_asks_and_not_for_what_the_sample_mixes
     mixtures = mixtures_of(in_turn, np.random.default_rng(0))
     assert all(1 <= len(one) <= NUM_LANES for one in mixtures)
     run = answer_seconds(clock, lanes, mixtures, np.inf)
+    assert {own for asked in clock.asked for own in asked} == set(in_turn), "all cells get their turn"
     sample = answer_seconds(clock, lanes, [[(cell,) for cell in (cells * 2)[:16]]], np.inf)
     assert run is not None
     assert sample == pytest.approx(11e-3)
     assert 2.5e-3 < run < 6e-3
-    assert {own for asked in clock.asked for own in asked} == set(in_turn)
     assert mixtures_of([()] * 80, np.random.default_rng(0)) == [], "nothing to ask of an agent without changes"
     assert answer_seconds(clock, lanes, [], np.inf) is None
