@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
-from made_entries import made_entry
+from made_entries import made_entry, quick_cells
 from msgspec.structs import replace
 
 from wsabench.errors import ResultSetError, StorageError
@@ -82,8 +82,9 @@ def test_names_become_different_safe_file_names() -> None:
 
 
 def test_an_invalid_file_and_a_second_entry_are_named_and_the_others_stand(tmp_path: Path) -> None:
-    write_entry(tmp_path / "a.json", made_entry("a"))
-    write_entry(tmp_path / "copy.json", made_entry("a"))
+    entry = made_entry("a", cells=quick_cells("color-shift"))
+    write_entry(tmp_path / "a.json", entry)
+    write_entry(tmp_path / "copy.json", entry)
     (tmp_path / "broken.json").write_text("{", encoding="utf-8")
     (tmp_path / "note.txt").write_text("no entry", encoding="utf-8")
     submissions, problems = read_folder(tmp_path)

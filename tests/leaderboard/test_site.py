@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from made_entries import made_entry
+from made_entries import made_entry, quick_cells
 
 from wsabench.cli.application import main
 from wsabench.leaderboard.entry import write_entry
@@ -43,11 +43,14 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with five agents on two suites."""
     folder = tmp_path_factory.mktemp("entries")
     trained = Training(steps=2_000_000, frames=None, perturbations=("hue-rotate@3",), method="PPO", networks=())
+    colors, corruptions = quick_cells("color-shift"), quick_cells("corruption")
+    five = range(5)
     made = {
-        "good": made_entry("good", level=1.0, train_seeds=range(5), training=trained),
-        "good-2": made_entry("good", "corruption", level=1.0, train_seeds=range(5), training=trained),
+        "good": made_entry("good", level=1.0, train_seeds=five, training=trained, cells=colors),
+        "good-2": made_entry("good", "corruption", level=1.0, train_seeds=five, training=trained, cells=corruptions),
         "evil": made_entry(
             EVIL,
+            cells=colors,
             level=0.4,
             kind="object",
             paper="https://example.org/?a=1&b=2",
@@ -55,9 +58,9 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> Path:
             checkpoint='https://example.org/"onclick="x',
             notes="<img src=x onerror=alert(1)>",
         ),
-        "ram": made_entry("ram", level=2.0, privileged=True),
-        "random": made_entry("random", level=0.0, agent="random", kind="built-in"),
-        "noop": made_entry("noop", level=0.0, agent="noop", kind="built-in"),
+        "ram": made_entry("ram", level=2.0, privileged=True, cells=colors),
+        "random": made_entry("random", level=0.0, agent="random", kind="built-in", cells=colors),
+        "noop": made_entry("noop", level=0.0, agent="noop", kind="built-in", cells=colors),
     }
     for name, entry in made.items():
         write_entry(folder / f"{name}.json", entry)
@@ -193,7 +196,8 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crowd")
     for place in range(40):
         name = f"agent_with_underscores_and_no_hyphens_at_all_{place:02}"
-        entry = made_entry(name, "dynamics", level=0.3 + 0.02 * place, num_episodes=4, games=("breakout",))
+        level, cells = 0.3 + 0.02 * place, quick_cells("dynamics")
+        entry = made_entry(name, "dynamics", level=level, num_episodes=4, cells=cells)
         write_entry(folder / f"{place:02}.json", entry)
     write_site(folder, folder / "site")
     return folder / "site"

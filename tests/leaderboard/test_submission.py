@@ -112,7 +112,10 @@ def test_other_cells_than_the_suite_s_are_refused(run_dir: Path) -> None:
 
     with pytest.raises(ResultSetError, match=r"did not play hue-rotate@3, palette-pal of smoke, profile quick\."):
         entry_of(with_plan(jobs=tuple(job for job in plan.jobs if job.perturbation[0] not in "hp")), "noop")
-    strange = with_plan(jobs=tuple(replace(job, perturbation=job.perturbation.replace("pal", "")) for job in plan.jobs))
+    strange = with_plan(
+        jobs=tuple(replace(job, perturbation=job.perturbation.replace("pal", "")) for job in plan.jobs),
+        perturbation_hashes={"breakout": {"ette-": "0" * 16, **plan.perturbation_hashes["breakout"]}},
+    )
     names = whole.episodes["perturbation"].str.replace("pal", "")
     with pytest.raises(ResultSetError, match="played ette-, which smoke does not have"):
         entry_of(dataclasses.replace(strange, episodes=whole.episodes.assign(perturbation=names)), "noop")

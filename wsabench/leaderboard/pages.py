@@ -18,6 +18,7 @@ from wsabench.leaderboard.badges import badge_of
 from wsabench.leaderboard.board import Board, BoardTable, Problem, protocol_words
 from wsabench.leaderboard.ranking import TOO_FEW
 from wsabench.leaderboard.rows import BUDGETS, BoardRow, board_rows, few_seeds_words, steps_text
+from wsabench.perturb import load_suite
 from wsabench.protocol import Protocol
 from wsabench.report.badge import badge_svg
 from wsabench.report.tables.text import Table, number
@@ -199,7 +200,10 @@ def _about(table: BoardTable) -> str:
         suites = ", ".join(f"{key.suite} (version {key.version})" for key in table.suites)
         return f"Each suite counts the same: {suites}. {said}"
     key = table.suites[0]
-    summary = table.lines[0].submissions[0].entry.suite.summary if table.lines else ""
+    suite = load_suite(key.suite)
+    entries = [one.entry for line in table.lines for one in line.submissions]
+    # What strangers say of a suite counts only where nobody else knows: of its older versions.
+    summary = suite.summary if suite.content_hash == key.content_hash else entries[0].suite.summary if entries else ""
     end = "" if summary.endswith((".", "?", "!")) else "."
     differs = key.protocol != Protocol.evaluation()
     played = f" Played with {protocol_words(key.protocol)}." if differs else ""

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from wsabench.errors import CheckpointError, ResultSetError, SpecError
-from wsabench.leaderboard.entry import as_result, read_entry
+from wsabench.leaderboard.entry import read_entry
 from wsabench.leaderboard.recomputing import Problems, number_rows, report_problems, shard_problems
+from wsabench.leaderboard.scoring import result_of
 from wsabench.leaderboard.submission import hosts_of
 from wsabench.resources import expanded
 from wsabench.results.comparing import listed, shortened
@@ -197,7 +198,7 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
     players = _players(target.plan, drawn, places, permissions or Permissions(), is_foreign=is_foreign)
     found = _play(drawn, players, advance, note)
     replayed = tuple(_replayed(row, found[place]) for place, row in enumerate(_rows(drawn)))
-    environment = environment_differences(target.plan, target.hosts)
+    environment = (*environment_differences(target.plan, target.hosts), *_drawing(players))
     return Verification(
         target=expanded(path),
         kind=target.kind,
@@ -205,7 +206,7 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
         num_episodes=len(target.episodes),
         seed=seed,
         sample=replayed,
-        problems=tuple(target.problems),
+        problems=(*target.problems, *_untrue_claims(target.plan, players)),
         environment=environment,
         means=_means_test(replayed, target.plan, seed) if environment else None,
         numbers=target.numbers,
@@ -216,7 +217,7 @@ def _opened(path: Path) -> _Target:
     """Read a run or an entry, check it, and recompute its numbers."""
     if path.is_file():
         entry = read_entry(path)
-        result = as_result(entry)
+        result = result_of({entry.agent: entry})  # by our reference scores, whatever it says of them
         return _Target("entry", with_labels(result.episodes), result.manifest, entry.hosts, [], number_rows(result))
     if not path.exists():
         raise ResultSetError(
@@ -301,6 +302,25 @@ def _players(
                 )
             players[who] = contestant_again(entry, plan.protocol, permissions, checkpoints.get(who.agent))
     return players
+
+
+def _drawing(players: Mapping[AgentId, Contestant]) -> list[str]:
+    """Return which agents draw random numbers of their own, in words: nobody can play their episodes again."""
+    names = dict.fromkeys(one.name for one in players.values() if one.draws)
+    return [f"{name} draws random numbers of its own" for name in names]
+
+
+def _untrue_claims(plan: RecordedPlan, players: Mapping[AgentId, Contestant]) -> Problems:
+    """Return what is said of those who played and is not true of them: what they read decides where they stand."""
+    entries = {one.id: one for one in plan.agents}
+    problems: Problems = []
+    for who, player in players.items():
+        found = player.entry(plan.protocol)
+        for name in ("encoders", "inputs", "privileged"):
+            stated, true = getattr(entries[who], name), getattr(found, name)
+            if stated != true:
+                problems.append(f"{who.describe()}: {name} {stated!r} is stated, {true!r} is true.")
+    return problems
 
 
 def _is_ours(entry: AgentEntry) -> bool:
