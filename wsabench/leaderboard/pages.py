@@ -48,8 +48,9 @@ READING = (
     f"{CLEAN_FLOOR:g}. It says how much is kept, not how much there is: no tier rests on it.",
     "Worst: the lowest mean score of any perturbation family (of any perturbation, where a table has one family).",
     "privileged: reads more than pixels, such as the console's memory; it stands in no tier beside agents on pixels. "
-    "external: played by code from outside wsabench. trusted: its files run code of their own. yardstick: comes with "
-    "the bench, never trained. `wsabench verify FILE.json` plays a sample of an entry's episodes again.",
+    "external: played by code from outside wsabench. trusted: its files run code of their own. draws \u2021: draws "
+    "random numbers of its own, so that nobody can play its episodes again. yardstick: comes with the bench, never "
+    "trained. `wsabench verify FILE.json` plays a sample of an entry's episodes again.",
     "Training steps and randomisation are what the submitter or the checkpoint says; they are not checked.",
     "A table holds one version of a suite and one protocol. The table over all suites holds the newest versions.",
 )

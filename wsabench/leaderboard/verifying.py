@@ -108,9 +108,11 @@ class Verification:
     problems: tuple[str, ...]
     """What does not follow from the episodes, or from what the manifest says: one sentence each."""
     environment: tuple[str, ...]
-    """Why bits cannot be compared here; nothing where they can."""
+    """Why bits cannot be compared on this machine; nothing where they can."""
+    drawing: tuple[str, ...]
+    """Agents of the sample that draw random numbers of their own: their bits cannot be compared anywhere."""
     means: MeansTest | None
-    """None where bits can be compared."""
+    """Of the episodes whose bits cannot be compared; None where all can."""
     numbers: tuple[dict[str, Any], ...]
     """Every aggregate, recomputed from the episodes."""
 
@@ -131,9 +133,24 @@ class Verification:
             return "differs"
         if not self.unequal:
             return "equal"
+        if any(not self.is_loose(one.agent.agent) for one in self.unequal):
+            return "differs"
         if self.means is None or self.means.tells_apart:
             return "differs"
         return "not told apart"
+
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """Why bits cannot be compared, in words; of agents that draw only theirs."""
+        return (*self.environment, *(f"{name} draws random numbers of its own" for name in self.drawing))
+
+    def is_loose(self, agent: str) -> bool:
+        """Whether an agent's episodes are held to the means only.
+
+        Args:
+            agent: Its name.
+        """
+        return bool(self.environment) or agent in self.drawing
 
     @property
     def exit_code(self) -> int:
@@ -198,7 +215,9 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
     players = _players(target.plan, drawn, places, permissions or Permissions(), is_foreign=is_foreign)
     found = _play(drawn, players, advance, note)
     replayed = tuple(_replayed(row, found[place]) for place, row in enumerate(_rows(drawn)))
-    environment = (*environment_differences(target.plan, target.hosts), *_drawing(players))
+    environment = environment_differences(target.plan, target.hosts)
+    drawing = tuple(dict.fromkeys(one.name for one in players.values() if one.draws))
+    loose = [one for one in replayed if environment or one.agent.agent in drawing]
     return Verification(
         target=expanded(path),
         kind=target.kind,
@@ -208,7 +227,8 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
         sample=replayed,
         problems=(*target.problems, *_untrue_claims(target.plan, players)),
         environment=environment,
-        means=_means_test(replayed, target.plan, seed) if environment else None,
+        drawing=drawing,
+        means=_means_test(loose, target.plan, seed) if loose else None,
         numbers=target.numbers,
     )
 
@@ -295,19 +315,13 @@ def _players(
         who = _agent_of(row)
         if who not in players:
             entry = entries[who]
-            if is_foreign and who.agent not in checkpoints and not _is_ours(entry):
+            if is_foreign and who.agent not in checkpoints and not is_ours(entry):
                 raise CheckpointError(
                     f"{who.describe()} is {entry.source!r}, which comes with no wsabench, and an entry's own words are "
                     "never opened. Say where its checkpoint is: --checkpoint PATH, sb3:PATH.zip or as it was run."
                 )
             players[who] = contestant_again(entry, plan.protocol, permissions, checkpoints.get(who.agent))
     return players
-
-
-def _drawing(players: Mapping[AgentId, Contestant]) -> list[str]:
-    """Return which agents draw random numbers of their own, in words: nobody can play their episodes again."""
-    names = dict.fromkeys(one.name for one in players.values() if one.draws)
-    return [f"{name} draws random numbers of its own" for name in names]
 
 
 def _untrue_claims(plan: RecordedPlan, players: Mapping[AgentId, Contestant]) -> Problems:
@@ -323,7 +337,7 @@ def _untrue_claims(plan: RecordedPlan, players: Mapping[AgentId, Contestant]) ->
     return problems
 
 
-def _is_ours(entry: AgentEntry) -> bool:
+def is_ours(entry: AgentEntry) -> bool:
     """Whether an agent comes with wsabench: built in, or a shipped checkpoint by its name."""
     return entry.kind == "built-in" or (entry.kind == "agent" and _NAME.fullmatch(entry.source) is not None)
 
