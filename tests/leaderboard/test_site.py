@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
@@ -161,6 +162,18 @@ def test_a_site_without_an_agent_removes_its_files_and_no_others(entries: Path, 
     assert (out / "mine.html").read_text(encoding="utf-8") == "kept"
     assert (tmp_path / "outside.html").is_file()
     assert (fewer / "good.json").is_file()
+
+
+def test_with_one_suite_there_is_no_table_over_all(entries: Path, tmp_path: Path) -> None:
+    """It would say the same again, under the same anchor and in the same badges."""
+    folder = tmp_path / "entries"
+    shutil.copytree(entries, folder, ignore=shutil.ignore_patterns("good-2.json"))
+    write_site(folder, tmp_path / "site")
+    text = (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    assert len(re.findall(r'<table class="board"', text)) == 1
+    anchors = re.findall(r' id="([^"]+)"', text)
+    assert len(anchors) == len(set(anchors))
+    assert len(list((tmp_path / "site/badges").iterdir())) == 5
 
 
 def test_the_command_names_invalid_files_and_exits_with_1(

@@ -131,7 +131,7 @@ def pages_of(board: Board) -> dict[str, str]:
     for name in board.agents:
         page = agent_page(name, board)
         files[f"agents/{page.slug}.html"] = rendered("agent.html", page)
-    for table in (board.overall, *board.tables):
+    for table in board.shown:
         for line in table.lines:
             files[badge_file(line.slug, table)] = badge_svg(badge_of(line, table))
     return files
@@ -152,7 +152,7 @@ def _digest(script: str) -> str:
 
 
 def _index(board: Board) -> IndexPage:
-    tables = [_view(table) for table in (board.overall, *board.newest)]
+    tables = [_view(table) for table in board.shown if table.is_newest]
     kinds = {kind for table in tables for row in table.rows for kind in row.kind.split(", ")}
     return IndexPage(
         tables=tables,
