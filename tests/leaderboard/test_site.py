@@ -21,6 +21,14 @@ from wsabench.report.badge import Badge, badge_svg
 EVIL = '<script>alert("1")</script> & \'<b>'
 
 
+TIER_LINES = """[...document.querySelectorAll("table.board")].every(table => {
+  const rows = [...table.tBodies[0].rows].filter(row => !row.hidden);
+  const tiers = rows.map(row => row.cells[0].textContent);
+  return rows.every((row, place) => row.classList.contains("first") === (place > 0 && tiers[place] !== tiers[place - 1]));
+})"""
+"""Whether a line stands where a tier begins, among the rows that are shown."""
+
+
 class Page(HTMLParser):
     """Collects tags, addresses and text of a page."""
 
@@ -289,6 +297,7 @@ def test_in_a_browser_pages_fit_filters_work_and_nothing_is_loaded(site: Path, w
         ):
             page.select_option(f"select[name={name}]", value)
             assert shown.count() == count, (name, value)
+            assert page.evaluate(TIER_LINES), (name, value)
             page.click("button[type=reset]")
             expect(page.locator("#count")).to_have_text("")
         page.click("summary >> nth=0")
