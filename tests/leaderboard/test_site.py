@@ -24,7 +24,8 @@ EVIL = '<script>alert("1")</script> & \'<b>'
 TIER_LINES = """[...document.querySelectorAll("table.board")].every(table => {
   const rows = [...table.tBodies[0].rows].filter(row => !row.hidden);
   const tiers = rows.map(row => row.cells[0].textContent);
-  return rows.every((row, place) => row.classList.contains("first") === (place > 0 && tiers[place] !== tiers[place - 1]));
+  const begins = place => place > 0 && tiers[place] !== tiers[place - 1];
+  return rows.every((row, place) => row.classList.contains("first") === begins(place));
 })"""
 """Whether a line stands where a tier begins, among the rows that are shown."""
 

@@ -83,9 +83,7 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
     return message
 
 
-def test_the_printed_check_finds_the_agent(
-    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_printed_check_finds_the_agent(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "an entry.json"
     for agent, option in (("e2e", ""), ("mine", " --checkpoint scripted_policies:sampler")):
         assert main(["submit", str(run_dir), "-a", agent, "--name", "  My\tagent ", "--out", str(out)]) == 0

@@ -70,7 +70,7 @@ case "$2" in *differs*) exit 1 ;; *broken*) exit 2 ;; esac
 
 
 def test_each_entry_is_played_whatever_the_others_are(tmp_path: Path) -> None:
-    """The shell of the workflow as its runner starts it: names with spaces, no JSON, and texts that look like commands."""
+    """The shell of the workflow as its runner starts it: spaces in names, no JSON, texts that look like commands."""
     steps = {step.get("name"): step for step in read(WORKFLOW)["jobs"]["verify"]["steps"]}
     submission = tmp_path / "submission"
     folder = submission / "results" / "leaderboard"

@@ -26,7 +26,9 @@ def check_cells(entry: Entry) -> None:
     if suite.content_hash != entry.suite.content_hash:
         return
     if entry.suite.measure != suite.measure:
-        raise ResultSetError(f"suite.measure is {entry.suite.measure!r}. Allowed: {suite.measure!r}, that of the suite.")
+        raise ResultSetError(
+            f"suite.measure is {entry.suite.measure!r}. Allowed: {suite.measure!r}, that of the suite."
+        )
     if entry.profile is None or entry.profile not in suite.profiles:
         raise ResultSetError(
             f"the profile is {entry.profile!r}. Allowed: runs of one profile, {', '.join(suite.profiles)}."
@@ -83,9 +85,6 @@ def _is_excused(entry: Entry, one: AgentEntry, name: str) -> bool:
 
         return not measure_effect(one.game, name).is_seen
     skipped = {
-        cell
-        for of in entry.skipped
-        if (of.agent, of.game) == (one.agent, one.game)
-        for cell in of.perturbations
+        cell for of in entry.skipped if (of.agent, of.game) == (one.agent, one.game) for cell in of.perturbations
     }
     return name in skipped and (one.privileged or bool(compile_perturbation(name, one.game).encoder_operations))
