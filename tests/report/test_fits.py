@@ -3,6 +3,7 @@
 import io
 import itertools
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from matplotlib.text import Text
 from PIL import Image
 from result_fixture import ENCODERS, agent_entry
 
+from wsabench.report.figures.across import unharmed_is_near
 from wsabench.report.figures.drawing import draw_figures
 from wsabench.report.figures.heatmap import draw_shades, heat_map_height
-from wsabench.report.figures.layout import agent_panels, legend_lines
+from wsabench.report.figures.layout import agent_panels, legend_lines, legend_names, wrapped
 from wsabench.report.figures.style import (
     LIGHT_GREY,
     MOST_LOOKS,
@@ -22,6 +24,7 @@ from wsabench.report.figures.style import (
     TWO_COLUMNS_IN,
     figure_bytes,
     figure_style,
+    legible,
     looks,
     new_figure,
     settle,
@@ -224,6 +227,37 @@ def test_a_legend_has_as_many_columns_as_fit():
     assert legend_lines(["clean", "kept under perturbations"], ONE_COLUMN_IN) == 1
     assert legend_lines(["a"] * 4, ONE_COLUMN_IN) == 1
     assert legend_lines(["kept under perturbations"] * 2, ONE_COLUMN_IN) == 2
+
+
+LONGEST = tuple(f"{name}-and-the-number-of-its-trial-{place}" for place, name in enumerate(LONG))
+
+
+@pytest.mark.parametrize("width", [ONE_COLUMN_IN, TWO_COLUMNS_IN])
+def test_the_legend_of_eight_long_names_leaves_room_for_the_curves(width):
+    labels = legend_names(LONGEST, width)
+    assert len(set(labels)) == len(LONGEST)
+    assert legend_lines(LONGEST, width) <= 5
+    for label, name in zip(labels, map(legible, LONGEST), strict=True):
+        assert label.startswith(name[:6])
+        assert label.endswith(name[-4:])
+
+
+def test_names_that_differ_in_their_middle_stay_whole():
+    alike = [f"weight-sharing-attention-with-{place}-of-the-encoders-and-a-long-end" for place in range(8)]
+    labels = legend_names(alike, ONE_COLUMN_IN)
+    assert len(set(labels)) == 8
+    assert all(str(place) in label for place, label in enumerate(labels))
+
+
+def test_few_names_stand_whole_in_lines():
+    assert legend_names(LONGEST[:2], TWO_COLUMNS_IN) == [wrapped(name) for name in LONGEST[:2]]
+
+
+def test_the_line_of_no_loss_is_left_out_where_it_would_press_the_agents_together():
+    rows = [SimpleNamespace(clean=0.8 + 0.01 * i, perturbed=0.2 + 0.01 * i) for i in range(5)]
+    assert not unharmed_is_near(rows, [])
+    near = [SimpleNamespace(clean=0.8 + 0.1 * i, perturbed=0.6 + 0.1 * i) for i in range(5)]
+    assert unharmed_is_near(near, [])
 
 
 def test_three_agents_leave_no_empty_panel():

@@ -13,6 +13,7 @@ from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
 from wsabench.summary.averages import NOTABLE_SHIFT, undefined_note
 from wsabench.summary.rows import AttentionRow, SampleRow, grouped
 from wsabench.summary.scores import DYNAMICS, GameScores, may_repeat_episodes
+from wsabench.words import decimal
 
 
 def notes_of(
@@ -186,7 +187,7 @@ def _dynamics_notes(scores: Sequence[GameScores]) -> list[str]:
             if DYNAMICS in cell.family and math.isnan(shift):
                 unknown[f"{cell.label} on {game.game}"] = None
             elif abs(shift) > NOTABLE_SHIFT:
-                moved[f"{cell.label} on {game.game} ({shift:+.2f})"] = None
+                moved[f"{cell.label} on {game.game} ({decimal(shift, has_plus=True)})"] = None
     notes: list[str] = []
     if unknown:
         notes.append(

@@ -14,6 +14,7 @@ from wsabench.report.figures.layout import entry_legend, legend_above, legend_li
 from wsabench.report.figures.style import GREY, MOST_LOOKS, ONE_COLUMN_IN, TWO_COLUMNS_IN, add_tooltip, looks
 from wsabench.stats import MIN_TRAIN_SEEDS, dose_curve
 from wsabench.summary.rows import DoseRow, Measure, PerturbationRow, ProfileRow, grouped
+from wsabench.words import decimal
 
 _MARKERS_A_CURVE = 6
 """Marks along a profile, which tell agents apart where their lines run together."""
@@ -51,7 +52,7 @@ def draw_severity_curve(table: Sequence[PerturbationRow], ax: Axes, measure: Mea
         ax.plot(at, value, color=look.color, linestyle=look.dashes)
         for x, y, severity in zip(at, value, severities, strict=True):
             (dot,) = ax.plot(x, y, color=look.color, marker=look.marker, linestyle="")
-            add_tooltip(dot, f"{agent}, {f'severity {severity}' if severity else 'clean'}: {y:.2f}")
+            add_tooltip(dot, f"{agent}, {f'severity {severity}' if severity else 'clean'}: {decimal(y)}")
     ax.set_xticks(places, ["clean" if place == 0 else str(place) for place in places])
     ax.set_xlabel("severity")
     ax.set_ylabel(measure.replace("_", " "))
@@ -82,7 +83,7 @@ def draw_dose_curve(table: Sequence[DoseRow], ax: Axes, agents: Sequence[str]) -
             score = row.normalised_score
             ax.vlines(row.dose + shift, score.low, score.high, color=look.color, linewidth=1.0)
             (dot,) = ax.plot(row.dose + shift, score.value, color=look.color, marker=look.marker, linestyle="")
-            add_tooltip(dot, f"{agent}, {row.label}, {row.dose:.1f} grey levels: {score.value:.2f}")
+            add_tooltip(dot, f"{agent}, {row.label}, {row.dose:.1f} grey levels: {decimal(score.value)}")
     if is_crowd:
         at = sorted({row.dose for row in table})
         of_dose = grouped(table, lambda row: row.dose)
@@ -106,7 +107,7 @@ def draw_start(clean: Mapping[str, float], ax: Axes, agents: Sequence[str]) -> N
         if agent in clean:
             at = step * (place - (len(agents) - 1) / 2)
             (mark,) = ax.plot(at, clean[agent], color=look.color, marker=look.marker, markerfacecolor="none")
-            add_tooltip(mark, f"{agent}, clean: {clean[agent]:.2f}")
+            add_tooltip(mark, f"{agent}, clean: {decimal(clean[agent])}")
 
 
 def draw_profile(table: Sequence[ProfileRow], ax: Axes) -> None:

@@ -14,6 +14,7 @@ from wsabench.report.figures.across import (
     draw_games,
     draw_normalisers,
     draw_tail,
+    unharmed_is_near,
 )
 from wsabench.report.figures.heatmap import heat_map_height
 from wsabench.report.figures.intervals import interval_height
@@ -57,9 +58,10 @@ def _effective_figure(insight: Insight) -> NamedFigure | None:
     if overall is not None:
         bounds = f" {interval(overall.low, overall.high)}" if overall.has_bounds else ""
         ranked = f" Rank correlation over agents: {number(overall.value)}{bounds}."
+    dashed = ", dashed where nothing is lost" if unharmed_is_near(table, insight.checkpoints) else ""
     caption = (
-        "Left: clean and perturbed score of every train seed (dots) and agent (numbers), the line through them, dashed "
-        "where nothing is lost. Right: how far each agent lies above the line through the others, 95% interval over "
+        "Left: clean and perturbed score of every train seed (dots) and agent (numbers), the line through them"
+        f"{dashed}. Right: how far each agent lies above the line through the others, 95% interval over "
         f"agents of the line and own train seeds.{ranked}{_HOLLOW if _has_few(table) else ''}"
     )
     return NamedFigure(

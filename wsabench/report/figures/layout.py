@@ -23,6 +23,10 @@ _ENTRY_IN = 0.42
 """What an entry of a legend takes beside its text."""
 _MOST_COLUMNS = 4
 _MOST_COLUMNS_WIDE = 6
+_MOST_LEGEND_LINES = 5
+"""A legend that would take more lines has names without their middles."""
+_LEAST_OF_A_NAME = 18
+"""Characters that are left of such a name at least."""
 _PANEL_COLUMNS = 4
 _PANEL_TITLE_WIDTH = 18
 TALLEST_IN = 8.8
@@ -88,10 +92,32 @@ def legend_above(figure: Figure | SubFigure, looks: Mapping[str, Look], *, has_l
         has_lines: Whether the line's dashes are shown beside the marker.
     """
     handles: list[Line2D] = []
-    for name, look in looks.items():
+    labels = legend_names(list(looks), figure.bbox.width / figure.dpi)
+    for label, look in zip(labels, looks.values(), strict=True):
         dashes: Any = look.dashes if has_lines else ""
-        handles.append(Line2D([], [], color=look.color, marker=look.marker, linestyle=dashes, label=wrapped(name)))
+        handles.append(Line2D([], [], color=look.color, marker=look.marker, linestyle=dashes, label=label))
     entry_legend(figure, handles)
+
+
+def legend_names(names: Sequence[str], width_in: float) -> list[str]:
+    """Return names as a legend has them: in lines, or, where these would take the room of the figure, in one line each.
+
+    Args:
+        names: Different names.
+        width_in: Width of the figure in inches.
+
+    Returns:
+        The names in their order. What is too long for one line loses its middle, unless two names would then be equal.
+    """
+    whole = [wrapped(name) for name in names]
+    if _lines_of(whole, width_in) <= _MOST_LEGEND_LINES:
+        return whole
+    for columns in range(_MOST_COLUMNS_WIDE, 0, -1):
+        room = int((width_in / columns - _ENTRY_IN) / _LETTER_IN)
+        short = [clipped(name, room) for name in names]
+        if room >= _LEAST_OF_A_NAME and len(set(short)) == len(names):
+            return short
+    return whole
 
 
 def entry_legend(figure: Figure | SubFigure, handles: Sequence[Any]) -> None:
@@ -107,8 +133,12 @@ def entry_legend(figure: Figure | SubFigure, handles: Sequence[Any]) -> None:
 
 def legend_lines(names: Sequence[str], width_in: float) -> int:
     """Return how many lines the legend of some names takes in a figure of that width."""
-    columns = _legend_columns([wrapped(name) for name in names], width_in)
-    return -(-len(names) // columns) * num_lines(names)
+    return _lines_of(legend_names(names, width_in), width_in)
+
+
+def _lines_of(labels: Sequence[str], width_in: float) -> int:
+    columns = _legend_columns(labels, width_in)
+    return -(-len(labels) // columns) * max((label.count("\n") + 1 for label in labels), default=1)
 
 
 def _legend_columns(labels: Sequence[str], width_in: float) -> int:
