@@ -114,6 +114,7 @@ def drawn_of(names, **sizes):
 def faults(drawn):
     """Return what is wrong with a figure: cut off, laid over each other, too narrow, or outside the axes."""
     figure, found = drawn.figure, []
+    figure.draw_without_rendering()  # what stands in a legend has its place only then
     renderer = figure.canvas.get_renderer() if hasattr(figure.canvas, "get_renderer") else figure._get_renderer()
     canvas = figure.bbox
     ticks = {label for ax in figure.axes for label in (*ax.get_xticklabels(), *ax.get_yticklabels())}

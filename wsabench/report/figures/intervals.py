@@ -183,8 +183,8 @@ def finish_lines(ax: Axes, labels: Sequence[str], guides: Sequence[float]) -> No
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    for place in range(len(labels)):
-        ax.axhline(place + 0.5, color=LIGHT_GREY, linewidth=0.5, zorder=0)
+    across = ax.get_yaxis_transform()
+    ax.hlines(np.arange(len(labels)) + 0.5, 0, 1, color=LIGHT_GREY, linewidth=0.5, zorder=0, transform=across)
     low, high = ax.get_xlim()
     margin = 0.25 * (high - low)
     for line in guides:
