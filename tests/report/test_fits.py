@@ -16,7 +16,7 @@ from result_fixture import ENCODERS, agent_entry
 from wsabench.report.figures.across import unharmed_is_near
 from wsabench.report.figures.drawing import draw_figures
 from wsabench.report.figures.heatmap import draw_shades, heat_map_height
-from wsabench.report.figures.layout import agent_panels, legend_lines, legend_names, wrapped
+from wsabench.report.figures.layout import agent_panels, legend_lines, legend_names, short_names, wrapped
 from wsabench.report.figures.style import (
     LIGHT_GREY,
     MOST_LOOKS,
@@ -243,11 +243,29 @@ def test_the_legend_of_eight_long_names_leaves_room_for_the_curves(width):
         assert label.endswith(name[-4:])
 
 
-def test_names_that_differ_in_their_middle_stay_whole():
+def test_names_that_differ_in_their_middle_keep_it():
     alike = [f"weight-sharing-attention-with-{place}-of-the-encoders-and-a-long-end" for place in range(8)]
     labels = legend_names(alike, ONE_COLUMN_IN)
     assert len(set(labels)) == 8
+    assert legend_lines(alike, ONE_COLUMN_IN) <= 8
     assert all(str(place) in label for place, label in enumerate(labels))
+
+
+@pytest.mark.parametrize(
+    ("names", "width", "short"),
+    [
+        (["wsa", "a-name-of-many-letters"], 12, ["wsa", "a-name-\u2026ters"]),
+        (
+            ["run-of-2026-a-long-time", "run-of-2027-a-long-time"],
+            12,
+            ["\u20266-a-lo\u2026time", "\u20267-a-lo\u2026time"],
+        ),
+        ([f"agent-number-{i:02}-of-many" for i in (3, 14)], 6, ["\u202603\u2026ny", "\u202614\u2026ny"]),
+        (["x" * 20 + "a" + "y" * 20, "x" * 20 + "b" + "y" * 20, "c" * 41, "c" * 40 + "d"], 8, None),
+    ],
+)
+def test_shortened_names_differ(names, width, short):
+    assert short_names(names, width) == short
 
 
 def test_few_names_stand_whole_in_lines():

@@ -28,7 +28,7 @@ from wsabench.words import decimal
 
 _ONE = Look("#0072b2", "o", "-")
 """Of figures whose agents have a line each, so that they need no looks of their own."""
-_FARTHEST = 3.0
+_FARTHEST = 2.0
 """How many times as high as its agents alone a figure may be so that it shows a line that lies far from them."""
 _FILLS = (("#0072b2", ""), ("#e69f00", "////"), ("#d9d9d9", ""))
 """Colour and hatch of each component: dark, hatched, light."""

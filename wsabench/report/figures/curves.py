@@ -17,6 +17,8 @@ from wsabench.summary.rows import Bounded, DoseRow, Measure, PerturbationRow, Pr
 from wsabench.words import decimal
 
 _MARKERS_A_CURVE = 6
+_FEW_AGENTS = 3
+"""More agents than this are hard to tell apart in a low panel: where it stands alone it is higher."""
 """Marks along a profile, which tell agents apart where their lines run together."""
 
 
@@ -182,7 +184,8 @@ def curve_grid(titles: Sequence[str], agents: Sequence[str], draw: Callable[[int
     width = TWO_COLUMNS_IN if columns > 2 else ONE_COLUMN_IN * max(1.0, columns * 0.75)
     is_crowd = len(agents) > MOST_LOOKS
     legend_in = 0.14 * (1 if is_crowd else legend_lines(agents, width))
-    figure = Figure(figsize=(width, 0.35 + legend_in + 1.5 * rows), layout="constrained")
+    panel_in = 2.1 if len(titles) <= 2 and len(agents) > _FEW_AGENTS else 1.5
+    figure = Figure(figsize=(width, 0.35 + legend_in + panel_in * rows), layout="constrained")
     axes: Any = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for place, ax in enumerate(axes.flat):
         if place >= len(titles):

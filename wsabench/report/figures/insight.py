@@ -141,8 +141,8 @@ def _normaliser_figure(insight: Insight) -> NamedFigure | None:
     draw_normalisers(insight.normalisers, ax)
     lowest = min(row.tau for row in insight.normaliser_agreement)
     caption = (
-        "Rank by mean perturbed score (dark: 1) when scores are divided by human play, the best agent's or the "
-        "agent's own clean score, or taken in logarithms. Lowest agreement of two orders (Kendall's tau): "
+        "Rank by mean perturbed score (strongest shade: 1) when scores are divided by human play, the best agent's or "
+        "the agent's own clean score, or taken in logarithms. Lowest agreement of two orders (Kendall's tau): "
         f"{number(lowest)}."
     )
     return NamedFigure(

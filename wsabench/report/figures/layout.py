@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,6 +32,7 @@ _PANEL_COLUMNS = 4
 _PANEL_TITLE_WIDTH = 18
 TALLEST_IN = 8.8
 """A figure that is taller does not fit a page with its caption."""
+_CUT = "\u2026"
 _PIECE = re.compile(r"[^\s\-_./@+:,]*[\s\-_./@+:,]?")
 
 
@@ -57,7 +59,7 @@ def wrapped(name: str, width: int = NAME_WIDTH) -> str:
             lines[-1] += part
     lines = [line.strip() for line in lines if line.strip()]
     if len(lines) > _MOST_LINES:
-        lines = [*lines[: _MOST_LINES - 1], f"\u2026{lines[-1]}"]
+        lines = [*lines[: _MOST_LINES - 1], f"{_CUT}{lines[-1]}"]
     return "\n".join(lines)
 
 
@@ -68,14 +70,47 @@ def clipped(name: str, width: int = NAME_WIDTH) -> str:
         name: The name of an agent, of a perturbation, or of anything else.
         width: Characters of the line.
     """
-    name = legible(name)
+    return without_middle(legible(name), width)
+
+
+def without_middle(name: str, width: int) -> str:
+    """Return a name in one line of at most so many characters: what is too long loses its middle.
+
+    Args:
+        name: Any text.
+        width: Characters of the line.
+    """
     if width_of(name) <= width:
         return name
     end = width // 3
     start = name
     while width_of(start) > width - end - 1:
         start = start[:-1]
-    return f"{start}\u2026{name[-end:]}"
+    return f"{start}{_CUT}{name[-end:]}"
+
+
+def short_names(names: Sequence[str], width: int) -> list[str] | None:
+    """Return names in one line each that still differ: without their middles, or without what all have in common.
+
+    Args:
+        names: Different names.
+        width: Characters of a line.
+
+    Returns:
+        The names in their order; None where neither keeps them apart.
+    """
+    start, end = _num_shared(names), _num_shared([name[::-1] for name in names])
+    for left, right in ((0, 0), (start, 0), (start, end)):
+        pieces = (name[left : len(name) - right] for name in names)
+        short = [without_middle(f"{_CUT * bool(left)}{piece}{_CUT * bool(right)}", width) for piece in pieces]
+        if len(set(short)) == len(names):
+            return short
+    return None
+
+
+def _num_shared(names: Sequence[str]) -> int:
+    """Return with how many letters all names begin alike."""
+    return sum(1 for _ in itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)))
 
 
 def num_lines(names: Iterable[str], width: int = NAME_WIDTH) -> int:
@@ -107,15 +142,15 @@ def legend_names(names: Sequence[str], width_in: float) -> list[str]:
         width_in: Width of the figure in inches.
 
     Returns:
-        The names in their order. What is too long for one line loses its middle, unless two names would then be equal.
+        The names in their order. What is too long for one line is cut as `short_names` does it.
     """
     whole = [wrapped(name) for name in names]
     if _lines_of(whole, width_in) <= _MOST_LEGEND_LINES:
         return whole
     for columns in range(_MOST_COLUMNS_WIDE, 0, -1):
         room = int((width_in / columns - _ENTRY_IN) / _LETTER_IN)
-        short = [clipped(name, room) for name in names]
-        if room >= _LEAST_OF_A_NAME and len(set(short)) == len(names):
+        short = short_names([legible(name) for name in names], room) if room >= _LEAST_OF_A_NAME else None
+        if short:
             return short
     return whole
 
