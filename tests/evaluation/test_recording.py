@@ -13,6 +13,7 @@ import pytest
 from fake_bench import TASKS, FakeLanes, ListSource, PlainPolicy, SamplingPolicy, as_plain, played
 from made_jobs import ENCODERS, JOBS, manifest, recording
 from result_fixture import agent_entry, change_manifest
+from wsabench.results.tables import steps_table
 
 from wsabench.agents import wrap_policy
 from wsabench.errors import ResultSetError, SpecError
@@ -21,7 +22,7 @@ from wsabench.report.figures.episode import episode_figure
 from wsabench.report.figures.style import figure_style
 from wsabench.results import load_result
 from wsabench.results.recorded import _encode, moving_mean
-from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums, steps_table
+from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.results.store import ResultStore
 from wsabench.stats.context_effect import ContextEffect
 from wsabench.summary.attention import example_episodes

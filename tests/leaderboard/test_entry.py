@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from wsabench.results.tables import EPISODE_SCHEMA
 
 from wsabench.cli import main
 from wsabench.errors import ResultSetError, SpecError, StorageError
@@ -21,7 +22,6 @@ from wsabench.leaderboard.checking import schema_hash
 from wsabench.leaderboard.entry import as_result, entry_text, link_of, read_entry, write_entry
 from wsabench.leaderboard.schema import SCHEMA_VERSION, Entry
 from wsabench.results import load_result
-from wsabench.results.records import EPISODE_SCHEMA
 from wsabench.summary.rows import is_table
 from wsabench.summary.summarise import summarise
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from result_fixture import with_ledger
+from wsabench.results.tables import with_labels
 
 from wsabench.cli import main
 from wsabench.errors import ResultSetError
@@ -27,7 +28,6 @@ from wsabench.protocol import Protocol
 from wsabench.report import write_report
 from wsabench.results import load_result
 from wsabench.results.manifest import AgentId, read_manifest
-from wsabench.results.records import with_labels
 
 ALL = ["--sample", "1000"]
 ONE = ["--sample", "1"]

@@ -6,6 +6,7 @@ import pytest
 from made_returns import crowd
 from matplotlib.colors import to_hex
 from result_fixture import write_result_set
+from wsabench.results.tables import with_labels
 
 from wsabench.cli import main
 from wsabench.report.export import write_csv
@@ -17,7 +18,6 @@ from wsabench.report.page import content_of, html_page, markdown_text
 from wsabench.report.tables.insight import insight_tables
 from wsabench.report.tables.latex import latex
 from wsabench.report.tables.rliable import resampling_table
-from wsabench.results.records import with_labels
 from wsabench.summary.insight import insight_of
 from wsabench.summary.rows import frame_of
 from wsabench.summary.scores import collect_scores, reference_scores

@@ -12,13 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from made_jobs import ENCODERS, JOBS
 from result_fixture import write_result_set
+from wsabench.results.tables import ATTENTION_SCHEMA, attention_table
 
 from wsabench.errors import ResultSetError
 from wsabench.report.tables.definitions import DEFINITIONS
 from wsabench.report.tables.results import attention_tables, result_tables
 from wsabench.results import load_result
 from wsabench.results.merging import merge_results
-from wsabench.results.records import ATTENTION_SCHEMA, EpisodeOutcome, attention_sums, attention_table
+from wsabench.results.records import EpisodeOutcome, attention_sums
 from wsabench.stats.context_effect import ContextEffect
 from wsabench.summary.rows import frame_of
 from wsabench.summary.summarise import summarise

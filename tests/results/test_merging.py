@@ -18,13 +18,13 @@ from result_fixture import (
     write_result_set,
     write_shard,
 )
+from wsabench.results.tables import steps_schema
 
 from wsabench.errors import ResultSetError
 from wsabench.report import write_report
 from wsabench.results.manifest import read_manifest
 from wsabench.results.merging import load_results
 from wsabench.results.provenance import UNHASHED
-from wsabench.results.records import steps_schema
 from wsabench.summary.attention import example_episodes
 from wsabench.summary.summarise import summarise
 

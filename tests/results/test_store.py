@@ -13,6 +13,7 @@ import pytest
 from made_jobs import ENCODERS, JOBS, SEEDS, manifest
 from msgspec.structs import replace
 from result_fixture import VERSIONS, agent_entry, change_manifest, edit_manifest, with_ledger
+from wsabench.results.tables import episode_keys, has_starts
 
 from wsabench.errors import ResultSetError, StorageError
 from wsabench.protocol import Protocol
@@ -20,7 +21,7 @@ from wsabench.results import Job, load_result
 from wsabench.results import store as store_module
 from wsabench.results.manifest import UNKNOWN, SuiteEntry
 from wsabench.results.provenance import UNHASHED
-from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums, episode_keys, has_starts
+from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.results.store import ResultStore
 
 

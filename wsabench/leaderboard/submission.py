@@ -24,8 +24,8 @@ from wsabench.leaderboard.schema import (
 from wsabench.results.comparing import listed
 from wsabench.results.manifest import AgentEntry, History, Host, JobEntry, RecordedPlan
 from wsabench.results.provenance import UNHASHED, timestamp
-from wsabench.results.records import with_labels
 from wsabench.results.result import RunResult
+from wsabench.results.tables import with_labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

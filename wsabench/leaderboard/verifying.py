@@ -19,8 +19,9 @@ from wsabench.resources import expanded
 from wsabench.results.comparing import listed, shortened
 from wsabench.results.manifest import UNKNOWN, AgentEntry, AgentId, Host, Manifest, RecordedPlan
 from wsabench.results.provenance import ENGINE_VERSION, decisive_versions, host_summary
-from wsabench.results.records import EpisodeOutcome, with_labels
+from wsabench.results.records import EpisodeOutcome
 from wsabench.results.result import load_result
+from wsabench.results.tables import with_labels
 from wsabench.seeding import generator
 from wsabench.stats import family_test
 from wsabench.types import Permissions

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from wsabench.resources import atomic_path, make_dir, write_text
-from wsabench.results.records import CLEAN, with_labels
+from wsabench.results.records import CLEAN
 from wsabench.results.result import RunResult
+from wsabench.results.tables import with_labels
 from wsabench.summary.rows import Measure, Row, frame_of, grouped, is_table
 from wsabench.summary.summarise import Summary
 from wsabench.types import FloatArray
