@@ -58,7 +58,8 @@ def nearest_names(name: str, allowed: Iterable[str], limit: int = 3) -> list[str
     folded = name.casefold()
     by_folded = {candidate.casefold(): candidate for candidate in allowed}
     if len(folded) <= _SHORT:
-        close = [one for one in by_folded if is_one_slip(folded, one)]
+        slips = [one for one in by_folded if is_one_slip(folded, one)]
+        close = sorted(slips, key=lambda one: (-_shared_start(folded, one), one))
     else:
         close = difflib.get_close_matches(folded, by_folded, n=limit, cutoff=_NEAR)
     begun = [one for one in by_folded if len(folded) >= _BEGUN and one.startswith(folded) and one not in close]
@@ -74,12 +75,17 @@ def is_one_slip(name: str, other: str) -> bool:
     """
     if min(len(name), len(other)) < 2:
         return False
-    alike = (one == another for one, another in zip(name, other, strict=False))
-    start = sum(itertools.takewhile(bool, alike))
+    start = _shared_start(name, other)
     a, b = name[start:], other[start:]
     ends = ((a[1:], b), (a, b[1:]), (a[1:], b[1:]))
     is_exchanged = len(a) > 1 and a[:2] == b[1::-1] and a[2:] == b[2:]
     return name != other and (is_exchanged or any(one == another for one, another in ends))
+
+
+def _shared_start(name: str, other: str) -> int:
+    """Return with how many letters both begin."""
+    alike = (one == another for one, another in zip(name, other, strict=False))
+    return sum(itertools.takewhile(bool, alike))
 
 
 def unknown_name(what: str, name: str, allowed: Iterable[str], hint: str = "") -> UnknownNameError:

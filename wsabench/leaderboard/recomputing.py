@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from wsabench.leaderboard.checking import job_fingerprints
-from wsabench.report.export import tidy_episodes
+from wsabench.report.export import as_written, tidy_episodes
 from wsabench.report.writer import CSV_DIR
 from wsabench.results.manifest import UNKNOWN, JobEntry, RecordedPlan
 from wsabench.results.result import RunResult
@@ -110,7 +110,7 @@ def _table_problem(made: _Made) -> str:
         written = pd.read_csv(made.path)
     except (OSError, ValueError) as error:
         return f"{made.path} cannot be read ({error})."
-    expected = pd.read_csv(io.StringIO(made.expected.to_csv(index=False)))
+    expected = pd.read_csv(io.StringIO(as_written(made.expected).to_csv(index=False)))
     written = written.reindex(columns=[name for name in written.columns if name != "privileged"])
     if list(written.columns) != list(expected.columns) or len(written) != len(expected):
         return f"{made.path} is not the table of these shards: other columns or rows. Make the report again."

@@ -133,13 +133,19 @@ def write_csv(
         if summary.privileged and "agent" in table:
             is_privileged = [agent in summary.privileged for agent in table["agent"]]
             table = table.assign(privileged=is_privileged)
-        for column in _WORDS & set(table):
-            table[column] = [text.replace(MINUS, "-") for text in table[column]]
+        table = as_written(table)
         path = directory / f"{name}.csv"
         with atomic_path(path) as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n")
         written.append(path)
     return tuple(written)
+
+
+def as_written(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose sentences have the ASCII minus sign, as the files for machines have it."""
+    return table.assign(
+        **{column: [text.replace(MINUS, "-") for text in table[column]] for column in _WORDS & set(table)}
+    )
 
 
 def tidy_episodes(result: RunResult, summary: Summary) -> pd.DataFrame:
