@@ -1,5 +1,6 @@
 """Statistics of scores, from NumPy, SciPy and rliable: normalisation, aggregates, robustness, intervals, tests."""
 
+from wsabench.stats.across.aggregate import aggregate_interval
 from wsabench.stats.across.effective import EffectiveRobustness, RankCorrelation, effective_robustness, rank_correlation
 from wsabench.stats.across.games import PerGame, per_game
 from wsabench.stats.across.sensitivity import (
@@ -168,6 +169,7 @@ __all__ = [
     "VarianceComponents",
     "Variation",
     "adjust_over_pairs",
+    "aggregate_interval",
     "averaged",
     "capped_mean_retention",
     "clean_bound",

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from wsabench.errors import ShapeError
 from wsabench.types import BoolArray
 
-IntArray = npt.NDArray[np.int64]
 
 
 def surely_better(better: npt.ArrayLike) -> BoolArray:
