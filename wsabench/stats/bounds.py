@@ -45,7 +45,6 @@ class Replicates(NamedTuple):
     """What the resamples were made of."""
 
 
-
 BoundsFunction = Callable[[Replicates, FloatArray, float], tuple[FloatArray, FloatArray]]
 """Gets replicates, the statistic on the data, shape (...), and the confidence; returns lower and upper bounds."""
 

@@ -164,9 +164,7 @@ def _cross_fitted(
     halves: Sequence[FloatArray], weights_of_seeds: Sequence[FloatArray], weights: FloatArray
 ) -> tuple[FloatArray, IntArray]:
     """Return the estimate of each repetition, and the groups by rising score of each choice; halves change roles."""
-    means = mean_over(
-        [np.tensordot(drawn, half, axes=1) for drawn, half in zip(weights_of_seeds, halves, strict=True)]
-    )
+    means = mean_over([np.tensordot(drawn, half, axes=1) for drawn, half in zip(weights_of_seeds, halves, strict=True)])
     order = np.argsort(means, axis=-1)
     # Those without weight need not be looked at; eight at a time, as sums of eight change no bit.
     some = slice(-(-np.count_nonzero(weights) // 8) * 8)
