@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from wsabench.results.records import with_labels, written_name
+from wsabench.results.tables import with_labels, written_name
 
 
 def test_each_row_has_the_written_name_of_its_cell():

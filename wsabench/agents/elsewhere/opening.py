@@ -10,7 +10,7 @@ from wsabench.agents.elsewhere import cleanrl, factories, hub, programs, sb3
 from wsabench.agents.elsewhere.opened import Wanted
 from wsabench.agents.elsewhere.recognising import describe_file, recognise
 from wsabench.agents.elsewhere.references import split_uri
-from wsabench.agents.foreign import load_policy, torch_as_shipped, wrap_policy
+from wsabench.agents.foreign import torch_as_shipped
 from wsabench.agents.loading import AGENT_FILE, load_trained, shipped_names
 from wsabench.errors import CheckpointError
 from wsabench.protocol import ActionSelection
@@ -105,14 +105,3 @@ def _check_file(path: Path) -> None:
             f"{path} names a file and something in it. Name the module instead, {file}:{attribute}, with the file's "
             "folder on PYTHONPATH or as the current folder."
         )
-
-
-def open_import(reference: str) -> DeclaredPolicy:
-    """Load `package.module:attribute`, a policy or a class of one.
-
-    Raises:
-        SpecError: The text has another form, or the module or the class fails; the message says where.
-        UnknownNameError: There is no such module or attribute.
-    """
-    with torch_as_shipped():
-        return wrap_policy(load_policy(reference), reference.rpartition(":")[2], reference)
