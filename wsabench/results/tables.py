@@ -194,8 +194,12 @@ def written_name(perturbation: str, severity: Any) -> str:
 
 def with_labels(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with the column `label`, the written name of each row's cell."""
-    pairs = zip(table["perturbation"], table["severity"], strict=True)
-    return table.assign(label=[written_name(name, severity) for name, severity in pairs])
+    (name, names), (severity, severities) = (pd.factorize(table[column]) for column in ("perturbation", "severity"))
+    width = len(severities) + 1  # where there is no severity the code is -1
+    cells, cell = np.unique(name * width + severity + 1, return_inverse=True)
+    labels = [written_name(str(names[at // width]), severities[at % width - 1] if at % width else None) for at in cells]
+    # A text for each cell and not for each row: there may be millions.
+    return table.assign(label=np.array(labels, dtype=object)[cell])
 
 
 def has_starts(episodes: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from wsabench.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from wsabench.stats.across.aggregate import aggregate_interval
     from wsabench.stats.across.effective import (
         EffectiveRobustness,
         RankCorrelation,
@@ -183,6 +184,7 @@ __all__ = [
     "VarianceComponents",
     "Variation",
     "adjust_over_pairs",
+    "aggregate_interval",
     "averaged",
     "capped_mean_retention",
     "clean_bound",
@@ -312,6 +314,7 @@ __getattr__, __dir__ = lazy_names(
         "VarianceComponents": "components",
         "Variation": "power",
         "adjust_over_pairs": "claims.families",
+        "aggregate_interval": "across.aggregate",
         "averaged": "power",
         "capped_mean_retention": "ratio.estimates",
         "clean_bound": "ratio.clean_floor",
