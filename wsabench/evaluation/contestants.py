@@ -269,6 +269,11 @@ def find_contestants(
     return tuple(found)
 
 
+def names_own_code(text: str) -> bool:
+    """Whether a reference without a name of its own is of code or a file from elsewhere: see `Contestant.kind`."""
+    return _kind(text) in _OWN_CODE
+
+
 def names_module(reference: AgentReference) -> bool:
     """Whether a reference, with or without a name of its own, is a module's: `module:attribute` or `python:`."""
     from wsabench import agents
