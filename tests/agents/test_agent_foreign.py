@@ -165,3 +165,21 @@ def test_policies_are_imported_by_name(module: str) -> None:
 def test_wrong_references_are_explained(module: str, reference: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         load_policy(reference)
+
+
+def test_the_place_of_a_syntax_error_is_in_the_file_that_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unclosed_policy.py").write_text("import numpy\n\nvalues = (1,\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SpecError, match=r"SyntaxError: .* \(.*unclosed_policy\.py, line 3\)\. Give it"):
+        load_policy("unclosed_policy:policy")
+
+
+def test_a_model_with_predict_is_told_what_to_give() -> None:
+    class Model:
+        def predict(self, observations: np.ndarray) -> tuple[np.ndarray, None]:
+            return np.zeros(len(observations), np.int64), None
+
+    with pytest.raises(SpecError, match=r"It has `predict`: give a function that returns predict\(observations\)\[0\]"):
+        wrap_policy(Model())

@@ -95,9 +95,11 @@ def wrap_policy(policy: Any, name: str | None = None, origin: str | None = None)
     if inspect.isclass(policy):
         raise SpecError(f"{policy.__qualname__} is a class, not a policy. Pass an instance of it.")
     if _act_method(policy) is None and not callable(policy):
+        predicts = callable(getattr(policy, "predict", None))
+        hint = " It has `predict`: give a function that returns predict(observations)[0]." if predicts else ""
         raise SpecError(
             f"{policy!r} is not a policy. Allowed: an object with act(observations, lanes), or a callable "
-            "observations -> actions."
+            f"observations -> actions.{hint}"
         )
     return WrappedPolicy(policy, _stated_abilities(policy, name, origin or describe_policy(policy)))
 
@@ -294,7 +296,10 @@ def user_failure(name: str, error: BaseException, place: str = "") -> SpecError:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
     others = own or [frame for frame in frames if not frame.filename.startswith(_OURS)]
-    where = f" ({others[-1].filename}, line {others[-1].lineno})" if others else ""
+    places = [(frame.filename, frame.lineno) for frame in others]
+    if isinstance(error, SyntaxError) and error.filename:  # nothing has run in that file
+        places.append((error.filename, error.lineno))
+    where = f" ({places[-1][0]}, line {places[-1][1]})" if places else ""
     text = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
     return SpecError(
         f"The agent {name!r} failed{place}: {text}{where}. Give it what it needs, or correct it; --debug shows the "
