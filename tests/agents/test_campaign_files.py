@@ -2,6 +2,9 @@
 
 `campaign/actions.json` was recorded by the clone's own code: for 1,000 stored observations of Pong
 (`campaign/observations.npz`, 1,003 frames, stacks of 4) the greedy action of each agent, a hexadecimal digit each.
+`campaign/embeddings.npz` holds what the clone's code made of the same observations with the encoders of Pong: two
+numbers an observation, the embedding's products with cos(i) and cos(2 i) over its elements i = 1, 2, ..., divided by
+the square root of their number.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import pytest
 import torch
 
 from wsabench.agents import load_agent
+from wsabench.encoders import EncoderBank
 from wsabench.hashing import file_hash
 from wsabench.resources import data_dir
 
@@ -21,6 +25,7 @@ pytestmark = pytest.mark.oracle
 
 HERE = Path(__file__).parent / "campaign"
 RECORDED = json.loads((HERE / "actions.json").read_text(encoding="utf-8"))
+ENCODERS = ("ae", "sr", "oke", "okk", "vos")
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +53,18 @@ def test_an_agent_of_the_campaign_acts_as_in_its_clone(name: str, stacks: torch.
 
 def test_the_recorded_actions_are_varied() -> None:
     assert all(len(set(recorded["actions"])) > 1 and len(recorded["actions"]) == 1000 for recorded in RECORDED.values())
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_of_the_campaign_embeds_as_in_its_clone(name: str, stacks: torch.Tensor, one_thread: None) -> None:
+    folder = data_dir("baselines") / "pong" / "encoders"
+    recorded = np.load(HERE / "embeddings.npz")
+    assert file_hash(folder / f"{name}.safetensors") == recorded[f"{name}.sha256"], "another file than the recorded one"
+    bank = EncoderBank.load("pong", directory=folder)
+    parts = [bank.embed(part, [name])[name] for part in stacks.split(100)]
+    embeddings = torch.cat(parts).flatten(1).double().numpy()
+    elements = np.arange(1, embeddings.shape[1] + 1)
+    basis = np.stack([np.cos(elements), np.cos(2 * elements)], axis=1) / np.sqrt(len(elements))
+    # Embeddings are float16: another type of CPU rounds some of them to the neighbouring value.
+    np.testing.assert_allclose(embeddings @ basis, recorded[name], atol=0.005)
+    assert recorded[name].std(axis=0).min() > 0.05, "all observations look the same to it"
