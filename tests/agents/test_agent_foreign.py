@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,17 @@ def test_a_model_with_predict_is_told_what_to_give() -> None:
 
     with pytest.raises(SpecError, match=r"It has `predict`: give a function that returns predict\(observations\)\[0\]"):
         wrap_policy(Model())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forks beside threads
+def test_a_module_that_leaves_the_process_when_it_is_imported_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But what it forks may end as ever."""
+    forking = "import os\nif (child := os.fork()) == 0:\n    os._exit(7)\nassert os.waitpid(child, 0)[1] >> 8 == 7\n"
+    (tmp_path / "leaving_policy.py").write_text(f"{forking}os._exit(0)\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = os._exit
+    with pytest.raises(SpecError, match=r"'leaving_policy:act' ended the program \(SystemExit: os\._exit\(0\)\)"):
+        load_policy("leaving_policy:act")
+    assert os._exit is before

@@ -349,7 +349,7 @@ def test_an_agent_that_ends_its_process_is_no_verified_one(
     [
         ("raises", "The agent 'moody' failed on breakout, step 3: KeyError: 'mine'"),
         ("sleeps", f"{WHO} made no step for 50 s and was ended."),
-        ("leaves at import", f"{WHO}: its process ended with exit code 0 when it was loaded"),
+        ("leaves at import", f"{WHO} cannot be played again: Importing 'moody_policy'"),
         ("", ""),
     ],
 )

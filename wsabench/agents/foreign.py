@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import os
 import sys
 import sysconfig
 import traceback
@@ -194,7 +195,7 @@ def load_policy(reference: str) -> Any:
         UnknownNameError: There is no such module or attribute.
     """
     found = import_attribute(reference)
-    with guarded(reference), argparse_silent():
+    with guarded(reference), exits_raised():
         return found() if inspect.isclass(found) else found
 
 
@@ -221,7 +222,7 @@ def import_attribute(reference: str) -> Any:
 def _imported(module_name: str, reference: str) -> Any:
     """Import a module of a user."""
     try:
-        with argparse_silent():
+        with exits_raised():
             module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         cure = "Is it installed, or its folder on PYTHONPATH?"
@@ -247,17 +248,26 @@ def _imported(module_name: str, reference: str) -> Any:
 
 
 @contextmanager
-def argparse_silent() -> Iterator[None]:
-    """Let argparse raise inside what it else prints before it ends the program; its usage is the error's cause.
+def exits_raised() -> Iterator[None]:
+    """Let argparse and `os._exit` raise inside, which else print a usage or end the program with nothing said.
 
-    Code that reads the command line when it is imported reads ours, and would print its own usage before our message.
+    Code that reads the command line when it is imported reads ours, and would print its own usage before our message,
+    which is the error's cause here. A process that the code forks may end as ever.
     """
-    before = argparse.ArgumentParser.error
+    before, end, here = argparse.ArgumentParser.error, os._exit, os.getpid()
+
+    def leave(status: int) -> NoReturn:
+        if os.getpid() != here:
+            end(status)
+        raise SystemExit(f"os._exit({status})")
+
     argparse.ArgumentParser.error = _raise_usage  # pyright: ignore[reportAttributeAccessIssue]
+    os._exit = leave
     try:
         yield
     finally:
         argparse.ArgumentParser.error = before
+        os._exit = end
 
 
 def _raise_usage(parser: argparse.ArgumentParser, message: str) -> NoReturn:

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 from wsabench.agents.elsewhere.opened import Wanted
-from wsabench.agents.foreign import argparse_silent, guarded, import_attribute, wrap_policy
+from wsabench.agents.foreign import exits_raised, guarded, import_attribute, wrap_policy
 from wsabench.errors import SpecError
 from wsabench.registry import Added, load_added
 from wsabench.types import DeclaredPolicy
@@ -55,7 +55,7 @@ def made(factory: Any, game: str | None, train_seed: int, origin: str, name: str
     values = {"game": game, "train_seed": train_seed}
     arguments = {name: values[name] for name in _parameters(factory) if name in values}
     _check_takes(factory, arguments, origin)
-    with guarded(origin), argparse_silent():
+    with guarded(origin), exits_raised():
         policy = factory(**arguments)
     return wrap_policy(policy, name, origin)
 
