@@ -20,7 +20,7 @@ from wsabench.agents.elsewhere.environments import Environment, find_environment
 from wsabench.agents.foreign import torch_as_shipped
 from wsabench.errors import ResultSetError, SpecError, WorkerError
 from wsabench.evaluation.plan import RunOptions, make_plan
-from wsabench.evaluation.pool.watchdog import WORKER_TIMEOUT
+from wsabench.evaluation.pool.watchdog import LOADING, WORKER_TIMEOUT
 from wsabench.evaluation.runs import checked_workers, run
 from wsabench.games import check_rom_id, rom_ids
 from wsabench.resources import expanded, make_dir, write_text
@@ -151,8 +151,9 @@ class RobustnessCallback(BaseCallback):
             path.unlink()
         if any(one.hung for one in plan.contestants):
             raise WorkerError(
-                f"The policy gave no answer for {WORKER_TIMEOUT:g} s when it was loaded in another process and shown "
-                "two steps, as evaluations load it. What makes it wait there would make every evaluation wait."
+                "The policy hangs when another process loads it and shows it two steps, as evaluations do: no answer "
+                f"came for {WORKER_TIMEOUT:g} s, or for {LOADING} times as long while it was loaded. Correct it, or "
+                "evaluate in this process, where it may get on: workers=0."
             )
 
     def _on_step(self) -> bool:

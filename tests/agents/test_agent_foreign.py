@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from wsabench.agents import WrappedPolicy, load_policy, wrap_policy
+from wsabench.agents.foreign import guarded
 from wsabench.errors import ShapeError, SpecError, UnknownNameError
 from wsabench.perturb.encoder.masks import DropEncoders
 from wsabench.types import Abilities, Decision, EncoderOperation, LaneBatch, Policy
@@ -198,3 +200,16 @@ def test_a_module_that_leaves_the_process_when_it_is_imported_ends_nothing(
     with pytest.raises(SpecError, match=r"'leaving_policy:act' ended the program \(SystemExit: os\._exit\(0\)\)"):
         load_policy("leaving_policy:act")
     assert os._exit is before
+
+
+def test_an_interrupt_that_an_agent_raises_is_its_failure_where_nobody_can_interrupt() -> None:
+    """Worker processes leave Ctrl-C to their parent."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(SpecError, match="The agent 'mine' failed: KeyboardInterrupt"), guarded("mine"):
+            raise KeyboardInterrupt
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt), guarded("mine"):
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGINT, before)

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import inspect
 import os
+import signal
 import sys
 import sysconfig
 import traceback
@@ -236,9 +237,11 @@ def _imported(module_name: str, reference: str) -> Any:
             f"Importing {module_name!r} for {reference!r} ended the program (SystemExit: {error.code}). Move what runs "
             "when it is imported, such as reading the command line, below `if __name__ == '__main__':`."
         ) from error
-    except (WsabenchError, KeyboardInterrupt):
+    except WsabenchError:
         raise
     except BaseException as error:  # someone else's code may raise anything
+        if _is_of_the_user(error):
+            raise
         raise user_failure(reference, error) from error
     if module_name in _TORCH_LEFT_BY:
         _set_torch(_TORCH_LEFT_BY[module_name])
@@ -289,10 +292,17 @@ def guarded(name: str, place: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (WsabenchError, KeyboardInterrupt):
+    except WsabenchError:
         raise
     except BaseException as error:  # someone else's code may raise anything
+        if _is_of_the_user(error):
+            raise
         raise user_failure(name, error, place) from error
+
+
+def _is_of_the_user(error: BaseException) -> bool:
+    """Whether an error may be a Ctrl-C: not in a worker process, which hears none."""
+    return isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
 def user_failure(name: str, error: BaseException, place: str = "") -> SpecError:
