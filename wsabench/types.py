@@ -354,6 +354,10 @@ class DeclaredPolicy(Protocol):
         ...
 
 
+class OwnPolicy:
+    """A policy of this project: its answers need no check, and it draws from the generators of its lanes alone."""
+
+
 class BenchRow(TypedDict):
     """One measurement of speed, as `wsabench bench --json` prints it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -29,7 +30,7 @@ from wsabench.protocol import Protocol
 from wsabench.report import write_report
 from wsabench.results import load_result
 from wsabench.results.manifest import AgentId, read_manifest
-from wsabench.results.records import with_labels
+from wsabench.results.tables import with_labels
 
 ALL = ["--sample", "1000"]
 ONE = ["--sample", "1"]
@@ -252,6 +253,75 @@ def test_another_processor_is_not_compared_to_the_bit(
     assert "So few episodes can tell nothing apart" in few["conclusion"]
 
 
+def test_only_episodes_of_agents_that_draw_are_held_to_their_means(
+    entry_files: dict[str, Path],
+    changed: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    players = verifying._players
+
+    def drawing(*args: Any, **kwargs: Any) -> Any:
+        return {who: dataclasses.replace(one, draws=True) for who, one in players(*args, **kwargs).items()}
+
+    monkeypatch.setattr(verifying, "_players", drawing)
+
+    def other(content: dict[str, Any]) -> None:
+        for job in content["jobs"]:
+            job["episodes"]["lengths"] = [length - 1 for length in job["episodes"]["lengths"]]
+
+    path = changed(other, "mine")
+    told = found([str(path), "--sample", "2", "--checkpoint", "scripted_policies:sampler"], capsys, 0)
+    assert (told["verdict"], told["comparable"], told["share_equal"]) == ("not told apart", False, 0.0)
+    assert told["environment"] == ["mine draws random numbers of its own"]
+
+    pair = outcome(np.random.default_rng(0)), outcome(np.random.default_rng(1))
+    same, off = (
+        verifying.Verification(
+            target=path,
+            kind="run",
+            suite="smoke",
+            num_episodes=2,
+            seed=0,
+            sample=tuple(Replayed(AgentId(name, 0, "breakout"), "clean", 0, 0, *pair) for name in names),
+            problems=(),
+            environment=(),
+            drawing=("mine",),
+            means=verifying.MeansTest(0.1, 1.0, 1.0),
+            numbers=(),
+        )
+        for names in (["mine"], ["mine", "noop"])
+    )
+    assert (same.verdict, off.verdict) == ("not told apart", "differs")
+
+
+def test_what_an_entry_says_of_its_agent_must_be_true(
+    changed: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether an agent reads more than pixels decides where it stands."""
+
+    def forge(content: dict[str, Any]) -> None:
+        content["agents"][0].update(inputs=["ram"], privileged=True)
+        content["privileged"] = True
+
+    told = found([str(changed(forge)), *ONE], capsys, 1)
+    assert (told["verdict"], told["unequal"]) == ("differs", [])
+    assert told["problems"] == [
+        "e2e (train seed 0) on breakout: inputs ('ram',) is stated, () is true.",
+        "e2e (train seed 0) on breakout: privileged True is stated, False is true.",
+    ]
+
+
+def test_numbers_of_an_entry_are_by_our_reference_scores(
+    changed: Callable[..., Path], entry_files: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def forge(content: dict[str, Any]) -> None:
+        content["reference_scores"]["breakout"] = {"random": -1000.0, "human": -999.0}
+
+    honest = found([str(entry_files["e2e"]), *ONE], capsys, 0)
+    assert found([str(changed(forge)), *ONE], capsys, 0)["numbers"] == honest["numbers"]
+
+
 def test_other_versions_are_not_compared_to_the_bit(run_dir: Path) -> None:
     manifest = read_manifest(run_dir)
     plan, host = manifest.plan, manifest.history.first.host
@@ -298,7 +368,7 @@ class Policy:
     def act(self, observations, lanes):
         self.num_steps += 1
         mood = os.environ.get("TEST_MOOD")
-        if mood == "leaves" and self.num_steps == 3:
+        if mood == "leaves" and self.num_steps == 6:  # it is asked 4 times before
             os._exit(0)
         if mood == "raises" and self.num_steps == 3:
             raise KeyError("mine")
@@ -348,7 +418,7 @@ def test_an_agent_that_ends_its_process_is_no_verified_one(
     ("mood", "text"),
     [
         ("raises", "The agent 'moody' failed on breakout, step 3: KeyError: 'mine'"),
-        ("sleeps", f"{WHO} made no step for 50 s and was ended."),
+        ("sleeps", f"{WHO} was not loaded, or gave no answer, for 50 s and was ended."),
         ("leaves at import", f"{WHO} cannot be played again: Importing 'moody_policy'"),
         ("", ""),
     ],

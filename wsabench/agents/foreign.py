@@ -14,16 +14,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from wsabench.agents.policy import AgentPolicy
 from wsabench.agents.weights import is_module, weights_hash
 from wsabench.errors import ShapeError, SpecError, UnknownNameError, WsabenchError, nearest_names, unknown_name
 from wsabench.hashing import text_hash
-from wsabench.types import INPUT_SHAPES, Abilities, Actions, Decision, DeclaredPolicy, LaneBatch, Observations
+from wsabench.types import (
+    INPUT_SHAPES,
+    Abilities,
+    Actions,
+    Decision,
+    DeclaredPolicy,
+    LaneBatch,
+    Observations,
+    OwnPolicy,
+)
 
 _OURS = str(Path(__file__).parents[1])
 _LIBRARIES = ("<", _OURS, *(sysconfig.get_path(key) for key in ("stdlib", "platlib")))
@@ -92,8 +100,8 @@ def wrap_policy(policy: Any, name: str | None = None, origin: str | None = None)
         SpecError: It is neither, or it asks for inputs but has no `act`, which would get them.
         UnknownNameError: It asks for an input that does not exist.
     """
-    if isinstance(policy, AgentPolicy | WrappedPolicy):
-        return policy
+    if isinstance(policy, OwnPolicy | WrappedPolicy):
+        return cast("DeclaredPolicy", policy)
     if inspect.isclass(policy):
         raise SpecError(f"{policy.__qualname__} is a class, not a policy. Pass an instance of it.")
     if _act_method(policy) is None and not callable(policy):

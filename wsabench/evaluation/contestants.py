@@ -19,7 +19,7 @@ from wsabench.processes import single_thread
 from wsabench.protocol import ActionSelection, Protocol
 from wsabench.results.manifest import AgentEntry, AgentId, OwnPlayEntry, StatedEntry
 from wsabench.results.provenance import UNHASHED
-from wsabench.types import BUILT_IN_AGENTS, PRIVILEGED_INPUTS, Abilities, DeclaredPolicy, Permissions, Policy
+from wsabench.types import BUILT_IN_AGENTS, PRIVILEGED_INPUTS, Abilities, DeclaredPolicy, OwnPolicy, Permissions, Policy
 
 if TYPE_CHECKING:
     from wsabench.agents.builtin import BuiltIn
@@ -440,7 +440,7 @@ def _draws(policy: DeclaredPolicy, kind: str, reference: Any, game: str, protoco
     """
     from wsabench import agents
 
-    if kind == "object" and not isinstance(policy, agents.AgentPolicy | agents.BuiltInPolicy):
+    if kind == "object" and not isinstance(policy, OwnPolicy):
         try:
             with agents.guarded(policy.abilities.name):
                 policy = agents.wrap_policy(copy.deepcopy(reference))
@@ -459,7 +459,7 @@ def draws_of(policy: DeclaredPolicy, game: str, protocol: Protocol) -> bool:
     """
     from wsabench import agents
 
-    if isinstance(policy, agents.AgentPolicy | agents.BuiltInPolicy):
+    if isinstance(policy, OwnPolicy):
         return False
     with single_thread():
         return agents.draws_of_its_own(policy, first_moments(game, protocol, policy.abilities.inputs), game)
@@ -509,7 +509,7 @@ def _check_actions(name: str, num_actions: int, game: str, protocol: Protocol) -
 
 def _built_in(name: BuiltIn, game: str, protocol: Protocol) -> DeclaredPolicy:
     """Return an agent that needs no training."""
-    from wsabench.agents import BuiltInPolicy
+    from wsabench.agents.builtin import BuiltInPolicy
     from wsabench.emulator import action_meanings
 
     return BuiltInPolicy(name, len(action_meanings(game, protocol)))

@@ -38,7 +38,7 @@ def contestant_again(
     """
     who = entry.id.describe()
     lanes = protocol.with_changes(**entry.view)
-    terms = Terms(protocol=lanes, has_views=False, permissions=permissions, asks_here=False)
+    terms = Terms(protocol=lanes, has_views=False, permissions=permissions)
     reference = entry if checkpoint is None else f"{entry.agent}={checkpoint}"
     try:
         found = find_contestants([reference], [entry.game], [entry.train_seed], terms)

@@ -50,7 +50,7 @@ def replay_room(seconds: float) -> Iterator[ReplayRoom]:
 
     Args:
         seconds: After so many without a step an agent is taken to hang, 0 for never; `LOADING` times as many until its
-            first step, and for its loading.
+            first step, and for its loading and first answers.
     """
     with Crew(_work, (), "wsabench-replay") as crew:
         yield ReplayRoom(crew, seconds)
@@ -67,7 +67,7 @@ class ReplayRoom:
     def load(
         self, entry: AgentEntry, protocol: Protocol, permissions: Permissions, checkpoint: str | None = None
     ) -> Contestant:
-        """Return who played, as `contestant_again` does.
+        """Return who played, as `contestant_again` does, asked twice for the same.
 
         Args:
             entry: What the manifest says of it.
@@ -81,7 +81,8 @@ class ReplayRoom:
         """
         who = entry.id.describe()
         worker = self._with_order(_Load(entry, protocol, permissions, checkpoint))
-        return _answer(worker, who, "when it was loaded", self._seconds * LOADING, "was not loaded")
+        when = "when it was loaded and shown two steps twice"
+        return _answer(worker, who, when, self._seconds * LOADING, "was not loaded, or gave no answer,")
 
     def play(
         self,

@@ -13,8 +13,8 @@ from wsabench.leaderboard.checking import job_fingerprints
 from wsabench.report.export import tidy_episodes
 from wsabench.report.writer import CSV_DIR
 from wsabench.results.manifest import UNKNOWN, JobEntry, RecordedPlan
-from wsabench.results.records import with_labels
 from wsabench.results.result import RunResult
+from wsabench.results.tables import with_labels
 from wsabench.summary.rows import frame_of
 from wsabench.summary.summarise import Results, Summary, summarise
 

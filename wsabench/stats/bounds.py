@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy import special as scipy_special
-from scipy import stats as scipy_stats
 
 from wsabench.types import FloatArray
 
@@ -127,16 +126,16 @@ def bca_bounds(replicates: Replicates, value: FloatArray, confidence: float) -> 
     flat, estimates = values.reshape(len(values), -1), np.ravel(value)
     below = (flat < estimates).mean(axis=0) + 0.5 * (flat == estimates).mean(axis=0)
     edge = 0.5 / len(flat)
-    bias = scipy_stats.norm.ppf(np.clip(below, edge, 1.0 - edge))
+    bias = scipy_special.ndtri(np.clip(below, edge, 1.0 - edge))
     lanes = _lanes(values)
     influences = np.concatenate([found.T for found, _ in _influences(lanes, replicates.strata)])
     spread = (influences**2).sum(axis=0) ** 1.5
     cubes = (influences**3).sum(axis=0)
     acceleration = np.divide(cubes, 6.0 * spread, out=np.zeros_like(cubes), where=spread > 0)
     ends: list[FloatArray] = []
-    for normal in scipy_stats.norm.ppf([(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]):
+    for normal in scipy_special.ndtri([(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]):
         shifted = bias + normal
-        levels = scipy_stats.norm.cdf(bias + shifted / (1.0 - acceleration * shifted))
+        levels = scipy_special.ndtr(bias + shifted / (1.0 - acceleration * shifted))
         ends.append(_column_quantiles(flat, levels).reshape(np.shape(value)))
     return ends[0], ends[1]
 

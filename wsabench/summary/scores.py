@@ -16,7 +16,8 @@ from wsabench.errors import ResultSetError, SpecError, StorageError
 from wsabench.protocol import Protocol
 from wsabench.resources import data_dir
 from wsabench.results.manifest import RecordedPlan
-from wsabench.results.records import CLEAN, episode_keys
+from wsabench.results.records import CLEAN
+from wsabench.results.tables import episode_keys
 from wsabench.stats import CleanBound, clean_bound, episode_means, normalised_mean, normalised_score
 from wsabench.summary.rows import Cell, PublishedRow
 from wsabench.types import BoolArray, FloatArray

@@ -15,8 +15,9 @@ from wsabench.errors import ResultSetError
 from wsabench.machine import available_cores
 from wsabench.processes import Share, shared
 from wsabench.results.manifest import Manifest
-from wsabench.results.records import CLEAN, with_labels
+from wsabench.results.records import CLEAN
 from wsabench.results.result import NO_LEDGER, compared_agents, part_advice, privileged_agents
+from wsabench.results.tables import with_labels
 from wsabench.seeding import integer_seed
 from wsabench.stats import PageError
 from wsabench.summary.aggregates import (

@@ -10,7 +10,7 @@ from wsabench.agents.elsewhere import cleanrl, factories, hub, programs, sb3
 from wsabench.agents.elsewhere.opened import Wanted
 from wsabench.agents.elsewhere.recognising import describe_file, recognise
 from wsabench.agents.elsewhere.references import SCHEMES, split_uri
-from wsabench.agents.foreign import load_policy, torch_as_shipped, wrap_policy
+from wsabench.agents.foreign import torch_as_shipped
 from wsabench.agents.loading import AGENT_FILE, load_trained, shipped_names
 from wsabench.errors import CheckpointError
 from wsabench.protocol import ActionSelection
@@ -124,14 +124,3 @@ def _check_file(path: Path) -> None:
             f"There is no agent {str(path)!r}; `wsabench list agents` shows those that are shipped. If it is something "
             f"in a module, write {module}:{attribute}."
         )
-
-
-def open_import(reference: str) -> DeclaredPolicy:
-    """Load `package.module:attribute`, a policy or a class of one.
-
-    Raises:
-        SpecError: The text has another form, or the module or the class fails; the message says where.
-        UnknownNameError: There is no such module or attribute.
-    """
-    with torch_as_shipped():
-        return wrap_policy(load_policy(reference), reference.rpartition(":")[2], reference)

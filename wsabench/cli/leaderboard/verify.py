@@ -95,8 +95,8 @@ def _content(found: Verification) -> dict[str, Any]:
         "suite": found.suite,
         "verdict": found.verdict,
         "conclusion": conclusion(found),
-        "comparable": not found.environment,
-        "environment": found.environment,
+        "comparable": not found.obstacles,
+        "environment": found.obstacles,
         "num_episodes": found.num_episodes,
         "num_replayed": len(found.sample),
         "share_equal": found.share_equal,
@@ -139,13 +139,13 @@ def conclusion(found: Verification) -> str:
     count = len(found.problems)
     problems = f"{count} problem{'s' if count > 1 else ''} in the files. " if count else ""
     verdict = "Differs" if found.verdict == "differs" else "Fine"
-    if not found.environment or found.means is None:
+    if found.means is None:
         return f"{verdict}. {problems}{equal}, compared to the bit."
     means = found.means
     told = "told apart" if means.tells_apart else "not told apart"
     few = "" if means.can_tell else " So few episodes can tell nothing apart: take a larger --sample."
     return (
-        f"{verdict}. {problems}Not comparable to the bit: {'; '.join(found.environment)}. {equal}. The means are "
+        f"{verdict}. {problems}Not comparable to the bit: {'; '.join(found.obstacles)}. {equal}. The means are "
         f"{told}: found minus stated {means.difference:+.3g} in normalised score, p = {means.p:.2g} (paired sign-flip "
         f"test).{few}"
     )
