@@ -149,3 +149,60 @@ def test_a_price_for_machines_is_on_standard_output(hurry: None, capsys: pytest.
     words = ["run", "--suite", "smoke", "--agents", "noop", "--episodes", "2", "--workers", "1", "--shard", "3/4"]
     assert main([*words, "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["jobs"] == 1
+
+
+BAD = """
+import os, time
+import numpy as np
+
+class Leaving:
+    num_steps = 0
+
+    def act(self, observations, lanes):
+        self.num_steps += 1
+        if self.num_steps > 5:
+            os._exit(0)
+        return np.zeros(len(observations), np.int64)
+
+def sleeping(observations):
+    time.sleep(3600)
+
+def raising(observations):
+    raise ValueError("mine")
+
+def still(observations):
+    return np.zeros(len(observations), np.int64)
+"""
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "workers", "text"),
+    [
+        ("sleeping", "1", "bad (train seed 0) on breakout: no answer came in time when it was shown two steps"),
+        ("Leaving", "1", "bad (train seed 0) on breakout: its process ended with exit code 0."),
+        ("Leaving", "2", "bad (train seed 0) on breakout: its process ended with exit code 0."),
+        ("raising", "1", "The agent 'bad' failed on breakout, step 1: ValueError: mine"),
+        ("raising", "0", "The agent 'bad' failed on breakout, step 1: ValueError: mine"),
+        ("still", "0", ""),
+    ],
+)
+def test_a_dry_run_of_an_agent_that_fails_or_hangs_gets_one_message(
+    name: str,
+    workers: str,
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    hurry: None,
+) -> None:
+    (tmp_path / "bad_policies.py").write_text(BAD, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["run", "--suite", "smoke", "--agents", f"bad=bad_policies:{name},random", "--perturbations", "clean"]
+    words += ["--episodes", "1", "--workers", workers, "--worker-timeout", "10", "--dry-run"]
+    assert main(words) == (2 if text else 0)
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert told.count("error: ") == bool(text)
+    assert text in told

@@ -169,5 +169,9 @@ def find_trained(agent: str | Path, game: str | None, train_seed: int) -> Path:
         raise unknown_name("agent", text, {entry.name for entry in entries}, f"These are trained for {game!r}.")
     if train_seed not in seeds:
         known = ", ".join(map(str, seeds))
-        raise CheckpointError(f"{text!r} on {game!r} has no train seed {train_seed}. Allowed: {known}.")
+        raise CheckpointError(
+            f"{text!r} on {game!r} has no train seed {train_seed}. Allowed: {known}. Play those (`--train-seeds "
+            f"{known.replace(' ', '')}`), or train it, `wsabench train --agent {text} --game {game} --train-seed "
+            f"{train_seed}`."
+        )
     return next(entry.path for entry in entries if (entry.name, entry.train_seed) == (text, train_seed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from wsabench.types import Permissions
 
 if TYPE_CHECKING:
     from wsabench.evaluation.contestants import Contestant
+    from wsabench.evaluation.replaying_apart import ReplayRoom
 
 DEFAULT_SAMPLE = 20
 _NAME = re.compile(r"[\w-]+", re.ASCII)
@@ -184,6 +186,7 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
     seed: int = 0,
     checkpoints: Sequence[str] = (),
     permissions: Permissions | None = None,
+    worker_timeout: float = 120.0,
     advance: Callable[[int], None] = lambda _: None,
     note: Callable[[str], None] = lambda _: None,
 ) -> Verification:
@@ -196,6 +199,8 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
         checkpoints: Where agents are now, as for `run`'s agents; `NAME=...` where there are several. None for an agent:
             where it was.
         permissions: What the agents are allowed; nothing by default.
+        worker_timeout: Seconds without a step after which an agent of other code is taken to hang, 0 for none; five
+            times as many until its first step. It plays in a process of its own, which may end without harm.
         advance: Gets the number of steps played since the last call.
         note: Gets a sentence where an agent must first play for some cells.
 
@@ -206,15 +211,20 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
         CheckpointError: An agent cannot be loaded, has no hash, or is another one.
         ResultSetError: The target is damaged, or a cell or ROM is another one here.
         SpecError: A value is malformed.
+        WorkerError: An agent ends its process or hangs.
     """
+    from wsabench.evaluation.replaying_apart import replay_room
+    from wsabench.evaluation.runs import checked_timeout
+
     if sample < 1:
         raise SpecError(f"The sample is {sample} episodes. Allowed: integers from 1.")
     target = _opened(expanded(path))
     drawn = _drawn(target.episodes, sample, seed)
     places = _by_agent(target.plan, checkpoints)
     is_foreign = target.kind == "entry"
-    players = _players(target.plan, drawn, places, permissions or Permissions(), is_foreign=is_foreign)
-    found = _play(drawn, players, advance, note)
+    with replay_room(checked_timeout(worker_timeout)) as room:
+        players = _players(target.plan, drawn, places, permissions or Permissions(), room, is_foreign=is_foreign)
+        found = _play(drawn, players, room, advance, note)
     replayed = tuple(_replayed(row, found[place]) for place, row in enumerate(_rows(drawn)))
     environment = environment_differences(target.plan, target.hosts)
     drawing = tuple(dict.fromkeys(one.name for one in players.values() if one.draws))
@@ -303,10 +313,12 @@ def _players(
     drawn: pd.DataFrame,
     checkpoints: Mapping[str, str],
     permissions: Permissions,
+    room: ReplayRoom,
     *,
     is_foreign: bool,
 ) -> dict[AgentId, Contestant]:
     """Return everyone who plays in a sample, loaded and found to be the same, and every cell too."""
+    from wsabench.evaluation.contestants import names_own_code
     from wsabench.evaluation.replaying import contestant_again
 
     entries = {one.id: one for one in plan.agents}
@@ -321,7 +333,9 @@ def _players(
                     f"{who.describe()} is {entry.source!r}, which comes with no wsabench, and an entry's own words are "
                     "never opened. Say where its checkpoint is: --checkpoint PATH, sb3:PATH.zip or as it was run."
                 )
-            players[who] = contestant_again(entry, plan.protocol, permissions, checkpoints.get(who.agent))
+            place = checkpoints.get(who.agent)
+            load = room.load if _plays_apart(names_own_code(place or entry.source)) else contestant_again
+            players[who] = load(entry, plan.protocol, permissions, place)
     return players
 
 
@@ -343,9 +357,15 @@ def is_ours(entry: AgentEntry) -> bool:
     return entry.kind == "built-in" or (entry.kind == "agent" and _NAME.fullmatch(entry.source) is not None)
 
 
+def _plays_apart(runs_own_code: bool) -> bool:
+    """Whether an agent plays in a process of its own; a worker of a pool may start none."""
+    return runs_own_code and not multiprocessing.current_process().daemon
+
+
 def _play(
     drawn: pd.DataFrame,
     players: Mapping[AgentId, Contestant],
+    room: ReplayRoom,
     advance: Callable[[int], None],
     note: Callable[[str], None],
 ) -> dict[int, EpisodeOutcome]:
@@ -360,11 +380,15 @@ def _play(
         compiled = compile_perturbation(row["label"], row["game"])
         task = EpisodeTask(place, row["episode"], row["episode_seed"], compiled.name, compiled.encoder_operations)
         tasks.setdefault(_agent_of(row), []).append(task)
-    room = LaneRoom()
+    here = LaneRoom()
     found: dict[int, EpisodeOutcome] = {}
     for who in sorted(tasks, key=lambda one: one.game):  # lanes are kept while the game stays the same
         player = players[who]
-        found |= {one.job_index: one for one in play_again(player, tasks[who], advance, note, room.lanes(player))}
+        if _plays_apart(player.runs_own_code):
+            outcomes = room.play(player, tasks[who], advance, note)
+        else:
+            outcomes = play_again(player, tasks[who], advance, note, here.lanes(player))
+        found |= {one.job_index: one for one in outcomes}
     return found
 
 

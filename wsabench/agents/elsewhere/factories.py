@@ -7,7 +7,7 @@ from typing import Any
 
 from wsabench.agents.elsewhere.opened import Wanted
 from wsabench.agents.foreign import (
-    argparse_silent,
+    exits_raised,
     guarded,
     import_attribute,
     load_policy,
@@ -73,7 +73,7 @@ def made(factory: Any, game: str | None, train_seed: int, origin: str, name: str
     values = {"game": game, "train_seed": train_seed}
     arguments = {name: values[name] for name in _parameters(factory) if name in values}
     _check_takes(factory, arguments, origin)
-    with guarded(origin), argparse_silent():
+    with guarded(origin), exits_raised():
         policy = factory(**arguments)
     return wrap_policy(policy, name, origin)
 

@@ -24,6 +24,10 @@ _CHECKPOINT = (
     "Where the agent is now, as for `run --agents` (sb3:PATH.zip and so on); {game} and {train_seed} in it stand for "
     "those of each network. NAME=PATH where there are several agents; may be repeated."
 )
+_TIMEOUT = (
+    "Seconds without a step after which an agent with code of its own is ended, and cannot be checked; five times as "
+    "many until its first step. 0: wait for ever."
+)
 _MOST_LISTED = 10
 
 
@@ -32,6 +36,7 @@ def verify(
     sample: Annotated[int, typer.Option(min=1, help="Episodes that are played again, at most.")] = 20,
     seed: Annotated[int, root_seed("Of the sample.")] = 0,
     checkpoints: Annotated[list[str] | None, typer.Option("--checkpoint", metavar="PATH", help=_CHECKPOINT)] = None,
+    worker_timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help=_TIMEOUT)] = 120.0,
     trust: Trust = False,
     allow_download: AllowDownload = False,
     as_json: Json = False,
@@ -47,6 +52,7 @@ def verify(
             seed=seed,
             checkpoints=checkpoints or (),
             permissions=Permissions(trust, allow_download),
+            worker_timeout=worker_timeout,
             advance=_starting(reporter),
             note=reporter.warn,
         )

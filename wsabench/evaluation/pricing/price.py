@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from wsabench.errors import SpecError
+from wsabench.errors import SpecError, WorkerError
 from wsabench.evaluation.cluster import Shard
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.own_play.collection import MIN_STEPS, ROUND_EPISODES
@@ -35,6 +35,8 @@ SECONDS = 44.0
 """From the call to the end of the sample; what follows takes a few seconds more."""
 _LOOKING_SECONDS = 15.0
 """Of these, at most, to see which cells can be seen."""
+_ANSWER_SECONDS = 40.0
+"""After so many an agent is taken to hang that is asked whether it is repeatable."""
 _LEAST_SLICE_SECONDS = 6.0
 """An agent plays at least so long; of more agents than there is time for, some are drawn."""
 _DRAWS = 60
@@ -95,7 +97,12 @@ class Price:
 
 
 def price(
-    options: RunOptions, workers: int | None = None, *, shard: str | None = None, keeps_steps: bool = False
+    options: RunOptions,
+    workers: int | None = None,
+    *,
+    shard: str | None = None,
+    keeps_steps: bool = False,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Price:
     """Return what a run would take; play for less than a minute, and write nothing.
 
@@ -106,9 +113,11 @@ def price(
         workers: Processes; one a core by default.
         shard: The part of the plan that is priced, `2/5`; None for all of it.
         keeps_steps: Every step of agents that attend is recorded.
+        note: Gets a sentence where an agent does not get on in this process.
 
     Raises:
         SpecError: An option is malformed, or the run is one to a precision.
+        WorkerError: An agent ends its process, or hangs.
         WsabenchError: An agent cannot be loaded or fails.
     """
     begin, begun = time.monotonic(), time.time()
@@ -117,14 +126,18 @@ def price(
             "--dry-run and --precision are given. Allowed: one of them, because only its pilot tells how many episodes "
             "a run to a precision has. Price the most it may have: --episodes instead of --precision."
         )
-    number = checked_workers(workers)
+    asked = checked_workers(workers)
+    number = max(asked, 1)  # 0: this process, which is one
     part = None if shard is None else Shard.parse(shard)
-    plan = make_plan(options, look_until=begin + _LOOKING_SECONDS)
+    timeout = min(options.worker_timeout or _ANSWER_SECONDS, _ANSWER_SECONDS)
+    options = replace(options, asks_apart=asked > 0, worker_timeout=timeout)
+    plan = make_plan(options, note, look_until=begin + _LOOKING_SECONDS)
+    _refuse_hung(plan.contestants)
     mine = plan if part is None else part.part_of(plan)
     if not mine.jobs:
         raise SpecError(f"The part {shard} has no job: the plan has {len(plan.jobs)}. Choose fewer parts.")
     plan_seconds = time.monotonic() - begin
-    here = number == 1 or not all(one.can_travel for one in mine.contestants)
+    here = _plays_here(mine.contestants, asked)
     orders = _orders(mine, min(number, available_cores()), max(SECONDS - plan_seconds, 5.0))
     measured, ready_seconds = sample(orders, begun + max(SECONDS, plan_seconds + 5.0), here=here)
     model = _Model(mine, measured)
@@ -158,6 +171,22 @@ def price(
         notes=(*plan.notes(), *_notes(mine)),
         parts=parts,
     )
+
+
+def _refuse_hung(contestants: Sequence[Contestant]) -> None:
+    """Refuse agents that gave no answer when they were asked twice for the same."""
+    if hung := [one.id.describe() for one in contestants if one.hung]:
+        raise WorkerError(
+            f"{', '.join(hung)}: no answer came in time when it was shown two steps, so nobody can say how long its "
+            "games take. Leave it out, or start the run without --dry-run, which gives it more time."
+        )
+
+
+def _plays_here(contestants: Sequence[Contestant], number: int) -> bool:
+    """Whether the sample is played in this process, as a run with so many workers plays these agents."""
+    if number == 0 or not all(one.can_travel for one in contestants):
+        return True
+    return number == 1 and not any(one.runs_own_code for one in contestants)
 
 
 def _notes(mine: Plan) -> list[str]:

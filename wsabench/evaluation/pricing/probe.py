@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
 
+from wsabench.errors import WorkerError
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.own_play.collection import NUM_MOMENTS, Moments, one_round
 from wsabench.evaluation.pricing.answers import Operations, answer_seconds
 from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, TaskList, play
 from wsabench.evaluation.timing import TimedPolicy, Timer
 from wsabench.machine import most_memory
-from wsabench.processes import Failure, serve, single_thread, started
+from wsabench.processes import Failure, Worker, serve, single_thread, started
 
 _WARM_TURNS = 3
 """Turns that are not timed: the first ones compile and load."""
@@ -29,6 +31,7 @@ _PATIENCE_SECONDS = 4.0
 """How long after its time a worker process is waited for."""
 _MOST_PATIENCE_SECONDS = 120.0
 """The same where nothing has been measured yet, as on a machine that is very busy."""
+_CURE = "Nobody can say how long its games take: leave it out, or start the run without --dry-run."
 
 
 class Slice(NamedTuple):
@@ -105,6 +108,7 @@ def sample(orders: Sequence[Sequence[Slice]], until: float, *, here: bool) -> tu
         What was measured, and the seconds that the first worker process took to be there.
 
     Raises:
+        WorkerError: An agent ends its process, or makes no step although its time is over.
         WsabenchError: An agent cannot be loaded or fails.
     """
     if here:
@@ -115,33 +119,46 @@ def sample(orders: Sequence[Sequence[Slice]], until: float, *, here: bool) -> tu
     with started(len(orders), _work, (), "wsabench-price") as workers:
         for worker, order in zip(workers, orders, strict=True):
             worker.connection.send((tuple(order), until))
-        return _gathered([worker.connection for worker in workers], until, begin)
+        return _gathered(dict(zip(workers, orders, strict=True)), until, begin)
 
 
-def _gathered(connections: Sequence[Connection], until: float, begin: float) -> tuple[list[Measured], float]:
+def _gathered(orders: Mapping[Worker, Sequence[Slice]], until: float, begin: float) -> tuple[list[Measured], float]:
     """Return what workers send until they are done or late."""
     measured: list[Measured] = []
-    ready, at_work = 0.0, list(connections)
-    while at_work:
-        left = until + (_PATIENCE_SECONDS if measured else _MOST_PATIENCE_SECONDS) - time.time()
-        if left <= 0:
+    ready = 0.0
+    left = {worker.connection: (worker, deque(order)) for worker, order in orders.items()}
+    while left:
+        seconds = until + (_PATIENCE_SECONDS if measured else _MOST_PATIENCE_SECONDS) - time.time()
+        ready_now = wait(list(left), max(seconds, 0.0))
+        if not ready_now:
             break
-        ready_now = wait(at_work, left)
-        for connection in [one for one in at_work if one in ready_now]:
+        for connection in [one for one in left if one in ready_now]:
+            worker, to_play = left[connection]
             try:
                 message: Measured | Failure | str | None = connection.recv()
-            except EOFError:
+            except (EOFError, OSError) as error:
+                if to_play:
+                    raise WorkerError(f"{_playing(to_play)}: its process {worker.how_it_ended()}. {_CURE}") from error
                 message = None
             match message:
                 case Failure():
                     raise message.to_error("A worker process", "Start `wsabench run` to see it with its details.")
                 case Measured():
                     measured.append(message)
+                    to_play.popleft()
                 case str():
                     ready = ready or time.time() - begin
                 case _:
-                    at_work.remove(connection)
+                    del left[connection]
+    if ready and not measured:
+        names = ", ".join(_playing(to_play) for _, to_play in left.values())
+        raise WorkerError(f"{names}: made no step in the time of a price. {_CURE}")
     return measured, ready
+
+
+def _playing(to_play: Sequence[Slice]) -> str:
+    """Return whom a worker plays."""
+    return to_play[0].who.id.describe()
 
 
 def _work(connection: Connection) -> None:
