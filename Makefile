@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 INSTALL := $(PIP) --no-build-isolation --editable
 
-.PHONY: run test test-extras test-slow test-faults check lint docs format pretrain train leaderboard leaderboard-entries campaign \
+.PHONY: run test test-extras test-slow test-faults test-faults-few check lint docs format pretrain train leaderboard leaderboard-entries campaign \
 	campaign-status campaign-collect clean
 
 run: $(VENV)/.run
@@ -32,10 +32,17 @@ test-extras: $(VENV)/.extras
 test-slow: $(VENV)/.extras
 	$(BIN)/python -m pytest -m slow
 
-# Kills, stops and starves runs, 200 times at random moments; hours long. TRIES=20 is a part of it.
+# Kills, stops and starves runs, 200 times at random moments; an hour or two. TRIES=20 is a part of it, and so is
+# FAULTS="killed or flipped", which chooses by names of tests.
 TRIES ?= 200
+FAULTS ?=
 test-faults: $(VENV)/.test
-	WSABENCH_FAULT_TRIES=$(TRIES) $(BIN)/python -m pytest -m faults
+	WSABENCH_FAULT_TRIES=$(TRIES) $(BIN)/python -m pytest -m faults $(if $(FAULTS),-k "$(FAULTS)")
+
+# The part of it that CI runs, a minute or two: a few kills, stops and damaged files.
+FEW_FAULTS := killed-run or killed-worker or interrupted or terminated or flipped-bit or cut-short
+test-faults-few:
+	$(MAKE) test-faults TRIES=4 FAULTS="a_fault_loses_nothing and ($(FEW_FAULTS))"
 
 # Plays the shipped baselines anew and holds them against the reference; exit code 1: an agent got less robust.
 check: $(VENV)/.run

@@ -18,6 +18,7 @@ import ctypes
 import io
 import json
 import math
+import multiprocessing
 import os
 import shutil
 import signal
@@ -31,11 +32,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import pandas as pd
+from signals import heed_interrupts
 
+from wsabench import processes
 from wsabench.cli import main as run_command
 from wsabench.errors import ResultSetError
 from wsabench.results import load_result
@@ -52,6 +57,8 @@ train_seeds = [0]
 episodes = 4
 protocol = { max_frames = 200 }
 """
+COMM = 15
+"""Characters that Linux keeps of a process's name."""
 AGENTS = ("sampler=scripted_policies:sampler", "attender=scripted_policies:attender")
 FAILED = "**failed**"
 STOP_SECONDS = 5.0
@@ -105,6 +112,7 @@ class Bench:
         self._unfinished: Path | None = None
         self.undisturbed = folder / "undisturbed"
         if forks:
+            cv2.setNumThreads(1)  # before: a fork would wait for threads that it does not have
             assert self.ended_here(folder / "loading").code == 0
         self.durations = {workers: self._measured(workers) for workers in WORKERS}
         self.reference = load_result(self.undisturbed)
@@ -270,12 +278,37 @@ def run_forked(
     """Run a command in a process that was just forked."""
     os.setsid()
     os.environ.update(environment)
+    Path("/proc/self/comm").write_text(environment[MARK][:COMM], encoding="ascii")  # a fork keeps it
+    processes.multiprocessing = SimpleNamespace(get_context=lambda _: ForkedContext)
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)
     sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
     if limits is not None:
         limits()
-    return run_command(words)
+    code = run_command(words)
+    sys.stdout.flush()
+    return code
+
+
+class ForkedWorker(multiprocessing.get_context("fork").Process):
+    """A worker process that knows as little of its parent as a new interpreter does."""
+
+    def run(self) -> None:
+        connection = self._args[0]
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in [int(one.name) for one in Path("/proc/self/fd").iterdir()]:
+            with contextlib.suppress(OSError):  # the list's own
+                if number > 2 and number != connection.fileno() and os.fstat(number):
+                    os.dup2(nothing, number)  # not closed: what owns it would close another file of this number
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        super().run()
+
+
+class ForkedContext:
+    """Starts worker processes by forking."""
+
+    Pipe = staticmethod(multiprocessing.Pipe)
+    Process = ForkedWorker
 
 
 class Running:
@@ -306,8 +339,21 @@ class Running:
     def workers(self) -> list[int]:
         """Return the ids of its worker processes."""
         return [
-            pid for pid in marked(self.mark) if pid != self.process.pid and b"spawn_main" in read_proc(pid, "cmdline")
+            pid
+            for pid in marked(self.mark)
+            if pid != self.process.pid and (is_named(pid, self.mark) or b"spawn_main" in read_proc(pid, "cmdline"))
         ]
+
+    def workers_at_work(self) -> list[int]:
+        """Return those that have loaded what they need: from then on they lead a group of their own."""
+        return [pid for pid in self.workers() if leads_group(pid)]
+
+
+def leads_group(pid: int) -> bool:
+    """Whether a process is there and leads a process group."""
+    with contextlib.suppress(ProcessLookupError):
+        return os.getpgid(pid) == pid
+    return False
 
 
 def read_proc(pid: int, name: str) -> bytes:
@@ -318,7 +364,7 @@ def read_proc(pid: int, name: str) -> bytes:
         return b""
 
 
-def processes() -> list[int]:
+def all_processes() -> list[int]:
     """Return the ids of all processes."""
     return [int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit()]
 
@@ -326,7 +372,12 @@ def processes() -> list[int]:
 def marked(mark: str) -> list[int]:
     """Return the processes that were started, by whatever way, by the run with this mark."""
     wanted = f"{MARK}={mark}".encode()
-    return [pid for pid in processes() if wanted in read_proc(pid, "environ")]
+    return [pid for pid in all_processes() if wanted in read_proc(pid, "environ") or is_named(pid, mark)]
+
+
+def is_named(pid: int, mark: str) -> bool:
+    """Whether a process is one that was forked by the run with this mark, and not gone."""
+    return read_proc(pid, "comm").decode().strip() == mark[:COMM] and bool(read_proc(pid, "cmdline"))
 
 
 def shared_memory() -> set[str]:
@@ -339,7 +390,7 @@ def unused(names: set[str]) -> set[str]:
 
     Files are told by their numbers, because a semaphore gets its name only after it is in use.
     """
-    maps = [line.split() for pid in processes() if names for line in read_proc(pid, "maps").splitlines()]
+    maps = [line.split() for pid in all_processes() if names for line in read_proc(pid, "maps").splitlines()]
     used = {int(fields[4]) for fields in maps if b"/dev/shm/" in fields[-1] or fields[-1] == b"(deleted)"}
     found = set()
     for name in names:
@@ -393,7 +444,7 @@ def terminated(bench: Bench) -> Outcomes:
 def _stopped_run(bench: Bench, number: signal.Signals, code: int) -> Outcomes:
     """Stop a run at a random moment; it goes on with the next try, or when the bench settles."""
     out = bench.unfinished()
-    workers = 0 if bench.forks else int(bench.random.choice(WORKERS))
+    workers = int(bench.random.choice(WORKERS))
     with bench.begun(out, "--workers", str(workers), limits=heed_interrupts) as running:
         was_stopped = not bench.is_over_at_a_moment(running, out, workers)
         begun = time.monotonic()
@@ -413,7 +464,8 @@ def _stopped_run(bench: Bench, number: signal.Signals, code: int) -> Outcomes:
 
 def killed_worker(bench: Bench) -> Outcomes:
     """SIGKILL of a worker."""
-    return _lost_workers(bench, STRIKES, signal.SIGKILL, "was killed by signal 9")
+    strikes = int(bench.random.integers(1, STRIKES + 1))
+    return _lost_workers(bench, strikes, signal.SIGKILL, "was killed by signal 9")
 
 
 def stopped_worker(bench: Bench) -> Outcomes:
@@ -425,10 +477,13 @@ def _lost_workers(bench: Bench, strikes: int, number: int, message: str, *option
     """Send workers of one run a signal, one after the other; each is replaced, or the run ends and goes on."""
     out, struck = bench.place(), 0
     with bench.begun(out, *options) as running:
-        running.wait_until(lambda: bool(running.workers()))
-        while struck < strikes and not running.is_over_after(float(bench.random.uniform(0.0, bench.durations[2].play))):
+        while struck < strikes and running.process.poll() is None:
+            # Half of them while it plays: most of a short run passes in starting interpreters.
+            chosen = running.workers if bench.random.uniform() < 0.5 else running.workers_at_work
+            running.wait_until(lambda: bool(chosen()))  # noqa: B023 - called before the next turn
+            running.is_over_after(float(bench.random.uniform(0.0, bench.durations[2].play)))
             with contextlib.suppress(ProcessLookupError):
-                if workers := running.workers():
+                if workers := chosen():
                     os.kill(int(bench.random.choice(workers)), number)
                     struck += 1
         ended = running.wait()
@@ -489,11 +544,6 @@ def _damaged(bench: Bench, damage: Callable[[bytes], bytes]) -> Outcomes:
     bench.check(out)
     shutil.rmtree(out)
     return ["refused by name, played again, equal table"]
-
-
-def heed_interrupts() -> None:
-    """Let a child hear Ctrl-C, where whoever started this process lets it ignore that."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def full_disk(bench: Bench) -> Outcomes:
@@ -613,6 +663,8 @@ FAULTS: dict[str, Callable[[Bench], Outcomes]] = {
 """Faults by name: each strikes once, checks everything, and says what came of it."""
 MANY = ("killed-run", "killed-worker", "interrupted", "terminated", "flipped-bit", "cut-short")
 """Faults that strike at random moments or places, of which there are many; of the others a few tries show all."""
+FEW = 3
+"""How often those strike at most."""
 NEEDS_MOUNT = ("full-disk", "read-only")
 
 
@@ -650,7 +702,7 @@ def _mount(kind: str, path: Path, flags: int, options: str) -> None:
 
 def tries_of(fault: str, number: int) -> int:
     """Return how often a fault strikes where those at random moments strike so often."""
-    return number if fault in MANY else min(number, 3)
+    return number if fault in MANY else min(number, FEW)
 
 
 def measure(bench: Bench, fault: str, tries: int, seconds: float = math.inf) -> Row:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from signals import heed_interrupts
 
 from wsabench.cli import main
 from wsabench.errors import SpecError, UnknownNameError
@@ -101,7 +102,8 @@ def test_a_part_that_fails_is_named_and_nothing_is_merged(
 def test_an_interrupt_cancels_the_jobs(tmp_path: Path) -> None:
     words = ["--launcher", "local", "--launcher-option", "shards=2", "--out", str(tmp_path / "out")]
     run = [*RUN[:-1], "500"]
-    process = subprocess.Popen([sys.executable, "-m", "wsabench", *run, *words], cwd=tmp_path)
+    command = [sys.executable, "-m", "wsabench", *run, *words]
+    process = subprocess.Popen(command, cwd=tmp_path, preexec_fn=heed_interrupts)
     deadline = time.monotonic() + 200
     while len(list(tmp_path.glob("out.parts/*-of-2/manifest.json"))) < 2:
         assert time.monotonic() < deadline

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from signals import heed_interrupts
 
 from wsabench.cli import main
 from wsabench.cli.terminal.own_code import own_code
@@ -146,7 +147,7 @@ def test_a_command_that_cannot_stop_is_ended_in_time_or_by_a_second_signal(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=heed_interrupts,
     )
     try:
         assert process.stdout is not None

@@ -1,6 +1,7 @@
 """The fault suite: whatever happens to a run, going on gives exactly the table of an undisturbed one.
 
-`make test-faults` runs it whole; `WSABENCH_FAULT_TRIES` says how often faults at random moments strike.
+`make test-faults` runs it whole; `WSABENCH_FAULT_TRIES` says how often faults at random moments strike. Runs are forked
+from this process, which makes many tries affordable; a few of them are new interpreters, as a user's are.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fault_bench import FAULTS, NEEDS_MOUNT, Bench, can_mount, has_failed, markdown, measure, tries_of
+from fault_bench import FAULTS, FEW, NEEDS_MOUNT, Bench, can_mount, has_failed, markdown, measure, tries_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(0)]
 
@@ -39,7 +40,13 @@ exec env -i PATH="$PATH" LANG=C PYTHONPATH="$2:$2/tests" OMP_NUM_THREADS=1 "$3/b
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """Undisturbed runs to hold others against."""
-    return Bench(tmp_path_factory.mktemp("faults"), seed=TRIES)
+    return Bench(tmp_path_factory.mktemp("faults"), seed=TRIES, forks=True)
+
+
+@pytest.fixture(scope="module")
+def fresh_bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """The same with a new interpreter for each run."""
+    return Bench(tmp_path_factory.mktemp("fresh"), seed=TRIES)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -50,7 +57,13 @@ def test_a_fault_loses_nothing(fault: str, bench: Bench) -> None:
     assert not has_failed(row), markdown([row])
 
 
-def test_a_run_without_shared_memory_home_assertions_and_a_place_in_its_install(tmp_path: Path, bench: Bench) -> None:
+@pytest.mark.parametrize("fault", ["killed-run", "interrupted", "terminated"])
+def test_a_fault_of_a_new_interpreter_loses_nothing(fault: str, fresh_bench: Bench) -> None:
+    row = measure(fresh_bench, fault, min(TRIES, FEW))
+    assert not has_failed(row), markdown([row])
+
+
+def test_a_run_without_shared_memory_home_assertions_and_a_place_in_its_install(tmp_path: Path) -> None:
     if not can_mount():
         pytest.skip("only root may mount")
     command = ["unshare", "-m", "bash", "-c", UNSHARED, "bash", str(tmp_path), str(ROOT), str(VENV)]
