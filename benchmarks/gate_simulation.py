@@ -1,12 +1,16 @@
 """How often the gate alarms: false alarms and power, simulated from a pool of real episode returns, or from laws.
 
     python benchmarks/gate_simulation.py --laws > laws.md
+    python benchmarks/gate_simulation.py --averages > averages.md
     python benchmarks/gate_simulation.py --pool runs/gate-pool > tables.md
 
 The first draws scores from laws that real returns look like, and from worse ones (`LAWS`), for checks of one
 checkpoint; nothing is played. *Mixed* replaces a share of the episodes by such without score.
 
-The second plays the pool first if it is not there (500 episodes a cell, about 18 minutes of one core; it goes on where
+The second sets the test of an average beside one that looks at a capped mean too (`with_capped`), which the gate does
+not use: it finds more where episodes fail, and alarms where nothing but the spread changed.
+
+The third plays the pool first if it is not there (500 episodes a cell, about 18 minutes of one core; it goes on where
 it stopped). Both sides of every simulated check are drawn from the pool, whole episode seeds jointly over all cells,
 with replacement: the pool is the population, so true drops are exact. A drop is imposed in two ways:
 
@@ -131,23 +135,27 @@ class Alarms(NamedTuple):
     """Said to be too few episodes for an average that finds a collapse."""
 
 
+def law_scores(case: LawCase, count: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Draw the scores of both sides, run and reference, each of shape (episodes, count, num_cells)."""
+    shape = (count, case.num_cells)
+    reference = LAW_MEAN * LAWS[case.reference][1](rng, (case.num_reference, *shape))
+    judged = LAW_MEAN * LAWS[case.run][1](rng, (case.num_run, *shape))
+    falls = np.arange(case.num_cells) == 0 if case.only_cell else np.ones(case.num_cells, bool)
+    if case.kind == "scaled":
+        return judged * np.where(falls, 1.0 - case.drop, 1.0), reference
+    return np.where(falls & (rng.random(judged.shape) < case.drop), 0.0, judged), reference
+
+
 def law_alarms(case: LawCase, simulations: int, permutations: int, rng: np.random.Generator) -> Alarms:
     """Return how often the gate alarms where scores follow laws."""
     hits = np.zeros(4)
     for start in range(0, simulations, CHUNK):
         count = min(CHUNK, simulations - start)
-        shape = (count, case.num_cells)
-        reference = LAW_MEAN * LAWS[case.reference][1](rng, (case.num_reference, *shape))
-        judged = LAW_MEAN * LAWS[case.run][1](rng, (case.num_run, *shape))
-        falls = np.arange(case.num_cells) == 0 if case.only_cell else np.ones(case.num_cells, bool)
-        if case.kind == "scaled":
-            judged = judged * np.where(falls, 1.0 - case.drop, 1.0)
-        else:
-            judged = np.where(falls & (rng.random(judged.shape) < case.drop), 0.0, judged)
+        judged, reference = law_scores(case, count, rng)
         whole = Sample(judged, reference, False)
         flat = Sample(*(side.reshape(len(side), -1, 1) for side in (judged, reference)), False)
         p_overall = compare([whole], "episodes", rng, DEFAULT_MARGIN, permutations).p_worse[:, None]
-        p_cells = compare([flat], "episodes", rng, DEFAULT_MARGIN, permutations).p_worse.reshape(shape)
+        p_cells = compare([flat], "episodes", rng, DEFAULT_MARGIN, permutations).p_worse.reshape(count, -1)
         adjusted = adjust(p_cells, p_overall)
         overall, cells = (adjusted.overall <= DEFAULT_ALPHA)[:, 0], adjusted.cells <= DEFAULT_ALPHA
         level = smallest_p(1, DEFAULT_ALPHA)
@@ -157,6 +165,45 @@ def law_alarms(case: LawCase, simulations: int, permutations: int, rng: np.rando
         ]
         hits += [(overall | cells.any(axis=1)).sum(), overall.sum(), cells[:, 0].sum(), np.sum(weak)]
     return Alarms(*(hits / simulations))
+
+
+AVERAGES_CHUNK = 50
+"""Checks that share their permutations where only averages are simulated."""
+MEAN_SHARE = 0.7
+"""Share of alpha that the mean keeps beside a capped mean."""
+MEAN_SUPPORT = 10.0
+"""A capped mean counts where the mean's own p is at most so many times the level."""
+
+
+class Averages(NamedTuple):
+    """Shares of checks in which the average alarms."""
+
+    mean: float
+    """As the gate decides."""
+    whole_alpha: float
+    """The same test with all of alpha, where the gate gives half of it to the cells."""
+    with_capped: float
+
+
+def average_alarms(case: LawCase, simulations: int, permutations: int, rng: np.random.Generator) -> Averages:
+    """Return how often an average alarms by the gate's test, and by one that looks at capped scores too.
+
+    In the latter an episode counts the reference's mean in its cell at most. Where each episode keeps a random share of
+    what it would have scored, the drop of this mean is no larger than that of the scores. p = max(min(p_mean /
+    MEAN_SHARE, p_capped / (1 - MEAN_SHARE)), p_mean / MEAN_SUPPORT).
+    """
+    hits = np.zeros(3)
+    for start in range(0, simulations, AVERAGES_CHUNK):
+        judged, reference = law_scores(case, min(AVERAGES_CHUNK, simulations - start), rng)
+        most = np.maximum(reference.mean(axis=0), MARGIN_FLOOR_SCORE)
+        p, capped = (
+            compare([Sample(*sides, False)], "episodes", rng, DEFAULT_MARGIN, permutations).p_worse
+            for sides in ((judged, reference), (np.minimum(judged, most), np.minimum(reference, most)))
+        )
+        both = np.maximum(np.minimum(p / MEAN_SHARE, capped / (1.0 - MEAN_SHARE)), p / MEAN_SUPPORT)
+        level = smallest_p(1, DEFAULT_ALPHA)
+        hits += [(p <= level).sum(), (p <= DEFAULT_ALPHA).sum(), (both <= level).sum()]
+    return Averages(*(hits / simulations))
 
 
 class Pool(NamedTuple):
@@ -328,18 +375,34 @@ def print_law_tables(found: Callable[[LawCase], Alarms], shown: Callable[[float]
     print(f"| none | {' | '.join(shown(found(LawCase(law, law, 0.0)).any) for law in LAWS)} |")
 
 
+def print_averages(found: Callable[[LawCase], Averages]) -> None:
+    """Print the table of docs/gate.md on other tests of the average."""
+    heads = ["80%", "80%, mixed", "40%", "40%, mixed"]
+    heads += ["margin", "margin, mixed", "margin, tight reference", "margin, exponential reference"]
+    print(f"| law | {' | '.join(heads)} |\n| --- |{' --- |' * len(heads)}")
+    for law in LAWS:
+        cases = [LawCase(law, law, drop, kind) for drop in (0.8, 0.4, DEFAULT_MARGIN) for kind in ("scaled", "mixed")]
+        cases += [LawCase(law, reference, DEFAULT_MARGIN) for reference in ("tight", "exponential")]
+        rows = [", ".join(f"{100 * rate:.1f}" for rate in found(case)) for case in cases]
+        print(f"| {law} | {' | '.join(rows)} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--pool", type=Path, help="Result set of the pool; played if missing.")
     source.add_argument("--laws", action="store_true", help="Draw from laws instead.")
-    parser.add_argument("--simulations", type=int, help="Checks a number. Default: 6000 of a pool, 2000 of laws.")
+    source.add_argument("--averages", action="store_true", help="Draw from laws, for other tests of the average.")
+    parser.add_argument("--simulations", type=int, help="Checks a number. Default: 6000 of a pool, else 2000.")
     parser.add_argument("--permutations", type=int, default=999)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    simulations = options.simulations or (2000 if options.laws else 6000)
+    simulations = options.simulations or (6000 if options.pool else 2000)
     began = time.process_time()
-    count = simulate_laws(options, simulations) if options.laws else simulate_pool(options, simulations)
+    if options.averages:
+        count = simulate_averages(options, simulations)
+    else:
+        count = simulate_laws(options, simulations) if options.laws else simulate_pool(options, simulations)
     print(f"\n{count} cases of {simulations} checks, {time.process_time() - began:.0f} s of one core.")
 
 
@@ -354,6 +417,20 @@ def simulate_laws(options: argparse.Namespace, simulations: int) -> int:
         return done[case]
 
     print_law_tables(found, lambda rate: f"{100 * rate:.1f}")
+    return len(done)
+
+
+def simulate_averages(options: argparse.Namespace, simulations: int) -> int:
+    """Print what other tests of the average give; return the number of cases."""
+    done: dict[LawCase, Averages] = {}
+
+    def found(case: LawCase) -> Averages:
+        if case not in done:
+            rng = generator(options.seed, "gate averages", *map(str, case))
+            done[case] = average_alarms(case, simulations, options.permutations, rng)
+        return done[case]
+
+    print_averages(found)
     return len(done)
 
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wsabench.results import load_result
-from wsabench.results.records import with_labels
+from wsabench.results.tables import with_labels
 from wsabench.seeding import generator
 from wsabench.stats import normalised_score
 from wsabench.stats.gate import DEFAULT_MARGIN, DEFAULT_PERMUTATIONS, Sample, Unit, adjust, compare

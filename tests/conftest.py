@@ -9,6 +9,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is: a deadline makes tests fail that have found nothing.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 # As many processes test as there are cores, and theirs beside them: two threads each would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

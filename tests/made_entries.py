@@ -9,7 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from wsabench.games import load_game
-from wsabench.leaderboard.checking import checked, job_fingerprints, suite_versions
+from wsabench.leaderboard.checking import job_fingerprints, suite_versions
 from wsabench.leaderboard.schema import (
     SCHEMA_VERSION,
     Entry,
@@ -18,6 +18,7 @@ from wsabench.leaderboard.schema import (
     SuiteVersion,
     Training,
 )
+from wsabench.perturb import compile_perturbation, load_suite, misfit
 from wsabench.protocol import Protocol
 from wsabench.results.manifest import AgentEntry, Host, ReferenceScores
 from wsabench.results.provenance import BIT_DECIDING
@@ -29,12 +30,7 @@ CELLS: Mapping[str, tuple[str, ...]] = {
     "dynamics": ("clean", "sticky-actions@2", "action-delay@2"),
     "smoke": ("clean", "hue-rotate@3", "gaussian-noise@3", "sticky-actions@2"),
 }
-FAMILIES = {
-    **dict.fromkeys(("hue-rotate@3", "hue-rotate@5", "invert", "palette-pal"), "color"),
-    **dict.fromkeys(("gaussian-noise@2", "gaussian-noise@3", "gaussian-blur@3", "jpeg-compression@4"), "corruption"),
-    **dict.fromkeys(("sticky-actions@2", "action-delay@2"), "dynamics"),
-    "clean": "clean",
-}
+"""A few cells of each suite; an entry of them can be ranked, and is refused as a file."""
 
 
 def made_entry(
@@ -56,7 +52,7 @@ def made_entry(
     version: int = 1,
     **fields: Any,
 ) -> Entry:
-    """Return a valid entry.
+    """Return an entry that is valid as a file where its cells are those of `quick_cells`.
 
     Args:
         name: What tables call it; it fixes the draws.
@@ -121,7 +117,9 @@ def made_entry(
         trusted=False,
         training=training or Training(steps=None, frames=None, perturbations=(), method=None, networks=()),
         reference_scores={game: _references(game) for game in games},
-        perturbation_hashes={game: dict.fromkeys(names, "0123456789abcdef") for game in games},
+        perturbation_hashes={
+            game: {name: compile_perturbation(name, game).content_hash for name in names} for game in games
+        },
         effects={},
         refused={},
         misfits={},
@@ -135,8 +133,14 @@ def made_entry(
         for one in networks
         for cell in names
     ]
-    whole = replace(blank, jobs=tuple(jobs))
-    return checked(whole) if version in suite_versions()[suite] else whole
+    return replace(blank, jobs=tuple(jobs))
+
+
+def quick_cells(suite: str, game: str = "breakout") -> tuple[str, ...]:
+    """Return the cells of a suite's quick profile that a game has, but for those of encoders."""
+    cells = load_suite(suite).profile("quick").cells.of(game)
+    fitting = [name for name in cells if misfit(name, game) is None]
+    return tuple(name for name in fitting if not compile_perturbation(name, game).encoder_operations)
 
 
 def hash_of(*names: Any) -> int:
@@ -169,7 +173,7 @@ def _job(entry: Entry, network: AgentEntry, cell: str, count: int, law: tuple[fl
         train_seed=network.train_seed,
         game=network.game,
         perturbation=cell,
-        family=FAMILIES[cell],
+        family=compile_perturbation(cell, network.game).family,
         fingerprint="",
         episodes=episodes,
     )

@@ -7,6 +7,7 @@ it without a traceback and exits with 2.
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable
 
 
@@ -46,8 +47,8 @@ class WorkerError(WsabenchError):
 
 _NEAR = 0.7
 """How alike two names must be, from 0 to 1 (all the same letters in the same order)."""
-_NEAR_SHORT = {2: 0.5, 3: 0.66, 4: 0.66}
-"""The same by number of letters, where one slip weighs more."""
+_SHORT = 4
+"""Names of at most so many letters are near only where one slip leads from the one to the other."""
 _BEGUN = 3
 """Letters from which on a name counts as the beginning of longer ones."""
 
@@ -56,10 +57,35 @@ def nearest_names(name: str, allowed: Iterable[str], limit: int = 3) -> list[str
     """Return up to `limit` allowed names that are near `name`, best first: a slip away, or begun with it."""
     folded = name.casefold()
     by_folded = {candidate.casefold(): candidate for candidate in allowed}
-    cutoff = _NEAR_SHORT.get(len(folded), _NEAR)
-    close = difflib.get_close_matches(folded, by_folded, n=limit, cutoff=cutoff)
+    if len(folded) <= _SHORT:
+        slips = [one for one in by_folded if is_one_slip(folded, one)]
+        close = sorted(slips, key=lambda one: (-_shared_start(folded, one), one))
+    else:
+        close = difflib.get_close_matches(folded, by_folded, n=limit, cutoff=_NEAR)
     begun = [one for one in by_folded if len(folded) >= _BEGUN and one.startswith(folded) and one not in close]
     return [by_folded[match] for match in (*close, *begun)][:limit]
+
+
+def is_one_slip(name: str, other: str) -> bool:
+    """Whether two different names are equal but for a letter more, a letter less, another letter or two exchanged ones.
+
+    Args:
+        name: One name. Of a single letter none is near.
+        other: The other.
+    """
+    if min(len(name), len(other)) < 2:
+        return False
+    start = _shared_start(name, other)
+    a, b = name[start:], other[start:]
+    ends = ((a[1:], b), (a, b[1:]), (a[1:], b[1:]))
+    is_exchanged = len(a) > 1 and a[:2] == b[1::-1] and a[2:] == b[2:]
+    return name != other and (is_exchanged or any(one == another for one, another in ends))
+
+
+def _shared_start(name: str, other: str) -> int:
+    """Return with how many letters both begin."""
+    alike = (one == another for one, another in zip(name, other, strict=False))
+    return sum(itertools.takewhile(bool, alike))
 
 
 def unknown_name(what: str, name: str, allowed: Iterable[str], hint: str = "") -> UnknownNameError:

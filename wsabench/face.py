@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, ParamSpec
 from wsabench import evaluation, results
 from wsabench.errors import ResultSetError
 from wsabench.evaluation.progress import in_notebook
-from wsabench.results.records import with_labels
 from wsabench.results.result import part_advice
+from wsabench.results.tables import with_labels
 
 if TYPE_CHECKING:
     import pandas as pd

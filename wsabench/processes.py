@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -283,14 +283,15 @@ def single_thread() -> Iterator[None]:
     """Let torch and OpenCV use one thread and one order inside, on a GPU too, and what they used before afterwards.
 
     Sums of floats depend on it, so they are the same every time; and one thread each is what processes beside each
-    other share the cores best with. Torch is left alone where nothing has loaded it.
+    other share the cores best with. Where nothing has loaded torch it is left alone, and begins with one thread if
+    something does inside.
     """
     import cv2
 
     torch = sys.modules.get("torch")
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    with _torch_alike(torch) if torch else nullcontext():
+    with _torch_alike(torch) if torch else _one_thread_each():
         try:
             yield
         finally:

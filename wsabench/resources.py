@@ -17,6 +17,8 @@ from wsabench.errors import SpecError, StorageError
 DataFolder = Literal["perturbations", "baselines"]
 CataloguePart = Literal["families", "games", "suites"]
 
+EXTRA = "baselines-extra"
+"""The folder of agents that are not shipped; laid out as `baselines`."""
 PACKAGE_DIR = Path(__file__).resolve().parent
 """Where the code of this package lies."""
 
@@ -37,6 +39,42 @@ def data_dir(name: DataFolder) -> Path:
             return candidate
     tried = ", ".join(str(c) for c in candidates)
     raise StorageError(f"The data folder {name!r} was not found. Looked in: {tried}. Reinstall wsabench.")
+
+
+def extra_dir() -> Path:
+    """Return where fetched agents lie: `baselines-extra` beside a checkout's `baselines`, or in the state folder.
+
+    Raises:
+        StorageError: There is neither a checkout nor a home directory.
+    """
+    shipped = data_dir("baselines")
+    return (state_dir() if shipped.parent == PACKAGE_DIR / "_data" else shipped.parent) / EXTRA
+
+
+def baseline_dirs() -> tuple[Path, ...]:
+    """Return the folders with trained agents: the shipped one, then the one with what was fetched, if it is there.
+
+    Raises:
+        StorageError: The shipped folder is missing.
+    """
+    shipped = data_dir("baselines")
+    with contextlib.suppress(StorageError):  # without a home directory nothing was fetched
+        if (extra := extra_dir()).is_dir():
+            return (shipped, extra)
+    return (shipped,)
+
+
+def encoders_dir(game: str) -> Path:
+    """Return the folder with a game's pre-trained encoders: among the shipped ones, else among the fetched ones.
+
+    Args:
+        game: The game's id.
+
+    Returns:
+        The first that holds files; the shipped one, whether it is there or not, where none does.
+    """
+    places = [folder / game / "encoders" for folder in baseline_dirs()]
+    return next((place for place in places if any(place.glob("*.safetensors"))), places[0])
 
 
 def agent_files() -> list[Path]:

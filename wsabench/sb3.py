@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -17,8 +18,9 @@ import torch
 from wsabench.agents.asking import shared_generators_kept
 from wsabench.agents.elsewhere.environments import Environment, find_environment
 from wsabench.agents.foreign import torch_as_shipped
-from wsabench.errors import ResultSetError, SpecError
+from wsabench.errors import ResultSetError, SpecError, WorkerError
 from wsabench.evaluation.plan import RunOptions, make_plan
+from wsabench.evaluation.pool.watchdog import LOADING, WORKER_TIMEOUT
 from wsabench.evaluation.runs import checked_workers, run
 from wsabench.games import check_rom_id, rom_ids
 from wsabench.resources import expanded, make_dir, write_text
@@ -139,8 +141,20 @@ class RobustnessCallback(BaseCallback):
         self._refuse_later_results()
         with undisturbed():
             path = self._saved("check")
-            make_plan(RunOptions(**self._arguments(path), permissions=Permissions(trust=True)))
+            asked = RunOptions(
+                **self._arguments(path),
+                permissions=Permissions(trust=True),
+                worker_timeout=WORKER_TIMEOUT,
+                asks_apart=self._workers > 0,
+            )
+            plan = make_plan(asked, self._tell)
             path.unlink()
+        if any(one.hung for one in plan.contestants):
+            raise WorkerError(
+                "The policy hangs when another process loads it and shows it two steps, as evaluations do: no answer "
+                f"came for {WORKER_TIMEOUT:g} s, or for {LOADING} times as long while it was loaded. Correct it, or "
+                "evaluate in this process, where it may get on: workers=0."
+            )
 
     def _on_step(self) -> bool:
         """Evaluate where as many steps have passed."""
@@ -166,6 +180,10 @@ class RobustnessCallback(BaseCallback):
         kept = [row.retention for row in rows if row.cell != CLEAN and math.isfinite(row.retention)]
         if kept:
             self.logger.record(f"{_PREFIX}/mean_retention", float(np.mean(kept)))
+
+    def _tell(self, text: str) -> None:
+        """Say what the user should hear at once."""
+        warnings.warn(f"RobustnessCallback: {text}", stacklevel=2)
 
     def _arguments(self, path: Path) -> dict[str, Any]:
         """Return what `RunOptions` and `run` both take."""

@@ -1,6 +1,7 @@
 """Safetensors files with one header key of sorted JSON and hashes that find any damage.
 
 Safetensors writes several header keys in random order; one key, with its JSON sorted, makes equal content equal bytes.
+Torch is loaded when tensors are read or written, not before: a process that plays without it gets no copy of it.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import safetensors.torch
-import torch
 from safetensors import SafetensorError
 
 from wsabench.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
 
 HEADER_HASH = "header_sha256"
 """The header's own hash: of its sorted JSON without this key."""
@@ -43,6 +45,8 @@ def json_hash(value: Mapping[str, Any]) -> str:
 
 def tensors_hash(tensors: Mapping[str, torch.Tensor]) -> str:
     """Return the SHA-256 of tensors with their names, types and shapes, hexadecimal; their order does not matter."""
+    import torch
+
     digest = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name].detach().contiguous()
@@ -60,6 +64,8 @@ def sealed_file(key: str, header: Mapping[str, Any], tensors: Mapping[str, torch
         header: What stands there, JSON values; the hash of it is added.
         tensors: The tensors, on the CPU.
     """
+    import safetensors.torch
+
     plain = json.loads(json.dumps(header))  # as it will be read: keys are text, and sorted as text
     text = _sorted_json({**plain, HEADER_HASH: json_hash(plain)})
     ordered = {name: tensors[name].detach().contiguous() for name in sorted(tensors)}
@@ -76,6 +82,8 @@ def read_weights(path: Path, remedy: str) -> WeightsFile:
     Raises:
         CheckpointError: It cannot be read as safetensors.
     """
+    import safetensors.torch
+
     try:
         content = path.read_bytes()
         tensors = safetensors.torch.load(content)

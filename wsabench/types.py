@@ -16,6 +16,7 @@ Observations = npt.NDArray[np.uint8]
 Actions = npt.NDArray[np.int64]
 """One action index for each lane, int64, shape (N,)."""
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 Inputs = Mapping[str, npt.NDArray[np.uint8]]
 """Further inputs beside the observations, by name, uint8, each (N, *INPUT_SHAPES[name])."""
 BoolArray = npt.NDArray[np.bool_]
@@ -352,6 +353,10 @@ class DeclaredPolicy(Protocol):
     def act(self, observations: Observations, lanes: LaneBatch) -> Decision:
         """Return what it chooses in each lane."""
         ...
+
+
+class OwnPolicy:
+    """A policy of this project: its answers need no check, and it draws from the generators of its lanes alone."""
 
 
 class BenchRow(TypedDict):

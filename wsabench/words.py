@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+MINUS = "\u2212"
+"""As wide as a plus. Pages, figures and sentences have it; files for programs have the hyphen of ASCII."""
+
+
+def decimal(value: float, digits: int = 2, *, has_plus: bool = False) -> str:
+    """Return a number with a fixed number of digits and a real minus sign; what rounds to zero has no minus.
+
+    Args:
+        value: The number.
+        digits: Digits after the point.
+        has_plus: Whether what is not negative has a plus.
+    """
+    return f"{value:{'+' if has_plus else ''}z.{digits}f}".replace("-", MINUS)
+
 
 def plural(unit: str) -> str:
     """Return the name of a unit for many."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random  # noqa: TID251  (what policies of others may draw from)
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -136,3 +139,34 @@ def test_a_policy_may_keep_and_change_what_it_is_shown() -> None:
 
     assert not draws_of_its_own(wrap_policy(greedy_hands), MOMENTS, "breakout")
     assert all(np.array_equal(moment.observations, was) for moment, was in zip(MOMENTS, kept, strict=True))
+
+
+LATE = """
+import sys
+import numpy as np
+from wsabench.agents import Moment, draws_of_its_own, wrap_policy
+from wsabench.processes import single_thread
+
+
+def late(observations):
+    import torch
+    return np.zeros(len(observations), int) if keeps else torch.randint(4, (len(observations),)).numpy()
+
+
+keeps = sys.argv[1] == "keeps"
+pixels = np.zeros((16, 4, 84, 84), np.uint8)
+assert "torch" not in sys.modules
+with single_thread():
+    found = draws_of_its_own(wrap_policy(late), [Moment(pixels, {})] * 2, "breakout")
+import torch
+is_new = torch.equal(torch.default_generator.get_state(), torch.Generator().get_state())
+print(found, is_new, torch.get_num_threads())
+"""
+
+
+@pytest.mark.parametrize(("name", "draws"), [("keeps", False), ("draws", True)])
+def test_a_policy_that_loads_torch_when_it_is_asked_is_judged_alike(name: str, draws: bool) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    words = [sys.executable, "-c", LATE, name]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{draws} True 1\n"

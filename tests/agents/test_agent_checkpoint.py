@@ -283,8 +283,16 @@ def test_shipped_agents_are_found_by_name(shipped: Path) -> None:
             CheckpointError,
             r"'wsa' is not trained on 'breakout'. Trained there: e2e\. .* --agent wsa --game breakout",
         ),
-        (("e2e", "breakout", 1), CheckpointError, r"'e2e' on 'breakout' has no train seed 1. Allowed: 0, 3"),
-        (("e2e", "pong", 0), CheckpointError, r"No trained agents are shipped for 'pong'. .*wsabench train"),
+        (
+            ("e2e", "breakout", 1),
+            CheckpointError,
+            r"no train seed 1. Allowed: 0, 3. Play those \(`--train-seeds 0,3`\), or",
+        ),
+        (
+            ("e2e", "pong", 0),
+            CheckpointError,
+            r"No trained agents for 'pong' are here. .*agents fetch --game pong.*wsabench train",
+        ),
         (("e2e", None, 0), SpecError, r"needs one, for example game='breakout'"),
     ],
 )

@@ -391,6 +391,23 @@ def test_a_bare_path_is_recognised_and_the_address_named(tmp_path: Path, monkeyp
         load_agent(tmp_path, game="breakout")
     with pytest.raises(CheckpointError, match=r"Name the module instead, pol:noop"):
         load_agent("./pol.py:noop", game="breakout")
+    for name, wrong in (("model.zip", "torchscript"), ("agent.pt", "sb3"), ("weights.pt", "sb3")):
+        right = schemes.get(name, "cleanrl")
+        with pytest.raises(CheckpointError, match=rf"{name} is a .*\. Write {right}:{tmp_path}/{name}\."):
+            load_agent(f"{wrong}:{tmp_path}/{name}", game="breakout")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sb3:", r"sb3: is no address of an agent\. Allowed: sb3:\.\.\., cleanrl:\.\.\., .*hf:\.\.\."),
+        ("keras:runs/model.pb", r"keras:runs/model\.pb is no address of an agent\. Allowed: sb3:"),
+        ("model.predict", r"There is no agent 'model\.predict'; .* write model:predict\."),
+    ],
+)
+def test_what_is_no_address_is_told_with_what_to_write(text: str, message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        load_agent(text, game="breakout")
 
 
 @pytest.fixture

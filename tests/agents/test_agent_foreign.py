@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from wsabench.agents import WrappedPolicy, load_policy, wrap_policy
+from wsabench.agents.foreign import guarded
 from wsabench.errors import ShapeError, SpecError, UnknownNameError
 from wsabench.perturb.encoder.masks import DropEncoders
 from wsabench.types import Abilities, Decision, EncoderOperation, LaneBatch, Policy
@@ -165,3 +168,48 @@ def test_policies_are_imported_by_name(module: str) -> None:
 def test_wrong_references_are_explained(module: str, reference: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         load_policy(reference)
+
+
+def test_the_place_of_a_syntax_error_is_in_the_file_that_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unclosed_policy.py").write_text("import numpy\n\nvalues = (1,\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SpecError, match=r"SyntaxError: .* \(.*unclosed_policy\.py, line 3\)\. Give it"):
+        load_policy("unclosed_policy:policy")
+
+
+def test_a_model_with_predict_is_told_what_to_give() -> None:
+    class Model:
+        def predict(self, observations: np.ndarray) -> tuple[np.ndarray, None]:
+            return np.zeros(len(observations), np.int64), None
+
+    with pytest.raises(SpecError, match=r"It has `predict`: give a function that returns predict\(observations\)\[0\]"):
+        wrap_policy(Model())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forks beside threads
+def test_a_module_that_leaves_the_process_when_it_is_imported_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But what it forks may end as ever."""
+    forking = "import os\nif (child := os.fork()) == 0:\n    os._exit(7)\nassert os.waitpid(child, 0)[1] >> 8 == 7\n"
+    (tmp_path / "leaving_policy.py").write_text(f"{forking}os._exit(0)\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = os._exit
+    with pytest.raises(SpecError, match=r"'leaving_policy:act' ended the program \(SystemExit: os\._exit\(0\)\)"):
+        load_policy("leaving_policy:act")
+    assert os._exit is before
+
+
+def test_an_interrupt_that_an_agent_raises_is_its_failure_where_nobody_can_interrupt() -> None:
+    """Worker processes leave Ctrl-C to their parent."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(SpecError, match="The agent 'mine' failed: KeyboardInterrupt"), guarded("mine"):
+            raise KeyboardInterrupt
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt), guarded("mine"):
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGINT, before)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import string
 from collections import ChainMap
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wsabench import resources, seeding
-from wsabench.errors import SpecError, StorageError, UnknownNameError, nearest_names, unknown_name
+from wsabench.errors import SpecError, StorageError, UnknownNameError, is_one_slip, nearest_names, unknown_name
 from wsabench.protocol import Protocol
 from wsabench.registry import Registry
 from wsabench.resources import expanded
+from wsabench.words import decimal
 
 
 def test_unknown_name_lists_the_nearest() -> None:
@@ -34,6 +38,39 @@ def test_only_near_names_are_suggested() -> None:
     assert nearest_names("inverse", names) == ["invert"]
     assert nearest_names("brightness", names) == []
     assert nearest_names("poisson-noise", names) == []
+    agents = ["ae", "cnn", "dpa", "e2e", "noop", "random", "wsa"]
+    assert nearest_names("sac", agents) == []
+    assert nearest_names("was", agents) == nearest_names("WSAA", agents) == ["wsa"]
+    assert nearest_names("ea", agents) == ["ae"]
+    assert nearest_names("noo", agents) == ["noop"]
+
+
+LETTERS = string.ascii_lowercase[:3]
+
+
+@given(st.text(LETTERS, min_size=2, max_size=4), st.text(LETTERS, min_size=2, max_size=5))
+def test_one_slip_is_one_letter_more_less_other_or_exchanged(name: str, other: str) -> None:
+    cuts = [(name[:place], name[place:]) for place in range(len(name) + 1)]
+    slips = {start + end[1:] for start, end in cuts if end}
+    slips |= {start + letter + end for start, end in cuts for letter in LETTERS}
+    slips |= {start + letter + end[1:] for start, end in cuts for letter in LETTERS if end}
+    slips |= {start + end[1] + end[0] + end[2:] for start, end in cuts if len(end) > 1}
+    assert is_one_slip(name, other) == (other in slips - {name})
+
+
+@pytest.mark.parametrize(
+    ("value", "has_plus", "text"),
+    [
+        (0.125, False, "0.12"),
+        (-0.06, False, "\u22120.06"),
+        (-0.004, False, "0.00"),
+        (-0.004, True, "+0.00"),
+        (-1.5, True, "\u22121.50"),
+        (0.31, True, "+0.31"),
+    ],
+)
+def test_numbers_in_sentences_have_one_minus(value: float, has_plus: bool, text: str) -> None:
+    assert decimal(value, has_plus=has_plus) == text
 
 
 def test_a_tilde_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:

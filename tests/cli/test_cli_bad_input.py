@@ -228,6 +228,14 @@ def test_in_a_process_of_its_own_there_is_one_line_and_code_2(tmp_path: Path) ->
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("option", ["--agents", "--game", "--perturbations", "--train-seeds"])
+def test_an_option_that_names_nothing_is_not_its_default(refused: Refused, option: str) -> None:
+    for words in ([option, ""], [f"{option}= , "]):
+        message = refused("run", *words)
+        assert "is empty. Name what you mean, or leave" in message
+        assert option in message
+
+
 def test_an_empty_out_is_not_the_current_directory(refused: Refused) -> None:
     assert "--out is empty" in refused("run", "--agents", "noop", "--out", "")
     assert "--out is empty" in refused("report", "nowhere", "--out=")

@@ -31,6 +31,7 @@ COMMANDS = (
     "probe",
     "train",
     "gallery",
+    "agents",
     "bench",
     "doctor",
     "power",

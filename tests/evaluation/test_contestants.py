@@ -122,6 +122,18 @@ def test_an_existing_path_wins_over_syntax(tmp_path: Path, monkeypatch: pytest.M
         find_contestants([odd], ["breakout"], [0], ALL)
 
 
+@pytest.mark.parametrize("name", ["αβγ", "агент-2", "智能体"])
+def test_names_may_be_of_any_letters(name: str) -> None:
+    (one,) = find_contestants([f"{name}=user_failures:Careful"], ["breakout"], [0], ALL)
+    assert one.name == name
+
+
+@pytest.mark.parametrize("name", ["", "_mine", "my agent"])
+def test_a_name_that_is_none_is_told_as_one(name: str) -> None:
+    with pytest.raises(SpecError, match=rf"The agent's name {name!r} is not usable\. Allowed: letters, digits"):
+        find_contestants([f"{name}=user_failures:Careful"], ["breakout"], [0], ALL)
+
+
 class Fixed:
     def __init__(self, action: int, train_seed: int = 0) -> None:
         self.action, self.train_seed = action, train_seed

@@ -14,7 +14,7 @@ from wsabench.errors import SpecError
 from wsabench.evaluation.plan import RunOptions
 from wsabench.evaluation.pricing import price
 from wsabench.evaluation.pricing.lengths import Lengths, Seen
-from wsabench.evaluation.pricing.schedule import Cost, seconds_of
+from wsabench.evaluation.pricing.schedule import Cost, duration_of
 from wsabench.results import load_result
 
 GROUPS = {"clean": 900.0, "a": 500.0, "b": 350.0, "c": 250.0, "d": 700.0, "e": 420.0}
@@ -36,11 +36,11 @@ def test_lengths_of_a_cut_sample_are_those_of_the_whole(depth: int) -> None:
     rng = np.random.default_rng(depth)
     truth = np.mean([scale * 0.886227 for scale in GROUPS.values()])  # gamma(1.5), the mean of shape 2
     errors, held, naive = [], [], []
-    for _ in range(40):
+    for _ in range(60):
         sample = cut_sample(rng, depth, 4)
         lengths = Lengths(sample, 27_000)
         groups = [group for group in GROUPS for _ in range(60)]
-        draws = [lengths.draw(rng, groups, np.zeros(len(groups))).mean() for _ in range(60)]
+        draws = [lengths.law(rng).draw(groups, np.zeros(len(groups))).mean() for _ in range(60)]
         errors.append(np.median(draws) / truth - 1)
         low, high = np.quantile(draws, [0.025, 0.975])
         held.append(low <= truth <= high)
@@ -56,30 +56,30 @@ def test_draws_go_on_from_where_an_episode_is_and_end_at_the_limit() -> None:
     rng = np.random.default_rng(0)
     lengths = Lengths(cut_sample(rng, 600, 4), 1000)
     reached = np.array([0.0, 500.0, 999.0, 1000.0])
-    draws = np.stack([lengths.draw(rng, ["clean"] * 4, reached) for _ in range(200)])
+    draws = np.stack([lengths.law(rng).draw(["clean"] * 4, reached) for _ in range(200)])
     assert (draws >= reached).all()
     assert draws.max() <= 1000
     assert (draws[:, 0] < 500).any()
-    unseen = lengths.draw(rng, ["unheard of"] * 100, np.zeros(100))
+    unseen = lengths.law(rng).draw(["unheard of"] * 100, np.zeros(100))
     assert unseen.min() >= 1
 
 
 @pytest.mark.parametrize("is_ended", [True, False])
 def test_one_episode_is_a_sample(is_ended: bool) -> None:
     lengths = Lengths([Seen("clean", 300, is_ended)], 27_000)
-    draws = lengths.draw(np.random.default_rng(0), ["clean", "b"], np.array([0.0, 0.0]))
+    draws = lengths.law(np.random.default_rng(0)).draw(["clean", "b"], np.array([0.0, 0.0]))
     assert np.isfinite(draws).all()
 
 
 def test_a_run_in_fast_motion_takes_what_it_must() -> None:
     cost = Cost(turn=0.01, step=0.001, load=2.0)
     sixteen = [np.full(16, 100.0)]
-    assert seconds_of(sixteen, [cost], 1) == pytest.approx(2 + 100 * (0.01 + 16 * 0.001))
+    assert duration_of(sixteen, [cost], 1).seconds == pytest.approx(2 + 100 * (0.01 + 16 * 0.001))
     # Eight lanes each: the forward pass is paid twice, at the same time.
-    assert seconds_of(sixteen, [cost], 2) == pytest.approx(2 + 100 * (0.01 + 8 * 0.001))
-    assert seconds_of([np.array([10.0, 30.0])], [cost], 1) == pytest.approx(2 + 10 * 0.012 + 20 * 0.011)
+    assert duration_of(sixteen, [cost], 2).seconds == pytest.approx(2 + 100 * (0.01 + 8 * 0.001))
+    assert duration_of([np.array([10.0, 30.0])], [cost], 1).seconds == pytest.approx(2 + 10 * 0.012 + 20 * 0.011)
     two = [np.full(16, 100.0), np.full(16, 200.0)]
-    assert seconds_of(two, [cost, cost], 1) == pytest.approx(4 + 300 * 0.026)
+    assert duration_of(two, [cost, cost], 1).seconds == pytest.approx(4 + 300 * 0.026)
 
 
 def test_many_episodes_take_about_as_long_followed_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,9 +87,9 @@ def test_many_episodes_take_about_as_long_followed_or_not(monkeypatch: pytest.Mo
     lengths = [rng.integers(100, 1500, 1200).astype(float) for _ in range(2)]
     costs = [Cost(0.01, 0.001, 1.0), Cost(0.02, 0.001, 3.0)]
     for workers in (1, 2):
-        followed = seconds_of(lengths, costs, workers)
+        followed = duration_of(lengths, costs, workers).seconds
         monkeypatch.setattr("wsabench.evaluation.pricing.schedule.MOST_EPISODES", 10)
-        assert seconds_of(lengths, costs, workers) == pytest.approx(followed, rel=0.06)
+        assert duration_of(lengths, costs, workers).seconds == pytest.approx(followed, rel=0.06)
         monkeypatch.undo()
 
 
@@ -116,6 +116,10 @@ def test_a_dry_run_writes_nothing_and_says_what_a_run_would_take(
     assert [path for path in tmp_path.rglob("*") if path not in (here, home)] == []
     wanted = {"jobs", "cells", "episodes", "hours", "hours_low", "hours_high", "disk_bytes", "memory_bytes"}
     assert wanted | {"by_workers"} <= told.keys()
+    parts = told["parts"]
+    in_parts = parts["setup_seconds"] + parts["own_play_seconds"] + parts["play_seconds"]
+    assert in_parts == pytest.approx(told["hours"] * 3600, rel=0.05)
+    assert parts["mean_lengths"].keys() == {"noop", "random"}
     assert 0 < told["hours_low"] < told["hours"] < told["hours_high"]
     assert told["by_workers"]["1"] == told["hours"]
     assert told["by_workers"]["4"] <= told["hours"] * 1.05
@@ -145,3 +149,60 @@ def test_a_price_for_machines_is_on_standard_output(hurry: None, capsys: pytest.
     words = ["run", "--suite", "smoke", "--agents", "noop", "--episodes", "2", "--workers", "1", "--shard", "3/4"]
     assert main([*words, "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["jobs"] == 1
+
+
+BAD = """
+import os, time
+import numpy as np
+
+class Leaving:
+    num_steps = 0
+
+    def act(self, observations, lanes):
+        self.num_steps += 1
+        if self.num_steps > 5:
+            os._exit(0)
+        return np.zeros(len(observations), np.int64)
+
+def sleeping(observations):
+    time.sleep(3600)
+
+def raising(observations):
+    raise ValueError("mine")
+
+def still(observations):
+    return np.zeros(len(observations), np.int64)
+"""
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "workers", "text"),
+    [
+        ("sleeping", "1", "bad (train seed 0) on breakout: no answer came in time when it was shown two steps"),
+        ("Leaving", "1", "bad (train seed 0) on breakout: its process ended with exit code 0."),
+        ("Leaving", "2", "bad (train seed 0) on breakout: its process ended with exit code 0."),
+        ("raising", "1", "The agent 'bad' failed on breakout, step 1: ValueError: mine"),
+        ("raising", "0", "The agent 'bad' failed on breakout, step 1: ValueError: mine"),
+        ("still", "0", ""),
+    ],
+)
+def test_a_dry_run_of_an_agent_that_fails_or_hangs_gets_one_message(
+    name: str,
+    workers: str,
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    hurry: None,
+) -> None:
+    (tmp_path / "bad_policies.py").write_text(BAD, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["run", "--suite", "smoke", "--agents", f"bad=bad_policies:{name},random", "--perturbations", "clean"]
+    words += ["--episodes", "1", "--workers", workers, "--worker-timeout", "10", "--dry-run"]
+    assert main(words) == (2 if text else 0)
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert told.count("error: ") == bool(text)
+    assert text in told

@@ -21,8 +21,9 @@ from wsabench.report.figures.episode import episode_figure
 from wsabench.report.figures.style import figure_style
 from wsabench.results import load_result
 from wsabench.results.recorded import _encode, moving_mean
-from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums, steps_table
+from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.results.store import ResultStore
+from wsabench.results.tables import steps_table
 from wsabench.stats.context_effect import ContextEffect
 from wsabench.summary.attention import example_episodes
 from wsabench.types import Decision, LaneBatch

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
-from made_entries import made_entry
+from made_entries import made_entry, quick_cells
 from msgspec.structs import replace
 
 from wsabench.errors import ResultSetError, StorageError
@@ -82,14 +83,18 @@ def test_names_become_different_safe_file_names() -> None:
 
 
 def test_an_invalid_file_and_a_second_entry_are_named_and_the_others_stand(tmp_path: Path) -> None:
-    write_entry(tmp_path / "a.json", made_entry("a"))
-    write_entry(tmp_path / "copy.json", made_entry("a"))
+    entry = made_entry("a", cells=quick_cells("color-shift"))
+    write_entry(tmp_path / "a.json", entry)
+    write_entry(tmp_path / "copy.json", entry)
     (tmp_path / "broken.json").write_text("{", encoding="utf-8")
+    (tmp_path / "two\nlines.json").write_text("{}", encoding="utf-8")
+    (tmp_path / os.fsdecode(b"\xff.json")).write_text("{}", encoding="utf-8")
     (tmp_path / "note.txt").write_text("no entry", encoding="utf-8")
     submissions, problems = read_folder(tmp_path)
     assert [one.file for one in submissions] == ["a.json"]
     reasons = {problem.file: problem.reason for problem in problems}
-    assert list(reasons) == ["broken.json", "copy.json"]
+    assert list(reasons) == ["broken.json", "copy.json", "two\\nlines.json", "\\udcff.json"]
+    assert all(text.isprintable() for text in reasons.values())
     assert "second entry of 'a' on color-shift; the first is a.json" in reasons["copy.json"]
     assert str(tmp_path) not in reasons["broken.json"]
 

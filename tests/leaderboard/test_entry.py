@@ -21,7 +21,8 @@ from wsabench.leaderboard.checking import schema_hash
 from wsabench.leaderboard.entry import as_result, entry_text, link_of, read_entry, write_entry
 from wsabench.leaderboard.schema import SCHEMA_VERSION, Entry
 from wsabench.results import load_result
-from wsabench.results.records import EPISODE_SCHEMA
+from wsabench.results.tables import EPISODE_SCHEMA
+from wsabench.seeding import evaluation_seed
 from wsabench.summary.rows import is_table
 from wsabench.summary.summarise import summarise
 
@@ -147,12 +148,57 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "fingerprint": (at("jobs", 0, "fingerprint", value="0" * 32), "jobs[0]: the fingerprint"),
     "other weights": (at("agents", 0, "checkpoint_hash", value="a" * 64), "jobs[0]: the fingerprint"),
     "other versions": (at("versions", "torch", value="9.9"), "jobs[0]: the fingerprint"),
+    "invisible spaces": (at("name", value="The  e2e"), "single spaces between words"),
+    "space behind": (at("name", value="e2e "), "single spaces between words"),
+    "two ways to write it": (at("name", value="cafe\u0301"), "single spaces between words"),
+    "kind": (at("agents", 0, "kind", value="magic"), "agents[0].kind is 'magic'"),
+    "unknown built-in": (at("agents", 0, "kind", value="built-in"), "agents[0].source is 'e2e'"),
+    "profile": (at("profile", value="quick and standard"), "runs of one profile, quick, standard"),
+    "no profile": (at("profile", value=None), "the profile is None"),
+    "measure": (at("suite", "measure", value="gap"), "suite.measure is 'gap'"),
+    "hardest cell": (lambda c: _leave_out(c), "did not play hue-rotate@3 of smoke, profile quick"),
+    "unseen cell": (lambda c: _leave_out(c, refused={"breakout": ["hue-rotate@3"]}), "did not play hue-rotate@3"),
+    "misfit": (lambda c: _leave_out(c, misfits={"breakout": {"hue-rotate@3": "no"}}), "did not play hue-rotate@3"),
+    "skipped": (lambda c: _leave_out(c, skipped=[_skipped("hue-rotate@3")]), "did not play hue-rotate@3"),
+    "easier cell": (at("perturbation_hashes", "breakout", "hue-rotate@3", value="0" * 16), "hue-rotate@3 as it was"),
+    "family of a cell": (lambda c: _job(c, "hue-rotate@3").update(family="dynamics"), "family of hue-rotate@3 is"),
+    "strange cell": (lambda c: _play_another(c), "played invert, which smoke does not have"),
+    "bad episodes cut off": (lambda c: [one.pop() for one in _columns(c)], "1, as in its network's other jobs"),
+    "lucky episodes": (lambda c: _begin_at(c, 100), "jobs[0].episodes.first is 100"),
     "huge number": (at("seed", value=10**400), "seed is 'a huge integer'"),
 }
 
 
 def _columns(content: dict[str, Any]) -> list[list[Any]]:
     return [value for value in content["jobs"][0]["episodes"].values() if isinstance(value, list)]
+
+
+def _job(content: dict[str, Any], perturbation: str) -> dict[str, Any]:
+    return next(job for job in content["jobs"] if job["perturbation"] == perturbation)
+
+
+def _leave_out(content: dict[str, Any], **excuse: Any) -> None:
+    """Leave a cell out, and say why."""
+    content["jobs"].remove(_job(content, "hue-rotate@3"))
+    content.update(excuse)
+
+
+def _skipped(perturbation: str) -> dict[str, Any]:
+    return {"agent": "e2e", "game": "breakout", "perturbations": [perturbation], "reason": "It cannot."}
+
+
+def _play_another(content: dict[str, Any]) -> None:
+    """Put another cell in the place of one."""
+    _job(content, "hue-rotate@3")["perturbation"] = "invert"
+    content["perturbation_hashes"]["breakout"]["invert"] = "0" * 16
+
+
+def _begin_at(content: dict[str, Any], first: int) -> None:
+    """Say of all episodes that they are later ones, with the seeds that those have."""
+    for job in content["jobs"]:
+        columns = job["episodes"]
+        columns["first"] = first
+        columns["seeds"] = [evaluation_seed("breakout", first + place, 0) for place in range(len(columns["seeds"]))]
 
 
 def _rename_game(content: dict[str, Any], game: str) -> None:
@@ -186,6 +232,18 @@ def test_what_is_no_entry_is_refused(content: bytes, tmp_path: Path, capsys: pyt
         read_entry(path)
     assert main(["verify", str(path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_key_that_stands_twice_is_refused(entry_files: dict[str, Path], tmp_path: Path) -> None:
+    """Readers of JSON differ in which of the two they take."""
+    text = entry_files["e2e"].read_text(encoding="utf-8")
+    for twice in ('"name": "The e2e",', '"checkpoint": null,'):
+        key = twice.split('"')[1]
+        (tmp_path / "x.json").write_text(text.replace(twice, f'"{key}": "other", {twice}'), encoding="utf-8")
+        with pytest.raises(ResultSetError, match=f"the key '{key}' stands twice in one object"):
+            read_entry(tmp_path / "x.json")
+    (tmp_path / "x.json").write_text("\ufeff" + text, encoding="utf-8")
+    assert read_entry(tmp_path / "x.json") == read_entry(entry_files["e2e"])
 
 
 def test_infinite_and_large_content_is_refused(

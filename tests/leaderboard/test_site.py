@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from made_entries import made_entry
+from made_entries import made_entry, quick_cells
 
 from wsabench.cli.application import main
 from wsabench.leaderboard.entry import write_entry
@@ -18,6 +19,15 @@ from wsabench.leaderboard.site import FILE_LIST, write_site
 from wsabench.report.badge import Badge, badge_svg
 
 EVIL = '<script>alert("1")</script> & \'<b>'
+
+
+TIER_LINES = """[...document.querySelectorAll("table.board")].every(table => {
+  const rows = [...table.tBodies[0].rows].filter(row => !row.hidden);
+  const tiers = rows.map(row => row.cells[0].textContent);
+  const begins = place => place > 0 && tiers[place] !== tiers[place - 1];
+  return rows.every((row, place) => row.classList.contains("first") === begins(place));
+})"""
+"""Whether a line stands where a tier begins, among the rows that are shown."""
 
 
 class Page(HTMLParser):
@@ -43,11 +53,14 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with five agents on two suites."""
     folder = tmp_path_factory.mktemp("entries")
     trained = Training(steps=2_000_000, frames=None, perturbations=("hue-rotate@3",), method="PPO", networks=())
+    colors, corruptions = quick_cells("color-shift"), quick_cells("corruption")
+    five = range(5)
     made = {
-        "good": made_entry("good", level=1.0, train_seeds=range(5), training=trained),
-        "good-2": made_entry("good", "corruption", level=1.0, train_seeds=range(5), training=trained),
+        "good": made_entry("good", level=1.0, train_seeds=five, training=trained, cells=colors),
+        "good-2": made_entry("good", "corruption", level=1.0, train_seeds=five, training=trained, cells=corruptions),
         "evil": made_entry(
             EVIL,
+            cells=colors,
             level=0.4,
             kind="object",
             paper="https://example.org/?a=1&b=2",
@@ -55,9 +68,9 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> Path:
             checkpoint='https://example.org/"onclick="x',
             notes="<img src=x onerror=alert(1)>",
         ),
-        "ram": made_entry("ram", level=2.0, privileged=True),
-        "random": made_entry("random", level=0.0, agent="random", kind="built-in"),
-        "noop": made_entry("noop", level=0.0, agent="noop", kind="built-in"),
+        "ram": made_entry("ram", level=2.0, privileged=True, cells=colors),
+        "random": made_entry("random", level=0.0, agent="random", kind="built-in", cells=colors),
+        "noop": made_entry("noop", level=0.0, agent="noop", kind="built-in", cells=colors),
     }
     for name, entry in made.items():
         write_entry(folder / f"{name}.json", entry)
@@ -160,6 +173,18 @@ def test_a_site_without_an_agent_removes_its_files_and_no_others(entries: Path, 
     assert (fewer / "good.json").is_file()
 
 
+def test_with_one_suite_there_is_no_table_over_all(entries: Path, tmp_path: Path) -> None:
+    """It would say the same again, under the same anchor and in the same badges."""
+    folder = tmp_path / "entries"
+    shutil.copytree(entries, folder, ignore=shutil.ignore_patterns("good-2.json"))
+    write_site(folder, tmp_path / "site")
+    text = (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    assert len(re.findall(r'<table class="board"', text)) == 1
+    anchors = re.findall(r' id="([^"]+)"', text)
+    assert len(anchors) == len(set(anchors))
+    assert len(list((tmp_path / "site/badges").iterdir())) == 5
+
+
 def test_the_command_names_invalid_files_and_exits_with_1(
     entries: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -193,7 +218,8 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crowd")
     for place in range(40):
         name = f"agent_with_underscores_and_no_hyphens_at_all_{place:02}"
-        entry = made_entry(name, "dynamics", level=0.3 + 0.02 * place, num_episodes=4, games=("breakout",))
+        level, cells = 0.3 + 0.02 * place, quick_cells("dynamics")
+        entry = made_entry(name, "dynamics", level=level, num_episodes=4, cells=cells)
         write_entry(folder / f"{place:02}.json", entry)
     write_site(folder, folder / "site")
     return folder / "site"
@@ -272,6 +298,7 @@ def test_in_a_browser_pages_fit_filters_work_and_nothing_is_loaded(site: Path, w
         ):
             page.select_option(f"select[name={name}]", value)
             assert shown.count() == count, (name, value)
+            assert page.evaluate(TIER_LINES), (name, value)
             page.click("button[type=reset]")
             expect(page.locator("#count")).to_have_text("")
         page.click("summary >> nth=0")

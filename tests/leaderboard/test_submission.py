@@ -83,6 +83,14 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
     return message
 
 
+def test_the_printed_check_finds_the_agent(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "an entry.json"
+    for agent, option in (("e2e", ""), ("mine", " --checkpoint scripted_policies:sampler")):
+        assert main(["submit", str(run_dir), "-a", agent, "--name", "  My\tagent ", "--out", str(out)]) == 0
+        assert capsys.readouterr().out.endswith(f"wsabench verify '{out}'{option}\n")
+        assert read_entry(out).name == "My agent"
+
+
 def test_bad_words_are_refused(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_text = str(run_dir)
     assert "Say which one: --agent random" in refused([run_text], capsys, tmp_path)
@@ -112,7 +120,10 @@ def test_other_cells_than_the_suite_s_are_refused(run_dir: Path) -> None:
 
     with pytest.raises(ResultSetError, match=r"did not play hue-rotate@3, palette-pal of smoke, profile quick\."):
         entry_of(with_plan(jobs=tuple(job for job in plan.jobs if job.perturbation[0] not in "hp")), "noop")
-    strange = with_plan(jobs=tuple(replace(job, perturbation=job.perturbation.replace("pal", "")) for job in plan.jobs))
+    strange = with_plan(
+        jobs=tuple(replace(job, perturbation=job.perturbation.replace("pal", "")) for job in plan.jobs),
+        perturbation_hashes={"breakout": {"ette-": "0" * 16, **plan.perturbation_hashes["breakout"]}},
+    )
     names = whole.episodes["perturbation"].str.replace("pal", "")
     with pytest.raises(ResultSetError, match="played ette-, which smoke does not have"):
         entry_of(dataclasses.replace(strange, episodes=whole.episodes.assign(perturbation=names)), "noop")

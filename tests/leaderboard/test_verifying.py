@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from result_fixture import with_ledger
 
 from wsabench.cli import main
 from wsabench.errors import ResultSetError
+from wsabench.evaluation import run
 from wsabench.leaderboard import verifying
 from wsabench.leaderboard.checking import job_fingerprints
 from wsabench.leaderboard.entry import as_result, read_entry, write_entry
@@ -27,7 +30,7 @@ from wsabench.protocol import Protocol
 from wsabench.report import write_report
 from wsabench.results import load_result
 from wsabench.results.manifest import AgentId, read_manifest
-from wsabench.results.records import with_labels
+from wsabench.results.tables import with_labels
 
 ALL = ["--sample", "1000"]
 ONE = ["--sample", "1"]
@@ -250,6 +253,75 @@ def test_another_processor_is_not_compared_to_the_bit(
     assert "So few episodes can tell nothing apart" in few["conclusion"]
 
 
+def test_only_episodes_of_agents_that_draw_are_held_to_their_means(
+    entry_files: dict[str, Path],
+    changed: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    players = verifying._players
+
+    def drawing(*args: Any, **kwargs: Any) -> Any:
+        return {who: dataclasses.replace(one, draws=True) for who, one in players(*args, **kwargs).items()}
+
+    monkeypatch.setattr(verifying, "_players", drawing)
+
+    def other(content: dict[str, Any]) -> None:
+        for job in content["jobs"]:
+            job["episodes"]["lengths"] = [length - 1 for length in job["episodes"]["lengths"]]
+
+    path = changed(other, "mine")
+    told = found([str(path), "--sample", "2", "--checkpoint", "scripted_policies:sampler"], capsys, 0)
+    assert (told["verdict"], told["comparable"], told["share_equal"]) == ("not told apart", False, 0.0)
+    assert told["environment"] == ["mine draws random numbers of its own"]
+
+    pair = outcome(np.random.default_rng(0)), outcome(np.random.default_rng(1))
+    same, off = (
+        verifying.Verification(
+            target=path,
+            kind="run",
+            suite="smoke",
+            num_episodes=2,
+            seed=0,
+            sample=tuple(Replayed(AgentId(name, 0, "breakout"), "clean", 0, 0, *pair) for name in names),
+            problems=(),
+            environment=(),
+            drawing=("mine",),
+            means=verifying.MeansTest(0.1, 1.0, 1.0),
+            numbers=(),
+        )
+        for names in (["mine"], ["mine", "noop"])
+    )
+    assert (same.verdict, off.verdict) == ("not told apart", "differs")
+
+
+def test_what_an_entry_says_of_its_agent_must_be_true(
+    changed: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether an agent reads more than pixels decides where it stands."""
+
+    def forge(content: dict[str, Any]) -> None:
+        content["agents"][0].update(inputs=["ram"], privileged=True)
+        content["privileged"] = True
+
+    told = found([str(changed(forge)), *ONE], capsys, 1)
+    assert (told["verdict"], told["unequal"]) == ("differs", [])
+    assert told["problems"] == [
+        "e2e (train seed 0) on breakout: inputs ('ram',) is stated, () is true.",
+        "e2e (train seed 0) on breakout: privileged True is stated, False is true.",
+    ]
+
+
+def test_numbers_of_an_entry_are_by_our_reference_scores(
+    changed: Callable[..., Path], entry_files: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def forge(content: dict[str, Any]) -> None:
+        content["reference_scores"]["breakout"] = {"random": -1000.0, "human": -999.0}
+
+    honest = found([str(entry_files["e2e"]), *ONE], capsys, 0)
+    assert found([str(changed(forge)), *ONE], capsys, 0)["numbers"] == honest["numbers"]
+
+
 def test_other_versions_are_not_compared_to_the_bit(run_dir: Path) -> None:
     manifest = read_manifest(run_dir)
     plan, host = manifest.plan, manifest.history.first.host
@@ -281,3 +353,82 @@ def test_equal_means_are_told_apart_as_seldom_as_promised(run_dir: Path) -> None
 
 def outcome(rng: np.random.Generator) -> verifying.Outcome:
     return verifying.Outcome(float(rng.exponential(10.0)), 1, "game_over", None, None)
+
+
+MOODS = """
+import os, time
+import numpy as np
+
+class Policy:
+    version = "1"
+
+    def __init__(self):
+        self.num_steps = 0
+
+    def act(self, observations, lanes):
+        self.num_steps += 1
+        mood = os.environ.get("TEST_MOOD")
+        if mood == "leaves" and self.num_steps == 6:  # it is asked 4 times before
+            os._exit(0)
+        if mood == "raises" and self.num_steps == 3:
+            raise KeyError("mine")
+        if mood == "sleeps":
+            time.sleep(3600)
+        return np.zeros(len(observations), np.int64)
+
+if os.environ.get("TEST_MOOD") == "leaves at import":
+    os._exit(0)
+"""
+WHO = "moody (train seed 0) on breakout"
+
+
+@pytest.fixture
+def moody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A run of a policy that does later as it is told."""
+    (tmp_path / "moody_policy.py").write_text(MOODS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "moody_policy", raising=False)
+    run("smoke", ["moody=moody_policy:Policy"], out=tmp_path / "moody", **SHORT)
+    return str(tmp_path / "moody")
+
+
+SHORT: dict[str, Any] = {"perturbations": ["clean"], "episodes": 2, "protocol": {"max_frames": 80}, "workers": 0}
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one message of an agent that failed, behind the line of progress where it had begun."""
+    assert main(["verify", *words]) == 2
+    captured = capsys.readouterr()
+    assert not captured.out
+    assert "Traceback" not in captured.err
+    (line,) = [line for line in captured.err.splitlines() if "error: " in line]
+    return line
+
+
+def test_an_agent_that_ends_its_process_is_no_verified_one(
+    moody: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its own exit code the command would say that all is equal."""
+    monkeypatch.setenv("TEST_MOOD", "leaves")
+    assert f"{WHO}: its process ended with exit code 0 after about " in refused([moody], capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mood", "text"),
+    [
+        ("raises", "The agent 'moody' failed on breakout, step 3: KeyError: 'mine'"),
+        ("sleeps", f"{WHO} was not loaded, or gave no answer, for 50 s and was ended."),
+        ("leaves at import", f"{WHO} cannot be played again: Importing 'moody_policy'"),
+        ("", ""),
+    ],
+)
+def test_an_agent_that_fails_or_hangs_gets_one_message(
+    mood: str, text: str, moody: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TEST_MOOD", mood)
+    words = [moody, "--worker-timeout", "10"]
+    if mood:
+        assert text in refused(words, capsys)
+    else:
+        assert found(words, capsys, 0)["share_equal"] == 1.0

@@ -137,8 +137,6 @@ def test_a_circle_is_found() -> None:
         "wsabench.cli.report",
         "wsabench.cli.check",
         "wsabench.summary.summarise",
-        "wsabench.leaderboard.site",
-        "wsabench.cli.leaderboard.site",
     ],
 )
 def test_reports_and_checks_reach_neither_emulator_nor_torch(graph: grimp.ImportGraph, start: str) -> None:

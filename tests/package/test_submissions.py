@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +60,77 @@ def test_nothing_of_the_pull_request_becomes_a_command() -> None:
     assert re.findall(r"\$(?:file|entry|checkpoint)\b", played)
     unquoted = re.findall(r'(?<!")\$(?:file|entry|checkpoint)\b', played.replace('"submission/$entry"', '"$entry"'))
     assert unquoted == []
+
+
+WSABENCH = """#!/bin/sh
+printf '%s\\n' "$*" >> "$CALLS"
+echo "played $2"
+case "$2" in *differs*) exit 1 ;; *broken*) exit 2 ;; esac
+"""
+
+
+def test_each_entry_is_played_whatever_the_others_are(tmp_path: Path) -> None:
+    """The shell of the workflow as its runner starts it: spaces in names, no JSON, texts that look like commands."""
+    steps = {step.get("name"): step for step in read(WORKFLOW)["jobs"]["verify"]["steps"]}
+    submission = tmp_path / "submission"
+    folder = submission / "results" / "leaderboard"
+    folder.mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "wsabench").write_text(WSABENCH, encoding="utf-8")
+    (tmp_path / "bin" / "wsabench").chmod(0o755)
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    environment = {
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "CALLS": str(tmp_path / "calls"),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+        "HOME": str(tmp_path),
+    }
+
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *identity, *words], cwd=submission, env=environment, check=True, capture_output=True)
+
+    def step(name: str, where: Path) -> subprocess.CompletedProcess[str]:
+        words = ["bash", "-e", "-c", steps[name]["run"]]
+        return subprocess.run(words, cwd=where, env=environment, capture_output=True, text=True, check=False)
+
+    git("init", "-q")
+    (folder / "old.json").write_text("{}", encoding="utf-8")
+    git("add", ".")
+    git("commit", "-qm", "base")
+    texts = {
+        "a broken one.json": "{",
+        "b.json": json.dumps({"checkpoint": None}),
+        "c differs.json": json.dumps({"checkpoint": "hf:me/mine; touch stolen"}),
+        "d $(touch stolen).json": json.dumps({"checkpoint": "$(touch stolen)"}),
+        "e.json": json.dumps({"checkpoint": ["--trust"]}),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    git("add", ".")
+    git("commit", "-qm", "submission")
+
+    assert step("Find the entries", submission).returncode == 0
+    played = step("Play a sample of each entry again", tmp_path)
+    assert played.returncode == 1
+    calls = (tmp_path / "calls").read_text(encoding="utf-8").splitlines()
+    head = "verify submission/results/leaderboard"
+    assert calls == [
+        f"{head}/a broken one.json --sample 20",
+        f"{head}/b.json --sample 20",
+        f"{head}/c differs.json --sample 20 --checkpoint hf:me/mine; touch stolen --allow-download --trust",
+        f"{head}/d $(touch stolen).json --sample 20",
+        f"{head}/e.json --sample 20",
+    ]
+    assert not list(tmp_path.rglob("stolen"))
+    summary = (tmp_path / "summary").read_text(encoding="utf-8")
+    assert [line.rpartition(": ")[2] for line in summary.splitlines() if line.startswith("###")] == [
+        "exit code 2",
+        "exit code 0",
+        "exit code 1",
+        "exit code 0",
+        "exit code 0",
+    ]
 
 
 def test_every_submitted_entry_is_looked_at() -> None:

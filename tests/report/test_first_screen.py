@@ -61,6 +61,9 @@ def test_figure_and_tiers_stand_on_the_first_screen(browser, pages, number):
     last = page.locator("#tiers tbody tr").last.bounding_box()
     assert last["y"] + last["height"] <= FOLD
     assert page.locator("#tiers tbody tr").count() == number
+    shown = page.locator("#tiers tbody td:nth-child(2)")
+    assert len(set(shown.all_inner_texts())) == number
+    assert shown.evaluate_all("cells => cells.every((cell) => cell.scrollWidth <= cell.clientWidth)")
     page.close()
 
 
@@ -74,7 +77,7 @@ def wide(tmp_path_factory):
 def test_wide_tables_say_that_they_scroll_and_the_contents_stay(browser, wide):
     page = browser.new_page(viewport={"width": 400, "height": 800})
     page.goto(wide.as_uri())
-    frames = page.locator("main .scroll")
+    frames = page.locator("main .scroll, main figure.wide .paper")
     said = 0
     for place in range(frames.count()):
         frame = frames.nth(place)

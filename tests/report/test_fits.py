@@ -3,6 +3,7 @@
 import io
 import itertools
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from matplotlib.text import Text
 from PIL import Image
 from result_fixture import ENCODERS, agent_entry
 
+from wsabench.report.figures.across import unharmed_is_near
 from wsabench.report.figures.drawing import draw_figures
 from wsabench.report.figures.heatmap import draw_shades, heat_map_height
-from wsabench.report.figures.layout import agent_panels, legend_lines
+from wsabench.report.figures.layout import agent_panels, legend_lines, legend_names, short_names, wrapped
 from wsabench.report.figures.style import (
     LIGHT_GREY,
     MOST_LOOKS,
@@ -22,6 +24,7 @@ from wsabench.report.figures.style import (
     TWO_COLUMNS_IN,
     figure_bytes,
     figure_style,
+    legible,
     looks,
     new_figure,
     settle,
@@ -111,6 +114,7 @@ def drawn_of(names, **sizes):
 def faults(drawn):
     """Return what is wrong with a figure: cut off, laid over each other, too narrow, or outside the axes."""
     figure, found = drawn.figure, []
+    figure.draw_without_rendering()  # what stands in a legend has its place only then
     renderer = figure.canvas.get_renderer() if hasattr(figure.canvas, "get_renderer") else figure._get_renderer()
     canvas = figure.bbox
     ticks = {label for ax in figure.axes for label in (*ax.get_xticklabels(), *ax.get_yticklabels())}
@@ -224,6 +228,55 @@ def test_a_legend_has_as_many_columns_as_fit():
     assert legend_lines(["clean", "kept under perturbations"], ONE_COLUMN_IN) == 1
     assert legend_lines(["a"] * 4, ONE_COLUMN_IN) == 1
     assert legend_lines(["kept under perturbations"] * 2, ONE_COLUMN_IN) == 2
+
+
+LONGEST = tuple(f"{name}-and-the-number-of-its-trial-{place}" for place, name in enumerate(LONG))
+
+
+@pytest.mark.parametrize("width", [ONE_COLUMN_IN, TWO_COLUMNS_IN])
+def test_the_legend_of_eight_long_names_leaves_room_for_the_curves(width):
+    labels = legend_names(LONGEST, width)
+    assert len(set(labels)) == len(LONGEST)
+    assert legend_lines(LONGEST, width) <= 5
+    for label, name in zip(labels, map(legible, LONGEST), strict=True):
+        assert label.startswith(name[:6])
+        assert label.endswith(name[-4:])
+
+
+def test_names_that_differ_in_their_middle_keep_it():
+    alike = [f"weight-sharing-attention-with-{place}-of-the-encoders-and-a-long-end" for place in range(8)]
+    labels = legend_names(alike, ONE_COLUMN_IN)
+    assert len(set(labels)) == 8
+    assert legend_lines(alike, ONE_COLUMN_IN) <= 8
+    assert all(str(place) in label for place, label in enumerate(labels))
+
+
+@pytest.mark.parametrize(
+    ("names", "width", "short"),
+    [
+        (["wsa", "a-name-of-many-letters"], 12, ["wsa", "a-name-\u2026ters"]),
+        (
+            ["run-of-2026-a-long-time", "run-of-2027-a-long-time"],
+            12,
+            ["\u20266-a-lo\u2026time", "\u20267-a-lo\u2026time"],
+        ),
+        ([f"agent-number-{i:02}-of-many" for i in (3, 14)], 6, ["\u202603\u2026ny", "\u202614\u2026ny"]),
+        (["x" * 20 + "a" + "y" * 20, "x" * 20 + "b" + "y" * 20, "c" * 41, "c" * 40 + "d"], 8, None),
+    ],
+)
+def test_shortened_names_differ(names, width, short):
+    assert short_names(names, width) == short
+
+
+def test_few_names_stand_whole_in_lines():
+    assert legend_names(LONGEST[:2], TWO_COLUMNS_IN) == [wrapped(name) for name in LONGEST[:2]]
+
+
+def test_the_line_of_no_loss_is_left_out_where_it_would_press_the_agents_together():
+    rows = [SimpleNamespace(clean=0.8 + 0.01 * i, perturbed=0.2 + 0.01 * i) for i in range(5)]
+    assert not unharmed_is_near(rows, [])
+    near = [SimpleNamespace(clean=0.8 + 0.1 * i, perturbed=0.6 + 0.1 * i) for i in range(5)]
+    assert unharmed_is_near(near, [])
 
 
 def test_three_agents_leave_no_empty_panel():

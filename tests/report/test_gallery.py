@@ -84,6 +84,15 @@ def test_many_perturbations_take_several_pages_and_changes_of_the_game_are_films
     assert cv2.imread(str(drawn.paths[2])).shape[1] == 272
 
 
+@pytest.mark.parametrize(("number", "sizes"), [(0, []), (1, [1]), (31, [31]), (32, [16, 16]), (63, [21, 21, 21])])
+def test_pages_are_about_equally_full(number, sizes):
+    from wsabench.report.films.gallery import _divided
+
+    pages = list(_divided(range(number), 31))
+    assert [len(page) for page in pages] == sizes
+    assert [cell for page in pages for cell in page] == list(range(number))
+
+
 def test_a_strip_shows_when_films_differ_most_from_the_first():
     def film(values):
         return Film("", [np.full((2, 2, 3), value, np.uint8) for value in values])

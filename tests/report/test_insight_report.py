@@ -17,7 +17,7 @@ from wsabench.report.page import content_of, html_page, markdown_text
 from wsabench.report.tables.insight import insight_tables
 from wsabench.report.tables.latex import latex
 from wsabench.report.tables.rliable import resampling_table
-from wsabench.results.records import with_labels
+from wsabench.results.tables import with_labels
 from wsabench.summary.insight import insight_of
 from wsabench.summary.rows import frame_of
 from wsabench.summary.scores import collect_scores, reference_scores

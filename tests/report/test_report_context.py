@@ -18,7 +18,8 @@ from wsabench.report.tables.definitions import DEFINITIONS
 from wsabench.report.tables.results import attention_tables, result_tables
 from wsabench.results import load_result
 from wsabench.results.merging import merge_results
-from wsabench.results.records import ATTENTION_SCHEMA, EpisodeOutcome, attention_sums, attention_table
+from wsabench.results.records import EpisodeOutcome, attention_sums
+from wsabench.results.tables import ATTENTION_SCHEMA, attention_table
 from wsabench.stats.context_effect import ContextEffect
 from wsabench.summary.rows import frame_of
 from wsabench.summary.summarise import summarise

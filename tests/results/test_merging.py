@@ -24,7 +24,7 @@ from wsabench.report import write_report
 from wsabench.results.manifest import read_manifest
 from wsabench.results.merging import load_results
 from wsabench.results.provenance import UNHASHED
-from wsabench.results.records import steps_schema
+from wsabench.results.tables import steps_schema
 from wsabench.summary.attention import example_episodes
 from wsabench.summary.summarise import summarise
 

@@ -20,8 +20,9 @@ from wsabench.results import Job, load_result
 from wsabench.results import store as store_module
 from wsabench.results.manifest import UNKNOWN, SuiteEntry
 from wsabench.results.provenance import UNHASHED
-from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums, episode_keys, has_starts
+from wsabench.results.records import EpisodeOutcome, EpisodeSteps, attention_sums
 from wsabench.results.store import ResultStore
+from wsabench.results.tables import episode_keys, has_starts
 
 
 def outcomes(index: int) -> list[EpisodeOutcome]:

@@ -1,14 +1,13 @@
 """What computes many numbers at once is held to what computes them one by one."""
 
-import itertools
-
 import numpy as np
 import pytest
 
 from wsabench import stats
 from wsabench.stats import resampling
 from wsabench.stats.bounds import Replicates, Stratum, corrected_bounds, percentile_bounds
-from wsabench.stats.multinomials import MOST_EPISODES, compiled_counts
+from wsabench.stats.compiled import loading
+from wsabench.stats.compiled.multinomials import MOST_EPISODES, compiled_counts
 from wsabench.stats.resampling import count_draws, draw_seeds
 
 pytestmark = pytest.mark.oracle
@@ -115,7 +114,7 @@ def test_compiled_draws_are_numpys_to_the_bit(episodes, draws):
     for generator in (ours, numpys):
         generator.integers(0, 3, dtype=np.uint32)  # half of a number is left over
     for _ in range(2):
-        expected = numpys.multinomial(draws, np.full(episodes, 1 / episodes), 3_000).T
+        expected = numpys.multinomial(draws, np.full(episodes, 1 / episodes), 3_000)
         np.testing.assert_array_equal(compiled_counts(episodes, draws, ours, 3_000), expected)
     assert ours.bit_generator.state == numpys.bit_generator.state
 
@@ -154,10 +153,14 @@ def test_draws_of_seeds_are_one_stream():
     np.testing.assert_array_equal(np.stack([first, second]), rng(13).integers(0, 3, (2, 50, 3)))
 
 
-def test_what_was_drawn_before_moves_no_number(monkeypatch):
+def test_what_was_done_before_moves_no_number(monkeypatch):
     found = []
-    for before in (0, 10_000):
-        monkeypatch.setattr(resampling, "_draws_so_far", itertools.count(before))
+    for before in (0.0, 10.0):
+        monkeypatch.setattr(loading._Saved, "seconds", before)
         weights = resampling.draw_episode_weights(4, [4, 3], rng(1), 500)
-        found.append((weights.tolist(), weights.strides))  # sums depend on the order in memory, in the last bit
+        # Sums depend on the order in memory, in the last bit.
+        blocks = [np.round(rng(2).normal(size=(3, 7)), 1)]
+        estimates = (stats.aggregate_interval(blocks, rng(3)), stats.seed_interval(shares, [blocks], rng(4)))
+        bounds = [part.tolist() for one in estimates for part in one[:3]]
+        found.append((weights.tolist(), weights.strides, bounds))
     assert found[0] == found[1]

@@ -7,7 +7,7 @@ from made_returns import CROWD_FAMILIES, crowd, result, row
 from wsabench import stats
 from wsabench.protocol import Protocol
 from wsabench.results.manifest import ReferenceScores
-from wsabench.results.records import with_labels
+from wsabench.results.tables import with_labels
 from wsabench.seeding import generator
 from wsabench.summary.aggregates import common_play
 from wsabench.summary.insight import insight_of

@@ -8,7 +8,7 @@ from made_returns import crowd, result, row
 from rliable import library, metrics
 
 from wsabench.errors import UnknownNameError
-from wsabench.results.records import with_labels
+from wsabench.results.tables import with_labels
 from wsabench.summary import rliable_side
 from wsabench.summary.rows import METRICS, AggregateRow, Bounded
 from wsabench.summary.summarise import summarise

@@ -44,7 +44,7 @@ def test_a_large_difference_is_claimed_with_effect_interval_and_seeds():
 
 def test_the_better_agent_is_named_whatever_the_order():
     summary = summarise(run({"e2e": 4.0, "wsa": 6.0}))
-    assert said(summary)[0].startswith("wsa keeps more of its score under all perturbations than e2e: -0.2")
+    assert said(summary)[0].startswith("wsa keeps more of its score under all perturbations than e2e: \u22120.2")
     assert " for e2e, adjusted p " in said(summary)[0]
 
 
@@ -196,7 +196,7 @@ def test_the_measure_is_the_suites_whatever_the_scores():
     assert whole["retention"].effect.value == pytest.approx(0.0, abs=0.05)
     assert (whole["gap"].better, whole["score"].better) == ("b", "a")
     assert whole["gap"].effect.value == pytest.approx(-0.3, abs=0.03)
-    assert whole["gap"].sentence.startswith("b loses less score under all perturbations than a: -0.3")
+    assert whole["gap"].sentence.startswith("b loses less score under all perturbations than a: \u22120.3")
     assert whole["gap"].sentence.endswith("5 seeds; clean scores 0.91 and 0.30.")
     assert "clean scores" not in whole["score"].sentence
 

@@ -242,7 +242,7 @@ def test_bad_experts_are_named(tmp_path):
         collect(tmp_path / "store", "expert", WrongPolicy())
     with pytest.raises(SpecError, match=r"2 experts were given. Allowed: one agent"):
         find_expert("breakout", ["e2e", "wsa"])
-    with pytest.raises(CheckpointError, match="No trained agents are shipped for 'tetris'"):
+    with pytest.raises(CheckpointError, match="No trained agents for 'tetris' are here"):
         find_expert("tetris")
     with pytest.raises(SpecError, match=r"number of workers is 0. Allowed: integers from 1"):
         collect(tmp_path / "other", "random", workers=0)

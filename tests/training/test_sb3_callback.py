@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import random  # noqa: TID251  (whose state must stay as it was)
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from wsabench.errors import CheckpointError, ResultSetError, SpecError, UnknownNameError
+from wsabench.errors import CheckpointError, ResultSetError, SpecError, UnknownNameError, WorkerError
 from wsabench.evaluation import run
 from wsabench.results.result import load_result
 
@@ -135,6 +137,27 @@ def test_mistakes_are_found_before_the_first_step(tmp_path: Path) -> None:
     (tmp_path / "c" / "steps-0000000064").mkdir(parents=True)
     with pytest.raises(ResultSetError, match="holds results of another training, steps-0000000064"):
         model.learn(64, callback=made_callback(tmp_path / "c"))
+    assert model.num_timesteps == 0
+
+
+class Waiting(nn.Module):
+    """A layer that waits for ever where training does not run."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        if multiprocessing.parent_process() is not None:
+            time.sleep(3600)
+        return values.relu()
+
+
+def test_a_policy_that_waits_for_ever_elsewhere_is_told_of_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wsabench.sb3
+
+    monkeypatch.setattr(wsabench.sb3, "WORKER_TIMEOUT", 3.0)
+    model = made_ppo(activation_fn=Waiting)
+    with pytest.warns(UserWarning, match="was ended"), pytest.raises(WorkerError, match="no answer came for 3 s"):
+        model.learn(64, callback=made_callback(tmp_path / "a"))
     assert model.num_timesteps == 0
 
 

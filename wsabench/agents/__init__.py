@@ -1,32 +1,38 @@
-"""Agents: networks, checkpoints, and adapters that make anything a policy."""
+"""Agents: networks, checkpoints, and adapters that make anything a policy.
 
-from wsabench.agents.asking import Moment, draws_of_its_own
-from wsabench.agents.builtin import BuiltInPolicy
-from wsabench.agents.checkpoint import AgentCheckpoint, AgentMeta, read_checkpoint, save_checkpoint
-from wsabench.agents.elsewhere import SCHEMES, load_agent, open_import, split_uri
-from wsabench.agents.elsewhere.factories import is_factory, made, takes_train_seed
-from wsabench.agents.foreign import (
-    WrappedPolicy,
-    describe_policy,
-    guarded,
-    import_attribute,
-    load_policy,
-    torch_as_shipped,
-    wrap_policy,
-)
-from wsabench.agents.loading import AGENT_FILE, AgentEntry, list_agents, load_bank, load_trained, open_bank
-from wsabench.agents.networks.building import (
-    ParameterCount,
-    build_agent,
-    count_parameters,
-    parameter_table,
-)
-from wsabench.agents.networks.comparisons import measure_context
-from wsabench.agents.networks.fused import attention_is_dead
-from wsabench.agents.networks.fusions import FUSIONS
-from wsabench.agents.networks.network import ActorCritic, Comparison, Features, Output, half_precision
-from wsabench.agents.policy import AgentPolicy
-from wsabench.agents.spec import AgentSpec, list_specs, load_spec
+Each name loads its part on first use, so that playing an agent that needs no torch loads none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wsabench.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from wsabench.agents.asking import Moment, draws_of_its_own
+    from wsabench.agents.builtin import BuiltInPolicy
+    from wsabench.agents.checkpoint import AgentCheckpoint, AgentMeta, read_checkpoint, save_checkpoint
+    from wsabench.agents.elsewhere.factories import is_factory, made, open_import, takes_train_seed
+    from wsabench.agents.elsewhere.opening import load_agent
+    from wsabench.agents.elsewhere.references import SCHEMES, split_uri
+    from wsabench.agents.foreign import (
+        WrappedPolicy,
+        describe_policy,
+        guarded,
+        import_attribute,
+        load_policy,
+        torch_as_shipped,
+        wrap_policy,
+    )
+    from wsabench.agents.loading import AGENT_FILE, AgentEntry, list_agents, load_bank, load_trained, open_bank
+    from wsabench.agents.networks.building import ParameterCount, build_agent, count_parameters, parameter_table
+    from wsabench.agents.networks.comparisons import measure_context
+    from wsabench.agents.networks.fused import attention_is_dead
+    from wsabench.agents.networks.fusions import FUSIONS
+    from wsabench.agents.networks.network import ActorCritic, Comparison, Features, Output, half_precision
+    from wsabench.agents.policy import AgentPolicy
+    from wsabench.agents.spec import AgentSpec, list_specs, load_spec
 
 __all__ = [
     "AGENT_FILE",
@@ -73,3 +79,52 @@ __all__ = [
     "torch_as_shipped",
     "wrap_policy",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "AGENT_FILE": "loading",
+        "ActorCritic": "networks.network",
+        "AgentCheckpoint": "checkpoint",
+        "AgentEntry": "loading",
+        "AgentMeta": "checkpoint",
+        "AgentPolicy": "policy",
+        "AgentSpec": "spec",
+        "BuiltInPolicy": "builtin",
+        "Comparison": "networks.network",
+        "FUSIONS": "networks.fusions",
+        "Features": "networks.network",
+        "Moment": "asking",
+        "Output": "networks.network",
+        "ParameterCount": "networks.building",
+        "SCHEMES": "elsewhere.references",
+        "WrappedPolicy": "foreign",
+        "attention_is_dead": "networks.fused",
+        "build_agent": "networks.building",
+        "count_parameters": "networks.building",
+        "describe_policy": "foreign",
+        "draws_of_its_own": "asking",
+        "guarded": "foreign",
+        "half_precision": "networks.network",
+        "import_attribute": "foreign",
+        "is_factory": "elsewhere.factories",
+        "list_agents": "loading",
+        "list_specs": "spec",
+        "load_agent": "elsewhere.opening",
+        "load_bank": "loading",
+        "load_policy": "foreign",
+        "load_spec": "spec",
+        "load_trained": "loading",
+        "made": "elsewhere.factories",
+        "measure_context": "networks.comparisons",
+        "open_bank": "loading",
+        "open_import": "elsewhere.factories",
+        "parameter_table": "networks.building",
+        "read_checkpoint": "checkpoint",
+        "save_checkpoint": "checkpoint",
+        "split_uri": "elsewhere.references",
+        "takes_train_seed": "elsewhere.factories",
+        "torch_as_shipped": "foreign",
+        "wrap_policy": "foreign",
+    },
+)

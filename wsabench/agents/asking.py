@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random  # noqa: TID251  (only to see whether somebody else's policy draws from it)
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from wsabench.agents.foreign import guarded
 from wsabench.errors import WsabenchError
@@ -54,7 +54,10 @@ def draws_of_its_own(policy: DeclaredPolicy, moments: Sequence[Moment], game: st
     """
     with shared_generators_kept():
         try:
-            first, second = (_ask(policy, moments, game, number) for number in (1, 2))
+            first = _ask(policy, moments, game, 1)
+            if len(first.before) < len(first.after):  # it loaded torch, whose generator stood where torch puts it
+                first = _ask(policy, moments, game, 1)
+            second = _ask(policy, moments, game, 2)
         except WsabenchError:
             return False
     if any(not np.array_equal(one, other) for one, other in zip(first.actions, second.actions, strict=True)):
@@ -88,24 +91,36 @@ def _ask(policy: DeclaredPolicy, moments: Sequence[Moment], game: str, number: i
 def shared_generators_kept() -> Iterator[None]:
     """Leave the generators that all code of a process shares as they were."""
     python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002  (not to draw from it)
-    tensors = torch.default_generator.get_state()
+    tensors = _tensor_generator()
+    place = None if tensors is None else tensors.get_state()
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(legacy)  # noqa: NPY002
-        torch.default_generator.set_state(tensors)
+        if tensors is not None:
+            tensors.set_state(place)
+        elif (loaded := _tensor_generator()) is not None:  # inside: as it begins
+            loaded.set_state(type(loaded)().get_state())
 
 
 def _seed_shared(number: int) -> None:
     """Put the shared generators at a place."""
     random.seed(number)
     np.random.seed(number)  # noqa: NPY002
-    torch.default_generator.manual_seed(number)
+    if (tensors := _tensor_generator()) is not None:
+        tensors.manual_seed(number)
 
 
 def _shared_places() -> tuple[Any, ...]:
     """Return where the shared generators stand."""
     legacy = np.random.get_state(legacy=True)  # noqa: NPY002
-    tensors = torch.default_generator.get_state().numpy().tobytes()
-    return random.getstate(), tuple(one.tobytes() if isinstance(one, np.ndarray) else one for one in legacy), tensors
+    places = random.getstate(), tuple(one.tobytes() if isinstance(one, np.ndarray) else one for one in legacy)
+    tensors = _tensor_generator()
+    return places if tensors is None else (*places, tensors.get_state().numpy().tobytes())
+
+
+def _tensor_generator() -> Any:
+    """Return torch's shared generator; None where nothing has loaded torch."""
+    torch = sys.modules.get("torch")
+    return None if torch is None else torch.default_generator

@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 
 from wsabench.hashing import text_hash
-from wsabench.types import BUILT_IN_AGENTS, Abilities, Actions, Decision, LaneBatch, Observations
+from wsabench.types import BUILT_IN_AGENTS, Abilities, Actions, Decision, LaneBatch, Observations, OwnPolicy
 
 BuiltIn = Literal["random", "noop"]
 
 
-class BuiltInPolicy:
+class BuiltInPolicy(OwnPolicy):
     """Plays `random`, every action equally likely, or `noop`, which never touches the controls."""
 
     def __init__(self, name: BuiltIn, num_actions: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import os
+import signal
 import sys
 import sysconfig
 import traceback
@@ -12,16 +14,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from wsabench.agents.policy import AgentPolicy
 from wsabench.agents.weights import is_module, weights_hash
 from wsabench.errors import ShapeError, SpecError, UnknownNameError, WsabenchError, nearest_names, unknown_name
 from wsabench.hashing import text_hash
-from wsabench.types import INPUT_SHAPES, Abilities, Actions, Decision, DeclaredPolicy, LaneBatch, Observations
+from wsabench.types import (
+    INPUT_SHAPES,
+    Abilities,
+    Actions,
+    Decision,
+    DeclaredPolicy,
+    LaneBatch,
+    Observations,
+    OwnPolicy,
+)
 
 _OURS = str(Path(__file__).parents[1])
 _LIBRARIES = ("<", _OURS, *(sysconfig.get_path(key) for key in ("stdlib", "platlib")))
@@ -90,14 +100,16 @@ def wrap_policy(policy: Any, name: str | None = None, origin: str | None = None)
         SpecError: It is neither, or it asks for inputs but has no `act`, which would get them.
         UnknownNameError: It asks for an input that does not exist.
     """
-    if isinstance(policy, AgentPolicy | WrappedPolicy):
-        return policy
+    if isinstance(policy, OwnPolicy | WrappedPolicy):
+        return cast("DeclaredPolicy", policy)
     if inspect.isclass(policy):
         raise SpecError(f"{policy.__qualname__} is a class, not a policy. Pass an instance of it.")
     if _act_method(policy) is None and not callable(policy):
+        predicts = callable(getattr(policy, "predict", None))
+        hint = " It has `predict`: give a function that returns predict(observations)[0]." if predicts else ""
         raise SpecError(
             f"{policy!r} is not a policy. Allowed: an object with act(observations, lanes), or a callable "
-            "observations -> actions."
+            f"observations -> actions.{hint}"
         )
     return WrappedPolicy(policy, _stated_abilities(policy, name, origin or describe_policy(policy)))
 
@@ -192,7 +204,7 @@ def load_policy(reference: str) -> Any:
         UnknownNameError: There is no such module or attribute.
     """
     found = import_attribute(reference)
-    with guarded(reference), argparse_silent():
+    with guarded(reference), exits_raised():
         return found() if inspect.isclass(found) else found
 
 
@@ -219,7 +231,7 @@ def import_attribute(reference: str) -> Any:
 def _imported(module_name: str, reference: str) -> Any:
     """Import a module of a user."""
     try:
-        with argparse_silent():
+        with exits_raised():
             module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         cure = "Is it installed, or its folder on PYTHONPATH?"
@@ -233,9 +245,11 @@ def _imported(module_name: str, reference: str) -> Any:
             f"Importing {module_name!r} for {reference!r} ended the program (SystemExit: {error.code}). Move what runs "
             "when it is imported, such as reading the command line, below `if __name__ == '__main__':`."
         ) from error
-    except (WsabenchError, KeyboardInterrupt):
+    except WsabenchError:
         raise
     except BaseException as error:  # someone else's code may raise anything
+        if _is_of_the_user(error):
+            raise
         raise user_failure(reference, error) from error
     if module_name in _TORCH_LEFT_BY:
         _set_torch(_TORCH_LEFT_BY[module_name])
@@ -245,17 +259,26 @@ def _imported(module_name: str, reference: str) -> Any:
 
 
 @contextmanager
-def argparse_silent() -> Iterator[None]:
-    """Let argparse raise inside what it else prints before it ends the program; its usage is the error's cause.
+def exits_raised() -> Iterator[None]:
+    """Let argparse and `os._exit` raise inside, which else print a usage or end the program with nothing said.
 
-    Code that reads the command line when it is imported reads ours, and would print its own usage before our message.
+    Code that reads the command line when it is imported reads ours, and would print its own usage before our message,
+    which is the error's cause here. A process that the code forks may end as ever.
     """
-    before = argparse.ArgumentParser.error
+    before, end, here = argparse.ArgumentParser.error, os._exit, os.getpid()
+
+    def leave(status: int) -> NoReturn:
+        if os.getpid() != here:
+            end(status)
+        raise SystemExit(f"os._exit({status})")
+
     argparse.ArgumentParser.error = _raise_usage  # pyright: ignore[reportAttributeAccessIssue]
+    os._exit = leave
     try:
         yield
     finally:
         argparse.ArgumentParser.error = before
+        os._exit = end
 
 
 def _raise_usage(parser: argparse.ArgumentParser, message: str) -> NoReturn:
@@ -277,10 +300,17 @@ def guarded(name: str, place: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (WsabenchError, KeyboardInterrupt):
+    except WsabenchError:
         raise
     except BaseException as error:  # someone else's code may raise anything
+        if _is_of_the_user(error):
+            raise
         raise user_failure(name, error, place) from error
+
+
+def _is_of_the_user(error: BaseException) -> bool:
+    """Whether an error may be a Ctrl-C: not in a worker process, which hears none."""
+    return isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
 def user_failure(name: str, error: BaseException, place: str = "") -> SpecError:
@@ -294,7 +324,10 @@ def user_failure(name: str, error: BaseException, place: str = "") -> SpecError:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
     others = own or [frame for frame in frames if not frame.filename.startswith(_OURS)]
-    where = f" ({others[-1].filename}, line {others[-1].lineno})" if others else ""
+    places = [(frame.filename, frame.lineno) for frame in others]
+    if isinstance(error, SyntaxError) and error.filename:  # nothing has run in that file
+        places.append((error.filename, error.lineno))
+    where = f" ({places[-1][0]}, line {places[-1][1]})" if places else ""
     text = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
     return SpecError(
         f"The agent {name!r} failed{place}: {text}{where}. Give it what it needs, or correct it; --debug shows the "

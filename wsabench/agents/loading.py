@@ -17,7 +17,7 @@ from wsabench.encoders import EncoderBank, HashCheck
 from wsabench.errors import CheckpointError, SpecError, UnknownNameError, unknown_name
 from wsabench.games import check_rom_id
 from wsabench.protocol import ActionSelection
-from wsabench.resources import data_dir, expanded
+from wsabench.resources import baseline_dirs, encoders_dir, expanded
 
 AGENT_FILE = "agent.safetensors"
 """The trained agent in a training run's folder."""
@@ -25,7 +25,7 @@ _WEIGHTS = re.compile(r"(?P<name>.+)-seed(?P<seed>\d+)")
 
 
 class AgentEntry(NamedTuple):
-    """A shipped trained agent."""
+    """A shipped or fetched trained agent."""
 
     name: str
     train_seed: int
@@ -33,12 +33,13 @@ class AgentEntry(NamedTuple):
 
 
 def list_agents(game: str) -> list[AgentEntry]:
-    """Return the trained agents shipped for a game, by name and train seed."""
-    found = []
-    for path in (data_dir("baselines") / game).glob("*.safetensors"):
-        if match := _WEIGHTS.fullmatch(path.stem):
-            found.append(AgentEntry(match["name"], int(match["seed"]), path))
-    return sorted(found)
+    """Return the trained agents of a game, shipped or fetched, by name and train seed; a shipped one counts."""
+    found: dict[str, AgentEntry] = {}
+    for folder in baseline_dirs():
+        for path in (folder / game).glob("*.safetensors"):
+            if match := _WEIGHTS.fullmatch(path.stem):
+                found.setdefault(path.stem, AgentEntry(match["name"], int(match["seed"]), path))
+    return sorted(found.values())
 
 
 def shipped_names(game: str | None) -> frozenset[str]:
@@ -95,14 +96,14 @@ def load_bank(meta: AgentMeta, path: Path) -> EncoderBank:
     """Load the encoders that an agent was trained on.
 
     Those that it alone reads stand in `encoders/NAME/` beside its file `NAME.safetensors`, else those in `encoders/`
-    are taken, else the shipped ones.
+    are taken, else the shipped or fetched ones.
 
     Raises:
         CheckpointError: The encoders are missing, damaged, or not the same ones.
     """
     own = path.parent / "encoders" / path.stem
     beside = own if own.is_dir() else path.parent / "encoders"
-    directory = beside if beside.is_dir() else data_dir("baselines") / meta.game / "encoders"
+    directory = beside if any(beside.glob("*.safetensors")) else encoders_dir(meta.game)
 
     def check(name: str, found: str) -> None:
         wanted = meta.encoder_hashes.get(name, found)
@@ -154,7 +155,10 @@ def find_trained(agent: str | Path, game: str | None, train_seed: int) -> Path:
     entries = list_agents(game)
     seeds = [entry.train_seed for entry in entries if entry.name == text]
     if not entries:
-        raise CheckpointError(f"No trained agents are shipped for {game!r}. Train one: `wsabench train --game {game}`.")
+        raise CheckpointError(
+            f"No trained agents for {game!r} are here. Fetch some, `wsabench agents fetch --game {game}`, or train "
+            f"one, `wsabench train --game {game}`."
+        )
     if not seeds and text in list_specs():
         trained = ", ".join(sorted({entry.name for entry in entries}))
         raise CheckpointError(
@@ -165,5 +169,9 @@ def find_trained(agent: str | Path, game: str | None, train_seed: int) -> Path:
         raise unknown_name("agent", text, {entry.name for entry in entries}, f"These are trained for {game!r}.")
     if train_seed not in seeds:
         known = ", ".join(map(str, seeds))
-        raise CheckpointError(f"{text!r} on {game!r} has no train seed {train_seed}. Allowed: {known}.")
+        raise CheckpointError(
+            f"{text!r} on {game!r} has no train seed {train_seed}. Allowed: {known}. Play those (`--train-seeds "
+            f"{known.replace(' ', '')}`), or train it, `wsabench train --agent {text} --game {game} --train-seed "
+            f"{train_seed}`."
+        )
     return next(entry.path for entry in entries if (entry.name, entry.train_seed) == (text, train_seed))

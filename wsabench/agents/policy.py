@@ -29,6 +29,7 @@ from wsabench.types import (
     Inputs,
     LaneBatch,
     Observations,
+    OwnPolicy,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class _Seen(NamedTuple):
     comparisons: BatchedComparisons | None
 
 
-class AgentPolicy:
+class AgentPolicy(OwnPolicy):
     """A trained agent."""
 
     def __init__(

@@ -93,7 +93,7 @@ def benchmark_large_report(size: ReportSize | None = None) -> list[BenchRow]:
 
     Returns:
         Processor time of all processes and time on the clock, in seconds, and the most memory that this process has
-        had, the made-up table included, in MiB; each process that shares the work has some 440 MiB beside it.
+        had, the made-up table included, in MiB; each process that shares the work has some 400 MiB beside it.
     """
     size = size or ReportSize()
     made = _large_run(size, generator(0, "benchmark"))

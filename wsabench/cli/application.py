@@ -32,6 +32,7 @@ from wsabench.cli import (
     show,
     train,
 )
+from wsabench.cli.agents import fetch
 from wsabench.cli.grammar import completion
 from wsabench.cli.grammar.command import GrammarCommand
 from wsabench.cli.leaderboard import site, submit, verify
@@ -90,6 +91,7 @@ app.command("migrate", cls=GrammarCommand, help=migrate.HELP, epilog=migrate.EXA
 app.command("pretrain", cls=GrammarCommand, help=pretrain.HELP, epilog=pretrain.EXAMPLE)(pretrain.pretrain)
 app.command("probe", cls=GrammarCommand, help=probe.HELP, epilog=probe.EXAMPLE)(probe.probe)
 app.command("train", cls=GrammarCommand, help=train.HELP, epilog=train.EXAMPLE)(train.train)
+app.add_typer(fetch.app, name="agents", help=fetch.HELP, epilog=fetch.EXAMPLE)
 app.command("gallery", cls=GrammarCommand, help=gallery.HELP, epilog=gallery.EXAMPLE)(gallery.gallery)
 app.command("record", cls=GrammarCommand, help=record.HELP, epilog=record.EXAMPLE)(record.record)
 app.add_typer(bench.app, name="bench", help=bench.HELP, epilog=bench.EXAMPLE)

@@ -194,7 +194,7 @@ def _gate_case(
     import numpy as np
 
     from wsabench.results import load_result
-    from wsabench.results.records import with_labels
+    from wsabench.results.tables import with_labels
     from wsabench.stats import normalised_score
     from wsabench.summary.scores import reference_scores
 

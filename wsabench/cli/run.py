@@ -26,6 +26,7 @@ from wsabench.cli.terminal.console import (
     filled,
     parse_integers,
     split_names,
+    write_error,
     write_json,
     write_line,
     write_table,
@@ -143,9 +144,9 @@ def run(
         from wsabench.evaluation.plan import RunOptions
         from wsabench.evaluation.pricing import price
 
-        asked = RunOptions(**options, permissions=Permissions(trust, allow_download))
+        asked = RunOptions(**options, permissions=Permissions(trust, allow_download), worker_timeout=worker_timeout)
         with own_code(references):
-            found = price(asked, workers, shard=shard, keeps_steps=record_attention)
+            found = price(asked, workers, shard=shard, keeps_steps=record_attention, note=_write_note)
         write_price(found, as_json=as_json)
         return
     if launcher is not None and executor != "local":
@@ -174,6 +175,10 @@ def run(
     if trackers:
         tell_trackers(result, trackers)
     _write(result, as_json)
+
+
+def _write_note(text: str) -> None:
+    write_error(f"note: {text}")
 
 
 def _write(result: RunResult, as_json: bool) -> None:

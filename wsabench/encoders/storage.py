@@ -17,7 +17,7 @@ from wsabench.encoders.encoder import Encoder
 from wsabench.encoders.foundation.ready import ready_encoders
 from wsabench.encoders.standardisation import Standardisation
 from wsabench.errors import CheckpointError, SpecError, UnknownNameError
-from wsabench.resources import atomic_path, data_dir
+from wsabench.resources import atomic_path, encoders_dir
 from wsabench.sealed import WeightsFile, json_hash, read_sealed, read_weights, sealed_file, tensors_hash
 
 FORMAT = "wsabench-encoder-2"
@@ -50,8 +50,8 @@ class LoadedEncoder(NamedTuple):
 
 
 def encoder_path(game: str, name: str, directory: Path | None = None) -> Path:
-    """Return where the file of an encoder is: in `directory`, or among the shipped baselines."""
-    return (directory or data_dir("baselines") / game / "encoders") / f"{name}.safetensors"
+    """Return where the file of an encoder is: in `directory`, or among the shipped or fetched baselines."""
+    return (directory or encoders_dir(game)) / f"{name}.safetensors"
 
 
 def save_encoder(

@@ -19,7 +19,7 @@ from wsabench.processes import single_thread
 from wsabench.protocol import ActionSelection, Protocol
 from wsabench.results.manifest import AgentEntry, AgentId, OwnPlayEntry, StatedEntry
 from wsabench.results.provenance import UNHASHED
-from wsabench.types import BUILT_IN_AGENTS, PRIVILEGED_INPUTS, Abilities, DeclaredPolicy, Permissions, Policy
+from wsabench.types import BUILT_IN_AGENTS, PRIVILEGED_INPUTS, Abilities, DeclaredPolicy, OwnPolicy, Permissions, Policy
 
 if TYPE_CHECKING:
     from wsabench.agents.builtin import BuiltIn
@@ -29,7 +29,9 @@ AgentReference = str | Path | Policy | Any
 `package.module:attribute`, a policy, a callable, or a factory `make_agent(game, train_seed)`."""
 
 _IMPORT = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
-_NAME = re.compile(r"^[A-Za-z0-9][\w.+-]*$")
+_NAME = re.compile(r"^[^\W_][\w.+-]*$")
+_MARKS = re.compile(r"[/\\:{]")
+"""What stands in paths and addresses: an equals sign behind one is part of them, and does not end a name."""
 _OWN_CODE = ("import", "address")
 """Kinds of contestants that run code or files from elsewhere, which may end or stop their process."""
 _UNUSABLE = re.compile(r"[^\w.+-]+")
@@ -269,6 +271,11 @@ def find_contestants(
     return tuple(found)
 
 
+def names_own_code(text: str) -> bool:
+    """Whether a reference without a name of its own is of code or a file from elsewhere: see `Contestant.kind`."""
+    return _kind(text) in _OWN_CODE
+
+
 def names_module(reference: AgentReference) -> bool:
     """Whether a reference, with or without a name of its own, is a module's: `module:attribute` or `python:`."""
     from wsabench import agents
@@ -318,7 +325,7 @@ def _exists(text: str) -> bool:
 def _named(agents: Any) -> list[_Named]:
     """Return the references with the names their users gave them."""
     if isinstance(agents, Mapping):
-        return [_Named(str(name), reference) for name, reference in agents.items()]
+        return [_Named(_checked_name(str(name)), reference) for name, reference in agents.items()]
     if isinstance(agents, str | Path) or not isinstance(agents, Sequence):
         agents = [agents]
     if not agents:
@@ -326,8 +333,8 @@ def _named(agents: Any) -> list[_Named]:
     named = []
     for reference in agents:
         name, separator, rest = reference.partition("=") if isinstance(reference, str) else ("", "", "")
-        labelled = bool(separator) and _NAME.match(name) is not None and not _exists(reference)
-        named.append(_Named(name, rest) if labelled else _Named(None, reference))
+        labelled = bool(separator) and not _MARKS.search(name) and not _exists(reference)
+        named.append(_Named(_checked_name(name), rest) if labelled else _Named(None, reference))
     return named
 
 
@@ -433,7 +440,7 @@ def _draws(policy: DeclaredPolicy, kind: str, reference: Any, game: str, protoco
     """
     from wsabench import agents
 
-    if kind == "object" and not isinstance(policy, agents.AgentPolicy | agents.BuiltInPolicy):
+    if kind == "object" and not isinstance(policy, OwnPolicy):
         try:
             with agents.guarded(policy.abilities.name):
                 policy = agents.wrap_policy(copy.deepcopy(reference))
@@ -452,7 +459,7 @@ def draws_of(policy: DeclaredPolicy, game: str, protocol: Protocol) -> bool:
     """
     from wsabench import agents
 
-    if isinstance(policy, agents.AgentPolicy | agents.BuiltInPolicy):
+    if isinstance(policy, OwnPolicy):
         return False
     with single_thread():
         return agents.draws_of_its_own(policy, first_moments(game, protocol, policy.abilities.inputs), game)
@@ -502,7 +509,7 @@ def _check_actions(name: str, num_actions: int, game: str, protocol: Protocol) -
 
 def _built_in(name: BuiltIn, game: str, protocol: Protocol) -> DeclaredPolicy:
     """Return an agent that needs no training."""
-    from wsabench.agents import BuiltInPolicy
+    from wsabench.agents.builtin import BuiltInPolicy
     from wsabench.emulator import action_meanings
 
     return BuiltInPolicy(name, len(action_meanings(game, protocol)))

@@ -8,6 +8,7 @@ from pathlib import Path
 from wsabench.errors import ResultSetError, SpecError
 from wsabench.evaluation.fitting import JobName
 from wsabench.evaluation.plan import Plan, RunOptions, make_plan
+from wsabench.evaluation.pool.watchdog import WORKER_TIMEOUT
 from wsabench.evaluation.progress import RunReporter, SilentReporter
 from wsabench.evaluation.runs import checked_workers, play_plan
 from wsabench.results import provenance
@@ -27,7 +28,7 @@ def plan_again(run: RunResult, permissions: Permissions | None = None, reporter:
     Args:
         run: The run; its agents were given by name, path, address or `module:attribute`, and its suite by name.
         permissions: What the agents are allowed now; nothing by default.
-        reporter: Gets a sentence where an agent must first play for some cells.
+        reporter: Gets a sentence where an agent must first play for some cells, or is not ready for long.
 
     Returns:
         The plan that the run was played by: the same agents, cells, protocol and episode seeds.
@@ -55,6 +56,7 @@ def plan_again(run: RunResult, permissions: Permissions | None = None, reporter:
         protocol=recorded.protocol,
         seed=recorded.seed,
         permissions=permissions or Permissions(),
+        worker_timeout=WORKER_TIMEOUT,
     )
     plan = make_plan(options, (reporter or SilentReporter()).note)
     now = Manifest(

@@ -10,8 +10,8 @@ from wsabench.errors import SpecError
 from wsabench.evaluation.plan import Plan
 from wsabench.results.comparing import listed
 from wsabench.results.manifest import SavingEntry
-from wsabench.results.records import with_labels
 from wsabench.results.result import RunResult
+from wsabench.results.tables import with_labels
 from wsabench.stats import normalised_score
 from wsabench.stats.allocation import Allocation, allocate
 

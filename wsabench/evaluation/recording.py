@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from wsabench.errors import SpecError
 from wsabench.evaluation.contestants import AgentReference, Contestant, Terms, find_contestants
+from wsabench.evaluation.pool.asking import watch_here
+from wsabench.evaluation.pool.watchdog import WORKER_TIMEOUT
 from wsabench.evaluation.replaying import play_again
 from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish
 from wsabench.protocol import Protocol
@@ -72,7 +75,7 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
         permissions: What the agent is allowed; nothing by default.
         advance: Called with the number of steps played since the last call.
         note: Gets a sentence where the agent must first play for a perturbation that feeds embeddings of its own play,
-            and what a user should hear about the agent.
+            where it makes no step for long, and what a user should hear about the agent.
 
     Raises:
         CheckpointError: The agent's checkpoint is missing or damaged.
@@ -90,10 +93,15 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
     if max_steps is not None and max_steps < 1:
         raise SpecError(f"The most steps to play are {max_steps}. Allowed: integers from 1.")
     seed = evaluation_seed(game, 0) if episode_seed is None else episode_seed
-    contestant = _one_contestant(agent, game, train_seed, protocol, permissions or Permissions())
+    tell = note or (lambda _: None)
+    terms = Terms(
+        protocol=protocol,
+        permissions=permissions or Permissions(),
+        watch=partial(watch_here, tell, WORKER_TIMEOUT),
+    )
+    contestant = _one_contestant(agent, game, train_seed, terms)
     protocol = contestant.protocol
     lanes = FilmedLanes(game, protocol, max_steps, contestant.abilities.inputs)
-    tell = note or (lambda _: None)
     for text in contestant.notes():
         tell(text)
     task = EpisodeTask(0, 0, seed, compiled.name, compiled.encoder_operations)
@@ -118,12 +126,10 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
     )
 
 
-def _one_contestant(
-    agent: AgentReference, game: str, train_seed: int, protocol: Protocol, permissions: Permissions
-) -> Contestant:
+def _one_contestant(agent: AgentReference, game: str, train_seed: int, terms: Terms) -> Contestant:
     """Return the agent that plays."""
     given = agent if isinstance(agent, dict) else [agent]
-    found = find_contestants(given, [game], [train_seed], Terms(protocol=protocol, permissions=permissions))
+    found = find_contestants(given, [game], [train_seed], terms)
     if len(found) != 1:
         raise SpecError(f"{len(found)} agents were given. Allowed: one.")
     return found[0]

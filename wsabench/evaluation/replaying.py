@@ -9,6 +9,7 @@ from wsabench.errors import CheckpointError, WsabenchError
 from wsabench.evaluation.contestants import Contestant, Terms, find_contestants
 from wsabench.evaluation.own_play.collection import own_play_of
 from wsabench.evaluation.own_play.supply import needs_own_play, supplied
+from wsabench.evaluation.pool.watchdog import WORKER_TIMEOUT, steps_watched
 from wsabench.evaluation.pool.worker import LaneRoom
 from wsabench.evaluation.rollout import EpisodeTask, Lanes, TaskList, check_encoder_operations, play
 from wsabench.processes import single_thread
@@ -36,7 +37,8 @@ def contestant_again(
         CheckpointError: It cannot be found or loaded, nobody can know whether it is the same, or it is another one.
     """
     who = entry.id.describe()
-    terms = Terms(protocol=protocol.with_changes(**entry.view), has_views=False, permissions=permissions)
+    lanes = protocol.with_changes(**entry.view)
+    terms = Terms(protocol=lanes, has_views=False, permissions=permissions)
     reference = entry if checkpoint is None else f"{entry.agent}={checkpoint}"
     try:
         found = find_contestants([reference], [entry.game], [entry.train_seed], terms)
@@ -63,7 +65,7 @@ def contestant_again(
     return one
 
 
-def play_again(
+def play_again(  # noqa: PLR0913  (what a rollout needs, and who is told)
     contestant: Contestant,
     tasks: Sequence[EpisodeTask],
     advance: Callable[[int], None] = lambda _: None,
@@ -71,6 +73,7 @@ def play_again(
     lanes: Lanes | None = None,
     *,
     keep_steps: bool = False,
+    worker_timeout: float = WORKER_TIMEOUT,
 ) -> list[EpisodeOutcome]:
     """Play some episodes as a run plays them.
 
@@ -78,9 +81,11 @@ def play_again(
         contestant: Who plays.
         tasks: Its episodes, in any order; which of them share the lanes changes none.
         advance: Gets the number of steps played since the last call.
-        note: Gets a sentence where the agent must first play for a perturbation that feeds embeddings of its own play.
+        note: Gets a sentence where the agent must first play for a perturbation that feeds embeddings of its own play,
+            and where it makes no step for long: this process cannot end it.
         lanes: To play in; new ones by default.
         keep_steps: Outcomes hold every step.
+        worker_timeout: Seconds without a step that are not told of, five times as many until the first; 0 for all.
 
     Returns:
         One outcome for each task, in the order in which they ended; `job_index` and `episode` are the task's.
@@ -95,8 +100,8 @@ def play_again(
     if any(needs_own_play(task.encoder_operations) for task in tasks):
         contestant = replace(contestant, own_play=own_play_of(contestant, contestant.protocol, note))
     lanes = lanes or LaneRoom().lanes(contestant)
-    policy = contestant.load(contestant.protocol.action_selection)
-    with single_thread():
+    with steps_watched(contestant, note, worker_timeout, advance) as count, single_thread():
+        policy = contestant.load(contestant.protocol.action_selection)
         source = supplied(TaskList(tasks), contestant)
-        play(policy, lanes, source, outcomes.append, advance, keep_steps=keep_steps, name=contestant.name)
+        play(policy, lanes, source, outcomes.append, count, keep_steps=keep_steps, name=contestant.name)
     return outcomes

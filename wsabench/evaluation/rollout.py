@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from wsabench.agents.asking import Moment
+from wsabench.agents.foreign import guarded
 from wsabench.errors import ShapeError, SpecError
 from wsabench.evaluation.timing import TimedLanes, TimedPolicy, timer_of_this_process, write_times
 from wsabench.hashing import bytes_hash
@@ -34,7 +36,6 @@ from wsabench.types import (
 )
 
 if TYPE_CHECKING:
-    from wsabench.agents import Moment
     from wsabench.emulator import Lane
     from wsabench.perturb import CompiledPerturbation
 
@@ -251,8 +252,6 @@ class _Rollout:
     def _decide(self, rows: Sequence[int]) -> Decision:
         """Return what the policy chooses in some lanes, one row per lane; in idle lanes it means nothing."""
         observations = self._games.observations[rows]  # a copy: the policy may keep it
-        from wsabench.agents import guarded
-
         batch = self._batch(rows)
         self._num_turns += 1
         place = f" on {self._games.game}, step {self._num_turns}"
@@ -449,8 +448,6 @@ def first_moments(game: str, protocol: Protocol, inputs: tuple[str, ...] = ()) -
     Returns:
         Steps of `NUM_LANES` rows; a row of the next step is the frame after it.
     """
-    from wsabench.agents import Moment
-
     lanes, drawn = EpisodeLanes(game, protocol, 1, inputs), generator(0, "moments")
     frames: list[Moment] = []
     is_over = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from wsabench.gate.outcome import CheckedCell, CheckResult
+from wsabench.words import decimal
 
 _MARKS = {
     "regressed": "**regressed**",
@@ -69,10 +70,10 @@ def markdown_summary(result: CheckResult) -> str:
 def _markdown_row(row: CheckedCell) -> str:
     """Return one row of the table."""
     numbers = [
-        f"{row.reference:.3f}",
-        f"{row.run:.3f}",
-        f"{row.drop:+.3f}",
-        f"{row.margin:.3f}",
+        decimal(row.reference, 3),
+        decimal(row.run, 3),
+        decimal(row.drop, 3, has_plus=True),
+        decimal(row.margin, 3),
         f"{row.p_adjusted:.2g}",
     ]
     if row.verdict == "untested":

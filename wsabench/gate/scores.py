@@ -11,8 +11,8 @@ import pandas as pd
 from wsabench.errors import ResultSetError
 from wsabench.gate.comparability import cells_of, train_seeds
 from wsabench.results.manifest import RecordedPlan
-from wsabench.results.records import episode_keys, has_starts, with_labels
 from wsabench.results.result import RunResult, privileged_agents
+from wsabench.results.tables import episode_keys, has_starts, with_labels
 from wsabench.stats import normalised_score
 from wsabench.stats.gate import MIN_EPISODE_PAIRS, Sample, Unit
 from wsabench.stats.one_sided import UNLIMITED, Limits

@@ -19,8 +19,8 @@ from wsabench.gate.scores import Block, collect_blocks
 from wsabench.resources import make_dir, write_text
 from wsabench.results.comparing import Kind, differences, listed
 from wsabench.results.manifest import AgentId
-from wsabench.results.records import with_labels
 from wsabench.results.result import RunResult, load_result
+from wsabench.results.tables import with_labels
 from wsabench.stats.gate import DEFAULT_MARGIN
 from wsabench.stats.sequential import Design, Outcome, decide, nominal_levels, sequential_p
 from wsabench.summary.scores import may_repeat_episodes

@@ -88,7 +88,7 @@ def agent_page(name: str, board: Board) -> AgentPage:
         name: Its name.
         board: The board that it is on.
     """
-    found = [(table, line) for table in (board.overall, *board.tables) for line in table.lines if line.name == name]
+    found = [(table, line) for table in board.shown for line in table.lines if line.name == name]
     entries = [line.submissions[0].entry for table, line in found if len(table.suites) == 1 and table in board.tables]
     first = found[-1][1]
     return AgentPage(

@@ -115,6 +115,11 @@ class Board(NamedTuple):
     problems: tuple[Problem, ...]
 
     @property
+    def shown(self) -> list[BoardTable]:
+        """All tables, that over all suites first; of one suite it would say the same again."""
+        return [*([self.overall] if len(self.overall.suites) > 1 else []), *self.tables]
+
+    @property
     def newest(self) -> list[BoardTable]:
         """The tables of newest versions."""
         return [table for table in self.tables if table.is_newest]
@@ -158,21 +163,27 @@ def read_folder(folder: Path) -> tuple[list[Submission], list[Problem]]:
     problems: list[Problem] = []
     seen: dict[tuple[str, TableKey], str] = {}
     for path in paths:
+        file = _printable(path.name)
         try:
             entry = read_entry(path)
-            first = seen.setdefault((entry.name, key_of(entry)), path.name)
+            first = seen.setdefault((entry.name, key_of(entry)), file)
         except WsabenchError as error:
-            problems.append(Problem(path.name, str(error).replace(str(path), path.name)))
+            problems.append(Problem(file, str(error).replace(str(path), file)))
             continue
-        if first != path.name:
+        if first != file:
             reason = f"It is a second entry of {entry.name!r} on {entry.suite.name}; the first is {first}. Keep one."
-            problems.append(Problem(path.name, reason))
+            problems.append(Problem(file, reason))
             continue
-        submissions.append(Submission(path.name, entry))
+        submissions.append(Submission(file, entry))
     if not submissions:
         listed = "\n".join(f"  {problem.file}: {problem.reason}" for problem in problems)
         raise ResultSetError(f"{folder} holds no valid entry:\n{listed}")
     return submissions, problems
+
+
+def _printable(name: str) -> str:
+    """Return a file's name on one line; what cannot be printed, half a character say, is written as in Python."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in name)
 
 
 def key_of(entry: Entry) -> TableKey:

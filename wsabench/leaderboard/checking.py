@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,12 +14,14 @@ from wsabench.errors import ResultSetError, WsabenchError
 from wsabench.fields import read_toml
 from wsabench.games import check_rom_id
 from wsabench.hashing import json_hash
+from wsabench.leaderboard.completeness import check_cells
 from wsabench.leaderboard.schema import SCHEMA_VERSION, Entry, EntryJob
 from wsabench.protocol import Protocol
 from wsabench.resources import data_dir
 from wsabench.results.manifest import UNKNOWN, AgentEntry
 from wsabench.results.provenance import BIT_DECIDING, UNHASHED, FingerprintInputs, fingerprint
 from wsabench.seeding import evaluation_seed
+from wsabench.types import BUILT_IN_AGENTS
 
 MAX_TEXT = 2_000
 """Most characters of any text."""
@@ -44,6 +47,7 @@ _HIGHEST = {
 _AGENT = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 _PART = r"[a-z0-9][a-z0-9_-]*(@[1-5])?"
 _PERTURBATION = re.compile(rf"{_PART}(\+{_PART})*")
+_KINDS = ("built-in", "agent", "address", "import", "factory", "object")
 _FAMILIES = frozenset({"color", "corruption", "dynamics", "encoder"})
 _HASH = re.compile(r"[0-9a-f]{8,64}")
 _CLEAN = "clean"
@@ -60,8 +64,8 @@ def checked(entry: Entry) -> Entry:
     """Return an entry that can be true.
 
     Every number and text is in its range, columns of a job have one length, episode seeds and fingerprints follow from
-    what the entry says else, no job occurs twice, games, the suite and its version exist. What was played is not
-    checked here: `wsabench verify` plays episodes again.
+    what the entry says else, no job occurs twice, games, the suite and its version exist, and no cell of the profile is
+    left out. What was played is not checked here: `wsabench verify` plays episodes again.
 
     Args:
         entry: The entry.
@@ -77,6 +81,8 @@ def checked(entry: Entry) -> Entry:
     _check_protocol(entry)
     _check_networks(entry)
     _check_jobs(entry)
+    check_cells(entry)
+    _check_fingerprints(entry)
     return entry
 
 
@@ -123,8 +129,8 @@ def _check_suite(entry: Entry) -> None:
 
 def _check_head(entry: Entry) -> None:
     """Check names, times and versions."""
-    if not entry.name.strip() or len(entry.name) > MAX_NAME or "\n" in entry.name:
-        raise _wrong("name", entry.name, f"one line of 1 to {MAX_NAME} characters")
+    if not 0 < len(entry.name) <= MAX_NAME or entry.name != plain_name(entry.name):
+        raise _wrong("name", entry.name, f"one line of 1 to {MAX_NAME} characters, single spaces between words")
     if not _AGENT.fullmatch(entry.agent) or len(entry.agent) > MAX_NAME:
         raise _wrong("agent", entry.agent, f"up to {MAX_NAME} letters, digits and _ . + -")
     try:
@@ -141,6 +147,15 @@ def _check_head(entry: Entry) -> None:
         )
     if entry.seed < 0:
         raise _wrong("seed", entry.seed, "integers from 0")
+
+
+def plain_name(text: str) -> str:
+    """Return a name without what a reader cannot see: one space between words, letters and accents joined.
+
+    Args:
+        text: The name.
+    """
+    return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
 def _check_protocol(entry: Entry) -> None:
@@ -182,6 +197,10 @@ def _check_network(entry: Entry, one: AgentEntry, where: str) -> None:
         raise _wrong(f"{where}.agent", one.agent, entry.agent)
     if one.train_seed < 0:
         raise _wrong(f"{where}.train_seed", one.train_seed, "integers from 0")
+    if one.kind not in _KINDS:
+        raise _wrong(f"{where}.kind", one.kind, ", ".join(_KINDS))
+    if one.kind == "built-in" and one.source not in BUILT_IN_AGENTS:
+        raise _wrong(f"{where}.source", one.source, f"{', '.join(BUILT_IN_AGENTS)}, the agents that are built in")
     if one.checkpoint_hash == UNHASHED or not _is_plain(one.checkpoint_hash):
         raise _wrong(f"{where}.checkpoint_hash", one.checkpoint_hash, "what identifies its weights")
     if one.view != entry.view.get(one.game, {}):
@@ -226,9 +245,22 @@ def _check_jobs(entry: Entry) -> None:
         seen.add(key)
         _check_cell(entry, job, where)
         _check_episodes(entry, job, where)
-        _check_fingerprint(entry, job, networks[key[:2]], where)
     if idle := sorted(networks.keys() - {key[:2] for key in seen}):
         raise _wrong("agents", idle, "networks that have a job")
+    _check_numbers(entry)
+
+
+def _check_numbers(entry: Entry) -> None:
+    """Refuse jobs of a network with different episodes: how far each cell was played must not follow its returns."""
+    if entry.precision is not None:
+        return
+    counts: dict[tuple[int, str], int] = {}
+    for place, job in enumerate(entry.jobs):
+        if job.episodes.first:
+            raise _wrong(f"jobs[{place}].episodes.first", job.episodes.first, "0, but in a run to a precision")
+        count = len(job.episodes.returns)
+        if count != (allowed := counts.setdefault((job.train_seed, job.game), count)):
+            raise _wrong(f"jobs[{place}].episodes", f"{count} episodes", f"{allowed}, as in its network's other jobs")
 
 
 def _check_cell(entry: Entry, job: EntryJob, where: str) -> None:
@@ -283,6 +315,13 @@ def _columns(job: EntryJob) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the columns of a job by name."""
     for name in ("lengths", "ends", "seeds", "noops", "action_hashes"):
         yield name, getattr(job.episodes, name)
+
+
+def _check_fingerprints(entry: Entry) -> None:
+    """Check the fingerprints of all jobs."""
+    networks = {(one.train_seed, one.game): one for one in entry.agents}
+    for place, job in enumerate(entry.jobs):
+        _check_fingerprint(entry, job, networks[job.train_seed, job.game], f"jobs[{place}]")
 
 
 def _check_fingerprint(entry: Entry, job: EntryJob, network: AgentEntry, where: str) -> None:

@@ -32,6 +32,7 @@ __all__ = [
 MAX_BYTES = 64 * 2**20
 """Largest file that is read."""
 _LINE_WIDTH = 120
+_SHOWN = 80
 
 
 def read_entry(path: str | Path) -> Entry:
@@ -62,7 +63,7 @@ def read_entry(path: str | Path) -> Entry:
 def _decoded(content: bytes) -> Entry:
     """Return the text of a file as an entry, strictly checked for its form only."""
     try:
-        values = msgspec.json.decode(content)
+        values = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_constant)
         version = values.get("schema_version") if isinstance(values, dict) else None
         if type(version) is int and version != SCHEMA_VERSION:
             raise ResultSetError(
@@ -70,8 +71,23 @@ def _decoded(content: bytes) -> Entry:
                 "Use the wsabench that wrote it, or submit the run again."
             )
         return msgspec.convert(values, Entry)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ResultSetError(f"{str(error).rstrip('.')}. Write it with `wsabench submit`.") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; a key that stands twice has two meanings, one for each reader."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key[:_SHOWN]!r} stands twice in one object")
+        found[key] = value
+    return found
+
+
+def _no_constant(text: str) -> None:
+    """Refuse what Python reads as a number and JSON does not have."""
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def write_entry(path: str | Path, entry: Entry) -> None:

@@ -18,6 +18,7 @@ from wsabench.leaderboard.badges import badge_of
 from wsabench.leaderboard.board import Board, BoardTable, Problem, protocol_words
 from wsabench.leaderboard.ranking import TOO_FEW
 from wsabench.leaderboard.rows import BUDGETS, BoardRow, board_rows, few_seeds_words, steps_text
+from wsabench.perturb import load_suite
 from wsabench.protocol import Protocol
 from wsabench.report.badge import badge_svg
 from wsabench.report.tables.text import Table, number
@@ -47,8 +48,9 @@ READING = (
     f"{CLEAN_FLOOR:g}. It says how much is kept, not how much there is: no tier rests on it.",
     "Worst: the lowest mean score of any perturbation family (of any perturbation, where a table has one family).",
     "privileged: reads more than pixels, such as the console's memory; it stands in no tier beside agents on pixels. "
-    "external: played by code from outside wsabench. trusted: its files run code of their own. yardstick: comes with "
-    "the bench, never trained. `wsabench verify FILE.json` plays a sample of an entry's episodes again.",
+    "external: played by code from outside wsabench. trusted: its files run code of their own. draws \u2021: draws "
+    "random numbers of its own, so that nobody can play its episodes again. yardstick: comes with the bench, never "
+    "trained. `wsabench verify FILE.json` plays a sample of an entry's episodes again.",
     "Training steps and randomisation are what the submitter or the checkpoint says; they are not checked.",
     "A table holds one version of a suite and one protocol. The table over all suites holds the newest versions.",
 )
@@ -129,7 +131,7 @@ def pages_of(board: Board) -> dict[str, str]:
     for name in board.agents:
         page = agent_page(name, board)
         files[f"agents/{page.slug}.html"] = rendered("agent.html", page)
-    for table in (board.overall, *board.tables):
+    for table in board.shown:
         for line in table.lines:
             files[badge_file(line.slug, table)] = badge_svg(badge_of(line, table))
     return files
@@ -150,7 +152,7 @@ def _digest(script: str) -> str:
 
 
 def _index(board: Board) -> IndexPage:
-    tables = [_view(table) for table in (board.overall, *board.newest)]
+    tables = [_view(table) for table in board.shown if table.is_newest]
     kinds = {kind for table in tables for row in table.rows for kind in row.kind.split(", ")}
     return IndexPage(
         tables=tables,
@@ -199,7 +201,10 @@ def _about(table: BoardTable) -> str:
         suites = ", ".join(f"{key.suite} (version {key.version})" for key in table.suites)
         return f"Each suite counts the same: {suites}. {said}"
     key = table.suites[0]
-    summary = table.lines[0].submissions[0].entry.suite.summary if table.lines else ""
+    suite = load_suite(key.suite)
+    entries = [one.entry for line in table.lines for one in line.submissions]
+    # What strangers say of a suite counts only where nobody else knows: of its older versions.
+    summary = suite.summary if suite.content_hash == key.content_hash else entries[0].suite.summary if entries else ""
     end = "" if summary.endswith((".", "?", "!")) else "."
     differs = key.protocol != Protocol.evaluation()
     played = f" Played with {protocol_words(key.protocol)}." if differs else ""

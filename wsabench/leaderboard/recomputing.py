@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from wsabench.leaderboard.checking import job_fingerprints
-from wsabench.report.export import tidy_episodes
+from wsabench.report.export import as_written, tidy_episodes
 from wsabench.report.writer import CSV_DIR
 from wsabench.results.manifest import UNKNOWN, JobEntry, RecordedPlan
-from wsabench.results.records import with_labels
 from wsabench.results.result import RunResult
+from wsabench.results.tables import with_labels
 from wsabench.summary.rows import frame_of
 from wsabench.summary.summarise import Results, Summary, summarise
 
@@ -110,7 +110,7 @@ def _table_problem(made: _Made) -> str:
         written = pd.read_csv(made.path)
     except (OSError, ValueError) as error:
         return f"{made.path} cannot be read ({error})."
-    expected = pd.read_csv(io.StringIO(made.expected.to_csv(index=False)))
+    expected = pd.read_csv(io.StringIO(as_written(made.expected).to_csv(index=False)))
     written = written.reindex(columns=[name for name in written.columns if name != "privileged"])
     if list(written.columns) != list(expected.columns) or len(written) != len(expected):
         return f"{made.path} is not the table of these shards: other columns or rows. Make the report again."

@@ -22,7 +22,8 @@ from wsabench.results.manifest import (
     Start,
     SuiteEntry,
 )
-from wsabench.results.records import ATTENTION_SCHEMA, EPISODE_SCHEMA, Job
+from wsabench.results.records import Job
+from wsabench.results.tables import ATTENTION_SCHEMA, EPISODE_SCHEMA
 
 _SEVERITY = re.compile(r"[^+@]+@([1-5])")
 

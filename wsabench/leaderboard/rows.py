@@ -11,6 +11,7 @@ from wsabench.leaderboard.schema import Entry
 from wsabench.leaderboard.scoring import SUITE_MARK, Unit
 from wsabench.protocol import Protocol
 from wsabench.report.tables.text import DASH, number
+from wsabench.results.result import DRAWS
 from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.rows import Bounded
 from wsabench.words import counted
@@ -172,6 +173,8 @@ def marks_beside(entries: Sequence[Entry]) -> tuple[Mark, ...]:
         found.append(Mark("external", "Played by code from outside wsabench; `wsabench verify` plays it again"))
     if any(entry.trusted for entry in entries):
         found.append(Mark("trusted", "Its files run code of their own (`--trust`)"))
+    if any(one.draws for entry in entries for one in entry.agents):
+        found.append(Mark(f"draws {DRAWS}", "Draws random numbers of its own: nobody can play its episodes again"))
     if all(is_built_in(entry) for entry in entries):
         found.append(Mark("yardstick", "Comes with the bench; it was never trained"))
     return tuple(found)

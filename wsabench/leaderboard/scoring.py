@@ -21,7 +21,8 @@ from wsabench.games import load_game
 from wsabench.leaderboard.result import EntryResult, as_result
 from wsabench.leaderboard.schema import Entry
 from wsabench.results.manifest import RecordedPlan, ReferenceScores
-from wsabench.results.records import CLEAN, with_labels
+from wsabench.results.records import CLEAN
+from wsabench.results.tables import with_labels
 from wsabench.seeding import generator
 from wsabench.stats import MIN_TRAIN_SEEDS, Blocks
 from wsabench.summary.averages import Averages, Columns, Scope, averages, balanced, undefined_note

@@ -11,7 +11,7 @@ import pandas as pd
 
 from wsabench import __version__
 from wsabench.errors import ResultSetError, SpecError, WsabenchError, unknown_name
-from wsabench.leaderboard.checking import checked, is_external, suite_versions
+from wsabench.leaderboard.checking import checked, is_external, plain_name, suite_versions
 from wsabench.leaderboard.schema import (
     SCHEMA_VERSION,
     Entry,
@@ -21,11 +21,12 @@ from wsabench.leaderboard.schema import (
     SuiteVersion,
     Training,
 )
+from wsabench.perturb import load_suite
 from wsabench.results.comparing import listed
 from wsabench.results.manifest import AgentEntry, History, Host, JobEntry, RecordedPlan
 from wsabench.results.provenance import UNHASHED, timestamp
-from wsabench.results.records import with_labels
 from wsabench.results.result import RunResult
+from wsabench.results.tables import with_labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +77,13 @@ def entry_of(run: RunResult, agent: str, about: About | None = None) -> Entry:
         )
     suite = _suite(run)
     tables = _tables(run, jobs)
-    _check_cells(run, agents, jobs)
     games = tuple(dict.fromkeys(one.game for one in agents))
     first = run.manifest.history.first
     return checked(
         Entry(
             schema_version=SCHEMA_VERSION,
             suite=suite,
-            name=about.name or agent,
+            name=agent if about.name is None else plain_name(about.name),
             agent=agent,
             paper=about.paper,
             code=about.code,
@@ -131,6 +131,11 @@ def _suite(run: RunResult) -> SuiteVersion:
             f"{run.path} played the suite {suite.name!r} with the hash {suite.content_hash}, which is no published "
             f"one. Allowed: {', '.join(known)}, as they come with wsabench, without changes. Play one of them."
         )
+    if suite.content_hash != load_suite(suite.name).content_hash:
+        raise ResultSetError(
+            f"{run.path} played version {version} of {suite.name}, and this wsabench has another one. Play the suite "
+            "again, or submit with the wsabench that played it."
+        )
     return SuiteVersion(
         name=suite.name,
         version=version,
@@ -154,53 +159,6 @@ def _tables(run: RunResult, jobs: Sequence[JobEntry]) -> list[pd.DataFrame]:
     return [parts[key] for key in named]
 
 
-def _check_cells(run: RunResult, agents: Sequence[AgentEntry], jobs: Sequence[JobEntry]) -> None:
-    """Refuse cells that are not the suite's, and a run that leaves cells of its profile out."""
-    from wsabench.perturb import compile_perturbation, load_suite
-
-    plan = run.manifest.plan
-    suite = load_suite(plan.suite.name)
-    if suite.content_hash != plan.suite.content_hash:
-        raise ResultSetError(
-            f"{run.path} played another version of {suite.name} than version {suite.version}, which this wsabench has. "
-            "Play the suite again, or submit with the wsabench that played it."
-        )
-    if plan.profile is None or plan.profile not in suite.profiles:
-        raise ResultSetError(
-            f"{run.path} has the profile {plan.profile!r}. Allowed: runs of one profile, {', '.join(suite.profiles)}."
-        )
-    cells = suite.profile(plan.profile).cells
-    for one in agents:
-        played = [job.perturbation for job in jobs if job.id == one.id]
-        if strange := [name for name in played if name not in suite.cells.of(one.game)]:
-            raise ResultSetError(
-                f"{one.id.describe()} played {listed(strange)}, which {suite.name} does not have. Allowed: cells of "
-                "the suite. Run it without --perturbations."
-            )
-        left_out = {*played, *plan.refused.get(one.game, ()), *plan.misfits.get(one.game, {}), *_skipped(plan, one)}
-        if absent := [name for name in cells.of(one.game) if name not in left_out]:
-            raise ResultSetError(
-                f"{one.id.describe()} did not play {listed(absent)} of {suite.name}, profile {plan.profile}. Allowed: "
-                "all cells of the profile. Run it without --perturbations."
-            )
-        hashes = plan.perturbation_hashes[one.game]
-        if changed := [name for name in played if compile_perturbation(name, one.game).content_hash != hashes[name]]:
-            raise ResultSetError(
-                f"{one.id.describe()} played {listed(changed)} as it was defined before. Allowed: cells as this "
-                "wsabench has them. Play the run again."
-            )
-
-
-def _skipped(plan: RecordedPlan, one: AgentEntry) -> list[str]:
-    """Return the cells that an agent could not take in its game."""
-    return [
-        name
-        for entry in plan.skipped
-        if (entry.agent, entry.game) == (one.agent, one.game)
-        for name in entry.perturbations
-    ]
-
-
 def hosts_of(history: History, agent: str | None = None) -> tuple[Host, ...]:
     """Return the kinds of machine that a run, or one agent of runs put together, was played on, each once."""
     starts = history.starts
@@ -216,7 +174,7 @@ def _training(agents: Sequence[AgentEntry], about: About, plan: RecordedPlan) ->
     if networks and (about.training_frames is not None or about.train_perturbations):
         raise SpecError(
             "The files of this agent say how long and on what it was trained. Leave --training-frames and "
-            "--train-perturbation out."
+            "--train-perturbations out."
         )
     if not networks:
         return Training(

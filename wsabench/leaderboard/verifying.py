@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,21 +13,24 @@ import numpy as np
 import pandas as pd
 
 from wsabench.errors import CheckpointError, ResultSetError, SpecError
-from wsabench.leaderboard.entry import as_result, read_entry
+from wsabench.leaderboard.entry import read_entry
 from wsabench.leaderboard.recomputing import Problems, number_rows, report_problems, shard_problems
+from wsabench.leaderboard.scoring import result_of
 from wsabench.leaderboard.submission import hosts_of
 from wsabench.resources import expanded
 from wsabench.results.comparing import listed, shortened
 from wsabench.results.manifest import UNKNOWN, AgentEntry, AgentId, Host, Manifest, RecordedPlan
 from wsabench.results.provenance import ENGINE_VERSION, decisive_versions, host_summary
-from wsabench.results.records import EpisodeOutcome, with_labels
+from wsabench.results.records import EpisodeOutcome
 from wsabench.results.result import load_result
+from wsabench.results.tables import with_labels
 from wsabench.seeding import generator
 from wsabench.stats import family_test
 from wsabench.types import Permissions
 
 if TYPE_CHECKING:
     from wsabench.evaluation.contestants import Contestant
+    from wsabench.evaluation.replaying_apart import ReplayRoom
 
 DEFAULT_SAMPLE = 20
 _NAME = re.compile(r"[\w-]+", re.ASCII)
@@ -107,9 +111,11 @@ class Verification:
     problems: tuple[str, ...]
     """What does not follow from the episodes, or from what the manifest says: one sentence each."""
     environment: tuple[str, ...]
-    """Why bits cannot be compared here; nothing where they can."""
+    """Why bits cannot be compared on this machine; nothing where they can."""
+    drawing: tuple[str, ...]
+    """Agents of the sample that draw random numbers of their own: their bits cannot be compared anywhere."""
     means: MeansTest | None
-    """None where bits can be compared."""
+    """Of the episodes whose bits cannot be compared; None where all can."""
     numbers: tuple[dict[str, Any], ...]
     """Every aggregate, recomputed from the episodes."""
 
@@ -130,9 +136,24 @@ class Verification:
             return "differs"
         if not self.unequal:
             return "equal"
+        if any(not self.is_loose(one.agent.agent) for one in self.unequal):
+            return "differs"
         if self.means is None or self.means.tells_apart:
             return "differs"
         return "not told apart"
+
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """Why bits cannot be compared, in words; of agents that draw only theirs."""
+        return (*self.environment, *(f"{name} draws random numbers of its own" for name in self.drawing))
+
+    def is_loose(self, agent: str) -> bool:
+        """Whether an agent's episodes are held to the means only.
+
+        Args:
+            agent: Its name.
+        """
+        return bool(self.environment) or agent in self.drawing
 
     @property
     def exit_code(self) -> int:
@@ -165,6 +186,7 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
     seed: int = 0,
     checkpoints: Sequence[str] = (),
     permissions: Permissions | None = None,
+    worker_timeout: float = 120.0,
     advance: Callable[[int], None] = lambda _: None,
     note: Callable[[str], None] = lambda _: None,
 ) -> Verification:
@@ -177,6 +199,8 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
         checkpoints: Where agents are now, as for `run`'s agents; `NAME=...` where there are several. None for an agent:
             where it was.
         permissions: What the agents are allowed; nothing by default.
+        worker_timeout: Seconds without a step after which an agent of other code is taken to hang, 0 for none; five
+            times as many until its first step. It plays in a process of its own, which may end without harm.
         advance: Gets the number of steps played since the last call.
         note: Gets a sentence where an agent must first play for some cells.
 
@@ -187,17 +211,24 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
         CheckpointError: An agent cannot be loaded, has no hash, or is another one.
         ResultSetError: The target is damaged, or a cell or ROM is another one here.
         SpecError: A value is malformed.
+        WorkerError: An agent ends its process or hangs.
     """
+    from wsabench.evaluation.replaying_apart import replay_room
+    from wsabench.evaluation.runs import checked_timeout
+
     if sample < 1:
         raise SpecError(f"The sample is {sample} episodes. Allowed: integers from 1.")
     target = _opened(expanded(path))
     drawn = _drawn(target.episodes, sample, seed)
     places = _by_agent(target.plan, checkpoints)
     is_foreign = target.kind == "entry"
-    players = _players(target.plan, drawn, places, permissions or Permissions(), is_foreign=is_foreign)
-    found = _play(drawn, players, advance, note)
+    with replay_room(checked_timeout(worker_timeout)) as room:
+        players = _players(target.plan, drawn, places, permissions or Permissions(), room, is_foreign=is_foreign)
+        found = _play(drawn, players, room, advance, note)
     replayed = tuple(_replayed(row, found[place]) for place, row in enumerate(_rows(drawn)))
     environment = environment_differences(target.plan, target.hosts)
+    drawing = tuple(dict.fromkeys(one.name for one in players.values() if one.draws))
+    loose = [one for one in replayed if environment or one.agent.agent in drawing]
     return Verification(
         target=expanded(path),
         kind=target.kind,
@@ -205,9 +236,10 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
         num_episodes=len(target.episodes),
         seed=seed,
         sample=replayed,
-        problems=tuple(target.problems),
+        problems=(*target.problems, *_untrue_claims(target.plan, players)),
         environment=environment,
-        means=_means_test(replayed, target.plan, seed) if environment else None,
+        drawing=drawing,
+        means=_means_test(loose, target.plan, seed) if loose else None,
         numbers=target.numbers,
     )
 
@@ -216,7 +248,7 @@ def _opened(path: Path) -> _Target:
     """Read a run or an entry, check it, and recompute its numbers."""
     if path.is_file():
         entry = read_entry(path)
-        result = as_result(entry)
+        result = result_of({entry.agent: entry})  # by our reference scores, whatever it says of them
         return _Target("entry", with_labels(result.episodes), result.manifest, entry.hosts, [], number_rows(result))
     if not path.exists():
         raise ResultSetError(
@@ -281,10 +313,12 @@ def _players(
     drawn: pd.DataFrame,
     checkpoints: Mapping[str, str],
     permissions: Permissions,
+    room: ReplayRoom,
     *,
     is_foreign: bool,
 ) -> dict[AgentId, Contestant]:
     """Return everyone who plays in a sample, loaded and found to be the same, and every cell too."""
+    from wsabench.evaluation.contestants import names_own_code
     from wsabench.evaluation.replaying import contestant_again
 
     entries = {one.id: one for one in plan.agents}
@@ -294,23 +328,44 @@ def _players(
         who = _agent_of(row)
         if who not in players:
             entry = entries[who]
-            if is_foreign and who.agent not in checkpoints and not _is_ours(entry):
+            if is_foreign and who.agent not in checkpoints and not is_ours(entry):
                 raise CheckpointError(
                     f"{who.describe()} is {entry.source!r}, which comes with no wsabench, and an entry's own words are "
                     "never opened. Say where its checkpoint is: --checkpoint PATH, sb3:PATH.zip or as it was run."
                 )
-            players[who] = contestant_again(entry, plan.protocol, permissions, checkpoints.get(who.agent))
+            place = checkpoints.get(who.agent)
+            load = room.load if _plays_apart(names_own_code(place or entry.source)) else contestant_again
+            players[who] = load(entry, plan.protocol, permissions, place)
     return players
 
 
-def _is_ours(entry: AgentEntry) -> bool:
+def _untrue_claims(plan: RecordedPlan, players: Mapping[AgentId, Contestant]) -> Problems:
+    """Return what is said of those who played and is not true of them: what they read decides where they stand."""
+    entries = {one.id: one for one in plan.agents}
+    problems: Problems = []
+    for who, player in players.items():
+        found = player.entry(plan.protocol)
+        for name in ("encoders", "inputs", "privileged"):
+            stated, true = getattr(entries[who], name), getattr(found, name)
+            if stated != true:
+                problems.append(f"{who.describe()}: {name} {stated!r} is stated, {true!r} is true.")
+    return problems
+
+
+def is_ours(entry: AgentEntry) -> bool:
     """Whether an agent comes with wsabench: built in, or a shipped checkpoint by its name."""
     return entry.kind == "built-in" or (entry.kind == "agent" and _NAME.fullmatch(entry.source) is not None)
+
+
+def _plays_apart(runs_own_code: bool) -> bool:
+    """Whether an agent plays in a process of its own; a worker of a pool may start none."""
+    return runs_own_code and not multiprocessing.current_process().daemon
 
 
 def _play(
     drawn: pd.DataFrame,
     players: Mapping[AgentId, Contestant],
+    room: ReplayRoom,
     advance: Callable[[int], None],
     note: Callable[[str], None],
 ) -> dict[int, EpisodeOutcome]:
@@ -325,11 +380,15 @@ def _play(
         compiled = compile_perturbation(row["label"], row["game"])
         task = EpisodeTask(place, row["episode"], row["episode_seed"], compiled.name, compiled.encoder_operations)
         tasks.setdefault(_agent_of(row), []).append(task)
-    room = LaneRoom()
+    here = LaneRoom()
     found: dict[int, EpisodeOutcome] = {}
     for who in sorted(tasks, key=lambda one: one.game):  # lanes are kept while the game stays the same
         player = players[who]
-        found |= {one.job_index: one for one in play_again(player, tasks[who], advance, note, room.lanes(player))}
+        if _plays_apart(player.runs_own_code):
+            outcomes = room.play(player, tasks[who], advance, note)
+        else:
+            outcomes = play_again(player, tasks[who], advance, note, here.lanes(player))
+        found |= {one.job_index: one for one in outcomes}
     return found
 
 

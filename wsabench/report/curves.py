@@ -10,7 +10,7 @@ import pandas as pd
 
 from wsabench.errors import StorageError
 from wsabench.hashing import file_hash
-from wsabench.resources import data_dir
+from wsabench.resources import baseline_dirs
 from wsabench.results.manifest import AgentEntry
 from wsabench.summary.rows import CurveRow
 
@@ -24,7 +24,7 @@ def learning_curves(agents: Sequence[AgentEntry], baselines: Path | None = None)
 
     Args:
         agents: The agents of a result set.
-        baselines: The folder of the baselines; the shipped one by default.
+        baselines: The folder of the baselines; those that are shipped or fetched by default.
 
     Returns:
         The points of the curves, curve by curve. Curves are looked for beside shipped baselines and beside checkpoints
@@ -34,10 +34,10 @@ def learning_curves(agents: Sequence[AgentEntry], baselines: Path | None = None)
     Raises:
         StorageError: A curve cannot be read.
     """
-    folder = baselines or data_dir("baselines")
+    folders = baseline_dirs() if baselines is None else (baselines,)
     rows: list[CurveRow] = []
     for entry in agents:
-        curve = next((curve for weights, curve in _places(entry, folder) if _belongs(weights, curve, entry)), None)
+        curve = next((curve for weights, curve in _places(entry, folders) if _belongs(weights, curve, entry)), None)
         if curve is None:
             continue
         table = _read(curve)
@@ -47,11 +47,11 @@ def learning_curves(agents: Sequence[AgentEntry], baselines: Path | None = None)
     return tuple(rows)
 
 
-def _places(entry: AgentEntry, baselines: Path) -> Iterator[tuple[Path, Path]]:
+def _places(entry: AgentEntry, baselines: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
     """Yield where an agent's checkpoint and its curve may lie."""
     stem = f"{entry.source}-seed{entry.train_seed}"
-    folder = baselines / entry.game
-    yield folder / f"{stem}.safetensors", folder / f"{stem}-curve.csv"
+    for folder in baselines:
+        yield folder / entry.game / f"{stem}.safetensors", folder / entry.game / f"{stem}-curve.csv"
     if entry.kind == "agent":
         path = Path(entry.source)
         weights = path / _RUN_WEIGHTS[0] if path.is_dir() else path

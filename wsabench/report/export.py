@@ -15,12 +15,16 @@ import numpy as np
 import pandas as pd
 
 from wsabench.resources import atomic_path, make_dir, write_text
-from wsabench.results.records import CLEAN, with_labels
+from wsabench.results.records import CLEAN
 from wsabench.results.result import RunResult
+from wsabench.results.tables import with_labels
 from wsabench.summary.rows import Measure, Row, frame_of, grouped, is_table
 from wsabench.summary.summarise import Summary
 from wsabench.types import FloatArray
+from wsabench.words import MINUS
 
+_WORDS = {"sentence", "note"}
+"""Columns of text that may hold numbers: for programs, with the minus of ASCII."""
 SCORE_MEASURES: tuple[Measure, ...] = ("normalised_score", "retention")
 
 
@@ -129,11 +133,19 @@ def write_csv(
         if summary.privileged and "agent" in table:
             is_privileged = [agent in summary.privileged for agent in table["agent"]]
             table = table.assign(privileged=is_privileged)
+        table = as_written(table)
         path = directory / f"{name}.csv"
         with atomic_path(path) as temporary:
             table.to_csv(temporary, index=False, lineterminator="\n")
         written.append(path)
     return tuple(written)
+
+
+def as_written(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose sentences have the ASCII minus sign, as the files for machines have it."""
+    return table.assign(
+        **{column: [text.replace(MINUS, "-") for text in table[column]] for column in _WORDS & set(table)}
+    )
 
 
 def tidy_episodes(result: RunResult, summary: Summary) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wsabench.report.figures import SampleFrame
+from wsabench.report.figures.layout import short_names
 from wsabench.report.figures.marks import marked
 from wsabench.report.figures.selection import MOST_LINES
 from wsabench.report.figures.style import NamedFigure, dark_shades, figure_bytes
@@ -48,6 +49,10 @@ from wsabench.summary.sentences import Sentence
 from wsabench.summary.summarise import Summary
 
 _MOST_SENTENCES = 14
+_MANY_AGENTS = 10
+"""More agents than this have a line each in the leading table, so that all of them stand on the first screen."""
+_LEAD_NAME_WIDTH = 18
+"""Characters of a name there."""
 _COMMENT_TABLES = 3
 _LONGEST_COMMENT = 40_000
 _LONGEST_NOTES = 10_000
@@ -186,7 +191,19 @@ def html_page(
         script_hash=f"sha256-{digest}",
         most_sentences=_MOST_SENTENCES,
         next_number=lambda: next(numbers),
+        short_names=_short_names([row[1] for row in content.lead.rows]),
     )
+
+
+def _short_names(agents: Sequence[str]) -> dict[str, str]:
+    """Return names for a table with so many lines that each has to be one; empty where names may take several.
+
+    Args:
+        agents: The agents of the table.
+    """
+    if len(agents) <= _MANY_AGENTS:
+        return {}
+    return dict(zip(agents, short_names(agents, _LEAD_NAME_WIDTH) or [], strict=False))
 
 
 def comment_text(content: Content) -> str:

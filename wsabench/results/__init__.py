@@ -1,7 +1,22 @@
-"""A result set on disk: what is in it, where it came from, and whether two of them fit together."""
+"""A result set on disk: what is in it, where it came from, and whether two of them fit together.
 
-from wsabench.results.provenance import ENGINE_VERSION
-from wsabench.results.records import Job
-from wsabench.results.result import RunResult, load_result
+Each name loads its part on first use, so that a worker process that plays loads no tables.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wsabench.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from wsabench.results.provenance import ENGINE_VERSION
+    from wsabench.results.records import Job
+    from wsabench.results.result import RunResult, load_result
 
 __all__ = ["ENGINE_VERSION", "Job", "RunResult", "load_result"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {"ENGINE_VERSION": "provenance", "Job": "records", "RunResult": "result", "load_result": "result"},
+)

@@ -17,7 +17,8 @@ import pyarrow as pa
 from wsabench.errors import ResultSetError, SpecError, UnknownNameError
 from wsabench.protocol import Protocol
 from wsabench.results.manifest import AgentId, JobEntry, RecordedPlan
-from wsabench.results.records import ACTION_DIGITS, WEIGHT_PREFIX, written_name
+from wsabench.results.records import ACTION_DIGITS
+from wsabench.results.tables import WEIGHT_PREFIX, written_name
 from wsabench.seeding import evaluation_seed
 from wsabench.types import EpisodeEnd
 

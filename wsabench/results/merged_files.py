@@ -18,7 +18,6 @@ from wsabench.results.comparing import listed
 from wsabench.results.ledger import Ledger, read_ledger
 from wsabench.results.manifest import JobEntry, Manifest
 from wsabench.results.merging import merge_results, origin
-from wsabench.results.records import with_labels
 from wsabench.results.result import (
     ATTENTION_DIR,
     EPISODES_DIR,
@@ -29,6 +28,7 @@ from wsabench.results.result import (
     read_whole,
 )
 from wsabench.results.store import ResultStore
+from wsabench.results.tables import with_labels
 
 _TABLES = (STEPS_DIR, ATTENTION_DIR, EPISODES_DIR)
 """Folders with a shard for each job; that which makes a job finished comes last."""

@@ -15,8 +15,8 @@ from wsabench.errors import ResultSetError
 from wsabench.results.comparing import Difference, Kind, differences, listed
 from wsabench.results.manifest import UNKNOWN, AgentId, History, JobEntry, Manifest, MergedRun
 from wsabench.results.provenance import BIT_DECIDING, UNHASHED
-from wsabench.results.records import with_labels
 from wsabench.results.result import RunResult, load_result
+from wsabench.results.tables import with_labels
 
 _DECISIVE: frozenset[Kind] = frozenset(
     {

@@ -9,16 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from wsabench.results.records import (
-    CONTEXT_FIELDS,
-    AttentionSums,
-    EpisodeOutcome,
-    EpisodeSteps,
-    Job,
-    context_shares,
-    file_stem,
-    steps_table,
-)
+from wsabench.results.records import AttentionSums, EpisodeOutcome, EpisodeSteps, Job, file_stem
+from wsabench.results.tables import CONTEXT_FIELDS, context_shares, steps_table
 from wsabench.stats.context_effect import ContextEffect
 from wsabench.types import EpisodeEnd
 

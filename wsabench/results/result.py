@@ -15,7 +15,7 @@ from wsabench.resources import expanded
 from wsabench.results.checks import ShardChecks, ShardError, check_plan
 from wsabench.results.ledger import Ledger, plan_hash, read_ledger
 from wsabench.results.manifest import MANIFEST_NAME, JobEntry, Manifest, present_manifest, read_content
-from wsabench.results.records import ATTENTION_SCHEMA, CONTEXT_FIELDS, EPISODE_SCHEMA, START_FIELDS
+from wsabench.results.tables import ATTENTION_SCHEMA, CONTEXT_FIELDS, EPISODE_SCHEMA, START_FIELDS
 
 EPISODES_DIR = "episodes"
 ATTENTION_DIR = "attention"

@@ -25,18 +25,7 @@ from wsabench.results.manifest import (
     read_content,
     read_manifest,
 )
-from wsabench.results.records import (
-    ATTENTION_SCHEMA,
-    CONTEXT_FIELDS,
-    EPISODE_SCHEMA,
-    START_FIELDS,
-    EpisodeOutcome,
-    Job,
-    attention_table,
-    episode_table,
-    steps_schema,
-    steps_table,
-)
+from wsabench.results.records import EpisodeOutcome, Job
 from wsabench.results.result import (
     ATTENTION_DIR,
     EPISODES_DIR,
@@ -44,6 +33,16 @@ from wsabench.results.result import (
     STEPS_DIR,
     read_shard,
     read_whole,
+)
+from wsabench.results.tables import (
+    ATTENTION_SCHEMA,
+    CONTEXT_FIELDS,
+    EPISODE_SCHEMA,
+    START_FIELDS,
+    attention_table,
+    episode_table,
+    steps_schema,
+    steps_table,
 )
 
 _FOLDERS = (EPISODES_DIR, ATTENTION_DIR, STEPS_DIR, FRAMES_DIR)

@@ -1,120 +1,136 @@
-"""Statistics of scores, from NumPy, SciPy and rliable: normalisation, aggregates, robustness, intervals, tests."""
+"""Statistics of scores, from NumPy, SciPy and rliable: normalisation, aggregates, robustness, intervals, tests.
 
-from wsabench.stats.across.effective import EffectiveRobustness, RankCorrelation, effective_robustness, rank_correlation
-from wsabench.stats.across.games import PerGame, per_game
-from wsabench.stats.across.sensitivity import (
-    MIN_AGENTS_FOR_AGREEMENT,
-    NORMALISERS,
-    NormaliserName,
-    Ranking,
-    Returns,
-    Sensitivity,
-    normaliser_sensitivity,
-)
-from wsabench.stats.across.tails import Tail, conditional_value_at_risk, worst_group
-from wsabench.stats.aggregates import (
-    FAST_METRICS,
-    MetricName,
-    iqm,
-    mean,
-    median,
-    optimality_gap,
-    performance_profile,
-    point_estimate,
-    point_profile,
-    probability_of_improvement,
-)
-from wsabench.stats.bounds import METHODS
-from wsabench.stats.claims.comparisons import MAX_ENUMERATED, holm, seeds_to_decide
-from wsabench.stats.claims.contrasts import Contrast, contrast
-from wsabench.stats.claims.equivalence import EquivalenceTest, equivalence_test
-from wsabench.stats.claims.families import (
-    ClaimFamily,
-    Detectable,
-    FamilyTest,
-    PageError,
-    adjust_over_pairs,
-    detectable_effects,
-    family_test,
-    page_error,
-    step_down,
-)
-from wsabench.stats.claims.improvement import improvement_interval
-from wsabench.stats.claims.means import MeanOfEpisodes, difference_of_means
-from wsabench.stats.claims.tiers import possible_places, surely_better, tiers
-from wsabench.stats.components import COMPONENTS, VarianceComponents, variance_components
-from wsabench.stats.dose import (
-    DoseArea,
-    DoseCurve,
-    DoseReason,
-    MeanDoseArea,
-    dose_area,
-    dose_curve,
-    mean_dose_area,
-)
-from wsabench.stats.intervals import (
-    CHECKPOINTS_ONLY,
-    DEFAULT_METHOD,
-    DEFAULT_REPETITIONS,
-    MIN_INTERVAL_SEEDS,
-    MIN_TRAIN_SEEDS,
-    Estimate,
-    Statistic,
-    episode_interval,
-    joined_interval,
-    seed_interval,
-    seed_note,
-)
-from wsabench.stats.normalisation import normalised_mean, normalised_score
-from wsabench.stats.power import (
-    PLANNING_CONFIDENCE,
-    Design,
-    GateDesign,
-    GatePower,
-    Plan,
-    Variation,
-    averaged,
-    detectable_effect,
-    gate_power,
-    plans,
-    power_of,
-    seed_sd_limit,
-    variation_of,
-)
-from wsabench.stats.ratio.clean_floor import CLEAN_FLOOR, CleanBound, clean_bound
-from wsabench.stats.ratio.estimates import (
-    MIN_RATIO_SEEDS,
-    RatioEstimate,
-    RetentionAverages,
-    capped_mean_retention,
-    mean_retention,
-    retention_averages,
-    retention_difference,
-    retention_interval,
-    retention_shares,
-)
-from wsabench.stats.ratio.fieller import FiellerSet, GameSeeds, Region, fieller_set
-from wsabench.stats.resampling import Blocks, episode_means
-from wsabench.stats.rliable_bootstrap import rliable_interval, rliable_profile
-from wsabench.stats.robustness import (
-    KeptShares,
-    kept_shares,
-    retention,
-    retention_is_defined,
-    robustness_gap,
-    seed_retention,
-)
-from wsabench.stats.severity import (
-    corruption_error,
-    error_ceiling,
-    error_difference,
-    loss_difference,
-    ranks,
-    relative_corruption_error,
-    worst_case,
-)
-from wsabench.stats.statistics import mean_over, over_matrix, over_seeds, per_task, sample_efficiency
-from wsabench.stats.studentised import studentised_interval
+Each name loads its part on first use, so that a worker process that plays loads no SciPy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wsabench.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from wsabench.stats.across.aggregate import aggregate_interval
+    from wsabench.stats.across.effective import (
+        EffectiveRobustness,
+        RankCorrelation,
+        effective_robustness,
+        rank_correlation,
+    )
+    from wsabench.stats.across.games import PerGame, per_game
+    from wsabench.stats.across.sensitivity import (
+        MIN_AGENTS_FOR_AGREEMENT,
+        NORMALISERS,
+        NormaliserName,
+        Ranking,
+        Returns,
+        Sensitivity,
+        normaliser_sensitivity,
+    )
+    from wsabench.stats.across.tails import Tail, conditional_value_at_risk, worst_group
+    from wsabench.stats.aggregates import (
+        FAST_METRICS,
+        MetricName,
+        iqm,
+        mean,
+        median,
+        optimality_gap,
+        performance_profile,
+        point_estimate,
+        point_profile,
+        probability_of_improvement,
+    )
+    from wsabench.stats.bounds import METHODS
+    from wsabench.stats.claims.comparisons import MAX_ENUMERATED, holm, seeds_to_decide
+    from wsabench.stats.claims.contrasts import Contrast, contrast
+    from wsabench.stats.claims.equivalence import EquivalenceTest, equivalence_test
+    from wsabench.stats.claims.families import (
+        ClaimFamily,
+        Detectable,
+        FamilyTest,
+        PageError,
+        adjust_over_pairs,
+        detectable_effects,
+        family_test,
+        page_error,
+        step_down,
+    )
+    from wsabench.stats.claims.improvement import improvement_interval
+    from wsabench.stats.claims.means import MeanOfEpisodes, difference_of_means
+    from wsabench.stats.claims.tiers import possible_places, surely_better, tiers
+    from wsabench.stats.components import COMPONENTS, VarianceComponents, variance_components
+    from wsabench.stats.dose import (
+        DoseArea,
+        DoseCurve,
+        DoseReason,
+        MeanDoseArea,
+        dose_area,
+        dose_curve,
+        mean_dose_area,
+    )
+    from wsabench.stats.intervals import (
+        CHECKPOINTS_ONLY,
+        DEFAULT_METHOD,
+        DEFAULT_REPETITIONS,
+        MIN_INTERVAL_SEEDS,
+        MIN_TRAIN_SEEDS,
+        Estimate,
+        Statistic,
+        episode_interval,
+        joined_interval,
+        seed_interval,
+        seed_note,
+    )
+    from wsabench.stats.normalisation import normalised_mean, normalised_score
+    from wsabench.stats.power import (
+        PLANNING_CONFIDENCE,
+        Design,
+        GateDesign,
+        GatePower,
+        Plan,
+        Variation,
+        averaged,
+        detectable_effect,
+        gate_power,
+        plans,
+        power_of,
+        seed_sd_limit,
+        variation_of,
+    )
+    from wsabench.stats.ratio.clean_floor import CLEAN_FLOOR, CleanBound, clean_bound
+    from wsabench.stats.ratio.estimates import (
+        MIN_RATIO_SEEDS,
+        RatioEstimate,
+        RetentionAverages,
+        capped_mean_retention,
+        mean_retention,
+        retention_averages,
+        retention_difference,
+        retention_interval,
+        retention_shares,
+    )
+    from wsabench.stats.ratio.fieller import FiellerSet, GameSeeds, Region, fieller_set
+    from wsabench.stats.resampling import Blocks, episode_means
+    from wsabench.stats.rliable_bootstrap import rliable_interval, rliable_profile
+    from wsabench.stats.robustness import (
+        KeptShares,
+        kept_shares,
+        retention,
+        retention_is_defined,
+        robustness_gap,
+        seed_retention,
+    )
+    from wsabench.stats.severity import (
+        corruption_error,
+        error_ceiling,
+        error_difference,
+        loss_difference,
+        ranks,
+        relative_corruption_error,
+        worst_case,
+    )
+    from wsabench.stats.statistics import mean_over, over_matrix, over_seeds, per_task, sample_efficiency
+    from wsabench.stats.studentised import studentised_interval
 
 __all__ = [
     "CHECKPOINTS_ONLY",
@@ -168,6 +184,7 @@ __all__ = [
     "VarianceComponents",
     "Variation",
     "adjust_over_pairs",
+    "aggregate_interval",
     "averaged",
     "capped_mean_retention",
     "clean_bound",
@@ -242,3 +259,134 @@ __all__ = [
     "worst_case",
     "worst_group",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Blocks": "resampling",
+        "CHECKPOINTS_ONLY": "intervals",
+        "CLEAN_FLOOR": "ratio.clean_floor",
+        "COMPONENTS": "components",
+        "ClaimFamily": "claims.families",
+        "CleanBound": "ratio.clean_floor",
+        "Contrast": "claims.contrasts",
+        "DEFAULT_METHOD": "intervals",
+        "DEFAULT_REPETITIONS": "intervals",
+        "Design": "power",
+        "Detectable": "claims.families",
+        "DoseArea": "dose",
+        "DoseCurve": "dose",
+        "DoseReason": "dose",
+        "EffectiveRobustness": "across.effective",
+        "EquivalenceTest": "claims.equivalence",
+        "Estimate": "intervals",
+        "FAST_METRICS": "aggregates",
+        "FamilyTest": "claims.families",
+        "FiellerSet": "ratio.fieller",
+        "GameSeeds": "ratio.fieller",
+        "GateDesign": "power",
+        "GatePower": "power",
+        "KeptShares": "robustness",
+        "MAX_ENUMERATED": "claims.comparisons",
+        "METHODS": "bounds",
+        "MIN_AGENTS_FOR_AGREEMENT": "across.sensitivity",
+        "MIN_INTERVAL_SEEDS": "intervals",
+        "MIN_RATIO_SEEDS": "ratio.estimates",
+        "MIN_TRAIN_SEEDS": "intervals",
+        "MeanDoseArea": "dose",
+        "MeanOfEpisodes": "claims.means",
+        "MetricName": "aggregates",
+        "NORMALISERS": "across.sensitivity",
+        "NormaliserName": "across.sensitivity",
+        "PLANNING_CONFIDENCE": "power",
+        "PageError": "claims.families",
+        "PerGame": "across.games",
+        "Plan": "power",
+        "RankCorrelation": "across.effective",
+        "Ranking": "across.sensitivity",
+        "RatioEstimate": "ratio.estimates",
+        "Region": "ratio.fieller",
+        "RetentionAverages": "ratio.estimates",
+        "Returns": "across.sensitivity",
+        "Sensitivity": "across.sensitivity",
+        "Statistic": "intervals",
+        "Tail": "across.tails",
+        "VarianceComponents": "components",
+        "Variation": "power",
+        "adjust_over_pairs": "claims.families",
+        "aggregate_interval": "across.aggregate",
+        "averaged": "power",
+        "capped_mean_retention": "ratio.estimates",
+        "clean_bound": "ratio.clean_floor",
+        "conditional_value_at_risk": "across.tails",
+        "contrast": "claims.contrasts",
+        "corruption_error": "severity",
+        "detectable_effect": "power",
+        "detectable_effects": "claims.families",
+        "difference_of_means": "claims.means",
+        "dose_area": "dose",
+        "dose_curve": "dose",
+        "effective_robustness": "across.effective",
+        "episode_interval": "intervals",
+        "episode_means": "resampling",
+        "equivalence_test": "claims.equivalence",
+        "error_ceiling": "severity",
+        "error_difference": "severity",
+        "family_test": "claims.families",
+        "fieller_set": "ratio.fieller",
+        "gate_power": "power",
+        "holm": "claims.comparisons",
+        "improvement_interval": "claims.improvement",
+        "iqm": "aggregates",
+        "joined_interval": "intervals",
+        "kept_shares": "robustness",
+        "loss_difference": "severity",
+        "mean": "aggregates",
+        "mean_dose_area": "dose",
+        "mean_over": "statistics",
+        "mean_retention": "ratio.estimates",
+        "median": "aggregates",
+        "normalised_mean": "normalisation",
+        "normalised_score": "normalisation",
+        "normaliser_sensitivity": "across.sensitivity",
+        "optimality_gap": "aggregates",
+        "over_matrix": "statistics",
+        "over_seeds": "statistics",
+        "page_error": "claims.families",
+        "per_game": "across.games",
+        "per_task": "statistics",
+        "performance_profile": "aggregates",
+        "plans": "power",
+        "point_estimate": "aggregates",
+        "point_profile": "aggregates",
+        "possible_places": "claims.tiers",
+        "power_of": "power",
+        "probability_of_improvement": "aggregates",
+        "rank_correlation": "across.effective",
+        "ranks": "severity",
+        "relative_corruption_error": "severity",
+        "retention": "robustness",
+        "retention_averages": "ratio.estimates",
+        "retention_difference": "ratio.estimates",
+        "retention_interval": "ratio.estimates",
+        "retention_is_defined": "robustness",
+        "retention_shares": "ratio.estimates",
+        "rliable_interval": "rliable_bootstrap",
+        "rliable_profile": "rliable_bootstrap",
+        "robustness_gap": "robustness",
+        "sample_efficiency": "statistics",
+        "seed_interval": "intervals",
+        "seed_note": "intervals",
+        "seed_retention": "robustness",
+        "seed_sd_limit": "power",
+        "seeds_to_decide": "claims.comparisons",
+        "step_down": "claims.families",
+        "studentised_interval": "studentised",
+        "surely_better": "claims.tiers",
+        "tiers": "claims.tiers",
+        "variance_components": "components",
+        "variation_of": "power",
+        "worst_case": "severity",
+        "worst_group": "across.tails",
+    },
+)

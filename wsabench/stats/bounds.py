@@ -13,10 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy import special as scipy_special
-from scipy import stats as scipy_stats
 
-from wsabench.types import FloatArray
+from wsabench.stats.compiled.loading import pays
+from wsabench.types import FloatArray, IntArray
 
+_SELECTING = 9e-9
+"""Seconds a number by which compiled code finds percentiles sooner."""
+_FEWEST_TO_SELECT = 1_000
 _UNITS_AT_ONCE = 300
 """Units of several strata whose counts are held beside each other (24 MB for 10,000 repetitions)."""
 
@@ -127,16 +130,16 @@ def bca_bounds(replicates: Replicates, value: FloatArray, confidence: float) -> 
     flat, estimates = values.reshape(len(values), -1), np.ravel(value)
     below = (flat < estimates).mean(axis=0) + 0.5 * (flat == estimates).mean(axis=0)
     edge = 0.5 / len(flat)
-    bias = scipy_stats.norm.ppf(np.clip(below, edge, 1.0 - edge))
+    bias = scipy_special.ndtri(np.clip(below, edge, 1.0 - edge))
     lanes = _lanes(values)
     influences = np.concatenate([found.T for found, _ in _influences(lanes, replicates.strata)])
     spread = (influences**2).sum(axis=0) ** 1.5
     cubes = (influences**3).sum(axis=0)
     acceleration = np.divide(cubes, 6.0 * spread, out=np.zeros_like(cubes), where=spread > 0)
     ends: list[FloatArray] = []
-    for normal in scipy_stats.norm.ppf([(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]):
+    for normal in scipy_special.ndtri([(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]):
         shifted = bias + normal
-        levels = scipy_stats.norm.cdf(bias + shifted / (1.0 - acceleration * shifted))
+        levels = scipy_special.ndtr(bias + shifted / (1.0 - acceleration * shifted))
         ends.append(_column_quantiles(flat, levels).reshape(np.shape(value)))
     return ends[0], ends[1]
 
@@ -160,13 +163,24 @@ def _percentiles(lanes: FloatArray, shape: tuple[int, ...], confidence: float) -
     places = (lanes.shape[1] - 1) * np.array([tail, 1.0 - tail])
     before = np.floor(places).astype(np.int64)
     after = np.minimum(before + 1, lanes.shape[1] - 1)
-    lanes.partition(np.unique([*before, *after, lanes.shape[1] - 1]), axis=1)
     share = (places - before)[:, None]
-    first, second = lanes[:, before].T, lanes[:, after].T
+    first, second = _at_places(lanes, before, after)
     rise = second - first
     ends = np.where(share >= 0.5, second - rise * (1.0 - share), first + rise * share)
-    ends[:, np.isnan(lanes[:, -1])] = np.nan  # what is unknown stands last
     return ends[0].reshape(shape), ends[1].reshape(shape)
+
+
+def _at_places(lanes: FloatArray, before: IntArray, after: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return each lane's sorted numbers at two places and those after them, each (2, num_values); NaN for any NaN."""
+    if lanes.shape[1] >= _FEWEST_TO_SELECT and pays(_SELECTING * lanes.size):
+        from wsabench.stats.compiled.selection import tails
+
+        found = tails(lanes, *map(int, before))
+        return found[:, [0, 2]].T, found[:, [1, 3]].T
+    lanes.partition(np.unique([*before, *after, lanes.shape[1] - 1]), axis=1)
+    first, second = lanes[:, before].T, lanes[:, after].T
+    first[:, np.isnan(lanes[:, -1])] = np.nan  # what is unknown stands last
+    return first, second
 
 
 def _inflation_and_freedom(lanes: FloatArray, strata: Sequence[Stratum]) -> tuple[FloatArray, FloatArray]:
@@ -200,7 +214,8 @@ def _influences(lanes: FloatArray, strata: Sequence[Stratum]) -> Iterator[tuple[
         some = strata[start : start + step]
         ways = [(stratum.counts, stratum.ways) for stratum in some if stratum.ways is not None]
         if len(lanes) == 1 and len(ways) == len(some):
-            yield np.concatenate([_of_ways(lanes[0], *one) for one in ways])[None], some
+            away = lanes[0] - means[0]
+            yield np.concatenate([_of_ways(away, *one) for one in ways])[None], some
             continue
         every = [stratum.counts if stratum.ways is None else stratum.counts[stratum.ways] for stratum in some]
         counts = np.concatenate(every, axis=1, dtype=np.float64)
@@ -208,10 +223,9 @@ def _influences(lanes: FloatArray, strata: Sequence[Stratum]) -> Iterator[tuple[
         yield lanes @ counts / repetitions - counts.mean(axis=0) * means, some
 
 
-def _of_ways(lane: FloatArray, counts: npt.NDArray[Any], ways: npt.NDArray[np.int64]) -> FloatArray:
-    """Return the influences on one number from its sum over the repetitions of each way, shape (num_units,)."""
-    away = np.bincount(ways, weights=lane - lane.mean(), minlength=len(counts))
-    return away @ counts / len(lane)
+def _of_ways(away: FloatArray, counts: npt.NDArray[Any], ways: npt.NDArray[np.int64]) -> FloatArray:
+    """Return the influences on one number, less its mean, from its sum over each way's repetitions, (num_units,)."""
+    return np.bincount(ways, weights=away, minlength=len(counts)) @ counts / len(away)
 
 
 def _column_quantiles(flat: FloatArray, levels: FloatArray) -> FloatArray:

@@ -21,7 +21,7 @@ from wsabench.stats.resampling import (
     pooled_means,
     weighted_means,
 )
-from wsabench.types import FloatArray
+from wsabench.types import FloatArray, IntArray
 
 MIN_TRAIN_SEEDS = 5
 """With fewer train seeds an interval is shown but flagged: it says nothing reliable about training."""
@@ -39,7 +39,6 @@ _CHUNK_ELEMENTS = 4_000_000
 _PER_RANK = 8
 """Numbers that ranking one number needs beside it."""
 
-IntArray = npt.NDArray[np.int64]
 
 Statistic = Callable[..., FloatArray]
 """Gets one list of blocks for each sample, each block of shape (repetitions, num_seeds, num_cells). It returns shape
@@ -108,7 +107,7 @@ def seed_interval(  # noqa: PLR0913 - each a choice of its own, named by its key
         SpecError: `confidence` or `repetitions` is out of range.
         UnknownNameError: There is no such method.
     """
-    _check_options(method, repetitions, confidence)
+    checked_options(method, repetitions, confidence)
     arrays = [checked_blocks(blocks) for blocks in samples]
     rows = [[draw_seeds(block.shape[0], rng, repetitions) for block in blocks] for blocks in arrays]
     num_seeds = min(block.shape[0] for blocks in arrays for block in blocks)
@@ -117,7 +116,8 @@ def seed_interval(  # noqa: PLR0913 - each a choice of its own, named by its key
     if num_seeds < MIN_INTERVAL_SEEDS:
         return _without_interval(value, num_seeds, seed_note(num_seeds))
     drawn = [
-        [_drawn(*pair, of_means) for pair in zip(*sample, strict=True)] for sample in zip(arrays, rows, strict=True)
+        [resamples_of(*pair, of_means=of_means) for pair in zip(*sample, strict=True)]
+        for sample in zip(arrays, rows, strict=True)
     ]
     sizes = (block.shape[1] if of_means else block.size for blocks in arrays for block in blocks)
 
@@ -160,7 +160,7 @@ def joined_interval(
         ShapeError: A block has not two axes, or there is none.
         SpecError: `confidence` or `repetitions` is out of range.
     """
-    _check_options(DEFAULT_METHOD, repetitions, confidence)
+    checked_options(DEFAULT_METHOD, repetitions, confidence)
     arrays = [checked_blocks(blocks) for blocks in samples]
     num_seeds = min(block.shape[0] for blocks in arrays for block in blocks)
     value = np.stack([each(place, [b[None] for b in blocks]) for place, blocks in enumerate(arrays)], axis=-1)
@@ -171,7 +171,7 @@ def joined_interval(
     strata: list[Stratum] = []
     for place, blocks in enumerate(arrays):
         rows = [draw_seeds(len(block), rng, repetitions) for block in blocks]
-        drawn = [_drawn(block, index, True) for block, index in zip(blocks, rows, strict=True)]
+        drawn = [resamples_of(block, index, of_means=True) for block, index in zip(blocks, rows, strict=True)]
         elements = sum(block.shape[1] for block in blocks)
         parts.append(
             _replicates(partial(each, place), lambda part, d=drawn: [[one(part) for one in d]], repetitions, elements)
@@ -220,7 +220,7 @@ def episode_interval(  # noqa: PLR0913 - each a choice of its own, named by its 
         SpecError: `confidence` or `repetitions` is out of range.
         UnknownNameError: There is no such method.
     """
-    _check_options(method, repetitions, confidence)
+    checked_options(method, repetitions, confidence)
     arrays = [[_checked_episodes(scores, distinct) for scores, distinct in games] for games in samples]
     weights = [
         [draw_episode_weights(scores.shape[2], distinct, rng, repetitions) for scores, distinct in games]
@@ -249,8 +249,17 @@ def _on_data(statistic: Statistic, arrays: Sequence[Blocks]) -> FloatArray:
     return np.asarray(statistic(*([block[None] for block in blocks] for blocks in arrays))[0])
 
 
-def _drawn(block: FloatArray, rows: IntArray, of_means: bool) -> Callable[[slice], FloatArray]:
-    """Return what gives some resamples of one game, or their means."""
+def resamples_of(block: FloatArray, rows: IntArray, *, of_means: bool) -> Callable[[slice], FloatArray]:
+    """Return what gives some resamples of one game, or their means over train seeds.
+
+    Args:
+        block: Shape (num_seeds, num_cells), float64.
+        rows: As `draw_seeds` gives them.
+        of_means: Whether the means are wanted, as one row each.
+
+    Returns:
+        Called with which repetitions, it returns shape (repetitions, num_seeds or 1, num_cells).
+    """
     if not of_means:
         return lambda part: block[rows[part]]
     num_seeds = len(block)
@@ -278,7 +287,18 @@ def _checked_episodes(scores: FloatArray, num_distinct: npt.ArrayLike) -> FloatA
     return values
 
 
-def _check_options(method: str, repetitions: int, confidence: float) -> None:
+def checked_options(method: str, repetitions: int, confidence: float) -> None:
+    """Refuse options of an interval that are out of range.
+
+    Args:
+        method: A name in `METHODS`.
+        repetitions: Bootstrap repetitions.
+        confidence: Share of repetitions between the bounds.
+
+    Raises:
+        SpecError: `confidence` or `repetitions` is out of range.
+        UnknownNameError: There is no such method.
+    """
     if method not in METHODS:
         raise unknown_name("interval method", method, METHODS)
     if not 0.0 < confidence < 1.0:

@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy import special
-from scipy import stats as scipy_stats
 
 from wsabench.types import FloatArray
 
@@ -123,9 +122,11 @@ def power(shift: float, freedom: float, level: float) -> float:
     References:
         Cohen 1988, "Statistical power analysis for the behavioral sciences", chapter 2: noncentral t.
     """
+    from scipy.stats import nct  # here: it takes most of a second to load
+
     critical = -float(special.stdtrit(freedom, level))
     # For large shifts scipy's function gives NaN or worse.
-    return 1.0 if shift - critical > CERTAIN else float(scipy_stats.nct.sf(critical, freedom, shift))
+    return 1.0 if shift - critical > CERTAIN else float(nct.sf(critical, freedom, shift))
 
 
 def t_test(samples: Sequence[Rows]) -> tuple[FloatArray, FloatArray]:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import special
-from scipy import stats as scipy_stats
 
 from wsabench.errors import ShapeError, SpecError
 from wsabench.stats import one_sided
@@ -245,7 +244,7 @@ def seed_sd_limit(groups: Sequence[Sequence[FloatArray]], confidence: float = PL
     places = np.repeat(np.arange(len(groups)), [len(blocks) for blocks in groups])
     parts = np.bincount(places, weights=means) / len(means)
     freedom = np.array([len(blocks[0]) - 1 for blocks in groups])
-    above = (freedom / scipy_stats.chi2.ppf(1.0 - confidence, freedom) - 1.0) * parts
+    above = (freedom / (2.0 * special.gammaincinv(freedom / 2.0, 1.0 - confidence)) - 1.0) * parts
     limit = parts.sum() + np.sqrt(np.sum(above**2))
     return float(np.sqrt(max(0.0, limit - (within / share).mean())))
 

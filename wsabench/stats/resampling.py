@@ -7,21 +7,20 @@ drawn and applied to all its cells at once. Games are trained separately and are
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from wsabench.errors import ShapeError
+from wsabench.stats.compiled.loading import pays
 from wsabench.types import FloatArray
 
 Blocks = Sequence[FloatArray]
 """One array for each game, shape (num_seeds, num_cells), or with further leading axes (repetitions)."""
 
-_COMPILED_AFTER = 200
-"""Draws of episodes in a process after which loading the compiled ones pays; they are the same draws."""
-_draws_so_far = itertools.count()
+_DRAWING = 3e-8
+"""Seconds an episode by which compiled code draws sooner."""
 
 
 def draw_seeds(num_seeds: int, rng: np.random.Generator, repetitions: int) -> npt.NDArray[np.int64]:
@@ -79,20 +78,22 @@ def draw_episode_weights(
         raise ShapeError(
             f"Distinct episodes are {distinct.tolist()}. Allowed: one integer a checkpoint, 1 to {num_episodes}."
         )
-    weights = [_episode_counts(num_episodes, int(draws), rng, repetitions) / draws for draws in distinct]
-    return np.swapaxes(np.stack(weights), 1, 2)
+    weights = np.empty((len(distinct), repetitions, num_episodes))
+    for of_checkpoint, draws in zip(weights, distinct, strict=True):
+        np.divide(_episode_counts(num_episodes, int(draws), rng, repetitions), draws, out=of_checkpoint)
+    return weights
 
 
 def _episode_counts(num_episodes: int, draws: int, rng: np.random.Generator, repetitions: int) -> FloatArray:
-    """Return how often each episode is drawn, (num_episodes, repetitions)."""
-    if next(_draws_so_far) >= _COMPILED_AFTER:
-        from wsabench.stats.multinomials import compiled_counts
+    """Return how often each episode is drawn, (repetitions, num_episodes)."""
+    if pays(_DRAWING * repetitions * num_episodes):
+        from wsabench.stats.compiled.multinomials import compiled_counts
 
         counts = compiled_counts(num_episodes, draws, rng, repetitions)
         if counts is not None:
-            return np.asfortranarray(counts)  # as NumPy's lie in memory: sums depend on it in the last bit
+            return counts
     even = np.full(num_episodes, 1.0 / num_episodes)
-    return rng.multinomial(draws, even, size=repetitions).T.astype(np.float64)
+    return rng.multinomial(draws, even, size=repetitions).astype(np.float64)
 
 
 def episode_means(episodes: FloatArray) -> FloatArray:

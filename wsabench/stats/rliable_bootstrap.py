@@ -33,8 +33,8 @@ from wsabench.types import FloatArray
 MIN_RLIABLE_SEEDS = 3
 """With fewer train seeds there is no interval over them, whatever the method."""
 
-_CHUNK_ELEMENTS = 4_000_000
-"""Drawn scores that are held at once (32 MB)."""
+_CHUNK_ELEMENTS = 1_000_000
+"""Drawn scores that are held at once (8 MB)."""
 _GLOBAL_GENERATOR = threading.Lock()
 
 
@@ -143,13 +143,18 @@ def _drawn(matrices: Sequence[FloatArray], repetitions: int) -> Iterator[list[Fl
     from rliable import library
 
     several = len(matrices) > 1
-    kind: Any = library.StratifiedIndependentBootstrap if several else library.StratifiedBootstrap
-    bootstrap = kind(*matrices)
+    independent: Any = library.StratifiedIndependentBootstrap
     step = max(1, _CHUNK_ELEMENTS // sum(matrix.size for matrix in matrices))
     for start in range(0, repetitions, step):
-        found = [bootstrap.update_indices() for _ in range(min(step, repetitions - start))]
-        draws = [[one[0][place][0] if several else one[0] for one in found] for place in range(len(matrices))]
-        yield [matrix[np.stack(rows), np.arange(matrix.shape[1])] for matrix, rows in zip(matrices, draws, strict=True)]
+        count = min(step, repetitions - start)
+        if several:
+            bootstrap = independent(*matrices)
+            found = [bootstrap.update_indices()[0] for _ in range(count)]
+            draws = [np.stack([one[place][0] for one in found]) for place in range(len(matrices))]
+        else:
+            # What `StratifiedBootstrap.update_indices` draws so many times, in one call.
+            draws = [np.random.choice(len(matrices[0]), (count, *matrices[0].shape), replace=True)]  # noqa: NPY002
+        yield [matrix[rows, np.arange(matrix.shape[1])] for matrix, rows in zip(matrices, draws, strict=True)]
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from wsabench.errors import ShapeError
 from wsabench.types import FloatArray
@@ -143,6 +142,8 @@ def ranks(scores: npt.ArrayLike) -> FloatArray:
     Returns:
         Same shape, float64; NaN everywhere on an axis that holds a NaN.
     """
+    from scipy.stats import rankdata  # here: it takes most of a second to load
+
     return rankdata(-np.asarray(scores, dtype=np.float64), axis=-1)
 
 

@@ -12,9 +12,9 @@ References:
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats as scipy_stats
 
 from wsabench.errors import SpecError
+from wsabench.stats.bounds import t_quantile
 from wsabench.stats.intervals import DEFAULT_REPETITIONS, MIN_INTERVAL_SEEDS, Estimate, seed_note
 from wsabench.stats.resampling import Blocks, checked_blocks, count_draws, draw_seeds
 from wsabench.types import FloatArray
@@ -73,12 +73,12 @@ def studentised_interval(
         nothing = np.full(value.shape, np.nan)
         return Estimate(value, nothing, nothing, num_seeds, seed_note(num_seeds))
     error, freedom = _error_and_freedom(arrays)
-    least = scipy_stats.t.ppf((1.0 + confidence) / 2.0, freedom)
+    least = t_quantile((1.0 + confidence) / 2.0, freedom)
     lower, upper = -least, least
     if num_seeds >= MIN_STUDENTISED_SEEDS:
         lower, upper = _quantiles(arrays, rng, repetitions, confidence)
         if widest_tail is not None:
-            most = scipy_stats.t.ppf(1.0 - widest_tail * (1.0 - confidence) / 2.0, freedom)
+            most = t_quantile(1.0 - widest_tail * (1.0 - confidence) / 2.0, freedom)
             lower, upper = np.clip(lower, -most, -least), np.clip(upper, least, most)
     # Without spread there is nothing to multiply, whatever the quantiles are.
     low, high = (value - np.where(error > 0.0, end, 0.0) * error for end in (upper, lower))

@@ -94,7 +94,7 @@ def _over_cells(games: Sequence[GameScores], scope: str, bootstrap_seed: int) ->
     if not blocks:
         return {}
     rng = generator(bootstrap_seed, "bootstrap", "aggregate", games[0].agent, scope)
-    found = stats.seed_interval(stats.over_matrix(_all_metrics), [blocks], rng)
+    found = stats.aggregate_interval(blocks, rng)
     return {metric: Bounded.of(found, place) for place, metric in enumerate(METRICS)}
 
 
@@ -274,10 +274,6 @@ def with_common_seeds(scores: Sequence[GameScores]) -> tuple[list[GameScores], l
             )
         kept.extend(game.with_seeds(seeds) for game in games if seeds)
     return kept, notes
-
-
-def _all_metrics(matrix: FloatArray) -> FloatArray:
-    return np.stack([getattr(stats, metric)(matrix) for metric in METRICS], axis=-1)
 
 
 def by_agent(scores: Iterable[GameScores]) -> dict[str, list[GameScores]]:

@@ -13,8 +13,9 @@ import pandas as pd
 
 from wsabench.results.manifest import AgentId, JobEntry
 from wsabench.results.recorded import SMOOTH_STEPS, moving_mean
-from wsabench.results.records import CLEAN, CONTEXT_FIELDS, WEIGHT_PREFIX, steps_schema, with_labels
+from wsabench.results.records import CLEAN
 from wsabench.results.result import STEPS_DIR, RunResult, read_shard
+from wsabench.results.tables import CONTEXT_FIELDS, WEIGHT_PREFIX, steps_schema, with_labels
 from wsabench.summary.rows import AttentionRow
 
 _CELL = ["agent", "game", "family", "perturbation", "severity", "label"]

@@ -20,6 +20,7 @@ from wsabench.stats import Blocks, Estimate, GameSeeds, RatioEstimate, Region
 from wsabench.summary.rows import UNKNOWN, Bounded, grouped
 from wsabench.summary.scores import GameScores
 from wsabench.types import BoolArray, FloatArray
+from wsabench.words import decimal
 
 NOTABLE_SHIFT = 0.05
 """From here on a change of what random play scores, normalised, is shown in both versions."""
@@ -295,9 +296,9 @@ def undefined_note(game: GameScores) -> str:
     bound = game.clean_bound
     if bound is None or bound.is_defined:
         return ""
-    low = "no lower bound" if math.isnan(bound.low) else f"lower bound {bound.low:.2f}"
+    low = "no lower bound" if math.isnan(bound.low) else f"lower bound {decimal(bound.low)}"
     return (
-        f"retention undefined on {game.game}: the clean score {bound.value:.2f} is not surely above "
+        f"retention undefined on {game.game}: the clean score {decimal(bound.value)} is not surely above "
         f"{stats.CLEAN_FLOOR:g} ({low})"
     )
 

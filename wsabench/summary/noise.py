@@ -8,7 +8,8 @@ import numpy as np
 
 from wsabench import stats
 from wsabench.errors import ResultSetError
-from wsabench.results.records import CLEAN, with_labels
+from wsabench.results.records import CLEAN
+from wsabench.results.tables import with_labels
 from wsabench.stats import Variation
 from wsabench.summary.scores import GameScores, collect_scores, reference_scores, without_random_play
 from wsabench.summary.summarise import Results

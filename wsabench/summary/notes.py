@@ -13,6 +13,10 @@ from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
 from wsabench.summary.averages import NOTABLE_SHIFT, undefined_note
 from wsabench.summary.rows import AttentionRow, SampleRow, grouped
 from wsabench.summary.scores import DYNAMICS, GameScores, may_repeat_episodes
+from wsabench.words import decimal
+
+_MOST_NAMED = 4
+"""More agents than this are counted where all have the same number of train seeds."""
 
 
 def notes_of(
@@ -88,6 +92,9 @@ def _seed_notes(scores: Sequence[GameScores], manifest: Manifest) -> list[str]:
     if not few:
         return []
     counts = ", ".join(f"{agent} has {count}" for agent, count in few.items())
+    if len(few) > _MOST_NAMED and len(set(few.values())) == 1:
+        whose = "all" if len(few) == len(fewest) else f"{len(few)} of {len(fewest)}"
+        counts = f"{whose} agents have {next(iter(few.values()))}"
     enough = [agent for agent in compared_agents(list(fewest), manifest) if agent not in few]
     text = (
         f"Too few train seeds ({counts}; at least {MIN_TRAIN_SEEDS} are needed): nothing can be concluded about "
@@ -186,7 +193,7 @@ def _dynamics_notes(scores: Sequence[GameScores]) -> list[str]:
             if DYNAMICS in cell.family and math.isnan(shift):
                 unknown[f"{cell.label} on {game.game}"] = None
             elif abs(shift) > NOTABLE_SHIFT:
-                moved[f"{cell.label} on {game.game} ({shift:+.2f})"] = None
+                moved[f"{cell.label} on {game.game} ({decimal(shift, has_plus=True)})"] = None
     notes: list[str] = []
     if unknown:
         notes.append(

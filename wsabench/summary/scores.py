@@ -16,10 +16,11 @@ from wsabench.errors import ResultSetError, SpecError, StorageError
 from wsabench.protocol import Protocol
 from wsabench.resources import data_dir
 from wsabench.results.manifest import RecordedPlan
-from wsabench.results.records import CLEAN, episode_keys
+from wsabench.results.records import CLEAN
+from wsabench.results.tables import episode_keys
 from wsabench.stats import CleanBound, clean_bound, episode_means, normalised_mean, normalised_score
 from wsabench.summary.rows import Cell, PublishedRow
-from wsabench.types import BoolArray, FloatArray
+from wsabench.types import BoolArray, FloatArray, IntArray
 
 RANDOM_AGENT = "random"
 """The built-in agent that presses buttons at random: a yardstick, no contestant."""
@@ -167,7 +168,7 @@ def without_random_play(
     """
     built_in = {entry.agent for entry in plan.agents if entry.kind == "built-in"} & {RANDOM_AGENT}
     is_random = np.array([agent in built_in for agent in episodes["agent"]], dtype=np.bool_)
-    if is_random.all():
+    if is_random.all() or not is_random.any():
         return episodes, {}
     of_random = episodes.loc[is_random, ["game", "label", "return"]]
     means = of_random.groupby(["game", "label"], as_index=False).mean()
@@ -198,9 +199,9 @@ def collect_scores(
     games = [*plan.games, *sorted(set(episodes["game"]))]
     places = {name: place for place, name in reversed(list(enumerate(games)))}
     ranks = {name: place for place, name in enumerate(order)}
-    parts = {cast("tuple[str, str]", key): part for key, part in episodes.groupby(["agent", "game"], sort=False)}
+    parts = cast("dict[tuple[str, str], IntArray]", episodes.groupby(["agent", "game"], sort=False).indices)
     for agent, game in sorted(parts, key=lambda key: (ranks[key[0]], places[key[1]])):
-        scores, left_out = _arrange(parts[agent, game], plan, references[game], random_play or {})
+        scores, left_out = _arrange(episodes.iloc[parts[agent, game]], plan, references[game], random_play or {})
         if scores is not None:
             collected.append(scores)
         if left_out:

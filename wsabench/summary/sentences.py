@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from wsabench.stats import CLEAN_FLOOR, MIN_TRAIN_SEEDS, PageError
 from wsabench.summary.rows import ALPHA, EACH_PERTURBATION, Claim, Measure, Verdict, grouped
+from wsabench.words import decimal
 
 _BETTER: dict[Measure, str] = {
     "retention": "keeps more of its score",
@@ -205,9 +206,8 @@ def _reason(claim: Claim) -> str:
 def _numbers(claim: Claim) -> str:
     """Return effect and interval, `+0.12 [0.05, 0.19]`."""
     effect = claim.effect
-    # `z`: what rounds to zero has no minus.
-    bounds = f" [{effect.low:z.2f}, {effect.high:z.2f}]" if effect.has_bounds else ""
-    return f"{effect.value:+z.2f}{bounds}"
+    bounds = f" [{decimal(effect.low)}, {decimal(effect.high)}]" if effect.has_bounds else ""
+    return f"{decimal(effect.value, has_plus=True)}{bounds}"
 
 
 def _sample(claim: Claim) -> str:
@@ -219,7 +219,7 @@ def _clean_scores(claim: Claim) -> str:
     """Return both clean scores where a gap is compared: who has little to lose loses little."""
     if claim.agent_y is None or claim.measure != "robustness_gap":
         return ""
-    return f"; clean scores {claim.clean_x:.2f} and {claim.clean_y:.2f}"
+    return f"; clean scores {decimal(claim.clean_x)} and {decimal(claim.clean_y)}"
 
 
 def _counted(seeds: Sequence[int]) -> str:

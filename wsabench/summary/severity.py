@@ -311,7 +311,8 @@ def _worst(blocks: Blocks, entries: Sequence[_Entry]) -> FloatArray:
     columns: dict[int, list[int]] = {}
     for where in entries:
         columns.setdefault(where.game, []).extend(where.columns)
-    return np.mean([stats.worst_case(blocks[game][..., some].mean(axis=-2)) for game, some in columns.items()], axis=0)
+    means = (stats.over_seeds(blocks[game][..., some]) for game, some in columns.items())
+    return np.mean([stats.worst_case(of_game) for of_game in means], axis=0)
 
 
 def _area(blocks: Blocks, entries: list[_Entry]) -> DoseArea:
@@ -328,7 +329,7 @@ def _area(blocks: Blocks, entries: list[_Entry]) -> DoseArea:
 
 
 def _areas(blocks: Blocks, entries: list[_Entry]) -> list[DoseArea]:
-    return [stats.dose_area(blocks[game][..., columns].mean(axis=-2), doses) for game, columns, doses in entries]
+    return [stats.dose_area(stats.over_seeds(blocks[game][..., columns]), doses) for game, columns, doses in entries]
 
 
 def _area_note(blocks: Blocks, entries: list[_Entry]) -> str:
@@ -376,8 +377,8 @@ def _all_errors(samples: tuple[Blocks, Blocks], layouts: list[Layout], name: str
     """Return `ERRORS` of one perturbation, its severities in all games taken together."""
     scores, cleans = [], []
     for blocks, layout in zip(samples, layouts, strict=True):
-        means = [blocks[where.game][..., where.columns].mean(axis=-2) for where in layout[name]]
-        starts = [blocks[where.game][..., :1].mean(axis=-2) for where in layout[name]]
+        means = [stats.over_seeds(blocks[where.game][..., where.columns]) for where in layout[name]]
+        starts = [stats.over_seeds(blocks[where.game][..., :1]) for where in layout[name]]
         scores.append(np.concatenate(means, axis=-1))
         # The clean score of each game, once for each of its severities.
         cleans.append(np.concatenate([start + 0.0 * m for start, m in zip(starts, means, strict=True)], axis=-1))

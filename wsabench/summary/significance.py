@@ -26,6 +26,7 @@ from wsabench.summary.rows import ALPHA, EACH_PERTURBATION, Bounded, Claim
 from wsabench.summary.scores import GameScores
 from wsabench.summary.sentences import sentence_of
 from wsabench.types import FloatArray
+from wsabench.words import decimal
 
 DECLARED_FAMILY = "declared family"
 """What stands for all perturbations of a family that leaves out some of the run."""
@@ -233,7 +234,7 @@ def left_out_notes(scores: Sequence[GameScores], plan: RecordedPlan, comparisons
     measure = MEASURE_OF_SUITE[plan.suite.measure]
     left_out = {game for claim in comparisons for game in claim.left_out}
     return [
-        f"{game.agent} on {game.game}: the clean score ({game.means[:, game.labels.index(CLEAN)].mean():.2f}) is "
+        f"{game.agent} on {game.game}: the clean score ({decimal(game.means[:, game.labels.index(CLEAN)].mean())}) is "
         f"not surely above {stats.CLEAN_FLOOR:g}, so that comparisons of {measure.replace('_', ' ')} with "
         f"{game.agent} leave {game.game} out."
         for game in scores

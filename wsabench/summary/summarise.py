@@ -15,8 +15,9 @@ from wsabench.errors import ResultSetError
 from wsabench.machine import available_cores
 from wsabench.processes import Share, shared
 from wsabench.results.manifest import Manifest
-from wsabench.results.records import CLEAN, with_labels
+from wsabench.results.records import CLEAN
 from wsabench.results.result import NO_LEDGER, compared_agents, part_advice, privileged_agents
+from wsabench.results.tables import with_labels
 from wsabench.seeding import integer_seed
 from wsabench.stats import PageError
 from wsabench.summary.aggregates import (
@@ -362,14 +363,17 @@ def _sample_table(scores: Sequence[GameScores], episodes: pd.DataFrame) -> tuple
 
 def _ends(episodes: pd.DataFrame) -> dict[tuple[str, str, str], Ends]:
     """Return, by agent, game and label, how the episodes ended, beside the clean ones of the same network and seed."""
-    same, outcome = ["agent", "train_seed", "game", "episode_seed"], ["return", "length", "end"]
-    clean = episodes.loc[episodes["label"] == CLEAN, [*same, *outcome]]
-    paired = episodes[[*same, "label", *outcome]].merge(clean, how="left", on=same, suffixes=("", "_clean"))
-    equal = [paired[name] == paired[f"{name}_clean"] for name in outcome]
-    counted = paired[["agent", "game", "label"]].assign(
-        num_stalled=paired["end"] == "stalled",
-        num_time_limit=paired["end"] == "time_limit",
-        num_as_clean=equal[0] & equal[1] & equal[2],
-    )
-    sums = counted.groupby(["agent", "game", "label"]).sum()
-    return {key: Ends(*map(int, row)) for key, *row in sums.itertuples(name=None)}
+    same, outcome = ["train_seed", "game", "episode_seed"], ["return", "length", "end"]
+    found: dict[tuple[str, str, str], Ends] = {}
+    for agent, part in episodes.groupby("agent", observed=True):  # pairs of all episodes at once would be gigabytes
+        clean = part.loc[part["label"] == CLEAN, [*same, *outcome]]
+        paired = part[[*same, "label", *outcome]].merge(clean, how="left", on=same, suffixes=("", "_clean"))
+        equal = [paired[name] == paired[f"{name}_clean"] for name in outcome]
+        counted = paired[["game", "label"]].assign(
+            num_stalled=paired["end"] == "stalled",
+            num_time_limit=paired["end"] == "time_limit",
+            num_as_clean=equal[0] & equal[1] & equal[2],
+        )
+        sums = counted.groupby(["game", "label"]).sum()
+        found |= {(str(agent), *key): Ends(*map(int, row)) for key, *row in sums.itertuples(name=None)}
+    return found

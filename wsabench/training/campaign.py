@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wsabench.agents.fetching import REGISTRY, write_registry
 from wsabench.errors import SpecError, StorageError, WorkerError, unknown_name
 from wsabench.fields import read_toml
-from wsabench.resources import make_dir
+from wsabench.resources import EXTRA, make_dir
 
 PLAN = "baselines/campaign.toml"
 QUEUE = "baselines/queue.toml"
@@ -143,10 +144,16 @@ def start(campaign: Campaign, tell: Tell) -> int:
 def collect(campaign: Campaign) -> str:
     """Copy what is finished to the checkout's baselines, by the clone's own program, and return what that said.
 
+    The registry of files there (`wsabench agents fetch` reads it) is written anew.
+
     Raises:
-        WorkerError: It failed, or there is no clone.
+        StorageError: The registry cannot be written.
+        WorkerError: The program failed, or there is no clone.
     """
-    return _call(campaign.command("--export", str(campaign.root / "baselines")))
+    folder = campaign.root / "baselines"
+    told = _call(campaign.command("--export", str(folder)))
+    write_registry([folder, campaign.root / EXTRA], folder / REGISTRY)
+    return told
 
 
 def status(campaign: Campaign) -> str:

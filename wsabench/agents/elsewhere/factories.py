@@ -6,7 +6,14 @@ import inspect
 from typing import Any
 
 from wsabench.agents.elsewhere.opened import Wanted
-from wsabench.agents.foreign import argparse_silent, guarded, import_attribute, wrap_policy
+from wsabench.agents.foreign import (
+    exits_raised,
+    guarded,
+    import_attribute,
+    load_policy,
+    torch_as_shipped,
+    wrap_policy,
+)
 from wsabench.errors import SpecError
 from wsabench.registry import Added, load_added
 from wsabench.types import DeclaredPolicy
@@ -25,6 +32,17 @@ def load(wanted: Wanted) -> DeclaredPolicy:
     """
     reference = wanted.uri.rest
     return made(import_attribute(reference), wanted.game, wanted.train_seed, reference)
+
+
+def open_import(reference: str) -> DeclaredPolicy:
+    """Load `package.module:attribute`, a policy or a class of one.
+
+    Raises:
+        SpecError: The text has another form, or the module or the class fails; the message says where.
+        UnknownNameError: There is no such module or attribute.
+    """
+    with torch_as_shipped():
+        return wrap_policy(load_policy(reference), reference.rpartition(":")[2], reference)
 
 
 def is_factory(thing: Any) -> bool:
@@ -55,7 +73,7 @@ def made(factory: Any, game: str | None, train_seed: int, origin: str, name: str
     values = {"game": game, "train_seed": train_seed}
     arguments = {name: values[name] for name in _parameters(factory) if name in values}
     _check_takes(factory, arguments, origin)
-    with guarded(origin), argparse_silent():
+    with guarded(origin), exits_raised():
         policy = factory(**arguments)
     return wrap_policy(policy, name, origin)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from wsabench.agents.elsewhere import cleanrl, factories, hub, programs, sb3
 from wsabench.agents.elsewhere.opened import Wanted
 from wsabench.agents.elsewhere.recognising import describe_file, recognise
-from wsabench.agents.elsewhere.references import split_uri
-from wsabench.agents.foreign import load_policy, torch_as_shipped, wrap_policy
+from wsabench.agents.elsewhere.references import SCHEMES, split_uri
+from wsabench.agents.foreign import torch_as_shipped
 from wsabench.agents.loading import AGENT_FILE, load_trained, shipped_names
 from wsabench.errors import CheckpointError
 from wsabench.protocol import ActionSelection
@@ -28,6 +28,9 @@ _LOADERS: dict[str, Callable[[Wanted], DeclaredPolicy]] = {
 FILE_ENDINGS = (".zip", ".pt", ".pth", ".ts", ".onnx", ".cleanrl_model", ".pkl")
 """Endings of files of other tools, by which a text is meant as a file."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
+_ADDRESS = re.compile(r"\w{2,}:")
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+"""A module and something in it, as Python writes it."""
 
 
 def load_agent(
@@ -66,7 +69,14 @@ def load_agent(
         permissions = Permissions(trust, allow_download)
         if uri.scheme == "hf":
             uri = hub.found_uri(uri, permissions)
-        return _LOADERS[uri.scheme](Wanted(uri, game, train_seed, action_selection, permissions))
+        try:
+            return _LOADERS[uri.scheme](Wanted(uri, game, train_seed, action_selection, permissions))
+        except CheckpointError as error:
+            if uri.scheme == "python" or not uri.path.is_file():
+                raise
+            if recognise(uri.path).scheme in (None, uri.scheme):
+                raise
+            raise CheckpointError(describe_file(uri.path)) from error
 
 
 def _named(agent: str | Path, game: str | None, train_seed: int, action_selection: ActionSelection) -> DeclaredPolicy:
@@ -97,6 +107,9 @@ def _check_file(path: Path) -> None:
             f"{path} is a folder without {AGENT_FILE}, so no training run of wsabench. Give the agent's file itself, "
             "or a pattern of files, NAME=sb3:FOLDER/seed{train_seed}.zip."
         )
+    elif _ADDRESS.match(str(path)):
+        known = ", ".join(f"{scheme}:..." for scheme in SCHEMES)
+        raise CheckpointError(f"{path} is no address of an agent. Allowed: {known}.")
     elif path.suffix in FILE_ENDINGS:
         raise CheckpointError(f"There is no file {path}. Correct the path.")
     elif ".py:" in path.name:
@@ -105,14 +118,9 @@ def _check_file(path: Path) -> None:
             f"{path} names a file and something in it. Name the module instead, {file}:{attribute}, with the file's "
             "folder on PYTHONPATH or as the current folder."
         )
-
-
-def open_import(reference: str) -> DeclaredPolicy:
-    """Load `package.module:attribute`, a policy or a class of one.
-
-    Raises:
-        SpecError: The text has another form, or the module or the class fails; the message says where.
-        UnknownNameError: There is no such module or attribute.
-    """
-    with torch_as_shipped():
-        return wrap_policy(load_policy(reference), reference.rpartition(":")[2], reference)
+    elif _DOTTED.fullmatch(str(path)) and path.suffix != ".safetensors":
+        module, _, attribute = str(path).rpartition(".")
+        raise CheckpointError(
+            f"There is no agent {str(path)!r}; `wsabench list agents` shows those that are shipped. If it is something "
+            f"in a module, write {module}:{attribute}."
+        )

@@ -11,7 +11,7 @@ from typing import Any
 
 from wsabench.errors import CheckpointError
 from wsabench.fields import read_toml
-from wsabench.resources import agent_files, data_dir
+from wsabench.resources import agent_files, baseline_dirs
 from wsabench.types import BUILT_IN_AGENTS
 
 _WEIGHTS = re.compile(r"(?P<agent>.+)-seed(?P<seed>\d+)\.safetensors")
@@ -28,13 +28,14 @@ def agent_specs() -> dict[str, dict[str, Any]]:
 
 
 def weight_files(agent: str | None = None) -> list[tuple[str, str, int, Path]]:
-    """Return (game, agent, train seed, path) of every shipped checkpoint, of one agent if named."""
-    found = []
-    for path in sorted(data_dir("baselines").glob("*/*.safetensors")):
-        match = _WEIGHTS.fullmatch(path.name)
-        if match and agent in (None, match["agent"]):
-            found.append((path.parent.name, match["agent"], int(match["seed"]), path))
-    return found
+    """Return (game, agent, train seed, path) of every shipped or fetched checkpoint, of one agent if named."""
+    found: dict[tuple[str, str, int], Path] = {}
+    for folder in baseline_dirs():
+        for path in folder.glob("*/*.safetensors"):
+            match = _WEIGHTS.fullmatch(path.name)
+            if match and agent in (None, match["agent"]):
+                found.setdefault((path.parent.name, match["agent"], int(match["seed"])), path)
+    return [(*key, path) for key, path in sorted(found.items())]
 
 
 def agent_rows() -> list[dict[str, Any]]:

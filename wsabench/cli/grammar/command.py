@@ -70,11 +70,20 @@ class GrammarCommand(TyperCommand):
         if not ctx.resilient_parsing:
             self._refuse_several(ctx, words)
         rest = super().parse_args(ctx, words)
+        self._refuse_nothing(ctx)
         for parameter in self.params:
             if parameter.name in ctx.params:
                 is_path = getattr(getattr(parameter, "type", None), "name", "") == "path"  # before Typer 0.29
                 ctx.params[parameter.name] = _with_home(ctx.params[parameter.name], is_path)
         return rest
+
+    def _refuse_nothing(self, ctx: Any) -> None:
+        """Refuse an option that names nothing: a script's empty variable would play all that is played by default."""
+        for parameter in self.params:
+            given = ctx.params.get(parameter.name) if parameter.name in self._silent else None
+            if isinstance(given, list | tuple) and given and not any(str(value).strip(", ") for value in given):
+                option = parameter.opts[0]
+                ctx.fail(f"{option} is empty. Name what you mean, or leave {option} out for its default.")
 
     def _refuse_several(self, ctx: Any, words: list[str]) -> None:
         """Refuse several values of an option that has both forms, where this command takes one."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wsabench.cli.options import Json, one, path_option
 from wsabench.cli.terminal.console import split_names, write_json, write_line
+
+if TYPE_CHECKING:
+    from wsabench.leaderboard.schema import Entry
+    from wsabench.results.result import RunResult
 
 HELP = "Write an agent of a finished run as an entry of the leaderboard."
 EXAMPLE = 'Example: wsabench submit runs/mine --agent mine --name "My agent" --code https://example.org/mine'
@@ -70,7 +75,17 @@ def submit(
         f"episodes on {', '.join(entry.games)}."
     )
     write_line(f"File: {path}")
-    write_line(f"Check it as others will: wsabench verify {path}")
+    write_line(f"Check it as others will: {shlex.join(['wsabench', 'verify', str(path), *_checkpoint(run, entry)])}")
+
+
+def _checkpoint(run: RunResult, entry: Entry) -> list[str]:
+    """Return the option that `verify` needs to find an agent that does not come with the bench."""
+    from wsabench.leaderboard.verifying import is_ours
+
+    if all(map(is_ours, entry.agents)):
+        return []
+    places = {one.source for one in run.manifest.plan.agents if one.agent == entry.agent}
+    return ["--checkpoint", places.pop() if len(places) == 1 else "PATH"]
 
 
 def default_path(out: Path | None, name: str) -> Path:

@@ -24,6 +24,10 @@ _CHECKPOINT = (
     "Where the agent is now, as for `run --agents` (sb3:PATH.zip and so on); {game} and {train_seed} in it stand for "
     "those of each network. NAME=PATH where there are several agents; may be repeated."
 )
+_TIMEOUT = (
+    "Seconds without a step after which an agent with code of its own is ended, and cannot be checked; five times as "
+    "many until its first step. 0: wait for ever."
+)
 _MOST_LISTED = 10
 
 
@@ -32,6 +36,7 @@ def verify(
     sample: Annotated[int, typer.Option(min=1, help="Episodes that are played again, at most.")] = 20,
     seed: Annotated[int, root_seed("Of the sample.")] = 0,
     checkpoints: Annotated[list[str] | None, typer.Option("--checkpoint", metavar="PATH", help=_CHECKPOINT)] = None,
+    worker_timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help=_TIMEOUT)] = 120.0,
     trust: Trust = False,
     allow_download: AllowDownload = False,
     as_json: Json = False,
@@ -47,6 +52,7 @@ def verify(
             seed=seed,
             checkpoints=checkpoints or (),
             permissions=Permissions(trust, allow_download),
+            worker_timeout=worker_timeout,
             advance=_starting(reporter),
             note=reporter.warn,
         )
@@ -89,8 +95,8 @@ def _content(found: Verification) -> dict[str, Any]:
         "suite": found.suite,
         "verdict": found.verdict,
         "conclusion": conclusion(found),
-        "comparable": not found.environment,
-        "environment": found.environment,
+        "comparable": not found.obstacles,
+        "environment": found.obstacles,
         "num_episodes": found.num_episodes,
         "num_replayed": len(found.sample),
         "share_equal": found.share_equal,
@@ -133,13 +139,13 @@ def conclusion(found: Verification) -> str:
     count = len(found.problems)
     problems = f"{count} problem{'s' if count > 1 else ''} in the files. " if count else ""
     verdict = "Differs" if found.verdict == "differs" else "Fine"
-    if not found.environment or found.means is None:
+    if found.means is None:
         return f"{verdict}. {problems}{equal}, compared to the bit."
     means = found.means
     told = "told apart" if means.tells_apart else "not told apart"
     few = "" if means.can_tell else " So few episodes can tell nothing apart: take a larger --sample."
     return (
-        f"{verdict}. {problems}Not comparable to the bit: {'; '.join(found.environment)}. {equal}. The means are "
+        f"{verdict}. {problems}Not comparable to the bit: {'; '.join(found.obstacles)}. {equal}. The means are "
         f"{told}: found minus stated {means.difference:+.3g} in normalised score, p = {means.p:.2g} (paired sign-flip "
         f"test).{few}"
     )

@@ -20,7 +20,7 @@ from wsabench.agents.loading import shipped_names
 from wsabench.errors import StorageError
 from wsabench.evaluation.contestants import Contestant
 from wsabench.hashing import bytes_hash, file_hash, json_hash
-from wsabench.resources import atomic_path, data_dir, make_dir, writing
+from wsabench.resources import atomic_path, baseline_dirs, data_dir, make_dir, writing
 
 _DATA, _USER, _AGENTS, _OWN_PLAY = "data", "user", "agents", "own-play"
 _PARTS = ("families", "games", "suites")
@@ -216,9 +216,11 @@ def _below(folder: Path, place: str) -> Files:
 
 
 def _shipped(contestant: Contestant) -> Files:
-    """Return what is shipped for a contestant: its game's encoders, and its own file where it is named."""
-    folder, place = data_dir("baselines") / contestant.game, f"{_DATA}/baselines/{contestant.game}"
-    files = _below(folder / "encoders", f"{place}/encoders")
+    """Return what is shipped or fetched for a contestant: its game's encoders, and its own file where it is named."""
+    place = f"{_DATA}/baselines/{contestant.game}"
+    files: dict[str, Path] = {}
+    for folder in reversed(baseline_dirs()):
+        files |= _below(folder / contestant.game / "encoders", f"{place}/encoders")
     for entry in list_agents(contestant.game):
         if (entry.name, entry.train_seed) == (contestant.reference, contestant.train_seed):
             files[f"{place}/{entry.path.name}"] = entry.path

@@ -121,12 +121,11 @@ def collect_own_play(policy: DeclaredPolicy, contestant: Contestant, protocol: P
         SpecError: The agent has no encoders.
     """
     lanes = EpisodeLanes(contestant.game, protocol, inputs=contestant.abilities.inputs)
-    watchers: list[_Watcher] = []
-    kept = _Moments(NUM_MOMENTS)
+    watchers: list[Watcher] = []
+    kept = Moments(NUM_MOMENTS)
     with single_thread():
         while sum(watcher.num_steps for watcher in watchers) < MIN_STEPS:
-            count = len(watchers)
-            new = [_Watcher(count + number, kept) for number in range(ROUND_EPISODES)]
+            new = one_round(kept, len(watchers))
             seeds = [own_play_seed(contestant.game, watcher.episode) for watcher in new]
             tasks = [
                 EpisodeTask(0, watcher.episode, seed, "clean", (watcher,))
@@ -142,10 +141,15 @@ def collect_own_play(policy: DeclaredPolicy, contestant: Contestant, protocol: P
     return OwnPlayContent(means, kept.stacked(), num_steps, len(watchers))
 
 
-class _Watcher:
+def one_round(kept: Moments, first: int = 0) -> list[Watcher]:
+    """Return what watches the episodes of a round, which are numbered from `first`."""
+    return [Watcher(first + number, kept) for number in range(ROUND_EPISODES)]
+
+
+class Watcher:
     """An encoder operation that changes nothing and watches the embeddings of one episode."""
 
-    def __init__(self, episode: int, moments: _Moments) -> None:
+    def __init__(self, episode: int, moments: Moments) -> None:
         self.episode = episode
         self.num_steps = 0
         self.sums: dict[str, np.ndarray] = {}
@@ -189,7 +193,7 @@ class _Kept(NamedTuple):
     """Float16."""
 
 
-class _Moments:
+class Moments:
     """Keeps the steps that drew the smallest numbers: a random set, whatever the order in which they come."""
 
     def __init__(self, size: int) -> None:

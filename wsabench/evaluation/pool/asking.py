@@ -14,8 +14,8 @@ from wsabench.processes import Crew, Worker, serve
 _LOADED = "loaded"
 
 
-class _Silence(Exception):
-    """A process hangs; the seconds that were waited for it."""
+class Silence(Exception):
+    """A process hangs; the message says for how long, as the end of a sentence."""
 
 
 def asked_apart(
@@ -41,7 +41,7 @@ def asked_apart(
             worker = worker or crew.start(0)
             try:
                 answer = _answer_of(worker, one, seconds)
-            except _Silence as silence:
+            except Silence as silence:
                 answer, found[index] = None, replace(one, hung=True)
                 note(
                     f"{one.id.describe()} {silence} (--worker-timeout {seconds:g}) and was ended: before it plays it "
@@ -77,25 +77,31 @@ def _answer_of(worker: Worker, contestant: Contestant, seconds: float) -> bool |
     """Return whether a contestant draws random numbers of its own; None where its process fails or ends.
 
     Raises:
-        _Silence: It hangs; the message says when.
+        Silence: It hangs; the message says when.
     """
     try:
         worker.connection.send(contestant)
-        told = _heard(worker, seconds * LOADING, "was not loaded")
-        answer = _heard(worker, seconds, "gave no answer") if told == _LOADED else told
+        told = heard(worker, seconds * LOADING, "was not loaded")
+        answer = heard(worker, seconds, "gave no answer") if told == _LOADED else told
     except (EOFError, OSError):
         return None
     return answer if isinstance(answer, bool) else None
 
 
-def _heard(worker: Worker, seconds: float, otherwise: str) -> object:
+def heard(worker: Worker, seconds: float, otherwise: str) -> object:
     """Return the next message of a process.
 
+    Args:
+        worker: The process.
+        seconds: How long to wait for it; 0 for ever.
+        otherwise: What is said of an agent from which none comes, as in `made no step`.
+
     Raises:
-        _Silence: None comes.
+        EOFError: The process is gone.
+        Silence: None comes.
     """
     if not worker.connection.poll(seconds or None):
-        raise _Silence(f"{otherwise} for {seconds:g} s")
+        raise Silence(f"{otherwise} for {seconds:g} s")
     return worker.connection.recv()
 
 

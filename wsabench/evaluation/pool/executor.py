@@ -17,7 +17,7 @@ from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.own_play.supply import supplied
 from wsabench.evaluation.plan import Plan
 from wsabench.evaluation.pool.board import TaskBoard
-from wsabench.evaluation.pool.watchdog import LOADING, Watchdog
+from wsabench.evaluation.pool.watchdog import LOADING, WORKER_TIMEOUT, steps_watched
 from wsabench.evaluation.pool.worker import (
     NOT_OF_AGENTS,
     AgentFailed,
@@ -34,8 +34,6 @@ from wsabench.evaluation.rollout import Handout, play
 from wsabench.processes import Crew, Failure, single_thread
 from wsabench.results.records import EpisodeOutcome
 
-WORKER_TIMEOUT = 120.0
-"""Seconds without a step after which an agent is taken to hang."""
 _TICK_SECONDS = 1.0
 _AWAY_SECONDS = 5.0
 """When this process comes so late to look, it was stopped itself."""
@@ -117,8 +115,8 @@ def _execute_here(
     room = LaneRoom()
     while (index := board.choose(0, allowed)) is not None:
         contestant = plan.contestants[index]
-        with Watchdog(worker_timeout * LOADING, partial(_tell_silence, reporter, contestant)) as watchdog:
-            counter = StepCounter(partial(_count_steps, reporter, watchdog, worker_timeout))
+        with steps_watched(contestant, reporter.note, worker_timeout, reporter.steps) as count:
+            counter = StepCounter(count)
             try:
                 policy = contestant.load(contestant.protocol.action_selection)
                 lanes = room.lanes(contestant)
@@ -130,20 +128,6 @@ def _execute_here(
             except WsabenchError as error:
                 board.give_up(0, index, error)
             counter.flush()
-
-
-def _tell_silence(reporter: RunReporter, contestant: Contestant, seconds: float) -> None:
-    """Say that an agent makes no step in this process."""
-    reporter.note(
-        f"{contestant.id.describe()} has made no step for {seconds:g} s. It plays in this process, which cannot end "
-        "it: wait, or stop the run (Ctrl-C) and give the agent as package.module:attribute."
-    )
-
-
-def _count_steps(reporter: RunReporter, watchdog: Watchdog, worker_timeout: float, count: int) -> None:
-    """Count steps that an agent made in this process."""
-    watchdog.hear(worker_timeout)
-    reporter.steps(count)
 
 
 @dataclass(slots=True)

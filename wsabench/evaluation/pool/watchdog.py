@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from wsabench.evaluation.contestants import Contestant
+
+WORKER_TIMEOUT = 120.0
+"""Seconds without a step after which an agent is taken to hang."""
 LOADING = 5
 """How many times as long it may take until an agent's first step: it is loaded, and code is compiled."""
 _TICK_SECONDS = 1.0
@@ -44,3 +49,31 @@ class Watchdog:
             if time.monotonic() - self._heard > self._limit:
                 self._tell(self._limit)
                 return
+
+
+@contextmanager
+def steps_watched(
+    contestant: Contestant, note: Callable[[str], None], seconds: float, count_steps: Callable[[int], None]
+) -> Iterator[Callable[[int], None]]:
+    """Give what counts the steps of an agent that plays in this process; it is told when none come for long.
+
+    Args:
+        contestant: The agent.
+        note: Gets the sentence.
+        seconds: After so many without a step, 0 for never; `LOADING` times as many until the first.
+        count_steps: Gets the counts too.
+    """
+
+    def tell(passed: float) -> None:
+        cure = "" if contestant.can_travel else " and give the agent as package.module:attribute"
+        note(
+            f"{contestant.id.describe()} has made no step for {passed:g} s. It plays in this process, which cannot end "
+            f"it: wait, or stop the run (Ctrl-C){cure}."
+        )
+
+    def count(number: int) -> None:
+        watchdog.hear(seconds)
+        count_steps(number)
+
+    with Watchdog(seconds * LOADING, tell) as watchdog:
+        yield count

@@ -10,19 +10,23 @@ all of it is weighed by the sample (Bayes' rule, on a grid), so that draws show 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from wsabench.types import FloatArray
 
-_SHAPES = np.array([1.0, 1.4, 1.9, 2.5, 3.3])
+_SHAPES = np.array([0.8, 1.0, 1.4, 1.9, 2.5, 3.3, 4.5, 6.0, 9.0])
 _SPREADS = np.array([0.15, 0.3, 0.5, 0.7])
 """Of the logarithm of the scale over groups."""
-_CENTRES = np.linspace(np.log(0.25), np.log(8.0), 25)
-"""Of the logarithm of the scale; a scale of 1 is the steps of the whole sample for each end in it."""
-_SCALES = np.linspace(np.log(0.05), np.log(40.0), 120)
+_CENTRES = np.linspace(np.log(0.2), np.log(50.0), 40)
+"""Of the logarithm of the scale; a scale of 1 is the mean of the steps that episodes of the sample have played."""
+_BELIEF = -0.5 * (_CENTRES - np.log(2.0)) ** 2
+"""Of the centre before anything is seen, as a logarithm: where nothing ended, lengths may be anything, but hardly a
+hundred times what was played."""
+_SCALES = np.linspace(np.log(0.03), np.log(200.0), 160)
 """Of a group, as a logarithm."""
 
 
@@ -52,9 +56,7 @@ class Lengths:
         groups = np.array([self._places[one.group] for one in sample])
         steps = np.array([one.steps for one in sample], np.float64)
         ended = np.array([one.is_ended for one in sample], np.bool_)
-        self.num_ended = int(ended.sum())
-        """Episodes of the sample that ended."""
-        self._unit = float(steps.sum() / (self.num_ended + 1.0))
+        self._unit = float(steps.mean())
         steps = np.maximum(steps / self._unit, 1e-6)
         number = len(self._places)
         ends = np.bincount(groups[ended], minlength=number)
@@ -70,36 +72,72 @@ class Lengths:
             self._likelihoods.append(np.vstack([values, np.zeros(len(_SCALES))]))
             best = values.max(axis=1, keepdims=True)
             mixed = np.tensordot(prior, np.exp(values - best), axes=(2, 1))  # centre, spread, group
-            weights.append(np.log(np.maximum(mixed, 1e-300)).sum(axis=2) + best.sum())
+            weights.append(np.log(np.maximum(mixed, 1e-300)).sum(axis=2) + best.sum() + _BELIEF[:, None])
         self._prior = prior
         weight = np.exp(np.stack(weights) - np.max(weights))
         self._weights = (weight / weight.sum()).ravel()
 
-    def draw(self, generator: np.random.Generator, groups: Sequence[Hashable], reached: FloatArray) -> FloatArray:
-        """Draw lengths of episodes that have reached some ages, with all that is not known; a group shares its scale.
+    def law(self, generator: np.random.Generator) -> Law:
+        """Return one of the ways in which lengths may be, drawn as likely as the sample makes it."""
+        drawn = int(generator.choice(len(self._weights), p=self._weights))
+        shape_at, centre, spread = np.unravel_index(drawn, (len(_SHAPES), len(_CENTRES), len(_SPREADS)))
+        likelihoods = self._likelihoods[shape_at]
+        values = np.exp(likelihoods - likelihoods.max(axis=1, keepdims=True))
+        likely = np.cumsum(self._prior[centre, spread] * values, axis=1)
+        return Law(float(_SHAPES[shape_at]), likely, self._places, self._unit, self._limit, generator)
+
+
+class Law:
+    """Shape and scales of one drawn law; a group keeps the scale that it was first drawn with."""
+
+    def __init__(
+        self,
+        shape: float,
+        likely: FloatArray,
+        places: Mapping[Hashable, int],
+        unit: float,
+        limit: float,
+        generator: np.random.Generator,
+    ) -> None:
+        self._shape, self._likely, self._places = shape, likely, places
+        self._unit, self._limit, self._generator = unit, limit, generator
+        self._scales: dict[Hashable, float] = {}
+
+    def draw(
+        self,
+        groups: Sequence[Hashable],
+        reached: FloatArray,
+        ages: FloatArray | None = None,
+        lives: npt.NDArray[np.int64] | None = None,
+    ) -> FloatArray:
+        """Draw lengths of episodes that have reached some ages.
 
         Args:
-            generator: Of the draws.
             groups: Whose each episode is; one that is not in the sample is like any group.
             reached: Steps that each has played, 0 for one that has not begun, shape (N,).
+            ages: Of these, the steps of the life that goes on; by default all of them.
+            lives: How many there are to lose, that one included; by default one.
 
         Returns:
             Lengths in steps, at least the ages, shape (N,).
         """
-        own: dict[Hashable, int] = {}
-        for group in groups:
-            own.setdefault(group, len(own))
-        places = np.array([self._places.get(group, -1) for group in own], dtype=np.int64)
-        drawn = int(generator.choice(len(self._weights), p=self._weights))
-        shape_at, centre, spread = np.unravel_index(drawn, (len(_SHAPES), len(_CENTRES), len(_SPREADS)))
-        shape = float(_SHAPES[shape_at])
-        values = np.exp(self._likelihoods[shape_at] - self._likelihoods[shape_at].max(axis=1, keepdims=True))
-        likely = np.cumsum(self._prior[centre, spread] * values, axis=1)[places]
-        found = (likely < likely[:, -1:] * generator.random((len(places), 1))).sum(axis=1)
-        scale = np.exp(_SCALES[found])[[own[group] for group in groups]] * self._unit
-        begun = (reached / scale) ** shape
-        lengths = scale * (begun + generator.exponential(size=len(groups))) ** (1.0 / shape)
-        return np.clip(np.ceil(lengths), np.maximum(reached, 1.0), self._limit)
+        scale = np.array([self._scale(group) for group in groups])
+        ages = reached if ages is None else ages
+        lives = np.ones(len(groups), np.int64) if lives is None else lives
+        begun = (ages / scale) ** self._shape
+        first = scale * (begun + self._generator.exponential(size=len(groups))) ** (1.0 / self._shape)
+        later = self._generator.exponential(size=(len(groups), max(int(lives.max(initial=1)) - 1, 0)))
+        is_played = np.arange(later.shape[1]) < lives[:, None] - 1
+        rest = scale * (later ** (1.0 / self._shape) * is_played).sum(axis=1)
+        return np.clip(np.ceil(reached - ages + first + rest), np.maximum(reached, 1.0), self._limit)
+
+    def _scale(self, group: Hashable) -> float:
+        """Return the scale of a group in steps."""
+        if group not in self._scales:
+            likely = self._likely[self._places.get(group, -1)]
+            found = int(np.searchsorted(likely, likely[-1] * self._generator.random(), side="right"))
+            self._scales[group] = float(np.exp(_SCALES[min(found, len(_SCALES) - 1)])) * self._unit
+        return self._scales[group]
 
 
 def _normal(distance: FloatArray, spread: FloatArray) -> FloatArray:

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
 
+from wsabench.errors import WorkerError
 from wsabench.evaluation.contestants import Contestant
+from wsabench.evaluation.own_play.collection import NUM_MOMENTS, Moments, one_round
+from wsabench.evaluation.pricing.answers import Operations, answer_seconds
 from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, TaskList, play
+from wsabench.evaluation.timing import TimedPolicy, Timer
 from wsabench.machine import most_memory
-from wsabench.processes import Failure, serve, single_thread, started
-from wsabench.results.records import EpisodeOutcome
+from wsabench.processes import Failure, Worker, serve, single_thread, started
 
 _WARM_TURNS = 3
 """Turns that are not timed: the first ones compile and load."""
 _LEAST_SECONDS = 0.5
 """That an agent plays, however late it is."""
+_SHARE_OF_ANSWERS = 0.12
+"""Of a slice's time, to ask for answers to what a run asks for; half as much again for own play."""
+_LEAST_SHARE = 0.4
+"""Of the time of an average slice, for the smallest one."""
 _PATIENCE_SECONDS = 4.0
 """How long after its time a worker process is waited for."""
 _MOST_PATIENCE_SECONDS = 120.0
 """The same where nothing has been measured yet, as on a machine that is very busy."""
+_CURE = "Nobody can say how long its games take: leave it out, or start the run without --dry-run."
 
 
 class Slice(NamedTuple):
@@ -32,6 +42,10 @@ class Slice(NamedTuple):
     who: Contestant
     tasks: tuple[EpisodeTask, ...]
     """In the order in which they are begun."""
+    mixtures: tuple[tuple[Operations, ...], ...] = ()
+    """What the run asks of the agent at some moments; empty where no cell changes encoders."""
+    plays_for_itself: bool = False
+    """Whether the run needs its own clean play."""
 
 
 class Played(NamedTuple):
@@ -41,6 +55,18 @@ class Played(NamedTuple):
     episode: int
     steps: int
     is_ended: bool
+    spans: tuple[int, ...] = ()
+    """Steps of the lives that were lost, the last one of an episode that ended among them; a game without lives is one
+    life."""
+    start_lives: int = 1
+    lives: int = 1
+    """To lose, the one that goes on included; 0 where the episode ended, and above 0 also where it ended otherwise than
+    by the last life."""
+
+    @property
+    def age(self) -> int:
+        """Steps of the life that goes on."""
+        return self.steps - sum(self.spans)
 
 
 class Measured(NamedTuple):
@@ -57,6 +83,10 @@ class Measured(NamedTuple):
     """Steps of single lanes in these turns."""
     lane_seconds: float
     """Of `turn_seconds`, those inside the emulators."""
+    run_seconds: float
+    """What a turn of the run takes more than one of the sample, for what it asks of the encoders."""
+    own_seconds: float
+    """The same of a turn of its own play."""
     episodes: tuple[Played, ...]
     memory_bytes: int
     """Most memory of its process so far."""
@@ -78,6 +108,7 @@ def sample(orders: Sequence[Sequence[Slice]], until: float, *, here: bool) -> tu
         What was measured, and the seconds that the first worker process took to be there.
 
     Raises:
+        WorkerError: An agent ends its process, or makes no step although its time is over.
         WsabenchError: An agent cannot be loaded or fails.
     """
     if here:
@@ -88,33 +119,46 @@ def sample(orders: Sequence[Sequence[Slice]], until: float, *, here: bool) -> tu
     with started(len(orders), _work, (), "wsabench-price") as workers:
         for worker, order in zip(workers, orders, strict=True):
             worker.connection.send((tuple(order), until))
-        return _gathered([worker.connection for worker in workers], until, begin)
+        return _gathered(dict(zip(workers, orders, strict=True)), until, begin)
 
 
-def _gathered(connections: Sequence[Connection], until: float, begin: float) -> tuple[list[Measured], float]:
+def _gathered(orders: Mapping[Worker, Sequence[Slice]], until: float, begin: float) -> tuple[list[Measured], float]:
     """Return what workers send until they are done or late."""
     measured: list[Measured] = []
-    ready, at_work = 0.0, list(connections)
-    while at_work:
-        left = until + (_PATIENCE_SECONDS if measured else _MOST_PATIENCE_SECONDS) - time.time()
-        if left <= 0:
+    ready = 0.0
+    left = {worker.connection: (worker, deque(order)) for worker, order in orders.items()}
+    while left:
+        seconds = until + (_PATIENCE_SECONDS if measured else _MOST_PATIENCE_SECONDS) - time.time()
+        ready_now = wait(list(left), max(seconds, 0.0))
+        if not ready_now:
             break
-        ready_now = wait(at_work, left)
-        for connection in [one for one in at_work if one in ready_now]:
+        for connection in [one for one in left if one in ready_now]:
+            worker, to_play = left[connection]
             try:
                 message: Measured | Failure | str | None = connection.recv()
-            except EOFError:
+            except (EOFError, OSError) as error:
+                if to_play:
+                    raise WorkerError(f"{_playing(to_play)}: its process {worker.how_it_ended()}. {_CURE}") from error
                 message = None
             match message:
                 case Failure():
                     raise message.to_error("A worker process", "Start `wsabench run` to see it with its details.")
                 case Measured():
                     measured.append(message)
+                    to_play.popleft()
                 case str():
                     ready = ready or time.time() - begin
                 case _:
-                    at_work.remove(connection)
+                    del left[connection]
+    if ready and not measured:
+        names = ", ".join(_playing(to_play) for _, to_play in left.values())
+        raise WorkerError(f"{names}: made no step in the time of a price. {_CURE}")
     return measured, ready
+
+
+def _playing(to_play: Sequence[Slice]) -> str:
+    """Return whom a worker plays."""
+    return to_play[0].who.id.describe()
 
 
 def _work(connection: Connection) -> None:
@@ -130,24 +174,37 @@ def _serve(connection: Connection) -> None:
 
 
 def _play_all(order: Sequence[Slice], until: float, tell: Callable[[Measured], None]) -> None:
-    """Play one slice after the other, each in an equal share of the time that is left."""
-    for place, one in enumerate(order):
+    """Play one slice after the other, each in its share of the time that is left; the smallest first.
+
+    A share is as large as the slice's part of the run, because what is not known of it counts as much; one that ends
+    early leaves its time to those after it.
+    """
+    ordered = sorted(order, key=lambda one: len(one.tasks))
+    least = _LEAST_SHARE * sum(len(one.tasks) for one in ordered) / max(len(ordered), 1)
+    weights = [max(len(one.tasks), least) for one in ordered]
+    for place, one in enumerate(ordered):
         now = time.time()
         if now >= until and place:
             return
-        tell(_play(one, now + (until - now) / (len(order) - place)))
+        tell(_play(one, now + (until - now) * weights[place] / sum(weights[place:])))
 
 
 def _play(one: Slice, until: float) -> Measured:
     begin = time.time()
-    policy = one.who.load(one.who.protocol.action_selection)
+    policy, timer = one.who.load(one.who.protocol.action_selection), Timer()
     lanes = _TimedLanes(one.who, one.tasks)
-    watch = _Watch(lanes, until)
-    try:
-        with single_thread():
-            play(policy, lanes, TaskList(one.tasks), lanes.finished, watch.turn, name=one.who.name)
-    except _TimeIsUp:
-        pass
+    asking = bool(one.mixtures) * _SHARE_OF_ANSWERS * (1.5 if one.plays_for_itself else 1.0)
+    watch = _Watch(lanes, timer, until - asking * (until - begin))
+    with single_thread():
+        try:
+            timed = TimedPolicy(policy, timer)
+            play(timed, lanes, TaskList(one.tasks), lambda _: None, watch.turn, name=one.who.name)
+        except _TimeIsUp:
+            pass
+        now, usual = time.time(), timer.network / max(timer.turns, 1)
+        own = [[(watcher,) for watcher in one_round(Moments(NUM_MOMENTS))]] * 3 if one.plays_for_itself else []
+        own_answer = answer_seconds(policy, lanes, own, until)
+        answer = answer_seconds(policy, lanes, one.mixtures, max(until, now + asking * (now - begin)))
     return Measured(
         contestant=one.contestant,
         load_seconds=watch.begun - begin,
@@ -155,6 +212,8 @@ def _play(one: Slice, until: float) -> Measured:
         turn_seconds=watch.seconds,
         lane_steps=watch.lane_steps,
         lane_seconds=watch.lane_seconds,
+        run_seconds=0.0 if answer is None else answer - usual,
+        own_seconds=0.0 if own_answer is None else own_answer - usual,
         episodes=(*lanes.ended, *lanes.going()),
         memory_bytes=most_memory(),
     )
@@ -163,8 +222,8 @@ def _play(one: Slice, until: float) -> Measured:
 class _Watch:
     """Times turns, and ends the play when time is up."""
 
-    def __init__(self, lanes: _TimedLanes, until: float) -> None:
-        self._lanes, self._until = lanes, until
+    def __init__(self, lanes: _TimedLanes, timer: Timer, until: float) -> None:
+        self._lanes, self._timer, self._until = lanes, timer, until
         self._seen = 0
         self.begun = self._last = time.time()
         self.turns = self.lane_steps = 0
@@ -180,43 +239,69 @@ class _Watch:
             self.lane_steps += num_lanes
             self.seconds += now - self._last
             self.lane_seconds += self._lanes.seconds
+        else:
+            self._timer.restart()
         self._lanes.seconds, self._last = 0.0, now
         if now >= self._until and self.turns and now - self.begun >= _LEAST_SECONDS:
             raise _TimeIsUp
 
 
+@dataclass(slots=True)
+class _Going:
+    """What is known of the episode in a lane."""
+
+    task: EpisodeTask
+    start_lives: int
+    lives: int
+    spans: list[int] = field(default_factory=list)
+
+    def note(self, lives: int, length: int) -> None:
+        """Note the lives after a step."""
+        if lives < self.lives:
+            self.spans.append(length - sum(self.spans))
+        self.lives = lives
+
+    def played(self, length: int) -> Played:
+        """Return how far it came."""
+        return Played(*self.task[:2], length, False, tuple(self.spans), max(self.start_lives, 1), max(self.lives, 1))
+
+    def ended(self, length: int, lives: int) -> Played:
+        """Return how it ended; the last life ends with it, if it had not before (as in Q*bert)."""
+        is_over = self.start_lives > 0 and self.lives == 0
+        spans = tuple(self.spans) if is_over else (*self.spans, length - sum(self.spans))
+        return Played(*self.task[:2], length, True, spans, max(self.start_lives, 1), lives)
+
+
 class _TimedLanes(EpisodeLanes):
-    """Lanes that note how long their emulators take and how far each episode came."""
+    """Lanes that note how long their emulators take and how far each episode came, life by life."""
 
     def __init__(self, who: Contestant, tasks: Sequence[EpisodeTask]) -> None:
         super().__init__(who.game, who.protocol, inputs=who.abilities.inputs)
         self._by_start = {(task.episode_seed, task.perturbation): task for task in tasks}
-        self._now: dict[int, EpisodeTask] = {}
+        self._now: dict[int, _Going] = {}
         self.ended: list[Played] = []
         self.seconds = 0.0
 
     def start(self, row: int, episode_seed: int, perturbation: str) -> None:
         """Start an episode in one lane."""
-        self._now[row] = self._by_start[episode_seed, perturbation]
         super().start(row, episode_seed, perturbation)
+        lives = self.lane(row).lives
+        self._now[row] = _Going(self._by_start[episode_seed, perturbation], lives, lives)
 
     def step(self, row: int, action: int) -> Finish | None:
         """Play one step in one lane."""
         begin = time.perf_counter()
         finish = super().step(row, action)
         self.seconds += time.perf_counter() - begin
+        lane = self.lane(row)
+        if finish is None:
+            self._now[row].note(lane.lives, lane.episode_length)
+        else:
+            going = self._now.pop(row)
+            left = 0 if finish.end == "game_over" else max(going.lives, 1)
+            self.ended.append(going.ended(finish.length, left))
         return finish
-
-    def finished(self, outcome: EpisodeOutcome) -> None:
-        """Note an episode that ended."""
-        self.ended.append(Played(outcome.job_index, outcome.episode, outcome.length, True))
-        done = [row for row, task in self._now.items() if task[:2] == (outcome.job_index, outcome.episode)]
-        for row in done:
-            del self._now[row]
 
     def going(self) -> list[Played]:
         """Return the episodes that go on."""
-        return [
-            Played(task.job_index, task.episode, self.lane(row).episode_length, False)
-            for row, task in self._now.items()
-        ]
+        return [going.played(self.lane(row).episode_length) for row, going in self._now.items()]

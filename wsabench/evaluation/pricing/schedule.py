@@ -23,9 +23,19 @@ class Cost(NamedTuple):
     """Each lane's step in it."""
     load: float
     """To load it."""
+    own_turn: float = 0.0
+    """A turn of its own clean play; 0 where it needs none."""
 
 
-def seconds_of(lengths: Sequence[FloatArray], costs: Sequence[Cost], num_workers: int, scale: float = 1.0) -> float:
+class Duration(NamedTuple):
+    """How long a run plays."""
+
+    seconds: float
+    turns: FloatArray
+    """Forward passes of each agent, in all workers."""
+
+
+def duration_of(lengths: Sequence[FloatArray], costs: Sequence[Cost], num_workers: int, scale: float = 1.0) -> Duration:
     """Return how long a run plays.
 
     Args:
@@ -35,17 +45,17 @@ def seconds_of(lengths: Sequence[FloatArray], costs: Sequence[Cost], num_workers
         scale: How many episodes each of them stands for.
     """
     total = sum(len(own) for own in lengths)
+    steps = np.array([float(own.sum()) for own in lengths])
     if total * scale > MOST_EPISODES:
+        turns = scale * steps / NUM_LANES
         own = [
-            scale * float(steps.sum()) * (cost.turn / NUM_LANES + cost.step) + cost.load
-            for steps, cost in zip(lengths, costs, strict=True)
-            if len(steps)
+            passes * cost.turn + scale * played * cost.step + cost.load
+            for passes, played, cost in zip(turns, steps, costs, strict=True)
+            if played
         ]
-        longest = max(
-            (float(steps.max()) * cost.turn for steps, cost in zip(lengths, costs, strict=True) if len(steps))
-        )
-        return sum(own) / num_workers + longest / 2.0
-    return _Run(lengths, costs, min(num_workers, total)).seconds()
+        longest = max((float(each.max()) * cost.turn for each, cost in zip(lengths, costs, strict=True) if len(each)))
+        return Duration(sum(own) / num_workers + longest / 2.0, turns)
+    return _Run(lengths, costs, min(num_workers, total)).duration()
 
 
 class _Run:
@@ -55,11 +65,12 @@ class _Run:
         self._left = [list(own[::-1]) for own in lengths]
         self._costs = costs
         self._times = np.zeros(num_workers)
+        self._turns = np.zeros(len(lengths))
         self._players: list[int | None] = [None] * num_workers
         self._lanes: list[list[float]] = [[] for _ in range(num_workers)]
 
-    def seconds(self) -> float:
-        """Play to the end; return when the last worker is done."""
+    def duration(self) -> Duration:
+        """Play to the end; return when the last worker is done, and the turns of all."""
         at_work = set(range(len(self._times)))
         while at_work:
             worker = min(at_work, key=lambda one: self._times[one])
@@ -68,7 +79,7 @@ class _Run:
                 self._advance(worker)
             elif not self._choose(worker):
                 at_work.discard(worker)
-        return float(self._times.max(initial=0.0))
+        return Duration(float(self._times.max(initial=0.0)), self._turns)
 
     def _choose(self, worker: int) -> bool:
         """Give an idle worker the agent that fewest play, of those the one with most left; no where nothing is left."""
@@ -100,4 +111,5 @@ class _Run:
             return
         cost, turns = self._costs[player], min(lanes)
         self._times[worker] += turns * (cost.turn + cost.step * len(lanes))
+        self._turns[player] += turns
         self._lanes[worker] = [steps - turns for steps in lanes if steps > turns]

@@ -12,15 +12,8 @@ from wsabench.evaluation.plan import Plan
 from wsabench.evaluation.samples import SampleLane, encode_png
 from wsabench.results import provenance
 from wsabench.results.manifest import SCHEMA_VERSION, History, Manifest, manifest_text
-from wsabench.results.records import (
-    EpisodeOutcome,
-    EpisodeSteps,
-    Job,
-    attention_sums,
-    attention_table,
-    episode_table,
-    steps_table,
-)
+from wsabench.results.records import EpisodeOutcome, EpisodeSteps, Job, attention_sums
+from wsabench.results.tables import attention_table, episode_table, steps_table
 from wsabench.seeding import generator
 
 _BLOCK = 4096

@@ -17,7 +17,14 @@ if (form) {
       && (!of("budget") || (of("budget") === "unknown" ? steps === "" : steps !== "" && Number(steps) <= Number(of("budget"))));
   };
   const update = () => {
-    for (const row of rows) row.hidden = !fits(row);
+    const above = new Map();  // by table, the tier of the last row that is shown
+    for (const row of rows) {
+      row.hidden = !fits(row);
+      if (row.hidden) continue;
+      const body = row.parentNode, tier = row.cells[0].textContent;
+      row.classList.toggle("first", above.has(body) && above.get(body) !== tier);
+      above.set(body, tier);
+    }
     const shown = rows.filter((row) => !row.hidden).length;
     count.textContent = shown === rows.length ? "" : `${shown} of ${rows.length} rows shown; tiers are of all agents.`;
     hints();

@@ -24,9 +24,12 @@ from wsabench.summary.insight_rows import (
     TailRow,
 )
 from wsabench.summary.rows import grouped
+from wsabench.words import decimal
 
 _ONE = Look("#0072b2", "o", "-")
 """Of figures whose agents have a line each, so that they need no looks of their own."""
+_FARTHEST = 2.0
+"""How many times as high as its agents alone a figure may be so that it shows a line that lies far from them."""
 _FILLS = (("#0072b2", ""), ("#e69f00", "////"), ("#d9d9d9", ""))
 """Colour and hatch of each component: dark, hatched, light."""
 
@@ -41,21 +44,36 @@ def draw_effective_line(table: Sequence[EffectiveRow], points: Sequence[Checkpoi
     """
     for row in points:
         (dot,) = ax.plot(row.clean, row.perturbed, color=GREY, marker=".", markersize=3.0, alpha=0.6, linestyle="")
-        add_tooltip(
-            dot, f"{row.agent}, train seed {row.train_seed}: clean {row.clean:.2f}, perturbed {row.perturbed:.2f}"
-        )
+        add_tooltip(dot, f"{row.agent}, train seed {row.train_seed}: {_scores(row)}")
     ends = np.array([min(row.clean for row in points), max(row.clean for row in points)])
     ax.plot(ends, table[0].intercept + table[0].slope * ends, color="black", linewidth=1.0, zorder=1)
-    ax.plot(ends, ends, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
+    if unharmed_is_near(table, points):
+        ax.plot(ends, ends, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
     for number, row in enumerate(table, 1):
         (mark,) = ax.plot(
             row.clean, row.perturbed, color=_ONE.color, marker="o", markersize=8.5, markerfacecolor="white", zorder=3
         )
-        add_tooltip(mark, f"{row.agent}: clean {row.clean:.2f}, perturbed {row.perturbed:.2f}")
+        add_tooltip(mark, f"{row.agent}: {_scores(row)}")
         ax.text(row.clean, row.perturbed, str(number), ha="center", va="center_baseline", fontsize=5.5, zorder=4)
     ax.locator_params(nbins=6)
     ax.set_xlabel("clean normalised score")
     ax.set_ylabel("perturbed normalised score")
+
+
+def unharmed_is_near(table: Sequence[EffectiveRow], points: Sequence[CheckpointRow]) -> bool:
+    """Whether the line where nothing is lost can be drawn without the agents lying on each other in a corner.
+
+    Args:
+        table: As in `draw_effective_line`.
+        points: As there.
+    """
+    clean, perturbed = ([getattr(row, name) for row in (*table, *points)] for name in ("clean", "perturbed"))
+    span = max(perturbed) - min(perturbed)
+    return max(*perturbed, *clean) - min(*perturbed, *clean) <= _FARTHEST * span
+
+
+def _scores(row: CheckpointRow | EffectiveRow) -> str:
+    return f"clean {decimal(row.clean)}, perturbed {decimal(row.perturbed)}"
 
 
 def draw_effective(table: Sequence[EffectiveRow], ax: Axes) -> None:
@@ -109,7 +127,7 @@ def draw_tail(table: Sequence[TailRow], ax: Axes) -> None:
     """
     for place, row in enumerate(table):
         (naive,) = ax.plot(row.naive, place + 0.3, color=GREY, marker="x", markersize=4.0, linestyle="", zorder=2)
-        add_tooltip(naive, f"{row.agent}, naive: {row.naive:.2f}")
+        add_tooltip(naive, f"{row.agent}, naive: {decimal(row.naive)}")
         draw_interval(
             ax, place, row.value, _ONE, f"{row.agent}, {row.chosen}", is_hollow=row.num_seeds < MIN_TRAIN_SEEDS
         )
@@ -151,7 +169,8 @@ def draw_games(table: Sequence[NewGameRow], games: Sequence[GameRow], ax: Axes) 
             (dot,) = ax.plot(
                 game.value, place + 0.25, color="black", marker="|", markersize=4.0, linestyle="", zorder=2.5
             )
-            add_tooltip(dot, f"{row.agent}, {game.game}: {game.value:.2f}; mean without it {game.without:.2f}")
+            without = decimal(game.without)
+            add_tooltip(dot, f"{row.agent}, {game.game}: {decimal(game.value)}; mean without it {without}")
     finish_lines(ax, [row.agent for row in table], (0.0, 1.0))
     narrow_ticks(ax)
     ax.set_xlabel(table[0].measure.replace("_", " "))

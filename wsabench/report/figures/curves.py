@@ -13,9 +13,12 @@ from matplotlib.lines import Line2D
 from wsabench.report.figures.layout import entry_legend, legend_above, legend_lines, wrapped
 from wsabench.report.figures.style import GREY, MOST_LOOKS, ONE_COLUMN_IN, TWO_COLUMNS_IN, add_tooltip, looks
 from wsabench.stats import MIN_TRAIN_SEEDS, dose_curve
-from wsabench.summary.rows import DoseRow, Measure, PerturbationRow, ProfileRow, grouped
+from wsabench.summary.rows import Bounded, DoseRow, Measure, PerturbationRow, ProfileRow, grouped
+from wsabench.words import decimal
 
 _MARKERS_A_CURVE = 6
+_FEW_AGENTS = 3
+"""More agents than this are hard to tell apart in a low panel: where it stands alone it is higher."""
 """Marks along a profile, which tell agents apart where their lines run together."""
 
 
@@ -45,16 +48,27 @@ def draw_severity_curve(table: Sequence[PerturbationRow], ax: Axes, measure: Mea
         at = np.array(severities, dtype=np.float64) + 0.06 * (i - (len(agents) - 1) / 2)
         measured = [row.measured(measure) for row in curve]
         value = [one.value for one in measured]
-        lines = [(x, one.low, one.high) for x, one in zip(at, measured, strict=True) if one.has_bounds]
-        if lines:
-            ax.vlines(*zip(*lines, strict=True), color=look.color, linewidth=1.0)
+        draw_bounds(list(zip(at, measured, strict=True)), ax, look.color)
         ax.plot(at, value, color=look.color, linestyle=look.dashes)
         for x, y, severity in zip(at, value, severities, strict=True):
             (dot,) = ax.plot(x, y, color=look.color, marker=look.marker, linestyle="")
-            add_tooltip(dot, f"{agent}, {f'severity {severity}' if severity else 'clean'}: {y:.2f}")
+            add_tooltip(dot, f"{agent}, {f'severity {severity}' if severity else 'clean'}: {decimal(y)}")
     ax.set_xticks(places, ["clean" if place == 0 else str(place) for place in places])
     ax.set_xlabel("severity")
     ax.set_ylabel(measure.replace("_", " "))
+
+
+def draw_bounds(estimates: Sequence[tuple[float, Bounded]], ax: Axes, color: str) -> None:
+    """Draw upright lines over the intervals of a curve's estimates, all as one artist; none where there is none.
+
+    Args:
+        estimates: Each with its place across.
+        ax: Where to draw.
+        color: Of the lines.
+    """
+    lines = [(x, one.low, one.high) for x, one in estimates if one.has_bounds]
+    if lines:
+        ax.vlines(*zip(*lines, strict=True), color=color, linewidth=1.0)
 
 
 def draw_dose_curve(table: Sequence[DoseRow], ax: Axes, agents: Sequence[str]) -> None:
@@ -78,11 +92,11 @@ def draw_dose_curve(table: Sequence[DoseRow], ax: Axes, agents: Sequence[str]) -
         look = of_all[agent]
         shift = 0.015 * span * (agents.index(agent) - (len(agents) - 1) / 2)
         ax.plot(curve.doses + shift, curve.scores, color=look.color, linestyle=look.dashes)
+        draw_bounds([(row.dose + shift, row.normalised_score) for row in rows], ax, look.color)
         for row in rows:
             score = row.normalised_score
-            ax.vlines(row.dose + shift, score.low, score.high, color=look.color, linewidth=1.0)
             (dot,) = ax.plot(row.dose + shift, score.value, color=look.color, marker=look.marker, linestyle="")
-            add_tooltip(dot, f"{agent}, {row.label}, {row.dose:.1f} grey levels: {score.value:.2f}")
+            add_tooltip(dot, f"{agent}, {row.label}, {row.dose:.1f} grey levels: {decimal(score.value)}")
     if is_crowd:
         at = sorted({row.dose for row in table})
         of_dose = grouped(table, lambda row: row.dose)
@@ -106,7 +120,7 @@ def draw_start(clean: Mapping[str, float], ax: Axes, agents: Sequence[str]) -> N
         if agent in clean:
             at = step * (place - (len(agents) - 1) / 2)
             (mark,) = ax.plot(at, clean[agent], color=look.color, marker=look.marker, markerfacecolor="none")
-            add_tooltip(mark, f"{agent}, clean: {clean[agent]:.2f}")
+            add_tooltip(mark, f"{agent}, clean: {decimal(clean[agent])}")
 
 
 def draw_profile(table: Sequence[ProfileRow], ax: Axes) -> None:
@@ -170,7 +184,8 @@ def curve_grid(titles: Sequence[str], agents: Sequence[str], draw: Callable[[int
     width = TWO_COLUMNS_IN if columns > 2 else ONE_COLUMN_IN * max(1.0, columns * 0.75)
     is_crowd = len(agents) > MOST_LOOKS
     legend_in = 0.14 * (1 if is_crowd else legend_lines(agents, width))
-    figure = Figure(figsize=(width, 0.35 + legend_in + 1.5 * rows), layout="constrained")
+    panel_in = 2.1 if len(titles) <= 2 and len(agents) > _FEW_AGENTS else 1.5
+    figure = Figure(figsize=(width, 0.35 + legend_in + panel_in * rows), layout="constrained")
     axes: Any = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for place, ax in enumerate(axes.flat):
         if place >= len(titles):

@@ -46,7 +46,7 @@ def _dose_figure(summary: Summary, game: str, curves: Sequence[Sequence[DoseRow]
     figure = curve_grid([curve[0].perturbation for curve in curves], agents, draw)
     shown = "Hollow, at 0: clean. Lines: 95% interval over train seeds; agents stand a little apart."
     if is_crowd:
-        shown = "Grey: each agent; black: their median."
+        shown = "Thin: each agent; thick: their median."
     caption = (
         f"Normalised score on {game} over the mean change of the observation that each severity brings. "
         f"Severities stand in the order of what the agent sees, not of their numbers. {shown}"

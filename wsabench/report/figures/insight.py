@@ -14,6 +14,7 @@ from wsabench.report.figures.across import (
     draw_games,
     draw_normalisers,
     draw_tail,
+    unharmed_is_near,
 )
 from wsabench.report.figures.heatmap import heat_map_height
 from wsabench.report.figures.intervals import interval_height
@@ -57,9 +58,10 @@ def _effective_figure(insight: Insight) -> NamedFigure | None:
     if overall is not None:
         bounds = f" {interval(overall.low, overall.high)}" if overall.has_bounds else ""
         ranked = f" Rank correlation over agents: {number(overall.value)}{bounds}."
+    dashed = ", dashed where nothing is lost" if unharmed_is_near(table, insight.checkpoints) else ""
     caption = (
-        "Left: clean and perturbed score of every train seed (dots) and agent (numbers), the line through them, dashed "
-        "where nothing is lost. Right: how far each agent lies above the line through the others, 95% interval over "
+        "Left: clean and perturbed score of every train seed (dots) and agent (numbers), the line through them"
+        f"{dashed}. Right: how far each agent lies above the line through the others, 95% interval over "
         f"agents of the line and own train seeds.{ranked}{_HOLLOW if _has_few(table) else ''}"
     )
     return NamedFigure(
@@ -139,8 +141,8 @@ def _normaliser_figure(insight: Insight) -> NamedFigure | None:
     draw_normalisers(insight.normalisers, ax)
     lowest = min(row.tau for row in insight.normaliser_agreement)
     caption = (
-        "Rank by mean perturbed score (dark: 1) when scores are divided by human play, the best agent's or the "
-        "agent's own clean score, or taken in logarithms. Lowest agreement of two orders (Kendall's tau): "
+        "Rank by mean perturbed score (strongest shade: 1) when scores are divided by human play, the best agent's or "
+        "the agent's own clean score, or taken in logarithms. Lowest agreement of two orders (Kendall's tau): "
         f"{number(lowest)}."
     )
     return NamedFigure(

@@ -23,6 +23,7 @@ from wsabench.summary.rows import (
     SeedRow,
     grouped,
 )
+from wsabench.words import decimal
 
 Bounds = Literal["seeds", "episodes"]
 
@@ -156,8 +157,8 @@ def draw_interval(
         ax.plot([low, high], [height, height], color=look.color, linewidth=1.3, solid_capstyle="butt", zorder=3)
     fill = "white" if is_hollow else look.color
     (dot,) = ax.plot(value, height, color=look.color, marker=look.marker, markerfacecolor=fill, linestyle="", zorder=4)
-    bounds = f" [{low:.2f}, {high:.2f}]" if estimate.has_bounds else ""
-    add_tooltip(dot, f"{about}: {value:.2f}{bounds}")
+    bounds = f" [{decimal(low)}, {decimal(high)}]" if estimate.has_bounds else ""
+    add_tooltip(dot, f"{about}: {decimal(value)}{bounds}")
 
 
 def _seed_means(rows: Iterable[SeedRow], measure: Measure) -> dict[tuple[str, int], float]:
@@ -182,8 +183,8 @@ def finish_lines(ax: Axes, labels: Sequence[str], guides: Sequence[float]) -> No
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    for place in range(len(labels)):
-        ax.axhline(place + 0.5, color=LIGHT_GREY, linewidth=0.5, zorder=0)
+    across = ax.get_yaxis_transform()
+    ax.hlines(np.arange(len(labels)) + 0.5, 0, 1, color=LIGHT_GREY, linewidth=0.5, zorder=0, transform=across)
     low, high = ax.get_xlim()
     margin = 0.25 * (high - low)
     for line in guides:

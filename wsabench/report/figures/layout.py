@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,10 +24,15 @@ _ENTRY_IN = 0.42
 """What an entry of a legend takes beside its text."""
 _MOST_COLUMNS = 4
 _MOST_COLUMNS_WIDE = 6
+_MOST_LEGEND_LINES = 5
+"""A legend that would take more lines has names without their middles."""
+_LEAST_OF_A_NAME = 18
+"""Characters that are left of such a name at least."""
 _PANEL_COLUMNS = 4
 _PANEL_TITLE_WIDTH = 18
 TALLEST_IN = 8.8
 """A figure that is taller does not fit a page with its caption."""
+_CUT = "\u2026"
 _PIECE = re.compile(r"[^\s\-_./@+:,]*[\s\-_./@+:,]?")
 
 
@@ -53,7 +59,7 @@ def wrapped(name: str, width: int = NAME_WIDTH) -> str:
             lines[-1] += part
     lines = [line.strip() for line in lines if line.strip()]
     if len(lines) > _MOST_LINES:
-        lines = [*lines[: _MOST_LINES - 1], f"\u2026{lines[-1]}"]
+        lines = [*lines[: _MOST_LINES - 1], f"{_CUT}{lines[-1]}"]
     return "\n".join(lines)
 
 
@@ -64,14 +70,47 @@ def clipped(name: str, width: int = NAME_WIDTH) -> str:
         name: The name of an agent, of a perturbation, or of anything else.
         width: Characters of the line.
     """
-    name = legible(name)
+    return without_middle(legible(name), width)
+
+
+def without_middle(name: str, width: int) -> str:
+    """Return a name in one line of at most so many characters: what is too long loses its middle.
+
+    Args:
+        name: Any text.
+        width: Characters of the line.
+    """
     if width_of(name) <= width:
         return name
     end = width // 3
     start = name
     while width_of(start) > width - end - 1:
         start = start[:-1]
-    return f"{start}\u2026{name[-end:]}"
+    return f"{start}{_CUT}{name[-end:]}"
+
+
+def short_names(names: Sequence[str], width: int) -> list[str] | None:
+    """Return names in one line each that still differ: without their middles, or without what all have in common.
+
+    Args:
+        names: Different names.
+        width: Characters of a line.
+
+    Returns:
+        The names in their order; None where neither keeps them apart.
+    """
+    start, end = _num_shared(names), _num_shared([name[::-1] for name in names])
+    for left, right in ((0, 0), (start, 0), (start, end)):
+        pieces = (name[left : len(name) - right] for name in names)
+        short = [without_middle(f"{_CUT * bool(left)}{piece}{_CUT * bool(right)}", width) for piece in pieces]
+        if len(set(short)) == len(names):
+            return short
+    return None
+
+
+def _num_shared(names: Sequence[str]) -> int:
+    """Return with how many letters all names begin alike."""
+    return sum(1 for _ in itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)))
 
 
 def num_lines(names: Iterable[str], width: int = NAME_WIDTH) -> int:
@@ -88,10 +127,32 @@ def legend_above(figure: Figure | SubFigure, looks: Mapping[str, Look], *, has_l
         has_lines: Whether the line's dashes are shown beside the marker.
     """
     handles: list[Line2D] = []
-    for name, look in looks.items():
+    labels = legend_names(list(looks), figure.bbox.width / figure.dpi)
+    for label, look in zip(labels, looks.values(), strict=True):
         dashes: Any = look.dashes if has_lines else ""
-        handles.append(Line2D([], [], color=look.color, marker=look.marker, linestyle=dashes, label=wrapped(name)))
+        handles.append(Line2D([], [], color=look.color, marker=look.marker, linestyle=dashes, label=label))
     entry_legend(figure, handles)
+
+
+def legend_names(names: Sequence[str], width_in: float) -> list[str]:
+    """Return names as a legend has them: in lines, or, where these would take the room of the figure, in one line each.
+
+    Args:
+        names: Different names.
+        width_in: Width of the figure in inches.
+
+    Returns:
+        The names in their order. What is too long for one line is cut as `short_names` does it.
+    """
+    whole = [wrapped(name) for name in names]
+    if _lines_of(whole, width_in) <= _MOST_LEGEND_LINES:
+        return whole
+    for columns in range(_MOST_COLUMNS_WIDE, 0, -1):
+        room = int((width_in / columns - _ENTRY_IN) / _LETTER_IN)
+        short = short_names([legible(name) for name in names], room) if room >= _LEAST_OF_A_NAME else None
+        if short:
+            return short
+    return whole
 
 
 def entry_legend(figure: Figure | SubFigure, handles: Sequence[Any]) -> None:
@@ -107,8 +168,12 @@ def entry_legend(figure: Figure | SubFigure, handles: Sequence[Any]) -> None:
 
 def legend_lines(names: Sequence[str], width_in: float) -> int:
     """Return how many lines the legend of some names takes in a figure of that width."""
-    columns = _legend_columns([wrapped(name) for name in names], width_in)
-    return -(-len(names) // columns) * num_lines(names)
+    return _lines_of(legend_names(names, width_in), width_in)
+
+
+def _lines_of(labels: Sequence[str], width_in: float) -> int:
+    columns = _legend_columns(labels, width_in)
+    return -(-len(labels) // columns) * max((label.count("\n") + 1 for label in labels), default=1)
 
 
 def _legend_columns(labels: Sequence[str], width_in: float) -> int:

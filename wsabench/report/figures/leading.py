@@ -17,12 +17,15 @@ from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
 from wsabench.summary.rows import Bounded, grouped
 from wsabench.summary.summarise import Summary
+from wsabench.words import decimal
 
 _CLEAN_COLOR, _KEPT_COLOR = "#e69f00", "#0072b2"
 _LIFT = 0.16
 """How far clean stands above the line and kept below it, so that their intervals do not hide each other."""
 
 _CAPTION = "0: random play; 1: human play. Kept: mean over perturbations; grey strokes: each of them at each severity."
+_MOST_STROKES = 60
+"""More strokes on a line than this are thin and have one tooltip together."""
 _MOST_LARGE = 10
 """Agents that have room for names of several lines."""
 
@@ -86,16 +89,12 @@ def draw_leading(table: Sequence[Standing], ax: Axes) -> None:
     """
     for place, row in enumerate(table):
         ax.plot([row.clean.value, row.kept.value], [place, place], color=GREY, linewidth=0.8, zorder=1)
-        for label, value in row.perturbed.items():
-            (stroke,) = ax.plot(
-                value, place, color=GREY, marker="|", markersize=5.0, markeredgewidth=0.8, linestyle="", zorder=2
-            )
-            add_tooltip(stroke, f"{row.agent}, {label}: {value:.2f}")
+        _draw_strokes(row, place, ax)
         sides = ((row.clean, "clean", _CLEAN_COLOR, "D", -_LIFT), (row.kept, "kept", _KEPT_COLOR, "o", _LIFT))
         for column, (one, word, color, marker, lift) in enumerate(sides):
             bounds = ""
             if one.has_bounds:
-                bounds = f" [{one.low:.2f}, {one.high:.2f}]"
+                bounds = f" [{decimal(one.low)}, {decimal(one.high)}]"
                 ax.plot(
                     [one.low, one.high],
                     [place + lift] * 2,
@@ -111,7 +110,7 @@ def draw_leading(table: Sequence[Standing], ax: Axes) -> None:
                         seed[column], place + lift, color=color, marker=marker, markersize=3.0, markerfacecolor="none"
                     )
             (dot,) = ax.plot(one.value, place + lift, color=color, marker=marker, linestyle="", zorder=4)
-            add_tooltip(dot, f"{row.agent}, {word}: {one.value:.2f}{bounds}")
+            add_tooltip(dot, f"{row.agent}, {word}: {decimal(one.value)}{bounds}")
     names = [row.agent for row in table]
     ax.margins(x=0.05)
     show_random_play(ax)
@@ -125,6 +124,25 @@ def draw_leading(table: Sequence[Standing], ax: Axes) -> None:
             Line2D([], [], color=_KEPT_COLOR, marker="o", linestyle="-", label="kept under perturbations"),
         ],
     )
+
+
+def _draw_strokes(row: Standing, place: int, ax: Axes) -> None:
+    """Draw a stroke for each perturbation and severity, with a tooltip each where they are few."""
+    whole = {f"{label}: {decimal(value)}": [value] for label, value in row.perturbed.items()}
+    if len(whole) > _MOST_STROKES:
+        whole = {f"{len(whole)} perturbations and severities": list(row.perturbed.values())}
+    for about, values in whole.items():
+        (stroke,) = ax.plot(
+            values,
+            [place] * len(values),
+            color=GREY,
+            marker="|",
+            markersize=5.0,
+            markeredgewidth=0.8 if len(values) == 1 else 0.4,
+            linestyle="",
+            zorder=2,
+        )
+        add_tooltip(stroke, f"{row.agent}, {about}")
 
 
 def leading_figure(summary: Summary, order: Sequence[str] = ()) -> NamedFigure | None:

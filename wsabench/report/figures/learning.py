@@ -11,6 +11,7 @@ from wsabench.report.figures.layout import legend_above
 from wsabench.report.figures.style import add_tooltip, looks
 from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.rows import CurveRow, EfficiencyRow, grouped
+from wsabench.words import decimal
 
 _MARKERS_A_CURVE = 6
 
@@ -72,7 +73,7 @@ def draw_sample_efficiency(table: Sequence[EfficiencyRow], ax: Axes, *, has_lege
             markersize=3.5,
             markevery=(every // 2, every),
         )
-        add_tooltip(line, f"{agent}: {value[-1]:.2f} at the end")
+        add_tooltip(line, f"{agent}: {decimal(value[-1])} at the end")
     ax.set_xlim(left=0)
     ax.xaxis.set_major_formatter(FuncFormatter(_short_steps))
     ax.set_xlabel("steps of training")

@@ -150,7 +150,7 @@ def _severity_figure(summary: Summary, curves: Sequence[Sequence[PerturbationRow
     if interval_kind(summary) == "episodes":
         lines = f"{seed_count(fewest)}, no interval."
     if len(agents) > MOST_LOOKS:
-        lines = "Grey: each agent; black: their median."
+        lines = "Thin: each agent; thick: their median."
     name, title = ("severity-curves", "Severity curves")
     if family:
         name, title = file_stem(f"{name}-{family}"), f"{title}, {family}"
@@ -186,7 +186,7 @@ def profile_figure(summary: Summary) -> NamedFigure | None:
     if fewest < MIN_TRAIN_SEEDS:
         bands = f"{seed_count(fewest)}: too few for bands."
     if is_crowd:
-        bands = "Grey: each agent; black: their median."
+        bands = "Thin: each agent; thick: their median."
     caption = (
         f"Fraction of all train seeds and perturbed cells with a normalised score above τ; higher is better. {bands}"
     )

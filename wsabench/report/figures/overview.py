@@ -108,8 +108,8 @@ def _heat_map_figure(summary: Summary, part: Part) -> NamedFigure | None:
     draw_heat_map(table, ax)
     games = "" if summary.num_games == 1 else " Mean over games."
     caption = (
-        f"Share of its own clean score that each agent keeps. 1 or more (dark): unharmed; 0: random play; hatched: "
-        f"undefined.{games} "
+        f"Share of its own clean score that each agent keeps. 1 or more (strongest shade): unharmed; 0: random play; "
+        f"hatched: undefined.{games} "
         f"{part.note}".rstrip()
     )
     name = part.file_name("retention-heat-map")
@@ -145,8 +145,8 @@ def _rank_figure(summary: Summary, part: Part) -> NamedFigure | None:
         f" Not shown, because all agents score at most {CLEAN_FLOOR:g}: {', '.join(left_out)}." if left_out else ""
     )
     caption = (
-        f"Order of {whose} by normalised score; dark is first. Whether a difference is more than chance is for the "
-        f"comparisons to say.{at_random} {part.note}".rstrip()
+        f"Order of {whose} by normalised score; the strongest shade is first. Whether a difference is more than chance "
+        f"is for the comparisons to say.{at_random} {part.note}".rstrip()
     )
     return NamedFigure(
         name=part.file_name("ranks"),

@@ -11,9 +11,10 @@ from wsabench.report.figures.layout import legend_above
 from wsabench.report.figures.style import GREY, add_tooltip, looks
 from wsabench.results.records import CLEAN
 from wsabench.summary.rows import SeedRow, grouped
+from wsabench.words import decimal
 
-_MANY = 300
-"""More marks than this are drawn small and pale."""
+_MANY = 150
+"""More marks than this are drawn small and pale, and only their agent is named in a tooltip."""
 
 
 def draw_clean_scatter(
@@ -29,24 +30,27 @@ def draw_clean_scatter(
     """
     by_agent = grouped(table, lambda row: row.id.agent)
     clean = {row.id: row.normalised_score for row in table if row.label == CLEAN}
+    is_many = len(table) > _MANY
     for agent, look in looks(list(by_agent)).items():
-        for row in by_agent[agent]:
-            start, end = clean.get(row.id, math.nan), row.normalised_score
-            if row.label == CLEAN or math.isnan(start) or math.isnan(end):
-                continue
-            (dot,) = ax.plot(
-                start,
-                end,
+        perturbed = (row for row in by_agent[agent] if row.label != CLEAN)
+        ends = [(clean.get(row.id, math.nan), row.normalised_score, row) for row in perturbed]
+        known = [one for one in ends if math.isfinite(one[0]) and math.isfinite(one[1])]
+        # A mark each has a tooltip each; thousands of them would say nothing, and take minutes to draw.
+        for group in [known] if is_many and known else [[one] for one in known]:
+            (dots,) = ax.plot(
+                [start for start, _, _ in group],
+                [end for _, end, _ in group],
                 color=look.color,
                 marker=look.marker,
                 markerfacecolor="none",
                 markeredgewidth=0.9,
-                markersize=4.5 if len(table) <= _MANY else 3.0,
-                alpha=1.0 if len(table) <= _MANY else 0.6,
+                markersize=3.0 if is_many else 4.5,
+                alpha=0.6 if is_many else 1.0,
                 linestyle="",
             )
+            start, end, row = group[0]
             about = f"{agent}, train seed {row.id.train_seed}, {row.id.game}, {row.label}"
-            add_tooltip(dot, f"{about}: clean {start:.2f}, perturbed {end:.2f}")
+            add_tooltip(dots, agent if is_many else f"{about}: clean {decimal(start)}, perturbed {decimal(end)}")
     low, high = limits or (min(0.0, *ax.get_xlim(), *ax.get_ylim()), max(*ax.get_xlim(), *ax.get_ylim()))
     ax.plot([low, high], [low, high], color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
     ax.set_xlim(low, high)

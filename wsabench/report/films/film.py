@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from wsabench.report.figures.episode import context_text, end_text, recording_title
 from wsabench.report.figures.style import GREY, LIGHT_GREY, looks
 from wsabench.results.recorded import Moment, Recording
+from wsabench.words import decimal
 
 STEPS_A_SECOND = 15
 """Of the game as a person plays it: 60 frames a second, 4 frames a step."""
@@ -148,7 +149,7 @@ class FilmMaker:
         start = f"step {step}   return {total:g}"
         if step == recording.length:
             return f"{start}   {end_text(recording)}"
-        value = "" if np.isnan(steps.values[step]) else f"   value {steps.values[step]:.2f}"
+        value = "" if np.isnan(steps.values[step]) else f"   value {decimal(steps.values[step])}"
         return f"{start}   action {recording.action_names[steps.actions[step]]}{value}"
 
     @property

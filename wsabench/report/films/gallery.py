@@ -5,6 +5,7 @@ What changes the picture alone is shown at one moment, the same for all; what ch
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -136,10 +137,18 @@ def _pages(cells: Sequence[CompiledPerturbation], lane: SampleLane, advance: Adv
     """Yield the pages: contact sheets, then film strips."""
     films = [cell for cell in cells if _is_film(cell)]
     pictures = [cell for cell in cells if not _is_film(cell)]
-    for start in range(0, len(pictures), _CELLS_A_PAGE - 1):
-        yield _sheet(pictures[start : start + _CELLS_A_PAGE - 1], lane, advance)
-    for start in range(0, len(films), _FILMS_A_PAGE - 1):
-        yield _strip(films[start : start + _FILMS_A_PAGE - 1], lane, advance)
+    for page in _divided(pictures, _CELLS_A_PAGE - 1):
+        yield _sheet(page, lane, advance)
+    for page in _divided(films, _FILMS_A_PAGE - 1):
+        yield _strip(page, lane, advance)
+
+
+def _divided(cells: Sequence[CompiledPerturbation], most: int) -> Iterator[Sequence[CompiledPerturbation]]:
+    """Yield as few pages as there can be, of about the same number of cells: none holds a single left-over one."""
+    pages = -(-len(cells) // most)
+    ends = [-(-page * len(cells) // pages) for page in range(pages + 1)] if pages else []
+    for start, end in itertools.pairwise(ends):
+        yield cells[start:end]
 
 
 def _is_film(cell: CompiledPerturbation) -> bool:

@@ -13,6 +13,7 @@ from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
 from wsabench.summary.rows import Claim, Measure, PublishedRow, RankRow, grouped
 from wsabench.summary.summarise import Summary
+from wsabench.words import MINUS
 
 _BRACKETS = "Brackets: 95% interval over train seeds."
 _WHOLE: dict[Measure, str] = {
@@ -321,4 +322,4 @@ def _change(value: float) -> str:
     """Return a change of rank with its sign; 0 has none, and a dash where there is no clean rank."""
     if math.isnan(value):
         return DASH
-    return "0" if value == 0 else f"{value:+g}".replace("-", "\u2212")
+    return "0" if value == 0 else f"{value:+g}".replace("-", MINUS)

@@ -10,6 +10,7 @@ from typing import Literal
 from wsabench.results.records import file_stem
 from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.rows import Bounded, Metric
+from wsabench.words import decimal
 
 DASH = "\u2013"
 
@@ -93,8 +94,7 @@ def number(value: float, digits: int = 2) -> str:
     """
     if value is None or not math.isfinite(value):
         return DASH
-    text = f"{value:.{digits}f}"
-    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "\u2212")
+    return decimal(value, digits)
 
 
 def interval(low: float, high: float, num_seeds: int | None = None) -> str:

@@ -1,5 +1,5 @@
-// A table that is wider than its frame says that it scrolls.
-const frames = [...document.querySelectorAll(".scroll")];
+// A table or figure that is wider than its frame says that it scrolls.
+const frames = [...document.querySelectorAll(".scroll, figure.wide .paper")];
 const mark = () => frames.forEach((frame) => {
   frame.parentElement.classList.toggle("overflows", frame.scrollWidth > frame.clientWidth + 1);
 });

@@ -13,6 +13,7 @@ for (const table of document.querySelectorAll("table")) {
   const compare = (a, b) => typeof a === "number" && typeof b === "number"
     ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
   headers.forEach((header, column) => {
+    if ("unsorted" in header.dataset) return;
     const button = document.createElement("button");
     button.type = "button";
     button.title = "Sort by this column";

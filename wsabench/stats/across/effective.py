@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from wsabench.errors import ShapeError
 from wsabench.stats.bounds import Replicates, Stratum, corrected_bounds
@@ -216,6 +215,8 @@ def _scaled(scores: FloatArray, scale: Scale) -> FloatArray:
 
 def _spearman(means: FloatArray) -> FloatArray:
     """Return Spearman's correlation of (repetitions, num_agents, 2); NaN where a side has no order."""
+    from scipy.stats import rankdata  # here: it takes most of a second to load
+
     ranks = rankdata(means, axis=1)
     centred = ranks - ranks.mean(axis=1, keepdims=True)
     scale = np.sqrt((centred**2).sum(axis=1).prod(axis=-1))

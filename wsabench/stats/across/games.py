@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats as scipy_stats
 
 from wsabench.errors import ShapeError, SpecError
+from wsabench.stats.bounds import t_quantile
 from wsabench.types import FloatArray
 
 MIN_GAMES = 5
@@ -83,7 +83,7 @@ def per_game(value: npt.ArrayLike, error: npt.ArrayLike, *, confidence: float = 
         return found
     spread = float(values.var(ddof=1))
     noise = float(np.mean(errors**2))
-    factor = float(scipy_stats.t.ppf((1.0 + confidence) / 2.0, count - 1))
+    factor = float(t_quantile((1.0 + confidence) / 2.0, count - 1))
     half, new_half = factor * math.sqrt(spread / count), factor * math.sqrt(spread * (1.0 + 1.0 / count))
     return found._replace(
         between_sd=math.nan if math.isnan(noise) else math.sqrt(max(0.0, spread - noise)),

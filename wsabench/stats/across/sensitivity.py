@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from scipy.stats import kendalltau
 
 from wsabench.errors import ShapeError
 from wsabench.stats.ratio.clean_floor import CLEAN_FLOOR
@@ -138,6 +137,8 @@ def _ranking(games: Sequence[str], scores: FloatArray) -> Ranking:
 
 
 def _tau(one: FloatArray, other: FloatArray) -> float:
+    from scipy.stats import kendalltau  # here: it takes most of a second to load
+
     result: Any = kendalltau(one, other)
     return float(result.statistic)
 

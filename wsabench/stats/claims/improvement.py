@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from wsabench.errors import ShapeError, SpecError
 from wsabench.stats.aggregates import probability_of_improvement
 from wsabench.stats.bounds import Replicates, Stratum, corrected_bounds
+from wsabench.stats.compiled.loading import pays
 from wsabench.stats.intervals import DEFAULT_REPETITIONS, MIN_INTERVAL_SEEDS, Estimate, seed_note
-from wsabench.stats.resampling import Blocks, checked_blocks, count_draws
-from wsabench.types import FloatArray
+from wsabench.stats.resampling import Blocks, checked_blocks, count_draws, draw_seeds
+from wsabench.types import FloatArray, IntArray
 
 MOST_SEEDS_IN_A_TABLE = 5
 """So few train seeds can be drawn in so few ways (126, in whatever order) that all pairs of them fit into a table."""
+_DRAWING = 1e-8
+"""Seconds a resample by which compiled code draws sooner."""
 
 
 def improvement_interval(
@@ -77,22 +80,36 @@ class _Drawn(NamedTuple):
 
     counts: FloatArray
     """How often each seed is drawn, in every way to draw them, (num_ways, num_seeds)."""
-    ways: npt.NDArray[np.int64]
+    ways: IntArray
     """How they are drawn, (num_games, repetitions)."""
 
     @classmethod
     def of(cls, num_seeds: int, num_games: int, rng: np.random.Generator, repetitions: int) -> _Drawn:
         """Draw what `draw_seeds` draws for one game after the other."""
-        rows = rng.integers(0, num_seeds, size=(num_games, repetitions, num_seeds))
+        size = num_games, repetitions
         if num_seeds > MOST_SEEDS_IN_A_TABLE:
-            counts = count_draws(rows.reshape(-1, num_seeds), num_seeds)
-            return cls(counts, np.arange(len(counts)).reshape(num_games, repetitions))
+            counts = count_draws(draw_seeds(num_seeds, rng, num_games * repetitions), num_seeds)
+            return cls(counts, np.arange(len(counts)).reshape(size))
+        counts, ways = _ways_to_draw(num_seeds)
+        if num_seeds > 1 and pays(_DRAWING * num_games * repetitions):
+            from wsabench.stats.compiled.seeds import compiled_ways
+
+            found = compiled_ways(ways, num_seeds, rng, size)
+            if found is not None:
+                return cls(counts, found)
+        rows = rng.integers(0, num_seeds, size=(*size, num_seeds))
         orders = rows[..., 0]
         for place in range(1, num_seeds):
             orders = num_seeds * orders + rows[..., place]
-        every = np.indices((num_seeds,) * num_seeds).reshape(num_seeds, -1).T
-        counts, ways = np.unique(count_draws(every, num_seeds), axis=0, return_inverse=True)
-        return cls(counts, ways.ravel()[orders])
+        return cls(counts, ways[orders])
+
+
+@cache
+def _ways_to_draw(num_seeds: int) -> tuple[FloatArray, IntArray]:
+    """Return how often each seed is drawn in every way, whatever the order, and the way of each order."""
+    every = np.indices((num_seeds,) * num_seeds).reshape(num_seeds, -1).T
+    counts, ways = np.unique(count_draws(every, num_seeds), axis=0, return_inverse=True)
+    return counts, ways.ravel()
 
 
 def _sums(wins: FloatArray, x: _Drawn, y: _Drawn, place: int) -> FloatArray:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from scipy import stats as scipy_stats
-
 from wsabench.errors import SpecError
+from wsabench.stats.bounds import t_quantile
 
 
 class MeanOfEpisodes(NamedTuple):
@@ -46,6 +45,6 @@ def difference_of_means(first: MeanOfEpisodes, second: MeanOfEpisodes, confidenc
     if not sum(variances):
         return difference, difference
     parts = (variance**2 / (side.episodes - 1) for variance, side in zip(variances, sides, strict=True) if variance > 0)
-    quantile = float(scipy_stats.t.ppf((1 + confidence) / 2, sum(variances) ** 2 / sum(parts)))
+    quantile = float(t_quantile((1 + confidence) / 2, sum(variances) ** 2 / sum(parts)))
     arm = quantile * math.sqrt(sum(variances))
     return difference - arm, difference + arm

@@ -14,9 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsabench.errors import ShapeError
-from wsabench.types import BoolArray
-
-IntArray = npt.NDArray[np.int64]
+from wsabench.types import BoolArray, IntArray
 
 
 def surely_better(better: npt.ArrayLike) -> BoolArray:

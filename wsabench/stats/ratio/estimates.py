@@ -30,6 +30,8 @@ MIN_RATIO_SEEDS = MIN_INTERVAL_SEEDS
 """With fewer train seeds a ratio has no interval, and its bias is not corrected."""
 WIDEST_TAIL = 0.2
 """Fieller's bounds are cut to a delete-one interval that leaves out this share of the interval's tails: 99% of 95%."""
+CUT_CLEARANCE = 0.5
+"""By so many standard errors a ratio must exceed the cap before its own noise leaves the error of a capped mean."""
 
 
 class RatioEstimate(NamedTuple):
@@ -146,7 +148,8 @@ def capped_mean_retention(games: Sequence[GameSeeds], *, cap: float = 1.0, confi
 
     Each cell's retention is cut, not its average. Cutting noisy ratios makes their mean too low, dividing by noisy
     means too high: `plain` has both, `value` is corrected for both by deleting one train seed at a time. The interval
-    reaches t * standard error beyond the two, with Satterthwaite's degrees of freedom.
+    reaches t * standard error beyond the two, with Satterthwaite's degrees of freedom. In that error a cell counts cut
+    only where it clearly exceeds the cap (`CUT_CLEARANCE`): one that is cut by chance would seem to have no noise.
 
     Args:
         games: As for `mean_retention`.
@@ -292,7 +295,8 @@ def _capped_of(parts: Sequence[_Parts], region: npt.NDArray[np.int8], cap: float
     """Return `capped_mean_retention` of games with these parts and this worst region."""
     plain = np.mean([np.minimum(part.plain, cap).mean(axis=-1) for part in parts], axis=0)
     strata = [_Stratum(np.minimum(part.without_one, cap).mean(axis=-1), part.is_usable) for part in parts]
-    found = _with_interval(_Average(plain, plain, region), strata, len(parts), confidence)
+    noisy = [_Stratum(_cut_if_clear(part, cap).mean(axis=-1), part.is_usable) for part in parts]
+    found = _with_interval(_Average(plain, plain, region), noisy, len(parts), confidence)
     if np.isnan(found.low).all():
         return found
     uncapped = np.mean([part.value.mean(axis=-1) for part in parts], axis=0)
@@ -300,6 +304,14 @@ def _capped_of(parts: Sequence[_Parts], region: npt.NDArray[np.int8], cap: float
     half = found.high - plain
     low, high = np.minimum(value, plain) - half, np.minimum(np.maximum(value, plain) + half, cap)
     return found._replace(value=value, low=low, high=high)
+
+
+def _cut_if_clear(part: _Parts, cap: float) -> FloatArray:
+    """Return the ratios without each train seed; the cap in their place where the ratio clearly exceeds it."""
+    num_seeds = part.without_one.shape[-2]
+    error = np.sqrt((num_seeds - 1) * part.without_one.var(axis=-2))
+    is_clear = part.plain - CUT_CLEARANCE * error > cap
+    return np.where(is_clear[..., None, :], cap, part.without_one)
 
 
 def _parts(clean: FloatArray, perturbed: FloatArray) -> _Parts:

@@ -52,7 +52,7 @@ def compiled_counts(num_episodes: int, draws: int, rng: np.random.Generator, rep
 
     Returns:
         What `rng.multinomial(draws, numpy.full(num_episodes, 1 / num_episodes), repetitions)` gives, float64, shape
-        (num_episodes, repetitions). None, and `rng` as it was, where NumPy draws in another way.
+        (repetitions, num_episodes). None, and `rng` as it was, where NumPy draws in another way.
     """
     bits = rng.bit_generator
     if max(num_episodes, draws) > MOST_EPISODES or not isinstance(bits, np.random.PCG64):
@@ -60,7 +60,7 @@ def compiled_counts(num_episodes: int, draws: int, rng: np.random.Generator, rep
     tables = _tables_of(num_episodes, draws)
     before = bits.state
     uniforms = rng.random(repetitions * (num_episodes - 1) + _SLACK)
-    counts = np.zeros((num_episodes, repetitions))
+    counts = np.zeros((repetitions, num_episodes))
     used = _filled(counts, uniforms, draws, *tables)
     bits.state = before
     if used == _ANOTHER_WAY:
@@ -109,7 +109,7 @@ def _filled(
 ) -> int:
     """Fill the counts and return how many uniform numbers that took, -1 where it cannot be done."""
     used = 0
-    num_episodes, repetitions = counts.shape
+    repetitions, num_episodes = counts.shape
     for repetition in range(repetitions):
         left = draws
         for episode in range(num_episodes - 1):
@@ -129,10 +129,10 @@ def _filled(
                     count = 0
             if is_mirrored[episode, left]:
                 count = left - count
-            counts[episode, repetition] = count
+            counts[repetition, episode] = count
             left -= count
             if left == 0:
                 break
         if left > 0:
-            counts[num_episodes - 1, repetition] = left
+            counts[repetition, num_episodes - 1] = left
     return used

@@ -1,0 +1,1 @@
+"""`wsabench agents ...`: trained agents that are not here."""
