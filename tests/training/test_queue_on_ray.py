@@ -42,6 +42,7 @@ after = ["first", "second"]
 """
 
 
+@pytest.mark.timeout(900)
 def test_runs_play_on_the_nodes_and_go_on_when_one_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ray.cluster_utils import Cluster
 
