@@ -108,7 +108,7 @@ def test_train_several_games_each_in_its_own_folder(
         (["--device", "tpu"], "The device is 'tpu'. Allowed: cpu, cuda, cuda:N, auto."),
         (["--patience", "3"], "patience needs evaluations during training"),
         (["--game", "pogn"], "Unknown game 'pogn'. Did you mean 'pong'"),
-        (["--game", ","], "--games names no game"),
+        (["--game", ","], "--games is empty. Name what you mean"),
         (["--workers", "-1"], "Invalid value for '--workers'"),
     ],
 )

@@ -135,8 +135,6 @@ def train(
     if agent is None or games is None:
         raise SpecError("--agent and --games are needed. Give both, or a file of runs with --queue.")
     chosen = list(dict.fromkeys(check_rom_id(name) for name in split_names(games) or ()))
-    if not chosen:
-        raise SpecError("--games names no game. Allowed: games of `wsabench list games`, separated by commas.")
     options = TrainingOptions(
         algorithm=algorithm,
         suite=suite,

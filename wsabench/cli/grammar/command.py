@@ -83,7 +83,7 @@ class GrammarCommand(TyperCommand):
             given = ctx.params.get(parameter.name) if parameter.name in self._silent else None
             if isinstance(given, list | tuple) and given and not any(str(value).strip(", ") for value in given):
                 option = parameter.opts[0]
-                ctx.fail(f"{option} is empty. Name what you mean, or leave {option} out for its default.")
+                ctx.fail(f"{option} is empty. Name what you mean, or leave {option} out.")
 
     def _refuse_several(self, ctx: Any, words: list[str]) -> None:
         """Refuse several values of an option that has both forms, where this command takes one."""
