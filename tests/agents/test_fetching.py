@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from wsabench import resources
 from wsabench.agents import list_agents, load_agent
 from wsabench.agents.fetching import FileRegistry, read_registry, wanted_files, write_registry
 from wsabench.cli import main
@@ -194,3 +195,11 @@ def test_the_shipped_registry_names_the_shipped_files(tmp_path: Path) -> None:
     found: FileRegistry = write_registry([data_dir("baselines")], tmp_path / "registry.json")
     registry = read_registry()
     assert {name: registry.files.get(name) for name in found.files} == found.files
+
+
+def test_a_home_directory_that_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unreadable = tmp_path / ("x" * 300)  # looking there fails, also where the tests may read everything
+    with pytest.raises(OSError, match="too long"):
+        unreadable.is_dir()
+    monkeypatch.setattr(resources, "extra_dir", lambda: unreadable)
+    assert resources.baseline_dirs() == (data_dir("baselines"),)
