@@ -58,7 +58,7 @@ def baseline_dirs() -> tuple[Path, ...]:
         StorageError: The shipped folder is missing.
     """
     shipped = data_dir("baselines")
-    with contextlib.suppress(StorageError):  # without a home directory nothing was fetched
+    with contextlib.suppress(StorageError, OSError):  # without a home directory that can be read nothing was fetched
         if (extra := extra_dir()).is_dir():
             return (shipped, extra)
     return (shipped,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from wsabench import resources
 from wsabench.agents import list_agents, load_agent
 from wsabench.agents.fetching import FileRegistry, read_registry, wanted_files, write_registry
 from wsabench.cli import main
@@ -88,6 +90,43 @@ def test_agents_are_fetched_from_a_server_and_play(
 
 @pytest.mark.parametrize("kind", ["server", "folder"])
 @pytest.mark.e2e
+def test_others_may_read_what_was_fetched(bare: Path, server: str, origin: Path, kind: str) -> None:
+    plain = bare / "plain"
+    plain.touch()
+    assert (
+        main(["agents", "fetch", "e2e", "--game", "pong", "--from", server if kind == "server" else str(origin)]) == 0
+    )
+    assert (bare / "baselines-extra" / NAMES[-1]).stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.e2e
+def test_no_more_is_read_than_the_registry_names(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sent: list[int] = []
+
+    class Endless(http.server.BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while len(sent) < 200:
+                    self.wfile.write(bytes(2**20))
+                    sent.append(1)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{running.server_address[1]}"
+        assert main(["agents", "fetch", "e2e", "--game", "pong", "--from", address]) == 2
+        running.shutdown()
+    assert "another file than the registry names" in " ".join(capsys.readouterr().err.split())
+    assert len(sent) < 200, "the client hung up"
+    assert not [found for found in (bare / "baselines-extra").rglob("*") if found.is_file()]
+
+
+@pytest.mark.parametrize("kind", ["server", "folder"])
+@pytest.mark.e2e
 def test_a_file_that_was_tampered_with_is_refused(
     bare: Path, server: str, origin: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,6 +153,8 @@ def test_a_file_that_was_tampered_with_is_refused(
     [
         (["--from", "nowhere"], "Allowed: an address that begins with https://, or a folder"),
         (["--from", "http://127.0.0.1:9/x"], "cannot be fetched"),
+        (["--from", "http://[::1"], "cannot be fetched"),
+        (["--from", "HTTPS://127.0.0.1:99999"], "cannot be fetched"),
         (["--from", "{server}/elsewhere"], "404"),
         (["wsaa", "--from", "{server}"], "Did you mean 'wsa'"),
         (["--game", "qbert", "--from", "{server}"], "qbert"),
@@ -154,3 +195,11 @@ def test_the_shipped_registry_names_the_shipped_files(tmp_path: Path) -> None:
     found: FileRegistry = write_registry([data_dir("baselines")], tmp_path / "registry.json")
     registry = read_registry()
     assert {name: registry.files.get(name) for name in found.files} == found.files
+
+
+def test_a_home_directory_that_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unreadable = tmp_path / ("x" * 300)  # looking there fails, also where the tests may read everything
+    with pytest.raises(OSError, match="too long"):
+        unreadable.is_dir()
+    monkeypatch.setattr(resources, "extra_dir", lambda: unreadable)
+    assert resources.baseline_dirs() == (data_dir("baselines"),)

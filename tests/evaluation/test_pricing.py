@@ -206,3 +206,16 @@ def test_a_dry_run_of_an_agent_that_fails_or_hangs_gets_one_message(
     assert "Traceback" not in told
     assert told.count("error: ") == bool(text)
     assert text in told
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_an_agent_that_hangs_beside_one_that_plays_is_not_priced_like_that_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], hurry: None
+) -> None:
+    (tmp_path / "stopping_policies.py").write_text(BAD.replace("os._exit(0)", "time.sleep(3600)"), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("wsabench.evaluation.pricing.probe._MOST_PATIENCE_SECONDS", 10.0)
+    words = ["run", "--suite", "smoke", "--agents", "bad=stopping_policies:Leaving,random", "--perturbations", "clean"]
+    assert main([*words, "--episodes", "1", "--workers", "2", "--dry-run"]) == 2
+    assert "bad (train seed 0) on breakout: did not get on in the time of a price." in capsys.readouterr().err

@@ -7,13 +7,12 @@ them, a wheel those of Breakout. The others are fetched to the folder `baselines
 from __future__ import annotations
 
 import importlib
-import logging
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import msgspec
 
@@ -29,7 +28,7 @@ TIMEOUT_SECONDS = 30.0
 """A server that sends nothing for so long is given up."""
 _NAME = re.compile(r"(?P<game>[a-z0-9_]+)/(encoders/(?P<own>[\w-]+/)?)?(?P<stem>[\w-]+)(\.safetensors|\.csv)")
 _AGENT = re.compile(r"(?P<agent>.+)-seed\d+(-curve)?")
-_ADDRESS = re.compile(r"https?://")
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 
 
 class RegisteredFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -227,22 +226,42 @@ def _downloader(address: str) -> Get:
         raise SpecError(
             "Downloading agents takes the package pooch. Install it: pip install 'wsabench[fetch]'."
         ) from error
-    pooch.get_logger().setLevel(logging.ERROR)  # it warns of hashes in its own words
     requests: Any = importlib.import_module("requests")
 
     def download(name: str, wanted: RegisteredFile, path: Path) -> None:
         url = f"{address}/{name}"
         downloader = pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS)
-        try:
-            pooch.retrieve(url, f"sha256:{wanted.sha256}", path.name, path.parent, downloader=downloader)
-        except ValueError as error:  # another hash
-            raise _another(url, wanted, None) from error
-        except requests.exceptions.RequestException as error:
-            raise CheckpointError(f"{url} cannot be fetched: {error}. Check the address and the network.") from error
-        except OSError as error:
-            raise StorageError(f"Cannot write {path}: {error.strerror or error}. Free space.") from error
+        with atomic_path(path) as temporary:
+            try:
+                with temporary.open("wb") as file:
+                    downloader(url, _Bounded(file, wanted.bytes, _another(url, wanted, None)), None)
+            except (requests.exceptions.RequestException, ValueError) as error:  # ValueError: no address
+                reason = str(error).rstrip(".")
+                raise CheckpointError(
+                    f"{url} cannot be fetched: {reason}. Check the address and the network."
+                ) from error
+            if (found := file_hash(temporary)) != wanted.sha256:
+                raise _another(url, wanted, found)
 
     return download
+
+
+class _Bounded:
+    """A file that takes no more than it should become: else a wrong or hostile server could fill the disk."""
+
+    def __init__(self, file: BinaryIO, num_bytes: int, too_long: CheckpointError) -> None:
+        self._file, self._left, self._too_long = file, num_bytes, too_long
+
+    def write(self, content: bytes) -> int:
+        """Write a piece."""
+        self._left -= len(content)
+        if self._left < 0:
+            raise self._too_long
+        return self._file.write(content)
+
+    def flush(self) -> None:
+        """Hand on what was written."""
+        self._file.flush()
 
 
 def _another(place: str, wanted: RegisteredFile, found: str | None) -> CheckpointError:

@@ -30,7 +30,7 @@ _LEAST_SHARE = 0.4
 _PATIENCE_SECONDS = 4.0
 """How long after its time a worker process is waited for."""
 _MOST_PATIENCE_SECONDS = 120.0
-"""The same where nothing has been measured yet, as on a machine that is very busy."""
+"""The same where nothing has been measured yet of the agent that it plays, as on a machine that is very busy."""
 _CURE = "Nobody can say how long its games take: leave it out, or start the run without --dry-run."
 
 
@@ -128,7 +128,8 @@ def _gathered(orders: Mapping[Worker, Sequence[Slice]], until: float, begin: flo
     ready = 0.0
     left = {worker.connection: (worker, deque(order)) for worker, order in orders.items()}
     while left:
-        seconds = until + (_PATIENCE_SECONDS if measured else _MOST_PATIENCE_SECONDS) - time.time()
+        patience = _MOST_PATIENCE_SECONDS if _unmeasured(orders, left, measured) else _PATIENCE_SECONDS
+        seconds = until + patience - time.time()
         ready_now = wait(list(left), max(seconds, 0.0))
         if not ready_now:
             break
@@ -150,10 +151,20 @@ def _gathered(orders: Mapping[Worker, Sequence[Slice]], until: float, begin: flo
                     ready = ready or time.time() - begin
                 case _:
                     del left[connection]
-    if ready and not measured:
-        names = ", ".join(_playing(to_play) for _, to_play in left.values())
-        raise WorkerError(f"{names}: made no step in the time of a price. {_CURE}")
+    if ready and (names := _unmeasured(orders, left, measured)):
+        raise WorkerError(f"{', '.join(names)}: did not get on in the time of a price. {_CURE}")
     return measured, ready
+
+
+def _unmeasured(
+    orders: Mapping[Worker, Sequence[Slice]],
+    left: Mapping[Connection, tuple[Worker, Sequence[Slice]]],
+    measured: Sequence[Measured],
+) -> list[str]:
+    """Return who plays of those whose speed nothing tells, neither their own nor that of others of their name."""
+    names = {one.contestant: one.who.name for order in orders.values() for one in order}
+    known = {names[one.contestant] for one in measured if one.turns}
+    return [_playing(to_play) for _, to_play in left.values() if to_play and to_play[0].who.name not in known]
 
 
 def _playing(to_play: Sequence[Slice]) -> str:
