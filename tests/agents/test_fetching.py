@@ -151,6 +151,7 @@ def test_a_file_that_was_tampered_with_is_refused(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--from", ""], "Allowed: an address that begins with https://, or a folder"),
         (["--from", "nowhere"], "Allowed: an address that begins with https://, or a folder"),
         (["--from", "http://127.0.0.1:9/x"], "cannot be fetched"),
         (["--from", "http://[::1"], "cannot be fetched"),
@@ -170,6 +171,19 @@ def test_what_cannot_be_fetched_is_told(
     told = " ".join(capsys.readouterr().err.split())
     assert message in told
     assert "Traceback" not in told
+
+
+def test_a_shipped_file_that_is_another_one_is_named(
+    bare: Path, origin: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would count before a fetched one, so that fetching would change nothing."""
+    damaged = bare / "baselines" / "pong" / "e2e-seed0.safetensors"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"cut")
+    assert main(["agents", "fetch", "--game", "pong", "--from", str(origin)]) == 2
+    assert "counts before a fetched one. Move it away" in " ".join(capsys.readouterr().err.split())
+    damaged.unlink()
+    assert main(["agents", "fetch", "--game", "pong", "--from", str(origin)]) == 0
 
 
 def test_encoders_come_with_the_agents_that_read_them(bare: Path) -> None:

@@ -271,6 +271,15 @@ def test_only_episodes_of_agents_that_draw_are_held_to_their_means(
             job["episodes"]["lengths"] = [length - 1 for length in job["episodes"]["lengths"]]
 
     path = changed(other, "mine")
+    told = found([str(path), "--sample", "2", "--checkpoint", "scripted_policies:sampler"], capsys, 1)
+    assert ["answer the same each time" in problem for problem in told["problems"]] == [True]
+
+    def other_that_says_so(content: dict[str, Any]) -> None:
+        other(content)
+        for entry in content["agents"]:
+            entry["draws"] = True
+
+    path = changed(other_that_says_so, "mine")
     told = found([str(path), "--sample", "2", "--checkpoint", "scripted_policies:sampler"], capsys, 0)
     assert (told["verdict"], told["comparable"], told["share_equal"]) == ("not told apart", False, 0.0)
     assert told["environment"] == ["mine draws random numbers of its own"]

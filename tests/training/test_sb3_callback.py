@@ -155,7 +155,7 @@ def test_a_policy_that_waits_for_ever_elsewhere_is_told_of_before_the_first_step
     import wsabench.sb3
 
     monkeypatch.setattr(wsabench.sb3, "WORKER_TIMEOUT", 3.0)
-    model = made_ppo(activation_fn=Waiting)
+    model = made_ppo(activation_fn=Waiting, net_arch=[8])  # without a layer nobody calls it
     with pytest.warns(UserWarning, match="was ended"), pytest.raises(WorkerError, match="no answer came for 3 s"):
         model.learn(64, callback=made_callback(tmp_path / "a"))
     assert model.num_timesteps == 0

@@ -162,7 +162,7 @@ def fetch_agents(
     Raises:
         CheckpointError: A file is not there, or is another one than the registry names. Those before it are kept.
         SpecError: The source is neither, or the package that downloads is not installed.
-        StorageError: A file cannot be written.
+        StorageError: A file cannot be written, or a shipped one is another than the registry names.
         UnknownNameError: There is no such game, or no such agent with weights.
     """
     registry = read_registry()
@@ -173,6 +173,11 @@ def fetch_agents(
         path = _present(name, registry.files)
         is_new = path is None
         if path is None:
+            if (shipped := data_dir("baselines") / name).exists():
+                raise StorageError(
+                    f"{shipped} is another file than the registry names, and counts before a fetched one. Move it "
+                    "away, and fetch again."
+                )
             path = extra_dir() / name
             make_dir(path.parent)
             get(name, registry.files[name], path)
@@ -201,7 +206,7 @@ Get = Callable[[str, RegisteredFile, Path], None]
 def _copier(source: str) -> Get:
     """Return what copies a file from a folder."""
     folder = expanded(source)
-    if not folder.is_dir():
+    if not source or not folder.is_dir():
         raise SpecError(
             f"--from is {source!r}. Allowed: an address that begins with https://, or a folder that exists."
         )

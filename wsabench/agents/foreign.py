@@ -328,7 +328,8 @@ def user_failure(name: str, error: BaseException, place: str = "") -> SpecError:
     if isinstance(error, SyntaxError) and error.filename:  # nothing has run in that file
         places.append((error.filename, error.lineno))
     where = f" ({places[-1][0]}, line {places[-1][1]})" if places else ""
-    text = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
+    text = lines[-1] if isinstance(error, SyntaxError) else " ".join(line.strip() for line in lines)
     return SpecError(
         f"The agent {name!r} failed{place}: {text}{where}. Give it what it needs, or correct it; --debug shows the "
         "traceback."

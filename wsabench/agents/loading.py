@@ -18,6 +18,7 @@ from wsabench.errors import CheckpointError, SpecError, UnknownNameError, unknow
 from wsabench.games import check_rom_id
 from wsabench.protocol import ActionSelection
 from wsabench.resources import baseline_dirs, encoders_dir, expanded
+from wsabench.types import BUILT_IN_AGENTS
 
 AGENT_FILE = "agent.safetensors"
 """The trained agent in a training run's folder."""
@@ -166,7 +167,8 @@ def find_trained(agent: str | Path, game: str | None, train_seed: int) -> Path:
             f"`wsabench train --agent {text} --game {game}`, and name its folder: --agents {text}=FOLDER/."
         )
     if not seeds:
-        raise unknown_name("agent", text, {entry.name for entry in entries}, f"These are trained for {game!r}.")
+        known = {entry.name for entry in entries} | BUILT_IN_AGENTS.keys()
+        raise unknown_name("agent", text, known, f"These are trained for {game!r}, or built in.")
     if train_seed not in seeds:
         known = ", ".join(map(str, seeds))
         raise CheckpointError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -222,7 +223,7 @@ def _write(result: RunResult, as_json: bool) -> None:
         jobs = f"{result.num_finished} of {len(result.manifest.plan.jobs)} jobs."
         write_line(filled(f"{jobs} {advice}"))
     else:
-        write_line(f"Make the page: wsabench report {result.path}")
+        write_line(f"Make the page: {shlex.join(['wsabench', 'report', str(result.path)])}")
 
 
 def tell_trackers(result: RunResult, names: Sequence[str]) -> None:

@@ -236,7 +236,7 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
         num_episodes=len(target.episodes),
         seed=seed,
         sample=replayed,
-        problems=(*target.problems, *_untrue_claims(target.plan, players)),
+        problems=(*target.problems, *_untrue_claims(target.plan, players, is_like_there=not environment)),
         environment=environment,
         drawing=drawing,
         means=_means_test(loose, target.plan, seed) if loose else None,
@@ -339,12 +339,18 @@ def _players(
     return players
 
 
-def _untrue_claims(plan: RecordedPlan, players: Mapping[AgentId, Contestant]) -> Problems:
-    """Return what is said of those who played and is not true of them: what they read decides where they stand."""
+def _untrue_claims(plan: RecordedPlan, players: Mapping[AgentId, Contestant], *, is_like_there: bool) -> Problems:
+    """Return what is said of those who played and is not true of them: what they read decides where they stand.
+
+    One that is said to repeat itself and draws is held to its means alone, so the claim must not be free. Elsewhere
+    than where it played (`is_like_there`) another device may answer differently.
+    """
     entries = {one.id: one for one in plan.agents}
     problems: Problems = []
     for who, player in players.items():
         found = player.entry(plan.protocol)
+        if is_like_there and found.draws and not entries[who].draws:
+            problems.append(f"{who.describe()}: it is said to answer the same each time, and does not.")
         for name in ("encoders", "inputs", "privileged"):
             stated, true = getattr(entries[who], name), getattr(found, name)
             if stated != true:

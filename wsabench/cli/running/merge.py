@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +44,7 @@ def merge(
         return
     write_line(f"Result set: {done.path}, {done.num_jobs - len(done.missing)} of {counted(done.num_jobs, 'job')}")
     if done.is_complete:
-        write_line(f"Make the page: wsabench report {done.path}")
+        write_line(f"Make the page: {shlex.join(['wsabench', 'report', str(done.path)])}")
         return
     write_line("Missing:")
     for job in done.missing[:_SHOWN]:
