@@ -29,7 +29,8 @@ case "$*" in
   *--status) echo "it stands well" ;;
   *--bring-back*) echo "Brought back: 0 runs" ;;
   *--adopt*) echo "adopted" ;;
-  *--export*) [ ! -f "$work/full" ] && echo "Handed over" || { echo "no space" >&2; exit 2; } ;;
+  *--export*) echo "written anew" > "$7/old.safetensors"
+           [ ! -f "$work/full" ] && echo "Handed over" || { echo "no space" >&2; exit 2; } ;;
   *) [ -f "$work/broken" ] && { echo "it is broken"; exit 2; }
      echo $$ > "$work/pid"; exec sleep 600 ;;
 esac
@@ -96,8 +97,10 @@ def test_a_campaign_from_its_start_to_its_results(root: Path, capsys: pytest.Cap
     assert f"first runs already, process {pid}." in capsys.readouterr().out
     assert int((folder / "work" / "pid").read_text()) == pid
 
+    (root / "baselines" / "old.safetensors").write_text("adopted")
     assert main(["status"], root) == 0
     assert main(["collect"], root) == 0
+    assert (root / "baselines" / "old.safetensors").read_text() == "adopted"
     assert capsys.readouterr().out == "it stands well\nHanded over\n"
     assert (folder / "work" / "calls.txt").read_text().splitlines()[-1].endswith(f"--export {root}/baselines")
     (folder / "work" / "full").touch()

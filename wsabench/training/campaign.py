@@ -16,7 +16,7 @@ from typing import Any
 from wsabench.agents.fetching import REGISTRY, write_registry
 from wsabench.errors import SpecError, StorageError, WorkerError, unknown_name
 from wsabench.fields import read_toml
-from wsabench.resources import EXTRA, make_dir
+from wsabench.resources import EXTRA, atomic_path, make_dir
 
 PLAN = "baselines/campaign.toml"
 QUEUE = "baselines/queue.toml"
@@ -144,14 +144,20 @@ def start(campaign: Campaign, tell: Tell) -> int:
 def collect(campaign: Campaign) -> str:
     """Copy what is finished to the checkout's baselines, by the clone's own program, and return what that said.
 
-    The registry of files there (`wsabench agents fetch` reads it) is written anew.
+    Adopted agents keep their bytes: the clone would write them anew in its own format, and what was played with them
+    names the hash of their files. The registry of files there (`wsabench agents fetch` reads it) is written anew.
 
     Raises:
         StorageError: The registry cannot be written.
         WorkerError: The program failed, or there is no clone.
     """
     folder = campaign.root / "baselines"
+    kept = {path: path.read_bytes() for path in campaign.adopted if path.is_file()}
     told = _call(campaign.command("--export", str(folder)))
+    for path, content in kept.items():
+        if path.read_bytes() != content:
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(content)
     write_registry([folder, campaign.root / EXTRA], folder / REGISTRY)
     return told
 
