@@ -296,7 +296,7 @@ def undefined_note(game: GameScores) -> str:
     bound = game.clean_bound
     if bound is None or bound.is_defined:
         return ""
-    low = "no lower bound" if math.isnan(bound.low) else f"lower bound {decimal(bound.low)}"
+    low = "no lower bound" if math.isnan(bound.low) else f"one-sided 95% lower bound {decimal(bound.low)}"
     return (
         f"retention undefined on {game.game}: the clean score {decimal(bound.value)} is not surely above "
         f"{stats.CLEAN_FLOOR:g} ({low})"
