@@ -156,8 +156,8 @@ def test_retention_is_undefined_where_the_clean_score_is_not_surely_above_the_fl
     weak = row(summary.cells, label="hue-rotate@3", game="g")
     assert np.isnan([weak.retention.value, weak.retention.episode_low]).all()
     assert (
-        "retention undefined on g: the clean score \u22120.03 is not surely above 0.1 (one-sided 95% lower bound \u22120.18)"
-        in weak.note
+        "retention undefined on g: the clean score \u22120.03 is not surely above 0.1 "
+        "(one-sided 95% lower bound \u22120.18)" in weak.note
     )
     assert np.isfinite(weak.robustness_gap.value)
     assert np.isnan(row(summary.cells, label="clean", game="g").retention.value)

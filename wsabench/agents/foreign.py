@@ -329,7 +329,9 @@ def user_failure(name: str, error: BaseException, place: str = "") -> SpecError:
         places.append((error.filename, error.lineno))
     where = f" ({places[-1][0]}, line {places[-1][1]})" if places else ""
     lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
-    text = lines[-1] if isinstance(error, SyntaxError) else " ".join(line.strip() for line in lines)
+    text = lines[-1]
+    if len(lines) > 1 and not isinstance(error, SyntaxError):  # the class stands in the first line alone
+        text = f"{type(error).__name__}: {text.strip()}"
     return SpecError(
         f"The agent {name!r} failed{place}: {text}{where}. Give it what it needs, or correct it; --debug shows the "
         "traceback."
