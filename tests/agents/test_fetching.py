@@ -15,11 +15,11 @@ import pytest
 
 from wsabench import resources
 from wsabench.agents import list_agents, load_agent
-from wsabench.agents.fetching import FileRegistry, read_registry, wanted_files, write_registry
+from wsabench.agents.fetching import FileRegistry, fetch_agents, read_registry, wanted_files, write_registry
 from wsabench.cli import main
 from wsabench.errors import StorageError
 from wsabench.hashing import file_hash
-from wsabench.resources import data_dir
+from wsabench.resources import data_dir, encoders_dir
 
 NAMES = [
     "breakout/e2e-seed0-curve.csv",
@@ -186,8 +186,11 @@ def test_a_shipped_file_that_is_another_one_is_named(
     assert main(["agents", "fetch", "--game", "pong", "--from", str(origin)]) == 0
 
 
-def test_encoders_come_with_the_agents_that_read_them(bare: Path) -> None:
+def test_encoders_come_with_the_agents_that_read_them(bare: Path, origin: Path) -> None:
     registry = read_registry()
+    assert encoders_dir("breakout") == bare / "baselines" / "breakout" / "encoders"
+    fetch_agents(str(origin), "wsa")
+    assert encoders_dir("breakout") == bare / "baselines-extra" / "breakout" / "encoders"
     assert wanted_files(registry, "e2e", "breakout") == NAMES[:2]
     assert wanted_files(registry, "wsa") == sorted(NAMES[2:5]), "not those of another seed"
     assert wanted_files(registry) == sorted(set(NAMES) - {NAMES[5]})

@@ -12,6 +12,7 @@ from wsabench.results import load_result
 from wsabench.results.manifest import ReferenceScores
 from wsabench.stats import iqm
 from wsabench.summary.summarise import summarise
+from wsabench.words import MINUS
 
 CELLS = (("clean", None), ("hue-rotate", 3), ("invert", None))
 
@@ -100,6 +101,17 @@ def test_the_csv_file_has_a_row_an_episode(loaded, tmp_path):
     seeds = pd.read_csv(files["seeds.csv"]).set_index(["agent", "train_seed", "game", "label"])["normalised_score"]
     assert means.to_dict() == pytest.approx(seeds.to_dict(), abs=1e-12)
     assert {"aggregates.csv", "cells.csv", "improvement.csv", "references.csv"} <= files.keys()
+
+
+def test_sentences_for_machines_have_the_hyphen_for_a_minus(tmp_path):
+    unplayable = {"breakout": ReferenceScores(random=1000.0, human=2000.0)}
+    run = write_result_set(tmp_path / "run", cells=CELLS, reference_scores=unplayable)
+    result = load_result(run)
+    summary = summarise(result)
+    assert any(MINUS in row.note for row in summary.cells)
+    texts = [file.read_text(encoding="utf-8") for file in write_csv(result, summary, tmp_path / "out")]
+    assert not any(MINUS in text for text in texts)
+    assert any("the clean score -" in text for text in texts)
 
 
 def test_without_reference_scores_there_is_no_matrix(tmp_path):

@@ -157,8 +157,8 @@ def find_trained(agent: str | Path, game: str | None, train_seed: int) -> Path:
     seeds = [entry.train_seed for entry in entries if entry.name == text]
     if not entries:
         raise CheckpointError(
-            f"No trained agents for {game!r} are here. Fetch some, `wsabench agents fetch --game {game}`, or train "
-            f"one, `wsabench train --game {game}`."
+            f"No trained agents for {game!r} are here. Fetch some, `wsabench agents fetch --game {game} --from PLACE`, "
+            f"or train one, `wsabench train --game {game}`."
         )
     if not seeds and text in list_specs():
         trained = ", ".join(sorted({entry.name for entry in entries}))
