@@ -71,6 +71,32 @@ def test_one_episode_is_a_sample(is_ended: bool) -> None:
     assert np.isfinite(draws).all()
 
 
+@pytest.mark.parametrize(("lives", "truth"), [(5, 300), (5, 661), (5, 3000), (1, 300), (1, 2048), (3, 700)])
+def test_a_sample_that_was_cut_after_few_steps_does_not_pull_lengths_down(lives: int, truth: int) -> None:
+    rng = np.random.default_rng(lives)
+    sample = [Seen(group, 4, is_ended=False) for group in GROUPS for _ in range(3)]
+    left = np.full(len(GROUPS) * 5, lives)
+
+    def means(usual: float) -> np.ndarray:
+        lengths, groups = Lengths(sample, 27_000, usual), [group for group in GROUPS for _ in range(5)]
+        reached = np.full(len(left), 4.0)
+        return np.array([lengths.law(rng).draw(groups, reached, reached, left).mean() for _ in range(60)])
+
+    drawn = means(500 / lives)
+    spread = 2 * np.log(drawn).std()
+    assert abs(np.log(np.median(drawn) / truth)) < spread, "the range that a price tells"
+    assert np.median(means(0.0)) < 200, "without it"
+
+
+def test_what_is_usual_changes_little_where_lives_ended() -> None:
+    sample = cut_sample(np.random.default_rng(0), 400, 6)
+    usual, rng = [Lengths(sample, 27_000, usual) for usual in (0.0, 500.0)], np.random.default_rng(1)
+    plain, told = (
+        np.median([one.law(rng).draw(list(GROUPS) * 20, np.zeros(120)).mean() for _ in range(100)]) for one in usual
+    )
+    assert told == pytest.approx(plain, rel=0.15)
+
+
 def test_a_run_in_fast_motion_takes_what_it_must() -> None:
     cost = Cost(turn=0.01, step=0.001, load=2.0)
     sixteen = [np.full(16, 100.0)]
@@ -172,6 +198,13 @@ def raising(observations):
 
 def still(observations):
     return np.zeros(len(observations), np.int64)
+
+def slow(observations):
+    time.sleep(0.4)
+    return still(observations)
+
+def make(game, train_seed):
+    return Leaving() if train_seed == 1 else still
 """
 
 
@@ -219,3 +252,37 @@ def test_an_agent_that_hangs_beside_one_that_plays_is_not_priced_like_that_one(
     words = ["run", "--suite", "smoke", "--agents", "bad=stopping_policies:Leaving,random", "--perturbations", "clean"]
     assert main([*words, "--episodes", "1", "--workers", "2", "--dry-run"]) == 2
     assert "bad (train seed 0) on breakout: did not get on in the time of a price." in capsys.readouterr().err
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_a_train_seed_that_hangs_is_named_after_the_price_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], hurry: None
+) -> None:
+    (tmp_path / "half_policies.py").write_text(BAD.replace("os._exit(0)", "time.sleep(3600)"), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["run", "--suite", "smoke", "--agents", "bad=python:half_policies:make", "--perturbations", "clean"]
+    assert main([*words, "--train-seeds", "0,1", "--episodes", "1", "--workers", "2", "--dry-run", "--json"]) == 2
+    told = capsys.readouterr()
+    assert "bad (train seed 1) on breakout: did not get on in the time of a price" in told.err
+    assert "train seed 0" not in told.err
+    assert "Traceback" not in told.err
+    price_of_both = json.loads(told.out)
+    assert (price_of_both["jobs"], price_of_both["episodes"]) == (2, 2)
+    assert price_of_both["complaint"] in " ".join(told.err.split())
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_an_agent_too_slow_to_end_a_life_is_priced_as_usual_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], hurry: None
+) -> None:
+    (tmp_path / "slow_policies_here.py").write_text(BAD, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["run", "--suite", "smoke", "--agents", "slow=slow_policies_here:slow,random", "--perturbations", "clean"]
+    assert main([*words, "--episodes", "16", "--workers", "2", "--dry-run", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert any(note.startswith("slow: no game, and no life of one, ended") for note in found["notes"])
+    # Still play is stopped after 1,000 steps without reward or a lost life, and seldom before 200.
+    assert 1000 / 3 < found["parts"]["mean_lengths"]["slow"] < 1000 * 3
+    assert found["hours_low"] < 1000 * 0.4 / 3600 < found["hours_high"]

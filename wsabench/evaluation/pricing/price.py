@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -48,6 +49,9 @@ _MODEL_ERROR, _SPEED_ERROR = 0.16, 0.06
 """Standard deviations of the logarithm: of what lives follow no Weibull distribution, and of a machine's speed from
 one minute to the next."""
 _WORKERS = (1, 2, 4, 8, 16, 32, 64)
+_USUAL_STEPS = 500.0
+"""About half of what an episode takes, for samples in which no life ends: random play of 49 games, two episodes each,
+takes 895 steps (geometric mean; one standard deviation is a factor of 2.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,8 @@ class Price:
     sampled_episodes: int
     """Episodes that were begun to find out."""
     notes: tuple[str, ...]
+    complaint: str
+    """Who hangs, of whose name others were timed; empty where nobody does."""
     parts: Parts
 
 
@@ -126,7 +132,7 @@ def price(
             "--dry-run and --precision are given. Allowed: one of them, because only its pilot tells how many episodes "
             "a run to a precision has. Price the most it may have: --episodes instead of --precision."
         )
-    asked = checked_workers(workers)
+    asked = 0 if multiprocessing.current_process().daemon else checked_workers(workers)  # a pool's may start none
     number = max(asked, 1)  # 0: this process, which is one
     part = None if shard is None else Shard.parse(shard)
     timeout = min(options.worker_timeout or _ANSWER_SECONDS, _ANSWER_SECONDS)
@@ -139,9 +145,10 @@ def price(
     plan_seconds = time.monotonic() - begin
     here = _plays_here(mine.contestants, asked)
     orders = _orders(mine, min(number, available_cores()), max(SECONDS - plan_seconds, 5.0))
-    measured, ready_seconds = sample(orders, begun + max(SECONDS, plan_seconds + 5.0), here=here)
-    model = _Model(mine, measured)
-    setup = plan_seconds + ready_seconds + model.picture_seconds(plan)
+    until = begun + max(SECONDS, plan_seconds + 5.0)
+    found = sample(orders, until, here=here, note=note, timeout=timeout)
+    measured, model = found.measured, _Model(mine, found.measured)
+    setup = plan_seconds + found.ready_seconds + model.picture_seconds(plan)
     drawn = [model.way(number, index) for index in range(_DRAWS)]
     draws = np.array([one.seconds for one in drawn]) + setup
     others = {
@@ -168,7 +175,8 @@ def price(
         workers=number,
         by_workers={count: seconds / 3600 for count, seconds in sorted({**others, number: middle}.items())},
         sampled_episodes=sum(len(one.episodes) for one in measured),
-        notes=(*plan.notes(), *_notes(mine)),
+        notes=(*plan.notes(), *_notes(mine), *model.notes()),
+        complaint=found.complaint,
         parts=parts,
     )
 
@@ -268,14 +276,28 @@ class _Model:
             by_agent.setdefault(plan.jobs[place].agent, []).append((plan.jobs[place], one))
         everyone = [one for own in by_agent.values() for one in own]
         samples = {who.name: by_agent.get(who.name, everyone) for who in plan.contestants}
-        self._lengths = {
-            name: Lengths([life for job, one in own for life in lives_seen((job.game, job.perturbation), one)], limit)
+        seen_lives = {
+            name: [life for job, one in own for life in lives_seen((job.game, job.perturbation), one)]
             for name, own in samples.items()
         }
+        self._unended = [name for name, own in seen_lives.items() if not any(life.is_ended for life in own)]
         self._lives = {name: Lives([(job.game, one) for job, one in own]) for name, own in samples.items()}
+        self._lengths = {
+            name: Lengths(own, limit, _USUAL_STEPS / np.mean([one.start_lives for _, one in samples[name]]))
+            for name, own in seen_lives.items()
+        }
         self._seen = seen
         self._episodes = [self._followed(who, own) for who, own in zip(plan.contestants, jobs, strict=True)]
         self._needing = {job.id for job in plan.jobs if _needs_own_play(plan, job)}
+
+    def notes(self) -> list[str]:
+        """Say what the sample does not tell."""
+        if not self._unended:
+            return []
+        return [
+            f"{', '.join(self._unended)}: no game, and no life of one, ended in the time of this price. How long they "
+            "take is taken from what is usual in most games: the hours are a guess, and so is their range."
+        ]
 
     def way(self, num_workers: int, draw: int) -> _Way:
         """Return one of many ways in which the run may go."""
