@@ -54,7 +54,10 @@ def refuse(event, arguments):
 def lack(*_, **__):
     raise OSError(errno.ENOSYS, "there is no shared memory here")
 
-_multiprocessing.SemLock = _posixshmem.shm_open = lack
+class Lacking(_multiprocessing.SemLock):
+    __new__ = lack
+
+_multiprocessing.SemLock, _posixshmem.shm_open = Lacking, lack
 sys.addaudithook(refuse)
 """
 """For every interpreter that starts: nothing can be written outside one folder, and there is no shared memory."""

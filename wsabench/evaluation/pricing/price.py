@@ -160,14 +160,16 @@ def price(
     known = sum(one.steps for part in measured for one in part.episodes)
     unknown = min(max(1.0 - known / max(parts.steps, 1.0), 0.0), 1.0)
     spread = math.hypot(float(np.log(draws).std()), _MODEL_ERROR * unknown, _SPEED_ERROR)
+    # Where nothing ended, ways that differ by much may meet at the longest episode: their spread alone says too little.
+    low, high = np.quantile(draws, (0.025, 0.975)).tolist()
     memory = [one.memory_bytes for one in measured] or [0]
     return Price(
         jobs=len(mine.jobs),
         cells=len({(job.game, job.perturbation) for job in mine.jobs}),
         episodes=sum(job.num_episodes for job in mine.jobs),
         hours=middle / 3600,
-        hours_low=middle * math.exp(-2 * spread) / 3600,
-        hours_high=middle * math.exp(2 * spread) / 3600,
+        hours_low=min(middle * math.exp(-2 * spread), low) / 3600,
+        hours_high=max(middle * math.exp(2 * spread), high) / 3600,
         disk_bytes=disk_bytes_of(
             plan, mine, parts.steps / sum(job.num_episodes for job in mine.jobs) if keeps_steps else 0.0
         ),

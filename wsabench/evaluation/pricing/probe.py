@@ -23,6 +23,8 @@ from wsabench.processes import Failure, Worker, serve, single_thread, started
 
 _WARM_TURNS = 3
 """Turns that are not timed: the first ones compile and load."""
+_SLOW_SECONDS = 1.0
+"""Of a turn after which, when time is up, the first ones are not waited for: only the very first is not timed."""
 _LEAST_SECONDS = 0.5
 """That an agent plays, however late it is."""
 _SHARE_OF_ANSWERS = 0.12
@@ -284,7 +286,8 @@ class _Watch:
         now, self._seen = time.time(), self._seen + 1
         if self._seen == 1:
             self.begun = now
-        if self._seen > _WARM_TURNS:
+        is_slow_end = self._seen > 1 and now >= self._until and now - self._last > _SLOW_SECONDS
+        if self._seen > _WARM_TURNS or is_slow_end:
             self.turns += 1
             self.lane_steps += num_lanes
             self.seconds += now - self._last
