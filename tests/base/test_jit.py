@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
+from numba.core import config
 
 from wsabench import jit
 
@@ -23,7 +23,7 @@ SIGNATURE = "int64(int64)"
 @pytest.fixture
 def doubled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], int]:
     """A function whose machine code is kept in a folder of its own."""
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "cache"))
     (tmp_path / "loops.py").write_text(LOOPS, encoding="utf-8")
     spec = importlib.util.spec_from_file_location("loops", tmp_path / "loops.py")
     assert spec is not None

@@ -285,7 +285,7 @@ class _Model:
         self._unended = [name for name, own in seen_lives.items() if not any(life.is_ended for life in own)]
         self._lives = {name: Lives([(job.game, one) for job, one in own]) for name, own in samples.items()}
         self._lengths = {
-            name: Lengths(own, limit, _USUAL_STEPS / np.mean([one.start_lives for _, one in samples[name]]))
+            name: Lengths(own, limit, _USUAL_STEPS / float(np.mean([one.start_lives for _, one in samples[name]])))
             for name, own in seen_lives.items()
         }
         self._seen = seen
