@@ -50,8 +50,10 @@ _MODEL_ERROR, _SPEED_ERROR = 0.16, 0.06
 one minute to the next."""
 _WORKERS = (1, 2, 4, 8, 16, 32, 64)
 _USUAL_STEPS = 500.0
-"""About half of what an episode takes, for samples in which no life ends: random play of 49 games, two episodes each,
+"""About half of what an episode takes, for samples in which few lives end: random play of 49 games, two episodes each,
 takes 895 steps (geometric mean; one standard deviation is a factor of 2.1)."""
+_FEW_LIVES = 10
+"""Fewer that ended say too little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,11 +284,10 @@ class _Model:
             name: [life for job, one in own for life in lives_seen((job.game, job.perturbation), one)]
             for name, own in samples.items()
         }
-        self._unended = [name for name, own in seen_lives.items() if not any(life.is_ended for life in own)]
+        self._unsure = [name for name, own in seen_lives.items() if sum(one.is_ended for one in own) < _FEW_LIVES]
         self._lives = {name: Lives([(job.game, one) for job, one in own]) for name, own in samples.items()}
         self._lengths = {
-            name: Lengths(own, limit, _USUAL_STEPS / float(np.mean([one.start_lives for _, one in samples[name]])))
-            for name, own in seen_lives.items()
+            name: Lengths(own, limit, self._usual(name, samples[name])) for name, own in seen_lives.items()
         }
         self._seen = seen
         self._episodes = [self._followed(who, own) for who, own in zip(plan.contestants, jobs, strict=True)]
@@ -294,12 +295,17 @@ class _Model:
 
     def notes(self) -> list[str]:
         """Say what the sample does not tell."""
-        if not self._unended:
+        if not self._unsure:
             return []
         return [
-            f"{', '.join(self._unended)}: no game, and no life of one, ended in the time of this price. How long they "
-            "take is taken from what is usual in most games: the hours are a guess, and so is their range."
+            f"{', '.join(self._unsure)}: fewer than {_FEW_LIVES} lives of games ended in the time of this price. How "
+            "long games take is guessed from what is usual in most of them: the hours are rough, and so is their range."
         ]
+
+    def _usual(self, name: str, sample: Sequence[tuple[Job, Played]]) -> float:
+        """Return what is usual for a life of an agent's games, in steps; 0 where its sample says enough."""
+        lives = float(np.mean([one.start_lives for _, one in sample]))
+        return _USUAL_STEPS / lives if name in self._unsure else 0.0
 
     def way(self, num_workers: int, draw: int) -> _Way:
         """Return one of many ways in which the run may go."""
