@@ -106,7 +106,7 @@ def test_a_run_that_lacks_jobs_is_refused(copied: Path, tmp_path: Path, capsys: 
     for path in shards:
         path.unlink()
     message = refused([str(copied), "-a", "e2e"], capsys, tmp_path)
-    assert "2 of 6 jobs of this agent are missing: e2e (train seed 0) on breakout, clean; e2e (train" in message
+    assert "it lacks 2 of 6 jobs of this agent: e2e (train seed 0) on breakout, clean; e2e (train" in message
     assert main(["submit", str(copied), "-a", "noop", "--out", str(tmp_path / "noop.json")]) == 0
 
 

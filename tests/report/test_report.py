@@ -224,7 +224,7 @@ def test_an_unfinished_run_is_reported_as_such(tmp_path):
     run = write_result_set(tmp_path / "run")
     (run / "episodes" / "wsa-seed1--breakout--invert.parquet").unlink()
     text = write_report(run, formats=("md",)).markdown.read_text()
-    assert "The run is not complete: 35 of 36 jobs are finished." in text
+    assert "The run is not complete: it lacks 1 of 36 jobs." in text
 
 
 def test_a_declared_family_is_tested_said_and_reproduced(tmp_path, capsys):

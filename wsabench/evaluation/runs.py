@@ -32,6 +32,7 @@ from wsabench.results.result import RunResult, load_result
 from wsabench.results.store import ResultStore
 from wsabench.summary.stated import stated_notes
 from wsabench.types import Permissions, listed_values, unboxed
+from wsabench.words import counted
 
 PICTURES = "pictures"
 """What the process claims that draws the samples."""
@@ -314,7 +315,7 @@ def _kept_notes(plan: Plan, finished: Sequence[Job]) -> list[str]:
             why = f"version {one.abilities.version!r}" if one.abilities.version else f"hash {one.checkpoint_hash[:8]}"
             line = f"{one.name}, {why}"
             counts[line] = counts.get(line, 0) + 1
-    return [f"{line}: {count} finished job{'s' * (count != 1)} kept." for line, count in counts.items()]
+    return [f"{line}: {counted(count, 'finished job')} kept." for line, count in counts.items()]
 
 
 def checked_workers(workers: int | None) -> int:

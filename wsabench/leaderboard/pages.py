@@ -188,7 +188,7 @@ def _about(table: BoardTable) -> str:
     if not compared:
         said = "No two agents can be compared here."
     else:
-        said = f"{decided} of {len(compared)} comparisons of two agents are decided."
+        said = f"Decided: {decided} of {counted(len(compared), 'comparison')} of two agents."
     if hopeless := sum(one.verdict == "undecidable" for one in table.ranking.comparisons):
         said += f" {counted(hopeless, 'pair')} cannot be decided: {TOO_FEW}."
     played = {tuple((game.game, *sorted(game.scores.labels)) for game in line.play) for line in table.lines}

@@ -10,6 +10,7 @@ import typer
 
 from wsabench.cli.options import Json, one, path_option
 from wsabench.cli.terminal.console import split_names, write_json, write_line
+from wsabench.words import counted
 
 if TYPE_CHECKING:
     from wsabench.leaderboard.schema import Entry
@@ -71,8 +72,8 @@ def submit(
         write_json({"path": path, "suite": entry.suite.name, "version": entry.suite.version, "name": entry.name})
         return
     write_line(
-        f"{entry.name}: {entry.suite.name} version {entry.suite.version}, {len(entry.jobs)} jobs, {entry.num_episodes} "
-        f"episodes on {', '.join(entry.games)}."
+        f"{entry.name}: {entry.suite.name} version {entry.suite.version}, {counted(len(entry.jobs), 'job')}, "
+        f"{counted(entry.num_episodes, 'episode')} on {', '.join(entry.games)}."
     )
     write_line(f"File: {path}")
     write_line(f"Check it as others will: {shlex.join(['wsabench', 'verify', str(path), *_checkpoint(run, entry)])}")
