@@ -90,15 +90,16 @@ def test_a_run_of_one_train_seed_opens_with_what_it_scored():
     summary = summarise(first_run())
     (told, brackets) = answer_of(summary).scores
     pattern = (
-        r"mine: mean return 8\.0 \(normalised score 0\.80 \[(\S+), (\S+)\]\) clean, mean return 3\.0 \(normalised score "
-        r"0\.30 \[(\S+), (\S+)\]\) on average under 2 perturbations; it keeps 0\.38 \[(\S+), (\S+)\] of its clean score\."
+        r"mine: clean mean return 8\.0 \(normalised score 0\.80 \[(\S+), (\S+)\]\), "
+        r"under 2 perturbations on average mean return 3\.0 \(normalised score 0\.30 \[(\S+), (\S+)\]\)\. "
+        r"It keeps 0\.38 \[(\S+), (\S+)\] of its clean normalised score\."
     )
     bounds = [float(one) for one in re.fullmatch(pattern, told).groups()]
     assert brackets == "Brackets: 95% interval over the episodes of this checkpoint, not over other training runs."
     # The oracle draws episodes by hand: of clean and both perturbations together, as they share their seeds.
     drawn = np.random.default_rng(1).integers(0, 5, (20_000, 5))
     clean, kept = (np.array(of)[drawn].mean(axis=1) / 10 for of in (CLEAN, (np.array(HUE) + NOISE) / 2))
-    for (low, high), values in zip(zip(bounds[::2], bounds[1::2], strict=True), (clean, kept, kept / clean), strict=True):
+    for low, high, values in zip(bounds[::2], bounds[1::2], (clean, kept, kept / clean), strict=True):
         plain = np.quantile(values, [0.025, 0.975])
         assert low < values.mean() < high
         assert np.allclose([low, high], plain, atol=0.6 * (plain[1] - plain[0]))
@@ -119,7 +120,9 @@ def test_what_is_told_is_what_the_tables_have():
     assert (mine.kept.value, mine.retention.value) == pytest.approx((whole.mean_score.value, whole.retention.value))
     clean = row(summary.perturbations, agent="mine", label="clean").normalised_score
     assert mine.clean.value == pytest.approx(clean.value)
-    assert (mine.clean.low, mine.clean.high) == pytest.approx((clean.episode_low, clean.episode_high), abs=0.02)
+    assert (mine.clean.episode_low, mine.clean.episode_high) == pytest.approx(
+        (clean.episode_low, clean.episode_high), abs=0.02
+    )
 
 
 def test_enough_train_seeds_are_told_by_tiers_and_one_agent_in_words():
@@ -127,8 +130,8 @@ def test_enough_train_seeds_are_told_by_tiers_and_one_agent_in_words():
     alone = answer_of(summarise(run({"a": 7.0}, num_seeds=7)))
     told, brackets = alone.scores
     assert re.fullmatch(
-        r"a: normalised score 0\.80 \[.*\] clean, normalised score 0\.70 \[.*\] on average under 2 "
-        r"perturbations; it keeps 0\.8\d \[.*\] of its clean score\.",
+        r"a: clean normalised score 0\.80 \[.*\], under 2 perturbations on average normalised score 0\.70 \[.*\]\. "
+        r"It keeps 0\.8\d \[.*\] of its clean normalised score\.",
         told,
     )
     assert brackets == "Brackets: 95% interval over train seeds."
@@ -139,14 +142,14 @@ def test_one_episode_a_cell_has_no_brackets():
     cells = {("a", 0, "g", "clean", None): [8.0], ("a", 0, "g", "hue", 3): [4.0]}
     (told,) = answer_of(summarise(result(cells, agents=(agent_entry("a", 0, "g"),)))).scores
     assert told == (
-        "a: mean return 8.0 (normalised score 0.80) clean, mean return 4.0 (normalised score 0.40) under 1 perturbation; "
-        "what share that is cannot be said, the clean score is not surely above 0.1."
+        "a: clean mean return 8.0 (normalised score 0.80), under 1 perturbation mean return 4.0 (normalised score "
+        "0.40). What share that is cannot be said: the clean score is not surely above 0.1."
     )
 
 
 def test_without_references_returns_are_told():
     (told,) = answer_of(summarise(first_run(references=ReferenceScores(random=None, human=None)))).scores
-    assert told == "mine: mean return 8.0 clean, mean return 3.0 on average under 2 perturbations."
+    assert told == "mine: clean mean return 8.0, under 2 perturbations on average mean return 3.0."
 
 
 def test_many_agents_have_their_scores_in_the_table():
@@ -183,7 +186,7 @@ def test_random_play_is_said_to_be_the_zero():
     assert content.scope == (
         "How well agents keep playing when the world changes: 3 cells on 1 game, 1 train seed of mine, 15 episodes. "
         "Beside it played random, 15 episodes: it is the yardstick, the 0 of the normalised score, and has no row of "
-        "its own (mean return 0.8 here, clean; 0 is the published 0.0)."
+        "its own (mean return 0.8 here, clean; what counts as 0 is the published 0.0)."
     )
     assert "random has no row: random play is 0." in content.lead.caption
     (references,) = (table for table in content.provenance if table.title == "Reference scores")

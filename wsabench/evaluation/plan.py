@@ -368,16 +368,16 @@ def _precision(options: RunOptions, protocol: Protocol, games: Sequence[str]) ->
     pilot = _whole_number("number of episodes of the pilot", _or(options.episodes, DEFAULT_PILOT_EPISODES), 1)
     if pilot < MIN_PILOT_EPISODES:
         raise SpecError(
-            f"The pilot has {counted(pilot, 'episode')}. Allowed: integers from {MIN_PILOT_EPISODES}; fewer do not show "
-            f"how much episodes vary. Leave --episodes out for {DEFAULT_PILOT_EPISODES}."
+            f"The pilot has {counted(pilot, 'episode')}. Allowed: integers from {MIN_PILOT_EPISODES}; fewer do not "
+            f"show how much episodes vary. Leave --episodes out for {DEFAULT_PILOT_EPISODES}."
         )
     if options.max_episodes is None:
         raise SpecError(f"--precision needs a limit. Give --max-episodes, {2 * pilot} or more, as in 200.")
     most = _whole_number("largest number of episodes", options.max_episodes, 1)
     if most < 2 * pilot:
         raise SpecError(
-            f"--max-episodes allows {counted(most, 'episode')} of a job, and the pilot has {pilot}. Allowed: {2 * pilot} "
-            "or more, twice the pilot. Raise --max-episodes, or set the pilot's size with --episodes."
+            f"--max-episodes allows {counted(most, 'episode')} of a job, and the pilot has {pilot}. Allowed: "
+            f"{2 * pilot} or more, twice the pilot. Raise --max-episodes, or set the pilot's size with --episodes."
         )
     if protocol.action_selection == "greedy" and not protocol.sticky_probability:
         raise SpecError(

@@ -93,7 +93,8 @@ def sentences_of(plan: Plan, found: Allocation, saving: SavingEntry) -> list[str
     if saving.capped:
         widest = float(found.half_widths.max())
         sentences.append(
-            f"{len(saving.capped)} of {counted(len(plan.jobs), 'job')} would need more than {plan.precision.max_episodes} "
-            f"episodes and stop there, with half-widths up to about {widest:.2g}: {listed(saving.capped, '; ')}."
+            f"{len(saving.capped)} of {counted(len(plan.jobs), 'job')} would need more than "
+            f"{plan.precision.max_episodes} episodes and stop there, with half-widths up to about {widest:.2g}: "
+            f"{listed(saving.capped, '; ')}."
         )
     return sentences

@@ -131,8 +131,9 @@ class Looks:
         """Say where it stopped, and what that saved."""
         last = self.taken[-1]
         return (
-            f"Stopped at look {len(self.taken)} of {len(self.planned)}, after {counted(last.episodes, 'episode')} of each "
-            f"job: {last.played} in all, {self.share:.0%} of the {self.fixed_episodes} that {FIXED_EPISODES} of each are."
+            f"Stopped at look {len(self.taken)} of {len(self.planned)}, after {counted(last.episodes, 'episode')} of "
+            f"each job: {last.played} in all, {self.share:.0%} of the {self.fixed_episodes} that {FIXED_EPISODES} of "
+            "each are."
         )
 
 

@@ -223,8 +223,8 @@ def _untested_notes(cells: Sequence[CheckedCell]) -> list[str]:
     weak = sum(row.power < MIN_POWER for row in cells)
     if weak:
         notes.append(
-            f"In {weak} of {counted(len(cells) - len(untested), 'cell')} a drop of {COLLAPSE:.0%} in that cell alone would "
-            f"be found with a probability below {MIN_POWER:.0%}; the averages see what happens in all of them."
+            f"In {weak} of {counted(len(cells) - len(untested), 'cell')} a drop of {COLLAPSE:.0%} in that cell alone "
+            f"would be found with a probability below {MIN_POWER:.0%}; the averages see what happens in all of them."
         )
     return notes
 

@@ -146,9 +146,9 @@ def collect_blocks(run: RunResult, reference: RunResult, *, may_pair: bool = Tru
         used = theirs if is_shared else ours
         if min(len(used), len(theirs)) == 1 < max(len(used), len(theirs)):
             raise ResultSetError(
-                f"{agent} on {game} has {counted(len(used), 'train seed')} in the run and {len(theirs)} in the reference, "
-                "none in common. Allowed: the same train seeds, one on each side, or several on each side. Play other "
-                "ones."
+                f"{agent} on {game} has {counted(len(used), 'train seed')} in the run and {len(theirs)} in the "
+                "reference, none in common. Allowed: the same train seeds, one on each side, or several on each side. "
+                "Play other ones."
             )
         columns = cells[agent, game]
         sides = [

@@ -194,8 +194,8 @@ class SequentialCheck:
             several = f"{listed(sorted(numbers))} episodes"
             found = counted(next(iter(numbers)), "episode") if len(numbers) == 1 else several
             raise SpecError(
-                f"{self.run.path} has {found} of each job, and the first look is after {first}. Allowed: a run of exactly "
-                f"as many. Play it with --episodes {first}, or begin --looks with the number it has."
+                f"{self.run.path} has {found} of each job, and the first look is after {first}. Allowed: a run of "
+                f"exactly as many. Play it with --episodes {first}, or begin --looks with the number it has."
             )
 
     def _is_judged(self, agent: str) -> bool:
@@ -220,8 +220,8 @@ class SequentialCheck:
         is_right = (counts["size"] == expected) & (counts["nunique"] == expected) & (counts["max"] == expected - 1)
         if len(counts) != len(self.jobs) or not is_right.all():
             raise ResultSetError(
-                f"The looks at {self.run.path} do not hold the first {counted(expected, 'episode')} of each judged job. "
-                f"Delete {self.run.path / LOOKS_DIR} and start the same check again."
+                f"The looks at {self.run.path} do not hold the first {counted(expected, 'episode')} of each judged "
+                f"job. Delete {self.run.path / LOOKS_DIR} and start the same check again."
             )
 
     def _pin_design(self, agents: Sequence[str] | None) -> None:

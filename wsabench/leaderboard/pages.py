@@ -123,7 +123,7 @@ def pages_of(board: Board) -> dict[str, str]:
     )
 
     def rendered(template: str, page: IndexPage | OlderPage | AgentPage) -> str:
-        return environment.get_template(template).render(page=page, site=site)
+        return environment.get_template(template).render(page=page, site=site, counted=counted)
 
     files = {"index.html": rendered("index.html", _index(board))}
     for table in board.older:

@@ -47,6 +47,7 @@ from wsabench.results.result import FRAME_GAP, privileged_agents
 from wsabench.summary.rows import Measure
 from wsabench.summary.sentences import Sentence
 from wsabench.summary.summarise import Summary
+from wsabench.words import counted
 
 _MOST_SENTENCES = 14
 _MANY_AGENTS = 10
@@ -194,6 +195,7 @@ def html_page(
         script_hash=f"sha256-{digest}",
         most_sentences=_MOST_SENTENCES,
         next_number=lambda: next(numbers),
+        counted=counted,
         short_names=_short_names([row[1] for row in content.lead.rows]),
     )
 

@@ -96,9 +96,9 @@ def variance_components(
     num_rows, num_both = len(table.mean), table.by_both.shape[1]
     if len(seeds) < 2 or len(values) == num_rows or num_both == len(cells):
         raise ShapeError(
-            f"{counted(len(seeds), 'train seed')}, {counted(len(cells), 'cell')}, {counted(len(values), 'episode')} are "
-            "too few to split their variance. Allowed: two train seeds that share a cell, and two episodes of a train "
-            "seed in a cell."
+            f"{counted(len(seeds), 'train seed')}, {counted(len(cells), 'cell')}, {counted(len(values), 'episode')} "
+            "are too few to split their variance. Allowed: two train seeds that share a cell, and two episodes of a "
+            "train seed in a cell."
         )
     is_used = np.array([True, num_rows > num_both, True])
     is_estimable = is_used.copy()

@@ -23,7 +23,6 @@ from wsabench.summary.averages import (
 )
 from wsabench.summary.rows import (
     MEASURES,
-    UNKNOWN,
     Bounded,
     BoundedTwice,
     CellRow,
@@ -35,6 +34,8 @@ from wsabench.summary.rows import (
 )
 from wsabench.summary.scores import GameScores
 from wsabench.types import FloatArray
+
+_UNKNOWN = BoundedTwice(math.nan)
 
 
 class Ends(NamedTuple):
@@ -183,9 +184,9 @@ def checkpoints_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
             continue
         known = [game for game in games if game.is_known and game.clean_column is not None]
         rng = generator(bootstrap_seed, "bootstrap", "these checkpoints", agent, *(game.game for game in known))
-        clean, kept = _whole_over_episodes(known, rng, _clean_and_kept) if known else (UNKNOWN, UNKNOWN)
+        clean, kept = _whole_over_episodes(known, rng, _clean_and_kept) if known else (_UNKNOWN, _UNKNOWN)
         defined = [game for game in known if game.has_retention]
-        (retention,) = _whole_over_episodes(defined, rng, _retained) if defined else (UNKNOWN,)
+        (retention,) = _whole_over_episodes(defined, rng, _retained) if defined else (_UNKNOWN,)
         returns = _whole_returns(games[0]) if len(games) == 1 else (math.nan, math.nan)
         rows.append(
             CheckpointsRow(
@@ -204,7 +205,7 @@ def checkpoints_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
 
 def _whole_over_episodes(
     games: Sequence[GameScores], rng: np.random.Generator, statistic: Callable[[FloatArray], FloatArray]
-) -> list[Bounded]:
+) -> list[BoundedTwice]:
     """Return averages over games of what a statistic makes of clean, kept, and kept above random play.
 
     Args:
@@ -226,7 +227,8 @@ def _whole_over_episodes(
 
     samples = [(_clean_and(game, game.labels), _draws(game).min(axis=0)) for game in games]
     found = stats.episode_interval(averaged, [samples], rng, of_means=True)
-    return [Bounded.of(found, place) for place in range(len(found.value))]
+    numbers = zip(found.value, found.low, found.high, strict=True)
+    return [BoundedTwice(float(one), episode_low=float(low), episode_high=float(high)) for one, low, high in numbers]
 
 
 def _clean_and_kept(whole: FloatArray) -> FloatArray:

@@ -80,6 +80,11 @@ class BoundedTwice(Bounded, frozen=True):
     episode_low: float = math.nan
     episode_high: float = math.nan
 
+    @property
+    def over_episodes(self) -> Bounded:
+        """The number with the interval over episodes alone."""
+        return Bounded(self.value, self.episode_low, self.episode_high)
+
 
 class Row(Struct, frozen=True, kw_only=True):
     """One row of a table."""
@@ -237,17 +242,14 @@ class SeedRow(_InCell, frozen=True, kw_only=True):
 
 
 class CheckpointsRow(Row, frozen=True, kw_only=True):
-    """What the given checkpoints of an agent score clean and keep over all perturbations.
-
-    The bounds are 95% intervals over their episodes, and say nothing about another training run.
-    """
+    """What the given checkpoints of an agent score clean and keep over all perturbations, with bounds over episodes."""
 
     agent: str
-    clean: Bounded
+    clean: BoundedTwice
     """Normalised score without perturbation."""
-    kept: Bounded
+    kept: BoundedTwice
     """Mean normalised score over all perturbations."""
-    retention: Bounded
+    retention: BoundedTwice
     clean_return: float
     """Mean unclipped return; NaN over several games, whose returns have no common unit."""
     kept_return: float

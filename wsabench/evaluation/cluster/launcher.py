@@ -178,8 +178,8 @@ def _check(jobs: Sequence[Any], folder: Path) -> None:
             failed.append(f"part {index}/{len(jobs)} (exit code {code}; {job.paths.stderr})")
     if failed:
         raise WorkerError(
-            f"{len(failed)} of {counted(len(jobs), 'job')} failed: {'; '.join(failed[:3])}. What was finished is kept in "
-            f"{folder}: the same command goes on from there, and `wsabench merge` takes what is there."
+            f"{len(failed)} of {counted(len(jobs), 'job')} failed: {'; '.join(failed[:3])}. What was finished is kept "
+            f"in {folder}: the same command goes on from there, and `wsabench merge` takes what is there."
         )
 
 

@@ -72,8 +72,8 @@ def standings_of(summary: Summary, order: Sequence[str] = ()) -> list[Standing]:
             found.append(
                 Standing(
                     agent=agent,
-                    clean=clean.value if over_episodes is None else over_episodes.clean,
-                    kept=kept.value if over_episodes is None else over_episodes.kept,
+                    clean=clean.value if over_episodes is None else over_episodes.clean.over_episodes,
+                    kept=kept.value if over_episodes is None else over_episodes.kept.over_episodes,
                     is_over_episodes=over_episodes is not None,
                     num_seeds=min(clean.num_seeds, kept.num_seeds),
                     seeds=tuple((row.clean, row.perturbed) for row in seeds.get(agent, ())),
@@ -179,7 +179,7 @@ def leading_figure(summary: Summary, order: Sequence[str] = ()) -> NamedFigure |
         caption=f"{_CAPTION} {_seed_words(table)}",
         figure=figure,
         section="answer",
-        data=("aggregates", "checkpoints", "perturbations"),
+        data=("aggregates", "checkpoints", "these_checkpoints", "perturbations"),
         agents=tuple(names),
     )
 

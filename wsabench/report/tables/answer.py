@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from wsabench.report.tables.results import WHOLES
-from wsabench.report.tables.text import DASH, Entry, Table, estimate, number, over_episodes
+from wsabench.report.tables.text import DASH, Entry, Table, estimate, number, with_interval
 from wsabench.results.records import CLEAN
 from wsabench.stats import CLEAN_FLOOR, MIN_INTERVAL_SEEDS
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
@@ -127,7 +128,7 @@ def _scores(summary: Summary, agents: Sequence[str]) -> tuple[str, ...]:
     told: list[str] = []
     has_intervals = False
     for agent in agents:
-        row = checkpoints.get(agent) or _over_seeds(summary, agent)
+        row = _over_episodes(checkpoints[agent]) if agent in checkpoints else _over_seeds(summary, agent)
         if agent in whole and row is not None:
             told.append(_score_sentence(row, whole[agent].num_perturbations))
             has_intervals |= any(value.has_bounds for value in (row.clean, row.kept, row.retention))
@@ -140,7 +141,23 @@ def _scores(summary: Summary, agents: Sequence[str]) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _over_seeds(summary: Summary, agent: str) -> CheckpointsRow | None:
+class _Scores(NamedTuple):
+    """What is told of one agent, with one kind of interval."""
+
+    agent: str
+    clean: Bounded
+    kept: Bounded
+    retention: Bounded
+    clean_return: float = math.nan
+    kept_return: float = math.nan
+
+
+def _over_episodes(row: CheckpointsRow) -> _Scores:
+    values = (value.over_episodes for value in (row.clean, row.kept, row.retention))
+    return _Scores(row.agent, *values, row.clean_return, row.kept_return)
+
+
+def _over_seeds(summary: Summary, agent: str) -> _Scores | None:
     """Return the scores of an agent with intervals over train seeds; None where it lacks clean or perturbed play."""
     of_agent = {
         row.scope: row
@@ -150,39 +167,27 @@ def _over_seeds(summary: Summary, agent: str) -> CheckpointsRow | None:
     whole = next((row for row in summary.measures if (row.agent, row.perturbation) == (agent, ALL_PERTURBATIONS)), None)
     if whole is None or not {CLEAN, ALL_PERTURBATIONS} <= of_agent.keys():
         return None
-    return CheckpointsRow(
-        agent=agent,
-        clean=of_agent[CLEAN].value,
-        kept=of_agent[ALL_PERTURBATIONS].value,
-        retention=whole.retention,
-        clean_return=math.nan,
-        kept_return=math.nan,
-        num_seeds=whole.num_seeds,
-        num_games=whole.num_games,
-    )
+    return _Scores(agent, of_agent[CLEAN].value, of_agent[ALL_PERTURBATIONS].value, whole.retention)
 
 
-def _score_sentence(row: CheckpointsRow, num_perturbations: int) -> str:
+def _score_sentence(row: _Scores, num_perturbations: int) -> str:
     """Return what an agent scores clean and under perturbations, and the share that is left."""
-    clean, kept = (
-        _score(mean_return, value)
-        for mean_return, value in ((row.clean_return, row.clean), (row.kept_return, row.kept))
-    )
-    mean = "" if num_perturbations == 1 else "on average "
-    text = f"{row.agent}: {f'{clean} clean, ' if clean else ''}{kept} {mean}under "
-    text += counted(num_perturbations, "perturbation")
+    clean, kept = _score(row.clean_return, row.clean), _score(row.kept_return, row.kept)
+    under = f"under {counted(num_perturbations, 'perturbation')}{' on average' * (num_perturbations > 1)} {kept}"
+    text = f"{row.agent}: {f'clean {clean}, {under}' if clean else under}"
     if math.isfinite(row.retention.value):
-        text += f"; it keeps {over_episodes(row.retention)} of its clean score"
+        text += f". It keeps {with_interval(row.retention)} of its clean normalised score"
     elif math.isfinite(row.clean.value):
-        text += f"; what share that is cannot be said, the clean score is not surely above {CLEAN_FLOOR:g}"
+        text += f". What share that is cannot be said: the clean score is not surely above {CLEAN_FLOOR:g}"
     return f"{text}."
 
 
 def _score(mean_return: float, value: Bounded) -> str:
     """Return a score in words: the mean return, and the normalised score where there are references."""
-    words = [f"mean return {number(mean_return, 1)}"] if math.isfinite(mean_return) else []
-    words += [f"normalised score {over_episodes(value)}"] if math.isfinite(value.value) else []
-    return ", ".join(words[:1]) if len(words) < 2 else f"{words[0]} ({words[1]})"
+    score = f"normalised score {with_interval(value)}" if math.isfinite(value.value) else ""
+    if not math.isfinite(mean_return):
+        return score
+    return f"mean return {number(mean_return, 1)}" + (f" ({score})" if score else "")
 
 
 def _usual_measure(summary: Summary) -> Measure:
@@ -247,9 +252,10 @@ def _shown(summary: Summary, whole: Mapping[str, MeasureRow], *, has_gap: bool) 
         row, one = whole.get(agent), checkpoints.get(agent)
         kept = UNKNOWN if row is None else row.robustness_gap if has_gap else row.retention
         left = DASH if row is None else estimate(kept, row.num_seeds)
-        if one is not None and (agent, CLEAN) in means and one.clean.has_bounds:
-            last = left if has_gap else over_episodes(one.retention)
-            found[agent] = over_episodes(one.clean), over_episodes(one.kept), last
+        if one is not None and (agent, CLEAN) in means and one.clean.over_episodes.has_bounds:
+            values = _over_episodes(one)
+            last = left if has_gap else with_interval(values.retention)
+            found[agent] = with_interval(values.clean), with_interval(values.kept), last
         else:
             clean = means.get((agent, CLEAN)) or _cell_estimate(summary, agent)
             found[agent] = clean, means.get((agent, ALL_PERTURBATIONS), DASH), left

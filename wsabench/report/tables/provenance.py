@@ -144,14 +144,14 @@ def _about_random(summary: Summary) -> str:
         return ""
     name, episodes = summary.random_play[0].agent, sum(row.num_episodes for row in summary.random_play)
     text = (
-        f" Beside {'them' if len(summary.agents) > 1 else 'it'} played {name}, {counted(episodes, 'episode')}: it is the "
-        "yardstick, the 0 of the normalised score, and has no row of its own"
+        f" Beside {'them' if len(summary.agents) > 1 else 'it'} played {name}, {counted(episodes, 'episode')}: it is "
+        "the yardstick, the 0 of the normalised score, and has no row of its own"
     )
     clean = [row for row in summary.random_play if row.label == CLEAN]
     known = {row.game: row.random for row in summary.references}
     if len(clean) == 1 and math.isfinite(known.get(clean[0].game, math.nan)):
         text += (
-            f" (mean return {number(clean[0].mean_return, 1)} here, clean; 0 is the published "
+            f" (mean return {number(clean[0].mean_return, 1)} here, clean; what counts as 0 is the published "
             f"{number(known[clean[0].game], 1)})"
         )
     return f"{text}."

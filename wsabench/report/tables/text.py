@@ -126,8 +126,8 @@ def estimate(value: Bounded, num_seeds: int) -> str:
     return Entry(f"{number(value.value)} {bounds}", has_interval=True, is_few=num_seeds < MIN_TRAIN_SEEDS)
 
 
-def over_episodes(value: Bounded) -> str:
-    """Return a number with its interval over the episodes of given checkpoints, where it has one."""
+def with_interval(value: Bounded) -> str:
+    """Return a number with its interval, whatever that is over; without one where it has none."""
     text = number(value.value)
     return Entry(f"{text} {interval(value.low, value.high)}", has_interval=True) if value.has_bounds else text
 

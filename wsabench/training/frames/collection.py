@@ -303,8 +303,8 @@ def _noticing_death(player: Worker, num_kept: int, collection: Collection) -> It
 def _way_on(num_kept: int, collection: Collection) -> str:
     """Say what is kept and what to do when a worker process cannot go on."""
     return (
-        f"Kept: {num_kept} of {counted(collection.num_shards, 'shard')}. Start the same collection again to go on, with "
-        "fewer workers if it ends again."
+        f"Kept: {num_kept} of {counted(collection.num_shards, 'shard')}. Start the same collection again to go on, "
+        "with fewer workers if it ends again."
     )
 
 
