@@ -9,6 +9,7 @@ from made_returns import TEN, result, row, run
 from msgspec import structs
 from result_fixture import agent_entry
 
+from wsabench.report.figures.drawing import draw_figures
 from wsabench.report.figures.leading import leading_figure
 from wsabench.report.figures.style import figure_style
 from wsabench.report.page import content_of, html_page, markdown_text
@@ -120,9 +121,34 @@ def test_what_is_told_is_what_the_tables_have():
     assert (mine.kept.value, mine.retention.value) == pytest.approx((whole.mean_score.value, whole.retention.value))
     clean = row(summary.perturbations, agent="mine", label="clean").normalised_score
     assert mine.clean.value == pytest.approx(clean.value)
-    assert (mine.clean.episode_low, mine.clean.episode_high) == pytest.approx(
-        (clean.episode_low, clean.episode_high), abs=0.02
-    )
+    # A number that stands at two places of a page has one interval.
+    assert (mine.clean.episode_low, mine.clean.episode_high) == (clean.episode_low, clean.episode_high)
+
+
+def test_one_perturbation_has_one_interval_wherever_it_stands():
+    cells = {("a", 0, "g", "clean", None): CLEAN, ("a", 0, "g", "hue", 3): HUE}
+    summary = summarise(result(cells, agents=(agent_entry("a", 0, "g"),)))
+    (whole,), hue = summary.these_checkpoints, row(summary.perturbations, label="hue@3")
+    for name, other in (("kept", hue.normalised_score), ("retention", hue.retention)):
+        one = getattr(whole, name)
+        assert one.value == pytest.approx(other.value)
+        assert (one.episode_low, one.episode_high) == (other.episode_low, other.episode_high)
+
+
+def test_captions_speak_of_lines_only_where_there_are_any():
+    def captions(num_seeds):
+        effects = {"g": {f"{name}@{level}": 3.0 * level for name in ("hue-rotate", "value") for level in (1, 3)}}
+        of_doses = run({"a": 5.0}, num_seeds=num_seeds, effects=effects)
+        with figure_style():
+            drawn = [
+                one for made in (of_doses, first_run(num_seeds=num_seeds)) for one in draw_figures(summarise(made), [])
+            ]
+        return {one.name: one.caption for one in drawn}
+
+    few, enough = captions(2), captions(3)
+    for name in ("worst-groups", "dose-curves-g"):
+        assert "over train seeds" not in few[name]
+        assert "Lines: 95% interval over train seeds." in enough[name]
 
 
 def test_enough_train_seeds_are_told_by_tiers_and_one_agent_in_words():
@@ -162,7 +188,9 @@ def test_the_page_opens_with_the_scores_and_says_once_what_is_open():
     for text in (html_page(content, []), markdown_text(content, [])):
         answer = text[text.index("The answer</a>" if "</a>" in text else "## The answer") :]
         assert (
-            answer.index("mine: mean return 8.0") < answer.index("Cannot be decided") < answer.index("Agents in tiers")
+            answer.index("mine: clean mean return 8.0")
+            < answer.index("Cannot be decided")
+            < answer.index("Agents in tiers")
         )
         assert text.count("Cannot be decided") == 1
 

@@ -183,9 +183,10 @@ def checkpoints_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
         if not 0 < num_seeds < stats.MIN_INTERVAL_SEEDS:
             continue
         known = [game for game in games if game.is_known and game.clean_column is not None]
-        rng = generator(bootstrap_seed, "bootstrap", "these checkpoints", agent, *(game.game for game in known))
+        rng = _episode_rng(bootstrap_seed, "episodes", known)
         clean, kept = _whole_over_episodes(known, rng, _clean_and_kept) if known else (_UNKNOWN, _UNKNOWN)
         defined = [game for game in known if game.has_retention]
+        rng = _episode_rng(bootstrap_seed, "retention over episodes", defined)
         (retention,) = _whole_over_episodes(defined, rng, _retained) if defined else (_UNKNOWN,)
         returns = _whole_returns(games[0]) if len(games) == 1 else (math.nan, math.nan)
         rows.append(
@@ -201,6 +202,16 @@ def checkpoints_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
             )
         )
     return tuple(rows)
+
+
+def _episode_rng(bootstrap_seed: int, kind: str, games: Sequence[GameScores]) -> np.random.Generator:
+    """Return the generator of bounds over episodes: the same draws wherever an agent's same games are averaged.
+
+    Named without the cells: another perturbation in the suite moves no interval of this one, and a cell has one
+    interval, whether it stands alone or with others.
+    """
+    agent = [game.agent for game in games[:1]]
+    return generator(bootstrap_seed, "bootstrap", kind, *agent, "+".join(game.game for game in games))
 
 
 def _whole_over_episodes(
@@ -332,11 +343,9 @@ def _episode_bounds(
     drawn: Sequence[tuple[GameScores, npt.NDArray[np.int64]]], labels: Sequence[str], bootstrap_seed: int
 ) -> dict[str, dict[Measure, tuple[float, float]]]:
     """Return, by label, the bounds over episodes of cells that all these games have, which share their draws."""
-    # Named without the labels: another perturbation in the suite moves no interval of this one.
     games = [game for game, _ in drawn]
-    names = (games[0].agent, "+".join(game.game for game in games))
     samples = [(_clean_and(game, labels), draws) for game, draws in drawn]
-    rng = generator(bootstrap_seed, "bootstrap", "episodes", *names)
+    rng = _episode_rng(bootstrap_seed, "episodes", games)
     found = stats.episode_interval(score_and_gap, [samples], rng, of_means=True)
     shown: tuple[Measure, ...] = ("normalised_score", "robustness_gap")
     bounds: dict[str, dict[Measure, tuple[float, float]]] = {label: {} for label in labels}
@@ -349,8 +358,7 @@ def _episode_bounds(
         if game.has_retention
     ]
     if defined:
-        names = (games[0].agent, "+".join(game.game for game in games if game.has_retention))
-        rng = generator(bootstrap_seed, "bootstrap", "retention over episodes", *names)
+        rng = _episode_rng(bootstrap_seed, "retention over episodes", [game for game in games if game.has_retention])
         ratios = stats.episode_interval(ratio_of_means, [defined], rng, of_means=True)
         for place, label in enumerate(labels):
             bounds[label]["retention"] = (float(ratios.low[place]), float(ratios.high[place]))
