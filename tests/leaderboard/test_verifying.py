@@ -162,7 +162,7 @@ def test_tables_of_a_report_must_follow_from_the_shards(copied: Path, capsys: py
     (problem,) = told["problems"]
     assert f"{table}, row 2: mean_return is 77.5; the shards give " in problem
     assert (told["verdict"], told["unequal"]) == ("differs", [])
-    assert told["conclusion"].startswith("Differs. 1 problem in the files. 1 of 1 episodes")
+    assert told["conclusion"].startswith("Differs. 1 problem in the files. 1 of 1 episode")
     table.write_text(lines[0] + "\n", encoding="utf-8")
     assert "other columns or rows" in report_problems(run)[0]
 

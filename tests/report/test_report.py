@@ -138,7 +138,6 @@ def test_the_answer_comes_first_then_caveats_and_words(report):
             "all stand in one tier",
             "Cannot be decided",
             "Agents in tiers",
-            "before you name a winner",
             "nothing can be concluded about training",
             "In words",
             "wsa: clean normalised score",

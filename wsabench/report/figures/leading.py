@@ -112,7 +112,13 @@ def draw_leading(table: Sequence[Standing], ax: Axes) -> None:
             if len(row.seeds) > 1 and (row.is_over_episodes or not one.has_bounds):
                 for seed in row.seeds:
                     ax.plot(
-                        seed[column], place + lift, color=color, marker=marker, markersize=3.0, markerfacecolor="none"
+                        seed[column],
+                        place + lift,
+                        color=color,
+                        marker=marker,
+                        markersize=3.0,
+                        markerfacecolor="white",
+                        zorder=3.5,
                     )
             (dot,) = ax.plot(one.value, place + lift, color=color, marker=marker, linestyle="", zorder=4)
             add_tooltip(dot, f"{row.agent}, {word}: {decimal(one.value)}{bounds}")
