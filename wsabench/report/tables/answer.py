@@ -153,8 +153,8 @@ class _Scores(NamedTuple):
 
 
 def _over_episodes(row: CheckpointsRow) -> _Scores:
-    values = (value.over_episodes for value in (row.clean, row.kept, row.retention))
-    return _Scores(row.agent, *values, row.clean_return, row.kept_return)
+    clean, kept, retention = (value.over_episodes for value in (row.clean, row.kept, row.retention))
+    return _Scores(row.agent, clean, kept, retention, row.clean_return, row.kept_return)
 
 
 def _over_seeds(summary: Summary, agent: str) -> _Scores | None:

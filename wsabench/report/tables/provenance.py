@@ -130,7 +130,7 @@ def scope_of(summary: Summary) -> str:
     cells = len({(row.game, row.label) for row in summary.cells})
     counts = sorted({row.num_seeds for row in summary.samples})
     seeds = counted(counts[0], "train seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} train seeds"
-    whose = "each agent" if len(summary.agents) > 1 else summary.agents[0]
+    whose = "each agent" if len(summary.agents) != 1 else summary.agents[0]
     return (
         f"How well agents keep playing when the world changes: {counted(cells, 'cell')} on "
         f"{counted(summary.num_games, 'game')}, {seeds} of {whose}, {counted(played, 'episode')}."
