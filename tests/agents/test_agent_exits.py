@@ -12,12 +12,23 @@ from wsabench.agents import exits
 from wsabench.agents.exits import exits_raised
 
 
+def write(*lines: str) -> None:
+    """Print lines as user code does."""
+    for line in lines:
+        sys.stderr.write(f"{line}\n")
+
+
+def leave(error: BaseException, *printed: str) -> None:
+    """Print something and fail, as code of a user."""
+    with exits_raised():
+        write(*printed)
+        raise error
+
+
 def ended(code: object, *printed: str) -> SystemExit:
     """What comes of code that prints and ends the program."""
-    with pytest.raises(SystemExit) as caught, exits_raised():
-        for text in printed:
-            print(text, file=sys.stderr)
-        sys.exit(code)
+    with pytest.raises(SystemExit) as caught:
+        leave(SystemExit(code), *printed)
     return caught.value
 
 
@@ -52,28 +63,32 @@ def test_a_long_farewell_is_one_short_line() -> None:
 
 def test_what_code_prints_that_goes_on_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with exits_raised():
-        print("loading", file=sys.stderr)
+        write("loading")
         kept = sys.stderr  # as a handler of logs keeps it
     assert capsys.readouterr().err == "loading\n"
     kept.write("later\n")
     assert capsys.readouterr().err == "later\n"
-    with pytest.raises(ValueError, match="no"), exits_raised():
-        print("a hint", file=sys.stderr)
-        raise ValueError("no")
+    with pytest.raises(ValueError, match="no"):
+        leave(ValueError("no"), "a hint")
     assert capsys.readouterr().err == "a hint\n"
 
 
 def test_code_that_takes_long_is_heard(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exits, "_SECONDS", 0.01)
-    with pytest.raises(SystemExit, match=r"^2, bad$"), exits_raised():
-        print("loading", file=sys.stderr)
-        deadline = time.monotonic() + 20
-        while not (heard := capsys.readouterr().err) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert heard == "loading\n"
-        monkeypatch.setattr(exits, "_SECONDS", 60.0)
-        print("bad", file=sys.stderr)
-        sys.exit(2)
+
+    def load_and_leave() -> None:
+        with exits_raised():
+            write("loading")
+            deadline = time.monotonic() + 20
+            while not (heard := capsys.readouterr().err) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert heard == "loading\n"
+            monkeypatch.setattr(exits, "_SECONDS", 60.0)
+            write("bad")
+            sys.exit(2)
+
+    with pytest.raises(SystemExit, match=r"^2, bad$"):
+        load_and_leave()
     assert capsys.readouterr().err == ""
 
 
@@ -82,7 +97,8 @@ def test_code_that_takes_long_is_heard(capsys: pytest.CaptureFixture[str], monke
 def test_a_forked_process_prints_at_once(capfd: pytest.CaptureFixture[str]) -> None:
     with exits_raised():
         if (child := os.fork()) == 0:
-            print("from the child", file=sys.stderr, flush=True)
+            write("from the child")
+            sys.stderr.flush()
             os._exit(0)
         os.waitpid(child, 0)
         assert capfd.readouterr().err == "from the child\n"

@@ -291,7 +291,7 @@ def test_common_mistakes_get_a_hint(name: str, message: str, tmp_path: Path) -> 
         ),
         (
             "import typer\n@typer.run\ndef main(lr: float): pass\n",
-            r"ended the program \(SystemExit: 2, .*\)\. Move what runs when it is imported, such as reading the command",
+            r"ended the program \(SystemExit: 2, .*\)\. Move what runs when it is imported, such as reading",
         ),
         ("assert False, 'no'\n", r"'dying_module:x' failed: AssertionError: no \(.*dying_module\.py, line 1\)"),
         ("open('nowhere')\n", r"failed: FileNotFoundError: .*line 1\)"),

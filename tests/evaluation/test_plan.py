@@ -58,7 +58,9 @@ def test_defaults_are_the_suites() -> None:
 
 
 def test_a_suite_may_name_its_agents(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "own_suite_policy.py").write_text("import numpy as np\ndef still(o):\n    return np.zeros(len(o), int)\n")
+    (tmp_path / "own_suite_policy.py").write_text(
+        "import numpy as np\ndef still(o):\n    return np.zeros(len(o), int)\n"
+    )
     suite = tmp_path / "named.toml"
     suite.write_text(f'agents = ["r=random", "own_suite_policy:still"]\n{THREE.read_text()}')
     words = ["run", "--suite", str(suite), "--perturbations", "clean", "--episodes", "1", "--workers", "0", "--json"]
@@ -66,7 +68,9 @@ def test_a_suite_may_name_its_agents(tmp_path: Path, capsys: pytest.CaptureFixtu
         patch.chdir(tmp_path)  # the module of such an agent is found there as that of one behind --agents
         assert main([*words, "--out", "out"]) == 0
     assert {row["agent"] for row in json.loads(capsys.readouterr().out)["mean_returns"]} == {"r", "still"}
-    assert [one.name for one in plan_of(suite=suite).contestants] == ["still"]  # what the user names stands in their place
+    assert [one.name for one in plan_of(suite=suite).contestants] == [
+        "still"
+    ]  # what the user names stands in their place
     assert default_agents("smoke") == ("wsa", "e2e")
 
 

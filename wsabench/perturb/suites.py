@@ -66,8 +66,8 @@ class Suite:
     def content_hash(self) -> str:
         """Hash of all that a run and its claims depend on, 16 hexadecimal digits.
 
-        Name, version, summary, agents and order of keys do not count, the rules of the games' RAM patches do. So does the
-        measure, unless it is retention, written or not: then the hash is that of a suite that says nothing of it.
+        Name, version, summary, agents and order of keys do not count, the rules of the games' RAM patches do. So does
+        the measure, unless it is retention, written or not: then the hash is that of a suite that says nothing of it.
         """
         return json_hash(self.to_dict(), 16)
 
