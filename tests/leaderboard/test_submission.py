@@ -57,7 +57,7 @@ def test_an_entry_says_who_played_what(entry_files: dict[str, Path], run_dir: Pa
 
 def test_what_the_submitter_says_is_kept(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["submit", str(run_dir), "-a", "mine", "--name", "Mine", "--paper", "https://example.org/p", "--code"]
-    words += ["https://example.org/c", "--checkpoint-url", "hf:me/mine", "--authors", "Me", "--notes", "a\nb"]
+    words += ["https://example.org/c", "--checkpoint", "hf:me/mine", "--authors", "Me", "--notes", "a\nb"]
     words += ["--method", "guessing", "--training-frames", "400", "--train-perturbations", "invert,value@2"]
     assert main([*words, "--out", str(tmp_path), "--json"]) == 0
     path = tmp_path / "smoke-v1-mine.json"

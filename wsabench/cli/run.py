@@ -50,7 +50,7 @@ EXAMPLE = "Example: wsabench run --suite color-shift --profile quick --agents ws
 _AGENTS = (
     "Names (of shipped agents, random, noop), checkpoint files, sb3:PATH.zip, cleanrl:PATH, torchscript:PATH, "
     "onnx:PATH, hf:ORG/REPO, python:package.module:factory or package.module:attribute; NAME=... names one, "
-    "and {game} and {train_seed} in a path find files. Default: wsa,e2e."
+    "and {game} and {train_seed} in a path find files. Default: the suite's, else wsa,e2e."
 )
 _EPISODES = "Episodes a cell; default: the profile's. With --precision: those of the pilot, 15 by default."
 _PRECISION = (
@@ -116,10 +116,11 @@ def run(
 ) -> None:
     """Evaluate agents on a suite and print where the result set is."""
     from wsabench.evaluation.contestants import split_references
+    from wsabench.evaluation.plan import default_agents
     from wsabench.tracking import checked_trackers
 
     trackers = checked_trackers(split_names(track) or ())  # before anything is played
-    references = tuple(split_references(agents) or ("wsa", "e2e"))
+    references = tuple(split_references(agents)) or default_agents(suite)
     options: dict[str, Any] = {
         "suite": suite,
         "agents": references,

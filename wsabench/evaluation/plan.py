@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from wsabench.perturb import CompiledPerturbation, Suite
 
 T = TypeVar("T")
+DEFAULT_AGENTS = ("wsa", "e2e")
+"""Who plays where neither the user nor the suite names agents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,8 @@ class RunOptions:
 
     suite: Any = "color-shift"
     """A suite's name, the path of a suite file, or a loaded suite."""
-    agents: Sequence[AgentReference] | Mapping[str, AgentReference] | AgentReference = ("wsa", "e2e")
+    agents: Sequence[AgentReference] | Mapping[str, AgentReference] | AgentReference | None = None
+    """None: those of the suite; `DEFAULT_AGENTS` where it names none."""
     profile: str = "quick"
     games: Sequence[str] | None = None
     train_seeds: Sequence[int] | None = None
@@ -257,6 +260,26 @@ class Plan:
         return replace(self, jobs=tuple(jobs))
 
 
+def default_agents(suite: Any) -> tuple[str, ...]:
+    """Return who plays a suite where the user names nobody.
+
+    Args:
+        suite: A suite's name, the path of a suite file, or a loaded suite.
+
+    Raises:
+        SpecError: The suite's file is malformed.
+        UnknownNameError: There is no such suite.
+    """
+    return _loaded(suite).agents or DEFAULT_AGENTS
+
+
+def _loaded(suite: Any) -> Suite:
+    """Return a suite by its name or path; a loaded one as it is."""
+    from wsabench import perturb
+
+    return suite if hasattr(suite, "profiles") else perturb.load_suite(suite)
+
+
 def make_plan(
     options: RunOptions, note: Callable[[str], None] = lambda _: None, *, look_until: float | None = None
 ) -> Plan:
@@ -282,9 +305,7 @@ def make_plan(
         StorageError: An agent's own play cannot be kept.
         UnknownNameError: A suite, profile, game, perturbation or agent does not exist.
     """
-    from wsabench import perturb
-
-    suite = options.suite if hasattr(options.suite, "profiles") else perturb.load_suite(options.suite)
+    suite = _loaded(options.suite)
     profile = suite.profile(options.profile)
     terms = Terms.chosen(options, profile.protocol)
     protocol = terms.protocol
@@ -299,9 +320,10 @@ def make_plan(
     num_episodes = _whole_number("number of episodes", _or(options.episodes, profile.episodes), 1)
     num_episodes = num_episodes if precision is None else precision.pilot_episodes
     seed = _whole_number("seed", options.seed, 0)
+    agents = default_agents(suite) if options.agents is None else options.agents
     cells = fit_cells(wanted, is_explicit=is_explicit, until=look_until)
     terms = replace(terms, watch=partial(watch_here, note, options.worker_timeout))
-    contestants = find_contestants(options.agents, games, train_seeds, terms)
+    contestants = find_contestants(agents, games, train_seeds, terms)
     if options.asks_apart:
         contestants = asked_apart(contestants, options.worker_timeout, note)
     left_out, skipped = fit_agents(contestants, cells.compiled, is_explicit=is_explicit)

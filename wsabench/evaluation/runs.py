@@ -42,7 +42,7 @@ DEFAULT_ROOT = Path("runs")
 
 def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the command line
     suite: Any = "color-shift",
-    agents: Sequence[AgentReference] | Mapping[str, AgentReference] | AgentReference = ("wsa", "e2e"),
+    agents: Sequence[AgentReference] | Mapping[str, AgentReference] | AgentReference | None = None,
     profile: str = "quick",
     *,
     games: str | Sequence[str] | None = None,
@@ -75,7 +75,8 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
             (N, 4, 84, 84) to N action indices), or factories `make_agent(game, train_seed)`. `{game}` and
             `{train_seed}` in a path stand for what files are there. `NAME=REFERENCE` or a mapping gives a name; a list
             in a mapping is one train seed after the other. A policy with a text attribute `version` (or
-            `checkpoint_hash`) is not run again when a run goes on.
+            `checkpoint_hash`) is not run again when a run goes on. None: those that the suite names, else `wsa` and
+            `e2e`.
         profile: A profile of the suite. It says which train seeds, episodes, perturbations and protocol are played.
         games: A game, or several, instead of the suite's.
         train_seeds: Train seeds of the shipped baselines instead of the profile's.

@@ -36,7 +36,7 @@ def verify(
     target: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run's directory, or an entry's JSON file.")],
     sample: Annotated[int, typer.Option(min=1, help="Episodes that are played again, at most.")] = 20,
     seed: Annotated[int, root_seed("Of the sample.")] = 0,
-    checkpoints: Annotated[list[str] | None, typer.Option("--checkpoint", metavar="PATH", help=_CHECKPOINT)] = None,
+    checkpoints: Annotated[list[str] | None, typer.Option("--checkpoint", metavar="PLACE", help=_CHECKPOINT)] = None,
     worker_timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help=_TIMEOUT)] = 120.0,
     trust: Trust = False,
     allow_download: AllowDownload = False,
