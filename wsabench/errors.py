@@ -88,12 +88,12 @@ def _shared_start(name: str, other: str) -> int:
     return sum(itertools.takewhile(bool, alike))
 
 
-def unknown_name(what: str, name: str, allowed: Iterable[str], hint: str = "") -> UnknownNameError:
+def unknown_name(what: str, name: object, allowed: Iterable[str], hint: str = "") -> UnknownNameError:
     """Build the error for a name that does not exist.
 
     Args:
         what: The kind of thing, for example `"game"`.
-        name: The name that was given.
+        name: The name that was given; or what was given instead of one.
         allowed: All names that exist.
         hint: How to list them, for example "Run `wsabench list games`."
 
@@ -101,7 +101,7 @@ def unknown_name(what: str, name: str, allowed: Iterable[str], hint: str = "") -
         The error, with the nearest names, or all of them when they are few.
     """
     names = sorted(allowed)
-    near = nearest_names(name, names)
+    near = nearest_names(name, names) if isinstance(name, str) else []
     if near:
         text = f"Did you mean {' or '.join(repr(n) for n in near)}?"
     elif not names:

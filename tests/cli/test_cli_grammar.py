@@ -167,6 +167,32 @@ def test_a_tilde_is_the_home_directory(
     assert not (tmp_path / "~").exists()
 
 
+def test_an_empty_path_is_never_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tried = []
+    for path, command in commands():
+        for empty in command.params:
+            if "path" not in kind(empty)[0] and (empty.metavar or "") not in ("PATH", "PLACE"):
+                continue
+            words = path.split()
+            for parameter in command.params:
+                value = "" if parameter is empty else "x"
+                if parameter.required or parameter is empty:
+                    is_option = parameter.param_type_name == "option"
+                    words += [next(word for word in parameter.opts if word.startswith("--")), value] * is_option
+                    words += [value] * (not is_option)
+            assert main(words) == 2, words
+            error = capsys.readouterr().err
+            assert ' is empty. Give a path; "." is the current folder.' in error, words
+            assert error.count("\n") == 1
+            tried.append(words)
+    assert len(tried) > 25
+    assert {words[0] for words in tried} >= {"report", "check", "record", "verify", "agents", "train", "gallery"}
+    assert list(tmp_path.iterdir()) == []
+
+
 def completed(line: str) -> list[str]:
     """What bash is offered behind a line."""
     words = line.split(" ")

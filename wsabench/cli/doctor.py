@@ -82,7 +82,11 @@ def check_catalogue() -> Iterator[Finding]:
     from wsabench.cli.listing import game_rows, perturbation_rows, suite_rows
 
     games, perturbations, suites = game_rows(), perturbation_rows(), suite_rows()
-    found = f"{len(games)} games, {len(perturbations)} perturbations, {len(suites)} suites"
+    own = sum(row["games"] is not None for row in perturbations)
+    found = (
+        f"{len(games)} games, {len(perturbations) - own} perturbations of any game and {own} that games add, "
+        f"{len(suites)} suites"
+    )
     yield Finding("catalogue", bool(games and perturbations and suites), found, "Reinstall wsabench.")
 
 

@@ -16,7 +16,7 @@ from wsabench.emulator.lane import Lane, observation_shape
 from wsabench.errors import SpecError, unknown_name
 from wsabench.games import check_rom_id
 from wsabench.perturb import Perturbation, compile_perturbation
-from wsabench.protocol import Protocol
+from wsabench.protocol import ELSEWHERE, Protocol
 
 Observation = npt.NDArray[np.uint8]
 
@@ -39,18 +39,19 @@ class LaneEnv(gymnasium.Env[Observation, np.int64]):
         game: str,
         perturbation: str | Perturbation = "clean",
         seed: int | None = None,
-        protocol: Protocol | None = None,
+        protocol: Protocol | str | None = None,
         render_mode: str | None = None,
         inputs: Sequence[str] = (),
     ) -> None:
         """Load the game; the arguments are those of `make`."""
         check_render_mode(render_mode)
-        self._arguments = (game, perturbation, seed, protocol, render_mode, tuple(inputs))
+        wanted = check_inputs(inputs)
+        self._arguments = (game, perturbation, seed, protocol, render_mode, wanted)
         self.game = check_rom_id(game)
-        self.protocol = protocol or Protocol()
+        self.protocol = Protocol.of(protocol)
         self.render_mode = render_mode
         compiled = compile_perturbation(perturbation, self.game)
-        self.lane = Lane(compiled, self.protocol, check_seed(seed), inputs=check_inputs(inputs))
+        self.lane = Lane(compiled, self.protocol, check_seed(seed), inputs=wanted)
         self.observation_space = observation_space(self.protocol)  # pyright: ignore[reportAttributeAccessIssue]
         self.action_space = Discrete(self.lane.num_actions)
         self._is_running = False
@@ -101,6 +102,17 @@ class LaneEnv(gymnasium.Env[Observation, np.int64]):
         """Return what a person sees, perturbation included: uint8 (height, width, 3); None without a render mode."""
         return self.lane.render() if self.render_mode else None
 
+    def __repr__(self) -> str:
+        """Return the game, the perturbation that is played now, and what else was asked for."""
+        parts = [repr(self.game), f"perturbation={self.lane.perturbation.name!r}"]
+        seed = self._arguments[2]
+        parts += [] if seed is None else [f"seed={seed}"]
+        parts += [] if self.protocol == Protocol() else [f"protocol={self.protocol.text}"]
+        parts += [] if self.render_mode is None else [f"render_mode={self.render_mode!r}"]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    __str__ = __repr__
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle by the arguments of `make`: the copy starts anew, it does not go on with the episode."""
         return type(self), self._arguments, {"spec": self.spec}
@@ -138,25 +150,6 @@ def check_render_mode(render_mode: str | None) -> None:
         raise unknown_name("render mode", render_mode, RENDER_MODES)
 
 
-_NEIGHBOURS = {
-    "frameskip": "frame_skip",
-    "repeat_action_probability": "sticky_probability",
-    "max_num_frames_per_episode": "max_frames",
-    "terminal_on_life_loss": "episodic_life",
-    "grayscale_obs": "grayscale",
-    "grayscale_newaxis": "grayscale",
-    "stack_num": "frame_stack",
-    "reward_clipping": "clip_rewards",
-    "clip_reward": "clip_rewards",
-    "use_fire_reset": "fire_on_reset",
-    "img_height": "screen_size",
-    "img_width": "screen_size",
-    "noop_max": "noop_max",
-    "max_episode_steps": "max_frames",
-}
-"""Fields of `Protocol` by what ale-py, Gymnasium and Stable-Baselines3 call them."""
-
-
 def refuse_others(others: Mapping[str, Any], function: str) -> None:
     """Refuse arguments that other libraries have, with the name that they have here.
 
@@ -166,7 +159,7 @@ def refuse_others(others: Mapping[str, Any], function: str) -> None:
     """
     names = [field.name for field in dataclasses.fields(Protocol)]
     for name, value in others.items():
-        field = name if name in names else _NEIGHBOURS.get(name)
+        field = name if name in names else ELSEWHERE.get(name)
         if field is not None:
             raise SpecError(f"{name} is no argument of {function}. Write protocol=wsabench.Protocol({field}=...).")
         if name in ("mode", "difficulty"):
@@ -196,7 +189,7 @@ def make(
     game: str,
     perturbation: str | Perturbation = "clean",
     seed: int | None = None,
-    protocol: Protocol | None = None,
+    protocol: Protocol | str | None = None,
     render_mode: str | None = None,
     inputs: Sequence[str] = (),
     **others: Any,
@@ -207,7 +200,8 @@ def make(
         game: The id of any of ale-py's single-player ROMs, for example `"breakout"`.
         perturbation: The name of the perturbation, for example `"hue-rotate@3"`.
         seed: The episode seed of the first episode. None takes one from the operating system.
-        protocol: The rules of preprocessing and of episodes. None takes those of evaluation.
+        protocol: The rules of preprocessing and of episodes, or their name, such as `"machado"`. None takes those of
+            evaluation.
         render_mode: `"rgb_array"` to make `render()` return what a person sees.
         inputs: What `info` holds beside the rest: `"rgb84"`, the newest frame in colour, uint8 (3, 84, 84); `"ram"`,
             the console's memory after the step, uint8 (128,).

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gymnasium.spaces import Box, Discrete
 from gymnasium.utils import RecordConstructorArgs
 
+from wsabench.arguments import named_arguments
 from wsabench.errors import SpecError
 from wsabench.perturb import ControlState, ImageState
 from wsabench.perturb.portable import PortablePerturbation, compile_portable
@@ -200,6 +201,10 @@ class PerturbedPixels(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorAr
         observation, reward, terminated, truncated, info = self.env.step(self._sent(action))
         return self._picture.go_on(observation), reward, terminated, truncated, info
 
+    def __str__(self) -> str:
+        """Return the perturbation and what is under it."""
+        return f"<{type(self).__name__} {self.perturbation}{self.env}>"
+
     @property
     def _num_parts(self) -> int:
         """How many places in the composition may draw."""
@@ -226,6 +231,7 @@ class PerturbedPixels(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorAr
         return {0: self._noop, self._noop: 0}.get(index, index)
 
 
+@named_arguments
 def wrap(
     env: gymnasium.Env[Any, Any], perturbation: str, *, layout: str | None = None, noop: int | None = None
 ) -> PerturbedPixels:
@@ -269,9 +275,11 @@ def _layout_of(env: gymnasium.Env[Any, Any], layout: str | None) -> Layout:
     """Return the layout of an environment's observations, or refuse them."""
     space = env.observation_space
     if not isinstance(space, Box) or space.dtype != np.uint8 or len(space.shape) not in (2, 3, 4):
+        found = f"{space.dtype} of shape {space.shape}" if isinstance(space, Box) else type(space).__name__
         raise SpecError(
-            f"The environment's observations are {space}. Allowed: pixels, a Box of uint8 with two to four axes "
-            f"({_LAYOUTS})."
+            f"The environment's observations are {found}. Allowed: pixels, a Box of uint8 with two to four axes "
+            f"({_LAYOUTS}). An environment that shows something else and can be drawn shows pixels behind "
+            "gymnasium.wrappers.AddRenderObservation(gymnasium.make(..., render_mode='rgb_array'))."
         )
     return Layout.of(space.shape, layout)
 

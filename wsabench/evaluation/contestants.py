@@ -97,9 +97,7 @@ class Terms:
         """
         given = options.protocol
         changes = dict(given) if isinstance(given, Mapping) else {}
-        if isinstance(given, str):
-            given = Protocol.named(given)
-        whole = given if isinstance(given, Protocol) else None
+        whole = None if given is None or isinstance(given, Mapping) else Protocol.of(given)
         protocol = Protocol.from_dict({**(whole or default).to_dict(), **changes})
         return cls(
             protocol=protocol,
@@ -324,12 +322,12 @@ def _exists(text: str) -> bool:
 
 def _named(agents: Any) -> list[_Named]:
     """Return the references with the names their users gave them."""
+    if isinstance(agents, str | Path) or not isinstance(agents, Mapping | Sequence):
+        agents = [agents]
+    if not agents or agents == [None]:
+        raise SpecError("No agent was given. Give at least one, for example 'e2e'; `wsabench list agents` shows them.")
     if isinstance(agents, Mapping):
         return [_Named(_checked_name(str(name)), reference) for name, reference in agents.items()]
-    if isinstance(agents, str | Path) or not isinstance(agents, Sequence):
-        agents = [agents]
-    if not agents:
-        raise SpecError("No agent was given. Give at least one, for example 'e2e'; `wsabench list agents` shows them.")
     named = []
     for reference in agents:
         name, separator, rest = reference.partition("=") if isinstance(reference, str) else ("", "", "")

@@ -10,6 +10,7 @@ import typer
 
 from wsabench.cli.options import Json, one, path_option
 from wsabench.cli.terminal.console import split_names, write_json, write_line
+from wsabench.resources import make_dir
 
 if TYPE_CHECKING:
     from wsabench.leaderboard.schema import Entry
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 HELP = "Write an agent of a finished run as an entry of the leaderboard."
 EXAMPLE = 'Example: wsabench submit runs/mine --agent mine --name "My agent" --code https://example.org/mine'
 
+DEFAULT_OUT = Path("entries")
+"""Folder of entries for which no place was named."""
 _AGENT = "The agent, as the run calls it; may be left out where the run has one."
-_OUT = "The file, or a folder for SUITE-vVERSION-AGENT.json. Default: this folder."
+_OUT = "The file, or a folder for SUITE-vVERSION-AGENT.json. Default: entries/."
 _METHOD = "Algorithm and method, in words."
 _FRAMES = "Emulator frames each network was trained for; the bench's own agents say it themselves."
 _RANDOMISED = "What its games were randomised by in training; the bench's own agents say it themselves."
@@ -66,6 +69,7 @@ def submit(
     )
     entry = entry_of(run, names[0] if agent is None else agent, about)
     path = default_path(out, default_name(entry))
+    make_dir(path.parent)
     write_entry(path, entry)
     if as_json:
         write_json({"path": path, "suite": entry.suite.name, "version": entry.suite.version, "name": entry.name})
@@ -91,5 +95,5 @@ def _checkpoint(run: RunResult, entry: Entry) -> list[str]:
 def default_path(out: Path | None, name: str) -> Path:
     """Return where an entry goes."""
     if out is None:
-        return Path(name)
+        return DEFAULT_OUT / name
     return out / name if out.is_dir() else out
