@@ -54,11 +54,11 @@ _BEGUN = 3
 
 
 def nearest_names(name: str, allowed: Iterable[str], limit: int = 3) -> list[str]:
-    """Return up to `limit` allowed names that are near `name`, best first: a slip away, or begun with it."""
+    """Return up to `limit` allowed names that are near `name`, best first: a slip away, else alike, or longer."""
     folded = name.casefold()
     by_folded = {candidate.casefold(): candidate for candidate in allowed}
-    if len(folded) <= _SHORT:
-        slips = [one for one in by_folded if is_one_slip(folded, one)]
+    slips = [one for one in by_folded if is_one_slip(folded, one)]
+    if slips or len(folded) <= _SHORT:
         close = sorted(slips, key=lambda one: (-_shared_start(folded, one), one))
     else:
         close = difflib.get_close_matches(folded, by_folded, n=limit, cutoff=_NEAR)

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
 from wsabench import evaluation, results
-from wsabench.arguments import named_arguments
 from wsabench.errors import ResultSetError
 from wsabench.evaluation.progress import in_notebook
 from wsabench.results.result import part_advice
 from wsabench.results.tables import with_labels
-from wsabench.types import listed_values
+from wsabench.types import listed_values, named_arguments
 
 if TYPE_CHECKING:
     import pandas as pd

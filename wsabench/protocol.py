@@ -158,13 +158,11 @@ class Protocol:
             return cls.named(value)
         if value is None or isinstance(value, Mapping):
             return cls.from_dict(dict(value or {}))
-        raise SpecError(
-            f"The protocol is {value!r}. Allowed: a wsabench.Protocol, or a name: {', '.join(PROTOCOLS)}."
-        )
+        raise SpecError(f"The protocol is {value!r}. Allowed: a wsabench.Protocol, or a name: {', '.join(PROTOCOLS)}.")
 
     @property
     def text(self) -> str:
-        """The name of a named protocol in quotes; of another one what differs from the defaults, as Python writes it."""
+        """The name of a named protocol, in quotes; of another one what differs from the defaults, in Python."""
         changed = {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
         for name, values in PROTOCOLS.items():
             if changed == values:

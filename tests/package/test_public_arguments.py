@@ -46,7 +46,7 @@ lib: Any = wsabench
         (lambda: lib.run(agents={}), "No agent was given. Give at least one"),
         (lambda: lib.run(agents=None), "No agent was given. Give at least one"),
         (lambda: lib.run(agents="noop", suite=None), "A path is expected, and NoneType was given."),
-        (lambda: lib.run(agents="noop", profile=None), "Unknown profile None."),
+        (lambda: lib.run(agents="noop", profile=None), "Unknown profile of suite 'color-shift' None. Allowed: paper"),
         (lambda: lib.run(agents="noop", games=3), "Unknown game 3."),
         (lambda: lib.run(agents="noop", games=[]), "No game was given."),
         (lambda: lib.run(agents="noop", perturbations=3), "perturbation: found 3."),

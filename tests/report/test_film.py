@@ -131,7 +131,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_unusable_outputs_are_refused_before_anything_is_played(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="Cannot write into .*file: Not a directory"):
+    with pytest.raises(StorageError, match=r"Cannot write into .*file: Not a directory"):
         check_output(tmp_path / "file" / "film.gif")
     with pytest.raises(SpecError, match=r"Allowed endings: \.mp4, \.gif, \.png, \.parquet, \.csv; or give a folder"):
         check_output(tmp_path / "film.mov")

@@ -328,8 +328,6 @@ def make_vec(  # noqa: PLR0913  (the public contract)
     compiled = [compile_perturbation("clean" if p is None else p, game) for p in chosen]
     seeds = lane_seeds(seed, num_envs)
     wanted = check_inputs(inputs)
-    env = LaneVectorEnv(
-        compiled, Protocol.of(protocol), seeds, min(num_workers, num_envs), mode, wanted, render_mode
-    )
+    env = LaneVectorEnv(compiled, Protocol.of(protocol), seeds, min(num_workers, num_envs), mode, wanted, render_mode)
     env._arguments = arguments
     return env

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from gymnasium.spaces import Box, Discrete
 from gymnasium.utils import RecordConstructorArgs
 
-from wsabench.arguments import named_arguments
 from wsabench.errors import SpecError
 from wsabench.perturb import ControlState, ImageState
 from wsabench.perturb.portable import PortablePerturbation, compile_portable
 from wsabench.seeding import generator
+from wsabench.types import named_arguments
 
 Bytes = npt.NDArray[np.uint8]
 

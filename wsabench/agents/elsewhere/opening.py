@@ -13,10 +13,10 @@ from wsabench.agents.elsewhere.recognising import describe_file, recognise
 from wsabench.agents.elsewhere.references import SCHEMES, split_uri
 from wsabench.agents.foreign import torch_as_shipped
 from wsabench.agents.loading import AGENT_FILE, load_trained, shipped_names
-from wsabench.arguments import named_arguments
 from wsabench.errors import CheckpointError, SpecError, unknown_name
+from wsabench.games import check_rom_id
 from wsabench.protocol import ActionSelection
-from wsabench.types import DeclaredPolicy, Permissions, unboxed
+from wsabench.types import DeclaredPolicy, Permissions, named_arguments, unboxed
 
 _LOADERS: dict[str, Callable[[Wanted], DeclaredPolicy]] = {
     "sb3": sb3.load,
@@ -70,6 +70,8 @@ def load_agent(
             f"The agent is {agent!r}. Allowed: a name (`wsabench list agents` shows them), a path, or an address such "
             "as 'sb3:PATH.zip'."
         )
+    if game is not None and not isinstance(game, str):
+        check_rom_id(game)
     train_seed = unboxed(train_seed)
     if isinstance(train_seed, bool) or not isinstance(train_seed, int) or train_seed < 0:
         raise SpecError(f"The train seed is {train_seed!r}. Allowed: integers from 0.")
