@@ -35,6 +35,11 @@ lib: Any = wsabench
         (lambda: lib.make("pong", inputs=3), "Unknown input 3. Allowed: ram, rgb84."),
         (lambda: lib.make("pong", seed="0"), "The episode seed is '0'. Allowed: integers from 0"),
         (lambda: lib.make("pong", render_mode=3), "Unknown render mode 3. Allowed: rgb_array."),
+        (lambda: lib.make("pong", perturbations="invert"), "Unknown argument 'perturbations'. Did you mean 'perturb"),
+        (lambda: lib.make("pong").reset(options=3), "The reset options are 3. Allowed: a dict, or none."),
+        (lambda: lib.make_vec("pong", 2).reset(options=3), "The reset options are 3. Allowed: a dict, or none."),
+        (lambda: lib.make_vec("pong", n_envs=2), "Unknown argument 'n_envs'. Did you mean 'num_envs'?"),
+        (lambda: lib.make_vec("pong", 2, perturbation="invert"), "Did you mean 'perturbations'?"),
         (lambda: lib.make_vec("pong", 2, 3), "perturbation: found 3."),
         (lambda: lib.make_vec("pong", None), "num_envs is None. Allowed: integers from 1."),
         (lambda: lib.make_vec("pong", 2, seed=1.5), "seed is 1.5. Allowed: an integer, or 2 episode seeds"),
@@ -58,6 +63,9 @@ lib: Any = wsabench
         (lambda: lib.run(agents="noop", shard=3), "--shard is 3. Allowed: I/N"),
         (lambda: lib.run(agents="noop", executor=None), "Unknown executor None."),
         (lambda: lib.run(agents=3), "3 is not a policy. Allowed: an object with act"),
+        (lambda: lib.run(agents={"mine": []}), "The agent 'mine' is an empty list."),
+        (lambda: lib.load_agent("random", "breakout"), "'random' is built in and has no network to load."),
+        (lambda: lib.wrap(gymnasium.make("ALE/Pong-v5"), "invert", layout=3), "The layout is 3 for observations"),
         (lambda: lib.Protocol(frameskip=3), "frameskip is called frame_skip here. Write Protocol(frame_skip=...)."),
         (lambda: lib.Protocol(frame_skp=3), "Unknown protocol field 'frame_skp'. Did you mean 'frame_skip'?"),
         (lambda: lib.Protocol().with_changes(terminal_on_life_loss=True), "is called episodic_life here."),
@@ -87,19 +95,29 @@ def test_a_name_that_is_no_text_is_near_no_other() -> None:
     assert str(errors.unknown_name("suite", 3, ["color", "smoke"])) == "Unknown suite 3. Allowed: color, smoke."
 
 
+def test_agents_may_stand_in_anything_that_holds_them() -> None:
+    from wsabench.evaluation.contestants import find_contestants
+
+    wanted = [one.name for one in find_contestants(["noop", "random"], ["pong"], [0], wsabench.Protocol())]
+    names = {"noop": 1, "random": 2}
+    for agents in (("noop", "random"), np.array(["noop", "random"]), set(names), names.keys(), iter(names)):
+        found = find_contestants(agents, ["pong"], [0], wsabench.Protocol())
+        assert [one.name for one in found] == wanted, agents
+
+
 def test_environments_say_what_they_are() -> None:
     protocol = wsabench.Protocol(noop_max=0)
     assert repr(wsabench.make("pong")) == "LaneEnv('pong', perturbation='clean')"
     env = wsabench.make("pong", "invert", seed=np.int64(3).item(), protocol=protocol, render_mode="rgb_array")
     text = "LaneEnv('pong', perturbation='invert', seed=3, protocol=Protocol(noop_max=0), render_mode='rgb_array')"
-    assert str(env) == repr(env) == text
+    assert (repr(env), str(env)) == (text, f"<{text}>")
     again = eval(text, {"LaneEnv": wsabench.make, "Protocol": wsabench.Protocol})  # noqa: S307 - what is tested
     assert repr(again) == text
     env.reset(options={"perturbation": "value@2"})
     assert "perturbation='value@2'" in repr(env), "what is played now"
     assert "protocol='machado')" in repr(wsabench.make("pong", protocol="machado"))
     assert repr(pickle.loads(pickle.dumps(again))) == text  # noqa: S301
-    assert "LaneEnv('pong', perturbation='clean')" in str(gymnasium.make("wsabench/Pong-v0"))
+    assert "<PassiveEnvChecker<LaneEnv('pong', perturbation='clean')>>" in str(gymnasium.make("wsabench/Pong-v0"))
     wrapped = wsabench.wrap(gymnasium.make("wsabench/Pong-v0"), "gaussian-noise@3")
     assert str(wrapped).startswith("<PerturbedPixels gaussian-noise@3<")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import gymnasium
 import numpy as np
@@ -18,6 +20,8 @@ from wsabench.games import check_rom_id
 from wsabench.perturb import Perturbation, compile_perturbation
 from wsabench.protocol import ELSEWHERE, Protocol
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Observation = npt.NDArray[np.uint8]
 
 RENDER_MODES = ("rgb_array",)
@@ -68,7 +72,7 @@ class LaneEnv(gymnasium.Env[Observation, np.int64]):
             UnknownNameError: There is no such option or perturbation.
         """
         seed = check_seed(seed)
-        options = options or {}
+        options = checked_options(options)
         for name in options:
             if name != "perturbation":
                 raise unknown_name("reset option", name, ["perturbation"])
@@ -111,7 +115,9 @@ class LaneEnv(gymnasium.Env[Observation, np.int64]):
         parts += [] if self.render_mode is None else [f"render_mode={self.render_mode!r}"]
         return f"{type(self).__name__}({', '.join(parts)})"
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        """Return the same in the brackets in which wrappers of gymnasium expect it."""
+        return f"<{self!r}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle by the arguments of `make`: the copy starts anew, it does not go on with the episode."""
@@ -150,8 +156,36 @@ def check_render_mode(render_mode: str | None) -> None:
         raise unknown_name("render mode", render_mode, RENDER_MODES)
 
 
-def refuse_others(others: Mapping[str, Any], function: str) -> None:
-    """Refuse arguments that other libraries have, with the name that they have here.
+def checked_options(options: Any) -> dict[str, Any]:
+    """Return the options of a reset as a dict.
+
+    Raises:
+        SpecError: They are no mapping.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise SpecError(f"The reset options are {options!r}. Allowed: a dict, or none.")
+    return dict(options or {})
+
+
+def with_names_of_others(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function refuse arguments that it does not have; those of other libraries with our name.
+
+    Args:
+        function: A function without `**` in its signature.
+    """
+    allowed = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+        others = {name: value for name, value in kwargs.items() if name not in allowed}
+        _refuse_others(others, function.__name__, allowed)
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def _refuse_others(others: Mapping[str, Any], function: str, allowed: Sequence[str]) -> None:
+    """Refuse arguments that a function does not have.
 
     Raises:
         SpecError: One of them has another name here.
@@ -168,7 +202,6 @@ def refuse_others(others: Mapping[str, Any], function: str) -> None:
             raise SpecError(
                 'obs_type is no argument here. Write inputs=("ram",) or inputs=("rgb84",) for what info holds.'
             )
-        allowed = ["perturbation", "seed", "protocol", "render_mode", "inputs"]
         raise unknown_name("argument", name, allowed, "Preprocessing is set by protocol=wsabench.Protocol(...).")
 
 
@@ -185,6 +218,7 @@ def check_seed(seed: Any) -> int | None:
     return int(seed)
 
 
+@with_names_of_others
 def make(
     game: str,
     perturbation: str | Perturbation = "clean",
@@ -192,7 +226,6 @@ def make(
     protocol: Protocol | str | None = None,
     render_mode: str | None = None,
     inputs: Sequence[str] = (),
-    **others: Any,
 ) -> LaneEnv:
     """Make one perturbed game.
 
@@ -205,14 +238,12 @@ def make(
         render_mode: `"rgb_array"` to make `render()` return what a person sees.
         inputs: What `info` holds beside the rest: `"rgb84"`, the newest frame in colour, uint8 (3, 84, 84); `"ram"`,
             the console's memory after the step, uint8 (128,).
-        others: Names of arguments that other libraries have; refused, with the name that they have here.
 
     Returns:
         A gymnasium environment. Its observations are uint8 (4, 84, 84), with the newest frame last.
 
     Raises:
         SpecError: The game needs two players, or the perturbation is malformed or does not fit.
-        UnknownNameError: Game or perturbation does not exist; the message has the nearest names.
+        UnknownNameError: Game, perturbation or argument does not exist; the message has the nearest names.
     """
-    refuse_others(others, "make")
     return LaneEnv(game, perturbation, seed, protocol, render_mode, inputs)

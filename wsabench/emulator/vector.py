@@ -11,7 +11,13 @@ from gymnasium.spaces import Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from wsabench.emulator.environment import check_render_mode, check_seed, observation_space, refuse_others
+from wsabench.emulator.environment import (
+    check_render_mode,
+    check_seed,
+    checked_options,
+    observation_space,
+    with_names_of_others,
+)
 from wsabench.emulator.group import LaneGroup, lay_out
 from wsabench.emulator.inputs import check_inputs, check_shown, checked_actions
 from wsabench.emulator.lane import Lane
@@ -96,7 +102,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
             UnknownNameError: A perturbation or option does not exist.
         """
         self._check_open()
-        options = dict(options or {})
+        options = checked_options(options)
         for name in options:
             if name not in _OPTIONS:
                 raise unknown_name("reset option", name, _OPTIONS)
@@ -272,6 +278,7 @@ def lane_perturbations(perturbations: Perturbations | None, num_lanes: int) -> l
     return chosen
 
 
+@with_names_of_others
 def make_vec(  # noqa: PLR0913  (the public contract)
     game: str,
     num_envs: int,
@@ -282,7 +289,6 @@ def make_vec(  # noqa: PLR0913  (the public contract)
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     inputs: Sequence[str] = (),
     render_mode: str | None = None,
-    **others: Any,
 ) -> LaneVectorEnv:
     """Make many perturbed games that are stepped together.
 
@@ -298,7 +304,6 @@ def make_vec(  # noqa: PLR0913  (the public contract)
         autoreset_mode: When a lane starts its next episode, as in gymnasium.
         inputs: What `infos` holds beside the rest, as for `make`, with one row for each lane.
         render_mode: `"rgb_array"` to make `render()` return one picture for each lane; not with worker processes.
-        others: Names of arguments that other libraries have; refused, with the name that they have here.
 
     Returns:
         A gymnasium vector environment. Its observations are uint8 (N, 4, 84, 84), with the newest frame last.
@@ -306,10 +311,9 @@ def make_vec(  # noqa: PLR0913  (the public contract)
     Raises:
         ShapeError: There is not one seed or perturbation for each lane.
         SpecError: An argument is malformed or does not fit.
-        UnknownNameError: Game or perturbation does not exist; the message has the nearest names.
+        UnknownNameError: Game, perturbation or argument does not exist; the message has the nearest names.
         WorkerError: A worker process could not be started.
     """
-    refuse_others(others, "make_vec")
     num_envs, num_workers = unboxed(num_envs), unboxed(num_workers)
     arguments = (game, num_envs, perturbations, seed, num_workers, protocol, autoreset_mode, inputs, render_mode)
     check_render_mode(render_mode)

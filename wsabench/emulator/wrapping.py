@@ -48,7 +48,12 @@ class Layout:
             SpecError: The letters do not fit the shape, or it does not tell.
         """
         axes = _told_by(shape) if axes is None else axes
-        fits = len(axes) == len(shape) and len(set(axes)) == len(axes) and {"H", "W"} <= set(axes) <= set(_AXES)
+        fits = (
+            isinstance(axes, str)
+            and len(axes) == len(shape)
+            and len(set(axes)) == len(axes)
+            and {"H", "W"} <= set(axes) <= set(_AXES)
+        )
         if not fits or ("C" in axes and shape[axes.index("C")] not in (1, 3)):
             raise SpecError(f"The layout is {axes!r} for observations of shape {shape}. Allowed: {_LAYOUTS}.")
         return cls(axes, shape)
