@@ -50,7 +50,7 @@ FEWER = {{
     "run": {{"--episodes": "1", "--workers": "1"}},
     "train": {{"--steps": "1024"}},
     "pretrain": {{"--frames": "600", "--stage-steps": "2"}},
-    "probe": {{"--frames": "4200"}},
+    "probe": {{"--frames": "20000"}},
     "verify": {{"--sample": "2"}},
     "record": {{"--max-steps": "20"}},
     "bench": {{"--seconds": "0.05", "--rounds": "1", "--games": "pong"}},
