@@ -2,15 +2,19 @@
 
     python benchmarks/gate_simulation.py --laws > laws.md
     python benchmarks/gate_simulation.py --averages > averages.md
+    python benchmarks/gate_simulation.py --tests > tests.md
     python benchmarks/gate_simulation.py --pool runs/gate-pool > tables.md
 
 The first draws scores from laws that real returns look like, and from worse ones (`LAWS`), for checks of one
 checkpoint; nothing is played. *Mixed* replaces a share of the episodes by such without score.
 
 The second sets the test of an average beside one that looks at a capped mean too (`with_capped`), which the gate does
-not use: it finds more where episodes fail, and alarms where nothing but the spread changed.
+not use: it finds more where episodes fail, and alarms where nothing but the spread changed. It also says how far a
+mixed collapse lies beyond the margin.
 
-The third plays the pool first if it is not there (500 episodes a cell, about 18 minutes of one core; it goes on where
+The third sets the test of one cell beside a t test alone.
+
+The fourth plays the pool first if it is not there (500 episodes a cell, about 18 minutes of one core; it goes on where
 it stopped). Both sides of every simulated check are drawn from the pool, whole episode seeds jointly over all cells,
 with replacement: the pool is the population, so true drops are exact. A drop is imposed in two ways:
 
@@ -37,8 +41,9 @@ from wsabench.evaluation import run
 from wsabench.results import load_result
 from wsabench.results.manifest import MANIFEST_NAME
 from wsabench.seeding import generator
-from wsabench.stats import normalised_score
+from wsabench.stats import normalised_score, one_sided
 from wsabench.stats.gate import (
+    COLLAPSE,
     DEFAULT_ALPHA,
     DEFAULT_MARGIN,
     MARGIN_FLOOR_SCORE,
@@ -387,19 +392,63 @@ def print_averages(found: Callable[[LawCase], Averages]) -> None:
         print(f"| {law} | {' | '.join(rows)} |", flush=True)
 
 
+TEST_SIZES = ((5, 50), (20, 20), (20, 100))
+"""Episodes of run and reference for which tests of one cell are set side by side."""
+
+
+def print_tests(simulations: int, permutations: int, seed: int) -> None:
+    """Print how often a t test alone and the gate's test alarm at the margin, for exponential scores of one cell."""
+    print("| episodes | t test alone | as the gate decides |\n| --- | ---: | ---: |")
+    for num_run, num_reference in TEST_SIZES:
+        case = LawCase("exponential", "exponential", DEFAULT_MARGIN, num_cells=1)
+        case = case._replace(num_run=num_run, num_reference=num_reference)
+        rng = generator(seed, "gate tests", *map(str, case))
+        hits = np.zeros(2)
+        for start in range(0, simulations, AVERAGES_CHUNK):
+            sample = Sample(*law_scores(case, min(AVERAGES_CHUNK, simulations - start), rng), False)
+            alone = compare([sample], "train seeds", rng, DEFAULT_MARGIN).p_worse
+            both = compare([sample], "episodes", rng, DEFAULT_MARGIN, permutations).p_worse
+            hits += [(alone <= DEFAULT_ALPHA).sum(), (both <= DEFAULT_ALPHA).sum()]
+        shown = " | ".join(f"{100 * rate:.1f}" for rate in hits / simulations)
+        print(f"| {num_run} against {num_reference} | {shown} |")
+
+
+POPULATION = 20_000
+"""Episodes from which the spread of a law is taken."""
+
+
+def print_distances(seed: int) -> None:
+    """Print how far a mixed collapse lies beyond the margin in standard errors, and how often a t test shows that."""
+    print("\nA mixed collapse, 20 episodes, 6 cells; standard errors beyond the margin; found by a t test, %:\n")
+    print("| law | standard errors | found |\n| --- | ---: | ---: |")
+    for law in LAWS:
+        case = LawCase(law, law, COLLAPSE, "mixed", num_run=POPULATION, num_reference=POPULATION)
+        judged, reference = law_scores(case, 1, generator(seed, "gate distances", law))
+        keep = 1.0 - DEFAULT_MARGIN
+        spreads = judged.mean(axis=2).var(), keep**2 * reference.mean(axis=2).var()
+        parts = [one_sided.Part(np.array([spread / 20]), 19) for spread in spreads]
+        distance = (COLLAPSE - DEFAULT_MARGIN) * LAW_MEAN / np.sqrt(sum(spreads) / 20)
+        found = one_sided.power(distance, float(one_sided.freedom(parts)[0]), smallest_p(1, DEFAULT_ALPHA))
+        print(f"| {law} | {distance:.1f} | {100 * found:.0f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--pool", type=Path, help="Result set of the pool; played if missing.")
     source.add_argument("--laws", action="store_true", help="Draw from laws instead.")
     source.add_argument("--averages", action="store_true", help="Draw from laws, for other tests of the average.")
+    source.add_argument("--tests", action="store_true", help="Draw exponential scores of one cell, for its test.")
     parser.add_argument("--simulations", type=int, help="Checks a number. Default: 6000 of a pool, else 2000.")
     parser.add_argument("--permutations", type=int, default=999)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     simulations = options.simulations or (6000 if options.pool else 2000)
     began = time.process_time()
-    if options.averages:
+    if options.tests:
+        print_tests(simulations, options.permutations, options.seed)
+        count = len(TEST_SIZES)
+    elif options.averages:
         count = simulate_averages(options, simulations)
     else:
         count = simulate_laws(options, simulations) if options.laws else simulate_pool(options, simulations)
@@ -431,6 +480,7 @@ def simulate_averages(options: argparse.Namespace, simulations: int) -> int:
         return done[case]
 
     print_averages(found)
+    print_distances(options.seed)
     return len(done)
 
 

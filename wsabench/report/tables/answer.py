@@ -11,7 +11,7 @@ from wsabench.report.tables.results import WHOLES
 from wsabench.report.tables.text import DASH, Entry, Table, estimate, number
 from wsabench.results.records import CLEAN
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
-from wsabench.summary.rows import UNKNOWN, Claim, Measure, MeasureRow
+from wsabench.summary.rows import Claim, Measure, MeasureRow
 from wsabench.summary.sentences import Sentence, undecided_sentence
 from wsabench.summary.significance import DECLARED_FAMILY
 from wsabench.summary.summarise import Summary
@@ -21,6 +21,11 @@ _BY: dict[Measure, str] = {
     "robustness_gap": "the robustness gap",
     "normalised_score": "the normalised score",
 }
+
+_RETENTION_CAPTION = (
+    "Retention: the share that is kept; capped: where each cell counts 1 at most, so that gains do not pay for losses. "
+    "Cells kept: those that keep at least 0.8."
+)
 
 
 class Tier(Struct, frozen=True):
@@ -123,25 +128,24 @@ def _table(summary: Summary, tiers: Sequence[Tier], measure: Measure) -> Table:
     ranked = [(str(tier.number), agent) for tier in tiers for agent in tier.agents]
     ranked += [(DASH, agent) for agent in summary.agents if agent not in summary.compared]
     has_gap = measure == "robustness_gap"
+    heads = ("gap", "cells lost") if has_gap else ("retention", "capped", "cells kept", "cells lost")
     rows: list[tuple[str, ...]] = []
     for tier, agent in ranked:
         row = whole.get(agent)
-        kept = UNKNOWN if row is None else row.robustness_gap if has_gap else row.retention
         rows.append(
             (
                 tier,
                 agent,
                 values.get((agent, CLEAN)) or _cell_estimate(summary, agent),
                 values.get((agent, ALL_PERTURBATIONS), DASH),
-                DASH if row is None else estimate(kept, row.num_seeds),
-                DASH if row is None or math.isnan(row.lost_share) else f"{number(100 * row.lost_share, 0)}%",
+                *((DASH,) * len(heads) if row is None else _left_of(row, has_gap=has_gap)),
                 "/".join(map(str, dict.fromkeys(seeds.get(agent, ())))),
             )
         )
-    columns = ("tier", "agent", "clean", "kept", "gap" if has_gap else "retention", "cells lost", "train seeds")
+    columns = ("tier", "agent", "clean", "kept", *heads, "train seeds")
     caption = (
         "Clean and kept: mean normalised score, without and with perturbations. "
-        + ("Gap: clean minus kept." if has_gap else "Retention: the share that is kept.")
+        + ("Gap: clean minus kept." if has_gap else _RETENTION_CAPTION)
         + " Cells lost: those that keep at most a tenth."
     )
     if len(summary.agents) > len(summary.compared):
@@ -151,6 +155,14 @@ def _table(summary: Summary, tiers: Sequence[Tier], measure: Measure) -> Table:
     return Table(
         "Agents in tiers", caption, columns, tuple(rows), 2, brackets="Brackets: 95% interval over train seeds."
     )
+
+
+def _left_of(row: MeasureRow, *, has_gap: bool) -> tuple[str, ...]:
+    """Return the gap, or retention with what stands beside an average of it, and the share of cells that are lost."""
+    kept, lost = (DASH if math.isnan(share) else f"{number(100 * share, 0)}%" for share in (row.kept_share, row.lost_share))
+    if has_gap:
+        return estimate(row.robustness_gap, row.num_seeds), lost
+    return estimate(row.retention, row.num_seeds), estimate(row.capped_retention, row.num_seeds), kept, lost
 
 
 def _cell_estimate(summary: Summary, agent: str) -> str:
