@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -342,11 +342,23 @@ def print_tables(pool: Pool, rate: Callable[[Case], str]) -> None:
             print(f"| {seeds}{how} | {n} | {' | '.join(rate(case) for case in cases)} |")
 
 
-def print_law_tables(found: Callable[[LawCase], Alarms], shown: Callable[[float], str]) -> None:
-    """Print the tables of docs/gate.md on laws."""
+Found = Callable[[LawCase], Alarms]
+
+
+def shown(rate: float) -> str:
+    """Return a rate in percent."""
+    return f"{100 * rate:.1f}"
+
+
+def print_laws(laws: Sequence[str]) -> None:
+    """Print what is drawn."""
     print("| law | scores, in units of their mean |\n| --- | --- |")
-    for name, (meaning, _) in LAWS.items():
-        print(f"| {name} | {meaning} |")
+    for name in laws:
+        print(f"| {name} | {LAWS[name][0]} |")
+
+
+def print_collapses(found: Found, laws: Sequence[str]) -> None:
+    """Print how often a collapse is found, or said to need more episodes."""
     print(
         "\nA collapse: a drop of 80 % in all of 6 cells; found by the average, % of checks; and said to be too few:\n"
     )
@@ -354,14 +366,18 @@ def print_law_tables(found: Callable[[LawCase], Alarms], shown: Callable[[float]
     heads = [f"{kind}, {n} episodes" for n in sizes for kind in ("scaled", "mixed")]
     print(f"| law | {' | '.join(heads)} | too few: {' | '.join(f'{n} episodes' for n in sizes)} |")
     print(f"| --- |{' --- |' * (3 * len(sizes))}")
-    for law in LAWS:
+    for law in laws:
         cases = [LawCase(law, law, 0.8, kind, 6, n, n) for n in sizes for kind in ("scaled", "mixed")]
         rows = [found(case) for case in cases]
         print(f"| {law} | {' | '.join([shown(r.overall) for r in rows] + [shown(r.too_few) for r in rows[1::2]])} |")
+
+
+def print_power(found: Found, laws: Sequence[str]) -> None:
+    """Print how often smaller drops, and drops in one cell, are found."""
     print("\nPower of the whole check (drop in all cells) and of a cell alone, 20 episodes, 6 cells, % of checks:\n")
     print("| law | 40%, all | 40%, mixed, all | 40%, one | 40%, mixed, one | 80%, one | 80%, mixed, one |")
     print(f"| --- |{' --- |' * 6}")
-    for law in LAWS:
+    for law in laws:
         everywhere = [found(LawCase(law, law, 0.4, kind)).any for kind in ("scaled", "mixed")]
         alone = [
             found(LawCase(law, law, drop, kind, only_cell=True)).first_cell
@@ -369,15 +385,27 @@ def print_law_tables(found: Callable[[LawCase], Alarms], shown: Callable[[float]
             for kind in ("scaled", "mixed")
         ]
         print(f"| {law} | {' | '.join(shown(value) for value in everywhere + alone)} |")
+
+
+def print_margins(found: Found, laws: Sequence[str]) -> None:
+    """Print false alarms where run and reference follow different laws."""
     print("\nFalse alarms at the margin (drop of 20 % in all cells), 20 episodes, 6 cells, % of checks:\n")
     print(f"| run \\ reference | {' | '.join(LAWS)} |\n| --- |{' --- |' * len(LAWS)}")
-    for run_law in LAWS:
+    for run_law in laws:
         rows = [shown(found(LawCase(run_law, law, DEFAULT_MARGIN)).any) for law in LAWS]
         print(f"| {run_law} | {' | '.join(rows)} |")
+
+
+def print_uneven(found: Found, laws: Sequence[str]) -> None:
+    """Print false alarms where some episodes lose all and the others nothing, and without a drop."""
     print("\nThe same where the run's law is the reference's but its loss is not spread evenly, % of checks:\n")
-    print(f"| drop of 20 % | {' | '.join(LAWS)} |\n| --- |{' --- |' * len(LAWS)}")
-    print(f"| mixed | {' | '.join(shown(found(LawCase(law, law, DEFAULT_MARGIN, 'mixed')).any) for law in LAWS)} |")
-    print(f"| none | {' | '.join(shown(found(LawCase(law, law, 0.0)).any) for law in LAWS)} |")
+    print(f"| drop of 20 % | {' | '.join(laws)} |\n| --- |{' --- |' * len(laws)}")
+    print(f"| mixed | {' | '.join(shown(found(LawCase(law, law, DEFAULT_MARGIN, 'mixed')).any) for law in laws)} |")
+    print(f"| none | {' | '.join(shown(found(LawCase(law, law, 0.0)).any) for law in laws)} |")
+
+
+LAW_TABLES = {"collapse": print_collapses, "power": print_power, "margin": print_margins, "uneven": print_uneven}
+"""The tables of docs/gate.md on laws."""
 
 
 def print_averages(found: Callable[[LawCase], Averages]) -> None:
@@ -439,6 +467,8 @@ def main() -> None:
     source.add_argument("--laws", action="store_true", help="Draw from laws instead.")
     source.add_argument("--averages", action="store_true", help="Draw from laws, for other tests of the average.")
     source.add_argument("--tests", action="store_true", help="Draw exponential scores of one cell, for its test.")
+    parser.add_argument("--only", nargs="+", choices=LAWS, default=list(LAWS), metavar="LAW", help="With --laws.")
+    parser.add_argument("--tables", nargs="+", choices=LAW_TABLES, default=list(LAW_TABLES), help="With --laws.")
     parser.add_argument("--simulations", type=int, help="Checks a number. Default: 6000 of a pool, else 2000.")
     parser.add_argument("--permutations", type=int, default=999)
     parser.add_argument("--seed", type=int, default=0)
@@ -465,7 +495,9 @@ def simulate_laws(options: argparse.Namespace, simulations: int) -> int:
             done[case] = law_alarms(case, simulations, options.permutations, rng)
         return done[case]
 
-    print_law_tables(found, lambda rate: f"{100 * rate:.1f}")
+    print_laws(options.only)
+    for name in options.tables:
+        LAW_TABLES[name](found, options.only)
     return len(done)
 
 

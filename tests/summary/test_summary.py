@@ -99,6 +99,11 @@ def test_two_train_seeds_show_no_interval_over_seeds_anywhere():
         for one in table:
             numbers = [getattr(one, field) for field in one.__struct_fields__]
             assert not any(number.has_bounds for number in numbers if isinstance(number, Bounded)), name
+    for name, table in summary.insight.tables().items():
+        for one in table:
+            numbers = [getattr(one, field) for field in one.__struct_fields__]
+            is_of_episodes = getattr(one, "component", "") == "episode"  # whose variance the episodes tell
+            assert any(number.has_bounds for number in numbers if isinstance(number, Bounded)) == is_of_episodes, name
     # What is left: single seeds, and how well these checkpoints were measured.
     assert all(np.isfinite(one.normalised_score) for one in summary.seeds)
     assert all(np.isfinite(one.normalised_score.episode_low) for one in summary.cells)

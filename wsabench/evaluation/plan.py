@@ -358,8 +358,8 @@ def _refuse_repeats(contestants: Sequence[Contestant]) -> None:
         if one.protocol.may_repeat_episodes:
             raise SpecError(
                 f"{one.name} on {one.game}: greedy play without sticky actions has {one.protocol.num_starts} different "
-                "episodes at most, one for each start, so more of them make nothing more precise. Starts are drawn: "
-                f"it takes about {one.protocol.episodes_for_all_starts} --episodes, without --precision, to meet them all."
+                "episodes at most, one for each start, so more of them make nothing more precise. Starts are drawn: it "
+                f"takes about {one.protocol.episodes_for_all_starts} --episodes, without --precision, to meet them all."
             )
 
 

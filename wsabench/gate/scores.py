@@ -54,7 +54,7 @@ class Block:
 
     @property
     def tested(self) -> tuple[int, ...]:
-        """The cells in which there is something to lose: the reference's mean lies above random play, rounding apart."""
+        """The cells with something to lose: the reference's mean lies above random play by more than rounding."""
         return tuple(place for place, one in enumerate(self.reference) if one.values.mean() > TOLERANCE)
 
     def side_by_side(self) -> list[tuple[list[int], Sample]]:

@@ -184,9 +184,9 @@ class SequentialCheck:
         lanes = [protocols.get(AgentId(*job[:3]), plan.protocol) for job in self.jobs]
         if repeating := next((one for one in lanes if one.may_repeat_episodes), None):
             raise SpecError(
-                f"Greedy play without sticky actions has {repeating.num_starts} different episodes at most, one for each "
-                "start, so there is nothing to look at again. Starts are drawn: it "
-                f"takes about {repeating.episodes_for_all_starts} episodes to meet them all. Check without --sequential."
+                f"Greedy play without sticky actions has {repeating.num_starts} different episodes at most, one for "
+                "each start, so there is nothing to look at again. Starts are drawn: it takes about "
+                f"{repeating.episodes_for_all_starts} episodes to meet them all. Check without --sequential."
             )
         numbers = {plan.episodes if job.episodes is None else job.episodes for job in plan.jobs}
         first = self.design.looks[0]

@@ -159,7 +159,9 @@ def _table(summary: Summary, tiers: Sequence[Tier], measure: Measure) -> Table:
 
 def _left_of(row: MeasureRow, *, has_gap: bool) -> tuple[str, ...]:
     """Return the gap, or retention with what stands beside an average of it, and the share of cells that are lost."""
-    kept, lost = (DASH if math.isnan(share) else f"{number(100 * share, 0)}%" for share in (row.kept_share, row.lost_share))
+    kept, lost = (
+        DASH if math.isnan(share) else f"{number(100 * share, 0)}%" for share in (row.kept_share, row.lost_share)
+    )
     if has_gap:
         return estimate(row.robustness_gap, row.num_seeds), lost
     return estimate(row.retention, row.num_seeds), estimate(row.capped_retention, row.num_seeds), kept, lost
