@@ -163,9 +163,9 @@ def measure_tables(summary: Summary) -> list[Table]:
         caption = (
             "Over the severities of each perturbation. Area over dose: mean score over the measured change, from the "
             f"weakest to the strongest severity, without clean.{_without_area(summary)} {BESIDE_CAPTION} Corruption "
-            f"error: error relative to {summary.measures[0].baseline} under the same perturbation, below 1 is better; error "
-            "difference: minus its error, below 0 is better, defined also where it makes none. Relative corruption "
-            "error and loss difference: the same of what is lost against clean."
+            f"error: error relative to {summary.measures[0].baseline} under the same perturbation, below 1 is better; "
+            "error difference: minus its error, below 0 is better, defined also where it makes none. Relative "
+            "corruption error and loss difference: the same of what is lost against clean."
         )
         heads = ("perturbation", "agent", "severities", *_MEASURE_NAMES.values())
         places: dict[Measure, int] = {
