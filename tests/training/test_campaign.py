@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from wsabench.agents.fetching import read_registry
 from wsabench.cli.campaign import main
 from wsabench.errors import SpecError, StorageError, UnknownNameError
 from wsabench.resources import data_dir
 from wsabench.training.campaign import find_campaign
+from wsabench.training.queue import read_records, write_records
+from wsabench.training.queue.record import RunRecord
 
 pytestmark = pytest.mark.skipif(not (shutil.which("git") and shutil.which("make")), reason="needs git and make")
 
@@ -30,6 +33,7 @@ case "$*" in
   *--bring-back*) echo "Brought back: 0 runs" ;;
   *--adopt*) echo "adopted" ;;
   *--export*) echo "written anew" > "$7/old.safetensors"
+           [ -f "$work/export.sh" ] && . "$work/export.sh"
            [ ! -f "$work/full" ] && echo "Handed over" || { echo "no space" >&2; exit 2; } ;;
   *) [ -f "$work/broken" ] && { echo "it is broken"; exit 2; }
      echo $$ > "$work/pid"; exec sleep 600 ;;
@@ -106,6 +110,49 @@ def test_a_campaign_from_its_start_to_its_results(root: Path, capsys: pytest.Cap
     (folder / "work" / "full").touch()
     assert main(["collect"], root) == 2
     assert "failed with exit code 2: no space" in capsys.readouterr().err
+
+
+def test_what_is_not_shipped_is_set_apart_and_brought_back(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stand-in queue hands over an agent of tier a and one of tier d, which has encoders of its own."""
+    assert main(["start"], root) == 0
+    capsys.readouterr()
+    folder, extra = root / "baselines", root / "baselines-extra"
+    shipped = ["pong/e2e-seed0.safetensors", "pong/e2e-seed0-curve.csv"]
+    apart = ["pong/wsa-seed3.safetensors", "pong/wsa-seed3-curve.csv", "pong/encoders/wsa-seed3/ae.safetensors"]
+    common = {"kind": "train", "game": "pong", "settings": {}, "outcome": "finished"}
+    records = [
+        RunRecord(id="pong-e2e-0", tier="a", seed=0, name="e2e", handed_over=dict.fromkeys(shipped, "x"), **common),
+        RunRecord(id="pong-wsa-3", tier="d", seed=3, name="wsa", handed_over=dict.fromkeys(apart, "x"), **common),
+        RunRecord(id="pong-wsa-4", tier="d", seed=4, name="wsa", **common),
+    ]
+    work = root.parent / "campaign" / "first" / "work"
+    write_records(work / "records.json", "first", records)
+    lines = ['mkdir -p "$7/records" "$7/pong/encoders/wsa-seed3"', 'cp "$work/records.json" "$7/records/first.json"']
+    (work / "export.sh").write_text(
+        "\n".join(lines + [f'echo {name} > "$7/{name}"' for name in shipped + apart]) + "\n"
+    )
+    for _ in range(2):  # the second time the stand-in writes what was moved once more
+        assert main(["collect"], root) == 0
+        assert all((folder / name).is_file() and not (extra / name).exists() for name in shipped)
+        assert all((extra / name).read_text().strip() == name and not (folder / name).exists() for name in apart)
+        assert set(read_records(extra / "records" / "first.json")) == {"pong-wsa-3"}
+        assert set(read_records(folder / "records" / "first.json")) == {one.id for one in records}
+        assert set(read_registry(folder / "registry.json").files) == {*shipped, *apart}
+
+    # On a machine without them the registry goes on naming them, though not what else is gone.
+    shutil.rmtree(extra)
+    (work / "export.sh").write_text("true\n")
+    (folder / shipped[1]).unlink()
+    assert main(["collect"], root) == 0
+    assert set(read_registry(folder / "registry.json").files) == {shipped[0], *apart}
+
+    os.killpg(int((work / "pid").read_text()), signal.SIGKILL)
+    (work / "pid").unlink()
+    extra.mkdir()
+    assert main(["start"], root) == 0
+    calls = (work / "calls.txt").read_text().splitlines()
+    back = [call.rpartition(" ")[2] for call in calls if "--bring-back" in call]
+    assert back == [str(folder), str(extra), str(folder)]
 
 
 def test_a_queue_that_ends_at_once_is_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

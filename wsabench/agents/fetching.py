@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO, Literal, NamedTuple
@@ -82,18 +82,19 @@ def read_registry(path: Path | None = None) -> FileRegistry:
     return registry
 
 
-def write_registry(folders: Sequence[Path], path: Path) -> FileRegistry:
+def write_registry(folders: Sequence[Path], path: Path, elsewhere: Collection[str] = ()) -> FileRegistry:
     """Write the registry of what lies in folders of trained agents.
 
     Args:
         folders: Folders laid out as `baselines`; where two hold a file of one name, the first counts.
         path: The file to write.
+        elsewhere: Files that may lie on another machine: where no folder holds one, what `path` says of it stays.
 
     Returns:
         What was written.
 
     Raises:
-        StorageError: A file cannot be read, or the registry cannot be written.
+        StorageError: A file or the registry cannot be read, or the registry cannot be written.
     """
     files: dict[str, RegisteredFile] = {}
     for folder in folders:
@@ -101,6 +102,8 @@ def write_registry(folders: Sequence[Path], path: Path) -> FileRegistry:
             name = found.relative_to(folder).as_posix()
             if name not in files and _NAME.fullmatch(name) and found.is_file() and not name.startswith("records/"):
                 files[name] = RegisteredFile(sha256=file_hash(found), bytes=found.stat().st_size)
+    earlier = read_registry(path).files if path.is_file() else {}
+    files |= {name: earlier[name] for name in elsewhere if name in earlier and name not in files}
     registry = FileRegistry(files=dict(sorted(files.items())))
     write_text(path, msgspec.json.format(msgspec.json.encode(registry), indent=1).decode() + "\n")
     return registry

@@ -16,7 +16,8 @@ from typing import Any
 from wsabench.agents.fetching import REGISTRY, write_registry
 from wsabench.errors import SpecError, StorageError, WorkerError, unknown_name
 from wsabench.fields import read_toml
-from wsabench.resources import EXTRA, atomic_path, make_dir
+from wsabench.resources import EXTRA, atomic_path, make_dir, writing
+from wsabench.training.queue import read_records, records_path, write_records
 
 PLAN = "baselines/campaign.toml"
 QUEUE = "baselines/queue.toml"
@@ -24,6 +25,8 @@ QUEUE = "baselines/queue.toml"
 ENVIRONMENT_TARGET = ".venv/.campaign"
 NICE = "19"
 BEFORE = "trained before the campaign"
+SHIPPED_TIERS = ("", "a", "b", "c")
+"""What a checkout carries; the agents of other tiers go to `baselines-extra`, which git ignores."""
 START_SECONDS = 900.0
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FOREIGN = ("PYTHONPATH", "VIRTUAL_ENV", "WSABENCH_DATA", "WSABENCH_PERTURBATIONS")
@@ -56,6 +59,16 @@ class Campaign:
     def work(self) -> Path:
         """The queue's folder."""
         return self.folder / "work"
+
+    @property
+    def baselines(self) -> Path:
+        """The checkout's agents, which are shipped."""
+        return self.root / "baselines"
+
+    @property
+    def extra(self) -> Path:
+        """The checkout's agents that are not shipped."""
+        return self.root / EXTRA
 
     @property
     def log(self) -> Path:
@@ -131,8 +144,10 @@ def start(campaign: Campaign, tell: Tell) -> int:
     if pid is not None:
         tell(f"{campaign.name} runs already, process {pid}.")
     else:
-        told = _call(campaign.command("--bring-back", str(campaign.root / "baselines")))
-        tell(told.strip())
+        # What is not shipped first: where the records of all runs lie, its files are not.
+        for folder in (campaign.extra, campaign.baselines):
+            if folder.is_dir():
+                tell(_call(campaign.command("--bring-back", str(folder))).strip())
         for agent in campaign.adopted:
             tell(_call(campaign.command("--adopt", str(agent), "--origin", BEFORE)).strip())
         pid = _detach(campaign)
@@ -145,21 +160,40 @@ def collect(campaign: Campaign) -> str:
     """Copy what is finished to the checkout's baselines, by the clone's own program, and return what that said.
 
     Adopted agents keep their bytes: the clone would write them anew in its own format, and what was played with them
-    names the hash of their files. The registry of files there (`wsabench agents fetch` reads it) is written anew.
+    names the hash of their files. Runs of tiers that are not shipped go to `baselines-extra`. The registry of files
+    (`wsabench agents fetch` reads it) is written anew.
 
     Raises:
-        StorageError: The registry cannot be written.
+        StorageError: A file cannot be moved or written.
         WorkerError: The program failed, or there is no clone.
     """
-    folder = campaign.root / "baselines"
+    folder = campaign.baselines
     kept = {path: path.read_bytes() for path in campaign.adopted if path.is_file()}
     told = _call(campaign.command("--export", str(folder)))
     for path, content in kept.items():
         if path.read_bytes() != content:
             with atomic_path(path) as temporary:
                 temporary.write_bytes(content)
-    write_registry([folder, campaign.root / EXTRA], folder / REGISTRY)
+    apart = _set_apart(campaign)
+    write_registry([folder, campaign.extra], folder / REGISTRY, elsewhere=apart)
     return told
+
+
+def _set_apart(campaign: Campaign) -> list[str]:
+    """Move the files of runs that are not shipped out of the baselines, with a copy of their records; return names."""
+    records = read_records(records_path(campaign.baselines, campaign.name)).values()
+    apart = [record for record in records if record.handed_over and record.tier not in SHIPPED_TIERS]
+    names = [name for record in apart for name in record.handed_over]
+    for name in names:
+        source, target = campaign.baselines / name, campaign.extra / name
+        if source.is_file():
+            make_dir(target.parent)
+            with writing(target):
+                source.replace(target)
+    here = [record for record in apart if all((campaign.extra / name).is_file() for name in record.handed_over)]
+    if here:
+        write_records(records_path(campaign.extra, campaign.name), campaign.name, here)
+    return names
 
 
 def status(campaign: Campaign) -> str:
@@ -244,7 +278,7 @@ def _instructions(campaign: Campaign, pid: int) -> str:
         f"Status:   make campaign-status\n"
         f"Pause:    kill -STOP -- -{pid}     go on: kill -CONT -- -{pid}\n"
         f"Stop:     kill -TERM {pid}     (make campaign goes on from the last checkpoints)\n"
-        f"Results:  make campaign-collect copies finished files to {campaign.root / 'baselines'}"
+        f"Results:  make campaign-collect copies finished files to {campaign.baselines}"
     )
 
 

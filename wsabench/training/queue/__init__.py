@@ -1,6 +1,6 @@
 """Working through many runs: a file says which, a folder keeps them."""
 
-from wsabench.training.queue.handover import adopt, bring_back, export_queue
+from wsabench.training.queue.handover import adopt, bring_back, export_queue, read_records, records_path, write_records
 from wsabench.training.queue.on_ray import run_queue_on_ray
 from wsabench.training.queue.options import check_queue
 from wsabench.training.queue.places import Places, default_out
@@ -28,7 +28,10 @@ __all__ = [
     "parse_shard",
     "queue_status",
     "read_queue",
+    "read_records",
+    "records_path",
     "run_queue",
     "run_queue_on_ray",
+    "write_records",
     "write_runs",
 ]

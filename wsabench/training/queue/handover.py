@@ -7,7 +7,7 @@ import dataclasses
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -42,9 +42,9 @@ RUNS_PAGE = "RUNS.md"
 Tell = Callable[[str], None]
 
 
-def records_path(folder: Path, queue: Queue) -> Path:
-    """Return where the records of a queue are handed over."""
-    return folder / "records" / f"{queue.name}.json"
+def records_path(folder: Path, queue: str) -> Path:
+    """Return where the records of a queue of this name are handed over."""
+    return folder / "records" / f"{queue}.json"
 
 
 def read_records(path: Path) -> dict[str, RunRecord]:
@@ -63,6 +63,17 @@ def read_records(path: Path) -> dict[str, RunRecord]:
         raise StorageError(f"{path} holds no records of this version ({RECORDS_FORMAT}). Restore it.")
     records = [RunRecord.from_dict(one, path) for one in told["runs"]]
     return {record.id: record for record in records}
+
+
+def write_records(path: Path, queue: str, records: Sequence[RunRecord]) -> None:
+    """Write records of a queue of this name.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    make_dir(path.parent)
+    told = {"format": RECORDS_FORMAT, "queue": queue, "runs": [record.to_dict() for record in records]}
+    write_text(path, json.dumps(told, indent=1, sort_keys=True) + "\n")
 
 
 def export_queue(queue: Queue, places: Places, folder: Path, tell: Tell = lambda text: None) -> dict[str, str]:
@@ -87,7 +98,7 @@ def export_queue(queue: Queue, places: Places, folder: Path, tell: Tell = lambda
         StorageError: A file cannot be read or written.
     """
     found = {run.id: closed(read_record(places.record(run.id)), places) for run in queue.runs}
-    earlier = read_records(records_path(folder, queue))
+    earlier = read_records(records_path(folder, queue.name))
     done = {run_id: one for run_id, one in found.items() if one is not None and is_finished(one, places)}
     waiting = _waiting_games(queue, done, folder)
     told: dict[str, str] = {}
@@ -103,10 +114,8 @@ def export_queue(queue: Queue, places: Places, folder: Path, tell: Tell = lambda
             files[name] = _place(folder / name, write, tell)
         told |= files
         merged[run.id] = dataclasses.replace(done[run.id], handed_over=files)
-    ordered = [merged[run.id].to_dict() for run in queue.runs if run.id in merged]
-    make_dir(records_path(folder, queue).parent)
-    text = json.dumps({"format": RECORDS_FORMAT, "queue": queue.name, "runs": ordered}, indent=1, sort_keys=True)
-    write_text(records_path(folder, queue), text + "\n")
+    path = records_path(folder, queue.name)
+    write_records(path, queue.name, [merged[run.id] for run in queue.runs if run.id in merged])
     write_runs(queue, places, folder / RUNS_PAGE, merged)
     return told
 
@@ -204,7 +213,7 @@ def bring_back(queue: Queue, places: Places, folder: Path, tell: Tell = lambda t
     """
     brought = []
     with held(places.lock, f"A process works through the queue in {places.root}. Stop it first."):
-        for run_id, record in read_records(records_path(folder, queue)).items():
+        for run_id, record in read_records(records_path(folder, queue.name)).items():
             run = next((one for one in queue.runs if one.id == run_id), None)
             if run is None or read_record(places.record(run_id)) is not None:
                 continue
