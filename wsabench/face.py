@@ -20,6 +20,8 @@ from wsabench.errors import ResultSetError
 from wsabench.evaluation.progress import in_notebook
 from wsabench.results.result import part_advice
 from wsabench.results.tables import with_labels
+from wsabench.types import listed_values, named_arguments
+from wsabench.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +57,8 @@ class RunResult(results.RunResult):
         table = cells.agg(train_seeds=seeds, episodes=counts, mean_return=means)
         return table.reset_index().rename(columns={"label": "perturbation"})
 
-    def summary(self, family: Sequence[str] | None = None, *, compare_to: str | None = None) -> Summary:
+    @named_arguments
+    def summary(self, family: str | Sequence[str] | None = None, *, compare_to: str | None = None) -> Summary:
         """Return every number of the report: averages with intervals, comparisons between agents, and sentences.
 
         Args:
@@ -72,7 +75,7 @@ class RunResult(results.RunResult):
         """
         from wsabench.summary.summarise import summarise
 
-        return summarise(self, family, compare_to=compare_to)
+        return summarise(self, listed_values(family), compare_to=compare_to)
 
     def plot(self) -> Figure:
         """Return the figure with which the report opens: the clean and the kept score of every agent, with intervals.
@@ -94,6 +97,7 @@ class RunResult(results.RunResult):
         _draw_figures_in_notebooks()
         return found.figure
 
+    @named_arguments
     def report(self, out: str | Path | None = None, formats: str | Sequence[str] = ("html",)) -> ReportFiles:
         """Write the report, and return the paths of its files.
 
@@ -111,7 +115,7 @@ class RunResult(results.RunResult):
         """
         from wsabench.report import write_report
 
-        return write_report(self.path, out=out, formats=[formats] if isinstance(formats, str) else formats)
+        return write_report(self.path, out=out, formats=listed_values(formats) or ())
 
     def __repr__(self) -> str:
         """Return a heading and the first rows of the table."""
@@ -129,14 +133,15 @@ class RunResult(results.RunResult):
     def _heading(self) -> str:
         """Return in one line what it is."""
         plan = self.manifest.plan
-        jobs = "" if self.is_complete else f", {self.num_finished} of {len(plan.jobs)} jobs"
+        jobs = "" if self.is_complete else f", {self.num_finished} of {counted(len(plan.jobs), 'job')}"
         advice = part_advice(self.manifest)
-        return f"RunResult in {self.path}: {len(self.episodes)} episodes{jobs}." + (f" {advice}" if advice else "")
+        episodes = counted(len(self.episodes), "episode")
+        return f"RunResult in {self.path}: {episodes}{jobs}." + (f" {advice}" if advice else "")
 
     @staticmethod
     def _rest(number: int) -> str:
         """Say how many rows are not shown."""
-        return "" if number <= _SHOWN else f"{number - _SHOWN} more rows: table()"
+        return "" if number <= _SHOWN else f"{counted(number - _SHOWN, 'more row')}: table()"
 
 
 def _draw_figures_in_notebooks() -> None:
@@ -159,7 +164,7 @@ def _shown(function: Callable[P, results.RunResult]) -> Callable[P, RunResult]:
         return RunResult.of(function(*args, **kwargs))
 
     shown.__module__ = __name__
-    return shown
+    return named_arguments(shown)
 
 
 load_result = _shown(results.load_result)

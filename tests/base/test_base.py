@@ -18,7 +18,24 @@ from wsabench.errors import SpecError, StorageError, UnknownNameError, is_one_sl
 from wsabench.protocol import Protocol
 from wsabench.registry import Registry
 from wsabench.resources import expanded
-from wsabench.words import decimal
+from wsabench.words import counted, decimal
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "said"),
+    [
+        (0, "episode", "0 episodes"),
+        (1, "episode", "1 episode"),
+        (1000, "job", "1,000 jobs"),
+        (2, "train seed", "2 train seeds"),
+        (2, "family", "2 families"),
+        (1, "family", "1 family"),
+        (2, "day", "2 days"),
+        (3, "more row", "3 more rows"),
+    ],
+)
+def test_one_of_a_kind_is_not_many(number: int, unit: str, said: str) -> None:
+    assert counted(number, unit) == said
 
 
 def test_unknown_name_lists_the_nearest() -> None:
@@ -29,6 +46,7 @@ def test_unknown_name_lists_the_nearest() -> None:
 def test_unknown_name_lists_what_exists_when_nothing_is_near() -> None:
     assert str(unknown_name("game", "zzz", ["b", "a"])) == "Unknown game 'zzz'. Allowed: a, b."
     assert str(unknown_name("agent", "zzz", [])) == "Unknown agent 'zzz'. No agent is available."
+    assert str(unknown_name("game", "zzz", map(chr, range(97, 112)))).endswith(", k, l and 3 more.")
 
 
 def test_only_near_names_are_suggested() -> None:
@@ -43,6 +61,11 @@ def test_only_near_names_are_suggested() -> None:
     assert nearest_names("was", agents) == nearest_names("WSAA", agents) == ["wsa"]
     assert nearest_names("ea", agents) == ["ae"]
     assert nearest_names("noo", agents) == ["noop"]
+
+
+def test_the_best_suggestion_comes_first() -> None:
+    assert nearest_names("mien", ["men", "mien2", "min", "mine"]) == ["mine", "mien2", "min"]
+    assert nearest_names("frame_skp", ["frame_skip", "frame_stack"]) == ["frame_skip"], "a slip beats what is alike"
 
 
 LETTERS = string.ascii_lowercase[:3]

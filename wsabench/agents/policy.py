@@ -31,6 +31,7 @@ from wsabench.types import (
     Observations,
     OwnPolicy,
 )
+from wsabench.words import counted
 
 if TYPE_CHECKING:
     from wsabench.encoders import EncoderBank
@@ -80,6 +81,14 @@ class AgentPolicy(OwnPolicy):
         self._batch_size = batch_size
         self.abilities = self._abilities(checkpoint_hash)
         self._operations = self._prepare_operations()
+
+    def __repr__(self) -> str:
+        """Return the agent, its game, its train seed, and how many parameters it has beside frozen encoders."""
+        count = sum(parameter.numel() for parameter in self._model.parameters())
+        return (
+            f"{type(self).__name__}({self.spec.name!r}, game={self.meta.game!r}, train_seed={self.meta.train_seed}, "
+            f"parameters={count:_}, action_selection={self.action_selection!r})"
+        )
 
     @property
     def spec(self) -> AgentSpec:
@@ -300,5 +309,6 @@ def _check_observations(observations: Observations, num_lanes: int) -> None:
     dtype = getattr(observations, "dtype", None)
     if shape is None or shape[1:] != (4, 84, 84) or dtype != np.uint8 or shape[0] != num_lanes:
         raise ShapeError(
-            f"Observations are {dtype} {shape} for {num_lanes} lanes. Allowed: uint8, shape ({num_lanes}, 4, 84, 84)."
+            f"Observations are {dtype} {shape} for {counted(num_lanes, 'lane')}. Allowed: uint8, shape "
+            f"({num_lanes}, 4, 84, 84)."
         )

@@ -63,6 +63,14 @@ class ProgramPolicy:
         num_actions = None if self._answers_actions else int(probe.shape[1])
         self.abilities = replace(abilities, batch_size=BATCH_SIZE, num_actions=num_actions)
 
+    def __repr__(self) -> str:
+        """Return the agent, its train seed, and what it answers."""
+        answers = "actions" if self._answers_actions else f"logits of {self.abilities.num_actions} actions"
+        return (
+            f"{type(self).__name__}({self.abilities.name!r}, train_seed={self.abilities.train_seed}, "
+            f"answers={answers!r}, action_selection={self._action_selection!r})"
+        )
+
     def act(self, observations: Observations, lanes: LaneBatch) -> Decision:
         """Choose one action per lane.
 
@@ -185,7 +193,7 @@ def load_onnx(wanted: Wanted) -> ProgramPolicy:
 def _abilities(wanted: Wanted, path: Path, content_hash: str, environment: Environment | None) -> Abilities:
     """Return what is known of a program: its view only where something names its training environment."""
     check_game(environment, wanted.game, str(path))
-    view = trained_view("sb3", environment, path.stem) if environment else None
+    view = trained_view("sb3", environment) if environment else None
     return Abilities(
         name=path.stem,
         train_seed=wanted.train_seed,
