@@ -268,7 +268,10 @@ class Lane:
             self.console.start_next()
             self._start_rules()
         limit = self.protocol.noop_max
-        for _ in range(int(self._noops.integers(1, limit, endpoint=True)) if limit else 0):
+        num_noops = int(self._noops.integers(1, limit, endpoint=True)) if limit else 0
+        if is_first:
+            self.num_noops = num_noops
+        for _ in range(num_noops):
             self._start_reward += self._play_start_frame(NOOP)
             if self._ale.game_over():
                 self.console.start_next()
