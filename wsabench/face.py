@@ -20,6 +20,7 @@ from wsabench.errors import ResultSetError
 from wsabench.evaluation.progress import in_notebook
 from wsabench.results.result import part_advice
 from wsabench.results.tables import with_labels
+from wsabench.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,14 +130,15 @@ class RunResult(results.RunResult):
     def _heading(self) -> str:
         """Return in one line what it is."""
         plan = self.manifest.plan
-        jobs = "" if self.is_complete else f", {self.num_finished} of {len(plan.jobs)} jobs"
+        jobs = "" if self.is_complete else f", {self.num_finished} of {counted(len(plan.jobs), 'job')}"
         advice = part_advice(self.manifest)
-        return f"RunResult in {self.path}: {len(self.episodes)} episodes{jobs}." + (f" {advice}" if advice else "")
+        episodes = counted(len(self.episodes), "episode")
+        return f"RunResult in {self.path}: {episodes}{jobs}." + (f" {advice}" if advice else "")
 
     @staticmethod
     def _rest(number: int) -> str:
         """Say how many rows are not shown."""
-        return "" if number <= _SHOWN else f"{number - _SHOWN} more rows: table()"
+        return "" if number <= _SHOWN else f"{counted(number - _SHOWN, 'more row')}: table()"
 
 
 def _draw_figures_in_notebooks() -> None:

@@ -314,7 +314,7 @@ class Abilities:
     """How the policy saw and started its games in training: fields of `wsabench.Protocol` with their values. Its lanes
     are made so, unless the user says otherwise."""
     notes: tuple[str, ...] = ()
-    """What a user should hear about the policy before it plays, as whole sentences."""
+    """What a user should hear about the policy before it plays, as whole sentences; its name is put before each."""
     stated_score: StatedScore | None = None
     """The score in unchanged games that the notes beside the policy's file state; None where they state none."""
 

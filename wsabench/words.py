@@ -19,6 +19,8 @@ def decimal(value: float, digits: int = 2, *, has_plus: bool = False) -> str:
 
 def plural(unit: str) -> str:
     """Return the name of a unit for many."""
+    if unit.endswith("y") and unit[-2:-1] not in tuple("aeiou"):
+        return f"{unit[:-1]}ies"
     return unit if unit.endswith("s") else f"{unit}s"
 
 

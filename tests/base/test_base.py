@@ -18,7 +18,24 @@ from wsabench.errors import SpecError, StorageError, UnknownNameError, is_one_sl
 from wsabench.protocol import Protocol
 from wsabench.registry import Registry
 from wsabench.resources import expanded
-from wsabench.words import decimal
+from wsabench.words import counted, decimal
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "said"),
+    [
+        (0, "episode", "0 episodes"),
+        (1, "episode", "1 episode"),
+        (1000, "job", "1,000 jobs"),
+        (2, "train seed", "2 train seeds"),
+        (2, "family", "2 families"),
+        (1, "family", "1 family"),
+        (2, "day", "2 days"),
+        (3, "more row", "3 more rows"),
+    ],
+)
+def test_one_of_a_kind_is_not_many(number: int, unit: str, said: str) -> None:
+    assert counted(number, unit) == said
 
 
 def test_unknown_name_lists_the_nearest() -> None:

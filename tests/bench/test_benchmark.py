@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from wsabench.bench import figure as figure_module
 from wsabench.bench import turns as benchmark
 from wsabench.bench.encoders import benchmark_encode, benchmark_fusions
 from wsabench.bench.peers import CNN_PEER, WSA_PEER
@@ -183,3 +185,20 @@ def test_wrong_options_are_refused_before_anything_is_measured(
 ) -> None:
     assert main(["bench", "encode", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_figure_of_costs_has_numbers_at_its_axes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(figure_module, "save_figure", lambda figure, path, formats: drawn.append(figure) or [path])
+    rows = [
+        {"name": f"wsa, {number} encoders", "peer": "", "value": value * number, "unit": unit, "ratio": None}
+        for unit, value in (("ms/observation", 0.05), ("parameters", 400_000))
+        for number in (1, 10, 100)
+    ]
+    figure_module.save_encoder_costs(rows, tmp_path / "cost.png")
+    texts = []
+    for ax in drawn[0].axes:
+        ax.figure.draw_without_rendering()
+        texts += [label.get_text() for label in ax.get_yticklabels()]
+    assert {"0.1", "1", "1,000,000", "10,000,000"} <= set(texts)
+    assert not any("$" in text for text in texts)

@@ -53,6 +53,9 @@ def test_an_option_has_one_form_in_all_commands() -> None:
             if name == "--from":  # a result set; or agents, which may lie at an address
                 assert form[1] in ("", "PLACE"), path
                 continue
+            if name == "--checkpoint":  # where the weights are: of one agent, or of each agent of a run
+                assert form[1] == "PLACE", path
+                continue
             if name == "--out":  # several files of one film; a path all the same
                 assert form[1] == "PATH", path
                 continue

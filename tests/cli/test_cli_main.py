@@ -82,10 +82,15 @@ def test_an_interruption_is_code_130_and_says_that_work_is_kept(
     assert "What was finished is kept" in capsys.readouterr().err
 
 
-def test_debug_shows_the_error_itself_wherever_it_stands(failing: Callable[[BaseException], list[str]]) -> None:
+def test_debug_shows_the_traceback_wherever_it_stands_and_keeps_the_code(
+    failing: Callable[[BaseException], list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
     words = failing(SpecError("The severity is 7."))
-    with pytest.raises(SpecError, match="severity is 7"):
-        main([*words, "--debug"])
+    for given in ([*words, "--debug"], ["--debug", *words]):
+        assert main(given) == 2
+        told = capsys.readouterr().err
+        assert told.startswith("Traceback ")
+        assert told.endswith("wsabench.errors.SpecError: The severity is 7.\nwsabench: error: The severity is 7.\n")
 
 
 def test_a_fault_of_the_program_is_not_hidden(failing: Callable[[BaseException], list[str]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import msgspec
 import numpy as np
 import pytest
 
+from wsabench.cli import main
 from wsabench.errors import CheckpointError, SpecError, UnknownNameError
 from wsabench.evaluation import Plan
-from wsabench.evaluation.plan import RunOptions, make_plan
+from wsabench.evaluation.plan import RunOptions, default_agents, make_plan
 from wsabench.protocol import Protocol
 from wsabench.results.provenance import UNHASHED
 from wsabench.seeding import evaluation_seed
@@ -53,6 +55,23 @@ def test_defaults_are_the_suites() -> None:
         ("dynamics", "right-drift", None),
     ]
     assert plan.effects["breakout"].keys() == {"hue-rotate@3", "palette-pal", "gaussian-noise@3"}
+
+
+def test_a_suite_may_name_its_agents(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own_suite_policy.py").write_text(
+        "import numpy as np\ndef still(o):\n    return np.zeros(len(o), int)\n"
+    )
+    suite = tmp_path / "named.toml"
+    suite.write_text(f'agents = ["r=random", "own_suite_policy:still"]\n{THREE.read_text()}')
+    words = ["run", "--suite", str(suite), "--perturbations", "clean", "--episodes", "1", "--workers", "0", "--json"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)  # the module of such an agent is found there as that of one behind --agents
+        assert main([*words, "--out", "out"]) == 0
+    assert {row["agent"] for row in json.loads(capsys.readouterr().out)["mean_returns"]} == {"r", "still"}
+    assert [one.name for one in plan_of(suite=suite).contestants] == [
+        "still"
+    ]  # what the user names stands in their place
+    assert default_agents("smoke") == ("wsa", "e2e")
 
 
 def test_options_replace_them() -> None:

@@ -168,7 +168,7 @@ def test_such_runs_are_merged(tmp_path: Path, reference: RunResult) -> None:
         ({"precision": 0.0}, r"The precision is 0\.0\. Allowed: a half-width above 0"),
         ({"precision": float("nan")}, r"The precision is nan"),
         ({"max_episodes": None}, r"--precision needs a limit\. Give --max-episodes, 10 or more"),
-        ({"max_episodes": 9}, r"At most 9 episodes of a job are allowed, and the pilot has 5\. Allowed: 10 or more"),
+        ({"max_episodes": 9}, r"--max-episodes allows 9 episodes of a job, and the pilot has 5\. Allowed: 10 or more"),
         ({"episodes": 4}, r"The pilot has 4 episodes\. Allowed: integers from 5"),
         ({"precision": None}, r"--max-episodes belongs to --precision"),
         ({"protocol": Protocol(action_selection="greedy")}, r"at most 31 different episodes.*--episodes 31"),

@@ -77,10 +77,12 @@ def test_an_environment_that_skips_and_sticks_by_itself_is_explained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--games", "breakout", "--perturbations", "clean", "--episodes", "1", "--workers", "0"]
-    assert main(["run", "-a", "sb3:ALE-Breakout-v5/ppo.zip", *words, "--out", str(tmp_path / "a")]) == 0
+    assert main(["run", "-a", "mine=sb3:ALE-Breakout-v5/ppo.zip", *words, "--out", str(tmp_path / "a")]) == 0
     (one,) = read_manifest(tmp_path / "a").plan.agents
     assert (one.view["frame_skip"], one.view["sticky_probability"], one.view["pool_gap"]) == (16, 0.25, 4)
-    assert "it is played at 16 frames a step" in capsys.readouterr().err.replace("\n", " ")
+    told = capsys.readouterr().err.replace("\n", " ")
+    assert "note: mine: ALE/Breakout-v5 skips 4 frames" in told
+    assert "it is played at 16 frames a step" in told
 
 
 def test_an_existing_path_with_commas_equals_signs_and_spaces_is_played(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_an_entry_says_who_played_what(entry_files: dict[str, Path], run_dir: Pa
 
 def test_what_the_submitter_says_is_kept(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["submit", str(run_dir), "-a", "mine", "--name", "Mine", "--paper", "https://example.org/p", "--code"]
-    words += ["https://example.org/c", "--checkpoint-url", "hf:me/mine", "--authors", "Me", "--notes", "a\nb"]
+    words += ["https://example.org/c", "--checkpoint", "hf:me/mine", "--authors", "Me", "--notes", "a\nb"]
     words += ["--method", "guessing", "--training-frames", "400", "--train-perturbations", "invert,value@2"]
     assert main([*words, "--out", str(tmp_path), "--json"]) == 0
     path = tmp_path / "smoke-v1-mine.json"
@@ -106,7 +106,7 @@ def test_a_run_that_lacks_jobs_is_refused(copied: Path, tmp_path: Path, capsys: 
     for path in shards:
         path.unlink()
     message = refused([str(copied), "-a", "e2e"], capsys, tmp_path)
-    assert "2 of 6 jobs of this agent are missing: e2e (train seed 0) on breakout, clean; e2e (train" in message
+    assert "it lacks 2 of 6 jobs of this agent: e2e (train seed 0) on breakout, clean; e2e (train" in message
     assert main(["submit", str(copied), "-a", "noop", "--out", str(tmp_path / "noop.json")]) == 0
 
 

@@ -73,7 +73,7 @@ def test_entries_are_equal_to_the_bit(entry_files: dict[str, Path], capsys: pyte
     for agent in ("random", "noop", "e2e"):
         assert main(["verify", str(entry_files[agent]), *ONE]) == 0
         text = capsys.readouterr().out
-        assert "1 of 1 episodes played again are equal (100%), compared to the bit." in " ".join(text.split())
+        assert "1 of 1 episode played again is equal (100%), compared to the bit." in " ".join(text.split())
     mine = [str(entry_files["mine"]), *ONE]
     assert "an entry's own words are never opened" in message(mine, capsys)
     assert found([*mine, "--checkpoint", "scripted_policies:sampler"], capsys, 0)["num_replayed"] == 1
@@ -127,7 +127,7 @@ def test_a_forged_value_in_a_shard_is_named(
     text = " ".join(capsys.readouterr().out.split())
     assert f"{row['agent']} (train seed 0) on breakout, {row['label']}, episode {row['episode']} (seed " in text
     assert f"{word} {forged} is stated, {row[column]} was found" in text
-    assert "Differs. 0 of 1 episodes played again are equal (0%), compared to the bit." in text
+    assert "Differs. 0 of 1 episode played again is equal (0%), compared to the bit." in text
 
 
 def test_shards_and_manifest_must_belong_together(copied: Path) -> None:
@@ -162,7 +162,7 @@ def test_tables_of_a_report_must_follow_from_the_shards(copied: Path, capsys: py
     (problem,) = told["problems"]
     assert f"{table}, row 2: mean_return is 77.5; the shards give " in problem
     assert (told["verdict"], told["unequal"]) == ("differs", [])
-    assert told["conclusion"].startswith("Differs. 1 problem in the files. 1 of 1 episodes")
+    assert told["conclusion"].startswith("Differs. 1 problem in the files. 1 of 1 episode")
     table.write_text(lines[0] + "\n", encoding="utf-8")
     assert "other columns or rows" in report_problems(run)[0]
 

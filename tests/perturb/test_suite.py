@@ -137,6 +137,8 @@ def test_the_hash_is_of_what_is_run(tmp_path):
     before = load(tmp_path).content_hash
     reordered = VALID.replace('summary = "s"\ngames = ["pong"]', 'games = ["pong"]\nsummary = "other"')
     assert load(tmp_path, reordered).content_hash == before
+    named = load(tmp_path, f'agents = ["mine=sb3:a.zip", "random"]\n{VALID}')
+    assert (named.agents, named.content_hash) == (("mine=sb3:a.zip", "random"), before)
     for old, new in (("= 2", "= 4"), ("pong", "boxing"), ("value@2", "value@3"), ("noop_max = 0", "noop_max = 1")):
         assert load(tmp_path, VALID.replace(old, new, 1)).content_hash != before, old
 

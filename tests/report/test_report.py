@@ -138,7 +138,6 @@ def test_the_answer_comes_first_then_caveats_and_words(report):
             "all stand in one tier",
             "Cannot be decided",
             "Agents in tiers",
-            "before you name a winner",
             "nothing can be concluded about training",
             "In words",
             "wsa: clean normalised score",
@@ -225,7 +224,7 @@ def test_an_unfinished_run_is_reported_as_such(tmp_path):
     run = write_result_set(tmp_path / "run")
     (run / "episodes" / "wsa-seed1--breakout--invert.parquet").unlink()
     text = write_report(run, formats=("md",)).markdown.read_text()
-    assert "The run is not complete: 35 of 36 jobs are finished." in text
+    assert "The run is not complete: it lacks 1 of 36 jobs." in text
 
 
 def test_a_declared_family_is_tested_said_and_reproduced(tmp_path, capsys):

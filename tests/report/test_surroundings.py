@@ -16,6 +16,7 @@ from wsabench.cli import main
 from wsabench.perturb.suites import load_suite
 from wsabench.report.tables.provenance import title_of
 from wsabench.results.manifest import SuiteEntry
+from wsabench.summary.notes import _profile_notes, chosen_of
 
 HOSTILE = """
 text.usetex: True
@@ -118,19 +119,41 @@ def plan_of(perturbations, agents=("wsa", "e2e"), profile="quick", **changes):
 def test_a_title_says_what_was_run():
     quick = load_suite("color-shift").profile("quick").cells.of_games(("breakout",))
     assert title_of(plan_of(quick)) == "wsa and e2e on breakout: suite color-shift, profile quick"
-    assert title_of(plan_of(("clean", "strobe@2"))) == "wsa and e2e on breakout: own perturbations, strobe@2"
+    assert title_of(plan_of(("clean", "strobe@2"))) == "wsa and e2e on breakout under strobe@2"
     own = [f"value@{severity}" for severity in range(1, 6)] + ["strobe@1"]
-    assert title_of(plan_of(("clean", *own))).endswith("own perturbations, 6 of them")
-    some = title_of(plan_of(quick[:3]))
-    assert some.endswith(f"2 of the {len(quick) - 1} perturbations of suite color-shift, profile quick")
+    assert title_of(plan_of(("clean", *own))) == "wsa and e2e on breakout under 6 named perturbations"
+    three = title_of(plan_of(("clean", "strobe@2", "invert", "my-own")))
+    assert three == "wsa and e2e on breakout under strobe@2, invert and my-own"
+    # Whoever names two that a suite happens to have has not chosen that suite.
+    assert title_of(plan_of(quick[:3])) == f"wsa and e2e on breakout under {quick[1]} and {quick[2]}"
+    some = title_of(plan_of(quick[:6]))
+    assert some.endswith(f": 5 of the {len(quick) - 1} perturbations of suite color-shift, profile quick")
     # The suite lists 235; Breakout brings 42 more.
     full = load_suite("full")
     entry = SuiteEntry(name=full.name, summary=full.summary, content_hash=full.content_hash)
     some = title_of(plan_of(("clean", "invert", "small-paddle"), profile="standard", suite=entry))
-    assert some == "wsa and e2e on breakout: 2 perturbations of suite full, profile standard"
+    assert some == "wsa and e2e on breakout under invert and small-paddle"
+    of_full = [f"hue-rotate@{severity}" for severity in range(1, 6)]
+    some = title_of(plan_of(("clean", *of_full), profile="standard", suite=entry))
+    assert some == "wsa and e2e on breakout: 5 perturbations of suite full, profile standard"
     assert title_of(plan_of(("clean",))) == "wsa and e2e on breakout: clean play"
     many = [f"agent-{i}" for i in range(20)]
     assert title_of(plan_of(quick, many, games=("breakout", "pong"))).startswith("20 agents on breakout and pong: ")
     # What cannot be seen in a game is left out by the run and stays part of the suite.
     refused = plan_of([name for name in quick if name != "invert"], refused={"breakout": ("invert",)})
     assert title_of(refused).endswith("suite color-shift, profile quick")
+    assert title_of(plan_of(quick, ("wsa", "random")), ["random"]).startswith("wsa on breakout: ")
+    assert title_of(plan_of(("strobe@2",), (), games=())) == "under strobe@2"
+
+
+def test_only_who_took_a_profile_is_warned_of_it():
+    quick = load_suite("color-shift").profile("quick").cells.of_games(("breakout",))
+    kinds = {}
+    for names in (quick, quick[:3], ("clean", "strobe@2"), ("clean",)):
+        plan = plan_of(names)
+        kinds[chosen_of(plan).kind] = _profile_notes(plan)
+    assert [kind for kind, notes in kinds.items() if notes] == ["suite"]
+    assert set(kinds) == {"suite", "part of the suite", "own", "clean"}
+    (note,) = kinds["suite"]
+    assert note.startswith("The profile 'quick'")
+    assert not _profile_notes(plan_of(quick, profile="standard"))

@@ -143,7 +143,7 @@ def test_reading_it_directly_prints_a_command_that_works(
     assert command[:2] == ["wsabench", "migrate"]
     assert main(command[1:]) == 0
     printed = capsys.readouterr().out
-    assert "Copied to the byte: 7 shards and pictures" in printed
+    assert "Copied to the byte: 7 files (shards and pictures)" in printed
     assert "The version of numba was not recorded" in printed
     assert load_result(command[-1]).is_complete
 

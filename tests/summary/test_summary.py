@@ -461,7 +461,7 @@ def test_cells_that_not_every_seed_finished_are_left_out_and_named():
     del cells["a", 1, "g", "hue-rotate", 3]
     summary = summarise(result(cells, jobs=[{}] * 4))
     assert [cell.label for cell in summary.cells] == ["clean"]
-    assert "The run is not complete: 3 of 4 jobs are finished." in summary.notes
+    assert "The run is not complete: it lacks 1 of 4 jobs." in summary.notes
     assert any("1 cell is left out" in note and "hue-rotate@3" in note for note in summary.notes)
 
 

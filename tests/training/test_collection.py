@@ -174,12 +174,12 @@ class RefusedSource(LaneSource):
         (
             KilledSource,
             WorkerError,
-            r"was killed by signal 9.* 0 of 2 shards are kept: start the same .* again to go on",
+            r"was killed by signal 9.* Kept: 0 of 2 shards\. Start the same .* again to go on",
         ),
         pytest.param(
             SingularSource,
             WorkerError,
-            r"A worker process failed: LinAlgError: the matrix is singular\. 0 of 2 shards",
+            r"A worker process failed: LinAlgError: the matrix is singular\. Kept: 0 of 2 shards",
             marks=pytest.mark.slow,
         ),
         # That an error comes over as it was raised is tested in test_processes.py and of runs.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import inspect
-import os
 import signal
 import sys
 import sysconfig
@@ -14,11 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from wsabench.agents.exits import exits_raised
 from wsabench.agents.weights import is_module, weights_hash
 from wsabench.errors import ShapeError, SpecError, UnknownNameError, WsabenchError, nearest_names, unknown_name
 from wsabench.hashing import text_hash
@@ -256,33 +255,6 @@ def _imported(module_name: str, reference: str) -> Any:
     elif (left := _torch_now()) is not None:
         _TORCH_LEFT_BY[module_name] = left
     return module
-
-
-@contextmanager
-def exits_raised() -> Iterator[None]:
-    """Let argparse and `os._exit` raise inside, which else print a usage or end the program with nothing said.
-
-    Code that reads the command line when it is imported reads ours, and would print its own usage before our message,
-    which is the error's cause here. A process that the code forks may end as ever.
-    """
-    before, end, here = argparse.ArgumentParser.error, os._exit, os.getpid()
-
-    def leave(status: int) -> NoReturn:
-        if os.getpid() != here:
-            end(status)
-        raise SystemExit(f"os._exit({status})")
-
-    argparse.ArgumentParser.error = _raise_usage  # pyright: ignore[reportAttributeAccessIssue]
-    os._exit = leave
-    try:
-        yield
-    finally:
-        argparse.ArgumentParser.error = before
-        os._exit = end
-
-
-def _raise_usage(parser: argparse.ArgumentParser, message: str) -> NoReturn:
-    raise SystemExit(f"argparse: {message}") from argparse.ArgumentTypeError(parser.format_usage().strip())
 
 
 @contextmanager

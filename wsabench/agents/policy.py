@@ -31,6 +31,7 @@ from wsabench.types import (
     Observations,
     OwnPolicy,
 )
+from wsabench.words import counted
 
 if TYPE_CHECKING:
     from wsabench.encoders import EncoderBank
@@ -300,5 +301,6 @@ def _check_observations(observations: Observations, num_lanes: int) -> None:
     dtype = getattr(observations, "dtype", None)
     if shape is None or shape[1:] != (4, 84, 84) or dtype != np.uint8 or shape[0] != num_lanes:
         raise ShapeError(
-            f"Observations are {dtype} {shape} for {num_lanes} lanes. Allowed: uint8, shape ({num_lanes}, 4, 84, 84)."
+            f"Observations are {dtype} {shape} for {counted(num_lanes, 'lane')}. Allowed: uint8, shape "
+            f"({num_lanes}, 4, 84, 84)."
         )

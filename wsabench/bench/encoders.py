@@ -14,6 +14,7 @@ from wsabench.errors import SpecError, unknown_name
 from wsabench.processes import single_thread
 from wsabench.seeding import generator, integer_seed
 from wsabench.types import BenchRow
+from wsabench.words import counted
 
 SIZES = ("compact", "paper")
 NAMES = ("sr", "oke", "okk", "vos", "ae")
@@ -102,7 +103,7 @@ def benchmark_fusions(
             shapes = repeated_shapes(number)
             embeddings = _Embeddings(shapes, batch_size)
             # Built once a number and dropped: a hundred encoders' heads fill a gigabyte.
-            agents = {f"{kind}, {_counted(number)}": _agent(kind, shapes) for kind in kinds}
+            agents = {f"{kind}, {counted(number, 'encoder')}": _agent(kind, shapes) for kind in kinds}
             contestants = {
                 name: Contestant(repeated(_passes(agent, embeddings)), unit=OBSERVATIONS)
                 for name, agent in agents.items()
@@ -164,7 +165,3 @@ def _passes(agent: ActorCritic, embeddings: _Embeddings) -> Callable[[], int]:
 
 def _parameters(name: str, agent: ActorCritic) -> BenchRow:
     return {"name": name, "peer": "", "value": count_parameters(agent), "unit": PARAMETERS, "ratio": None}
-
-
-def _counted(number: int) -> str:
-    return "1 encoder" if number == 1 else f"{number} encoders"

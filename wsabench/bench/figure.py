@@ -59,6 +59,8 @@ def _draw(rows: Sequence[BenchRow], ax: Axes) -> None:
         )
     ax.set_xscale("log")
     ax.set_yscale("log")
+    # The usual labels are formulas, which figures do not read: a name may hold a dollar.
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.12g}")
     ticks = sorted({number for points in lines.values() for number, _ in points})
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.minorticks_off()

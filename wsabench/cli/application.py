@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
 from itertools import pairwise
@@ -150,10 +151,10 @@ def _refuse_empty_out(words: Sequence[str]) -> None:
 
 
 def _refuse(text: str, error: Exception, debug: bool) -> int:
-    """Show one message, or with `debug` the traceback, and return the code for bad input."""
+    """Show one message, with `debug` the traceback before it, and return the code for bad input."""
     clean_up_terminal()
     if debug:
-        raise error
+        traceback.print_exception(error)
     write_error(f"error: {text}")
     return EXIT_BAD_INPUT
 

@@ -71,7 +71,7 @@ def check(
     else:
         from wsabench.gate.check import check_runs
 
-        _refuse_options_of_looks(looks=looks, workers=workers, trust=trust, allow_download=allow_download)
+        _refuse_options_of_looks(looks=looks, workers=workers, allow_download=allow_download)
         result = check_runs(run_dir, against, alpha=alpha, **options)
     if junit is not None:
         write_text(junit, junit_xml(result))

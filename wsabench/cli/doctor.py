@@ -17,6 +17,7 @@ from wsabench.cli.terminal.console import write_json, write_line, write_table
 from wsabench.errors import WsabenchError
 from wsabench.machine import ABSENT, machine_facts, package_versions
 from wsabench.resources import state_dir
+from wsabench.words import counted
 
 HELP = "Check that everything a run needs is there. Exits with 1 if something is wrong, and says how to put it right."
 EXAMPLE = "Example: wsabench doctor"
@@ -82,7 +83,8 @@ def check_catalogue() -> Iterator[Finding]:
     from wsabench.cli.listing import game_rows, perturbation_rows, suite_rows
 
     games, perturbations, suites = game_rows(), perturbation_rows(), suite_rows()
-    found = f"{len(games)} games, {len(perturbations)} perturbations, {len(suites)} suites"
+    counts = {"game": len(games), "perturbation": len(perturbations), "suite": len(suites)}
+    found = ", ".join(counted(number, unit) for unit, number in counts.items())
     yield Finding("catalogue", bool(games and perturbations and suites), found, "Reinstall wsabench.")
 
 
@@ -94,7 +96,7 @@ def check_baselines() -> Iterator[Finding]:
     files = weight_files()
     for _, _, _, path in files:
         read_header(path)
-    found = f"{len(specs)} agents, {len(files)} checkpoints"
+    found = f"{counted(len(specs), 'agent')}, {counted(len(files), 'checkpoint')}"
     yield Finding("baselines", bool(specs and files), found, "Reinstall wsabench, or train: `wsabench train --help`.")
 
 
@@ -127,7 +129,9 @@ def check_threads() -> Iterator[Finding]:
     )
     setting = os.environ.get("OMP_NUM_THREADS")
     fix = f"Set OMP_NUM_THREADS to {cores} or less" + (f" (it is {setting})." if setting else ".")
-    yield Finding("threads", threads <= cores, f"torch {threads} threads, {cores} cores, {bf16}", fix)
+    yield Finding(
+        "threads", threads <= cores, f"torch {counted(threads, 'thread')}, {counted(cores, 'core')}, {bf16}", fix
+    )
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (

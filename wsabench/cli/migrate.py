@@ -9,6 +9,7 @@ import typer
 
 from wsabench.cli.options import Json, path_option
 from wsabench.cli.terminal.console import filled, write_json, write_line
+from wsabench.words import counted
 
 HELP = "Bring a result set of an earlier version over; the old one stays as it is."
 EXAMPLE = "Example: wsabench migrate runs/old --out runs/new"
@@ -36,7 +37,7 @@ def migrate(
         )
         return
     write_line(f"Result set: {done.path} (schema version {SCHEMA_VERSION}, was {done.from_version})")
-    write_line(f"Copied to the byte: {done.num_files} shards and pictures")
+    write_line(f"Copied to the byte: {counted(done.num_files, 'file')} (shards and pictures)")
     if done.unrecorded:
         text = (
             f"The version of {', '.join(done.unrecorded)} was not recorded: reports and checks read this result set, "

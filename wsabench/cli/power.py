@@ -91,10 +91,9 @@ def power(
         write_json({**design._asdict(), **noise, "fewest_seeds_that_can_decide": fewest, "plans": rows})
         return
     seeds = "train seeds" if paired else "train seeds of each agent"
-    over = f" of the average over {num_cells} cells" if what == "average" else ""
-    title = f"To find a difference of {effect:g}{over} with power {wanted:g}, alpha {alpha:g} over {tests} test"
-    title += "s" if tests > 1 else ""
-    title += f" and {pairs} pairs" if pairs > 1 else ""
+    over = f" of the average over {counted(num_cells, 'cell')}" if what == "average" else ""
+    title = f"To find a difference of {effect:g}{over} with power {wanted:g}, alpha {alpha:g} over "
+    title += counted(tests, "test") + (f" and {counted(pairs, 'pair')}" if pairs > 1 else "")
     limit = ""
     if of_run is not None and is_limit:
         limit = (
@@ -152,7 +151,7 @@ def _costs(run_dir: Path | None, seconds: float | None, hours: float | None) -> 
         if seconds is None and len(starts) == 1 and starts[0].end is not None and len(result.episodes):
             began, ended = (datetime.fromisoformat(time) for time in (starts[0].start, starts[0].end))
             seconds = (ended - began).total_seconds() / len(result.episodes)
-            notes.append(f"{seconds:.2g} s an episode, as the run took on {starts[0].host.cores} cores")
+            notes.append(f"{seconds:.2g} s an episode, as the run took on {counted(starts[0].host.cores, 'core')}")
         if hours is None:
             trained = _hours_of_records({entry.agent for entry in result.manifest.plan.agents})
             if trained:
@@ -250,7 +249,7 @@ def _print_gate(
     ]
     columns = ["episodes a cell", "power, one cell", "power, average", f"average finds it ({wanted:g})"]
     note = (
-        f"One checkpoint against {num_reference} episodes a cell, {counted(case.num_agents, 'agent')}, "
+        f"One checkpoint against {counted(num_reference, 'episode')} a cell, {counted(case.num_agents, 'agent')}, "
         f"{counted(case.num_cells, 'cell')} for each, score {case.score:.3g}, standard deviation "
         f"{case.episode_sd:.3g} between episodes. Skewed scores find less: docs/gate.md.{costs.note}"
     )

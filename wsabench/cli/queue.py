@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wsabench.cli.terminal.console import write_json, write_line, write_table
 from wsabench.errors import SpecError
+from wsabench.words import counted
 
 if TYPE_CHECKING:
     from wsabench.training.queue import Places, Queue, QueueStatus, RunStatus
@@ -55,10 +56,10 @@ def queue_command(call: QueueCall) -> None:
             write_line(f"{found}: finished, taken from {source}")
     elif call.bring_back is not None:
         brought = queues.bring_back(queue, places, call.bring_back, write_line)
-        write_line(f"Brought back: {len(brought)} runs")
+        write_line(f"Brought back: {counted(len(brought), 'run')}")
     elif call.export is not None:
         files = queues.export_queue(queue, places, call.export, write_line)
-        write_line(f"Handed over to {call.export}: {len(files)} files in all")
+        write_line(f"Handed over to {call.export}: {counted(len(files), 'file')} in all")
     elif call.status:
         _show(queue, places, call)
     else:
@@ -95,7 +96,7 @@ def _work(queue: Queue, places: Places, call: QueueCall) -> None:
         result = queues.run_queue(queue, places.root, options)
     if (error := queues.failure(result)) is not None:
         raise error
-    write_line(f"All {len(result.finished)} runs are finished.")
+    write_line(f"Nothing is left: {counted(len(result.finished), 'finished run')}.")
 
 
 def _show(queue: Queue, places: Places, call: QueueCall) -> None:
@@ -133,7 +134,7 @@ def _left(status: QueueStatus) -> str:
     if not status.open:
         return "Nothing is left."
     if unknown == len(status.open):
-        return f"Hours left: unknown, no run of their kinds has been measured yet ({unknown} runs)."
+        return f"Hours left: unknown, no run of their kinds has been measured yet ({counted(unknown, 'run')})."
     core = status.core_hours_left
     text = f"Hours left: about {core / status.parallel:.1f} ({core:.1f} core-hours, {status.parallel} at once)"
-    return f"{text}, and {unknown} runs of kinds not measured yet." if unknown else f"{text}."
+    return f"{text}, and {counted(unknown, 'run')} of kinds not measured yet." if unknown else f"{text}."

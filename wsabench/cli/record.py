@@ -13,6 +13,7 @@ from wsabench.cli.terminal.console import write_json, write_line
 from wsabench.cli.terminal.own_code import own_code
 from wsabench.cli.terminal.progress import progress_reporter
 from wsabench.resources import expanded
+from wsabench.words import counted
 
 if TYPE_CHECKING:
     from wsabench.results.recorded import Recording
@@ -114,7 +115,7 @@ def _write_summary(recording: Recording, paths: list[Path]) -> None:
     from wsabench.report.films.video import can_write_mp4
 
     write_line(f"{recording_title(recording)}, episode seed {recording.episode_seed}")
-    write_line(f"return {recording.episodic_return:g}, {recording.length} steps, {end_text(recording)}")
+    write_line(f"return {recording.episodic_return:g}, {counted(recording.length, 'step')}, {end_text(recording)}")
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in recording.mean_weights().items())
     write_line(f"Mean attention: {weights}" if weights else f"{recording.agent} has no attention: films without bars.")
     if text := context_text(recording):

@@ -9,6 +9,7 @@ import typer
 
 from wsabench.cli.options import Json, path_option, several
 from wsabench.cli.terminal.console import split_names, write_json, write_line
+from wsabench.words import counted
 
 HELP = "Make the page, figures and tables of a run, or of several combined."
 EXAMPLE = "Example: wsabench report runs/quick --format html,pdf,latex"
@@ -80,4 +81,4 @@ def report(
         ("Score matrices for rliable", files.rliable),
     ):
         if paths:
-            write_line(f"{words}, {len(paths)} files: {paths[0].parent}")
+            write_line(f"{words}, {counted(len(paths), 'file')}: {paths[0].parent}")

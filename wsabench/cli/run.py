@@ -50,7 +50,7 @@ EXAMPLE = "Example: wsabench run --suite color-shift --profile quick --agents ws
 _AGENTS = (
     "Names (of shipped agents, random, noop), checkpoint files, sb3:PATH.zip, cleanrl:PATH, torchscript:PATH, "
     "onnx:PATH, hf:ORG/REPO, python:package.module:factory or package.module:attribute; NAME=... names one, "
-    "and {game} and {train_seed} in a path find files. Default: wsa,e2e."
+    "and {game} and {train_seed} in a path find files. Default: the suite's, else wsa,e2e."
 )
 _EPISODES = "Episodes a cell; default: the profile's. With --precision: those of the pilot, 15 by default."
 _PRECISION = (
@@ -116,10 +116,11 @@ def run(
 ) -> None:
     """Evaluate agents on a suite and print where the result set is."""
     from wsabench.evaluation.contestants import split_references
+    from wsabench.evaluation.plan import default_agents
     from wsabench.tracking import checked_trackers
 
     trackers = checked_trackers(split_names(track) or ())  # before anything is played
-    references = tuple(split_references(agents) or ("wsa", "e2e"))
+    references = tuple(split_references(agents)) or default_agents(suite)
     options: dict[str, Any] = {
         "suite": suite,
         "agents": references,
@@ -211,7 +212,7 @@ def _write(result: RunResult, as_json: bool) -> None:
         f"Mean return, {counted(len(result.episodes), 'episode')}",
         ["agent", "game", "perturbation", "train seeds", "episodes", "mean return"],
         [[marked_name(name, privileged) + f" {DRAWS}" * (name in drawing), *values] for name, *values in rows[:_SHOWN]],
-        (f"And {len(rows) - _SHOWN} more rows: --json has them all. " if len(rows) > _SHOWN else "")
+        (f"And {counted(len(rows) - _SHOWN, 'more row')}: --json has them all. " if len(rows) > _SHOWN else "")
         + _NOTE
         + f" {LEGEND}" * bool(privileged)
         + f" {DRAWS_LEGEND}" * bool(drawing),
@@ -220,7 +221,7 @@ def _write(result: RunResult, as_json: bool) -> None:
         write_line("\n" + filled(saving_text(saving)))
     write_line(f"\nResult set: {result.path}")
     if advice := part_advice(result.manifest):
-        jobs = f"{result.num_finished} of {len(result.manifest.plan.jobs)} jobs."
+        jobs = f"{result.num_finished} of {counted(len(result.manifest.plan.jobs), 'job')}."
         write_line(filled(f"{jobs} {advice}"))
     else:
         write_line(f"Make the page: {shlex.join(['wsabench', 'report', str(result.path)])}")
@@ -253,7 +254,7 @@ def tell_trackers(result: RunResult, names: Sequence[str]) -> None:
 
 def saving_text(saving: SavingEntry) -> str:
     """Say what a run to a precision saved, and which cells stopped at the limit."""
-    text = f"{saving.episodes} episodes after a pilot of {saving.pilot_episodes}, which is kept apart."
+    text = f"{counted(saving.episodes, 'episode')} after a pilot of {saving.pilot_episodes}, which is kept apart."
     if saving.share is not None and saving.share_with_pilot is not None and saving.bound is not None:
         text += (
             f" Equal numbers would have taken {saving.fixed_episodes} for the same precision: {saving.share:.0%} of it "

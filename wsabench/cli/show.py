@@ -157,6 +157,7 @@ def suite_facts(name: str) -> dict[str, Any]:
         "version": suite.version,
         "hash": suite.content_hash,
         "measure": suite.measure,
+        "agents": ", ".join(suite.agents) or None,
         "profiles": profiles,
         "cells": cells,
     }

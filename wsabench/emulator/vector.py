@@ -21,6 +21,7 @@ from wsabench.perturb import CompiledPerturbation, Perturbation, compile_perturb
 from wsabench.protocol import Protocol
 from wsabench.seeding import integer_seed
 from wsabench.types import unboxed
+from wsabench.words import counted
 
 Perturbations = str | Perturbation | Sequence[str | Perturbation | None]
 """One perturbation for all lanes, or one for each lane. None in a reset keeps what the lane has."""
@@ -243,7 +244,8 @@ def lane_seeds(seed: Seeds, num_lanes: int) -> list[int | None]:
         assert root is not None  # noqa: S101  (only None gives None)
         return [lane_seed(root, lane) for lane in range(num_lanes)]
     if isinstance(seed, bool | str | float) or len(seed) != num_lanes:
-        raise ShapeError(f"seed is {seed!r}. Allowed: an integer, or {num_lanes} episode seeds, one per lane.")
+        seeds = counted(num_lanes, "episode seed")
+        raise ShapeError(f"seed is {seed!r}. Allowed: an integer, or {seeds}, one per lane.")
     return [check_seed(item) for item in seed]
 
 
@@ -257,7 +259,8 @@ def lane_perturbations(perturbations: Perturbations | None, num_lanes: int) -> l
         return [perturbations] * num_lanes
     chosen = list(perturbations)
     if len(chosen) != num_lanes:
-        raise ShapeError(f"{len(chosen)} perturbations for {num_lanes} lanes. Allowed: one for all, or one per lane.")
+        given = f"{counted(len(chosen), 'perturbation')} for {counted(num_lanes, 'lane')}"
+        raise ShapeError(f"{given}. Allowed: one for all, or one per lane.")
     return chosen
 
 

@@ -219,10 +219,11 @@ class Contestant:
 
     def notes(self) -> tuple[str, ...]:
         """Return what a user should hear about it before it plays, whole sentences."""
+        said = tuple(f"{self.name}: {note}" for note in self.abilities.notes)
         if not self.draws:
-            return self.abilities.notes
+            return said
         return (
-            *self.abilities.notes,
+            *said,
             f"{self.name} answered otherwise when it was asked twice for the same: it draws random numbers of its own, "
             "or remembers more than an episode. The same seeds need not give the same table. Draw from "
             "`lanes.generators` instead, and begin anew where `lanes.episode_starts` says so.",

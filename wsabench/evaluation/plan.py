@@ -32,11 +32,14 @@ from wsabench.results.records import Job
 from wsabench.seeding import evaluation_seed
 from wsabench.stats.allocation import DEFAULT_PILOT_EPISODES, MIN_PILOT_EPISODES, TARGETS, Target
 from wsabench.types import Permissions, listed_values, unboxed
+from wsabench.words import counted
 
 if TYPE_CHECKING:
     from wsabench.perturb import CompiledPerturbation, Suite
 
 T = TypeVar("T")
+DEFAULT_AGENTS = ("wsa", "e2e")
+"""Who plays where neither the user nor the suite names agents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,8 @@ class RunOptions:
 
     suite: Any = "color-shift"
     """A suite's name, the path of a suite file, or a loaded suite."""
-    agents: Sequence[AgentReference] | Mapping[str, AgentReference] | AgentReference = ("wsa", "e2e")
+    agents: Sequence[AgentReference] | Mapping[str, AgentReference] | AgentReference | None = None
+    """None: those of the suite; `DEFAULT_AGENTS` where it names none."""
     profile: str = "quick"
     games: Sequence[str] | None = None
     train_seeds: Sequence[int] | None = None
@@ -256,6 +260,26 @@ class Plan:
         return replace(self, jobs=tuple(jobs))
 
 
+def default_agents(suite: Any) -> tuple[str, ...]:
+    """Return who plays a suite where the user names nobody.
+
+    Args:
+        suite: A suite's name, the path of a suite file, or a loaded suite.
+
+    Raises:
+        SpecError: The suite's file is malformed.
+        UnknownNameError: There is no such suite.
+    """
+    return _loaded(suite).agents or DEFAULT_AGENTS
+
+
+def _loaded(suite: Any) -> Suite:
+    """Return a suite by its name or path; a loaded one as it is."""
+    from wsabench import perturb
+
+    return suite if hasattr(suite, "profiles") else perturb.load_suite(suite)
+
+
 def make_plan(
     options: RunOptions, note: Callable[[str], None] = lambda _: None, *, look_until: float | None = None
 ) -> Plan:
@@ -281,9 +305,7 @@ def make_plan(
         StorageError: An agent's own play cannot be kept.
         UnknownNameError: A suite, profile, game, perturbation or agent does not exist.
     """
-    from wsabench import perturb
-
-    suite = options.suite if hasattr(options.suite, "profiles") else perturb.load_suite(options.suite)
+    suite = _loaded(options.suite)
     profile = suite.profile(options.profile)
     terms = Terms.chosen(options, profile.protocol)
     protocol = terms.protocol
@@ -298,9 +320,10 @@ def make_plan(
     num_episodes = _whole_number("number of episodes", _or(options.episodes, profile.episodes), 1)
     num_episodes = num_episodes if precision is None else precision.pilot_episodes
     seed = _whole_number("seed", options.seed, 0)
+    agents = default_agents(suite) if options.agents is None else options.agents
     cells = fit_cells(wanted, is_explicit=is_explicit, until=look_until)
     terms = replace(terms, watch=partial(watch_here, note, options.worker_timeout))
-    contestants = find_contestants(options.agents, games, train_seeds, terms)
+    contestants = find_contestants(agents, games, train_seeds, terms)
     if options.asks_apart:
         contestants = asked_apart(contestants, options.worker_timeout, note)
     left_out, skipped = fit_agents(contestants, cells.compiled, is_explicit=is_explicit)
@@ -367,16 +390,16 @@ def _precision(options: RunOptions, protocol: Protocol, games: Sequence[str]) ->
     pilot = _whole_number("number of episodes of the pilot", _or(options.episodes, DEFAULT_PILOT_EPISODES), 1)
     if pilot < MIN_PILOT_EPISODES:
         raise SpecError(
-            f"The pilot has {pilot} episodes. Allowed: integers from {MIN_PILOT_EPISODES}; fewer do not show how much "
-            f"episodes vary. Leave --episodes out for {DEFAULT_PILOT_EPISODES}."
+            f"The pilot has {counted(pilot, 'episode')}. Allowed: integers from {MIN_PILOT_EPISODES}; fewer do not "
+            f"show how much episodes vary. Leave --episodes out for {DEFAULT_PILOT_EPISODES}."
         )
     if options.max_episodes is None:
         raise SpecError(f"--precision needs a limit. Give --max-episodes, {2 * pilot} or more, as in 200.")
     most = _whole_number("largest number of episodes", options.max_episodes, 1)
     if most < 2 * pilot:
         raise SpecError(
-            f"At most {most} episodes of a job are allowed, and the pilot has {pilot}. Allowed: {2 * pilot} or more, "
-            "twice the pilot. Raise --max-episodes, or set the pilot's size with --episodes."
+            f"--max-episodes allows {counted(most, 'episode')} of a job, and the pilot has {pilot}. Allowed: "
+            f"{2 * pilot} or more, twice the pilot. Raise --max-episodes, or set the pilot's size with --episodes."
         )
     if protocol.action_selection == "greedy" and not protocol.sticky_probability:
         raise SpecError(

@@ -14,6 +14,7 @@ from wsabench.results.result import RunResult
 from wsabench.results.tables import with_labels
 from wsabench.stats import normalised_score
 from wsabench.stats.allocation import Allocation, allocate
+from wsabench.words import counted
 
 PILOT_DIR = "pilot"
 """Where a run to a precision keeps its first stage: a result set of its own inside the run's directory."""
@@ -92,7 +93,8 @@ def sentences_of(plan: Plan, found: Allocation, saving: SavingEntry) -> list[str
     if saving.capped:
         widest = float(found.half_widths.max())
         sentences.append(
-            f"{len(saving.capped)} of {len(plan.jobs)} jobs would need more than {plan.precision.max_episodes} "
-            f"episodes and stop there, with half-widths up to about {widest:.2g}: {listed(saving.capped, '; ')}."
+            f"{len(saving.capped)} of {counted(len(plan.jobs), 'job')} would need more than "
+            f"{plan.precision.max_episodes} episodes and stop there, with half-widths up to about {widest:.2g}: "
+            f"{listed(saving.capped, '; ')}."
         )
     return sentences

@@ -19,6 +19,7 @@ from wsabench.results.manifest import AgentEntry
 from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import EpisodeOutcome
 from wsabench.types import Permissions
+from wsabench.words import counted
 
 _SHOWN_DIGITS = 12
 
@@ -48,8 +49,8 @@ def contestant_again(
         raise CheckpointError(f"{who} cannot be played again: {error}{hint}") from error
     if len(found) != 1:
         raise CheckpointError(
-            f"{checkpoint} stands for {len(found)} agents instead of {who}. Allowed: one, {{game}} and {{train_seed}} "
-            "in its path stand for those of each agent."
+            f"{checkpoint} stands for {counted(len(found), 'agent')} instead of {who}. Allowed: one, {{game}} and "
+            "{train_seed} in its path stand for those of each agent."
         )
     one = replace(found[0], train_seed=entry.train_seed)
     if UNHASHED in (entry.checkpoint_hash, one.checkpoint_hash):

@@ -32,6 +32,7 @@ from wsabench.results.result import RunResult, load_result
 from wsabench.results.store import ResultStore
 from wsabench.summary.stated import stated_notes
 from wsabench.types import Permissions, listed_values, unboxed
+from wsabench.words import counted
 
 PICTURES = "pictures"
 """What the process claims that draws the samples."""
@@ -41,7 +42,7 @@ DEFAULT_ROOT = Path("runs")
 
 def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the command line
     suite: Any = "color-shift",
-    agents: Sequence[AgentReference] | Mapping[str, AgentReference] | AgentReference = ("wsa", "e2e"),
+    agents: Sequence[AgentReference] | Mapping[str, AgentReference] | AgentReference | None = None,
     profile: str = "quick",
     *,
     games: str | Sequence[str] | None = None,
@@ -74,7 +75,8 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
             (N, 4, 84, 84) to N action indices), or factories `make_agent(game, train_seed)`. `{game}` and
             `{train_seed}` in a path stand for what files are there. `NAME=REFERENCE` or a mapping gives a name; a list
             in a mapping is one train seed after the other. A policy with a text attribute `version` (or
-            `checkpoint_hash`) is not run again when a run goes on.
+            `checkpoint_hash`) is not run again when a run goes on. None: those that the suite names, else `wsa` and
+            `e2e`.
         profile: A profile of the suite. It says which train seeds, episodes, perturbations and protocol are played.
         games: A game, or several, instead of the suite's.
         train_seeds: Train seeds of the shipped baselines instead of the profile's.
@@ -314,7 +316,7 @@ def _kept_notes(plan: Plan, finished: Sequence[Job]) -> list[str]:
             why = f"version {one.abilities.version!r}" if one.abilities.version else f"hash {one.checkpoint_hash[:8]}"
             line = f"{one.name}, {why}"
             counts[line] = counts.get(line, 0) + 1
-    return [f"{line}: {count} finished job{'s' * (count != 1)} kept." for line, count in counts.items()]
+    return [f"{line}: {counted(count, 'finished job')} kept." for line, count in counts.items()]
 
 
 def checked_workers(workers: int | None) -> int:

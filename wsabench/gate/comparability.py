@@ -12,6 +12,7 @@ from wsabench.errors import ResultSetError, unknown_name
 from wsabench.results.comparing import Difference, Kind, differences, listed
 from wsabench.results.manifest import UNKNOWN, Manifest, RecordedPlan
 from wsabench.results.result import RunResult, part_advice
+from wsabench.words import counted
 
 _FORBIDDEN: frozenset[Kind] = frozenset({"suite", "suite name", "protocol", "engine", "reference"})
 _FORBIDDEN_IN_BOTH: frozenset[Kind] = frozenset({"definition", "rom"})
@@ -104,7 +105,7 @@ def _forbids(one: Difference) -> bool:
 def _unfinished(result: RunResult) -> Iterator[str]:
     """Say that jobs are not finished."""
     if not result.is_complete:
-        jobs = f"{result.num_finished} of {len(result.manifest.plan.jobs)} jobs"
+        jobs = f"{result.num_finished} of {counted(len(result.manifest.plan.jobs), 'job')}"
         way_on = part_advice(result.manifest).rstrip(".") or "The command that began it goes on from there"
         yield f"{result.path} is not finished ({jobs}; {way_on[0].lower()}{way_on[1:]})"
 

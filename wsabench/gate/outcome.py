@@ -9,6 +9,7 @@ from typing import Literal
 from wsabench.results.result import MARK
 from wsabench.stats.gate import COLLAPSE, MIN_POWER
 from wsabench.stats.sequential import Outcome
+from wsabench.words import counted
 
 ALL_CELLS = "all cells"
 FIXED_EPISODES = 20
@@ -95,8 +96,8 @@ class Look:
             "go on": "not decided, so the run goes on",
         }[self.outcome]
         return (
-            f"Look after {self.episodes} episodes of each job: smallest sequential p {self.smallest_p:.2g}, chance of "
-            f"an alarm in the end {self.hope:.0%} at most: {verdict}."
+            f"Look after {counted(self.episodes, 'episode')} of each job: smallest sequential p {self.smallest_p:.2g}, "
+            f"chance of an alarm in the end {self.hope:.0%} at most: {verdict}."
         )
 
 
@@ -130,8 +131,9 @@ class Looks:
         """Say where it stopped, and what that saved."""
         last = self.taken[-1]
         return (
-            f"Stopped at look {len(self.taken)} of {len(self.planned)}, after {last.episodes} episodes of each job: "
-            f"{last.played} in all, {self.share:.0%} of the {self.fixed_episodes} that {FIXED_EPISODES} of each are."
+            f"Stopped at look {len(self.taken)} of {len(self.planned)}, after {counted(last.episodes, 'episode')} of "
+            f"each job: {last.played} in all, {self.share:.0%} of the {self.fixed_episodes} that {FIXED_EPISODES} of "
+            "each are."
         )
 
 
@@ -159,7 +161,7 @@ class CheckResult:
     @property
     def meaning(self) -> str:
         """What the p values are, in one sentence."""
-        what = f"p: of a drop no larger than the margin, corrected over {_tests(len(self.tested))}"
+        what = f"p: of a drop no larger than the margin, corrected over {counted(len(self.tested), 'test')}"
         if self.looks is None:
             return f"{what}."
         return f"{what}; sequential, so that it holds after any of the {len(self.looks.planned)} looks."
@@ -204,7 +206,7 @@ class CheckResult:
         if not self.tested:
             return "Nothing was tested: in no cell does the reference score above random play, so nothing can be lost."
         count = {verdict: sum(row.verdict == verdict for row in self.rows) for verdict in ("regressed", "undecided")}
-        total = f"of {_tests(len(self.tested))}"
+        total = f"of {counted(len(self.tested), 'test')}"
         if count["regressed"]:
             verb = "shows" if count["regressed"] == 1 else "show"
             return f"Regression: {count['regressed']} {total} {verb} a drop larger than the margin."
@@ -229,7 +231,3 @@ class CheckResult:
     def fails(self, row: CheckedCell) -> bool:
         """Whether a row makes the check fail."""
         return row.verdict == "regressed" or (self.strict and row.verdict == "undecided")
-
-
-def _tests(count: int) -> str:
-    return f"{count} test{'s' * (count != 1)}"

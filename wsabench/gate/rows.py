@@ -25,6 +25,7 @@ from wsabench.stats.gate import (
     smallest_p,
 )
 from wsabench.types import FloatArray
+from wsabench.words import counted
 
 
 class RawRows(NamedTuple):
@@ -222,8 +223,8 @@ def _untested_notes(cells: Sequence[CheckedCell]) -> list[str]:
     weak = sum(row.power < MIN_POWER for row in cells)
     if weak:
         notes.append(
-            f"In {weak} of {len(cells) - len(untested)} cells a drop of {COLLAPSE:.0%} in that cell alone would be "
-            f"found with a probability below {MIN_POWER:.0%}; the averages see what happens in all of them."
+            f"In {weak} of {counted(len(cells) - len(untested), 'cell')} a drop of {COLLAPSE:.0%} in that cell alone "
+            f"would be found with a probability below {MIN_POWER:.0%}; the averages see what happens in all of them."
         )
     return notes
 

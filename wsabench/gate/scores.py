@@ -18,6 +18,7 @@ from wsabench.stats.gate import MIN_EPISODE_PAIRS, Sample, Unit
 from wsabench.stats.one_sided import UNLIMITED, Limits
 from wsabench.summary.scores import may_repeat_episodes, reference_scores
 from wsabench.types import FloatArray
+from wsabench.words import counted
 
 _MIN_ROWS = 2
 """A sample has no fewer rows."""
@@ -145,8 +146,9 @@ def collect_blocks(run: RunResult, reference: RunResult, *, may_pair: bool = Tru
         used = theirs if is_shared else ours
         if min(len(used), len(theirs)) == 1 < max(len(used), len(theirs)):
             raise ResultSetError(
-                f"{agent} on {game} has {len(used)} train seed(s) in the run and {len(theirs)} in the reference, none "
-                "in common. Allowed: the same train seeds, one on each side, or several on each side. Play other ones."
+                f"{agent} on {game} has {counted(len(used), 'train seed')} in the run and {len(theirs)} in the "
+                "reference, none in common. Allowed: the same train seeds, one on each side, or several on each side. "
+                "Play other ones."
             )
         columns = cells[agent, game]
         sides = [

@@ -25,6 +25,7 @@ from wsabench.stats.gate import DEFAULT_MARGIN
 from wsabench.stats.sequential import Design, Outcome, decide, nominal_levels, sequential_p
 from wsabench.summary.scores import may_repeat_episodes
 from wsabench.types import FloatArray
+from wsabench.words import counted
 
 LOOKS_DIR = "looks"
 """Where a run that is checked in several looks keeps what is played after the first, inside its directory."""
@@ -190,10 +191,11 @@ class SequentialCheck:
         numbers = {plan.episodes if job.episodes is None else job.episodes for job in plan.jobs}
         first = self.design.looks[0]
         if numbers != {first}:
+            several = f"{listed(sorted(numbers))} episodes"
+            found = counted(next(iter(numbers)), "episode") if len(numbers) == 1 else several
             raise SpecError(
-                f"{self.run.path} has {listed(sorted(numbers))} episodes of each job, and the first look is after "
-                f"{first}. Allowed: a run of exactly as many. Play it with --episodes {first}, or begin --looks with "
-                "the number it has."
+                f"{self.run.path} has {found} of each job, and the first look is after {first}. Allowed: a run of "
+                f"exactly as many. Play it with --episodes {first}, or begin --looks with the number it has."
             )
 
     def _is_judged(self, agent: str) -> bool:
@@ -218,8 +220,8 @@ class SequentialCheck:
         is_right = (counts["size"] == expected) & (counts["nunique"] == expected) & (counts["max"] == expected - 1)
         if len(counts) != len(self.jobs) or not is_right.all():
             raise ResultSetError(
-                f"The looks at {self.run.path} do not hold the first {expected} episodes of each judged job. Delete "
-                f"{self.run.path / LOOKS_DIR} and start the same check again."
+                f"The looks at {self.run.path} do not hold the first {counted(expected, 'episode')} of each judged "
+                f"job. Delete {self.run.path / LOOKS_DIR} and start the same check again."
             )
 
     def _pin_design(self, agents: Sequence[str] | None) -> None:

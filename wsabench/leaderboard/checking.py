@@ -22,6 +22,7 @@ from wsabench.results.manifest import UNKNOWN, AgentEntry
 from wsabench.results.provenance import BIT_DECIDING, UNHASHED, FingerprintInputs, fingerprint
 from wsabench.seeding import evaluation_seed
 from wsabench.types import BUILT_IN_AGENTS
+from wsabench.words import counted
 
 MAX_TEXT = 2_000
 """Most characters of any text."""
@@ -260,7 +261,8 @@ def _check_numbers(entry: Entry) -> None:
             raise _wrong(f"jobs[{place}].episodes.first", job.episodes.first, "0, but in a run to a precision")
         count = len(job.episodes.returns)
         if count != (allowed := counts.setdefault((job.train_seed, job.game), count)):
-            raise _wrong(f"jobs[{place}].episodes", f"{count} episodes", f"{allowed}, as in its network's other jobs")
+            found = counted(count, "episode")
+            raise _wrong(f"jobs[{place}].episodes", found, f"{allowed}, as in its network's other jobs")
 
 
 def _check_cell(entry: Entry, job: EntryJob, where: str) -> None:

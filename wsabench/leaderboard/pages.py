@@ -123,7 +123,7 @@ def pages_of(board: Board) -> dict[str, str]:
     )
 
     def rendered(template: str, page: IndexPage | OlderPage | AgentPage) -> str:
-        return environment.get_template(template).render(page=page, site=site)
+        return environment.get_template(template).render(page=page, site=site, counted=counted)
 
     files = {"index.html": rendered("index.html", _index(board))}
     for table in board.older:
@@ -188,7 +188,7 @@ def _about(table: BoardTable) -> str:
     if not compared:
         said = "No two agents can be compared here."
     else:
-        said = f"{decided} of {len(compared)} comparisons of two agents are decided."
+        said = f"Decided: {decided} of {counted(len(compared), 'comparison')} of two agents."
     if hopeless := sum(one.verdict == "undecidable" for one in table.ranking.comparisons):
         said += f" {counted(hopeless, 'pair')} cannot be decided: {TOO_FEW}."
     played = {tuple((game.game, *sorted(game.scores.labels)) for game in line.play) for line in table.lines}

@@ -27,6 +27,7 @@ from wsabench.results.manifest import AgentEntry, History, Host, JobEntry, Recor
 from wsabench.results.provenance import UNHASHED, timestamp
 from wsabench.results.result import RunResult
 from wsabench.results.tables import with_labels
+from wsabench.words import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,8 +154,8 @@ def _tables(run: RunResult, jobs: Sequence[JobEntry]) -> list[pd.DataFrame]:
     if missing := [job for job, key in zip(jobs, named, strict=True) if key not in parts]:
         shown = listed((f"{job.id.describe()}, {job.perturbation}" for job in missing), "; ")
         raise ResultSetError(
-            f"{run.path} is not complete: {len(missing)} of {len(jobs)} jobs of this agent are missing: {shown}. Start "
-            "the same run again; it goes on by itself."
+            f"{run.path} is not complete: it lacks {len(missing)} of {counted(len(jobs), 'job')} of this agent: "
+            f"{shown}. Start the same run again; it goes on by itself."
         )
     return [parts[key] for key in named]
 

@@ -59,13 +59,15 @@ class Suite:
     """What agents are compared by."""
     version: int = 1
     """Raised whenever the content hash changes, so that no table mixes two meanings of the suite's name."""
+    agents: tuple[str, ...] = ()
+    """Who plays unless others are named, as `wsabench run --agents` takes them; no part of the content."""
 
     @property
     def content_hash(self) -> str:
         """Hash of all that a run and its claims depend on, 16 hexadecimal digits.
 
-        Name, version, summary and order of keys do not count, the rules of the games' RAM patches do. So does the
-        measure, unless it is retention, written or not: then the hash is that of a suite that says nothing of it.
+        Name, version, summary, agents and order of keys do not count, the rules of the games' RAM patches do. So does
+        the measure, unless it is retention, written or not: then the hash is that of a suite that says nothing of it.
         """
         return json_hash(self.to_dict(), 16)
 
@@ -157,6 +159,7 @@ def _cached_suite(path: Path, _modified_ns: int) -> Suite:
         games=games,
         measure=_measure(table),
         version=table.integer("version", 1, _MAX_COUNT, 1),
+        agents=table.texts("agents", ()),
         profiles=MappingProxyType(
             {name: _profile(name, entry, cells, games, protocol) for name, entry in table.tables("profiles").items()}
         ),

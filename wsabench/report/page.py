@@ -47,6 +47,7 @@ from wsabench.results.result import FRAME_GAP, privileged_agents
 from wsabench.summary.rows import Measure
 from wsabench.summary.sentences import Sentence
 from wsabench.summary.summarise import Summary
+from wsabench.words import counted
 
 _MOST_SENTENCES = 14
 _MANY_AGENTS = 10
@@ -75,6 +76,8 @@ class Content(NamedTuple):
     """The agents in tiers."""
     order: tuple[str, ...]
     """The agents, the best first."""
+    scores: tuple[str, ...]
+    """What each agent scores and keeps, where the tiers do not say it."""
     statement: str
     """What the tiers say."""
     undecided: Sentence | None
@@ -111,10 +114,11 @@ def content_of(
         tables[table.section].append(marked(table, privileged))
     is_large = len(summary.played) > MOST_LINES
     return Content(
-        title=title_of(manifest.plan),
+        title=title_of(manifest.plan, [row.agent for row in summary.random_play]),
         scope=scope_of(summary),
         lead=marked(answer.table, privileged),
         order=answer.order,
+        scores=answer.scores,
         statement=answer.statement,
         undecided=answer.undecided,
         notes=(*summary.notes, *manifest.history.merge_notes),
@@ -191,6 +195,7 @@ def html_page(
         script_hash=f"sha256-{digest}",
         most_sentences=_MOST_SENTENCES,
         next_number=lambda: next(numbers),
+        counted=counted,
         short_names=_short_names([row[1] for row in content.lead.rows]),
     )
 
@@ -252,7 +257,7 @@ def markdown_text(content: Content, figure_files: Sequence[tuple[NamedFigure, st
         pictures.setdefault(figure.section, []).append(text)
     undecided = content.undecided.text if content.undecided else ""
     parts = [f"# wsabench: {without_markup(content.title)}\n", f"{content.scope}\n", "## The answer\n"]
-    parts += [f"{without_markup(text)}\n" for text in (content.statement, undecided) if text]
+    parts += [f"{without_markup(text)}\n" for text in (*content.scores, content.statement, undecided) if text]
     parts += [*pictures.get("answer", ()), markdown(content.lead)]
     parts.append(
         "### Caveats\n\n" + "".join(f"- {without_markup(note)}\n" for note in content.notes or ("None known.",))

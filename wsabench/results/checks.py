@@ -21,6 +21,7 @@ from wsabench.results.records import ACTION_DIGITS
 from wsabench.results.tables import WEIGHT_PREFIX, written_name
 from wsabench.seeding import evaluation_seed
 from wsabench.types import EpisodeEnd
+from wsabench.words import counted
 
 _ENDS = get_args(EpisodeEnd)
 _SLACK = 1e-6
@@ -121,7 +122,7 @@ class ShardChecks:
             raise ShardError(f"{path} was made by another run: its fingerprint is not that of the manifest")
         number = self._plan.episodes if job.episodes is None else job.episodes
         if table.num_rows != number:
-            raise ShardError(f"{path} holds {table.num_rows} episodes; the manifest says {number}")
+            raise ShardError(f"{path} holds {counted(table.num_rows, 'episode')}; the manifest says {number}")
         _check_nulls(path, table)
         self._check_job(path, rows, job)
         self._check_family(path, rows, job)

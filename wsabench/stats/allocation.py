@@ -20,6 +20,7 @@ from scipy import special
 
 from wsabench.errors import ShapeError, SpecError
 from wsabench.types import FloatArray
+from wsabench.words import counted
 
 DEFAULT_PILOT_EPISODES = 15
 """Cheapest in all for cells that need 30 to 100: fewer make the t quantile large, more are played for nothing."""
@@ -75,8 +76,8 @@ def allocate(sds: FloatArray, half_width: float, num_pilot: int, most: int, targ
         raise SpecError(f"The half-width is {half_width:g}. Allowed: numbers above 0, for example 0.05.")
     if not 2 <= num_pilot <= most:
         raise SpecError(
-            f"The pilot has {num_pilot} episodes and {most} more are allowed. Allowed: a pilot of 2 or more, and as "
-            "many episodes beside it."
+            f"The pilot has {counted(num_pilot, 'episode')}, and beside it at most {most} may be played. Allowed: a "
+            "pilot of 2 or more, and as many episodes beside it."
         )
     quantile = float(special.stdtrit(num_pilot - 1, 0.5 + CONFIDENCE / 2.0))
     variances = np.square(sds)

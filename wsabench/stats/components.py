@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from wsabench.errors import ShapeError
 from wsabench.types import BoolArray, FloatArray
+from wsabench.words import counted
 
 COMPONENTS = ("train seed", "cell x train seed", "episode")
 """The order of a result's components."""
@@ -95,8 +96,9 @@ def variance_components(
     num_rows, num_both = len(table.mean), table.by_both.shape[1]
     if len(seeds) < 2 or len(values) == num_rows or num_both == len(cells):
         raise ShapeError(
-            f"There are {len(seeds)} train seeds, {len(cells)} cells, {len(values)} episodes: too few to split their "
-            "variance. Allowed: two train seeds that share a cell, and two episodes of a train seed in a cell."
+            f"{counted(len(seeds), 'train seed')}, {counted(len(cells), 'cell')}, {counted(len(values), 'episode')} "
+            "are too few to split their variance. Allowed: two train seeds that share a cell, and two episodes of a "
+            "train seed in a cell."
         )
     is_used = np.array([True, num_rows > num_both, True])
     is_estimable = is_used.copy()

@@ -15,6 +15,7 @@ from wsabench.stats.claims.comparisons import seeds_to_decide
 from wsabench.stats.gate import DEFAULT_ALPHA, DEFAULT_MARGIN, MARGIN_FLOOR_SCORE, smallest_p
 from wsabench.stats.one_sided import Part
 from wsabench.types import FloatArray
+from wsabench.words import counted
 
 MAX_SEEDS = 1_000
 PLANNING_CONFIDENCE = 0.8
@@ -172,9 +173,9 @@ def gate_power(design: GateDesign, episode_sd: float, num_run: int, num_referenc
     """
     if min(num_run, num_reference) < 2 or min(design.num_cells, design.num_agents) < 1 or not episode_sd > 0:
         raise SpecError(
-            f"There are {num_run} episodes against {num_reference}, {design.num_cells} cells, {design.num_agents} "
-            f"agents and a standard deviation of {episode_sd:g}. Allowed: 2 episodes, 1 cell, 1 agent and more, and a "
-            "standard deviation above 0."
+            f"Found: {counted(num_run, 'episode')} against {num_reference}, {counted(design.num_cells, 'cell')}, "
+            f"{counted(design.num_agents, 'agent')} and a standard deviation of {episode_sd:g}. Allowed: 2 episodes, "
+            "1 cell, 1 agent and more, and a standard deviation above 0."
         )
     if not (0 < design.margin < design.drop <= 1 and 0 < design.alpha < 1 and np.isfinite(design.score)):
         raise SpecError(

@@ -27,6 +27,7 @@ from wsabench.summary.rows import (
 )
 from wsabench.summary.scores import GameScores
 from wsabench.types import FloatArray
+from wsabench.words import counted
 
 ALL_PERTURBATIONS = "all perturbations"
 SCORE: Measure = "normalised_score"
@@ -240,8 +241,8 @@ def common_play(
 
 def _leaves(agent: str, num_missing: int, num_cells: int) -> str:
     return (
-        f"{agent} did not play {num_missing} of {num_cells} cells of the other agents: averages over all agents "
-        "(aggregates, profiles, ranks) are without it."
+        f"{agent} did not play {num_missing} of {counted(num_cells, 'cell')} of the other agents: averages over all "
+        "agents (aggregates, profiles, ranks) are without it."
     )
 
 

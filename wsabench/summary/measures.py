@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,12 +15,18 @@ from wsabench.results.manifest import AgentId
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
 from wsabench.stats import Blocks
-from wsabench.summary.averages import Averages, averages
+from wsabench.summary.averages import (
+    Averages,
+    averages,
+    columns_by_perturbation,
+    over_cells,
+)
 from wsabench.summary.rows import (
     MEASURES,
     Bounded,
     BoundedTwice,
     CellRow,
+    CheckpointsRow,
     Measure,
     PerturbationRow,
     SeedRow,
@@ -27,6 +34,8 @@ from wsabench.summary.rows import (
 )
 from wsabench.summary.scores import GameScores
 from wsabench.types import FloatArray
+
+_UNKNOWN = BoundedTwice(math.nan)
 
 
 class Ends(NamedTuple):
@@ -156,6 +165,99 @@ def seed_table(scores: Sequence[GameScores]) -> tuple[SeedRow, ...]:
     return tuple(rows)
 
 
+def checkpoints_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[CheckpointsRow, ...]:
+    """Return what agents with too few train seeds for an interval over them score clean and keep.
+
+    Args:
+        scores: The games of each agent, with the cells that averages are over.
+        bootstrap_seed: Fixes the resampling.
+
+    Returns:
+        One row for each such agent that was played under some perturbation. Retention is over the games in which it is
+        defined, scores are over those with clean play and reference scores.
+    """
+    rows: list[CheckpointsRow] = []
+    for agent, played in grouped(scores, lambda game: game.agent).items():
+        games = [game for game in played if columns_by_perturbation(game)]
+        num_seeds = min((len(game.train_seeds) for game in games), default=0)
+        if not 0 < num_seeds < stats.MIN_INTERVAL_SEEDS:
+            continue
+        known = [game for game in games if game.is_known and game.clean_column is not None]
+        rng = _episode_rng(bootstrap_seed, "episodes", known)
+        clean, kept = _whole_over_episodes(known, rng, _clean_and_kept) if known else (_UNKNOWN, _UNKNOWN)
+        defined = [game for game in known if game.has_retention]
+        rng = _episode_rng(bootstrap_seed, "retention over episodes", defined)
+        (retention,) = _whole_over_episodes(defined, rng, _retained) if defined else (_UNKNOWN,)
+        returns = _whole_returns(games[0]) if len(games) == 1 else (math.nan, math.nan)
+        rows.append(
+            CheckpointsRow(
+                agent=agent,
+                clean=clean,
+                kept=kept,
+                retention=retention,
+                clean_return=returns[0],
+                kept_return=returns[1],
+                num_seeds=num_seeds,
+                num_games=len(games),
+            )
+        )
+    return tuple(rows)
+
+
+def _episode_rng(bootstrap_seed: int, kind: str, games: Sequence[GameScores]) -> np.random.Generator:
+    """Return the generator of bounds over episodes: the same draws wherever an agent's same games are averaged.
+
+    Named without the cells: another perturbation in the suite moves no interval of this one, and a cell has one
+    interval, whether it stands alone or with others.
+    """
+    agent = [game.agent for game in games[:1]]
+    return generator(bootstrap_seed, "bootstrap", kind, *agent, "+".join(game.game for game in games))
+
+
+def _whole_over_episodes(
+    games: Sequence[GameScores], rng: np.random.Generator, statistic: Callable[[FloatArray], FloatArray]
+) -> list[BoundedTwice]:
+    """Return averages over games of what a statistic makes of clean, kept, and kept above random play.
+
+    Args:
+        games: Games with clean play and reference scores.
+        rng: Where the draws come from.
+        statistic: Takes means over train seeds of these three, shape (repetitions, 3); gives (repetitions, num_values).
+    """
+    parts = [list(columns_by_perturbation(game).values()) for game in games]
+
+    def averaged(blocks: Blocks) -> FloatArray:
+        values: list[FloatArray] = []
+        for block, columns in zip(blocks, parts, strict=True):
+            means = stats.over_seeds(block)
+            clean, cells = means[:, 0], means[:, 1:]
+            size = cells.shape[1] // 2
+            whole = [over_cells(half, columns) for half in (cells[:, :size], cells[:, size:])]
+            values.append(statistic(np.stack([clean, *whole], axis=-1)))
+        return stats.mean_over(values)
+
+    samples = [(_clean_and(game, game.labels), _draws(game).min(axis=0)) for game in games]
+    found = stats.episode_interval(averaged, [samples], rng, of_means=True)
+    numbers = zip(found.value, found.low, found.high, strict=True)
+    return [BoundedTwice(float(one), episode_low=float(low), episode_high=float(high)) for one, low, high in numbers]
+
+
+def _clean_and_kept(whole: FloatArray) -> FloatArray:
+    return whole[:, :2]
+
+
+def _retained(whole: FloatArray) -> FloatArray:
+    clean = np.where(stats.retention_is_defined(whole[:, 0]), whole[:, 0], np.nan)
+    return (whole[:, 2] / clean)[:, None]
+
+
+def _whole_returns(game: GameScores) -> tuple[float, float]:
+    """Return the mean return of clean play, NaN without it, and over all perturbations."""
+    means, clean = game.mean_returns.mean(axis=0), game.clean_column
+    kept = float(over_cells(means, list(columns_by_perturbation(game).values())))
+    return (math.nan if clean is None else float(means[clean])), kept
+
+
 def seed_ratios(game: GameScores) -> FloatArray:
     """Return each train seed's own retention, corrected for the noise of its clean score.
 
@@ -241,11 +343,9 @@ def _episode_bounds(
     drawn: Sequence[tuple[GameScores, npt.NDArray[np.int64]]], labels: Sequence[str], bootstrap_seed: int
 ) -> dict[str, dict[Measure, tuple[float, float]]]:
     """Return, by label, the bounds over episodes of cells that all these games have, which share their draws."""
-    # Named without the labels: another perturbation in the suite moves no interval of this one.
     games = [game for game, _ in drawn]
-    names = (games[0].agent, "+".join(game.game for game in games))
     samples = [(_clean_and(game, labels), draws) for game, draws in drawn]
-    rng = generator(bootstrap_seed, "bootstrap", "episodes", *names)
+    rng = _episode_rng(bootstrap_seed, "episodes", games)
     found = stats.episode_interval(score_and_gap, [samples], rng, of_means=True)
     shown: tuple[Measure, ...] = ("normalised_score", "robustness_gap")
     bounds: dict[str, dict[Measure, tuple[float, float]]] = {label: {} for label in labels}
@@ -258,8 +358,7 @@ def _episode_bounds(
         if game.has_retention
     ]
     if defined:
-        names = (games[0].agent, "+".join(game.game for game in games if game.has_retention))
-        rng = generator(bootstrap_seed, "bootstrap", "retention over episodes", *names)
+        rng = _episode_rng(bootstrap_seed, "retention over episodes", [game for game in games if game.has_retention])
         ratios = stats.episode_interval(ratio_of_means, [defined], rng, of_means=True)
         for place, label in enumerate(labels):
             bounds[label]["retention"] = (float(ratios.low[place]), float(ratios.high[place]))

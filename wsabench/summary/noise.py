@@ -11,7 +11,13 @@ from wsabench.errors import ResultSetError
 from wsabench.results.records import CLEAN
 from wsabench.results.tables import with_labels
 from wsabench.stats import Variation
-from wsabench.summary.scores import GameScores, collect_scores, reference_scores, without_random_play
+from wsabench.summary.scores import (
+    GameScores,
+    collect_scores,
+    random_means,
+    reference_scores,
+    without_random_play,
+)
 from wsabench.summary.summarise import Results
 from wsabench.types import FloatArray
 
@@ -44,7 +50,7 @@ def noise_of_run(result: Results, measure: str = "retention") -> RunNoise:
     plan = result.manifest.plan
     episodes, random_play = without_random_play(episodes, plan)
     references = reference_scores(list(episodes["game"].unique()), plan)
-    scores, _ = collect_scores(episodes, plan, references, random_play)
+    scores, _ = collect_scores(episodes, plan, references, random_means(random_play))
     # Jobs may have different numbers of episodes: the noise is read from those that all train seeds played.
     cells = (
         [block for values in _episode_values(game, measure) if min((block := _complete(values)).shape) >= 2]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
 
+from wsabench.fields import read_toml
+from wsabench.resources import catalogue_files
 from wsabench.results.manifest import Manifest, RecordedPlan
 from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import CLEAN
@@ -17,6 +20,57 @@ from wsabench.words import decimal
 
 _MOST_NAMED = 4
 """More agents than this are counted where all have the same number of train seeds."""
+_LEVELS = 5
+"""Severities that `NAME@*` stands for."""
+
+
+class Chosen(NamedTuple):
+    """How the perturbations of a run stand to those that its suite lists in its profile."""
+
+    kind: Literal["suite", "part of the suite", "own", "clean"]
+    """All that the suite lists; some of them, which only a user can have named; others; none at all."""
+    names: tuple[str, ...]
+    """The perturbations of the run, without clean."""
+    num_listed: int | None = None
+    """How many suite and profile list; None where that depends on the game, or is not known."""
+
+
+def chosen_of(plan: RecordedPlan) -> Chosen:
+    """Return whose choice the perturbations of a run are.
+
+    Args:
+        plan: What was recorded of the run. A suite that the catalogue does not have is taken to be played whole. What
+            a game cannot have, or what cannot be seen in it, still counts as played.
+    """
+    names = tuple(name for name in plan.perturbations if name != CLEAN)
+    asked = _suite_perturbations(plan)
+    if asked is None:
+        return Chosen("suite", names)
+    if not names:
+        return Chosen("clean", names)
+    listed, has_more = asked
+    number = None if has_more else len(listed)
+    impossible = {name for of_game in (*plan.refused.values(), *plan.misfits.values()) for name in of_game}
+    extra = set(names) - listed
+    if extra and (not has_more or extra == set(names)):
+        return Chosen("own", names, number)
+    return Chosen("suite" if listed - impossible <= set(names) else "part of the suite", names, number)
+
+
+def _suite_perturbations(plan: RecordedPlan) -> tuple[set[str], bool] | None:
+    """Return what the suite and profile of a run list, without clean, and whether games bring more of their own.
+
+    None where the catalogue has no such suite or profile. Read as plain data: a report needs no perturbation.
+    """
+    path = catalogue_files("suites").get(plan.suite.name)
+    if path is None:
+        return None
+    suite = read_toml(path)
+    chosen = suite if plan.profile is None else suite | suite.get("profiles", {}).get(plan.profile, {})
+    names = [str(name) for name in chosen.get("perturbations", ())]
+    listed = {f"{name[:-1]}{level}" for name in names if name.endswith("@*") for level in range(1, _LEVELS + 1)}
+    listed |= {name for name in names if not name.endswith("@*") and name != CLEAN}
+    return listed, any(chosen.get(key) for key in ("patches", "recolorings", "modes", "difficulties"))
 
 
 def notes_of(
@@ -52,7 +106,7 @@ def notes_of(
 
 
 def _profile_notes(plan: RecordedPlan) -> list[str]:
-    if plan.profile != "quick":
+    if plan.profile != "quick" or chosen_of(plan).kind != "suite":  # nobody who named perturbations chose a profile
         return []
     return [
         "The profile 'quick' shows that everything works and roughly where the agents stand. It is too small to "

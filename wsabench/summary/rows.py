@@ -80,6 +80,11 @@ class BoundedTwice(Bounded, frozen=True):
     episode_low: float = math.nan
     episode_high: float = math.nan
 
+    @property
+    def over_episodes(self) -> Bounded:
+        """The number with the interval over episodes alone."""
+        return Bounded(self.value, self.episode_low, self.episode_high)
+
 
 class Row(Struct, frozen=True, kw_only=True):
     """One row of a table."""
@@ -156,7 +161,7 @@ class SampleRow(Row, frozen=True, kw_only=True):
     """Fewest episodes of any cell and train seed; `episodes_per_cell` are the most."""
     clean_score: float = math.nan
     clean_low: float = math.nan
-    """Lower 95% bound of the clean score over the episodes of these checkpoints."""
+    """One-sided lower 95% bound of the clean score over the episodes of these checkpoints."""
     has_retention: bool = False
     """Whether this bound lies above the floor, so that retention is defined."""
 
@@ -234,6 +239,33 @@ class SeedRow(_InCell, frozen=True, kw_only=True):
     def value(self, measure: Measure) -> float:
         """Return one of the measures."""
         return getattr(self, measure)
+
+
+class CheckpointsRow(Row, frozen=True, kw_only=True):
+    """What the given checkpoints of an agent score clean and keep over all perturbations, with bounds over episodes."""
+
+    agent: str
+    clean: BoundedTwice
+    """Normalised score without perturbation."""
+    kept: BoundedTwice
+    """Mean normalised score over all perturbations."""
+    retention: BoundedTwice
+    clean_return: float
+    """Mean unclipped return; NaN over several games, whose returns have no common unit."""
+    kept_return: float
+    num_seeds: int
+    """The fewest of any game."""
+    num_games: int
+
+
+class RandomRow(Row, frozen=True, kw_only=True):
+    """What the built-in random agent scored in a cell, where it is a yardstick beside other agents."""
+
+    agent: str
+    game: str
+    label: str
+    mean_return: float
+    num_episodes: int
 
 
 class AggregateRow(Row, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, cast
@@ -19,7 +19,7 @@ from wsabench.results.manifest import RecordedPlan
 from wsabench.results.records import CLEAN
 from wsabench.results.tables import episode_keys
 from wsabench.stats import CleanBound, clean_bound, episode_means, normalised_mean, normalised_score
-from wsabench.summary.rows import Cell, PublishedRow
+from wsabench.summary.rows import Cell, PublishedRow, RandomRow
 from wsabench.types import BoolArray, FloatArray, IntArray
 
 RANDOM_AGENT = "random"
@@ -153,9 +153,7 @@ class GameScores:
         return replace(self, train_seeds=tuple(train_seeds), returns=self.returns[rows], distinct=self.distinct[rows])
 
 
-def without_random_play(
-    episodes: pd.DataFrame, plan: RecordedPlan
-) -> tuple[pd.DataFrame, dict[tuple[str, str], float]]:
+def without_random_play(episodes: pd.DataFrame, plan: RecordedPlan) -> tuple[pd.DataFrame, tuple[RandomRow, ...]]:
     """Separate built-in random play, which is a yardstick and no contestant, from the episodes of agents.
 
     Args:
@@ -163,17 +161,28 @@ def without_random_play(
         plan: Tells which agents are built in.
 
     Returns:
-        The other agents' episodes, and the mean return of random play by game and label. Where nobody else played,
-        random play is an agent like any other, and the table is empty.
+        The other agents' episodes, and what random play scored in each cell. Where nobody else played, random play is
+        an agent like any other, and the table is empty.
     """
     built_in = {entry.agent for entry in plan.agents if entry.kind == "built-in"} & {RANDOM_AGENT}
     is_random = np.array([agent in built_in for agent in episodes["agent"]], dtype=np.bool_)
     if is_random.all() or not is_random.any():
-        return episodes, {}
-    of_random = episodes.loc[is_random, ["game", "label", "return"]]
-    means = of_random.groupby(["game", "label"], as_index=False).mean()
-    played = {(game, label): float(mean) for game, label, mean in means.itertuples(index=False)}
-    return episodes.loc[~is_random], played
+        return episodes, ()
+    cells = episodes.loc[is_random].groupby(["agent", "game", "label"], sort=False, observed=True)["return"]
+    rows = (
+        RandomRow(agent=agent, game=game, label=label, mean_return=float(mean), num_episodes=int(size))
+        for (agent, game, label), mean, size in cells.agg(["mean", "size"]).itertuples(name=None)
+    )
+    return episodes.loc[~is_random], tuple(rows)
+
+
+def random_means(rows: Iterable[RandomRow]) -> dict[tuple[str, str], float]:
+    """Return the mean return of random play by game and label.
+
+    Args:
+        rows: As `without_random_play` gives them.
+    """
+    return {(row.game, row.label): row.mean_return for row in rows}
 
 
 def collect_scores(
@@ -188,7 +197,7 @@ def collect_scores(
         episodes: The result set's episodes with the column `label`.
         plan: What was planned: the order of agents and perturbations, and the protocol.
         references: Reference scores by game.
-        random_play: Mean return of random play by game and label, as `without_random_play` gives it.
+        random_play: Mean return of random play by game and label, as `random_means` gives it.
 
     Returns:
         One entry for each agent and game, and sentences about what had to be left out.

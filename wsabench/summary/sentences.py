@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from wsabench.stats import CLEAN_FLOOR, MIN_TRAIN_SEEDS, PageError
 from wsabench.summary.rows import ALPHA, EACH_PERTURBATION, Claim, Measure, Verdict, grouped
-from wsabench.words import decimal
+from wsabench.words import counted, decimal
 
 _BETTER: dict[Measure, str] = {
     "retention": "keeps more of its score",
@@ -127,7 +127,7 @@ def sensitivity_of(claims: Iterable[Claim]) -> tuple[Sentence, ...]:
     low, high = f"{found[0]:.2f}", f"{found[-1]:.2f}"
     span = f"a difference of {low}" if low == high else f"differences of {low} to {high}, by perturbation,"
     rest = len(tests) - len(found)
-    none = f"; in {rest} of {len(tests)} tests none can be" if rest else ""
+    none = f"; in {rest} of {counted(len(tests), 'test')} none can be" if rest else ""
     return (Sentence(f"With these train seeds {span} would be found with 80% power {who}{none}."),)
 
 
@@ -139,9 +139,8 @@ def page_sentence(page: PageError | None) -> tuple[Sentence, ...]:
     """
     if page is None:
         return ()
-    counted = f"{page.num_tests} test{'s' * (page.num_tests > 1)} in {page.num_families}"
-    counted += f" famil{'ies' if page.num_families > 1 else 'y'} of {ALPHA:.0%} each"
-    return (Sentence(f"The probability of any false claim on this page is at most {page.bound:.0%} ({counted})."),)
+    tests = f"{counted(page.num_tests, 'test')} in {counted(page.num_families, 'family')} of {ALPHA:.0%} each"
+    return (Sentence(f"The probability of any false claim on this page is at most {page.bound:.0%} ({tests})."),)
 
 
 def _about(claims: Sequence[Claim], is_brief: bool) -> str:

@@ -8,6 +8,7 @@ from wsabench.protocol import Protocol
 from wsabench.results.manifest import AgentEntry, Manifest, StatedEntry
 from wsabench.results.records import CLEAN
 from wsabench.stats import MeanOfEpisodes, difference_of_means
+from wsabench.words import counted
 
 ASSUMED_EPISODES = 10
 """Episodes over which a stated mean is taken to be, where its source does not say: what the tools that write such
@@ -48,7 +49,7 @@ def _note(entry: AgentEntry, stated: StatedEntry, ours: MeanOfEpisodes, protocol
     if low <= 0 <= high:
         return []
     spread = "" if stated.deviation is None else f" +/- {stated.deviation:g}"
-    over = f"{number} episodes" if stated.episodes else f"taken as of {number} episodes"
+    over = f"{'' if stated.episodes else 'taken as of '}{counted(number, 'episode')}"
     chosen = "" if stated.is_greedy is None else f", there {'greedy' if stated.is_greedy else 'sampled'}"
     return [
         f"{entry.id.describe()}: its clean mean return here, {ours.mean:.4g} (standard deviation {ours.deviation:.3g}, "

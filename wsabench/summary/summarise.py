@@ -31,13 +31,21 @@ from wsabench.summary.aggregates import (
 from wsabench.summary.attention import attention_table
 from wsabench.summary.insight import insight_of
 from wsabench.summary.insight_rows import Insight
-from wsabench.summary.measures import Ends, cell_table, perturbation_table, seed_table, severity_table
+from wsabench.summary.measures import (
+    Ends,
+    cell_table,
+    checkpoints_table,
+    perturbation_table,
+    seed_table,
+    severity_table,
+)
 from wsabench.summary.notes import notes_of
 from wsabench.summary.rliable_side import checked_interval, with_rliable, with_rliable_profiles
 from wsabench.summary.rows import (
     AggregateRow,
     AttentionRow,
     CellRow,
+    CheckpointsRow,
     Claim,
     DoseRow,
     ImprovementRow,
@@ -46,6 +54,7 @@ from wsabench.summary.rows import (
     PerturbationRow,
     ProfileRow,
     PublishedRow,
+    RandomRow,
     RankRow,
     ReferenceRow,
     Row,
@@ -58,6 +67,7 @@ from wsabench.summary.scores import (
     agent_order,
     collect_scores,
     published_table,
+    random_means,
     reference_scores,
     without_random_play,
 )
@@ -72,6 +82,7 @@ from wsabench.summary.significance import (
     page_error_of,
 )
 from wsabench.summary.stated import stated_notes
+from wsabench.words import counted
 
 
 class Results(Protocol):
@@ -158,6 +169,10 @@ class Summary:
     """What one average does not show, of the compared agents."""
     interval: IntervalKind = "joint"
     """How the aggregates and profiles are resampled."""
+    these_checkpoints: tuple[CheckpointsRow, ...] = ()
+    """Clean and kept score of agents with too few train seeds for an interval over them, maybe none."""
+    random_play: tuple[RandomRow, ...] = ()
+    """What the built-in random agent scored, where it is a yardstick beside other agents and in no other table."""
 
     @property
     def num_games(self) -> int:
@@ -219,7 +234,7 @@ def summarise(
     )
     episodes, random_play = without_random_play(episodes, plan)
     references = reference_scores(list(episodes["game"].unique()), plan)
-    scores, notes = collect_scores(episodes, plan, references, random_play)
+    scores, notes = collect_scores(episodes, plan, references, random_means(random_play))
     if not scores:
         raise ResultSetError(f"No cell is finished for every train seed. {advice or _GOES_ON}")
     agents = tuple(agent_order(episodes, plan))
@@ -241,13 +256,17 @@ def summarise(
         comparisons = comparison_table(among, bootstrap_seed, plan, options, share)
         clean_comparisons = clean_comparison_table(scores, bootstrap_seed, compared, options, share)
         insight = insight_of(common_among, bootstrap_seed, share)
+        of_common = {game.agent for game in common}
+        whole = [*common, *(game for game in scores if game.agent not in of_common)]
+        checkpoints = _by_agent(share, partial(checkpoints_table, bootstrap_seed=bootstrap_seed), whole)
     page_error = page_error_of(comparisons, clean_comparisons, compared)
     sentences = (
         *sentences_of((*comparisons, *clean_comparisons), compared),
         *sensitivity_of(comparisons),
         *page_sentence(page_error),
     )
-    unfinished = [f"The run is not complete: {finished} of {planned} jobs are finished."] if finished < planned else []
+    left = f"The run is not complete: it lacks {planned - finished} of {counted(planned, 'job')}."
+    unfinished = [left] if finished < planned else []
     unfinished = [f"{text} {advice}".strip() for text in unfinished]
     return Summary(
         samples=samples,
@@ -285,6 +304,8 @@ def summarise(
         options=options,
         page_error=page_error,
         interval=kind,
+        these_checkpoints=checkpoints,
+        random_play=random_play,
     )
 
 

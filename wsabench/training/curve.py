@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wsabench.errors import CheckpointError
 from wsabench.resources import write_text, writing
+from wsabench.words import counted
 
 WALL_COLUMNS = ("wall_s", "steps_per_s")
 """Columns that depend on the machine's speed; all others repeat exactly."""
@@ -67,7 +68,8 @@ class Curve:
             self._columns = self._columns[: -self._num_later]
         if len(lines) < num_rows + 1 or lines[0].rstrip("\n") != ",".join(self._columns):
             raise CheckpointError(
-                f"The table {self.path} does not belong to the checkpoint beside it: {num_rows} rows with "
-                f"columns {', '.join(self._columns[:3])}, ... were expected. Start again without resume."
+                f"The table {self.path} does not belong to the checkpoint beside it. Expected: "
+                f"{counted(num_rows, 'row')} with columns {', '.join(self._columns[:3])}, ... Start again without "
+                "resume."
             )
         write_text(self.path, "".join(lines[: num_rows + 1]))

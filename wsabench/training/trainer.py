@@ -23,6 +23,7 @@ from wsabench.training.presets import DQNPreset, PPOPreset
 from wsabench.training.randomisation import Randomisation
 from wsabench.training.storage import TrainingState, load_training, read_meta, save_training
 from wsabench.version import __version__
+from wsabench.words import counted
 
 CHECKPOINT_NAME = "training.safetensors"
 CURVE_NAME = "curve.csv"
@@ -176,7 +177,7 @@ class Trainer:
         finally:
             self._trackers.close(is_finished=self.is_finished)
         if self.standing.stopped:
-            reporter.warn(f"Stopped early after {self.steps} steps: {self.standing.stopped}.")
+            reporter.warn(f"Stopped early after {counted(self.steps, 'step')}: {self.standing.stopped}.")
         self.learner.finish()
         reporter.finish()
 

@@ -54,7 +54,7 @@ def load(wanted: Wanted) -> NetworkPolicy:
     check_game(environment, wanted.game, str(path))
     network = build(saved.weights, str(path), saved.settings)
     seed = saved.settings.get("seed")
-    view = trained_view("cleanrl", environment, path.stem, frame_stack=network.stack, screen_size=network.size)
+    view = trained_view("cleanrl", environment, frame_stack=network.stack, screen_size=network.size)
     abilities = Abilities(
         name=path.stem,
         train_seed=seed if isinstance(seed, int) and seed >= 0 and not wanted.train_seed else wanted.train_seed,

@@ -6,8 +6,8 @@ import inspect
 from typing import Any
 
 from wsabench.agents.elsewhere.opened import Wanted
+from wsabench.agents.exits import exits_raised
 from wsabench.agents.foreign import (
-    exits_raised,
     guarded,
     import_attribute,
     load_policy,

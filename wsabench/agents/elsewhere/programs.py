@@ -185,7 +185,7 @@ def load_onnx(wanted: Wanted) -> ProgramPolicy:
 def _abilities(wanted: Wanted, path: Path, content_hash: str, environment: Environment | None) -> Abilities:
     """Return what is known of a program: its view only where something names its training environment."""
     check_game(environment, wanted.game, str(path))
-    view = trained_view("sb3", environment, path.stem) if environment else None
+    view = trained_view("sb3", environment) if environment else None
     return Abilities(
         name=path.stem,
         train_seed=wanted.train_seed,

@@ -84,7 +84,7 @@ def _pickle(path: Path) -> Recognised:
     try:
         value: Any = read_plain(path.read_bytes(), str(path))
     except CheckpointError as error:
-        return Recognised(None, f"a pickle that is not opened ({error})", "")
+        return Recognised(None, "a pickle that is not opened", str(error))
     if isinstance(value, dict) and is_layout(value.get("model_weights", value)):
         return Recognised("cleanrl", "a state dictionary in CleanRL's layout")
     return Recognised(None, "a pickle of tensors in no layout that is known")

@@ -67,7 +67,7 @@ def load(wanted: Wanted) -> NetworkPolicy:
     environment = environment_of(path)
     check_game(environment, wanted.game, str(path))
     network, heads = _network(saved, wanted, path)
-    view = trained_view("sb3", environment, path.stem, frame_stack=network.stack, screen_size=network.size)
+    view = trained_view("sb3", environment, frame_stack=network.stack, screen_size=network.size)
     abilities = Abilities(
         name=path.stem,
         train_seed=wanted.train_seed,

@@ -45,20 +45,19 @@ def view_like(name: str, **seen: Any) -> dict[str, Any]:
     return {field: getattr(protocol, field) for field in _SIGHT}
 
 
-def trained_view(name: str, environment: Environment | None, agent: str, **seen: Any) -> View:
+def trained_view(name: str, environment: Environment | None, **seen: Any) -> View:
     """Return a view, corrected by what the name of the training environment says.
 
     Args:
         name: The protocol of the library that trained it.
         environment: Where it was trained; None where nothing says.
-        agent: The agent's name, for notes.
         seen: Fields that the network itself shows.
     """
     if environment is None:
         return View(view_like(name, **seen))
     if environment.frame_skip == 0:
         note = (
-            f"{agent}: {environment.name} skips 2 to 4 frames at random by itself, which the bench does not: its steps "
+            f"{environment.name} skips 2 to 4 frames at random by itself, which the bench does not: its steps "
             "are not those of its training."
         )
         return View(view_like(name, **seen), (note,))
@@ -67,7 +66,7 @@ def trained_view(name: str, environment: Environment | None, agent: str, **seen:
         return View(fields)
     skipped = fields["frame_skip"] * _GYMNASIUM_SKIP
     note = (
-        f"{agent}: {environment.name} skips {_GYMNASIUM_SKIP} frames and repeats actions with probability 0.25 by "
+        f"{environment.name} skips {_GYMNASIUM_SKIP} frames and repeats actions with probability 0.25 by "
         f"itself, and the wrapper skips {fields['frame_skip']} of its steps on top: it is played at {skipped} frames a "
         "step. If it was trained otherwise, choose with --frame-skip and --sticky."
     )

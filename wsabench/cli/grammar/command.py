@@ -24,11 +24,11 @@ EARLIER: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "probe": {"--directory": "--encoders-dir"},
         "record": {"--seed": "--episode-seed"},
         "report": {"--family": "--claims-on"},
-        "submit": {"--checkpoint": "--checkpoint-url"},
+        "submit": {"--checkpoint-url": "--checkpoint"},
         "train": {"--encoders": "--encoders-dir", "--seed": "--train-seed"},
     }
 )
-"""Names that version 0.1 had, by command: they meant something else in other commands."""
+"""Earlier names, by command: they meant something else in other commands, or one thing had two names."""
 
 
 class GrammarCommand(TyperCommand):

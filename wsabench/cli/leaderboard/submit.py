@@ -10,6 +10,7 @@ import typer
 
 from wsabench.cli.options import Json, one, path_option
 from wsabench.cli.terminal.console import split_names, write_json, write_line
+from wsabench.words import counted
 
 if TYPE_CHECKING:
     from wsabench.leaderboard.schema import Entry
@@ -20,6 +21,7 @@ EXAMPLE = 'Example: wsabench submit runs/mine --agent mine --name "My agent" --c
 
 _AGENT = "The agent, as the run calls it; may be left out where the run has one."
 _OUT = "The file, or a folder for SUITE-vVERSION-AGENT.json. Default: this folder."
+_CHECKPOINT = "Where anybody gets its weights: hf:ORG/REPO@REVISION, https://..."
 _METHOD = "Algorithm and method, in words."
 _FRAMES = "Emulator frames each network was trained for; the bench's own agents say it themselves."
 _RANDOMISED = "What its games were randomised by in training; the bench's own agents say it themselves."
@@ -34,7 +36,7 @@ def submit(
     name: Annotated[str | None, typer.Option(help="What tables call it. Default: as the run.")] = None,
     paper: Annotated[str | None, typer.Option(metavar="URL", help="Where it is described.")] = None,
     code: Annotated[str | None, typer.Option(metavar="URL", help="Where its code is.")] = None,
-    checkpoint_url: Annotated[str | None, typer.Option(metavar="URL", help="Where its weights are.")] = None,
+    checkpoint: Annotated[str | None, typer.Option(metavar="PLACE", help=_CHECKPOINT)] = None,
     authors: Annotated[str | None, typer.Option(metavar="TEXT", help="Whose it is.")] = None,
     notes: Annotated[str | None, typer.Option(metavar="TEXT", help="Anything else.")] = None,
     method: Annotated[str | None, typer.Option(metavar="TEXT", help=_METHOD)] = None,
@@ -57,7 +59,7 @@ def submit(
         name=name,
         paper=paper,
         code=code,
-        checkpoint=checkpoint_url,
+        checkpoint=checkpoint,
         authors=authors,
         notes=notes,
         method=method,
@@ -71,8 +73,8 @@ def submit(
         write_json({"path": path, "suite": entry.suite.name, "version": entry.suite.version, "name": entry.name})
         return
     write_line(
-        f"{entry.name}: {entry.suite.name} version {entry.suite.version}, {len(entry.jobs)} jobs, {entry.num_episodes} "
-        f"episodes on {', '.join(entry.games)}."
+        f"{entry.name}: {entry.suite.name} version {entry.suite.version}, {counted(len(entry.jobs), 'job')}, "
+        f"{counted(entry.num_episodes, 'episode')} on {', '.join(entry.games)}."
     )
     write_line(f"File: {path}")
     write_line(f"Check it as others will: {shlex.join(['wsabench', 'verify', str(path), *_checkpoint(run, entry)])}")

@@ -13,6 +13,7 @@ from wsabench.cli.options import Json, root_seed
 from wsabench.cli.terminal.console import filled, plain, write_json, write_line, write_table
 from wsabench.cli.terminal.own_code import own_code
 from wsabench.cli.terminal.progress import progress_reporter
+from wsabench.words import counted
 
 if TYPE_CHECKING:
     from wsabench.leaderboard.verifying import Verification
@@ -35,7 +36,7 @@ def verify(
     target: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run's directory, or an entry's JSON file.")],
     sample: Annotated[int, typer.Option(min=1, help="Episodes that are played again, at most.")] = 20,
     seed: Annotated[int, root_seed("Of the sample.")] = 0,
-    checkpoints: Annotated[list[str] | None, typer.Option("--checkpoint", metavar="PATH", help=_CHECKPOINT)] = None,
+    checkpoints: Annotated[list[str] | None, typer.Option("--checkpoint", metavar="PLACE", help=_CHECKPOINT)] = None,
     worker_timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help=_TIMEOUT)] = 120.0,
     trust: Trust = False,
     allow_download: AllowDownload = False,
@@ -122,22 +123,25 @@ def _write(found: Verification) -> None:
     words = {"all perturbations": "perturbed", "normalised_score": "score"}
     means = [row for row in found.numbers if row["metric"] == "mean"]
     rows = [[words.get(row[name], row[name]) for name in columns] for row in means]
-    write_table(f"{found.target}: {found.suite}, recomputed from {found.num_episodes} episodes", columns, rows)
+    write_table(
+        f"{found.target}: {found.suite}, recomputed from {counted(found.num_episodes, 'episode')}", columns, rows
+    )
     write_line()
     unequal = [f"{one.describe()}: {'; '.join(one.differences)}." for one in found.unequal]
     for text in (*found.problems, *unequal[:_MOST_LISTED]):
         write_line(filled(text, "  "))
     if len(unequal) > _MOST_LISTED:
-        write_line(f"and {len(unequal) - _MOST_LISTED} more episodes.")
+        write_line(f"and {counted(len(unequal) - _MOST_LISTED, 'more episode')}.")
     write_line(filled(conclusion(found)))
 
 
 def conclusion(found: Verification) -> str:
     """Return what was found as sentences."""
     played = len(found.sample)
-    equal = f"{played - len(found.unequal)} of {played} episodes played again are equal ({found.share_equal:.0%})"
-    count = len(found.problems)
-    problems = f"{count} problem{'s' if count > 1 else ''} in the files. " if count else ""
+    again = "episode" if played == 1 else "episodes"
+    equal = f"{played - len(found.unequal)} of {played} {again} played again {'is' if played == 1 else 'are'} equal"
+    equal += f" ({found.share_equal:.0%})"
+    problems = f"{counted(len(found.problems), 'problem')} in the files. " if found.problems else ""
     verdict = "Differs" if found.verdict == "differs" else "Fine"
     if found.means is None:
         return f"{verdict}. {problems}{equal}, compared to the bit."

@@ -14,6 +14,7 @@ from typing import Any
 
 from wsabench.errors import ResultSetError, SpecError, WorkerError, unknown_name
 from wsabench.results.merged_files import Merged, write_merged
+from wsabench.words import counted
 
 LAUNCHERS = ("slurm", "local")
 OPTIONS = ("shards", "partition", "time", "cpus", "mem")
@@ -105,7 +106,8 @@ def launch(asked: Launch, words: Sequence[str], out: Path, note: Callable[[str],
     executor = submitit.AutoExecutor(folder=str(folder / "logs"), cluster=asked.launcher)
     executor.update_parameters(name="wsabench", **asked.parameters)
     jobs = executor.map_array(play_part, commands)
-    note(f"Submitted {len(jobs)} jobs: {', '.join(str(job.job_id) for job in jobs)}. Logs: {folder / 'logs'}")
+    named = ", ".join(str(job.job_id) for job in jobs)
+    note(f"Submitted {counted(len(jobs), 'job')}: {named}. Logs: {folder / 'logs'}")
     try:
         _wait(jobs, note)
     except BaseException:
@@ -176,8 +178,8 @@ def _check(jobs: Sequence[Any], folder: Path) -> None:
             failed.append(f"part {index}/{len(jobs)} (exit code {code}; {job.paths.stderr})")
     if failed:
         raise WorkerError(
-            f"{len(failed)} of {len(jobs)} jobs failed: {'; '.join(failed[:3])}. What was finished is kept in "
-            f"{folder}: the same command goes on from there, and `wsabench merge` takes what is there."
+            f"{len(failed)} of {counted(len(jobs), 'job')} failed: {'; '.join(failed[:3])}. What was finished is kept "
+            f"in {folder}: the same command goes on from there, and `wsabench merge` takes what is there."
         )
 
 

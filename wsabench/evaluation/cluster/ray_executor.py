@@ -22,6 +22,7 @@ from wsabench.evaluation.cluster.luggage import Packer
 from wsabench.evaluation.cluster.node import Ended, Order, Relay, facts
 from wsabench.evaluation.contestants import Contestant
 from wsabench.machine import available_cores
+from wsabench.words import counted
 
 _PROBE_SECONDS = 120.0
 """How long a node may take to say what it is."""
@@ -325,7 +326,7 @@ def ray_cluster(
         cluster = RayCluster(games, note, shared)
         cores = cluster.begin()
         if workers is not None and workers > cores:
-            note(f"{workers} workers are asked for, and the cluster has cores for {cores}, which play.")
+            note(f"{workers} workers are asked for. The cluster has {counted(cores, 'core')}, and so many play.")
         yield cluster, min(workers or cores, cores)
     finally:
         if not was_there:

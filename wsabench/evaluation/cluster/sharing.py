@@ -9,6 +9,7 @@ from wsabench.evaluation.progress import RunReporter
 from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import Job
 from wsabench.results.store import ResultStore
+from wsabench.words import counted
 
 
 class SharedJobs:
@@ -67,6 +68,6 @@ class SharedJobs:
             if finished or left:
                 return finished, left
             if not self._has_told:
-                reporter.note(f"Other processes play the last {len(jobs)} jobs. Waiting for them.")
+                reporter.note(f"Other processes play what is left, {counted(len(jobs), 'job')}. Waiting for them.")
                 self._has_told = True
             self._store.claims.pause()

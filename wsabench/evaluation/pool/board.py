@@ -168,8 +168,8 @@ class TaskBoard:
     def way_on(self) -> str:
         """Say what is kept and what to do when a worker process cannot go on."""
         return (
-            f"{self.num_finished} of {len(self._plan.jobs)} jobs are finished and kept: start the same run again to go "
-            "on, with fewer --workers where memory is short."
+            f"Kept: what is finished, {self.num_finished} of {counted(len(self._plan.jobs), 'job')}. Start the same "
+            "run again to go on, with fewer --workers where memory is short."
         )
 
     def deliver(self, worker: int, outcome: EpisodeOutcome) -> None:

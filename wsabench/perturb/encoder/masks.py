@@ -11,6 +11,7 @@ from wsabench.perturb.encoder import PAPER
 from wsabench.perturb.encoder.selection import Choice, Count, check_selection, drawn, require_change
 from wsabench.perturb.kinds import Names, Probability, kind
 from wsabench.types import EncoderRoster, EncoderState, LaneEncoders
+from wsabench.words import counted
 
 _LEAVE_OUT = "leave encoders out"
 
@@ -122,7 +123,7 @@ def _with_fewer(roster: EncoderRoster, count: int) -> EncoderRoster:
     """Return the roster with `count` encoders fewer that surely stay."""
     if count >= roster.num_kept:
         raise SpecError(
-            f"{count} encoders would be left out where only {roster.num_kept} of the {len(roster.fused)} of "
+            f"{counted(count, 'encoder')} would be left out where only {roster.num_kept} of the {len(roster.fused)} of "
             f"{roster.agent!r} surely take part. Allowed: 0 to {roster.num_kept - 1}, so that one stays. In a "
             "composition, what leaves encoders out anew every step stands last."
         )

@@ -13,6 +13,7 @@ import numpy as np
 from wsabench.errors import SpecError
 from wsabench.perturb.kinds import Range
 from wsabench.types import EncoderRoster, LaneEncoders
+from wsabench.words import counted
 
 FUSED = "fused"
 """The word for all fused encoders, those that joined before included."""
@@ -118,6 +119,6 @@ def check_count(count: int, roster: EncoderRoster, what: str) -> None:
     require_encoders(roster)
     if count > roster.num_kept:
         raise SpecError(
-            f"{count} encoders would be fed {what} where only {roster.num_kept} of the {len(roster.fused)} of "
-            f"{roster.agent!r} surely take part. Allowed: 0 to {roster.num_kept}."
+            f"{counted(count, 'encoder')} would be fed {what} where only {roster.num_kept} of the {len(roster.fused)} "
+            f"of {roster.agent!r} surely take part. Allowed: 0 to {roster.num_kept}."
         )

@@ -44,7 +44,8 @@ def _dose_figure(summary: Summary, game: str, curves: Sequence[Sequence[DoseRow]
         ax.margins(x=0.08)
 
     figure = curve_grid([curve[0].perturbation for curve in curves], agents, draw)
-    shown = "Hollow, at 0: clean. Lines: 95% interval over train seeds; agents stand a little apart."
+    has_lines = any(row.normalised_score.has_bounds for curve in curves for row in curve)
+    shown = f"Hollow, at 0: clean.{' Lines: 95% interval over train seeds.' * has_lines} Agents stand a little apart."
     if is_crowd:
         shown = "Thin: each agent; thick: their median."
     caption = (

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from wsabench.report.figures.style import GREY, LIGHT_GREY, TWO_COLUMNS_IN, looks
 from wsabench.results.recorded import SMOOTH_STEPS, Recording
 from wsabench.summary.attention import ExampleEpisode
+from wsabench.words import counted
 
 NUM_PICTURES = 6
 
@@ -87,7 +88,7 @@ def episode_figure(recording: Recording) -> Figure:
     else:
         draw_rewards(recording.steps.rewards, ax)
     _mark(moments, ax)
-    total = f"return {recording.episodic_return:g}, {recording.length} steps, {end_text(recording)}"
+    total = f"return {recording.episodic_return:g}, {counted(recording.length, 'step')}, {end_text(recording)}"
     figure.suptitle(f"{recording_title(recording)}: {total}", fontsize=8, fontweight="bold")
     return figure
 

@@ -112,10 +112,11 @@ def _tail_figure(insight: Insight) -> NamedFigure | None:
     for ax, table in zip(axes.flat, kinds.values(), strict=True):
         draw_tail(table, ax)
         ax.set_xlabel("normalised score")
+    lines = " Lines: 95% interval over train seeds." if any(row.value.has_bounds for row in insight.tails) else ""
     caption = (
         "Mean score of the worst family of perturbations, and of the worst quarter of cells: half of the episodes "
-        "choose them, the other half measure. Lines: 95% interval over train seeds. Crosses: chosen and measured on "
-        f"the same episodes, too low.{_HOLLOW if _has_few(insight.tails) else ''}"
+        f"choose them, the other half measure.{lines} Crosses: chosen and measured on the same episodes, too low."
+        f"{_HOLLOW if _has_few(insight.tails) else ''}"
     )
     return NamedFigure(
         name="worst-groups",

@@ -63,7 +63,7 @@ def draw_measure(
         for place, label in enumerate(labels):
             if label in rows:
                 one = rows[label].measured(measure)
-                drawn = one if bounds == "seeds" else Bounded(one.value, one.episode_low, one.episode_high)
+                drawn = one if bounds == "seeds" else one.over_episodes
                 draw_interval(ax, place + shift, drawn, look, f"{agent}, {label}")
         if seeds:
             means = _seed_means((row for row in seeds if row.id.agent == agent), measure)

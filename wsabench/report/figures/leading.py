@@ -40,6 +40,8 @@ class Standing(Struct, frozen=True):
     num_seeds: int
     seeds: tuple[tuple[float, float], ...] = ()
     """Clean and kept score of each train seed."""
+    is_over_episodes: bool = False
+    """Whether the bounds are over the episodes of these checkpoints, because train seeds are too few for any."""
     perturbed: Mapping[str, float] = {}
     """Mean normalised score under each perturbation and severity."""
 
@@ -61,15 +63,18 @@ def standings_of(summary: Summary, order: Sequence[str] = ()) -> list[Standing]:
     }
     seeds = grouped(summary.insight.checkpoints, lambda row: row.agent)
     cells = grouped(summary.perturbations, lambda row: row.agent)
+    checkpoints = {row.agent: row for row in summary.these_checkpoints}
     found: list[Standing] = []
     for agent in order or summary.agents:
         clean, kept = means.get((agent, CLEAN)), means.get((agent, ALL_PERTURBATIONS))
         if clean is not None and kept is not None and math.isfinite(clean.value.value + kept.value.value):
+            over_episodes = checkpoints.get(agent)
             found.append(
                 Standing(
                     agent=agent,
-                    clean=clean.value,
-                    kept=kept.value,
+                    clean=clean.value if over_episodes is None else over_episodes.clean.over_episodes,
+                    kept=kept.value if over_episodes is None else over_episodes.kept.over_episodes,
+                    is_over_episodes=over_episodes is not None,
                     num_seeds=min(clean.num_seeds, kept.num_seeds),
                     seeds=tuple((row.clean, row.perturbed) for row in seeds.get(agent, ())),
                     perturbed={
@@ -100,14 +105,20 @@ def draw_leading(table: Sequence[Standing], ax: Axes) -> None:
                     [place + lift] * 2,
                     color=color,
                     linewidth=1.6,
-                    linestyle="-" if row.num_seeds >= MIN_TRAIN_SEEDS else (0, (2, 1)),
+                    linestyle=_line_style(row),
                     solid_capstyle="butt",
                     zorder=3,
                 )
-            else:
+            if len(row.seeds) > 1 and (row.is_over_episodes or not one.has_bounds):
                 for seed in row.seeds:
                     ax.plot(
-                        seed[column], place + lift, color=color, marker=marker, markersize=3.0, markerfacecolor="none"
+                        seed[column],
+                        place + lift,
+                        color=color,
+                        marker=marker,
+                        markersize=3.0,
+                        markerfacecolor="white",
+                        zorder=3.5,
                     )
             (dot,) = ax.plot(one.value, place + lift, color=color, marker=marker, linestyle="", zorder=4)
             add_tooltip(dot, f"{row.agent}, {word}: {decimal(one.value)}{bounds}")
@@ -124,6 +135,13 @@ def draw_leading(table: Sequence[Standing], ax: Axes) -> None:
             Line2D([], [], color=_KEPT_COLOR, marker="o", linestyle="-", label="kept under perturbations"),
         ],
     )
+
+
+def _line_style(row: Standing) -> str | tuple[int, tuple[float, ...]]:
+    """Return how the interval of an agent is drawn: the fewer train seeds stand behind it, the more broken."""
+    if row.is_over_episodes:
+        return (0, (0.6, 0.6))
+    return "-" if row.num_seeds >= MIN_TRAIN_SEEDS else (0, (2, 1))
 
 
 def _draw_strokes(row: Standing, place: int, ax: Axes) -> None:
@@ -167,7 +185,7 @@ def leading_figure(summary: Summary, order: Sequence[str] = ()) -> NamedFigure |
         caption=f"{_CAPTION} {_seed_words(table)}",
         figure=figure,
         section="answer",
-        data=("aggregates", "checkpoints", "perturbations"),
+        data=("aggregates", "checkpoints", "these_checkpoints", "perturbations"),
         agents=tuple(names),
     )
 
@@ -175,10 +193,15 @@ def leading_figure(summary: Summary, order: Sequence[str] = ()) -> NamedFigure |
 def _seed_words(table: Sequence[Standing]) -> str:
     """Say what the lines and small marks are."""
     bounds = [row for row in table if row.clean.has_bounds or row.kept.has_bounds]
+    over_seeds = [row for row in bounds if not row.is_over_episodes]
     words: list[str] = []
-    if bounds:
-        few = " (dashed: fewer than five of them)" if any(row.num_seeds < MIN_TRAIN_SEEDS for row in bounds) else ""
+    if over_seeds:
+        few = " (dashed: fewer than five of them)" if any(row.num_seeds < MIN_TRAIN_SEEDS for row in over_seeds) else ""
         words.append(f"Coloured lines: 95% intervals over train seeds{few}.")
-    if len(bounds) < len(table):
+    if len(over_seeds) < len(bounds):
+        words.append(
+            "Dotted lines: 95% intervals over the episodes of these checkpoints, not over other training runs."
+        )
+    if any(len(row.seeds) > 1 and (row.is_over_episodes or row not in bounds) for row in table):
         words.append(f"Small hollow marks: single train seeds, fewer than {MIN_INTERVAL_SEEDS} give no interval.")
     return " ".join(words)

@@ -27,6 +27,7 @@ from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
 from wsabench.summary.rows import ImprovementRow, Measure, PerturbationRow, SeedRow, grouped
 from wsabench.summary.summarise import Summary
+from wsabench.words import counted
 
 _MOST_PAIRS = 6
 """Pairs that have a figure each; more pairs stand in one figure, over all perturbations."""
@@ -49,7 +50,7 @@ def _interval_caption(summary: Summary, *, has_dots: bool = True) -> str:
         few = f"{seed_count(fewest).lower()} say{'s' * (fewest == 1)} nothing about training"
         return f"Lines: 95% interval over episodes of these checkpoints only, {few}{dots}."
     text = f"Lines: 95% interval over train seeds{dots}."
-    return text + (f" Only {fewest} train seeds: too few." if fewest < MIN_TRAIN_SEEDS else "")
+    return text + (f" Only {counted(fewest, 'train seed')}: too few." if fewest < MIN_TRAIN_SEEDS else "")
 
 
 def measure_figures(summary: Summary, measure: Measure, part: Part) -> list[NamedFigure]:
@@ -293,8 +294,8 @@ def attention_figures(summary: Summary, part: Part) -> list[NamedFigure]:
         seeds = max(row.num_seeds for row in table)
         spread = " Small: least and greatest of the train seeds, where they differ by more than 0.1." * (seeds > 1)
         caption = (
-            f"Mean weight of each encoder over all steps of {agent} on {game}, mean of {seeds} train seed"
-            f"{'s' if seeds > 1 else ''}; a line sums to 1.{spread} "
+            f"Mean weight of each encoder over all steps of {agent} on {game}, mean of {counted(seeds, 'train seed')}; "
+            f"a line sums to 1.{spread} "
             f"Shift: share of the weight that stands with other encoders than under clean. {part.note}".rstrip()
         )
         drawn.append(
@@ -315,4 +316,4 @@ def attention_figures(summary: Summary, part: Part) -> list[NamedFigure]:
 
 def seed_count(count: int) -> str:
     """Return a number of train seeds as a sentence begins with it."""
-    return "One train seed" if count == 1 else f"{count} train seeds"
+    return "One train seed" if count == 1 else counted(count, "train seed")

@@ -21,6 +21,7 @@ from wsabench.results.records import CLEAN, file_stem
 from wsabench.stats import CLEAN_FLOOR, MIN_TRAIN_SEEDS
 from wsabench.summary.rows import CurveRow, EfficiencyRow, Metric, grouped
 from wsabench.summary.summarise import Summary
+from wsabench.words import counted
 
 _NARROW_AGENTS = 4
 """Columns of a heat map that fit one journal column."""
@@ -75,7 +76,7 @@ def _aggregate_figures(summary: Summary) -> list[NamedFigure]:
         by = " by rliable's bootstrap" if table[0].interval == "rliable" else ""
         lines = f"Lines: 95% interval over train seeds{by}." if has_lines else "No interval over so few train seeds."
         caption = (
-            f"{words.capitalize()} over {cells} cell{'s' if cells > 1 else ''} that these agents played ({scope}). "
+            f"{words.capitalize()} over {counted(cells, 'cell')} that these agents played ({scope}). "
             f"{lines}{flag} Each panel has its own scale; "
             f"of {'the optimality gap' if measure == 'normalised_score' else 'cells lost'} less is better."
         )
@@ -228,11 +229,11 @@ def _efficiency_figures(table: Sequence[EfficiencyRow]) -> list[NamedFigure]:
         draw_sample_efficiency(table, ax)
         figures = [figure]
     games, fewest = max(row.num_games for row in table), min(row.num_seeds for row in table)
-    counts = f"{fewest} train seed{'s' * (fewest != 1)} of each agent"
+    counts = f"{counted(fewest, 'train seed')} of each agent"
     bands = "Bands: 95% interval over train seeds." if fewest >= MIN_TRAIN_SEEDS else "Too few of them for bands."
     caption = (
         f"Interquartile mean of the normalised score during training (mean of the last 50 games) over {counts} and "
-        f"{games} game{'s' * (games != 1)}, at each point of training. {bands}"
+        f"{counted(games, 'game')}, at each point of training. {bands}"
     )
     return _pages(figures, "sample-efficiency", "Sample efficiency", caption, ("sample_efficiency",), agents)
 

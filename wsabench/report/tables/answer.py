@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from wsabench.report.tables.results import WHOLES
-from wsabench.report.tables.text import DASH, Entry, Table, estimate, number
+from wsabench.report.tables.text import DASH, Entry, Table, estimate, number, with_interval
 from wsabench.results.records import CLEAN
+from wsabench.stats import CLEAN_FLOOR, MIN_INTERVAL_SEEDS
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
-from wsabench.summary.rows import UNKNOWN, Claim, Measure, MeasureRow
+from wsabench.summary.rows import UNKNOWN, Bounded, CheckpointsRow, Claim, Measure, MeasureRow, grouped
 from wsabench.summary.sentences import Sentence, undecided_sentence
 from wsabench.summary.significance import DECLARED_FAMILY
 from wsabench.summary.summarise import Summary
+from wsabench.words import counted
 
 _BY: dict[Measure, str] = {
     "retention": "retention",
     "robustness_gap": "the robustness gap",
     "normalised_score": "the normalised score",
 }
+_MOST_TOLD = 4
+"""More agents than this have their scores in the table and the figure alone."""
 
 
 class Tier(Struct, frozen=True):
@@ -38,6 +43,8 @@ class Answer(Struct, frozen=True):
     tiers: tuple[Tier, ...]
     """The compared agents."""
     table: Table
+    scores: tuple[str, ...]
+    """What each agent scores and keeps, a sentence each, and what the brackets are; none where tiers say it."""
     statement: str
     """What the tiers say, a sentence."""
     undecided: Sentence | None
@@ -91,9 +98,96 @@ def answer_of(summary: Summary) -> Answer:
     return Answer(
         tiers=tiers,
         table=_table(summary, tiers, measure),
+        scores=_scores(summary, [agent for tier in tiers for agent in tier.agents]),
         statement=_statement(tiers, claims, measure),
         undecided=undecided_sentence(about),
     )
+
+
+def is_of_checkpoints(summary: Summary) -> bool:
+    """Whether no agent has enough train seeds for an interval over them, so that its episodes give one.
+
+    Args:
+        summary: The numbers.
+    """
+    fewest = grouped(summary.samples, lambda row: row.agent).values()
+    return all(min(row.num_seeds for row in of_agent) < MIN_INTERVAL_SEEDS for of_agent in fewest)
+
+
+def _scores(summary: Summary, agents: Sequence[str]) -> tuple[str, ...]:
+    """Return what agents score, clean and perturbed, where one agent stands alone or seeds are too few for intervals.
+
+    Args:
+        summary: The numbers.
+        agents: The compared agents, the best first.
+    """
+    checkpoints = {row.agent: row for row in summary.these_checkpoints}
+    if len(agents) > _MOST_TOLD or (len(agents) > 1 and not is_of_checkpoints(summary)):
+        return ()
+    whole = {row.agent: row for row in summary.measures if row.perturbation == ALL_PERTURBATIONS}
+    told: list[str] = []
+    has_intervals = False
+    for agent in agents:
+        row = _over_episodes(checkpoints[agent]) if agent in checkpoints else _over_seeds(summary, agent)
+        if agent in whole and row is not None:
+            told.append(_score_sentence(row, whole[agent].num_perturbations))
+            has_intervals |= any(value.has_bounds for value in (row.clean, row.kept, row.retention))
+    if has_intervals and is_of_checkpoints(summary):
+        seeds = sum(checkpoints[agent].num_seeds for agent in agents)
+        which = "this checkpoint" if seeds == 1 else "these checkpoints"
+        told.append(f"Brackets: 95% interval over the episodes of {which}, not over other training runs.")
+    elif has_intervals:
+        told.append("Brackets: 95% interval over train seeds.")
+    return tuple(told)
+
+
+class _Scores(NamedTuple):
+    """What is told of one agent, with one kind of interval."""
+
+    agent: str
+    clean: Bounded
+    kept: Bounded
+    retention: Bounded
+    clean_return: float = math.nan
+    kept_return: float = math.nan
+
+
+def _over_episodes(row: CheckpointsRow) -> _Scores:
+    clean, kept, retention = (value.over_episodes for value in (row.clean, row.kept, row.retention))
+    return _Scores(row.agent, clean, kept, retention, row.clean_return, row.kept_return)
+
+
+def _over_seeds(summary: Summary, agent: str) -> _Scores | None:
+    """Return the scores of an agent with intervals over train seeds; None where it lacks clean or perturbed play."""
+    of_agent = {
+        row.scope: row
+        for row in summary.aggregates
+        if (row.agent, row.measure, row.metric) == (agent, "normalised_score", "mean")
+    }
+    whole = next((row for row in summary.measures if (row.agent, row.perturbation) == (agent, ALL_PERTURBATIONS)), None)
+    if whole is None or not {CLEAN, ALL_PERTURBATIONS} <= of_agent.keys():
+        return None
+    return _Scores(agent, of_agent[CLEAN].value, of_agent[ALL_PERTURBATIONS].value, whole.retention)
+
+
+def _score_sentence(row: _Scores, num_perturbations: int) -> str:
+    """Return what an agent scores clean and under perturbations, and the share that is left."""
+    clean, kept = _score(row.clean_return, row.clean), _score(row.kept_return, row.kept)
+    under = f"under {counted(num_perturbations, 'perturbation')}{' on average' * (num_perturbations > 1)} {kept}"
+    text = f"{row.agent}: {f'clean {clean}, {under}' if clean else under}"
+    if math.isfinite(row.retention.value):
+        text += f". It keeps {with_interval(row.retention)} of its clean normalised score"
+    elif math.isfinite(row.clean.value):
+        text += f". What share that is cannot be said: the clean score is not surely above {CLEAN_FLOOR:g}"
+    return f"{text}."
+
+
+def _score(mean_return: float, value: Bounded) -> str:
+    """Return a score in words: the mean return, and the normalised score where there are references."""
+    score = f"normalised score {with_interval(value)}" if math.isfinite(value.value) else ""
+    if not math.isfinite(mean_return):
+        return score
+    return f"mean return {number(mean_return, 1)}" + (f" ({score})" if score else "")
 
 
 def _usual_measure(summary: Summary) -> Measure:
@@ -111,31 +205,22 @@ def _place(row: MeasureRow | None, measure: Measure) -> tuple[bool, float]:
 
 
 def _table(summary: Summary, tiers: Sequence[Tier], measure: Measure) -> Table:
-    values = {
-        (row.agent, row.scope): estimate(row.value, row.num_seeds)
-        for row in summary.aggregates
-        if (row.measure, row.metric) == ("normalised_score", "mean")
-    }
     whole = {row.agent: row for row in summary.measures if row.perturbation == ALL_PERTURBATIONS}
-    seeds: dict[str, list[int]] = {}
-    for sample in summary.samples:
-        seeds.setdefault(sample.agent, []).append(sample.num_seeds)
+    seeds = grouped(summary.samples, lambda row: row.agent)
+    shown = _shown(summary, whole, has_gap=measure == "robustness_gap")
     ranked = [(str(tier.number), agent) for tier in tiers for agent in tier.agents]
     ranked += [(DASH, agent) for agent in summary.agents if agent not in summary.compared]
     has_gap = measure == "robustness_gap"
     rows: list[tuple[str, ...]] = []
     for tier, agent in ranked:
         row = whole.get(agent)
-        kept = UNKNOWN if row is None else row.robustness_gap if has_gap else row.retention
         rows.append(
             (
                 tier,
                 agent,
-                values.get((agent, CLEAN)) or _cell_estimate(summary, agent),
-                values.get((agent, ALL_PERTURBATIONS), DASH),
-                DASH if row is None else estimate(kept, row.num_seeds),
+                *shown[agent],
                 DASH if row is None or math.isnan(row.lost_share) else f"{number(100 * row.lost_share, 0)}%",
-                "/".join(map(str, dict.fromkeys(seeds.get(agent, ())))),
+                "/".join(dict.fromkeys(str(sample.num_seeds) for sample in seeds.get(agent, ()))),
             )
         )
     columns = ("tier", "agent", "clean", "kept", "gap" if has_gap else "retention", "cells lost", "train seeds")
@@ -148,9 +233,33 @@ def _table(summary: Summary, tiers: Sequence[Tier], measure: Measure) -> Table:
         caption += " Without a tier: agents that read more than pixels are not compared with the others."
     if any(isinstance(cell, Entry) and cell.is_few for row in rows for cell in row):
         caption += " Intervals over three or four train seeds rest on very little."
-    return Table(
-        "Agents in tiers", caption, columns, tuple(rows), 2, brackets="Brackets: 95% interval over train seeds."
-    )
+    if summary.random_play:
+        caption += f" {summary.random_play[0].agent} has no row: random play is 0."
+    over = "the episodes of these checkpoints" if is_of_checkpoints(summary) else "train seeds"
+    return Table("Agents in tiers", caption, columns, tuple(rows), 2, brackets=f"Brackets: 95% interval over {over}.")
+
+
+def _shown(summary: Summary, whole: Mapping[str, MeasureRow], *, has_gap: bool) -> dict[str, tuple[str, str, str]]:
+    """Return the clean score, the kept score, and the share or loss of each agent, all with one kind of interval."""
+    means = {
+        (row.agent, row.scope): estimate(row.value, row.num_seeds)
+        for row in summary.aggregates
+        if (row.measure, row.metric) == ("normalised_score", "mean")
+    }
+    checkpoints = {row.agent: row for row in summary.these_checkpoints} if is_of_checkpoints(summary) else {}
+    found: dict[str, tuple[str, str, str]] = {}
+    for agent in summary.agents:
+        row, one = whole.get(agent), checkpoints.get(agent)
+        kept = UNKNOWN if row is None else row.robustness_gap if has_gap else row.retention
+        left = DASH if row is None else estimate(kept, row.num_seeds)
+        if one is not None and (agent, CLEAN) in means and one.clean.over_episodes.has_bounds:
+            values = _over_episodes(one)
+            last = left if has_gap else with_interval(values.retention)
+            found[agent] = with_interval(values.clean), with_interval(values.kept), last
+        else:
+            clean = means.get((agent, CLEAN)) or _cell_estimate(summary, agent)
+            found[agent] = clean, means.get((agent, ALL_PERTURBATIONS), DASH), left
+    return found
 
 
 def _cell_estimate(summary: Summary, agent: str) -> str:

@@ -25,8 +25,9 @@ DEFINITIONS = (
         "retention",
         "Normalised score under a perturbation divided by the clean one, both averaged over episodes and train seeds "
         "first (a ratio of means), corrected for bias; then the mean over games. 1: unharmed. 0: no better than "
-        f"random. Undefined where the clean score of these checkpoints is not surely above {CLEAN_FLOOR:g} (lower 95% "
-        "bound over their episodes); averages leave such games out. Small dots are each train seed's own ratio.",
+        f"random. Undefined where the clean score of these checkpoints is not surely above {CLEAN_FLOOR:g} (one-sided "
+        "lower 95% bound over their episodes); averages leave such games out. Small dots are each train seed's own "
+        "ratio.",
     ),
     Definition(
         "capped retention, cells kept, cells lost",
@@ -62,8 +63,8 @@ DEFINITIONS = (
     ),
     Definition(
         "these checkpoints only",
-        "95% interval by the corrected bootstrap over the episodes of the given checkpoints, paired between clean and "
-        "perturbed by episode seed, train seeds held fixed. It says nothing about another training run.",
+        "Two-sided 95% interval by the corrected bootstrap over the episodes of the given checkpoints, paired between "
+        "clean and perturbed by episode seed, train seeds held fixed. It says nothing about another training run.",
     ),
     Definition(
         "mean, median, IQM, optimality gap",

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from wsabench.fields import read_toml
-from wsabench.report.tables.text import Table, number
-from wsabench.resources import catalogue_files
-from wsabench.results.manifest import UNKNOWN, Manifest, MergedRun, RecordedPlan, SuiteEntry
+from wsabench.report.tables.text import DASH, Table, number
+from wsabench.results.manifest import UNKNOWN, Manifest, MergedRun, RecordedPlan
 from wsabench.results.records import CLEAN
 from wsabench.results.result import DRAWS, DRAWS_LEGEND, drawing_agents
-from wsabench.summary.rows import IntervalKind
+from wsabench.summary.notes import chosen_of
+from wsabench.summary.rows import IntervalKind, RandomRow
 from wsabench.summary.significance import ClaimOptions
 from wsabench.summary.summarise import Summary
+from wsabench.words import counted
 
 _HASH_LENGTH = 12
-_LEVELS = 5
-"""Severities that `NAME@*` stands for."""
 _MOST_NAMES, _LONGEST_NAMES = 4, 60
 """Names and their characters that stand in a title; more are counted."""
 
@@ -55,70 +54,74 @@ def provenance_tables(summary: Summary, manifest: Manifest) -> list[Table]:
         caption = "Checkpoint: the beginning of the hash of its content."
         caption += f" {DRAWS_LEGEND}" * any(one.draws for one in manifest.plan.agents)
         tables.append(Table("Agents", caption, columns, agents, 5))
-    references = tuple((row.game, number(row.random, 1), number(row.human, 1)) for row in summary.references)
-    caption = "Scores of random and human play: Wang et al. 2016, table of raw scores, 30 no-ops."
-    tables.append(Table("Reference scores", caption, ("game", "random", "human"), references, 1))
+    tables.append(_reference_table(summary))
     return tables
 
 
-def title_of(plan: RecordedPlan) -> str:
+def _reference_table(summary: Summary) -> Table:
+    """Return the scores that stand for 0 and 1, and beside them what random play scored in this run."""
+    here = {row.game: row for row in summary.random_play if row.label == CLEAN}
+    columns = ("game", "random", "human", *(("random in this run",) if here else ()))
+    rows = tuple(
+        (row.game, number(row.random, 1), number(row.human, 1), *((_of_random(here.get(row.game)),) if here else ()))
+        for row in summary.references
+    )
+    caption = "Scores of random and human play: Wang et al. 2016, table of raw scores, 30 no-ops."
+    if here:
+        caption += (
+            " Random in this run: mean return of the built-in random agent, clean. It changes no number of this page, "
+            "but for perturbations that change the game itself: there retention is above its play of the same game."
+        )
+    return Table("Reference scores", caption, columns, rows, 1)
+
+
+def _of_random(row: RandomRow | None) -> str:
+    return DASH if row is None else f"{number(row.mean_return, 1)} ({counted(row.num_episodes, 'episode')})"
+
+
+def title_of(plan: RecordedPlan, left_out: Collection[str] = ()) -> str:
     """Return the report's title: who played what, where.
 
     Args:
         plan: What was recorded of the run. A suite is named only where its own perturbations were played.
+        left_out: Agents that the report does not show.
     """
-    agents = list(dict.fromkeys(entry.agent for entry in plan.agents))
+    agents = list(dict.fromkeys(entry.agent for entry in plan.agents if entry.agent not in left_out))
     who = _few(agents, "agents")
     where = _few(plan.games, "games")
     start = " on ".join(part for part in (who, where) if part)
-    return f"{start}: {_played(plan)}" if start else _played(plan)
+    return f"{start}{_played(plan)}" if start else _played(plan).lstrip(": ")
 
 
 def _few(names: Sequence[str], word: str) -> str:
     """Return some names, or how many they are."""
-    listed = names[0] if len(names) == 1 else " and ".join((", ".join(names[:-1]), names[-1])) if names else ""
-    return listed if len(names) <= _MOST_NAMES and len(listed) <= _LONGEST_NAMES else f"{len(names)} {word}"
+    return _listed(names) if _are_few(names) else f"{len(names)} {word}"
+
+
+def _are_few(names: Sequence[str]) -> bool:
+    return len(names) <= _MOST_NAMES and len(_listed(names)) <= _LONGEST_NAMES
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else " and ".join((", ".join(names[:-1]), names[-1])) if names else ""
 
 
 def _played(plan: RecordedPlan) -> str:
-    """Return what was played: the suite, part of it, or perturbations of the run's own."""
-    suite = plan.suite.name
+    """Return what was played as the end of a title: the suite, part of it, or perturbations that the user named."""
     profile = f", profile {plan.profile}" if plan.profile else ""
-    wanted = [name for name in plan.perturbations if name != CLEAN]
-    asked = _suite_perturbations(plan)
-    if asked is None:
-        return f"suite {suite}{profile}"
-    if not wanted:
-        return "clean play"
-    listed, has_more = asked
-    impossible = {name for names in (*plan.refused.values(), *plan.misfits.values()) for name in names}
-    extra = set(wanted) - listed
-    if extra and (not has_more or extra == set(wanted)):
-        return f"own perturbations, {_few(wanted, 'of them')}"
-    if listed - impossible <= set(wanted):
-        return f"suite {suite}{profile}"
-    of_all = "" if has_more else f" of the {len(listed)}"  # how many a game brings is not known here
-    return f"{len(wanted)}{of_all} perturbations of suite {suite}{profile}"
-
-
-def _suite_perturbations(plan: RecordedPlan) -> tuple[set[str], bool] | None:
-    """Return what the suite and profile of a run list, without clean, and whether games bring more of their own.
-
-    None where the catalogue has no such suite or profile. Read as plain data: a report needs no perturbation.
-    """
-    path = catalogue_files("suites").get(plan.suite.name)
-    if path is None:
-        return None
-    suite = read_toml(path)
-    chosen = suite if plan.profile is None else suite | suite.get("profiles", {}).get(plan.profile, {})
-    names = [str(name) for name in chosen.get("perturbations", ())]
-    listed = {f"{name[:-1]}{level}" for name in names if name.endswith("@*") for level in range(1, _LEVELS + 1)}
-    listed |= {name for name in names if not name.endswith("@*") and name != CLEAN}
-    return listed, any(chosen.get(key) for key in ("patches", "recolorings", "modes", "difficulties"))
+    chosen = chosen_of(plan)
+    if chosen.kind == "suite":
+        return f": suite {plan.suite.name}{profile}"
+    if chosen.kind == "clean":
+        return ": clean play"
+    if chosen.kind == "own" or _are_few(chosen.names):
+        return f" under {_few(chosen.names, 'named perturbations')}"
+    of_all = "" if chosen.num_listed is None else f" of the {chosen.num_listed}"
+    return f": {len(chosen.names)}{of_all} perturbations of suite {plan.suite.name}{profile}"
 
 
 def scope_of(summary: Summary) -> str:
-    """Return how much was played, a line.
+    """Return how much was played, in one line; who plays and is in no table is said with the reason.
 
     Args:
         summary: The numbers.
@@ -126,12 +129,32 @@ def scope_of(summary: Summary) -> str:
     played = sum(row.num_episodes for row in summary.samples)
     cells = len({(row.game, row.label) for row in summary.cells})
     counts = sorted({row.num_seeds for row in summary.samples})
-    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    games = summary.num_games
+    seeds = counted(counts[0], "train seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} train seeds"
+    whose = "each agent" if len(summary.agents) != 1 else summary.agents[0]
     return (
-        f"How well agents keep playing when the world changes: {cells} cell{'s' * (cells != 1)} on {games} "
-        f"game{'s' * (games != 1)}, {seeds} train seed{'s' * (seeds != '1')} of each agent, {played:,} episodes."
+        f"How well agents keep playing when the world changes: {counted(cells, 'cell')} on "
+        f"{counted(summary.num_games, 'game')}, {seeds} of {whose}, {counted(played, 'episode')}."
+        f"{_about_random(summary)}"
     )
+
+
+def _about_random(summary: Summary) -> str:
+    """Say why the agent that plays at random, which the command names, stands in no table."""
+    if not summary.random_play:
+        return ""
+    name, episodes = summary.random_play[0].agent, sum(row.num_episodes for row in summary.random_play)
+    text = (
+        f" Beside {'them' if len(summary.agents) > 1 else 'it'} played {name}, {counted(episodes, 'episode')}: it is "
+        "the yardstick, the 0 of the normalised score, and has no row of its own"
+    )
+    clean = [row for row in summary.random_play if row.label == CLEAN]
+    known = {row.game: row.random for row in summary.references}
+    if len(clean) == 1 and math.isfinite(known.get(clean[0].game, math.nan)):
+        text += (
+            f" (mean return {number(clean[0].mean_return, 1)} here, clean; what counts as 0 is the published "
+            f"{number(known[clean[0].game], 1)})"
+        )
+    return f"{text}."
 
 
 def steps_to_reproduce(
@@ -168,7 +191,7 @@ def steps_to_reproduce(
         steps.append(Step(words, commands))
     words = (
         f"Make this report, from the folder where it was made; its intervals come from the bootstrap seed under "
-        f"Provenance ({len(runs)} result set{'s' if len(runs) > 1 else ''})."
+        f"Provenance ({counted(len(runs), 'result set')})."
     )
     command = ["wsabench", "report", *_paths(run_dirs), *_declared(options or ClaimOptions(), interval)]
     command += ["--format", ",".join(formats)] if formats else []
@@ -217,7 +240,7 @@ def _facts(summary: Summary, manifest: Manifest) -> list[tuple[str, str]]:
     git = first.git
     facts = [
         ("command", first.command_line),
-        ("suite", _suite(plan.suite)),
+        ("suite", _suite(plan)),
         ("protocol", _pairs(plan.protocol.to_dict())),
         ("seed of the episode seeds", str(plan.seed)),
         ("bootstrap seed", str(summary.bootstrap_seed)),
@@ -231,9 +254,11 @@ def _facts(summary: Summary, manifest: Manifest) -> list[tuple[str, str]]:
     return [(what, value) for what, value in facts if value]
 
 
-def _suite(suite: SuiteEntry) -> str:
+def _suite(plan: RecordedPlan) -> str:
+    suite = plan.suite
     version = "" if suite.version is None else f" version {suite.version}"
-    return f"{suite.name}{version} hash {_short(suite.content_hash)}"
+    own = " (its measure and protocol; the perturbations were named instead)" * (chosen_of(plan).kind == "own")
+    return f"{suite.name}{version} hash {_short(suite.content_hash)}{own}"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

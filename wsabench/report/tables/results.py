@@ -24,6 +24,7 @@ from wsabench.summary.rows import (
 from wsabench.summary.sentences import Sentence
 from wsabench.summary.significance import DECLARED_FAMILY
 from wsabench.summary.summarise import Summary
+from wsabench.words import counted
 
 UNTOUCHED = "‡"
 """Marks a cell in which every episode went as the clean one of the same network and episode seed."""
@@ -55,7 +56,7 @@ def sample_size_table(summary: Summary) -> Table:
         "stalled",
         "time limit",
         "clean score",
-        "surely above",
+        "surely above, one-sided",
     )
     rows = tuple(
         (
@@ -74,8 +75,9 @@ def sample_size_table(summary: Summary) -> Table:
         for row in summary.samples
     )
     caption = (
-        "Stalled and time limit: episodes that were ended, with their return as it stood. Surely above: lower 95% "
-        f"bound of the clean score over the episodes of these checkpoints; retention is defined above {CLEAN_FLOOR:g}."
+        "Stalled and time limit: episodes that were ended, with their return as it stood. Surely above: one-sided "
+        "lower 95% bound of the clean score over the episodes of these checkpoints, no end of the two-sided interval; "
+        f"retention is defined where it is above {CLEAN_FLOOR:g}."
     )
     return Table("Sample sizes", caption, columns, rows, 2)
 
@@ -109,7 +111,7 @@ def result_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> lis
             for row in of_label
         ]
         caption = (
-            "'These checkpoints only': 95% interval over their episodes. "
+            "'These checkpoints only': two-sided 95% interval over their episodes. "
             "Change: mean absolute change of the 84x84 observation, of 255."
         )
         caption += _OTHER_BRACKETS if any(row.normalised_score.has_bounds for row in part) else ""
@@ -293,7 +295,7 @@ def is_over_less(whole: MeasureRow, summary: Summary) -> bool:
 def _scope(whole: MeasureRow, summary: Summary) -> str:
     """Return what an average is over, `6 perturbations`."""
     count = whole.num_perturbations
-    text = f"{count} perturbation{'s' * (count != 1)}"
+    text = counted(count, "perturbation")
     return f"{text}, in what all agents played" if is_over_less(whole, summary) else text
 
 
@@ -333,7 +335,7 @@ def _in_words(row: PerturbationRow) -> str:
     """Return a normalised score for a sentence, which has no legend: too few train seeds are said."""
     text = estimate(row.normalised_score, MIN_TRAIN_SEEDS)
     if row.num_seeds < MIN_TRAIN_SEEDS:
-        text += f" (only {row.num_seeds} train seed{'s' * (row.num_seeds != 1)})"
+        text += f" (only {counted(row.num_seeds, 'train seed')})"
     return text
 
 

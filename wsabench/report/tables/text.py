@@ -126,6 +126,12 @@ def estimate(value: Bounded, num_seeds: int) -> str:
     return Entry(f"{number(value.value)} {bounds}", has_interval=True, is_few=num_seeds < MIN_TRAIN_SEEDS)
 
 
+def with_interval(value: Bounded) -> str:
+    """Return a number with its interval, whatever that is over; without one where it has none."""
+    text = number(value.value)
+    return Entry(f"{text} {interval(value.low, value.high)}", has_interval=True) if value.has_bounds else text
+
+
 def p_value(value: float) -> str:
     """Return a p value with three digits; a dash for NaN."""
     return "<0.001" if value < 0.001 else number(value, 3)

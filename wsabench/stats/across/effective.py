@@ -16,6 +16,7 @@ from wsabench.stats.bounds import Replicates, Stratum, corrected_bounds
 from wsabench.stats.intervals import DEFAULT_REPETITIONS
 from wsabench.stats.resampling import count_draws, draw_seeds
 from wsabench.types import FloatArray
+from wsabench.words import counted
 
 MIN_AGENTS = 8
 """With fewer agents there is no effective robustness (the line would hang on single agents) and no interval of a rank
@@ -104,7 +105,7 @@ def effective_robustness(
     value, low, high = (np.full(len(agents), np.nan) for _ in range(3))
     line = _line(moments.sum(axis=0)) if agents else np.full(2, np.nan)
     if len(agents) < MIN_AGENTS:
-        reason = f"{len(agents)} agent{'s' * (len(agents) != 1)}: effective robustness needs {MIN_AGENTS}"
+        reason = f"{counted(len(agents), 'agent')}: effective robustness needs {MIN_AGENTS}"
         return EffectiveRobustness(agents, value, low, high, np.nan, np.nan, scale, reason)
     if np.isnan(line).any():
         reason = "all clean scores are equal: no line through them"
@@ -154,9 +155,8 @@ def rank_correlation(
     agents, points = _checked(checkpoints)
     count = len(agents)
     if count < 3:
-        return RankCorrelation(
-            np.nan, np.nan, np.nan, count, f"{count} agent{'s' * (count != 1)}: a rank correlation needs 3"
-        )
+        reason = f"{counted(count, 'agent')}: a rank correlation needs 3"
+        return RankCorrelation(np.nan, np.nan, np.nan, count, reason)
     means = np.array([array.mean(axis=0) for array in points])
     value = float(_spearman(means[None])[0])
     if np.isnan(value):

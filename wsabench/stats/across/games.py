@@ -11,6 +11,7 @@ import numpy.typing as npt
 from wsabench.errors import ShapeError, SpecError
 from wsabench.stats.bounds import t_quantile
 from wsabench.types import FloatArray
+from wsabench.words import counted
 
 MIN_GAMES = 5
 """With fewer games nothing is said about games that were not played."""
@@ -77,7 +78,7 @@ def per_game(value: npt.ArrayLike, error: npt.ArrayLike, *, confidence: float = 
     without = (values.sum() - values) / (count - 1) if count > 1 else np.full(count, np.nan)
     influential = int(np.argmax(np.abs(values - mean)))
     nothing = float("nan")
-    reason = f"{count} game{'s' if count > 1 else ''}: an interval for other games needs {MIN_GAMES}"
+    reason = f"{counted(count, 'game')}: an interval for other games needs {MIN_GAMES}"
     found = PerGame(values, errors, without, mean, influential, nothing, nothing, nothing, nothing, nothing, reason)
     if count < MIN_GAMES:
         return found

@@ -11,6 +11,7 @@ from wsabench.errors import ShapeError
 from wsabench.stats.ratio.clean_floor import CLEAN_FLOOR
 from wsabench.stats.severity import ranks
 from wsabench.types import FloatArray
+from wsabench.words import counted
 
 NormaliserName = Literal["human", "best agent", "own clean", "log human"]
 MIN_AGENTS_FOR_AGREEMENT = 3
@@ -115,7 +116,7 @@ def normaliser_sensitivity(games: Sequence[str], returns: Returns) -> Sensitivit
     agreement = np.full((len(orders), len(orders)), np.nan)
     num_agents = len(checked.clean)
     if num_agents < MIN_AGENTS_FOR_AGREEMENT:
-        reason = f"{num_agents} agent{'s' * (num_agents != 1)}: rank agreement needs {MIN_AGENTS_FOR_AGREEMENT}"
+        reason = f"{counted(num_agents, 'agent')}: rank agreement needs {MIN_AGENTS_FOR_AGREEMENT}"
         return Sensitivity(rankings, agreement, np.nan, reason)
     for i, one in enumerate(orders):
         for j, other in enumerate(orders):

@@ -19,6 +19,7 @@ from wsabench.stats.intervals import seed_note
 from wsabench.stats.resampling import count_draws, draw_seeds
 from wsabench.stats.statistics import mean_over
 from wsabench.types import FloatArray, IntArray
+from wsabench.words import counted
 
 NUM_SPLITS = 30
 """Splits into halves over which the estimate is averaged, each used both ways."""
@@ -124,7 +125,7 @@ def _tail(blocks: Sequence[npt.ArrayLike], share: float, rng: np.random.Generato
     num_groups, num_seeds = arrays[0].shape[1], min(len(array) for array in arrays)
     episodes = min(array.shape[2] for array in arrays)
     if num_groups < 2 or episodes < MIN_EPISODES:
-        too_few = f"{episodes} episode{'s' * (episodes != 1)}: too few to split"
+        too_few = f"{counted(episodes, 'episode')}: too few to split"
         reason = "one group: nothing to choose from" if num_groups < 2 else too_few
         return Tail(np.nan, np.nan, np.nan, np.nan, np.full(num_groups, np.nan), num_seeds, reason)
     weights = _weights(num_groups, share)

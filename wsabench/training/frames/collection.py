@@ -27,6 +27,7 @@ from wsabench.training.frames.sources import LaneSource, StepSource
 from wsabench.training.frames.store import FrameStore, Shard, open_frames
 from wsabench.training.frames.writer import ShardEncoder, StoreWriter
 from wsabench.types import DeclaredPolicy
+from wsabench.words import counted
 
 MakeSource = Callable[[str], StepSource]
 """Makes a game to play from its id."""
@@ -302,8 +303,8 @@ def _noticing_death(player: Worker, num_kept: int, collection: Collection) -> It
 def _way_on(num_kept: int, collection: Collection) -> str:
     """Say what is kept and what to do when a worker process cannot go on."""
     return (
-        f"{num_kept} of {collection.num_shards} shards are kept: start the same collection again to go on, with fewer "
-        "workers if it ends again."
+        f"Kept: {num_kept} of {counted(collection.num_shards, 'shard')}. Start the same collection again to go on, "
+        "with fewer workers if it ends again."
     )
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsabench.errors import StorageError
+from wsabench.words import counted
 
 FORMAT = "wsabench-frames-2"
 SCREEN = 84
@@ -190,7 +191,8 @@ def open_frames(path: Path) -> FrameStore:
     meta = read_settings(path)
     checksums, num_shards, size = meta["checksums"], meta["num_shards"], meta["shard_frames"]
     if len(checksums) != num_shards:
-        raise StorageError(f"{path} holds {len(checksums)} of {num_shards} shards. Collect again to finish the store.")
+        found = f"{len(checksums)} of {counted(num_shards, 'shard')}"
+        raise StorageError(f"{path} holds {found}. Collect again to finish the store.")
     columns = load_columns(path, "r")
     wanted = {name: shape for name, (_, shape) in column_layout(num_shards, size).items()}
     for name, column in columns.items():

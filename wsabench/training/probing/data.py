@@ -15,6 +15,7 @@ from wsabench.games import RamVariable, decode
 from wsabench.protocol import Protocol
 from wsabench.training.frames.store import FrameStore
 from wsabench.types import INPUT_SHAPES, Inputs
+from wsabench.words import counted
 
 FEW_VALUES = 8
 """Variables with up to this many values are classified (logistic probe), others regressed (ridge probe)."""
@@ -93,7 +94,8 @@ def split_by_episode(episodes: npt.NDArray[np.int32], seed: int) -> dict[str, np
     """
     names = np.unique(episodes)
     if len(names) < 10:
-        raise SpecError(f"The frames have {len(names)} episodes. Probes need at least 10: use more frames.")
+        found = counted(len(names), "episode")
+        raise SpecError(f"The frames have {found}. Probes need at least 10: use more frames.")
     order = seeding.generator(seed, "probe-split").permutation(names)
     bounds = np.cumsum([round(share * len(names)) for share in list(SHARES.values())[:-1]])
     chosen = zip(SHARES, np.split(order, bounds), strict=True)
