@@ -45,6 +45,8 @@ class WorkerError(WsabenchError):
     """A worker process that died or failed."""
 
 
+_LISTED = 12
+"""Names that a message lists where none is near."""
 _NEAR = 0.7
 """How alike two names must be, from 0 to 1 (all the same letters in the same order)."""
 _SHORT = 4
@@ -54,12 +56,15 @@ _BEGUN = 3
 
 
 def nearest_names(name: str, allowed: Iterable[str], limit: int = 3) -> list[str]:
-    """Return up to `limit` allowed names that are near `name`, best first: a slip away, or begun with it."""
+    """Return up to `limit` allowed names that are near `name`, best first: a slip away, else alike, or longer.
+
+    Among slips two exchanged letters come first, then what begins alike.
+    """
     folded = name.casefold()
     by_folded = {candidate.casefold(): candidate for candidate in allowed}
-    if len(folded) <= _SHORT:
-        slips = [one for one in by_folded if is_one_slip(folded, one)]
-        close = sorted(slips, key=lambda one: (-_shared_start(folded, one), one))
+    slips = [one for one in by_folded if is_one_slip(folded, one)]
+    if slips or len(folded) <= _SHORT:
+        close = sorted(slips, key=lambda one: (sorted(one) != sorted(folded), -_shared_start(folded, one), one))
     else:
         close = difflib.get_close_matches(folded, by_folded, n=limit, cutoff=_NEAR)
     begun = [one for one in by_folded if len(folded) >= _BEGUN and one.startswith(folded) and one not in close]
@@ -88,12 +93,12 @@ def _shared_start(name: str, other: str) -> int:
     return sum(itertools.takewhile(bool, alike))
 
 
-def unknown_name(what: str, name: str, allowed: Iterable[str], hint: str = "") -> UnknownNameError:
+def unknown_name(what: str, name: object, allowed: Iterable[str], hint: str = "") -> UnknownNameError:
     """Build the error for a name that does not exist.
 
     Args:
         what: The kind of thing, for example `"game"`.
-        name: The name that was given.
+        name: The name that was given; or what was given instead of one.
         allowed: All names that exist.
         hint: How to list them, for example "Run `wsabench list games`."
 
@@ -101,12 +106,12 @@ def unknown_name(what: str, name: str, allowed: Iterable[str], hint: str = "") -
         The error, with the nearest names, or all of them when they are few.
     """
     names = sorted(allowed)
-    near = nearest_names(name, names)
+    near = nearest_names(name, names) if isinstance(name, str) else []
     if near:
         text = f"Did you mean {' or '.join(repr(n) for n in near)}?"
     elif not names:
         text = f"No {what} is available."
     else:
-        shown = ", ".join(names[:12])
-        text = f"Allowed: {shown}{', ...' if len(names) > 12 else ''}."
+        shown = ", ".join(names[:_LISTED])
+        text = f"Allowed: {shown}{f' and {len(names) - _LISTED} more' if len(names) > _LISTED else ''}."
     return UnknownNameError(f"Unknown {what} {name!r}. {text}{' ' + hint if hint else ''}")

@@ -20,6 +20,7 @@ from wsabench.errors import ResultSetError
 from wsabench.evaluation.progress import in_notebook
 from wsabench.results.result import part_advice
 from wsabench.results.tables import with_labels
+from wsabench.types import listed_values, named_arguments
 from wsabench.words import counted
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class RunResult(results.RunResult):
         table = cells.agg(train_seeds=seeds, episodes=counts, mean_return=means)
         return table.reset_index().rename(columns={"label": "perturbation"})
 
-    def summary(self, family: Sequence[str] | None = None, *, compare_to: str | None = None) -> Summary:
+    @named_arguments
+    def summary(self, family: str | Sequence[str] | None = None, *, compare_to: str | None = None) -> Summary:
         """Return every number of the report: averages with intervals, comparisons between agents, and sentences.
 
         Args:
@@ -73,7 +75,7 @@ class RunResult(results.RunResult):
         """
         from wsabench.summary.summarise import summarise
 
-        return summarise(self, family, compare_to=compare_to)
+        return summarise(self, listed_values(family), compare_to=compare_to)
 
     def plot(self) -> Figure:
         """Return the figure with which the report opens: the clean and the kept score of every agent, with intervals.
@@ -95,6 +97,7 @@ class RunResult(results.RunResult):
         _draw_figures_in_notebooks()
         return found.figure
 
+    @named_arguments
     def report(self, out: str | Path | None = None, formats: str | Sequence[str] = ("html",)) -> ReportFiles:
         """Write the report, and return the paths of its files.
 
@@ -112,7 +115,7 @@ class RunResult(results.RunResult):
         """
         from wsabench.report import write_report
 
-        return write_report(self.path, out=out, formats=[formats] if isinstance(formats, str) else formats)
+        return write_report(self.path, out=out, formats=listed_values(formats) or ())
 
     def __repr__(self) -> str:
         """Return a heading and the first rows of the table."""
@@ -161,7 +164,7 @@ def _shown(function: Callable[P, results.RunResult]) -> Callable[P, RunResult]:
         return RunResult.of(function(*args, **kwargs))
 
     shown.__module__ = __name__
-    return shown
+    return named_arguments(shown)
 
 
 load_result = _shown(results.load_result)

@@ -70,6 +70,16 @@ class Protocol:
     stack_start: StackStart = "zeros"
     """What stands in the stack before the first frame: zeros, or that frame repeated."""
 
+    def __new__(cls, *_: Any, **values: Any) -> Self:
+        """Refuse fields that there are not, with the names that they have here."""
+        names = [field.name for field in fields(cls)]
+        for name in values:
+            if name in ELSEWHERE:
+                raise SpecError(f"{name} is called {ELSEWHERE[name]} here. Write Protocol({ELSEWHERE[name]}=...).")
+            if name not in names:
+                raise unknown_name("protocol field", name, names)
+        return object.__new__(cls)
+
     def __post_init__(self) -> None:
         """Check every range, so that a mistake never reaches the emulator; NumPy scalars become Python's."""
         for field in fields(self):
@@ -129,11 +139,35 @@ class Protocol:
             SpecError: A value is outside its range.
             UnknownNameError: A key is not a field of the protocol.
         """
-        names = [field.name for field in fields(cls)]
-        for key in values:
-            if key not in names:
-                raise unknown_name("protocol field", key, names)
-        return cls(**values)
+        return cls(**{str(name): value for name, value in values.items()})
+
+    @classmethod
+    def of(cls, value: Self | str | Mapping[str, Any] | None) -> Self:
+        """Return the protocol that is meant.
+
+        Args:
+            value: A protocol, which is returned; the name of one; fields over the defaults; or None for the defaults.
+
+        Raises:
+            SpecError: It is something else, or a value is outside its range.
+            UnknownNameError: There is no such protocol or field.
+        """
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, str):
+            return cls.named(value)
+        if value is None or isinstance(value, Mapping):
+            return cls.from_dict(dict(value or {}))
+        raise SpecError(f"The protocol is {value!r}. Allowed: a wsabench.Protocol, or a name: {', '.join(PROTOCOLS)}.")
+
+    @property
+    def text(self) -> str:
+        """The name of a named protocol, in quotes; of another one what differs from the defaults, in Python."""
+        changed = {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
+        for name, values in PROTOCOLS.items():
+            if changed == values:
+                return repr(name)
+        return f"Protocol({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, in declaration order, of `LATER_FIELDS` those that are not the default."""
@@ -167,6 +201,25 @@ LATER_FIELDS: Mapping[str, Any] = MappingProxyType(
     {"luminance": "frames", "pool_gap": 1, "start": "frames", "life_start": "go_on", "stack_start": "zeros"}
 )
 """Fields that older manifests lack, with their defaults; left out where default, so that no fingerprint moves."""
+
+ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "frameskip": "frame_skip",
+        "repeat_action_probability": "sticky_probability",
+        "max_num_frames_per_episode": "max_frames",
+        "max_episode_steps": "max_frames",
+        "terminal_on_life_loss": "episodic_life",
+        "grayscale_obs": "grayscale",
+        "grayscale_newaxis": "grayscale",
+        "stack_num": "frame_stack",
+        "reward_clipping": "clip_rewards",
+        "clip_reward": "clip_rewards",
+        "use_fire_reset": "fire_on_reset",
+        "img_height": "screen_size",
+        "img_width": "screen_size",
+    }
+)
+"""Fields by what ale-py, Gymnasium and Stable-Baselines3 call them."""
 
 _CHOICES: Mapping[str, Any] = {
     "action_selection": ActionSelection,

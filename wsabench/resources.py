@@ -21,6 +21,8 @@ EXTRA = "baselines-extra"
 """The folder of agents that are not shipped; laid out as `baselines`."""
 PACKAGE_DIR = Path(__file__).resolve().parent
 """Where the code of this package lies."""
+NO_PATH = 'Give a path; "." is the current folder.'
+"""What to do about an empty text where a path is wanted, as an unset variable of a shell gives it."""
 
 
 def data_dir(name: DataFolder) -> Path:
@@ -144,8 +146,13 @@ def expanded(path: str | Path) -> Path:
     """Return a path with `~` and `~user` replaced by the home directory, as a shell does.
 
     Raises:
+        SpecError: It is no path, or an empty text, which would mean the current folder.
         StorageError: There is no such home directory.
     """
+    if not isinstance(path, str | Path):
+        raise SpecError(f"A path is expected, and {type(path).__name__} was given. Allowed: a text or a pathlib.Path.")
+    if not str(path):
+        raise SpecError(f"The path is empty. {NO_PATH}")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -165,6 +172,20 @@ def make_dir(path: Path) -> Path:
     except OSError as error:
         raise StorageError(f"Cannot create the folder {path}: {error.strerror}. Choose another place.") from error
     return path
+
+
+def check_place(folder: Path) -> None:
+    """Check that files can be written into a folder, or that it can be created; nothing is created.
+
+    Raises:
+        StorageError: They cannot.
+    """
+    try:
+        place = next(one for one in (folder, *folder.parents) if one.exists())
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise StorageError(f"Cannot write into {folder}: {error.strerror}. Choose another place.") from error
 
 
 @contextlib.contextmanager

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
+from typing import Any, Literal, ParamSpec, Protocol, TypedDict, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from wsabench.errors import SpecError
+from wsabench.errors import SpecError, unknown_name
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Observations = npt.NDArray[np.uint8]
 """Stacked luminance frames, uint8, shape (N, 4, 84, 84), newest last."""
@@ -397,3 +402,24 @@ def listed_values(value: Any) -> Any:
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         return [unboxed(value)]
     return [unboxed(one) for one in value]
+
+
+def named_arguments(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a public function refuse arguments that it does not have, with the nearest names of those that it has.
+
+    Args:
+        function: A function without `**` in its signature.
+
+    Returns:
+        The function, which raises `UnknownNameError` where Python would raise a TypeError without a hint.
+    """
+    allowed = [name for name in inspect.signature(function).parameters if name != "self"]
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+        for name in kwargs:
+            if name not in allowed:
+                raise unknown_name("argument", name, allowed, f"`help` of `{function.__name__}` explains all.")
+        return function(*args, **kwargs)
+
+    return checked

@@ -46,6 +46,7 @@ def test_unknown_name_lists_the_nearest() -> None:
 def test_unknown_name_lists_what_exists_when_nothing_is_near() -> None:
     assert str(unknown_name("game", "zzz", ["b", "a"])) == "Unknown game 'zzz'. Allowed: a, b."
     assert str(unknown_name("agent", "zzz", [])) == "Unknown agent 'zzz'. No agent is available."
+    assert str(unknown_name("game", "zzz", map(chr, range(97, 112)))).endswith(", k, l and 3 more.")
 
 
 def test_only_near_names_are_suggested() -> None:
@@ -60,6 +61,11 @@ def test_only_near_names_are_suggested() -> None:
     assert nearest_names("was", agents) == nearest_names("WSAA", agents) == ["wsa"]
     assert nearest_names("ea", agents) == ["ae"]
     assert nearest_names("noo", agents) == ["noop"]
+
+
+def test_the_best_suggestion_comes_first() -> None:
+    assert nearest_names("mien", ["men", "mien2", "min", "mine"]) == ["mine", "mien2", "min"]
+    assert nearest_names("frame_skp", ["frame_skip", "frame_stack"]) == ["frame_skip"], "a slip beats what is alike"
 
 
 LETTERS = string.ascii_lowercase[:3]

@@ -22,12 +22,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Refused:
-    """Run a command line that must be refused, away from the checkout; return its one message."""
+    """Run a command line that must be refused, away from the checkout; return its one message. It creates nothing."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WSABENCH_HOME", str(tmp_path / "home"))
 
     def call(*words: object) -> str:
+        before = sorted(tmp_path.rglob("*"))
         assert main([str(word) for word in words]) == 2
+        assert sorted(tmp_path.rglob("*")) == before
         captured = capsys.readouterr()
         assert captured.out == ""
         assert "Traceback" not in captured.err
@@ -50,6 +52,8 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
         ),
         (["run", "--agents", "e2e", "--perturbations", "hue-rotate@7"], ["hue-rotate", "7", "1 to 5"]),
         (["run", "--agents", "e2e", "--perturbations", "hue-rotate@x"], ["hue-rotate", "x", "1 to 5"]),
+        (["run", "--agents", "e2e", "--perturbations", "hue-rotate@"], ["severity is missing", "hue-rotate@3"]),
+        (["run", "--agents", "e2e", "--perturbations", "palette-pal@"], ["severity is empty", "without '@'"]),
         (["run", "--agents", "e2e", "--perturbations", "palette-pal@2"], ["palette-pal", "@"]),
         (["run", "--agents", "e2e", "--train-seeds", "0,x"], ["--train-seeds", "'x'", "whole numbers"]),
         (["run", "--agents", "nowhere.safetensors/"], ["nowhere"]),
@@ -70,6 +74,23 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
         ),
         (["gallery", "--suite", "color-shft"], ["Unknown suite 'color-shft'", "'color-shift'"]),
         (["gallery", "--game", "pnog", "--out", "x.png"], ["Unknown game 'pnog'", "'pong'"]),
+        (["gallery", "--family", "colr"], ["Unknown family 'colr'", "'color'"]),
+        (["agents", "fetch", "--from", "nowhere"], ["nowhere"]),
+        (["leaderboard", "nowhere", "--out", "site"], ["nowhere"]),
+        (["merge", "nowhere", "--out", "whole"], ["nowhere"]),
+        (["migrate", "nowhere", "--out", "new"], ["nowhere"]),
+        (["submit", "nowhere"], ["nowhere"]),
+        (["check", "nowhere", "--against", "nowhere", "--junit", "gate.xml"], ["nowhere"]),
+        (["train", "--agent", "wsa", "--game", "breakout", "--encoders-dir", "nowhere", "--out", "t"], ["nowhere"]),
+        (["train", "--agent", "e2e", "--game", "breakout", "--device", "cuda:99", "--out", "t"], ["cuda:99"]),
+        (["train", "--queue", "nowhere.toml", "--out", "t"], ["nowhere.toml"]),
+        (["pretrain", "--game", "breakout", "--device", "cuda:99", "--out", "t"], ["cuda:99"]),
+        (["pretrain", "--game", "breakout", "--out", "/dev/null/t"], ["/dev/null/t"]),
+        (["probe", "--game", "breakout", "--encoders-dir", "nowhere"], ["nowhere"]),
+        (["bench", "encode", "--num-encoders", "x", "--figure", "f/c.png"], ["'x'"]),
+        (["record", "--agent", "ws", "--out", "films/"], ["Unknown agent 'ws'"]),
+        (["record", "--agent", ""], ["--agent is empty"]),
+        (["record", "--game", "breakot", "--out", "films/new/film.gif"], ["Unknown game 'breakot'"]),
         (["train", "--agent", "e2", "--game", "breakout"], ["Unknown agent 'e2'", "'e2e'"]),
         (["train", "--agent", "e2e", "--game", "breakot"], ["Unknown game 'breakot'", "'breakout'"]),
         (["train", "--agent", "e2e", "--game", "breakout", "--preset", "papr"], ["Unknown", "'papr'", "'paper'"]),
@@ -237,7 +258,7 @@ def test_an_option_that_names_nothing_is_not_its_default(refused: Refused, optio
 
 
 def test_an_empty_out_is_not_the_current_directory(refused: Refused) -> None:
-    assert "--out is empty" in refused("run", "--agents", "noop", "--out", "")
+    assert '--out is empty. Give a path; "." is the current folder.' in refused("run", "--agents", "noop", "--out", "")
     assert "--out is empty" in refused("report", "nowhere", "--out=")
 
 

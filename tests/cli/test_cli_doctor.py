@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from wsabench.cli import doctor, main
 from wsabench.cli.doctor import Finding
 from wsabench.errors import SpecError
 from wsabench.resources import data_dir
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_it_exits_with_1_and_the_way_out_when_something_is_wrong(
@@ -42,6 +45,13 @@ def test_it_exits_with_0_when_all_is_well(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr(doctor, "CHECKS", (doctor.check_versions, doctor.check_roms))
     assert main(["doctor"]) == 0
     assert "Everything is fine." in capsys.readouterr().out
+
+
+def test_perturbations_are_counted_as_the_docs_count_them() -> None:
+    (finding,) = doctor.check_catalogue()
+    text = (ROOT / "docs" / "perturbations.md").read_text(encoding="utf-8")
+    _, shared, _, added = re.findall(r"begin counts.*?^\| (all) \| (\d+) \| (\d+) \| (\d+) \|", text, re.M | re.S)[0]
+    assert f"{shared} perturbations of any game and {added} that games add" in finding.found
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

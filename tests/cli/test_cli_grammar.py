@@ -42,7 +42,7 @@ def kind(parameter: Any) -> tuple[str, str]:
     """What an option takes: a flag, else the type without None and list."""
     annotation = getattr(getattr(parameter, "type_descriptor", None), "annotation", None) or parameter.type.name
     name = str(getattr(annotation, "__name__", annotation)).lower()
-    return ("flag", "") if parameter.is_flag else (name, parameter.metavar or "")
+    return ("flag", "") if getattr(parameter, "is_flag", False) else (name, parameter.metavar or "")
 
 
 def test_an_option_has_one_form_in_all_commands() -> None:
@@ -168,6 +168,30 @@ def test_a_tilde_is_the_home_directory(
     assert main(["leaderboard", "~/entries", "--out", "~/site"]) == 2
     assert f"{tmp_path}/entries" in capsys.readouterr().err
     assert not (tmp_path / "~").exists()
+
+
+def test_an_empty_path_is_never_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tried = []
+    for path, command in commands():
+        for empty in command.params:
+            if "path" not in kind(empty)[0] and (empty.metavar or "") not in ("PATH", "PLACE"):
+                continue
+            words = path.split()
+            for parameter in command.params:
+                if parameter.required or parameter is empty:
+                    words += [word for word in parameter.opts if word.startswith("--")][:1]  # arguments have none
+                    words.append("" if parameter is empty else "1")
+            assert main(words) == 2, words
+            error = capsys.readouterr().err
+            assert ' is empty. Give a path; "." is the current folder.' in error, words
+            assert error.count("\n") == 1
+            tried.append(words)
+    assert len(tried) > 25
+    assert {words[0] for words in tried} >= {"report", "check", "record", "verify", "agents", "train", "gallery"}
+    assert list(tmp_path.iterdir()) == []
 
 
 def completed(line: str) -> list[str]:

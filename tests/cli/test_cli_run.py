@@ -89,6 +89,15 @@ def test_the_gallery_is_drawn(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert all((folder / page).read_bytes().startswith(b"\x89PNG") for page in pages)
 
 
+def test_a_gallery_without_a_place_goes_into_a_folder_of_its_own(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gallery", "--perturbations", "invert"]) == 0
+    assert capsys.readouterr().out == "Page: gallery/breakout-chosen.png\n"
+    assert (folder / "gallery" / "breakout-chosen.png").is_file()
+    assert list(folder.glob("*.png")) == []
+
+
 def test_an_interrupted_run_keeps_what_was_finished_and_goes_on(folder: Path) -> None:
     suite = (ROOT / "tests" / "three_cells.toml").read_text(encoding="utf-8")
     short = suite.replace("max_frames = 2000", "max_frames = 400")

@@ -106,6 +106,19 @@ def test_a_perturbation_is_shown_at_every_severity_with_its_measured_effect(
     assert max(len(line) for line in capsys.readouterr().out.splitlines()) <= 80
 
 
+def test_cells_that_a_run_refuses_stand_in_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    found = shown(capsys, "show", "saturation", "--games", "asteroids,pong")
+    (asteroids, pong) = found["effect_in_grey_levels"]
+    small = [head for head, value in asteroids.items() if head != "game" and value < 1]
+    assert 0 < len(small) < 5, "else this test shows nothing"
+    assert found["refused"] == {"asteroids": [f"saturation{head}" for head in small]}
+    assert min(value for head, value in pong.items() if head != "game") >= 1
+    assert main(["show", "saturation", "--games", "asteroids"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("asteroids ")]
+    assert [word.startswith("(") for word in line.split()[1:]] == [f"@{number}" in small for number in range(1, 6)]
+    assert shown(capsys, "show", "lazy-enemy", "--games", "pong")["refused"] == {}
+
+
 def test_a_patch_is_shown_with_its_rule_in_names_and_what_it_writes(capsys: pytest.CaptureFixture[str]) -> None:
     found = shown(capsys, "show", "one-life", "--games", "pong")
     rows = {row["game"]: row for row in found["rules"]}

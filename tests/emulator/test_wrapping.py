@@ -301,6 +301,8 @@ def test_environments_that_do_not_fit_are_refused() -> None:
     for space in (Box(0, 1, (HEIGHT, WIDTH), np.float32), Dict({"pixels": pixels}), Box(0, 255, (9,), np.uint8)):
         with pytest.raises(SpecError, match=r"Allowed: pixels, a Box of uint8 with two to four axes"):
             wsabench.wrap(Spaces(space, actions), "clean")
+    with pytest.raises(SpecError, match=r"observations are float32 of shape \(4,\)\. .*AddRenderObservation"):
+        wsabench.wrap(gymnasium.make("CartPole-v1"), "gaussian-noise@3")
     with pytest.raises(SpecError, match=r"actions are MultiDiscrete.*Allowed: Discrete"):
         wsabench.wrap(Spaces(pixels, MultiDiscrete([2, 2])), "clean")
     with pytest.raises(SpecError, match=r"changes colours, and the environment shows grey frames of shape \(40, 52\)"):

@@ -73,6 +73,15 @@ def test_what_the_submitter_says_is_kept(run_dir: Path, tmp_path: Path, capsys: 
     assert entry.training.perturbations == ("invert", "value@2")
 
 
+def test_without_a_place_the_entry_goes_into_a_folder_of_its_own(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["submit", str(run_dir), "-a", "mine", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["path"] == "entries/smoke-v1-mine.json"
+    assert read_entry(tmp_path / "entries" / "smoke-v1-mine.json").name == "mine"
+
+
 def refused(words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> str:
     """The one message of a submission that must fail, and leaves no file."""
     out = tmp_path / "x.json"

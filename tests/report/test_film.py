@@ -131,12 +131,13 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_unusable_outputs_are_refused_before_anything_is_played(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="Cannot create the folder"):
+    with pytest.raises(StorageError, match=r"Cannot write into .*file: Not a directory"):
         check_output(tmp_path / "file" / "film.gif")
     with pytest.raises(SpecError, match=r"Allowed endings: \.mp4, \.gif, \.png, \.parquet, \.csv; or give a folder"):
         check_output(tmp_path / "film.mov")
     check_output(tmp_path / "films.v2", f"{tmp_path}/films.v2/")
-    assert (tmp_path / "films.v2").is_dir()
+    check_output(tmp_path / "new" / "deep" / "film.gif")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"], "whoever is refused later leaves nothing behind"
 
 
 def test_the_figure_shows_weights_and_moments() -> None:

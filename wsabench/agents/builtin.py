@@ -20,6 +20,10 @@ class BuiltInPolicy(OwnPolicy):
         self._choices = {"random": num_actions, "noop": 1}[name]
         self.abilities = Abilities(name=name, checkpoint_hash=text_hash(f"built-in {name}: {BUILT_IN_AGENTS[name]}"))
 
+    def __repr__(self) -> str:
+        """Return the agent and how many actions it chooses from."""
+        return f"{type(self).__name__}({self.abilities.name!r}, num_actions={self._choices})"
+
     def act(self, observations: Observations, lanes: LaneBatch) -> Decision:
         """Return one action for each lane, drawn from the lane's own generator."""
         actions: Actions = np.array([lane.integers(self._choices) for lane in lanes.generators], np.int64)

@@ -47,6 +47,13 @@ class WrappedPolicy:
         self._torch = _torch_now()
         self.abilities = abilities
 
+    def __repr__(self) -> str:
+        """Return the agent, its train seed, and the class of the policy itself."""
+        return (
+            f"{type(self).__name__}({self.abilities.name!r}, train_seed={self.abilities.train_seed}, "
+            f"policy={type(self._policy).__name__})"
+        )
+
     def act(self, observations: Observations, lanes: LaneBatch) -> Decision:
         """Return what the policy chooses.
 

@@ -153,6 +153,10 @@ def find_trained(agent: str | Path, game: str | None, train_seed: int) -> Path:
         return path / AGENT_FILE if path.is_dir() else path
     if game is None:
         raise SpecError(f"Which game? load_agent({text!r}, game=...) needs one, for example game='breakout'.")
+    if text in BUILT_IN_AGENTS:
+        raise SpecError(
+            f"{text!r} is built in and has no network to load. Name it where agents play: run(agents={text!r})."
+        )
     entries = list_agents(game)
     seeds = [entry.train_seed for entry in entries if entry.name == text]
     if not entries:

@@ -82,6 +82,14 @@ class AgentPolicy(OwnPolicy):
         self.abilities = self._abilities(checkpoint_hash)
         self._operations = self._prepare_operations()
 
+    def __repr__(self) -> str:
+        """Return the agent, its game, its train seed, and how many parameters it has beside frozen encoders."""
+        count = sum(parameter.numel() for parameter in self._model.parameters())
+        return (
+            f"{type(self).__name__}({self.spec.name!r}, game={self.meta.game!r}, train_seed={self.meta.train_seed}, "
+            f"parameters={count:_}, action_selection={self.action_selection!r})"
+        )
+
     @property
     def spec(self) -> AgentSpec:
         """What the agent is made of."""

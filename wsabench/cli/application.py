@@ -10,7 +10,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
-from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -40,7 +39,7 @@ from wsabench.cli.leaderboard import site, submit, verify
 from wsabench.cli.running import merge
 from wsabench.cli.terminal.console import clean_up_terminal, open_standard_streams, write_error
 from wsabench.cli.terminal.stopping import Stop, leave, stopping
-from wsabench.errors import SpecError, WsabenchError
+from wsabench.errors import WsabenchError
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -124,7 +123,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: list[str], debug: bool, stop: Stop) -> int:
     """Run a command and return the exit code."""
     try:
-        _refuse_empty_out(words)
         code = app(words or ["--help"], prog_name="wsabench", standalone_mode=False)
     except _UsageError as error:
         code = _refuse(_usage_text(error), error, debug)
@@ -141,13 +139,6 @@ def _run(words: list[str], debug: bool, stop: Stop) -> int:
         write_error(stop.message)
         return stop.exit_code
     return code if isinstance(code, int) else 0
-
-
-def _refuse_empty_out(words: Sequence[str]) -> None:
-    """Refuse `--out ""`, as an unset variable of a shell gives it: as a path it would mean the current directory."""
-    for word, after in pairwise([*words, "--"]):
-        if word == "--out=" or (word == "--out" and not after):
-            raise SpecError('--out is empty. Give a directory, "." for the current one.')
 
 
 def _refuse(text: str, error: Exception, debug: bool) -> int:

@@ -83,8 +83,11 @@ def check_catalogue() -> Iterator[Finding]:
     from wsabench.cli.listing import game_rows, perturbation_rows, suite_rows
 
     games, perturbations, suites = game_rows(), perturbation_rows(), suite_rows()
-    counts = {"game": len(games), "perturbation": len(perturbations), "suite": len(suites)}
-    found = ", ".join(counted(number, unit) for unit, number in counts.items())
+    own = sum(row["games"] is not None for row in perturbations)
+    found = (
+        f"{counted(len(games), 'game')}, {counted(len(perturbations) - own, 'perturbation')} of any game and "
+        f"{own} that games add, {counted(len(suites), 'suite')}"
+    )
     yield Finding("catalogue", bool(games and perturbations and suites), found, "Reinstall wsabench.")
 
 

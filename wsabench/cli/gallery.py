@@ -15,6 +15,9 @@ HELP = "Draw contact sheets and film strips of a suite. They show what a person 
 EXAMPLE = "Example: wsabench gallery --suite color-shift --game breakout --out gallery.png"
 
 DEFAULT_SUITE = "color-shift"
+DEFAULT_OUT = Path("gallery")
+"""Folder of pictures for which no place was named."""
+_OUT = "The PNG file to write; more pages get -2, -3, ... Default: gallery/GAME-SUITE.png, or -FAMILY, or -chosen."
 
 
 def gallery(
@@ -24,7 +27,7 @@ def gallery(
     family: Annotated[str | None, family_option("A family instead of a suite, scales at severity 3.")] = None,
     perturbations: Annotated[list[str] | None, several("perturbation", "Names instead of a suite.")] = None,
     game: Game = "breakout",
-    out: Annotated[Path, path_option("The PNG file to write; more pages get -2, -3, ...")] = Path("gallery.png"),
+    out: Annotated[Path | None, path_option(_OUT)] = None,
     as_json: Json = False,
 ) -> None:
     """Draw one suite, family or list of perturbations in one game."""
@@ -41,6 +44,8 @@ def gallery(
     if family is not None:
         names = [name for name in gallery_names(game, family=family) if misfit(name, game) is None]
     chosen = suite or DEFAULT_SUITE
+    what = family or (Path(chosen).stem if names is None else "chosen")
+    out = DEFAULT_OUT / f"{game}-{what}.png" if out is None else out
     count = len(gallery_names(game, chosen) if names is None else names)
     with progress_reporter() as reporter:
         reporter.start("Gallery", count, "perturbation")

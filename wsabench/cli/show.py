@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from wsabench.cli.facts.baselines import agent_specs, read_header, weight_files
-from wsabench.cli.facts.perturbations import perturbation_facts
+from wsabench.cli.facts.perturbations import MARKED_TABLES, perturbation_facts
 from wsabench.cli.listing import perturbation_row
 from wsabench.cli.options import Json, completer, several
-from wsabench.cli.terminal.console import filled, split_names, write_json, write_line, write_table
+from wsabench.cli.terminal.console import cell_text, filled, split_names, write_json, write_line, write_table
 from wsabench.errors import UnknownNameError, unknown_name
 from wsabench.types import BUILT_IN_AGENTS
 
@@ -44,7 +44,20 @@ def show(
             _write_blocks(rows)
             continue
         columns = list(dict.fromkeys(column for row in rows for column in row))
-        write_table(key.replace("_", " "), columns, [[row.get(column) for column in columns] for row in rows])
+        shown = [marked(row, facts.get("refused", {})) for row in rows] if key in MARKED_TABLES else rows
+        write_table(key.replace("_", " "), columns, [[row.get(column) for column in columns] for row in shown])
+
+
+def marked(row: dict[str, Any], refused: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return a row of a table of effects in which the cells that a run refuses stand in brackets.
+
+    Args:
+        row: The game, and its effects: by severity as in `@3`, or one by the name `effect`.
+        refused: Names of the cells that a run refuses, by game.
+    """
+    names = refused.get(row["game"], ())
+    heads = {"@" + name.rpartition("@")[2] for name in names} | ({"effect"} if names else set())
+    return {key: f"({cell_text(value)})" if key in heads else value for key, value in row.items()}
 
 
 def _write_fact(key: str, value: Any, indent: str = "") -> None:

@@ -11,7 +11,7 @@ from wsabench.lazy import lazy_names
 
 if TYPE_CHECKING:
     from wsabench.emulator.console import action_meanings
-    from wsabench.emulator.effect import MIN_EFFECT_GREY_LEVELS, measure_effect, require_effect
+    from wsabench.emulator.effect import MIN_EFFECT_GREY_LEVELS, is_refused, measure_effect, require_effect
     from wsabench.emulator.environment import LaneEnv, make
     from wsabench.emulator.lane import Lane, observation_shape
     from wsabench.emulator.registration import register_envs
@@ -25,6 +25,7 @@ __all__ = [
     "LaneVectorEnv",
     "PerturbedPixels",
     "action_meanings",
+    "is_refused",
     "make",
     "make_vec",
     "measure_effect",
@@ -43,6 +44,7 @@ __getattr__, __dir__ = lazy_names(
         "Lane": "lane",
         "PerturbedPixels": "wrapping",
         "action_meanings": "console",
+        "is_refused": "effect",
         "make": "environment",
         "make_vec": "vector",
         "measure_effect": "effect",

@@ -95,6 +95,19 @@ def measure_effect(game: str, perturbation: str | Perturbation) -> Effect:
     return _effect(check_rom_id(game), parse_perturbation(perturbation))
 
 
+def is_refused(game: str, perturbation: str | Perturbation) -> bool:
+    """Whether a cell would test nothing: its effect is too small, as `require_effect` says.
+
+    Raises:
+        SpecError: The perturbation is malformed or does not fit the game.
+        UnknownNameError: Game or perturbation does not exist.
+    """
+    parsed = parse_perturbation(perturbation)
+    if parsed.is_clean or measure_effect(game, parsed).is_seen:
+        return False
+    return not compile_perturbation(parsed, game).rules
+
+
 def require_effect(game: str, perturbation: str | Perturbation) -> Effect:
     """Return the effect of a cell, `clean` included, or refuse a cell that would test nothing.
 
@@ -107,7 +120,7 @@ def require_effect(game: str, perturbation: str | Perturbation) -> Effect:
     """
     parsed = parse_perturbation(perturbation)
     effect = measure_effect(game, parsed)
-    if parsed.is_clean or effect.is_seen or compile_perturbation(parsed, game).rules:
+    if not is_refused(game, parsed):
         return effect
     found, allowed = (
         (f"the observation by {effect.value:.2f} grey levels on average", f"at least {MIN_EFFECT_GREY_LEVELS:g}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import gymnasium
 import numpy as np
@@ -16,8 +18,10 @@ from wsabench.emulator.lane import Lane, observation_shape
 from wsabench.errors import SpecError, unknown_name
 from wsabench.games import check_rom_id
 from wsabench.perturb import Perturbation, compile_perturbation
-from wsabench.protocol import Protocol
+from wsabench.protocol import ELSEWHERE, Protocol
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Observation = npt.NDArray[np.uint8]
 
 RENDER_MODES = ("rgb_array",)
@@ -39,18 +43,19 @@ class LaneEnv(gymnasium.Env[Observation, np.int64]):
         game: str,
         perturbation: str | Perturbation = "clean",
         seed: int | None = None,
-        protocol: Protocol | None = None,
+        protocol: Protocol | str | None = None,
         render_mode: str | None = None,
         inputs: Sequence[str] = (),
     ) -> None:
         """Load the game; the arguments are those of `make`."""
         check_render_mode(render_mode)
-        self._arguments = (game, perturbation, seed, protocol, render_mode, tuple(inputs))
+        wanted = check_inputs(inputs)
+        self._arguments = (game, perturbation, seed, protocol, render_mode, wanted)
         self.game = check_rom_id(game)
-        self.protocol = protocol or Protocol()
+        self.protocol = Protocol.of(protocol)
         self.render_mode = render_mode
         compiled = compile_perturbation(perturbation, self.game)
-        self.lane = Lane(compiled, self.protocol, check_seed(seed), inputs=check_inputs(inputs))
+        self.lane = Lane(compiled, self.protocol, check_seed(seed), inputs=wanted)
         self.observation_space = observation_space(self.protocol)  # pyright: ignore[reportAttributeAccessIssue]
         self.action_space = Discrete(self.lane.num_actions)
         self._is_running = False
@@ -67,7 +72,7 @@ class LaneEnv(gymnasium.Env[Observation, np.int64]):
             UnknownNameError: There is no such option or perturbation.
         """
         seed = check_seed(seed)
-        options = options or {}
+        options = checked_options(options)
         for name in options:
             if name != "perturbation":
                 raise unknown_name("reset option", name, ["perturbation"])
@@ -100,6 +105,19 @@ class LaneEnv(gymnasium.Env[Observation, np.int64]):
     def render(self) -> npt.NDArray[np.uint8] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return what a person sees, perturbation included: uint8 (height, width, 3); None without a render mode."""
         return self.lane.render() if self.render_mode else None
+
+    def __repr__(self) -> str:
+        """Return the game, the perturbation that is played now, and what else was asked for."""
+        parts = [repr(self.game), f"perturbation={self.lane.perturbation.name!r}"]
+        seed = self._arguments[2]
+        parts += [] if seed is None else [f"seed={seed}"]
+        parts += [] if self.protocol == Protocol() else [f"protocol={self.protocol.text}"]
+        parts += [] if self.render_mode is None else [f"render_mode={self.render_mode!r}"]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def __str__(self) -> str:
+        """Return the same in the brackets in which wrappers of gymnasium expect it."""
+        return f"<{self!r}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle by the arguments of `make`: the copy starts anew, it does not go on with the episode."""
@@ -138,27 +156,36 @@ def check_render_mode(render_mode: str | None) -> None:
         raise unknown_name("render mode", render_mode, RENDER_MODES)
 
 
-_NEIGHBOURS = {
-    "frameskip": "frame_skip",
-    "repeat_action_probability": "sticky_probability",
-    "max_num_frames_per_episode": "max_frames",
-    "terminal_on_life_loss": "episodic_life",
-    "grayscale_obs": "grayscale",
-    "grayscale_newaxis": "grayscale",
-    "stack_num": "frame_stack",
-    "reward_clipping": "clip_rewards",
-    "clip_reward": "clip_rewards",
-    "use_fire_reset": "fire_on_reset",
-    "img_height": "screen_size",
-    "img_width": "screen_size",
-    "noop_max": "noop_max",
-    "max_episode_steps": "max_frames",
-}
-"""Fields of `Protocol` by what ale-py, Gymnasium and Stable-Baselines3 call them."""
+def checked_options(options: Any) -> dict[str, Any]:
+    """Return the options of a reset as a dict.
+
+    Raises:
+        SpecError: They are no mapping.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise SpecError(f"The reset options are {options!r}. Allowed: a dict, or none.")
+    return dict(options or {})
 
 
-def refuse_others(others: Mapping[str, Any], function: str) -> None:
-    """Refuse arguments that other libraries have, with the name that they have here.
+def with_names_of_others(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function refuse arguments that it does not have; those of other libraries with our name.
+
+    Args:
+        function: A function without `**` in its signature.
+    """
+    allowed = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+        others = {name: value for name, value in kwargs.items() if name not in allowed}
+        _refuse_others(others, function.__name__, allowed)
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def _refuse_others(others: Mapping[str, Any], function: str, allowed: Sequence[str]) -> None:
+    """Refuse arguments that a function does not have.
 
     Raises:
         SpecError: One of them has another name here.
@@ -166,7 +193,7 @@ def refuse_others(others: Mapping[str, Any], function: str) -> None:
     """
     names = [field.name for field in dataclasses.fields(Protocol)]
     for name, value in others.items():
-        field = name if name in names else _NEIGHBOURS.get(name)
+        field = name if name in names else ELSEWHERE.get(name)
         if field is not None:
             raise SpecError(f"{name} is no argument of {function}. Write protocol=wsabench.Protocol({field}=...).")
         if name in ("mode", "difficulty"):
@@ -175,7 +202,6 @@ def refuse_others(others: Mapping[str, Any], function: str) -> None:
             raise SpecError(
                 'obs_type is no argument here. Write inputs=("ram",) or inputs=("rgb84",) for what info holds.'
             )
-        allowed = ["perturbation", "seed", "protocol", "render_mode", "inputs"]
         raise unknown_name("argument", name, allowed, "Preprocessing is set by protocol=wsabench.Protocol(...).")
 
 
@@ -192,14 +218,14 @@ def check_seed(seed: Any) -> int | None:
     return int(seed)
 
 
+@with_names_of_others
 def make(
     game: str,
     perturbation: str | Perturbation = "clean",
     seed: int | None = None,
-    protocol: Protocol | None = None,
+    protocol: Protocol | str | None = None,
     render_mode: str | None = None,
     inputs: Sequence[str] = (),
-    **others: Any,
 ) -> LaneEnv:
     """Make one perturbed game.
 
@@ -207,18 +233,17 @@ def make(
         game: The id of any of ale-py's single-player ROMs, for example `"breakout"`.
         perturbation: The name of the perturbation, for example `"hue-rotate@3"`.
         seed: The episode seed of the first episode. None takes one from the operating system.
-        protocol: The rules of preprocessing and of episodes. None takes those of evaluation.
+        protocol: The rules of preprocessing and of episodes, or their name, such as `"machado"`. None takes those of
+            evaluation.
         render_mode: `"rgb_array"` to make `render()` return what a person sees.
         inputs: What `info` holds beside the rest: `"rgb84"`, the newest frame in colour, uint8 (3, 84, 84); `"ram"`,
             the console's memory after the step, uint8 (128,).
-        others: Names of arguments that other libraries have; refused, with the name that they have here.
 
     Returns:
         A gymnasium environment. Its observations are uint8 (4, 84, 84), with the newest frame last.
 
     Raises:
         SpecError: The game needs two players, or the perturbation is malformed or does not fit.
-        UnknownNameError: Game or perturbation does not exist; the message has the nearest names.
+        UnknownNameError: Game, perturbation or argument does not exist; the message has the nearest names.
     """
-    refuse_others(others, "make")
     return LaneEnv(game, perturbation, seed, protocol, render_mode, inputs)

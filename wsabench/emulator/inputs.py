@@ -26,7 +26,7 @@ def check_inputs(names: Iterable[str]) -> tuple[str, ...]:
     Raises:
         UnknownNameError: There is no such input.
     """
-    found = tuple(dict.fromkeys([names] if isinstance(names, str) else names))
+    found = tuple(dict.fromkeys([names] if isinstance(names, str) or not isinstance(names, Iterable) else names))
     for name in found:
         if name not in INPUT_SHAPES:
             raise unknown_name("input", name, INPUT_SHAPES)

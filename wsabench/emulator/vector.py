@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,13 @@ from gymnasium.spaces import Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from wsabench.emulator.environment import check_render_mode, check_seed, observation_space, refuse_others
+from wsabench.emulator.environment import (
+    check_render_mode,
+    check_seed,
+    checked_options,
+    observation_space,
+    with_names_of_others,
+)
 from wsabench.emulator.group import LaneGroup, lay_out
 from wsabench.emulator.inputs import check_inputs, check_shown, checked_actions
 from wsabench.emulator.lane import Lane
@@ -29,6 +35,8 @@ Seeds = int | Sequence[int | None] | npt.NDArray[np.integer[Any]] | None
 """One seed from which each lane derives its own, or one for each lane."""
 
 _OPTIONS = ("reset_mask", "perturbations")
+_NAMED = 3
+"""Perturbations that a vector environment names when it is printed."""
 
 
 class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[Any]]):
@@ -95,7 +103,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
             UnknownNameError: A perturbation or option does not exist.
         """
         self._check_open()
-        options = dict(options or {})
+        options = checked_options(options)
         for name in options:
             if name not in _OPTIONS:
                 raise unknown_name("reset option", name, _OPTIONS)
@@ -152,6 +160,15 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
     def render(self) -> tuple[npt.NDArray[np.uint8], ...] | None:
         """Return what a person sees of each lane, uint8 (height, width, 3); None without a render mode."""
         return tuple(lane.render() for lane in self.lanes) if self.render_mode else None
+
+    def __repr__(self) -> str:
+        """Return the game, the number of lanes, the perturbations that are played now, and what else was asked for."""
+        names = list(dict.fromkeys(self.perturbation_names))
+        shown = repr(names[0]) if len(names) == 1 else f"[{', '.join(map(repr, names[:_NAMED]))}"
+        shown += "" if len(names) == 1 else "]" if len(names) <= _NAMED else f", ... {len(names)} in all]"
+        parts = [repr(self.game), f"num_envs={self.num_envs}", f"perturbations={shown}"]
+        parts += [] if self.protocol == Protocol() else [f"protocol={self.protocol.text}"]
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle by the arguments of `make_vec`: the copy starts anew."""
@@ -243,7 +260,7 @@ def lane_seeds(seed: Seeds, num_lanes: int) -> list[int | None]:
         root = check_seed(seed)
         assert root is not None  # noqa: S101  (only None gives None)
         return [lane_seed(root, lane) for lane in range(num_lanes)]
-    if isinstance(seed, bool | str | float) or len(seed) != num_lanes:
+    if not isinstance(seed, Sequence | np.ndarray) or isinstance(seed, str) or len(seed) != num_lanes:
         seeds = counted(num_lanes, "episode seed")
         raise ShapeError(f"seed is {seed!r}. Allowed: an integer, or {seeds}, one per lane.")
     return [check_seed(item) for item in seed]
@@ -255,7 +272,7 @@ def lane_perturbations(perturbations: Perturbations | None, num_lanes: int) -> l
     Raises:
         ShapeError: A list has not one entry for each lane.
     """
-    if perturbations is None or isinstance(perturbations, str | Perturbation):
+    if isinstance(perturbations, str | Perturbation) or not isinstance(perturbations, Iterable):
         return [perturbations] * num_lanes
     chosen = list(perturbations)
     if len(chosen) != num_lanes:
@@ -264,17 +281,17 @@ def lane_perturbations(perturbations: Perturbations | None, num_lanes: int) -> l
     return chosen
 
 
+@with_names_of_others
 def make_vec(  # noqa: PLR0913  (the public contract)
     game: str,
     num_envs: int,
     perturbations: Perturbations = "clean",
     seed: Seeds = None,
     num_workers: int = 0,
-    protocol: Protocol | None = None,
+    protocol: Protocol | str | None = None,
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     inputs: Sequence[str] = (),
     render_mode: str | None = None,
-    **others: Any,
 ) -> LaneVectorEnv:
     """Make many perturbed games that are stepped together.
 
@@ -285,11 +302,11 @@ def make_vec(  # noqa: PLR0913  (the public contract)
         seed: An integer, from which each lane derives its own, or N episode seeds.
         num_workers: The number of worker processes among which the lanes are divided; 0 for this process. Results are
             the same.
-        protocol: The rules of preprocessing and of episodes. None takes those of evaluation.
+        protocol: The rules of preprocessing and of episodes, or their name, such as `"machado"`. None takes those of
+            evaluation.
         autoreset_mode: When a lane starts its next episode, as in gymnasium.
         inputs: What `infos` holds beside the rest, as for `make`, with one row for each lane.
         render_mode: `"rgb_array"` to make `render()` return one picture for each lane; not with worker processes.
-        others: Names of arguments that other libraries have; refused, with the name that they have here.
 
     Returns:
         A gymnasium vector environment. Its observations are uint8 (N, 4, 84, 84), with the newest frame last.
@@ -297,10 +314,9 @@ def make_vec(  # noqa: PLR0913  (the public contract)
     Raises:
         ShapeError: There is not one seed or perturbation for each lane.
         SpecError: An argument is malformed or does not fit.
-        UnknownNameError: Game or perturbation does not exist; the message has the nearest names.
+        UnknownNameError: Game, perturbation or argument does not exist; the message has the nearest names.
         WorkerError: A worker process could not be started.
     """
-    refuse_others(others, "make_vec")
     num_envs, num_workers = unboxed(num_envs), unboxed(num_workers)
     arguments = (game, num_envs, perturbations, seed, num_workers, protocol, autoreset_mode, inputs, render_mode)
     check_render_mode(render_mode)
@@ -312,16 +328,13 @@ def make_vec(  # noqa: PLR0913  (the public contract)
     modes = {mode.name.casefold(): mode for mode in AutoresetMode} | {
         mode.value.casefold(): mode for mode in AutoresetMode
     }
-    if isinstance(autoreset_mode, str):
-        if autoreset_mode.casefold() not in modes:
-            raise unknown_name("autoreset mode", autoreset_mode, [mode.name for mode in AutoresetMode])
-        autoreset_mode = modes[autoreset_mode.casefold()]
+    mode = modes.get(autoreset_mode.casefold()) if isinstance(autoreset_mode, str) else autoreset_mode
+    if not isinstance(mode, AutoresetMode):
+        raise unknown_name("autoreset mode", autoreset_mode, [mode.name for mode in AutoresetMode])
     chosen = lane_perturbations(perturbations, num_envs)
     compiled = [compile_perturbation("clean" if p is None else p, game) for p in chosen]
     seeds = lane_seeds(seed, num_envs)
     wanted = check_inputs(inputs)
-    env = LaneVectorEnv(
-        compiled, protocol or Protocol(), seeds, min(num_workers, num_envs), autoreset_mode, wanted, render_mode
-    )
+    env = LaneVectorEnv(compiled, Protocol.of(protocol), seeds, min(num_workers, num_envs), mode, wanted, render_mode)
     env._arguments = arguments
     return env

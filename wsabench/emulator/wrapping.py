@@ -17,6 +17,7 @@ from wsabench.errors import SpecError
 from wsabench.perturb import ControlState, ImageState
 from wsabench.perturb.portable import PortablePerturbation, compile_portable
 from wsabench.seeding import generator
+from wsabench.types import named_arguments
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -47,7 +48,12 @@ class Layout:
             SpecError: The letters do not fit the shape, or it does not tell.
         """
         axes = _told_by(shape) if axes is None else axes
-        fits = len(axes) == len(shape) and len(set(axes)) == len(axes) and {"H", "W"} <= set(axes) <= set(_AXES)
+        fits = (
+            isinstance(axes, str)
+            and len(axes) == len(shape)
+            and len(set(axes)) == len(axes)
+            and {"H", "W"} <= set(axes) <= set(_AXES)
+        )
         if not fits or ("C" in axes and shape[axes.index("C")] not in (1, 3)):
             raise SpecError(f"The layout is {axes!r} for observations of shape {shape}. Allowed: {_LAYOUTS}.")
         return cls(axes, shape)
@@ -200,6 +206,10 @@ class PerturbedPixels(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorAr
         observation, reward, terminated, truncated, info = self.env.step(self._sent(action))
         return self._picture.go_on(observation), reward, terminated, truncated, info
 
+    def __str__(self) -> str:
+        """Return the perturbation and what is under it."""
+        return f"<{type(self).__name__} {self.perturbation}{self.env}>"
+
     @property
     def _num_parts(self) -> int:
         """How many places in the composition may draw."""
@@ -226,6 +236,7 @@ class PerturbedPixels(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorAr
         return {0: self._noop, self._noop: 0}.get(index, index)
 
 
+@named_arguments
 def wrap(
     env: gymnasium.Env[Any, Any], perturbation: str, *, layout: str | None = None, noop: int | None = None
 ) -> PerturbedPixels:
@@ -269,9 +280,11 @@ def _layout_of(env: gymnasium.Env[Any, Any], layout: str | None) -> Layout:
     """Return the layout of an environment's observations, or refuse them."""
     space = env.observation_space
     if not isinstance(space, Box) or space.dtype != np.uint8 or len(space.shape) not in (2, 3, 4):
+        found = f"{space.dtype} of shape {space.shape}" if isinstance(space, Box) else type(space).__name__
         raise SpecError(
-            f"The environment's observations are {space}. Allowed: pixels, a Box of uint8 with two to four axes "
-            f"({_LAYOUTS})."
+            f"The environment's observations are {found}. Allowed: pixels, a Box of uint8 with two to four axes "
+            f"({_LAYOUTS}). An environment that shows something else and can be drawn shows pixels behind "
+            "gymnasium.wrappers.AddRenderObservation(gymnasium.make(..., render_mode='rgb_array'))."
         )
     return Layout.of(space.shape, layout)
 

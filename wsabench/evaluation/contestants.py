@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Protocol_
+
+import numpy as np
 
 from wsabench.errors import SpecError, WsabenchError
 from wsabench.evaluation.own_play.file import OwnPlayReference
@@ -19,7 +21,16 @@ from wsabench.processes import single_thread
 from wsabench.protocol import ActionSelection, Protocol
 from wsabench.results.manifest import AgentEntry, AgentId, OwnPlayEntry, StatedEntry
 from wsabench.results.provenance import UNHASHED
-from wsabench.types import BUILT_IN_AGENTS, PRIVILEGED_INPUTS, Abilities, DeclaredPolicy, OwnPolicy, Permissions, Policy
+from wsabench.types import (
+    BUILT_IN_AGENTS,
+    PRIVILEGED_INPUTS,
+    Abilities,
+    DeclaredPolicy,
+    OwnPolicy,
+    Permissions,
+    Policy,
+    unboxed,
+)
 
 if TYPE_CHECKING:
     from wsabench.agents.builtin import BuiltIn
@@ -97,9 +108,7 @@ class Terms:
         """
         given = options.protocol
         changes = dict(given) if isinstance(given, Mapping) else {}
-        if isinstance(given, str):
-            given = Protocol.named(given)
-        whole = given if isinstance(given, Protocol) else None
+        whole = None if given is None or isinstance(given, Mapping) else Protocol.of(given)
         protocol = Protocol.from_dict({**(whole or default).to_dict(), **changes})
         return cls(
             protocol=protocol,
@@ -325,12 +334,15 @@ def _exists(text: str) -> bool:
 
 def _named(agents: Any) -> list[_Named]:
     """Return the references with the names their users gave them."""
+    if isinstance(agents, np.ndarray | Iterator | Set):
+        is_ordered = not isinstance(agents, Set) or isinstance(agents, KeysView)
+        agents = [unboxed(one) for one in agents] if is_ordered else sorted(agents, key=str)
+    if isinstance(agents, str | Path) or not isinstance(agents, Mapping | Sequence):
+        agents = [agents]
+    if not agents or agents == [None]:
+        raise SpecError("No agent was given. Give at least one, for example 'e2e'; `wsabench list agents` shows them.")
     if isinstance(agents, Mapping):
         return [_Named(_checked_name(str(name)), reference) for name, reference in agents.items()]
-    if isinstance(agents, str | Path) or not isinstance(agents, Sequence):
-        agents = [agents]
-    if not agents:
-        raise SpecError("No agent was given. Give at least one, for example 'e2e'; `wsabench list agents` shows them.")
     named = []
     for reference in agents:
         name, separator, rest = reference.partition("=") if isinstance(reference, str) else ("", "", "")
@@ -345,6 +357,8 @@ def _contestants_of(named: _Named, game: str, train_seeds: Sequence[int], terms:
     if isinstance(reference, AgentEntry):
         return [_contestant_again(reference, terms)] if reference.game == game else []
     if isinstance(reference, list | tuple):
+        if not reference:
+            raise SpecError(f"The agent {named.name!r} is an empty list. Give one network for each train seed.")
         each = [_Named(named.name, one) for one in reference]
         found = [one for part in each for one in _contestants_of(part, game, train_seeds, terms)]
         is_numbered = len({one.train_seed for one in found}) == len(found)

@@ -72,6 +72,8 @@ def check_rom_id(game: str) -> str:
         SpecError: It needs two players.
         UnknownNameError: There is no such ROM; the message has the nearest ids.
     """
+    if not isinstance(game, str):
+        raise unknown_name("game", game, rom_ids(), HINT)
     if game in _single_player():
         return game
     match = _GYMNASIUM_ID.fullmatch(game)

@@ -116,11 +116,12 @@ def _severity(entry: CatalogueEntry, level: str | None, prefix: str) -> int | No
     if not entry.has_severity:
         if level is not None:
             raise SpecError(
-                f"{prefix}{entry.name}: severity is {level}, but it has no scale. Allowed: {entry.name!r} without '@'."
+                f"{prefix}{entry.name}: severity is {level or 'empty'}, but it has no scale. Allowed: {entry.name!r} "
+                "without '@'."
             )
         return None
     allowed = f"Allowed: integers 1 to {NUM_SEVERITIES}"
-    if level is None:
+    if not level:
         raise SpecError(f"{prefix}{entry.name}: severity is missing. {allowed}, written {entry.name}@3.")
     if level not in {str(number) for number in range(1, NUM_SEVERITIES + 1)}:
         raise SpecError(f"{prefix}{entry.name}: severity is {level}. {allowed}. Use 5 for the strongest level.")

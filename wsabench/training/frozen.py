@@ -54,6 +54,26 @@ def make_lanes(make_envs: MakeEnvs, game: str, num_envs: int, inputs: Sequence[s
     return make_envs(game, num_envs, inputs=tuple(inputs)) if inputs else make_envs(game, num_envs)
 
 
+def check_sources(spec: AgentSpec, game: str, directory: Path, source: Path | None = None) -> None:
+    """Check that the pre-trained encoders of a run are there, before anything is written.
+
+    Args:
+        spec: The agent.
+        game: The game's id.
+        directory: The run's folder, which may hold them already.
+        source: Folder of pre-trained encoders; default: the shipped ones.
+
+    Raises:
+        CheckpointError: One is missing, damaged or of another game.
+    """
+    if spec.kind == "e2e" or spec.encoder_source == "random":
+        return
+    for name in spec.all_encoders:
+        is_pretrained = name in ENCODERS and name not in spec.files
+        if is_pretrained and not encoder_path(game, name, directory / "encoders").is_file():
+            find_encoder(game, name, encoder_path(game, name, source).parent)
+
+
 def prepare_bank(
     spec: AgentSpec, game: str, train_seed: int, directory: Path, make_envs: MakeEnvs, source: Path | None = None
 ) -> EncoderBank | None:

@@ -26,7 +26,7 @@ from wsabench.training.algorithms.ppo import PPOLearner
 from wsabench.training.device import choose_device, keep_freed_memory
 from wsabench.training.evaluations import EvaluationPlan
 from wsabench.training.export import locked, set_aside
-from wsabench.training.frozen import MakeEnvs, make_lanes, prepare_bank, read_inputs
+from wsabench.training.frozen import MakeEnvs, check_sources, make_lanes, prepare_bank, read_inputs
 from wsabench.training.lanes import LaneEnvs, TrainingLanes
 from wsabench.training.player import Player
 from wsabench.training.presets import DQNPreset, PPOPreset, load_preset
@@ -149,10 +149,12 @@ def train(  # noqa: PLR0913 - the options of `wsabench train`
     if make_envs is None:
         game = check_rom_id(game)
     plan = plan_training(agent, game, train_seed, preset, steps, chosen)
-    directory = make_dir(plan.default_dir if out is None else expanded(out))
+    directory = plan.default_dir if out is None else expanded(out)
+    inputs = read_inputs(plan.spec)
+    check_sources(plan.spec, game, directory, encoders)
+    make_dir(directory)
     make = make_envs or functools.partial(make_training_envs, num_workers=chosen.workers)
     make_evaluation = make_envs or functools.partial(make, protocol=Protocol.evaluation())
-    inputs = read_inputs(plan.spec)
     keep_freed_memory()
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(directory))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 from wsabench.agents.elsewhere import cleanrl, factories, hub, programs, sb3
 from wsabench.agents.elsewhere.opened import Wanted
@@ -12,9 +13,10 @@ from wsabench.agents.elsewhere.recognising import describe_file, recognise
 from wsabench.agents.elsewhere.references import SCHEMES, split_uri
 from wsabench.agents.foreign import torch_as_shipped
 from wsabench.agents.loading import AGENT_FILE, load_trained, shipped_names
-from wsabench.errors import CheckpointError
+from wsabench.errors import CheckpointError, SpecError, unknown_name
+from wsabench.games import check_rom_id
 from wsabench.protocol import ActionSelection
-from wsabench.types import DeclaredPolicy, Permissions
+from wsabench.types import DeclaredPolicy, Permissions, named_arguments, unboxed
 
 _LOADERS: dict[str, Callable[[Wanted], DeclaredPolicy]] = {
     "sb3": sb3.load,
@@ -33,6 +35,7 @@ _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 """A module and something in it, as Python writes it."""
 
 
+@named_arguments
 def load_agent(
     agent: str | Path,
     game: str | None = None,
@@ -62,6 +65,18 @@ def load_agent(
         CheckpointError: The file is missing, damaged, of another kind or game, or must not be opened.
         SpecError: A name without a game, or a package that is missing.
     """
+    if not isinstance(agent, str | Path) or not str(agent):
+        raise SpecError(
+            f"The agent is {agent!r}. Allowed: a name (`wsabench list agents` shows them), a path, or an address such "
+            "as 'sb3:PATH.zip'."
+        )
+    if game is not None and not isinstance(game, str):
+        check_rom_id(game)
+    train_seed = unboxed(train_seed)
+    if isinstance(train_seed, bool) or not isinstance(train_seed, int) or train_seed < 0:
+        raise SpecError(f"The train seed is {train_seed!r}. Allowed: integers from 0.")
+    if action_selection not in get_args(ActionSelection):
+        raise unknown_name("action selection", action_selection, get_args(ActionSelection))
     uri = split_uri(agent) if isinstance(agent, str) and not Path(agent).exists() else None
     with torch_as_shipped():
         if uri is None:

@@ -45,6 +45,15 @@ class NetworkPolicy:
         self._epsilon = epsilon
         self._states: dict[int, _LaneState] = {}
 
+    def __repr__(self) -> str:
+        """Return the agent, its train seed, and how many parameters and actions it has."""
+        parameters = self.network.parameters() if isinstance(self.network, torch.nn.Module) else ()
+        return (
+            f"{type(self).__name__}({self.abilities.name!r}, train_seed={self.abilities.train_seed}, "
+            f"parameters={sum(one.numel() for one in parameters):_}, num_actions={self.abilities.num_actions}, "
+            f"action_selection={self._action_selection!r})"
+        )
+
     def act(self, observations: Observations, lanes: LaneBatch) -> Decision:
         """Choose one action per lane.
 

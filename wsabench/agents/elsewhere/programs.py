@@ -63,6 +63,14 @@ class ProgramPolicy:
         num_actions = None if self._answers_actions else int(probe.shape[1])
         self.abilities = replace(abilities, batch_size=BATCH_SIZE, num_actions=num_actions)
 
+    def __repr__(self) -> str:
+        """Return the agent, its train seed, and what it answers."""
+        answers = "actions" if self._answers_actions else f"logits of {self.abilities.num_actions} actions"
+        return (
+            f"{type(self).__name__}({self.abilities.name!r}, train_seed={self.abilities.train_seed}, "
+            f"answers={answers!r}, action_selection={self._action_selection!r})"
+        )
+
     def act(self, observations: Observations, lanes: LaneBatch) -> Decision:
         """Choose one action per lane.
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from wsabench.games import Game, RamPatch
     from wsabench.perturb import CatalogueEntry, Perturbation
 
+MARKED_TABLES = ("effect_in_grey_levels", "share_of_changed_steps")
+"""Those in which brackets stand around the cells that a run refuses, as in docs/effects.md."""
 _QUIET_CELLS = 12
 """Up to so many cells are measured before anyone wonders."""
 _BYTE = re.compile(r"\b(ram|prev|reset)\[(\d+)\]")
@@ -152,7 +154,7 @@ def _recoloured_rows(kind: str, parameters: Mapping[str, Any]) -> list[Row]:
 
 def effect_facts(shown: Mapping[str, Perturbation], games: Sequence[str]) -> dict[str, Any]:
     """Measure perturbations, by the heading of their column, and return tables with one row per game."""
-    from wsabench.emulator import MIN_EFFECT_GREY_LEVELS, measure_effect
+    from wsabench.emulator import MIN_EFFECT_GREY_LEVELS, is_refused, measure_effect
     from wsabench.perturb import misfit
 
     cells = {
@@ -162,6 +164,7 @@ def effect_facts(shown: Mapping[str, Perturbation], games: Sequence[str]) -> dic
     total = sum(len(columns) for columns in cells.values())
     grey: list[Row] = []
     steps: list[Row] = []
+    refused: dict[str, list[str]] = {}
     acts_on_encoders = False
     with progress_reporter(quiet=total <= _QUIET_CELLS) as reporter:
         reporter.start("Measuring the effect", total, "cell")
@@ -170,18 +173,20 @@ def effect_facts(shown: Mapping[str, Perturbation], games: Sequence[str]) -> dic
             for head, one in columns.items():
                 effects[head] = measure_effect(game, one)
                 reporter.advance(1)
+            if found := [one.name for one in columns.values() if is_refused(game, one)]:
+                refused[game] = found
             acts_on_encoders |= any("encoder" in one.family for one in columns.values())
             if seen := {head: round(e.value, 2) for head, e in effects.items() if e.measure != "encoders"}:
                 grey.append({"game": game, **seen})
             if changed := {h: round(e.changed_steps, 3) for h, e in effects.items() if e.changed_steps is not None}:
                 steps.append({"game": game, **changed})
         reporter.finish()
-    facts: dict[str, Any] = {"effect_in_grey_levels": grey, "share_of_changed_steps": steps}
+    facts: dict[str, Any] = {"effect_in_grey_levels": grey, "share_of_changed_steps": steps, "refused": refused}
     if grey:
         facts["effect"] = "mean |change| of the agent's view in 300 steps of random play, same seed and actions" + (
             "; changed steps: those after which memory or view differs"
             if steps
-            else f"; below {MIN_EFFECT_GREY_LEVELS:g}: refused"
+            else f"; in brackets: below {MIN_EFFECT_GREY_LEVELS:g}, so a run refuses it"
         )
     if acts_on_encoders:
         facts |= _encoder_facts(shown, games)

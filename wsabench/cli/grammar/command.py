@@ -10,7 +10,7 @@ from typing import Any
 from typer.core import TyperCommand
 
 from wsabench.cli.terminal.console import write_error
-from wsabench.resources import expanded
+from wsabench.resources import NO_PATH, expanded
 
 PAIRS = ("agent", "encoder", "format", "game", "look", "perturbation", "stage", "train-seed")
 """Options that may be written in the singular and in the plural, whichever of them a command has."""
@@ -67,27 +67,39 @@ class GrammarCommand(TyperCommand):
         """
         path = ctx.command_path.partition(" ")[2]
         words = _present(args, EARLIER.get(path, {}), f"wsabench {path}", is_quiet=ctx.resilient_parsing)
+        given: Mapping[str, Any] = {}
         if not ctx.resilient_parsing:
-            self._refuse_several(ctx, words)
+            given, _, order = self.make_parser(ctx).parse_args(args=list(words))
+            self._refuse_several(ctx, given, order)
         rest = super().parse_args(ctx, words)
         self._refuse_nothing(ctx)
+        self._refuse_empty_paths(ctx, given)
         for parameter in self.params:
             if parameter.name in ctx.params:
                 is_path = getattr(getattr(parameter, "type", None), "name", "") == "path"  # before Typer 0.29
                 ctx.params[parameter.name] = _with_home(ctx.params[parameter.name], is_path)
         return rest
 
+    def _refuse_empty_paths(self, ctx: Any, given: Mapping[str, Any]) -> None:
+        """Refuse an empty path, as an unset variable of a shell gives it: it would mean the current folder."""
+        for parameter in self.params:
+            value = given.get(parameter.name or "")
+            is_empty = "" in value if isinstance(value, list | tuple) else isinstance(value, str) and not value
+            if is_empty and _takes_paths(parameter, ctx.params.get(parameter.name)):
+                written = next((word for word in parameter.opts if word.startswith("--")), None)
+                ctx.fail(f"{written or getattr(parameter, 'metavar', '')} is empty. {NO_PATH}")
+
     def _refuse_nothing(self, ctx: Any) -> None:
         """Refuse an option that names nothing: a script's empty variable would play all that is played by default."""
         for parameter in self.params:
             given = ctx.params.get(parameter.name) if parameter.name in self._silent else None
+            given = [given] if isinstance(given, str) else given
             if isinstance(given, list | tuple) and given and not any(str(value).strip(", ") for value in given):
                 option = parameter.opts[0]
                 ctx.fail(f"{option} is empty. Name what you mean, or leave {option} out.")
 
-    def _refuse_several(self, ctx: Any, words: list[str]) -> None:
+    def _refuse_several(self, ctx: Any, values: Mapping[str, Any], order: Sequence[Any]) -> None:
         """Refuse several values of an option that has both forms, where this command takes one."""
-        values, _, order = self.make_parser(ctx).parse_args(args=list(words))
         for parameter in self.params:
             if parameter.name not in self._silent or getattr(parameter, "multiple", False):
                 continue
@@ -101,6 +113,13 @@ class GrammarCommand(TyperCommand):
                     f"`{ctx.command_path}` takes one {what}, and {parameter.opts[0]} {found}. Give one, and call the "
                     "command again for each other."
                 )
+
+
+def _takes_paths(parameter: Any, value: Any) -> bool:
+    """Whether a parameter of a command, which has a value, is a path or several of them."""
+    values = value if isinstance(value, list | tuple) else [value]
+    is_path = getattr(getattr(parameter, "type", None), "name", "") == "path"  # before Typer 0.29
+    return is_path or parameter.metavar in ("PATH", "PLACE") or any(isinstance(one, Path) for one in values)
 
 
 def _values_of(text: str) -> list[str]:

@@ -10,6 +10,7 @@ import typer
 
 from wsabench.cli.options import Json, one, path_option
 from wsabench.cli.terminal.console import split_names, write_json, write_line
+from wsabench.resources import make_dir
 from wsabench.words import counted
 
 if TYPE_CHECKING:
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 HELP = "Write an agent of a finished run as an entry of the leaderboard."
 EXAMPLE = 'Example: wsabench submit runs/mine --agent mine --name "My agent" --code https://example.org/mine'
 
+DEFAULT_OUT = Path("entries")
+"""Folder of entries for which no place was named."""
 _AGENT = "The agent, as the run calls it; may be left out where the run has one."
-_OUT = "The file, or a folder for SUITE-vVERSION-AGENT.json. Default: this folder."
+_OUT = "The file, or a folder for SUITE-vVERSION-AGENT.json. Default: entries/."
 _CHECKPOINT = "Where anybody gets its weights: hf:ORG/REPO@REVISION, https://..."
 _METHOD = "Algorithm and method, in words."
 _FRAMES = "Emulator frames each network was trained for; the bench's own agents say it themselves."
@@ -68,6 +71,7 @@ def submit(
     )
     entry = entry_of(run, names[0] if agent is None else agent, about)
     path = default_path(out, default_name(entry))
+    make_dir(path.parent)
     write_entry(path, entry)
     if as_json:
         write_json({"path": path, "suite": entry.suite.name, "version": entry.suite.version, "name": entry.name})
@@ -93,5 +97,5 @@ def _checkpoint(run: RunResult, entry: Entry) -> list[str]:
 def default_path(out: Path | None, name: str) -> Path:
     """Return where an entry goes."""
     if out is None:
-        return Path(name)
+        return DEFAULT_OUT / name
     return out / name if out.is_dir() else out

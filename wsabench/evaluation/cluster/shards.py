@@ -24,7 +24,7 @@ class Shard:
         Raises:
             SpecError: It is no such text, or the part is not one of them.
         """
-        found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+        found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", str(text))
         shard = cls(int(found[1]), int(found[2])) if found else None
         if shard is None or not 1 <= shard.index <= shard.number:
             raise SpecError(

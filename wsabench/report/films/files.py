@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,12 +11,12 @@ import numpy.typing as npt
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from wsabench.errors import SpecError, StorageError
+from wsabench.errors import SpecError
 from wsabench.report.figures.episode import episode_figure
 from wsabench.report.figures.style import figure_bytes, figure_style, settle
 from wsabench.report.films.film import FilmMaker
 from wsabench.report.films.video import require_mp4, write_gif, write_mp4
-from wsabench.resources import atomic_path, make_dir
+from wsabench.resources import atomic_path, check_place, make_dir
 from wsabench.results.recorded import Recording
 
 FORMATS = (".mp4", ".gif", ".png", ".parquet", ".csv")
@@ -44,7 +43,7 @@ def is_folder(path: Path, text: str = "") -> bool:
 
 
 def check_output(path: Path, text: str = "") -> None:
-    """Check an output before anything is played; its folder is created.
+    """Check an output before anything is played; nothing is created.
 
     Args:
         path: A file or a folder.
@@ -62,12 +61,7 @@ def check_output(path: Path, text: str = "") -> None:
             )
         if path.suffix.lower() == ".mp4":
             require_mp4()
-    make_dir(folder)
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise StorageError(f"Cannot write into {folder}: {error.strerror}. Choose another place.") from error
+    check_place(folder)
 
 
 def gif_interval(length: int) -> int:
@@ -87,7 +81,7 @@ def write_recording(
 
     Args:
         recording: The episode.
-        paths: Files with one of the endings in `FORMATS`; their folders exist.
+        paths: Files with one of the endings in `FORMATS`; their folders are created.
         fps: Pictures a second of films, 1 to 60.
         advance: Called with 1 after each picture of a film.
 
@@ -99,6 +93,7 @@ def write_recording(
         StorageError: A file cannot be written; nothing of it is left behind.
     """
     for path in paths:
+        make_dir(path.parent)
         _write(recording, path, fps, advance or (lambda _: None))
     return tuple(paths)
 

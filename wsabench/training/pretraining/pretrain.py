@@ -29,7 +29,7 @@ from wsabench.errors import SpecError, unknown_name
 from wsabench.evaluation.contestants import AgentReference
 from wsabench.games import load_game
 from wsabench.progress import Reporter, SilentReporter
-from wsabench.resources import expanded, make_dir, state_dir, write_text
+from wsabench.resources import check_place, expanded, make_dir, state_dir, write_text
 from wsabench.training.device import choose_device, keep_freed_memory
 from wsabench.training.frames.collection import Collection, collect_frames
 from wsabench.training.frames.experts import DEFAULT_EXPERT, find_expert
@@ -118,6 +118,8 @@ def pretrain(  # noqa: PLR0913 - the public contract
     keep_freed_memory()
     collection = Collection(game, frames, data, None if data == "random" else find_expert(game, expert), seed)
     reporter = reporter or SilentReporter()
+    if out is not None:
+        check_place(expanded(out))  # before minutes of play
     work = make_dir(state_dir() / "pretraining" / f"{collection.folder_name()}-{size}")
     store = collect_frames(
         collection,
