@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from few_draws import draw_as_usual, draw_few
 from made_returns import TEN, result, row, run, same
 from msgspec.structs import replace
 from result_fixture import agent_entry, changed, write_result_set
@@ -570,7 +571,9 @@ def test_another_perturbation_moves_no_interval(tmp_path):
     same(few.cells, [cell for cell in many.cells if cell.label in ("clean", "hue-rotate@3")])
 
 
-def test_processes_that_share_the_agents_give_the_same_numbers(monkeypatch):
+def test_processes_that_share_the_agents_give_the_same_numbers(monkeypatch, request):
+    draw_as_usual()  # as other processes do
+    request.addfinalizer(draw_few)
     made = run({"a": 6.0, "b": 5.0}, num_seeds=3, perturbed=("hue-rotate",))
     alone = summarise(made)
     monkeypatch.setattr("wsabench.summary.summarise.num_processes", lambda num_agents: 2)

@@ -144,6 +144,11 @@ class Lane:
         if self.life_lost and self.protocol.fire_on_life_loss and self._has_fire:
             self._fire_is_due = True
 
+    def close(self) -> None:
+        """Give the emulator back for other lanes; this one is of no use any more."""
+        self.console.close()
+        self.__dict__.pop("_ale", None)
+
     def render(self) -> Frame:
         """Return what a person sees, perturbation included: RGB, uint8, shape (height, width, 3)."""
         colors = self.perturbation if self._drawn_colors is None else self._drawn_colors
