@@ -27,13 +27,19 @@ from wsabench.leaderboard.rows import (
     value_of,
 )
 from wsabench.leaderboard.schema import Entry
-from wsabench.leaderboard.scoring import Marks, marks_of
+from wsabench.leaderboard.scoring import Beside, Marks, marks_of
 from wsabench.protocol import Protocol
 from wsabench.report.badge import badge_svg
-from wsabench.report.tables.text import DASH, Table, interval, number
+from wsabench.report.tables.text import DASH, Table, interval, number, percent
 from wsabench.seeding import integer_seed
 from wsabench.summary.measures import cell_table
 from wsabench.summary.rows import BoundedTwice
+
+_BESIDE_RETENTION = ("Capped retention", "Cells kept", "Cells lost")
+_BESIDE_CAPTION = (
+    "Capped: retention where each cell counts 1 at most, so that gains do not pay for collapse. Kept, lost: share of "
+    "cells that keep at least 0.8, at most 0.1 of the clean score."
+)
 
 
 class Fact(NamedTuple):
@@ -140,6 +146,7 @@ def _standing(found: Sequence[tuple[BoardTable, Line]], board: Board) -> Table:
             _text(value_of(line.marks.robust, line.marks.unit, line.marks.num_seeds)),
             _text(value_of(line.marks.clean, line.marks.unit, line.marks.num_seeds)),
             _text(value_of(line.marks.retention, line.marks.unit, line.marks.num_seeds)),
+            *_beside(line.marks.beside, line.marks),
             _worst(line.marks.worst_family, line.marks),
             _worst(line.marks.worst_perturbation, line.marks),
             str(line.marks.num_seeds),
@@ -153,6 +160,7 @@ def _standing(found: Sequence[tuple[BoardTable, Line]], board: Board) -> Table:
         "Robust score",
         "Clean score",
         "Retention",
+        *_BESIDE_RETENTION,
         "Worst family",
         "Worst perturbation",
         "Train seeds",
@@ -162,7 +170,8 @@ def _standing(found: Sequence[tuple[BoardTable, Line]], board: Board) -> Table:
         f"over {count} train seeds" if unit == "train seeds" else f"over episodes of {checkpoints(count)} only (†)"
         for unit, count in sorted(units)
     )
-    return Table("Where it stands", f"95% intervals, {words}. Normalised scores.", columns, tuple(rows), 1)
+    caption = f"95% intervals, {words}. Normalised scores. {_BESIDE_CAPTION}"
+    return Table("Where it stands", caption, columns, tuple(rows), 1)
 
 
 def _section(line: Line, table: BoardTable) -> Section:
@@ -190,18 +199,26 @@ def _families(line: Line) -> Table:
     rows: list[tuple[str, ...]] = []
     for game in line.play:
         marks = marks_of([game], seed)
-        rows.append((game.game, "clean", *_score(marks.clean, marks), DASH))
+        rows.append((game.game, "clean", *_score(marks.clean, marks), *(DASH,) * 4))
         rows += [
-            (game.game, family, *_score(score, marks), _text(_value(marks.family_retention[family], marks)))
+            (
+                *(game.game, family, *_score(score, marks), _text(_value(marks.family_retention[family], marks))),
+                *_beside(marks.family_beside[family], marks),
+            )
             for family, score in marks.families.items()
         ]
-    columns = ("Game", "Family", "Mean score", "95% interval", "Retention")
-    return Table("Scores by game and family", "", columns, tuple(rows), 2)
+    columns = ("Game", "Family", "Mean score", "95% interval", "Retention", *_BESIDE_RETENTION)
+    return Table("Scores by game and family", _BESIDE_CAPTION, columns, tuple(rows), 2)
 
 
 def _score(score: Any, marks: Marks) -> tuple[str, str]:
     value = _value(score, marks)
     return value.number, value.interval or DASH
+
+
+def _beside(beside: Beside, marks: Marks) -> tuple[str, str, str]:
+    """Return what stands beside an average of retention: the capped mean, and the shares of cells kept and lost."""
+    return _text(_value(beside.capped, marks)), percent(beside.kept_share), percent(beside.lost_share)
 
 
 def _value(score: Any, marks: Marks) -> Value:

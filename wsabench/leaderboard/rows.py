@@ -10,7 +10,7 @@ from wsabench.leaderboard.board import BoardTable, Line
 from wsabench.leaderboard.schema import Entry
 from wsabench.leaderboard.scoring import SUITE_MARK, Unit
 from wsabench.protocol import Protocol
-from wsabench.report.tables.text import DASH, number
+from wsabench.report.tables.text import DASH, number, percent
 from wsabench.results.result import DRAWS
 from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.rows import Bounded
@@ -59,6 +59,11 @@ class BoardRow(NamedTuple):
     plot: str
     """An SVG element, of numbers only."""
     retention: Value
+    capped: Value
+    """Retention where each cell counts 1 at most."""
+    kept: str
+    """Share of cells kept, as text."""
+    lost: str
     worst: Value
     worst_name: str
     seeds: str
@@ -205,6 +210,9 @@ def _row(line: Line, table: BoardTable, span: tuple[float, float]) -> BoardRow:
         clean=value_of(marks.clean, unit, seeds, "clean was not played in a game with reference scores"),
         plot=_plot(marks.clean, marks.robust, span),
         retention=value_of(marks.retention, unit, seeds, marks.retention_note or "not defined here"),
+        capped=value_of(marks.beside.capped, unit, seeds),
+        kept=percent(marks.beside.kept_share),
+        lost=percent(marks.beside.lost_share),
         worst=value_of(worst, unit, seeds),
         worst_name=readable(worst_name),
         seeds=str(seeds),

@@ -73,6 +73,17 @@ class Played(NamedTuple):
         return {name: [list(columns)] for of in self.suites.values() for name, columns in of.items()}
 
 
+class Beside(NamedTuple):
+    """What stands beside an average of retention, as `Averages` has it: gains do not pay for collapse."""
+
+    capped: Bounded
+    """The mean where each cell counts 1 at most; with bounds over train seeds only where there are five."""
+    kept_share: float
+    """Share of cells that keep at least 0.8 of the clean score, weighted as the average is; NaN where undefined."""
+    lost_share: float
+    """Share of cells that keep at most 0.1 of it."""
+
+
 class Marks(NamedTuple):
     """One agent's numbers in a table."""
 
@@ -86,10 +97,14 @@ class Marks(NamedTuple):
     """NaN where undefined, and in a table of several suites."""
     retention_note: str
     """Why retention is undefined; empty where it is defined."""
+    beside: Beside
+    """Beside `retention`, and undefined with it."""
     families: Mapping[str, Bounded]
     """Mean normalised score by family."""
     family_retention: Mapping[str, Bounded]
     """Retention by family, as `retention`."""
+    family_beside: Mapping[str, Beside]
+    """Beside `family_retention`."""
     perturbations: Mapping[str, Bounded]
     """As `families`, by perturbation without severity."""
     num_cells: int
@@ -185,6 +200,7 @@ def marks_of(games: Sequence[Played], bootstrap_seed: int) -> Marks:
     unit = unit_of(games)
     found = {key: one.normalised_score for key, one in averaged.items()}
     kept = {key: one.retention for key, one in averaged.items()}
+    beside = {key: _beside(one, unit) for key, one in averaged.items()}
     if unit == "episodes":
         found = _with_bounds(found, _over_episodes(scores, keys, bootstrap_seed))
         kept = _with_bounds(kept, _retention_over_episodes(known, keys, bootstrap_seed))
@@ -197,8 +213,10 @@ def marks_of(games: Sequence[Played], bootstrap_seed: int) -> Marks:
         clean=found.get(f"/{CLEAN}", UNKNOWN),
         retention=retention,
         retention_note=_retention_note(games, averaged.get(f"/{ROBUST}"), retention),
+        beside=beside.get(f"/{ROBUST}", Beside(UNKNOWN, math.nan, math.nan)),
         families=of_kind["families"],
         family_retention={name: kept[f"families/{name}"] for name in parts["families"]},
+        family_beside={name: beside[f"families/{name}"] for name in parts["families"]},
         perturbations=of_kind["perturbations"],
         num_cells=sum(len(columns) for game in known for of in game.suites.values() for columns in of.values()),
         num_episodes=int(sum(game.scores.num_episodes.sum() for game in games)),
@@ -219,6 +237,13 @@ def distinct_share(game: GameScores, columns: Sequence[int]) -> float:
 def _lowest(values: Mapping[str, Bounded]) -> tuple[str, Bounded]:
     known = {name: one for name, one in values.items() if math.isfinite(one.value)}
     return min(known.items(), key=lambda item: (item[1].value, item[0])) if known else ("", UNKNOWN)
+
+
+def _beside(averaged: Averages, unit: Unit) -> Beside:
+    """Return what stands beside a retention; bounds over train seeds are none over these episodes."""
+    capped = averaged.capped_retention
+    capped = capped if unit == "train seeds" else Bounded(capped.value)
+    return Beside(capped, averaged.kept_share, averaged.lost_share)
 
 
 def _with_common_seeds(episodes: pd.DataFrame) -> pd.DataFrame:

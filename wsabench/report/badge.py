@@ -7,7 +7,7 @@ import math
 from typing import NamedTuple
 
 from wsabench.gate.outcome import CheckResult
-from wsabench.report.tables.text import DASH, interval, number
+from wsabench.report.tables.text import DASH, interval, number, percent
 from wsabench.results.manifest import Manifest
 from wsabench.summary.rows import MeasureRow
 from wsabench.summary.summarise import Summary
@@ -71,7 +71,8 @@ def _kept(row: MeasureRow, is_alone: bool) -> str:
     text = f"{who}keeps {number(kept.value)}"
     text = f"{text} {interval(kept.low, kept.high)}" if kept.has_bounds else text
     # Gains do not pay for collapse.
-    return f"{text} (capped {number(row.capped_retention.value)}, {number(100 * row.lost_share, 0)}% of cells lost)"
+    shares = f"{percent(row.kept_share)} of cells kept, {percent(row.lost_share)} lost"
+    return f"{text} (capped {number(row.capped_retention.value)}, {shares})"
 
 
 def badge_svg(badge: Badge) -> str:

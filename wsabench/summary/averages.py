@@ -137,13 +137,13 @@ def _over_games(
     of_clean = [columns[places.index(place)] for place in with_clean]
     scores = _scores(used, columns, bootstrap_seed)
     gaps = _gaps([games[place] for place in with_clean], of_clean, bootstrap_seed)
-    retentions = _retentions(used, [list(of_scope) for of_scope in zip(*columns, strict=True)])
+    of_scopes = retentions(used, [list(of_scope) for of_scope in zip(*columns, strict=True)])
     shifted = _gaps_clean_random([games[place] for place in with_clean], of_clean, len(scopes))
     lacking = _without_clean(used)
     found: dict[str, Averages] = {}
     for place, name in enumerate(scopes):
-        texts = [scores.note, notes[name], lacking, retentions[place].note]
-        found[name] = retentions[place]._replace(
+        texts = [scores.note, notes[name], lacking, of_scopes[place].note]
+        found[name] = of_scopes[place]._replace(
             normalised_score=Bounded.of(scores, place),
             robustness_gap=UNKNOWN if gaps is None else Bounded.of(gaps, place),
             gap_clean_random=shifted[place],
@@ -184,10 +184,17 @@ def _names(games: Sequence[GameScores]) -> tuple[str, str]:
     return games[0].agent, "+".join(game.game for game in games)
 
 
-def _retentions(games: Sequence[GameScores], scopes: Sequence[Sequence[Columns]]) -> list[Averages]:
+def retentions(games: Sequence[GameScores], scopes: Sequence[Sequence[Columns]]) -> list[Averages]:
     """Return, for each scope, the fields of retention, and why it is undefined or without bound.
 
     Scopes with as many cells in each game are computed at once.
+
+    Args:
+        games: One agent's games with reference scores.
+        scopes: What to average over: for each scope the cells of each game.
+
+    Returns:
+        One a scope, in which all that is not about retention is undefined.
     """
     notes = [note for game in games if (note := undefined_note(game))]
     used = [place for place, game in enumerate(games) if game.has_retention]

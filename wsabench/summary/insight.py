@@ -7,7 +7,7 @@ Where the data are too few, its table is empty and a row of `Insight.too_few` sa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -18,7 +18,7 @@ from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
 from wsabench.stats import Tail, VarianceComponents
 from wsabench.summary.aggregates import ALL_PERTURBATIONS, by_agent
-from wsabench.summary.averages import columns_by_perturbation, over_cells
+from wsabench.summary.averages import Averages, columns_by_perturbation, over_cells, retentions
 from wsabench.summary.insight_rows import (
     AgreementRow,
     Analysis,
@@ -344,52 +344,79 @@ def _normalisers(shared: Shared) -> tuple[tuple[NormaliserRow, ...], tuple[Agree
 
 
 def _games(shared: Shared) -> tuple[tuple[GameRow, ...], tuple[NewGameRow, ...], str]:
-    defined = [
-        place
-        for place in range(len(next(iter(shared.values()))))
-        if all(_has_retention(games[place]) for games in shared.values())
-    ]
+    places = range(len(next(iter(shared.values()))))
+    defined = [place for place in places if all(games[place].has_retention for games in shared.values())]
     rows: list[GameRow] = []
     means: list[NewGameRow] = []
     for agent, every in shared.items():
         for measure in _FOR_GAMES:
             games = list(every) if measure == "normalised_score" else [every[place] for place in defined]
-            if not games:
-                continue
-            of_measure: Callable[[GameScores], tuple[float, float]] = (
-                _score_and_error if measure == "normalised_score" else _retention_and_error
-            )
-            value, error = np.array([of_measure(game) for game in games]).T
-            if np.isnan(value).any():
-                continue
-            found = stats.per_game(value, error)
-            rows += [
-                GameRow(
-                    agent=agent,
-                    game=game.game,
-                    measure=measure,
-                    value=float(found.value[place]),
-                    error=float(found.error[place]),
-                    without=float(found.without[place]),
-                    num_seeds=len(game.train_seeds),
-                    num_cells=len(_perturbed(game)),
-                )
-                for place, game in enumerate(games)
-            ]
-            means.append(
-                NewGameRow(
-                    agent=agent,
-                    measure=measure,
-                    mean=Bounded(found.mean, found.mean_low, found.mean_high),
-                    new_game=Bounded(found.mean, found.new_low, found.new_high),
-                    between_sd=found.between_sd,
-                    most_influential=games[found.most_influential].game if len(games) > 1 else "",
-                    num_games=len(games),
-                    note=found.reason,
-                )
-            )
+            if games:
+                of_games, of_mean = _per_game(agent, measure, games)
+                rows += of_games
+                means += of_mean
     scores = [row for row in means if row.measure == "normalised_score"]
     return tuple(rows), tuple(means), scores[0].note if scores else ""
+
+
+def _per_game(agent: str, measure: Measure, games: Sequence[GameScores]) -> tuple[list[GameRow], list[NewGameRow]]:
+    """Return a measure of an agent in each game, and the row of its mean; nothing where a game has no number."""
+    is_score = measure == "normalised_score"
+    each = [] if is_score else [_retention([game]) for game in games]
+    # The error of a ratio is not known.
+    values = (
+        [_score_and_error(game) for game in games] if is_score else [(one.retention.value, math.nan) for one in each]
+    )
+    value, error = np.array(values).T
+    if np.isnan(value).any():
+        return [], []
+    found = stats.per_game(value, error)
+    rows = [
+        GameRow(
+            agent=agent,
+            game=game.game,
+            measure=measure,
+            value=float(found.value[place]),
+            error=float(found.error[place]),
+            without=float(found.without[place]),
+            **({} if is_score else _beside(each[place])),
+            **({} if is_score or len(games) == 1 else _beside_without(games, place)),
+            num_seeds=len(game.train_seeds),
+            num_cells=len(_perturbed(game)),
+        )
+        for place, game in enumerate(games)
+    ]
+    mean = NewGameRow(
+        agent=agent,
+        measure=measure,
+        mean=Bounded(found.mean, found.mean_low, found.mean_high),
+        new_game=Bounded(found.mean, found.new_low, found.new_high),
+        between_sd=found.between_sd,
+        **({} if is_score else _beside(_retention(games))),
+        most_influential=games[found.most_influential].game if len(games) > 1 else "",
+        num_games=len(games),
+        note=found.reason,
+    )
+    return rows, [mean]
+
+
+def _retention(games: Sequence[GameScores]) -> Averages:
+    """Return an agent's retention over all perturbations of some games in which it is defined."""
+    return retentions(games, [[list(columns_by_perturbation(game).values()) for game in games]])[0]
+
+
+def _beside(averaged: Averages) -> dict[str, float]:
+    """Return what stands beside an average of retention, by the names of fields."""
+    return {
+        "capped_retention": averaged.capped_retention.value,
+        "kept_share": averaged.kept_share,
+        "lost_share": averaged.lost_share,
+    }
+
+
+def _beside_without(games: Sequence[GameScores], place: int) -> dict[str, float]:
+    others = [game for other, game in enumerate(games) if other != place]
+    return {f"without_{name}": value for name, value in _beside(_retention(others)).items()}
 
 
 def _score_and_error(game: GameScores) -> tuple[float, float]:
@@ -397,21 +424,6 @@ def _score_and_error(game: GameScores) -> tuple[float, float]:
     of_seeds = over_cells(game.means, list(columns_by_perturbation(game).values()))
     count = len(of_seeds)
     return float(of_seeds.mean()), float(of_seeds.std(ddof=1)) / math.sqrt(count) if count > 1 else math.nan
-
-
-def _retention_and_error(game: GameScores) -> tuple[float, float]:
-    """Return the mean retention over perturbations, corrected for bias; the error of a ratio is not known."""
-    values = game.means
-    perturbed = over_cells(values, list(columns_by_perturbation(game).values()))[:, None]
-    found = stats.mean_retention([(values[:, game.labels.index(CLEAN)], perturbed)])
-    return float(found.value), math.nan
-
-
-def _has_retention(game: GameScores) -> bool:
-    column = game.labels.index(CLEAN)
-    return stats.clean_bound(
-        _whole_episodes(game)[:, column], np.minimum(game.distinct[:, column], _whole_episodes(game).shape[2])
-    ).is_defined
 
 
 def _whole_episodes(game: GameScores) -> FloatArray:

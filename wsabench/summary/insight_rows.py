@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
@@ -133,6 +134,16 @@ class GameRow(Row, frozen=True, kw_only=True):
     """Standard error over train seeds; NaN with one train seed."""
     without: float
     """Mean over all other games; NaN with one game."""
+    capped_retention: float = math.nan
+    """Beside a retention: the mean where each cell counts 1 at most; NaN for scores, as the next five."""
+    kept_share: float = math.nan
+    """Share of cells that keep at least 0.8 of the clean score."""
+    lost_share: float = math.nan
+    """Share of cells that keep at most 0.1 of it."""
+    without_capped_retention: float = math.nan
+    """The same three of all other games."""
+    without_kept_share: float = math.nan
+    without_lost_share: float = math.nan
     num_seeds: int
     num_cells: int
 
@@ -148,6 +159,10 @@ class NewGameRow(Row, frozen=True, kw_only=True):
     """The mean again, with the interval for what a game not played yet will show."""
     between_sd: float
     """Standard deviation between games, without the noise of their values."""
+    capped_retention: float = math.nan
+    """Beside the mean of a retention, as in `GameRow`."""
+    kept_share: float = math.nan
+    lost_share: float = math.nan
     most_influential: str
     """The game without which the mean moves most."""
     num_games: int

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from wsabench.report.tables.results import WHOLES
-from wsabench.report.tables.text import DASH, Entry, Table, estimate, number, with_interval
+from wsabench.report.tables.text import DASH, Entry, Table, estimate, number, percent, with_interval
 from wsabench.results.records import CLEAN
 from wsabench.stats import CLEAN_FLOOR, MIN_INTERVAL_SEEDS
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
@@ -269,9 +269,7 @@ def _shown(summary: Summary, whole: Mapping[str, MeasureRow], *, has_gap: bool) 
 
 def _beside(row: MeasureRow) -> tuple[str, str, str]:
     """Return what stands beside an average of retention: the capped mean, and the shares of cells kept and lost."""
-    shares = (row.kept_share, row.lost_share)
-    kept, lost = (DASH if math.isnan(share) else f"{number(100 * share, 0)}%" for share in shares)
-    return number(row.capped_retention.value), kept, lost
+    return number(row.capped_retention.value), percent(row.kept_share), percent(row.lost_share)
 
 
 def _cell_estimate(summary: Summary, agent: str) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from wsabench.report.tables.results import BESIDE_CAPTION, is_over_less, repeated_whole
-from wsabench.report.tables.text import DASH, Entry, Table, estimate, number, p_value
+from wsabench.report.tables.text import BESIDE_MEANS, DASH, Entry, Table, beside_mean, estimate, number, p_value
 from wsabench.results.records import CLEAN
 from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
-from wsabench.summary.rows import Claim, Measure, MeasureRow, PublishedRow, RankRow, grouped
+from wsabench.summary.rows import Claim, Measure, MeasureRow, PerturbationRow, PublishedRow, RankRow, grouped
 from wsabench.summary.summarise import Summary
 from wsabench.words import MINUS
 
@@ -103,11 +103,15 @@ def side_by_side_tables(summary: Summary) -> list[Table]:
         shown: dict[str, dict[str, str]] = {}
         for row in summary.perturbations:
             if measure != "retention" or row.label != CLEAN:
-                shown.setdefault(row.label, {})[row.agent] = estimate(row.measured(measure), row.num_seeds)
+                text = estimate(row.measured(measure), row.num_seeds)
+                is_mean = measure == "retention" and row.num_retention_games > 1
+                shown.setdefault(row.label, {})[row.agent] = _beside(text, row) if is_mean else text
         for row in summary.measures:
             if row.perturbation == ALL_PERTURBATIONS:
                 text = estimate(row.bounded(_WHOLE[measure]), row.num_seeds)
-                shown.setdefault(ALL_PERTURBATIONS, {})[row.agent] = text
+                shown.setdefault(ALL_PERTURBATIONS, {})[row.agent] = (
+                    _beside(text, row) if measure == "retention" else text
+                )
         left_out = repeated_whole(shown, summary)
         shown = {label: of for label, of in shown.items() if label not in left_out}
         rows = [(label, *(of.get(agent, DASH) for agent in summary.agents)) for label, of in shown.items()]
@@ -122,10 +126,18 @@ def side_by_side_tables(summary: Summary) -> list[Table]:
             over = "" if games == 1 else f" Mean over {games} games."
             if any(is_over_less(row, summary) for row in summary.measures if row.perturbation == ALL_PERTURBATIONS):
                 over = " Each row over the games that an agent played it in; all perturbations: what all agents played."
-            caption = f"{over.strip()} {_bold_means(summary) if bold else ''}".strip()
+            has_means = measure == "retention" and (
+                ALL_PERTURBATIONS in shown or any(row.num_retention_games > 1 for row in summary.perturbations)
+            )
+            parts = (over.strip(), BESIDE_MEANS if has_means else "", _bold_means(summary) if bold else "")
+            caption = " ".join(part for part in parts if part)
             columns = ("perturbation", *summary.agents)
             tables.append(Table(title, caption, columns, tuple(rows), 1, frozenset(bold), brackets=_BRACKETS))
     return tables
+
+
+def _beside(text: str, row: PerturbationRow | MeasureRow) -> str:
+    return beside_mean(text, row.capped_retention.value, row.kept_share, row.lost_share)
 
 
 def with_claims(table: Table, summary: Summary, measures: dict[Measure, int]) -> Table:

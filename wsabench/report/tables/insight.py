@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from wsabench.report.tables.text import DASH, Table, estimate, number
+from wsabench.report.tables.text import BESIDE_MEANS, DASH, Table, beside_mean, estimate, number
 from wsabench.stats import COMPONENTS, MIN_TRAIN_SEEDS, NORMALISERS
 from wsabench.summary.insight_rows import ComponentRow, GameRow, Insight, NewGameRow, NormaliserRow
 from wsabench.summary.rows import Bounded, grouped
@@ -151,14 +151,15 @@ def _game_tables(insight: Insight) -> list[Table]:
     if len({row.game for row in insight.per_game}) < 2:
         return []
     rows = tuple(
-        (game, agent, *_game_entries(part, "normalised_score"), *_game_entries(part, "retention")[::2])
+        (game, agent, *_score_entries(part), *_retention_entries(part))
         for game, of_game in grouped(insight.per_game, lambda row: row.game).items()
         for agent, part in grouped(of_game, lambda row: row.agent).items()
     )
     columns = ("game", "agent", "score", "standard error", "mean without", "retention", "mean without, retention")
     caption = (
         "Mean over the perturbations that all compared agents played, and the mean over all other games. Standard "
-        "error: over train seeds. Retention in the games where it is defined for every agent."
+        "error: over train seeds. Retention in the games where it is defined for every agent. "
+        f"{BESIDE_MEANS}"
     )
     means = tuple(
         (row.agent, row.measure.replace("_", " "), str(row.num_games), *_mean_entries(row)) for row in insight.new_game
@@ -166,7 +167,7 @@ def _game_tables(insight: Insight) -> list[Table]:
     heads = ("agent", "of", "games", "mean", "a new game", "sd between games", "moves the mean most")
     about = (
         "Mean over games with the 95% interval for games of this kind, and the interval for what one new game, "
-        f"measured as these were, will show.{_notes(row.note for row in insight.new_game)}"
+        f"measured as these were, will show. {BESIDE_MEANS}{_notes(row.note for row in insight.new_game)}"
     )
     return [
         Table("Games one by one", caption, columns, rows, 2),
@@ -174,15 +175,28 @@ def _game_tables(insight: Insight) -> list[Table]:
     ]
 
 
-def _game_entries(part: Sequence[GameRow], measure: str) -> tuple[str, str, str]:
-    row = next((row for row in part if row.measure == measure), None)
+def _score_entries(part: Sequence[GameRow]) -> tuple[str, str, str]:
+    row = next((row for row in part if row.measure == "normalised_score"), None)
     return (DASH, DASH, DASH) if row is None else (number(row.value), number(row.error), number(row.without))
+
+
+def _retention_entries(part: Sequence[GameRow]) -> tuple[str, str]:
+    """Return the retention in a game and over all others, each with what stands beside it."""
+    row = next((row for row in part if row.measure == "retention"), None)
+    if row is None:
+        return DASH, DASH
+    without = row.without_capped_retention, row.without_kept_share, row.without_lost_share
+    return (
+        beside_mean(number(row.value), row.capped_retention, row.kept_share, row.lost_share),
+        beside_mean(number(row.without), *without),
+    )
 
 
 def _mean_entries(row: NewGameRow) -> tuple[str, str, str, str]:
     new = row.new_game
     bounds = f"[{number(new.low)}, {number(new.high)}]" if new.has_bounds else DASH
-    return estimate(row.mean, _NOT_OVER_SEEDS), bounds, number(row.between_sd), row.most_influential or DASH
+    mean = beside_mean(estimate(row.mean, _NOT_OVER_SEEDS), row.capped_retention, row.kept_share, row.lost_share)
+    return mean, bounds, number(row.between_sd), row.most_influential or DASH
 
 
 def _reason_table(insight: Insight) -> Table:

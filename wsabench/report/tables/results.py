@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from wsabench.report.tables.text import DASH, METRIC_NAMES, Entry, Table, estimate, interval, number
+from wsabench.report.tables.text import DASH, METRIC_NAMES, Entry, Table, estimate, interval, number, percent
 from wsabench.results.records import CLEAN
 from wsabench.stats import CLEAN_FLOOR, MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
@@ -311,7 +311,9 @@ def _kept(whole: MeasureRow, rows: Sequence[PerturbationRow], summary: Summary) 
         alone = worst.label if len(shifted) == 1 else "each"
         text += f", {least} under {alone}" if least == most else f", least under {worst.label} ({least})"
         text += "" if least == most else f", most under {best.label} ({most})"
-    return f"{text}, at most 0.1 in {number(100 * whole.lost_share, 0)}% of cells"
+    return (
+        f"{text}, at least 0.8 in {percent(whole.kept_share)} of cells and at most 0.1 in {percent(whole.lost_share)}"
+    )
 
 
 def _over_all(summary: Summary) -> list[MeasureRow]:

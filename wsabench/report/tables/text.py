@@ -30,6 +30,12 @@ METRIC_NAMES: dict[Metric, str] = {
     "lost_share": "cells lost",
 }
 
+BESIDE_MEANS = (
+    "In parentheses beside a mean of retention over cells: the mean where each cell counts 1 at most, so that gains do "
+    "not pay for collapse, and the shares of cells kept (at least 0.8) and lost (at most 0.1)."
+)
+"""What stands below a table with numbers of `beside_mean`."""
+
 
 class Entry(str):
     """A number as text that knows what stands behind it, so that nothing has to be read out of the text again."""
@@ -130,6 +136,29 @@ def with_interval(value: Bounded) -> str:
     """Return a number with its interval, whatever that is over; without one where it has none."""
     text = number(value.value)
     return Entry(f"{text} {interval(value.low, value.high)}", has_interval=True) if value.has_bounds else text
+
+
+def percent(share: float) -> str:
+    """Return a share as whole percent; a dash for NaN."""
+    return DASH if math.isnan(share) else f"{number(100 * share, 0)}%"
+
+
+def beside_mean(text: str, capped: float, kept_share: float, lost_share: float) -> str:
+    """Return an average of retention with what it hides in parentheses, as `BESIDE_MEANS` explains it.
+
+    Args:
+        text: The average, maybe with its interval.
+        capped: The mean where each cell counts 1 at most.
+        kept_share: Share of cells that keep at least 0.8.
+        lost_share: Share of cells that keep at most 0.1.
+
+    Returns:
+        The text alone where the shares are undefined.
+    """
+    if math.isnan(kept_share):
+        return text
+    said = f"{text} ({number(capped)}, {percent(kept_share)}, {percent(lost_share)})"
+    return Entry(said, has_interval=text.has_interval, is_few=text.is_few) if isinstance(text, Entry) else said
 
 
 def p_value(value: float) -> str:
