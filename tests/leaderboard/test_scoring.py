@@ -36,6 +36,9 @@ def test_scores_and_retention_are_those_of_the_report(train_seeds: tuple[int, ..
     ]
     assert found.robust.value == pytest.approx(whole.mean_score.value)
     assert found.retention.value == pytest.approx(whole.retention.value)
+    assert found.beside.capped.value == pytest.approx(whole.capped_retention.value)
+    assert found.beside.capped.has_bounds == (len(train_seeds) >= 5)
+    assert (found.beside.kept_share, found.beside.lost_share) == pytest.approx((whole.kept_share, whole.lost_share))
     assert found.clean.value == pytest.approx(clean.value)
     by_name = {row.perturbation: row.mean_score.value for row in report.measures}
     for name, score in found.perturbations.items():
@@ -71,6 +74,20 @@ def test_retention_of_an_agent_that_hardly_plays_is_undefined_and_says_why() -> 
     found = marks("x", level=0.05)
     assert math.isnan(found.retention.value)
     assert "not surely above 0.1" in found.retention_note
+
+
+def test_gains_do_not_pay_for_collapse() -> None:
+    """Clean 1; of four perturbations two keep everything and more, two keep nothing."""
+    entry = made_entry("x", level=1.0, kept=0.0, spread=0.0)
+    gained = made_entry("x", level=1.0, kept=1.9, spread=0.0)
+    halves = zip(entry.jobs, gained.jobs, strict=True)
+    jobs = tuple(much if much.perturbation in ("hue-rotate@3", "invert") else none for none, much in halves)
+    found = marks_of(play_of_suite(result_of({"x": replace(entry, jobs=jobs)}), "color-shift")["x"], 0)
+    assert found.retention.value == pytest.approx(0.95, abs=0.01)
+    for beside in (found.beside, found.family_beside["color"]):
+        assert (beside.capped.value, beside.kept_share, beside.lost_share) == pytest.approx((0.5, 0.5, 0.5), abs=0.01)
+    nothing = marks("hardly", level=0.05).beside
+    assert np.isnan([nothing.capped.value, nothing.kept_share, nothing.lost_share]).all()
 
 
 @pytest.mark.slow

@@ -13,8 +13,9 @@ import pytest
 from made_entries import made_entry, quick_cells
 
 from wsabench.cli.application import main
-from wsabench.leaderboard.entry import write_entry
+from wsabench.leaderboard.entry import read_entry, write_entry
 from wsabench.leaderboard.schema import Training
+from wsabench.leaderboard.scoring import marks_of, play_of_suite, result_of
 from wsabench.leaderboard.site import FILE_LIST, write_site
 from wsabench.report.badge import Badge, badge_svg
 
@@ -137,6 +138,20 @@ def test_tables_say_what_a_reader_needs(site: Path) -> None:
     assert "in at least 95% of tables not a single decided comparison is false" in text
     assert "Clean scores in the literature" in text
     assert "Piccoli et al. 2025" in text
+
+
+def test_no_average_of_retention_stands_alone(site: Path, entries: Path) -> None:
+    entry = read_entry(entries / "good.json")
+    marks = marks_of(play_of_suite(result_of({"good": entry}), entry.suite.name)["good"], 0)
+    capped = f"{marks.beside.capped.value:.2f}"
+    kept, lost = (f"{100 * share:.0f}%" for share in (marks.beside.kept_share, marks.beside.lost_share))
+    text = re.sub(r"\s+", " ", (site / "index.html").read_text(encoding="utf-8"))
+    assert text.count(">Retention</th>") == text.count(">Capped, kept, lost</th>") == 2  # none over all suites
+    row = next(row for row in re.findall(r'<tr [^>]*data-name="good".*?</tr>', text) if f"{kept} kept" in row)
+    assert re.search(f">{capped}</span><small>{kept} kept</small><small>{lost} lost</small>", row)
+    page = next(site.glob("agents/good*")).read_text(encoding="utf-8")
+    assert page.count(">Retention</th>") - page.count(">Capped, kept, lost</th>") == 2  # every cell, one by one
+    assert len(re.findall(rf"<td>{capped} \[.*?\], {kept}, {lost}</td>", page)) == 2  # where it stands, by family
 
 
 def test_badges_are_small_valid_svg_without_addresses(site: Path) -> None:

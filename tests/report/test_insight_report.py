@@ -99,6 +99,13 @@ def test_every_analysis_has_its_table_in_every_format(many):
     deviation = np.sqrt(many.variance_components[2].variance.value)
     assert by_title["Components of variance"].rows[0][4].startswith(f"{deviation:.2f} [")
     assert [row[0] for row in by_title["Games one by one"].rows[:20]] == ["game-0"] * 20
+    game = next(row for row in many.per_game if row.measure == "retention")
+    shown = next(row for row in by_title["Games one by one"].rows if row[:2] == (game.game, game.agent))
+    assert shown[5] == f"{game.value:.2f} ({game.capped_retention:.2f}, {game.kept_share:.0%}, {game.lost_share:.0%})"
+    without = game.without_capped_retention, game.without_kept_share, game.without_lost_share
+    assert shown[6] == f"{game.without:.2f} ({without[0]:.2f}, {without[1]:.0%}, {without[2]:.0%})"
+    means = by_title["Mean over games and a new game"].rows
+    assert all((", " in row[3].partition("] (")[2]) == (row[1] == "retention") for row in means)
 
 
 def test_shares_of_the_variance_fill_their_bars(many):

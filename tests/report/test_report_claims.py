@@ -135,8 +135,18 @@ def test_measures_and_ranks_have_their_tables(loaded):
     assert over.bold == {(0, 6)}
     assert ranked.rows == (("invert", "wsa", "1.5 [1, 2]", "1", "+0.5"),)
     retention = claims.side_by_side_tables(compared)[1]
-    assert retention.rows[-1] == ("all perturbations", "0.50 [0.40, 0.60]", "0.25 [0.20, 0.30]")
     assert retention.bold == {(len(retention.rows) - 1, 1)}
+    beside = "(0.38, 25%, 12%)"
+    assert retention.rows[-1] == ("all perturbations", f"0.50 [0.40, 0.60] {beside}", f"0.25 [0.20, 0.30] {beside}")
+    assert "In parentheses" in retention.caption
+    assert all("(" not in cell for row in retention.rows[:-1] for cell in row[1:])  # one game: each is one cell
+    over_games = tuple(
+        structs.replace(row, num_retention_games=2, kept_share=0.5, lost_share=0.0, capped_retention=Bounded(0.75))
+        for row in loaded[0].perturbations
+    )
+    (_, retention) = claims.side_by_side_tables(replace(loaded[0], perturbations=over_games, measures=()))
+    assert all(cell.endswith(" (0.75, 50%, 0%)") for row in retention.rows for cell in row[1:])
+    assert "In parentheses" in retention.caption
 
 
 def test_the_best_of_three_beats_both_others(loaded):

@@ -1,5 +1,7 @@
 """What averages do not show: every table against the statistics called directly, and reasons where data are too few."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_returns import CROWD_FAMILIES, crowd, result, row
@@ -10,6 +12,7 @@ from wsabench.results.manifest import ReferenceScores
 from wsabench.results.tables import with_labels
 from wsabench.seeding import generator
 from wsabench.summary.aggregates import common_play
+from wsabench.summary.averages import averages, columns_by_perturbation
 from wsabench.summary.insight import insight_of
 from wsabench.summary.scores import collect_scores, reference_scores
 from wsabench.summary.summarise import summarise
@@ -32,6 +35,11 @@ def array_of(made, agent, game):
         label: part.pivot(index="train_seed", columns="episode_seed", values="return").to_numpy() / 10.0
         for label, part in table.groupby("label")
     }
+
+
+def array_of_scores(game):
+    """Return normalised scores by label, as `array_of`."""
+    return dict(zip(game.labels, np.swapaxes(game.scores, 0, 1), strict=True))
 
 
 def perturbed_mean(cells):
@@ -148,6 +156,48 @@ def test_games_are_described_one_by_one(insight, cells):
     assert (mean.new_game.low, mean.new_game.high) == pytest.approx((found.new_low, found.new_high))
     assert (mean.mean.low, mean.mean.high) == pytest.approx((found.mean_low, found.mean_high))
     assert mean.most_influential == f"game-{found.most_influential}"
+
+
+def test_retention_of_games_has_beside_it_what_a_mean_hides():
+    """One value on a page: the averages of all games are those of the table over perturbations."""
+    made = crowd(1, 3, num_seeds=3, num_episodes=4)
+    scores = scores_of(made)
+    found = insight_of(scores, SEED)
+    rows = [one for one in found.per_game if one.measure == "retention"]
+    assert len(rows) == 3
+
+    def three(one, start=""):
+        return [getattr(one, start + name) for name in ("capped_retention", "kept_share", "lost_share")]
+
+    for place, one in enumerate(rows):
+        others = [game for game in rows if game is not one]
+        kept_lost = np.mean([three(game)[1:] for game in others], axis=0)
+        assert three(one, "without_")[1:] == pytest.approx(kept_lost)
+        arrays = [array_of(made, "agent-0", f"game-{game}") for game in range(3)]
+        games = [
+            (of["clean"].mean(axis=1), np.stack([v.mean(axis=1) for label, v in of.items() if label != "clean"], 1))
+            for of in arrays
+        ]
+        assert one.capped_retention == pytest.approx(stats.capped_mean_retention([games[place]]).value)
+        without = stats.capped_mean_retention(games[:place] + games[place + 1 :])
+        assert one.without_capped_retention == pytest.approx(without.value)
+    scope = {place: list(columns_by_perturbation(game).values()) for place, game in enumerate(scores)}
+    whole = averages(scores, {"all": scope}, SEED)["all"]
+    mean = row(found.new_game, measure="retention")
+    assert mean.mean.value == pytest.approx(whole.retention.value)
+    assert three(mean) == pytest.approx([whole.capped_retention.value, whole.kept_share, whole.lost_share])
+    assert 0 < mean.kept_share < 1
+    assert np.isnan(three(row(found.new_game, measure="normalised_score"))).all()
+
+
+def test_retention_of_games_is_above_random_play_of_the_changed_game():
+    (game,) = scores_of(crowd(1, 1, num_seeds=3, num_episodes=4))
+    random = np.where([label == "clean" for label in game.labels], np.nan, 1.0)  # of 10 points between random and human
+    found = insight_of([replace(game, random_returns=random)], SEED).per_game
+    values = {one.measure: one.value for one in found}
+    clean = game.means[:, game.labels.index("clean")]
+    ratio = stats.mean_retention([(clean, (perturbed_mean(array_of_scores(game)) - 0.1)[:, None])])
+    assert values["retention"] == pytest.approx(float(ratio.value))
 
 
 def reasons(made):

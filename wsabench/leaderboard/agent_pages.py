@@ -35,7 +35,7 @@ from wsabench.seeding import integer_seed
 from wsabench.summary.measures import cell_table
 from wsabench.summary.rows import BoundedTwice
 
-_BESIDE_RETENTION = ("Capped retention", "Cells kept", "Cells lost")
+_BESIDE_RETENTION = "Capped, kept, lost"
 _BESIDE_CAPTION = (
     "Capped: retention where each cell counts 1 at most, so that gains do not pay for collapse. Kept, lost: share of "
     "cells that keep at least 0.8, at most 0.1 of the clean score."
@@ -146,7 +146,7 @@ def _standing(found: Sequence[tuple[BoardTable, Line]], board: Board) -> Table:
             _text(value_of(line.marks.robust, line.marks.unit, line.marks.num_seeds)),
             _text(value_of(line.marks.clean, line.marks.unit, line.marks.num_seeds)),
             _text(value_of(line.marks.retention, line.marks.unit, line.marks.num_seeds)),
-            *_beside(line.marks.beside, line.marks),
+            _beside(line.marks.beside, line.marks),
             _worst(line.marks.worst_family, line.marks),
             _worst(line.marks.worst_perturbation, line.marks),
             str(line.marks.num_seeds),
@@ -160,7 +160,7 @@ def _standing(found: Sequence[tuple[BoardTable, Line]], board: Board) -> Table:
         "Robust score",
         "Clean score",
         "Retention",
-        *_BESIDE_RETENTION,
+        _BESIDE_RETENTION,
         "Worst family",
         "Worst perturbation",
         "Train seeds",
@@ -199,15 +199,15 @@ def _families(line: Line) -> Table:
     rows: list[tuple[str, ...]] = []
     for game in line.play:
         marks = marks_of([game], seed)
-        rows.append((game.game, "clean", *_score(marks.clean, marks), *(DASH,) * 4))
+        rows.append((game.game, "clean", *_score(marks.clean, marks), DASH, DASH))
         rows += [
             (
                 *(game.game, family, *_score(score, marks), _text(_value(marks.family_retention[family], marks))),
-                *_beside(marks.family_beside[family], marks),
+                _beside(marks.family_beside[family], marks),
             )
             for family, score in marks.families.items()
         ]
-    columns = ("Game", "Family", "Mean score", "95% interval", "Retention", *_BESIDE_RETENTION)
+    columns = ("Game", "Family", "Mean score", "95% interval", "Retention", _BESIDE_RETENTION)
     return Table("Scores by game and family", _BESIDE_CAPTION, columns, tuple(rows), 2)
 
 
@@ -216,9 +216,11 @@ def _score(score: Any, marks: Marks) -> tuple[str, str]:
     return value.number, value.interval or DASH
 
 
-def _beside(beside: Beside, marks: Marks) -> tuple[str, str, str]:
+def _beside(beside: Beside, marks: Marks) -> str:
     """Return what stands beside an average of retention: the capped mean, and the shares of cells kept and lost."""
-    return _text(_value(beside.capped, marks)), percent(beside.kept_share), percent(beside.lost_share)
+    shares = percent(beside.kept_share), percent(beside.lost_share)
+    capped = _text(_value(beside.capped, marks))
+    return capped if capped == DASH else ", ".join((capped, *shares))
 
 
 def _value(score: Any, marks: Marks) -> Value:

@@ -47,8 +47,8 @@ READING = (
     f"Retention: score under perturbations / clean score, undefined where the clean score is not surely above "
     f"{CLEAN_FLOOR:g}. It says how much is kept, not how much there is: no tier rests on it.",
     "Capped, kept, lost: retention where each cell counts 1 at most, so that gains do not pay for collapse; the share "
-    "of cells that keep at least 0.8 of the clean score, and of those that keep at most 0.1. The shares count estimates "
-    "and have no interval.",
+    "of cells that keep at least 0.8 of the clean score, and of those that keep at most 0.1. The shares count "
+    "estimates and have no interval.",
     "Worst: the lowest mean score of any perturbation family (of any perturbation, where a table has one family).",
     "privileged: reads more than pixels, such as the console's memory; it stands in no tier beside agents on pixels. "
     "external: played by code from outside wsabench. trusted: its files run code of their own. draws \u2021: draws "

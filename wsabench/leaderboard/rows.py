@@ -23,7 +23,7 @@ MANY_GAMES = 3
 """From here on a table names the games only on hovering; the agent's page has them."""
 BUDGETS = (1e6, 1e7, 1e8)
 """Agent steps that the filter of training budgets offers."""
-_PLOT_WIDTH, _PLOT_HEIGHT, _PLOT_PAD = 120, 26, 5
+_PLOT_WIDTH, _PLOT_HEIGHT, _PLOT_PAD = 84, 26, 5
 
 
 class Mark(NamedTuple):
