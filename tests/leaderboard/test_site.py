@@ -57,7 +57,7 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     colors, corruptions = quick_cells("color-shift"), quick_cells("corruption")
     five = range(5)
     made = {
-        "good": made_entry("good", level=1.0, train_seeds=five, training=trained, cells=colors),
+        "good": made_entry("good", level=1.0, kept=0.9, train_seeds=five, training=trained, cells=colors),
         "good-2": made_entry("good", "corruption", level=1.0, train_seeds=five, training=trained, cells=corruptions),
         "evil": made_entry(
             EVIL,
