@@ -14,6 +14,7 @@ from wsabench.report.figures.leading import leading_figure
 from wsabench.report.figures.style import figure_style
 from wsabench.report.page import content_of, html_page, markdown_text
 from wsabench.report.tables.answer import answer_of, tiers_of
+from wsabench.report.tables.results import headline
 from wsabench.results.manifest import ReferenceScores
 from wsabench.summary.rows import Bounded, Claim
 from wsabench.summary.summarise import summarise
@@ -169,7 +170,10 @@ def test_gains_do_not_pay_for_collapse_on_the_first_screen():
     cells = {("a", seed, "g", "clean", None): [5.0, 5.1] for seed in range(3)}
     for name, score in (("hue-rotate", 10.0), ("value", 0.0)):
         cells |= {("a", seed, "g", name, 3): [score, score] for seed in range(3)}
-    table = answer_of(summarise(result(cells, agents=(agent_entry("a", 0, "g"),)))).table
+    summary = summarise(result(cells, agents=(agent_entry("a", 0, "g"),)))
+    table = answer_of(summary).table
+    (told,) = headline(summary)
+    assert told.text.endswith("0.8 or more in 50% of cells, at most 0.1 in 50%.")
     shown = dict(zip(table.columns, table.rows[0], strict=True))
     assert shown["retention"].startswith("0.99")
     assert (shown["capped"], shown["cells kept"], shown["cells lost"]) == ("0.50", "50%", "50%")

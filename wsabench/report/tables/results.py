@@ -311,9 +311,7 @@ def _kept(whole: MeasureRow, rows: Sequence[PerturbationRow], summary: Summary) 
         alone = worst.label if len(shifted) == 1 else "each"
         text += f", {least} under {alone}" if least == most else f", least under {worst.label} ({least})"
         text += "" if least == most else f", most under {best.label} ({most})"
-    return (
-        f"{text}, at least 0.8 in {percent(whole.kept_share)} of cells and at most 0.1 in {percent(whole.lost_share)}"
-    )
+    return f"{text}, 0.8 or more in {percent(whole.kept_share)} of cells, at most 0.1 in {percent(whole.lost_share)}"
 
 
 def _over_all(summary: Summary) -> list[MeasureRow]:
