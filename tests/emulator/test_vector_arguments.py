@@ -26,7 +26,7 @@ def env():
         (
             {"perturbations": ["clean"]},
             ShapeError,
-            "1 perturbations for 2 lanes. Allowed: one for all, or one per",
+            "1 perturbation for 2 lanes. Allowed: one for all, or one per",
         ),
         ({"seed": [1]}, ShapeError, "Allowed: an integer, or 2 episode seeds, one per lane."),
         ({"seed": [1, -2]}, SpecError, "episode seed is -2. Allowed: integers from 0"),

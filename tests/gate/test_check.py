@@ -316,7 +316,7 @@ def test_other_train_seeds_are_not_paired(tmp_path: Path) -> None:
     result = check_runs(run, reference)
     assert {(row.is_paired, row.num_run, row.num_reference) for row in result.rows} == {(False, 3, 2)}
     assert "so they are not paired" in result.notes[0]
-    with pytest.raises(ResultSetError, match=r"1 train seed\(s\) in the run and 2 in the reference, none in common"):
+    with pytest.raises(ResultSetError, match=r"1 train seed in the run and 2 in the reference, none in common"):
         check_runs(write(tmp_path / "c", train_seeds=(7,)), reference)
 
 
