@@ -97,7 +97,7 @@ def made_entry(
             version=version,
             content_hash=suite_versions()[suite].get(version, "0123456789abcdef"),
             summary=f"Made for tests: {suite}",
-            measure="retention",
+            measure=load_suite(suite).measure,
         ),
         name=name,
         agent=agent,
