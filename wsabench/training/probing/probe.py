@@ -143,7 +143,7 @@ def _check_verified(game: str, known: Mapping[str, RamVariable]) -> None:
     found = f"{', '.join(known)} (annotated)" if known else "none"
     raise SpecError(
         f"A probe predicts verified RAM variables of {game!r}, and the catalogue has none. Found: {found}. Confirm one "
-        'on the running game, say how in its note, and set confidence = "verified" in the game's file.'
+        'on the running game, say how in its note, and set confidence = "verified" in the file of the game.'
     )
 
 
