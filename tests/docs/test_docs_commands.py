@@ -28,15 +28,15 @@ TABLE = re.compile(r"^\| `(wsabench [^`]+)` \|", re.MULTILINE)
 NOT_HERE = {
     "--device cuda": "needs a GPU",
     "--device auto": "the paper's size takes hours; other trainings run",
-    "--launcher slurm": "needs SLURM; tests/cli/test_cli_launcher.py submits to a stand-in",
+    "--launcher slurm": "needs SLURM; tests/cli/test_cli_launcher.py launches the same parts as local processes",
     "--executor ray": "needs Ray; tests/evaluation/test_ray.py plays on it",
     "ray start": "needs Ray",
     "/shared/": "needs a disk that machines share",
     "ppo": "needs Stable-Baselines3; docs/howto/my-sb3-agent.md runs with it",
     "sb3:ckpt": "needs Stable-Baselines3; docs/howto/my-sb3-agent.md runs with it",
-    "pip install": "tests/package/test_package.py installs it",
-    "vignette@3": "tests/package/test_package.py plays it",
-    "my_agent.toml": "needs packages of encoders; tests/encoders/test_encoder_extensions.py has them",
+    "pip install": "changes the environment; tests/perturb/test_perturb_extensions.py installs it without pip",
+    "vignette@3": "is not installed here; tests/perturb/test_perturb_extensions.py plays it",
+    "my_agent.toml": "needs an encoder of another package; tests/encoders/test_encoder_extensions.py trains with one",
     "--queue baselines/queue.toml": "takes days; tests/training/test_queue_running.py works through a short one",
     "agents fetch": "needs a server; tests/agents/test_fetching.py has one",
     "make ": "that the target exists is tested below",
@@ -158,7 +158,7 @@ def test_the_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
         "SLURM_ARRAY_TASK_ID": "1",
     }
     for line in (*BEFORE.get(name, ()), *RUN_HERE[name]):
-        print(line, flush=True)
+        print(line, flush=True)  # noqa: T201 - shown by `pytest -s`
         start = time.monotonic()
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", line],
@@ -169,7 +169,7 @@ def test_the_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
             timeout=600,
             check=False,
         )
-        print(f"{time.monotonic() - start:.1f} s", flush=True)
+        print(f"{time.monotonic() - start:.1f} s", flush=True)  # noqa: T201
         assert done.returncode == 0, f"{name}:\n{line}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 
