@@ -59,6 +59,7 @@ FEWER = {{
 UNLESS_GIVEN = {{
     "run": {{"--games": "breakout", "--perturbations": "clean,hue-rotate@3", "--train-seeds": "0"}},
     "report": {{"--format": "html,latex"}},
+    "probe": {{"--encoders": "ae"}},
 }}
 words = sys.argv[1:]
 if words[0] == "run" and "smoke" in words:
