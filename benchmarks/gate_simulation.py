@@ -2,15 +2,19 @@
 
     python benchmarks/gate_simulation.py --laws > laws.md
     python benchmarks/gate_simulation.py --averages > averages.md
+    python benchmarks/gate_simulation.py --tests > tests.md
     python benchmarks/gate_simulation.py --pool runs/gate-pool > tables.md
 
 The first draws scores from laws that real returns look like, and from worse ones (`LAWS`), for checks of one
 checkpoint; nothing is played. *Mixed* replaces a share of the episodes by such without score.
 
 The second sets the test of an average beside one that looks at a capped mean too (`with_capped`), which the gate does
-not use: it finds more where episodes fail, and alarms where nothing but the spread changed.
+not use: it finds more where episodes fail, and alarms where nothing but the spread changed. It also says how far a
+mixed collapse lies beyond the margin.
 
-The third plays the pool first if it is not there (500 episodes a cell, about 18 minutes of one core; it goes on where
+The third sets the test of one cell beside a t test alone.
+
+The fourth plays the pool first if it is not there (500 episodes a cell, about 18 minutes of one core; it goes on where
 it stopped). Both sides of every simulated check are drawn from the pool, whole episode seeds jointly over all cells,
 with replacement: the pool is the population, so true drops are exact. A drop is imposed in two ways:
 
@@ -26,7 +30,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,8 +41,9 @@ from wsabench.evaluation import run
 from wsabench.results import load_result
 from wsabench.results.manifest import MANIFEST_NAME
 from wsabench.seeding import generator
-from wsabench.stats import normalised_score
+from wsabench.stats import normalised_score, one_sided
 from wsabench.stats.gate import (
+    COLLAPSE,
     DEFAULT_ALPHA,
     DEFAULT_MARGIN,
     MARGIN_FLOOR_SCORE,
@@ -337,11 +342,23 @@ def print_tables(pool: Pool, rate: Callable[[Case], str]) -> None:
             print(f"| {seeds}{how} | {n} | {' | '.join(rate(case) for case in cases)} |")
 
 
-def print_law_tables(found: Callable[[LawCase], Alarms], shown: Callable[[float], str]) -> None:
-    """Print the tables of docs/gate.md on laws."""
+Found = Callable[[LawCase], Alarms]
+
+
+def shown(rate: float) -> str:
+    """Return a rate in percent."""
+    return f"{100 * rate:.1f}"
+
+
+def print_laws(laws: Sequence[str]) -> None:
+    """Print what is drawn."""
     print("| law | scores, in units of their mean |\n| --- | --- |")
-    for name, (meaning, _) in LAWS.items():
-        print(f"| {name} | {meaning} |")
+    for name in laws:
+        print(f"| {name} | {LAWS[name][0]} |")
+
+
+def print_collapses(found: Found, laws: Sequence[str]) -> None:
+    """Print how often a collapse is found, or said to need more episodes."""
     print(
         "\nA collapse: a drop of 80 % in all of 6 cells; found by the average, % of checks; and said to be too few:\n"
     )
@@ -349,14 +366,18 @@ def print_law_tables(found: Callable[[LawCase], Alarms], shown: Callable[[float]
     heads = [f"{kind}, {n} episodes" for n in sizes for kind in ("scaled", "mixed")]
     print(f"| law | {' | '.join(heads)} | too few: {' | '.join(f'{n} episodes' for n in sizes)} |")
     print(f"| --- |{' --- |' * (3 * len(sizes))}")
-    for law in LAWS:
+    for law in laws:
         cases = [LawCase(law, law, 0.8, kind, 6, n, n) for n in sizes for kind in ("scaled", "mixed")]
         rows = [found(case) for case in cases]
         print(f"| {law} | {' | '.join([shown(r.overall) for r in rows] + [shown(r.too_few) for r in rows[1::2]])} |")
+
+
+def print_power(found: Found, laws: Sequence[str]) -> None:
+    """Print how often smaller drops, and drops in one cell, are found."""
     print("\nPower of the whole check (drop in all cells) and of a cell alone, 20 episodes, 6 cells, % of checks:\n")
     print("| law | 40%, all | 40%, mixed, all | 40%, one | 40%, mixed, one | 80%, one | 80%, mixed, one |")
     print(f"| --- |{' --- |' * 6}")
-    for law in LAWS:
+    for law in laws:
         everywhere = [found(LawCase(law, law, 0.4, kind)).any for kind in ("scaled", "mixed")]
         alone = [
             found(LawCase(law, law, drop, kind, only_cell=True)).first_cell
@@ -364,15 +385,27 @@ def print_law_tables(found: Callable[[LawCase], Alarms], shown: Callable[[float]
             for kind in ("scaled", "mixed")
         ]
         print(f"| {law} | {' | '.join(shown(value) for value in everywhere + alone)} |")
+
+
+def print_margins(found: Found, laws: Sequence[str]) -> None:
+    """Print false alarms where run and reference follow different laws."""
     print("\nFalse alarms at the margin (drop of 20 % in all cells), 20 episodes, 6 cells, % of checks:\n")
     print(f"| run \\ reference | {' | '.join(LAWS)} |\n| --- |{' --- |' * len(LAWS)}")
-    for run_law in LAWS:
+    for run_law in laws:
         rows = [shown(found(LawCase(run_law, law, DEFAULT_MARGIN)).any) for law in LAWS]
         print(f"| {run_law} | {' | '.join(rows)} |")
+
+
+def print_uneven(found: Found, laws: Sequence[str]) -> None:
+    """Print false alarms where some episodes lose all and the others nothing, and without a drop."""
     print("\nThe same where the run's law is the reference's but its loss is not spread evenly, % of checks:\n")
-    print(f"| drop of 20 % | {' | '.join(LAWS)} |\n| --- |{' --- |' * len(LAWS)}")
-    print(f"| mixed | {' | '.join(shown(found(LawCase(law, law, DEFAULT_MARGIN, 'mixed')).any) for law in LAWS)} |")
-    print(f"| none | {' | '.join(shown(found(LawCase(law, law, 0.0)).any) for law in LAWS)} |")
+    print(f"| drop of 20 % | {' | '.join(laws)} |\n| --- |{' --- |' * len(laws)}")
+    print(f"| mixed | {' | '.join(shown(found(LawCase(law, law, DEFAULT_MARGIN, 'mixed')).any) for law in laws)} |")
+    print(f"| none | {' | '.join(shown(found(LawCase(law, law, 0.0)).any) for law in laws)} |")
+
+
+LAW_TABLES = {"collapse": print_collapses, "power": print_power, "margin": print_margins, "uneven": print_uneven}
+"""The tables of docs/gate.md on laws."""
 
 
 def print_averages(found: Callable[[LawCase], Averages]) -> None:
@@ -387,19 +420,65 @@ def print_averages(found: Callable[[LawCase], Averages]) -> None:
         print(f"| {law} | {' | '.join(rows)} |", flush=True)
 
 
+TEST_SIZES = ((5, 50), (20, 20), (20, 100))
+"""Episodes of run and reference for which tests of one cell are set side by side."""
+
+
+def print_tests(simulations: int, permutations: int, seed: int) -> None:
+    """Print how often a t test alone and the gate's test alarm at the margin, for exponential scores of one cell."""
+    print("| episodes | t test alone | as the gate decides |\n| --- | ---: | ---: |")
+    for num_run, num_reference in TEST_SIZES:
+        case = LawCase("exponential", "exponential", DEFAULT_MARGIN, num_cells=1)
+        case = case._replace(num_run=num_run, num_reference=num_reference)
+        rng = generator(seed, "gate tests", *map(str, case))
+        hits = np.zeros(2)
+        for start in range(0, simulations, AVERAGES_CHUNK):
+            sample = Sample(*law_scores(case, min(AVERAGES_CHUNK, simulations - start), rng), False)
+            alone = compare([sample], "train seeds", rng, DEFAULT_MARGIN).p_worse
+            both = compare([sample], "episodes", rng, DEFAULT_MARGIN, permutations).p_worse
+            hits += [(alone <= DEFAULT_ALPHA).sum(), (both <= DEFAULT_ALPHA).sum()]
+        shown = " | ".join(f"{100 * rate:.1f}" for rate in hits / simulations)
+        print(f"| {num_run} against {num_reference} | {shown} |")
+
+
+POPULATION = 20_000
+"""Episodes from which the spread of a law is taken."""
+
+
+def print_distances(seed: int) -> None:
+    """Print how far a mixed collapse lies beyond the margin in standard errors, and how often a t test shows that."""
+    print("\nA mixed collapse, 20 episodes, 6 cells; standard errors beyond the margin; found by a t test, %:\n")
+    print("| law | standard errors | found |\n| --- | ---: | ---: |")
+    for law in LAWS:
+        case = LawCase(law, law, COLLAPSE, "mixed", num_run=POPULATION, num_reference=POPULATION)
+        judged, reference = law_scores(case, 1, generator(seed, "gate distances", law))
+        keep = 1.0 - DEFAULT_MARGIN
+        spreads = judged.mean(axis=2).var(), keep**2 * reference.mean(axis=2).var()
+        parts = [one_sided.Part(np.array([spread / 20]), 19) for spread in spreads]
+        distance = (COLLAPSE - DEFAULT_MARGIN) * LAW_MEAN / np.sqrt(sum(spreads) / 20)
+        found = one_sided.power(distance, float(one_sided.freedom(parts)[0]), smallest_p(1, DEFAULT_ALPHA))
+        print(f"| {law} | {distance:.1f} | {100 * found:.0f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--pool", type=Path, help="Result set of the pool; played if missing.")
     source.add_argument("--laws", action="store_true", help="Draw from laws instead.")
     source.add_argument("--averages", action="store_true", help="Draw from laws, for other tests of the average.")
+    source.add_argument("--tests", action="store_true", help="Draw exponential scores of one cell, for its test.")
+    parser.add_argument("--only", nargs="+", choices=LAWS, default=list(LAWS), metavar="LAW", help="With --laws.")
+    parser.add_argument("--tables", nargs="+", choices=LAW_TABLES, default=list(LAW_TABLES), help="With --laws.")
     parser.add_argument("--simulations", type=int, help="Checks a number. Default: 6000 of a pool, else 2000.")
     parser.add_argument("--permutations", type=int, default=999)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     simulations = options.simulations or (6000 if options.pool else 2000)
     began = time.process_time()
-    if options.averages:
+    if options.tests:
+        print_tests(simulations, options.permutations, options.seed)
+        count = len(TEST_SIZES)
+    elif options.averages:
         count = simulate_averages(options, simulations)
     else:
         count = simulate_laws(options, simulations) if options.laws else simulate_pool(options, simulations)
@@ -416,7 +495,9 @@ def simulate_laws(options: argparse.Namespace, simulations: int) -> int:
             done[case] = law_alarms(case, simulations, options.permutations, rng)
         return done[case]
 
-    print_law_tables(found, lambda rate: f"{100 * rate:.1f}")
+    print_laws(options.only)
+    for name in options.tables:
+        LAW_TABLES[name](found, options.only)
     return len(done)
 
 
@@ -431,6 +512,7 @@ def simulate_averages(options: argparse.Namespace, simulations: int) -> int:
         return done[case]
 
     print_averages(found)
+    print_distances(options.seed)
     return len(done)
 
 

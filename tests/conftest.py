@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from wsabench.emulator import Lane
 
 # How long an example takes says how busy the machine is: a deadline makes tests fail that have found nothing.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,3 +32,32 @@ def one_thread() -> Iterator[None]:
 
     with single_thread():
         yield
+
+
+@pytest.fixture
+def closed_lanes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the lanes of a test when it ends, so that the next one takes their emulators and need load no ROM."""
+    from wsabench.emulator import effect, lane
+
+    made: list[Lane] = []
+    init = lane.Lane.__init__
+
+    def remembering(self: Lane, *arguments: Any, **options: Any) -> None:
+        init(self, *arguments, **options)
+        made.append(self)
+
+    monkeypatch.setattr(lane.Lane, "__init__", remembering)
+    yield
+    for one in made:
+        one.close()
+    effect._lane.cache_clear()  # it may hold one of them
+
+
+@pytest.fixture(scope="module")
+def few_repetitions() -> Iterator[None]:
+    """Let bootstraps draw few times in the tests of a module, which are about no interval's width."""
+    from few_draws import draw_as_usual, draw_few
+
+    draw_few()
+    yield
+    draw_as_usual()

@@ -3,20 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
+from contextlib import suppress
+from typing import Any, ParamSpec, TypeVar, cast
 
 from numba import njit
+from numba.core.caching import FunctionCache
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def compiled(function: Callable[P, R]) -> Callable[P, R]:
+def compiled(function: Callable[P, R], signature: str | None = None, *, nogil: bool = True) -> Callable[P, R]:
     """Compile to machine code, kept between processes where any folder for it can be written.
 
-    The first call in a process loads the code from numba's cache, or compiles for seconds.
+    The first call in a process loads the code from numba's cache, or compiles for seconds. With a signature that is
+    done at once.
+
+    Args:
+        function: A function that numba can compile.
+        signature: The only types it is called with, as numba writes them; None for those of each call.
+        nogil: Whether other threads run meanwhile.
     """
-    try:
-        return cast("Callable[P, R]", njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # numba found no folder for its cache
-        return cast("Callable[P, R]", njit(nogil=True)(function))
+    made: Any = njit(nogil=nogil)(function)
+    if made is not function:  # else NUMBA_DISABLE_JIT is set
+        with suppress(RuntimeError):  # numba found no folder for its cache
+            made._cache = _Cache(function)
+        if signature is not None:
+            made.compile(signature)
+            made.disable_compile()
+    return cast("Callable[P, R]", made)
+
+
+class _Cache(FunctionCache):
+    """Numba's cache of machine code in files, which a run can do without: what cannot be read is compiled anew."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return what is kept for a signature; None where nothing is, or nothing that can be read."""
+        with suppress(Exception):  # Python reads rubbish as a pickle, which may raise anything
+            return super().load_overload(sig, target_context)
+        try:
+            self.flush()
+        except OSError:
+            self.disable()
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled, if it can be written."""
+        with suppress(OSError):
+            super().save_overload(sig, data)

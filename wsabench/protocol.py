@@ -99,6 +99,21 @@ class Protocol:
                 allowed = ", ".join(get_args(choice))
                 raise SpecError(f"Protocol.{name} is {getattr(self, name)!r}. Allowed: {allowed}.")
 
+    @property
+    def may_repeat_episodes(self) -> bool:
+        """Whether episodes of one checkpoint can be the same: greedy choice and no sticky actions."""
+        return self.action_selection == "greedy" and not self.sticky_probability
+
+    @property
+    def num_starts(self) -> int:
+        """Number of different starts, each as likely; in greedy play without sticky actions nothing else is drawn."""
+        return max(self.noop_max, 1) if self.start == "steps" else self.noop_max + 1
+
+    @property
+    def episodes_for_all_starts(self) -> int:
+        """Number of episodes, rounded, that it takes on average until every start was drawn."""
+        return round(self.num_starts * sum(1.0 / left for left in range(1, self.num_starts + 1)))
+
     @classmethod
     def evaluation(cls) -> Self:
         """Return the protocol of evaluation: full games, unclipped rewards, no sticky actions.

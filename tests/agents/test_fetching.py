@@ -151,7 +151,7 @@ def test_a_file_that_was_tampered_with_is_refused(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--from", ""], "Allowed: an address that begins with https://, or a folder"),
+        (["--from", ""], "--from is empty. Give a path"),
         (["--from", "nowhere"], "Allowed: an address that begins with https://, or a folder"),
         (["--from", "http://127.0.0.1:9/x"], "cannot be fetched"),
         (["--from", "http://[::1"], "cannot be fetched"),

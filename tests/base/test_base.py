@@ -231,6 +231,16 @@ def test_named_protocols() -> None:
     assert (machado.sticky_probability, machado.noop_max, machado.max_frames) == (0.25, 0, 18_000)
 
 
+def test_starts_that_the_no_ops_leave_to_chance() -> None:
+    assert (Protocol().num_starts, Protocol.named("sb3").num_starts) == (31, 30)
+    assert (Protocol(noop_max=0).num_starts, Protocol(noop_max=0, start="steps").num_starts) == (1, 1)
+    # The coupon collector: 3 starts take 3 (1 + 1/2 + 1/3) draws on average.
+    assert Protocol(noop_max=2).episodes_for_all_starts == 6
+    drawn = np.random.default_rng(0).integers(0, 31, (400, 600))
+    needed = [1 + max(int(np.argmax(row == start)) for start in range(31)) for row in drawn]
+    assert Protocol().episodes_for_all_starts == 125 == pytest.approx(np.mean(needed), abs=6)
+
+
 def test_protocol_round_trip() -> None:
     protocol = Protocol(noop_max=3, action_selection="greedy")
     assert Protocol.from_dict(protocol.to_dict()) == protocol

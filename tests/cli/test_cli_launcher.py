@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -84,6 +85,84 @@ def test_parts_are_launched_waited_for_and_merged(
     capsys.readouterr()
     assert main([*RUN, *words]) == 2
     assert "out is not empty" in capsys.readouterr().err
+
+
+SLURM = {
+    "sbatch": """
+        import os, re, subprocess, sys
+        text = open(sys.argv[1]).read()
+        if "--partition=closed" in text:
+            sys.exit("sbatch: error: invalid partition specified: closed")
+        (last,) = re.findall("--array=0-([0-9]+)%", text)
+        for index in range(int(last) + 1):
+            own = {"SLURM_JOB_ID": f"42{index}", "SLURM_ARRAY_JOB_ID": "42", "SLURM_ARRAY_TASK_ID": str(index)}
+            own |= {"SLURM_NTASKS": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+            nothing = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
+            own["SLURM_NODEID"] = "0"
+            subprocess.Popen(["bash", sys.argv[1]], env=os.environ | own, start_new_session=True, **nothing)
+        print("Submitted batch job 42")
+    """,
+    "srun": """
+        import os, sys
+        words = sys.argv[1:]
+        task = os.environ["SLURM_ARRAY_TASK_ID"]
+        for option, number in (("--output", 1), ("--error", 2)):
+            path = words[words.index(option) + 1].replace("%A", "42").replace("%a", task).replace("%t", "0")
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+        os.execvp(words[5], words[5:])
+    """,
+    "sacct": """
+        print("JobID|State|NodeList")
+    """,
+}
+"""As much of SLURM as submitting an array takes: jobs are processes of this machine."""
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that are called as SLURM's."""
+    (tmp_path / "bin").mkdir()
+    for name, code in SLURM.items():
+        path = tmp_path / "bin" / name
+        path.write_text(f"#!{sys.executable}\n{textwrap.dedent(code)}", encoding="utf-8")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.extra
+def test_parts_are_an_array_of_slurm_with_what_was_asked_for(
+    slurm: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = "shards=2,cpus=1,mem=1G,time=90,partition=open"
+    assert main([*RUN, "--launcher", "slurm", "--launcher-option", options, "--out", "out"]) == 0
+    assert "Submitted 2 jobs: 42_0, 42_1" in capsys.readouterr().err
+    script = min(Path("out.parts/logs").glob("*.sh"))
+    asked = script.read_text(encoding="utf-8")
+    for line in ("array=0-1%2", "cpus-per-task=1", "mem=1GB", "time=90", "partition=open"):
+        assert f"#SBATCH --{line}\n" in asked
+    assert main([*RUN, "--out", "whole", "--workers", "1"]) == 0
+    pd.testing.assert_frame_equal(load_result("out").episodes, load_result("whole").episodes, check_exact=True)
+
+
+@pytest.mark.extra
+def test_what_slurm_refuses_is_one_message(slurm: None, capsys: pytest.CaptureFixture[str]) -> None:
+    options = "shards=2,partition=closed"
+    assert main([*RUN, "--launcher", "slurm", "--launcher-option", options, "--out", "out"]) == 2
+    told = capsys.readouterr().err
+    assert "SLURM took no job" in told
+    assert "invalid partition specified: closed" in " ".join(told.split())
+    assert "Traceback" not in told
+
+
+@pytest.mark.extra
+def test_without_slurm_its_launcher_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main([*RUN, "--launcher", "slurm", "--launcher-option", "shards=2", "--out", "out"]) == 2
+    assert "there is no srun here" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.extra

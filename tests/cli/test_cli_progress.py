@@ -121,7 +121,7 @@ def test_a_large_run_writes_few_lines() -> None:
         reporter.job_finished(job, [1.0, 1.0])
     reporter.finished(Path("runs/x"))
     assert 20 <= len(lines) <= 45
-    assert lines[-1].startswith("run: 1000/1000 jobs, 2000/2000 episodes")
+    assert lines[-1].startswith("run: 1,000/1,000 jobs, 2,000/2,000 episodes")
 
 
 def test_live_table_fits_80_columns_and_keeps_the_newest_in_order() -> None:

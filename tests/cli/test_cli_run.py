@@ -102,11 +102,11 @@ def test_an_interrupted_run_keeps_what_was_finished_and_goes_on(folder: Path) ->
     suite = (ROOT / "tests" / "three_cells.toml").read_text(encoding="utf-8")
     short = suite.replace("max_frames = 2000", "max_frames = 400")
     (folder / "short.toml").write_text(short, encoding="utf-8")
-    words = ["run", "--suite", "short.toml", "--agents", "still=policies:still", "--workers", "2", "--out", "runs/b"]
+    words = ["run", "--suite", "short.toml", "--agents", "still=policies:still", "--workers", "1", "--out", "runs/b"]
     # Whoever runs the tests in the background may have them ignore interrupts, which a child inherits.
     heed = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     code = heed + "from wsabench.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, *words, "--episodes", "60"]
+    command = [sys.executable, "-c", code, *words, "--episodes", "30"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     errors = folder / "stderr.txt"
     with errors.open("w") as stream:

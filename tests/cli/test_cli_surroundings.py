@@ -12,12 +12,14 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+import pandas as pd
 import pytest
 from signals import heed_interrupts
 
 from wsabench.cli import main
 from wsabench.cli.terminal.own_code import own_code
 from wsabench.errors import SpecError
+from wsabench.results import load_result
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
@@ -31,6 +33,53 @@ def still(observations):
     ctypes.CDLL(None).puts(b"from C")
     return np.zeros(len(observations), np.int64)
 still.version = "1"
+"""
+REFUSING = """
+import _multiprocessing, _posixshmem, errno, os, sys
+
+ALLOWED = (os.environ["WRITABLE"] + "/", "/dev/null", "/dev/urandom", "/proc/")
+CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.utime"}
+
+def refuse(event, arguments):
+    if event == "open":
+        path, mode, flags = arguments
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) or "/dev/shm" in str(path)
+        paths = [path] if writes else []
+    else:
+        paths = arguments[: 2 if event == "os.rename" else 1] if event in CHANGES else []
+    for path in paths:
+        if isinstance(path, (str, bytes)) and not os.path.abspath(os.fsdecode(path)).startswith(ALLOWED):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+def lack(*_, **__):
+    raise OSError(errno.ENOSYS, "there is no shared memory here")
+
+class Lacking(_multiprocessing.SemLock):
+    __new__ = lack
+
+_multiprocessing.SemLock, _posixshmem.shm_open = Lacking, lack
+sys.addaudithook(refuse)
+"""
+"""For every interpreter that starts: nothing can be written outside one folder, and there is no shared memory."""
+IN_SPAWNED = """
+import multiprocessing, sys, tempfile
+from pathlib import Path
+
+import wsabench
+
+for place in (Path(wsabench.__file__).parent, Path("/dev/shm"), Path.home(), Path("/tmp"), Path(sys.prefix)):
+    try:
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError:
+        continue
+    sys.exit(f"{place} can be written")
+try:
+    multiprocessing.get_context("spawn").Lock()
+    sys.exit("semaphores can be had")
+except OSError:
+    multiprocessing.set_start_method("spawn")
+from wsabench.cli import main
+sys.exit(main())
 """
 STUCK = """
 import sys, time
@@ -78,6 +127,36 @@ def test_a_run_in_poor_surroundings(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["episodes"] == 2 * 3 * 2
     assert b"from Python\n" in done.stderr
     assert b"from C\n" in done.stderr
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="refuses shared memory where Linux has it")
+def test_a_run_and_its_report_where_nothing_else_can_be_written_and_nothing_is_shared(tmp_path: Path) -> None:
+    """No /dev/shm, read-only install and home, spawn, 64 open files, one core, `python -O`, LANG=C, two workers."""
+    for folder in ("site", "tmp"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(REFUSING, encoding="utf-8")
+    paths = os.pathsep.join(str(path) for path in (tmp_path / "site", ROOT, TESTS))
+    environment = {"PATH": os.environ["PATH"], "LANG": "C", "LC_ALL": "C", "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    environment |= {"WRITABLE": str(tmp_path), "TMPDIR": str(tmp_path / "tmp")}
+    run = ["run", "--suite", str(TESTS / "three_cells.toml"), "--agents", "sampler=scripted_policies:sampler,random"]
+    for words in ([*run, "--workers", "2", "--out", "out"], ["report", "out", "--format", "html,csv,md"]):
+        done = subprocess.run(
+            [sys.executable, "-O", "-c", IN_SPAWNED, *words],
+            cwd=tmp_path,
+            env=environment,
+            preexec_fn=few_files,
+            capture_output=True,
+            timeout=280,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        assert b"Traceback" not in done.stderr
+    assert main([*run, "--workers", "0", "--out", str(tmp_path / "plain")]) == 0
+    poor, plain = load_result(tmp_path / "out"), load_result(tmp_path / "plain")
+    pd.testing.assert_frame_equal(poor.episodes, plain.episodes, check_exact=True)
+    assert (tmp_path / "out" / "report" / "report.html").stat().st_size > 10_000
 
 
 def test_the_current_directory_is_searched_last_and_only_for_modules(

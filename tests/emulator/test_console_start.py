@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ale_py import roms
 
-from wsabench.emulator import Lane
+from wsabench.emulator import Lane, cartridges
 from wsabench.emulator.console import Console
 from wsabench.games import catalogue_games, has_fixed_start, rom_ids
 from wsabench.perturb import ConsoleStage, compile_perturbation
@@ -18,10 +18,11 @@ QUICK = [game for game in FIXED if game in catalogue_games()]
 PROTOCOL = Protocol()
 
 
-def fresh(game: str) -> ale_py.ALEInterface:
+def fresh(game: str, sticky: float = 0.0, seed: int = 0) -> ale_py.ALEInterface:
     """Return an emulator that shares nothing with the console under test."""
     ale = ale_py.ALEInterface()
-    ale.setFloat("repeat_action_probability", 0.0)
+    ale.setFloat("repeat_action_probability", sticky)
+    ale.setInt("random_seed", seed)
     ale.loadROM(roms.get_rom_path(game))
     ale.reset_game()
     return ale
@@ -126,3 +127,73 @@ def test_another_mode_is_never_restored_as_the_default_one():
         start()
         assert console.picture is console.ale
         assert console.ale.cloneState().getCurrentMode() == peer.cloneState().getCurrentMode() == 4
+
+
+@pytest.fixture
+def nothing_kept(monkeypatch):
+    monkeypatch.setattr(cartridges, "_kept", {})
+
+
+def compare_taken(game, sticky):
+    """Give an emulator back in the worst state, and compare its next start with a fresh one, frame by frame."""
+    rng, protocol = np.random.default_rng(7), Protocol(sticky_probability=sticky)
+    used = Console(game, protocol)
+    loaded = used.ale.getRAM()
+    used.power_on(1, ConsoleStage(difficulty=used.ale.getAvailableDifficulties()[-1]))
+    play(used.ale, 90, rng)
+    fill_memory(used.ale, rng)
+    play(used.ale, 3, rng)
+    ale = used.ale
+    used.close()
+    console = Console(game, protocol)
+    assert console.ale is ale
+    assert np.array_equal(ale.getRAM(), loaded)
+    console.power_on(9)
+    peer = fresh(game, sticky, 9)
+    for frame in range(200):
+        button = console.actions[rng.integers(len(console.actions))]
+        assert console.play(button) == peer.act(button)
+        assert np.array_equal(console.ale.getRAM(), peer.getRAM()), (game, frame)
+        assert np.array_equal(console.ale.getScreen(), peer.getScreen()), (game, frame)
+        assert (console.ale.lives(), console.ale.game_over()) == (peer.lives(), peer.game_over())
+        if peer.game_over():
+            break
+
+
+@pytest.mark.usefixtures("nothing_kept")
+@pytest.mark.parametrize(("game", "sticky"), [("breakout", 0.0), ("seaquest", 0.0), ("qbert", 0.0), ("pong", 0.25)])
+def test_an_emulator_that_was_given_back_starts_as_a_fresh_one(game, sticky):
+    compare_taken(game, sticky)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("nothing_kept")
+@pytest.mark.parametrize("sticky", [0.0, 0.25])
+@pytest.mark.parametrize("game", rom_ids())
+def test_every_emulator_that_was_given_back_starts_as_a_fresh_one(game, sticky):
+    compare_taken(game, sticky)
+
+
+@pytest.mark.usefixtures("nothing_kept")
+def test_an_emulator_is_for_one_console_at_a_time_of_the_same_rules():
+    first, second = (Console("pong", PROTOCOL) for _ in range(2))
+    emulators = [first.ale, second.ale]
+    for _ in range(2):  # closing again gives nothing back
+        first.close()
+        second.close()
+    with pytest.raises(AttributeError):
+        first.play(ale_py.Action.NOOP)
+    others = [Console("pong", Protocol(sticky_probability=0.25)), Console("breakout", PROTOCOL)]
+    assert not any(other.ale is one for other in others for one in emulators)
+    again = [Console("pong", PROTOCOL) for _ in range(3)]
+    assert {id(one) for one in emulators} < {id(console.ale) for console in again}
+    assert len({id(console.ale) for console in again}) == 3
+
+
+@pytest.mark.usefixtures("nothing_kept")
+def test_few_idle_emulators_are_kept(monkeypatch):
+    monkeypatch.setattr(cartridges, "_MOST_KEPT", 3)
+    consoles = [Console("pong", PROTOCOL) for _ in range(5)]
+    for console in consoles:
+        console.close()
+    assert sum(map(len, cartridges._kept.values())) == 2  # three were forgotten when the fourth came

@@ -8,10 +8,31 @@ from wsabench.emulator import Lane, observation_shape
 from wsabench.games import catalogue_games, rom_ids
 from wsabench.perturb import compile_perturbation
 from wsabench.protocol import Protocol
+from wsabench.seeding import generator
 
 pytestmark = pytest.mark.oracle
 
 FIRE_BOTH_WAYS = pytest.mark.parametrize("fire", [True, False], ids=["fire", "no-fire"])
+
+
+@pytest.mark.parametrize("name", ["wsabench", "sb3"])
+def test_a_lane_tells_the_no_ops_of_its_start(name):
+    lane = Lane(compile_perturbation("clean", "breakout"), Protocol.named(name))
+    lowest = 1 if name == "sb3" else 0
+    for seed in range(0, 12, 2):
+        lane.reset(seed)
+        assert lane.num_noops == generator(seed, "noops").integers(lowest, 30, endpoint=True)
+
+
+def test_episodes_of_equal_no_ops_start_alike_and_others_do_not():
+    lane = Lane(compile_perturbation("clean", "pong"), Protocol.named("sb3").with_changes(noop_max=3))
+    pictures = {}
+    for seed in range(0, 40, 2):
+        lane.reset(seed)
+        pictures.setdefault(lane.num_noops, set()).add(lane.ram().tobytes())
+    assert sorted(pictures) == [1, 2, 3]
+    assert [len(found) for found in pictures.values()] == [1, 1, 1]
+    assert len(set.union(*pictures.values())) == lane.protocol.num_starts
 
 
 @FIRE_BOTH_WAYS

@@ -26,7 +26,7 @@ def env():
         (
             {"perturbations": ["clean"]},
             ShapeError,
-            "1 perturbations for 2 lanes. Allowed: one for all, or one per",
+            "1 perturbation for 2 lanes. Allowed: one for all, or one per",
         ),
         ({"seed": [1]}, ShapeError, "Allowed: an integer, or 2 episode seeds, one per lane."),
         ({"seed": [1, -2]}, SpecError, "episode seed is -2. Allowed: integers from 0"),
@@ -179,7 +179,7 @@ def test_a_reset_refused_for_one_lane_leaves_all_as_they_were(num_workers, monke
     assert stage is not type(compile_perturbation("gaussian-noise@3", "breakout").images[0].stage)
     monkeypatch.setattr(stage, "luminance_only", True, raising=False)
     names = ["gaussian-noise@5", "gaussian-noise@4"]
-    envs = [make_vec("breakout", 2, names, 1, num_workers, inputs=["rgb84"]) for _ in range(2)]
+    envs = [make_vec("breakout", 2, names, 1, number, inputs=["rgb84"]) for number in (num_workers, 0)]
     for env in envs:
         env.reset(seed=2)
     with pytest.raises(SpecError, match="changes luminance frames only"):

@@ -71,6 +71,39 @@ def test_one_episode_is_a_sample(is_ended: bool) -> None:
     assert np.isfinite(draws).all()
 
 
+@pytest.mark.parametrize(("lives", "truth"), [(5, 300), (5, 661), (5, 3000), (1, 300), (1, 2048), (3, 700)])
+def test_a_sample_that_was_cut_after_few_steps_does_not_pull_lengths_down(lives: int, truth: int) -> None:
+    rng = np.random.default_rng(lives)
+    sample = [Seen(group, 4, is_ended=False) for group in GROUPS for _ in range(3)]
+    left = np.full(len(GROUPS) * 5, lives)
+
+    def means(usual: float) -> np.ndarray:
+        lengths, groups = Lengths(sample, 27_000, usual), [group for group in GROUPS for _ in range(5)]
+        reached = np.full(len(left), 4.0)
+        return np.array([lengths.law(rng).draw(groups, reached, reached, left).mean() for _ in range(60)])
+
+    drawn = means(500 / lives)
+    spread = 2 * np.log(drawn).std()
+    assert abs(np.log(np.median(drawn) / truth)) < spread, "the range that a price tells"
+    assert np.median(means(0.0)) < 200, "without it"
+
+
+def test_few_lives_that_ended_are_short_ones_and_do_not_pull_lengths_down_either() -> None:
+    held, middles = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        sample = cut_sample(rng, 60, 4)
+        assert sum(one.is_ended for one in sample) < 10
+        law, groups = Lengths(sample, 27_000, 500.0), list(GROUPS) * 20
+        drawn = np.array([law.law(rng).draw(groups, np.zeros(len(groups))).mean() for _ in range(60)])
+        truth = np.mean([scale * 0.886227 for scale in GROUPS.values()])
+        middles.append(np.median(drawn) / truth)
+        held.append(abs(np.log(middles[-1])) < 2 * np.log(drawn).std())
+    assert np.mean(held) >= 0.95
+    assert min(middles) > 0.8, "0.35 without what is usual"
+    assert max(middles) < 4.0, "these games are half as long as usual"
+
+
 def test_a_run_in_fast_motion_takes_what_it_must() -> None:
     cost = Cost(turn=0.01, step=0.001, load=2.0)
     sixteen = [np.full(16, 100.0)]
@@ -172,6 +205,13 @@ def raising(observations):
 
 def still(observations):
     return np.zeros(len(observations), np.int64)
+
+def slow(observations):
+    time.sleep(0.4)
+    return still(observations)
+
+def make(game, train_seed):
+    return Leaving() if train_seed == 1 else still
 """
 
 
@@ -219,3 +259,39 @@ def test_an_agent_that_hangs_beside_one_that_plays_is_not_priced_like_that_one(
     words = ["run", "--suite", "smoke", "--agents", "bad=stopping_policies:Leaving,random", "--perturbations", "clean"]
     assert main([*words, "--episodes", "1", "--workers", "2", "--dry-run"]) == 2
     assert "bad (train seed 0) on breakout: did not get on in the time of a price." in capsys.readouterr().err
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_a_train_seed_that_hangs_is_named_after_the_price_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], hurry: None
+) -> None:
+    (tmp_path / "half_policies.py").write_text(BAD.replace("os._exit(0)", "time.sleep(3600)"), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys.modules[price.__module__], "_LEAST_SLICE_SECONDS", 1.0)
+    words = ["run", "--suite", "smoke", "--agents", "bad=python:half_policies:make", "--perturbations", "clean"]
+    assert main([*words, "--train-seeds", "0,1", "--episodes", "1", "--workers", "2", "--dry-run", "--json"]) == 2
+    told = capsys.readouterr()
+    assert "bad (train seed 1) on breakout: did not get on in the time of a price" in told.err
+    assert "train seed 0" not in told.err
+    assert "Traceback" not in told.err
+    price_of_both = json.loads(told.out)
+    assert (price_of_both["jobs"], price_of_both["episodes"]) == (2, 2)
+    assert price_of_both["complaint"] in " ".join(told.err.split())
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_an_agent_too_slow_to_end_a_life_is_priced_as_usual_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], hurry: None
+) -> None:
+    (tmp_path / "slow_policies_here.py").write_text(BAD, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["run", "--suite", "smoke", "--agents", "slow=slow_policies_here:slow,random", "--perturbations", "clean"]
+    assert main([*words, "--episodes", "16", "--workers", "2", "--dry-run", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert any(note.startswith("slow: fewer than 10 lives of games ended") for note in found["notes"])
+    assert found["parts"]["mean_lengths"]["slow"] > 200, "16 lanes made a few steps each"
+    longest = 500 * 0.4 / 3600
+    assert found["hours_low"] < 0.9 * longest
+    assert longest < found["hours_high"]

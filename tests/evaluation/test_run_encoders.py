@@ -63,7 +63,7 @@ def test_encoder_cells_are_played_and_agents_without_encoders_are_skipped(tmp_pa
 
 
 def test_a_cell_that_the_user_names_and_the_agent_cannot_take_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"drop-three\+drop-sr.* 1 encoders would be left out where only 1 of the 4"):
+    with pytest.raises(SpecError, match=r"drop-three\+drop-sr.* 1 encoder would be left out where only 1 of the 4"):
         play(tmp_path / "out", agents="wsa", perturbations=("drop-three+drop-sr",))
 
 

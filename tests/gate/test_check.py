@@ -208,6 +208,27 @@ def test_all_starts_are_the_whole_truth(tmp_path: Path) -> None:
     assert set(verdicts(check_runs(within, reference)).values()) == {"within margin"}
 
 
+def test_an_agents_own_view_says_how_many_starts_there_are(tmp_path: Path) -> None:
+    # Under wrappers an episode starts with 1 to noop_max no-ops, so there is one start less.
+    protocol = Protocol(action_selection="greedy", noop_max=4)
+    starts = 1 + np.arange(20) % 4
+    found = []
+    for view in ({}, {"start": "steps"}, {"sticky_probability": 0.25}):
+        path = write(tmp_path / f"run{len(found)}", protocol=protocol)
+        change_manifest(path, agents=tuple(replace(one, view=view) for one in read_manifest(path).plan.agents))
+        change_episodes(path, give(10.0 + 2.0 * starts, starts))
+        found.append(check_runs(path, path).cells[0])
+    assert [row.num_run for row in found] == [4, 4, 20]
+    assert found[0].p_within > 0.0 == found[1].p_within  # one start of five is missing; all four were played
+
+
+def test_a_mean_of_random_play_is_nothing_to_lose_whatever_rounding_makes_of_it(tmp_path: Path) -> None:
+    returns = np.array([0.0] * 3 + [1.0] * 6 + [2.0] * 7 + [3.0, 3.0, 4.0, 4.0])  # 34 in 20 episodes; random play: 1.7
+    path = change_episodes(write(tmp_path / "run"), give(returns), "palette-pal")
+    assert 0.0 < abs(((returns - 1.7) / 28.8).mean()) < 1e-15
+    assert verdicts(check_runs(path, path))["palette-pal"] == "untested"
+
+
 def test_greedy_play_in_a_cell_with_chance_is_not_taken_for_deterministic(tmp_path: Path) -> None:
     starts = np.arange(20) % 15
     path = write(tmp_path / "run", protocol=GREEDY)
@@ -295,7 +316,7 @@ def test_other_train_seeds_are_not_paired(tmp_path: Path) -> None:
     result = check_runs(run, reference)
     assert {(row.is_paired, row.num_run, row.num_reference) for row in result.rows} == {(False, 3, 2)}
     assert "so they are not paired" in result.notes[0]
-    with pytest.raises(ResultSetError, match=r"1 train seed\(s\) in the run and 2 in the reference, none in common"):
+    with pytest.raises(ResultSetError, match=r"1 train seed in the run and 2 in the reference, none in common"):
         check_runs(write(tmp_path / "c", train_seeds=(7,)), reference)
 
 

@@ -105,7 +105,7 @@ def test_progress_is_shown_when_asked_for(tmp_path: Path, capsys: pytest.Capture
     wsabench.run("smoke", "noop", out=tmp_path / "a", **words)  # pyright: ignore[reportArgumentType]
     assert capsys.readouterr().err == ""
     wsabench.run("smoke", "noop", out=tmp_path / "b", progress=True, **words)  # pyright: ignore[reportArgumentType]
-    assert "100%, 1/1 jobs, 1/1 episodes" in capsys.readouterr().err
+    assert "100%, 1/1 job, 1/1 episode" in capsys.readouterr().err
 
 
 def test_the_face_loads_neither_torch_nor_figures() -> None:

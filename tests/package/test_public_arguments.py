@@ -49,7 +49,6 @@ lib: Any = wsabench
         (lambda: lib.run(game="pong"), "Unknown argument 'game'. Did you mean 'games'?"),
         (lambda: lib.run(perturbation="clean"), "Unknown argument 'perturbation'. Did you mean 'perturbations'?"),
         (lambda: lib.run(agents={}), "No agent was given. Give at least one"),
-        (lambda: lib.run(agents=None), "No agent was given. Give at least one"),
         (lambda: lib.run(agents="noop", suite=None), "A path is expected, and NoneType was given."),
         (lambda: lib.run(agents="noop", profile=None), "Unknown profile of suite 'color-shift' None. Allowed: paper"),
         (lambda: lib.run(agents="noop", games=3), "Unknown game 3."),

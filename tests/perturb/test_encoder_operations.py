@@ -255,7 +255,7 @@ def test_composed_operations_keep_their_order() -> None:
         ([ZeroEncoders(("context",))], {"context": None}, r"has no encoder context"),
         ([DropDrawn(4)], {}, r"4 encoders would be left out where only 4 of the 4 of 'it' surely .* Allowed: 0 to 3"),
         ([DropEncoders(("a",)), DropDrawn(3)], {}, r"3 encoders .* only 3 of the 4 .* Allowed: 0 to 2"),
-        ([FlickerEncoders(0.1), DropEncoders(("a",))], {}, r"1 encoders .* only 1 .* what leaves .* stands last"),
+        ([FlickerEncoders(0.1), DropEncoders(("a",))], {}, r"1 encoder .* only 1 .* what leaves .* stands last"),
         ([ZeroDrawn(5)], {}, r"5 encoders would be fed zeros where only 4 of the 4 .* Allowed: 0 to 4"),
         ([PermuteEncoders(0)], {"fused": ("a",)}, r"'it' fuses one encoder, which has no other place"),
         ([JoinEncoders(("a",))], {}, r"'it' fuses a already: a, b, c, d"),

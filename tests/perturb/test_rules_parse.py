@@ -64,7 +64,7 @@ def test_a_text_has_one_canonical_form(text, meaning):
         ("ram[128] = 1", "column 5: found the address 128. Allowed: 0 to 127"),
         ("ram[-1] = 1", "column 5: found '-'. Allowed: the number of a byte"),
         ("ram[9..3] = 1", "column 8: the range ends at 3, before its beginning 9"),
-        ("ball_z = 1", "column 1: the RAM map has no 'ball_z'. Did you mean 'ball_y' or 'ball_x'"),
+        ("ball_z = 1", "column 1: the RAM map has no 'ball_z'. Did you mean 'ball_x' or 'ball_y'"),
         ("ram[1] = xyzzy", "column 10: the RAM map has no 'xyzzy'. Allowed: ball_x, ball_y, lives, ram"),
         ("prev.ball_y = 1", "what was cannot be written"),
         ("ball_y == 1", "column 8: found '=='. Allowed: = \\+= .* Use = to write a byte"),

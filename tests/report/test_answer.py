@@ -164,6 +164,17 @@ def test_enough_train_seeds_are_told_by_tiers_and_one_agent_in_words():
     assert "Brackets: 95% interval over train seeds." in alone.table.full_caption
 
 
+def test_gains_do_not_pay_for_collapse_on_the_first_screen():
+    # Clean 0.5; one perturbation doubles it, one takes all.
+    cells = {("a", seed, "g", "clean", None): [5.0, 5.1] for seed in range(3)}
+    for name, score in (("hue-rotate", 10.0), ("value", 0.0)):
+        cells |= {("a", seed, "g", name, 3): [score, score] for seed in range(3)}
+    table = answer_of(summarise(result(cells, agents=(agent_entry("a", 0, "g"),)))).table
+    shown = dict(zip(table.columns, table.rows[0], strict=True))
+    assert shown["retention"].startswith("0.99")
+    assert (shown["capped"], shown["cells kept"], shown["cells lost"]) == ("0.50", "50%", "50%")
+
+
 def test_one_episode_a_cell_has_no_brackets():
     cells = {("a", 0, "g", "clean", None): [8.0], ("a", 0, "g", "hue", 3): [4.0]}
     (told,) = answer_of(summarise(result(cells, agents=(agent_entry("a", 0, "g"),)))).scores

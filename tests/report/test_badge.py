@@ -55,7 +55,11 @@ def test_a_report_writes_comment_and_badge_where_they_are_named(run_dir: Path, t
     assert files.comment is not None
     assert files.badge is not None
     rows = [one for one in summarise(load_result(run_dir)).measures if one.perturbation == "all perturbations"]
-    kept = ", ".join(f"{one.agent} keeps {one.retention.value:.2f}" for one in rows)
+    kept = ", ".join(
+        f"{one.agent} keeps {one.retention.value:.2f} (capped {one.capped_retention.value:.2f}, "
+        f"{100 * one.lost_share:.0f}% of cells lost)"
+        for one in rows
+    )
     assert texts(files.badge.read_text(encoding="utf-8"))[1] == kept
     text = files.comment.read_text(encoding="utf-8")
     assert text.startswith("### wsabench: ")

@@ -186,9 +186,10 @@ def test_file_names_are_safe(report):
     assert all(re.fullmatch(r"[\w.@+=-]+", path.name) for path in (report[0] / "figures").iterdir())
 
 
-def test_the_same_results_give_the_same_page(report, tmp_path):
+def test_the_same_results_give_the_same_page(tmp_path):
+    run = write_result_set(tmp_path / "run", cells=(("clean", None), ("hue-rotate", 3)))
     for name in ("a", "b"):
-        write_report(report[0].parent, tmp_path / name, formats=("html",))
+        write_report(run, tmp_path / name, formats=("html",))
         assert [path.name for path in (tmp_path / name).iterdir()] == ["report.html"]
     assert (tmp_path / "a" / "report.html").read_bytes() == (tmp_path / "b" / "report.html").read_bytes()
 
@@ -321,28 +322,27 @@ NAMES = ("a$b$c", "<script>alert(1)</script>", "x|y`*_[l](http://e)", "\\input{x
 
 
 def test_hostile_names_change_neither_page_nor_tables(tmp_path):
-    run = write_result_set(
-        tmp_path / "run", agents=("n0", "n1"), train_seeds=(0,), cells=(("clean", None), ("hue-rotate", 3))
-    )
-    for name in NAMES:
-        text = (run / "manifest.json").read_text()
-        (run / "manifest.json").write_text(text.replace('"agent": "n0"', f'"agent": {json.dumps(name)}'))
-        for shard in (run / "episodes").glob("n0-*"):
+    written = {f"n{place}": name for place, name in enumerate(NAMES)}
+    cells = (("clean", None), ("hue-rotate", 3))
+    run = write_result_set(tmp_path / "run", agents=(*written, "own"), train_seeds=(0,), cells=cells)
+    text = (run / "manifest.json").read_text()
+    for old, name in written.items():
+        text = text.replace(f'"agent": "{old}"', f'"agent": {json.dumps(name)}')
+        for shard in (run / "episodes").glob(f"{old}-*"):
             table = pq.ParquetFile(shard).read()
             column = pa.array([name] * table.num_rows)
             pq.write_table(table.set_column(0, pa.field("agent", pa.string(), nullable=False), column), shard)
-        files = write_report(run, tmp_path / "report", formats=("html", "md", "csv", "latex"))
-        (run / "manifest.json").write_text(text)
-        markdown = files.markdown.read_text()
-        words = re.sub(r"```sh.*?```", "", markdown, flags=re.DOTALL)  # commands are quoted for the shell
-        assert "<script" not in words
-        assert "](http" not in words.replace(r"\](http", "")
-        for table in re.findall(r"(?:^\|.*\n)+", words, re.MULTILINE):
-            assert len({line.count("|") - line.count(r"\|") for line in table.splitlines()}) == 1
-        assert files.html.read_text().count("<script") == 1  # the page's own
-        rows = list(csv.DictReader((tmp_path / "report" / "csv" / "episodes.csv").open(newline="")))
-        assert {row["agent"] for row in rows} == {name, "n1"}
-        assert r"\input{x}" not in "".join(path.read_text() for path in files.latex)
+    (run / "manifest.json").write_text(text)
+    files = write_report(run, tmp_path / "report", formats=("html", "md", "csv", "latex"))
+    words = re.sub(r"```sh.*?```", "", files.markdown.read_text(), flags=re.DOTALL)  # they are quoted for the shell
+    assert "<script" not in words
+    assert "](http" not in words.replace(r"\](http", "")
+    for table in re.findall(r"(?:^\|.*\n)+", words, re.MULTILINE):
+        assert len({line.count("|") - line.count(r"\|") for line in table.splitlines()}) == 1
+    assert files.html.read_text().count("<script") == 1  # the page's own
+    rows = list(csv.DictReader((tmp_path / "report" / "csv" / "episodes.csv").open(newline="")))
+    assert {row["agent"] for row in rows} == {*NAMES, "own"}
+    assert r"\input{x}" not in "".join(path.read_text() for path in files.latex)
 
 
 def test_dollar_signs_in_names_are_drawn_as_they_are(tmp_path):

@@ -97,7 +97,8 @@ def test_measures_and_ranks_have_their_tables(loaded):
             **{"agent": agent, "perturbation": "all perturbations", "num_severities": 1, "num_games": 1},
             **{"num_seeds": 5, "baseline": "e2e", "note": "", "retention": retention, "area_reason": ""},
             **dict.fromkeys(("lowest_dose", "highest_dose"), float("nan")),
-            **{"mean_score": Bounded(mean_score, 0.5, 2.5)},
+            **{"mean_score": Bounded(mean_score, 0.5, 2.5), "capped_retention": Bounded(0.375, 0.25, 0.5)},
+            **{"kept_share": 0.25, "lost_share": 0.125},
             **dict.fromkeys(quantities, undefined),
         )
         for agent, retention, mean_score in (
@@ -126,6 +127,7 @@ def test_measures_and_ranks_have_their_tables(loaded):
         "1.00 [0.50, 2.50]",
         *nothing,
         retained,
+        *("0.38 [0.25, 0.50]", "0.25", "0.12"),  # what stands beside every average of retention
         *nothing,
         *nothing,
         "\u2013",

@@ -210,7 +210,7 @@ FORGED: dict[str, tuple[Callable[[pa.Table], pa.Table], str]] = {
     "another fingerprint": (column("fingerprint", "f0", "f1"), "was made by another run"),
     "too many no-ops": (column("noops", 31, 0), "row 0, noops: found 31. Allowed: 0 to 30"),
     "no hash": (column("action_hash", "<b>", "b"), "row 0, action_hash: found '<b>'"),
-    "one episode less": (lambda table: table.slice(0, 1), "holds 1 episodes; the manifest says 2"),
+    "one episode less": (lambda table: table.slice(0, 1), "holds 1 episode; the manifest says 2"),
     "four times": (lambda table: pa.concat_tables([table.slice(0, 1)] * 4), "holds 4 episodes"),
     "good-looking": (column("return", 99999.0, 99999.0), ""),
 }

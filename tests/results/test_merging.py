@@ -21,7 +21,7 @@ from result_fixture import (
 
 from wsabench.errors import ResultSetError
 from wsabench.report import write_report
-from wsabench.results.manifest import read_manifest
+from wsabench.results.manifest import SuiteEntry, read_manifest
 from wsabench.results.merging import load_results
 from wsabench.results.provenance import UNHASHED
 from wsabench.results.tables import steps_schema
@@ -220,7 +220,9 @@ def test_the_third_run_is_compared_with_the_second_too(tmp_path):
 
 
 def test_caveats_of_the_quick_profile_stay(tmp_path):
-    runs = [write(tmp_path / "0", agents=("wsa",), profile="standard"), write(tmp_path / "1", agents=("e2e",))]
+    suite = SuiteEntry(name="mine", summary="", content_hash="")  # all that it lists was played
+    runs = [write(tmp_path / "0", agents=("wsa",), suite=suite, profile="standard")]
+    runs.append(write(tmp_path / "1", agents=("e2e",), suite=suite))
     assert any("before you name a winner" in note for note in summarise(load_results(runs)).notes)
 
 

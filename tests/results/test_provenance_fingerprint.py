@@ -70,10 +70,9 @@ def test_the_value_is_fixed() -> None:
 
 
 def test_versions_name_what_decides_bits() -> None:
-    versions = provenance.package_versions()
+    versions, distributions = provenance.package_versions(), metadata.packages_distributions()
     for module in ("ale_py", "cv2", "numba", "numpy", "scipy", "torch"):
-        names = metadata.packages_distributions()[module]
-        assert set(names) & set(provenance.BIT_DECIDING), f"{module} computes what agents see or do"
+        assert set(distributions[module]) & set(provenance.BIT_DECIDING), f"{module} computes what agents see or do"
     assert set(provenance.BIT_DECIDING) <= versions.keys()
     assert versions["ale-py"] != "absent"
 

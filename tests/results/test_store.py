@@ -366,7 +366,7 @@ def test_a_shard_of_another_run_is_refused(written: Path) -> None:
         load_result(written)
     pq.write_table(table.slice(0, 1), path)
     with_ledger(written)
-    with pytest.raises(ResultSetError, match="holds 1 episodes; the manifest says 2"):
+    with pytest.raises(ResultSetError, match="holds 1 episode; the manifest says 2"):
         load_result(written)
 
 

@@ -80,5 +80,5 @@ def test_bad_input_is_refused() -> None:
         allocate(np.array([np.nan]), 0.1, 10, 50)
     with pytest.raises(SpecError, match="half-width is 0"):
         allocate(np.ones(1), 0.0, 10, 50)
-    with pytest.raises(SpecError, match="pilot has 10 episodes and 9 more"):
+    with pytest.raises(SpecError, match="pilot has 10 episodes, and beside it at most 9"):
         allocate(np.ones(1), 0.1, 10, 9)

@@ -45,5 +45,5 @@ def test_averages_lose_the_noise_of_episodes_only() -> None:
 def test_bad_input_is_refused() -> None:
     with pytest.raises(SpecError, match="drop within the margin"):
         gate_power(GateDesign(drop=0.2, score=0.8), 0.3, 20, 20)
-    with pytest.raises(SpecError, match="1 episodes against 20"):
+    with pytest.raises(SpecError, match="1 episode against 20"):
         gate_power(GateDesign(drop=0.4, score=0.8), 0.3, 1, 20)

@@ -7,7 +7,6 @@ from matplotlib.text import Text
 from msgspec.structs import replace
 from result_fixture import agent_entry, change_manifest, changed, made_manifest, write_result_set
 
-from wsabench import stats
 from wsabench.report import write_report
 from wsabench.report.figures.drawing import draw_figures
 from wsabench.report.figures.style import figure_style
@@ -22,12 +21,6 @@ from wsabench.summary.summarise import summarise
 
 LEVELS = {"wsa": 6.0, "e2e": 4.0, "ram": 7.5}
 CELLS = (("clean", None), ("hue-rotate", 1), ("hue-rotate", 3), ("invert", None))
-
-
-@pytest.fixture(autouse=True)
-def _few_repetitions(monkeypatch):
-    for interval in (stats.seed_interval, stats.episode_interval):
-        monkeypatch.setitem(interval.__kwdefaults__, "repetitions", 300)
 
 
 def privileged(made, *names, order=tuple(LEVELS)):

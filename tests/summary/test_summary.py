@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from few_draws import draw_as_usual, draw_few
 from made_returns import TEN, result, row, run, same
 from msgspec.structs import replace
 from result_fixture import agent_entry, changed, write_result_set
@@ -18,7 +19,8 @@ from wsabench.report.tables.results import result_tables, sample_size_table
 from wsabench.report.tables.text import estimate
 from wsabench.results import load_result
 from wsabench.results.manifest import AgentId, ReferenceScores
-from wsabench.stats import retention_interval
+from wsabench.seeding import generator
+from wsabench.stats import retention_interval, studentised_interval
 from wsabench.summary.attention import attention_table
 from wsabench.summary.learning import efficiency_table
 from wsabench.summary.rows import Bounded, CurveRow, is_table
@@ -69,6 +71,18 @@ def test_intervals_of_three_train_seeds():
     assert cell.note.startswith("too few train seeds (3)")
 
 
+def test_a_gap_has_the_interval_of_skewed_train_seeds():
+    clean, perturbed = [5, 9, 7, 8, 6, 9], [4, 8, 6, 7, 5, 1]  # one network loses nearly all
+    summary = summarise(result(two_cells([[x] for x in clean], [[x] for x in perturbed])))
+    gap = row(summary.cells, label="hue-rotate@3").robustness_gap
+    lost = (np.array(clean) - np.array(perturbed))[:, None] / 10
+    expected = studentised_interval([lost], generator(0, "bootstrap", "gaps", "a", "g"))
+    assert (gap.value, gap.low, gap.high) == pytest.approx((expected.value[0], expected.low[0], expected.high[0]))
+    # Longer on the side of the odd one, and nowhere shorter than Student's.
+    half = stats.t.ppf(0.975, 5) * stats.sem(lost[:, 0])
+    assert gap.high - gap.value > 1.2 * half > 1.2 * (gap.value - gap.low) - 1e-9
+
+
 def test_two_train_seeds_show_no_interval_over_seeds_anywhere():
     two = run({"wsa": 6.0, "e2e": 4.0}, num_seeds=2)
     summary = summarise(two)
@@ -86,6 +100,11 @@ def test_two_train_seeds_show_no_interval_over_seeds_anywhere():
         for one in table:
             numbers = [getattr(one, field) for field in one.__struct_fields__]
             assert not any(number.has_bounds for number in numbers if isinstance(number, Bounded)), name
+    for name, table in summary.insight.tables().items():
+        for one in table:
+            numbers = [getattr(one, field) for field in one.__struct_fields__]
+            is_of_episodes = getattr(one, "component", "") == "episode"  # whose variance the episodes tell
+            assert any(number.has_bounds for number in numbers if isinstance(number, Bounded)) == is_of_episodes, name
     # What is left: single seeds, and how well these checkpoints were measured.
     assert all(np.isfinite(one.normalised_score) for one in summary.seeds)
     assert all(np.isfinite(one.normalised_score.episode_low) for one in summary.cells)
@@ -552,7 +571,9 @@ def test_another_perturbation_moves_no_interval(tmp_path):
     same(few.cells, [cell for cell in many.cells if cell.label in ("clean", "hue-rotate@3")])
 
 
-def test_processes_that_share_the_agents_give_the_same_numbers(monkeypatch):
+def test_processes_that_share_the_agents_give_the_same_numbers(monkeypatch, request):
+    draw_as_usual()  # as other processes do
+    request.addfinalizer(draw_few)
     made = run({"a": 6.0, "b": 5.0}, num_seeds=3, perturbed=("hue-rotate",))
     alone = summarise(made)
     monkeypatch.setattr("wsabench.summary.summarise.num_processes", lambda num_agents: 2)

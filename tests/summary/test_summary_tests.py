@@ -17,13 +17,6 @@ from wsabench.summary.sentences import undecided_sentence
 from wsabench.summary.summarise import summarise
 
 
-@pytest.fixture(autouse=True)
-def _few_repetitions(monkeypatch):
-    """Claims rest on permutations; intervals need not be precise here."""
-    for interval in (stats.seed_interval, stats.episode_interval):
-        monkeypatch.setitem(interval.__kwdefaults__, "repetitions", 300)
-
-
 def test_a_large_difference_is_claimed_with_effect_interval_and_seeds():
     summary = summarise(run({"wsa": 6.0, "e2e": 4.0}))
     whole = row(summary.comparisons, scope="all perturbations")
@@ -291,7 +284,8 @@ def test_all_pairs_are_compared_and_pay_for_it():
     assert width[1] < width[0]
 
 
-def test_more_than_20_agents_need_one_to_compare_with():
+def test_more_than_20_agents_need_one_to_compare_with(monkeypatch):
+    monkeypatch.setattr("wsabench.summary.summarise.num_processes", lambda num_agents: 1)  # they take longer to start
     made = run({f"agent-{number:02}": 5.0 for number in range(21)}, num_seeds=2, perturbed=("value",))
     with pytest.raises(SpecError, match=r"21 agents, which make 210 pairs.*up to 20 agents.*--compare-to NAME\."):
         summarise(made)

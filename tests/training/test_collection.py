@@ -182,7 +182,8 @@ class RefusedSource(LaneSource):
             r"A worker process failed: LinAlgError: the matrix is singular\. Kept: 0 of 2 shards",
             marks=pytest.mark.slow,
         ),
-        (RefusedSource, CheckpointError, r"^a layer is missing$"),
+        # That an error comes over as it was raised is tested in test_processes.py and of runs.
+        pytest.param(RefusedSource, CheckpointError, r"^a layer is missing$", marks=pytest.mark.slow),
     ],
 )
 def test_a_failing_worker_is_a_clear_error(tmp_path, source, error, message):

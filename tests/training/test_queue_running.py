@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from queue_child import CHILD, forked, pretended
+from forked import Forked
+from queue_child import forked, pretended
 
+from wsabench.cli import main
 from wsabench.errors import SpecError, StorageError
 from wsabench.hashing import file_hash
 from wsabench.resources import make_dir
@@ -28,6 +29,7 @@ from wsabench.training.queue import (
     queue_status,
     read_queue,
     run_queue,
+    running,
 )
 from wsabench.training.queue.child import die_with_parent
 from wsabench.training.queue.places import is_held
@@ -90,16 +92,15 @@ def wait_until(condition: Callable[[], bool], seconds: float = 240.0) -> None:
         time.sleep(0.05)
 
 
-def start_queue(queue: Queue, places: Places) -> subprocess.Popen[str]:
-    """Start a queue in a process of its own."""
-    code = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3]); import queue_child\n"
-        "from wsabench.cli.application import main\n"
-        "from wsabench.training.queue import running; running.child_command = queue_child.pretended\n"
-        "sys.exit(main(['train', '--queue', sys.argv[1], '--out', sys.argv[2], '--parallel', '1']))\n"
-    )
-    words = [sys.executable, "-c", code, str(queue.path), str(places.root), str(CHILD.parent)]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start_queue(queue: Queue, places: Places, log: Path) -> Forked:
+    """Start the command that works through a queue, in a process of its own whose runs are forked from it."""
+
+    def command() -> int:
+        running.child_command = pretended
+        running.start_child = lambda command, log, environment: forked(command, log)
+        return main(["train", "--queue", str(queue.path), "--out", str(places.root), "--parallel", "1"])
+
+    return Forked(command, log)
 
 
 def test_a_queue_from_beginning_to_end_and_again(tmp_path: Path) -> None:
@@ -159,14 +160,14 @@ def test_what_depends_on_a_failed_run_is_skipped_and_the_rest_goes_on(tmp_path: 
 def test_a_killed_queue_takes_its_run_with_it_and_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
     queue, places = write_queue(tmp_path, ["expert"]), Places(tmp_path / "out")
     (make_dir(places.run("expert")) / "slow").touch()
-    process, count = start_queue(queue, places), places.run("expert") / "count.txt"
+    process, count = start_queue(queue, places, tmp_path / "log.txt"), places.run("expert") / "count.txt"
     try:
         wait_until(lambda: count.exists() or process.poll() is not None)
         with pytest.raises(StorageError, match=rf"Another process works .*: process {process.pid}, since 20"):
             run_queue(queue, places.root, QueueOptions(command=pretended))
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
     wait_until(lambda: not is_held(places.run_lock("expert")), 5)
     reached = int(count.read_text())
     assert reached < 40960
@@ -197,17 +198,16 @@ def test_a_killed_run_is_started_again_but_not_for_ever(tmp_path: Path) -> None:
 def test_a_stopped_queue_stops_its_runs_in_order(tmp_path: Path) -> None:
     queue, places = write_queue(tmp_path, ["expert"]), Places(tmp_path / "out")
     (make_dir(places.run("expert")) / "slow").touch()
-    process = start_queue(queue, places)
+    process = start_queue(queue, places, tmp_path / "log.txt")
     try:
         wait_until(lambda: (places.run("expert") / "count.txt").exists() or process.poll() is not None)
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=240)
+        assert process.wait(240) == 130
     finally:
         process.kill()
-    assert process.returncode == 130
     assert time.monotonic() - began < 60
-    assert "interrupted. What was finished is kept" in err
+    assert "interrupted. What was finished is kept" in (tmp_path / "log.txt").read_text()
     assert not is_held(places.run_lock("expert"))
     record = record_of(places, "expert")
     assert (record.outcome, record.sessions[0].outcome) == ("interrupted", "interrupted")

@@ -154,5 +154,5 @@ def test_a_curve_that_is_too_short_is_refused(tmp_path: Path) -> None:
     curve = Curve(tmp_path / "curve.csv", ["steps", "value"])
     curve.start()
     curve.append({"steps": 1, "value": 0.5})
-    with pytest.raises(CheckpointError, match="does not belong to the checkpoint beside it: 2 rows"):
+    with pytest.raises(CheckpointError, match="does not belong to the checkpoint beside it. Expected: 2 rows"):
         curve.cut(2)

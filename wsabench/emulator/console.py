@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Protocol as TypingProtocol
 
 import ale_py
 import numpy as np
 import numpy.typing as npt
 
+from wsabench.emulator import cartridges
 from wsabench.emulator.rom_files import rom_path
 from wsabench.games import has_fixed_start
 from wsabench.perturb import ConsoleStage
@@ -48,20 +50,18 @@ class Console:
     """
 
     def __init__(self, game: str, protocol: Protocol) -> None:
-        """Load the ROM of `game`.
+        """Load the ROM of `game`, or take an emulator with it that another console gave back.
 
         Raises:
             SpecError: The game needs two players.
             UnknownNameError: There is no such game.
         """
-        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
-        self.ale = ale_py.ALEInterface()
-        self.ale.setFloat("repeat_action_probability", float(protocol.sticky_probability))
-        self._is_sticky = protocol.sticky_probability > 0
+        self._sticky_probability = float(protocol.sticky_probability)
+        self._is_sticky = self._sticky_probability > 0
         self._rom = rom_path(game)
-        self.ale.setInt("random_seed", 0)
-        self.ale.loadROM(self._rom)
-        self._loaded_state = self.ale.cloneState()
+        self._cartridge = cartridges.take(self._rom, self._sticky_probability)
+        self.ale = self._cartridge.ale
+        self._is_open = True
         self._has_fixed_start = has_fixed_start(game) and not self._is_sticky
         self.switches = _AS_SHIPPED
         self._start: _Start | None = None
@@ -86,7 +86,7 @@ class Console:
             self.ale.setInt("random_seed", emulator_seed)
             self.ale.loadROM(self._rom)
         else:
-            self.ale.restoreState(self._loaded_state)
+            self.ale.restoreState(self._cartridge.loaded_state)
         if switches.mode is not None:
             self.ale.setMode(switches.mode)
         if switches.difficulty is not None:
@@ -102,6 +102,13 @@ class Console:
         """Play one frame; return its reward."""
         self.picture = self.ale
         return self.ale.act(button)
+
+    def close(self) -> None:
+        """Give the emulator back for another console; this one is of no use any more."""
+        if self._is_open:
+            self._is_open = False
+            del self.ale, self.picture  # a mistake must not reach into somebody else's game
+            cartridges.give_back(self._cartridge, self._rom, self._sticky_probability)
 
     def _restore_start(self) -> bool:
         """Restore the state after a reset and return whether that is exactly the start."""
@@ -159,4 +166,14 @@ def action_meanings(game: str, protocol: Protocol | None = None) -> tuple[str, .
         SpecError: The game needs two players.
         UnknownNameError: There is no such game.
     """
-    return tuple(action.name for action in Console(game, protocol or Protocol()).actions)
+    return _action_names(game, (protocol or Protocol()).full_action_space)
+
+
+@functools.cache
+def _action_names(game: str, is_full: bool) -> tuple[str, ...]:
+    """Return the names of a game's own actions, or of all that the console has."""
+    console = Console(game, Protocol(full_action_space=is_full))
+    try:
+        return tuple(action.name for action in console.actions)
+    finally:
+        console.close()

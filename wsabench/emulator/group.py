@@ -83,6 +83,8 @@ class LaneGroup:
 
     def close(self) -> None:
         """Let go of the emulators."""
+        for lane in self.lanes:
+            lane.close()
         self.lanes.clear()
 
     def _write(self, row: int, lane: Lane) -> None:

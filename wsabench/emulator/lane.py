@@ -144,6 +144,11 @@ class Lane:
         if self.life_lost and self.protocol.fire_on_life_loss and self._has_fire:
             self._fire_is_due = True
 
+    def close(self) -> None:
+        """Give the emulator back for other lanes; this one is of no use any more."""
+        self.console.close()
+        self.__dict__.pop("_ale", None)
+
     def render(self) -> Frame:
         """Return what a person sees, perturbation included: RGB, uint8, shape (height, width, 3)."""
         colors = self.perturbation if self._drawn_colors is None else self._drawn_colors
@@ -268,7 +273,10 @@ class Lane:
             self.console.start_next()
             self._start_rules()
         limit = self.protocol.noop_max
-        for _ in range(int(self._noops.integers(1, limit, endpoint=True)) if limit else 0):
+        num_noops = int(self._noops.integers(1, limit, endpoint=True)) if limit else 0
+        if is_first:
+            self.num_noops = num_noops
+        for _ in range(num_noops):
             self._start_reward += self._play_start_frame(NOOP)
             if self._ale.game_over():
                 self.console.start_next()

@@ -316,7 +316,7 @@ def make_plan(
     named = None if options.perturbations is None else _canonical_names(options.perturbations)
     wanted = {game: profile.cells.of(game) if named is None else named for game in games}
     is_explicit = named is not None
-    precision = _precision(options, protocol, games)
+    precision = _precision(options, games)
     num_episodes = _whole_number("number of episodes", _or(options.episodes, profile.episodes), 1)
     num_episodes = num_episodes if precision is None else precision.pilot_episodes
     seed = _whole_number("seed", options.seed, 0)
@@ -326,6 +326,8 @@ def make_plan(
     contestants = find_contestants(agents, games, train_seeds, terms)
     if options.asks_apart:
         contestants = asked_apart(contestants, options.worker_timeout, note)
+    if precision is not None:
+        _refuse_repeats(contestants)
     left_out, skipped = fit_agents(contestants, cells.compiled, is_explicit=is_explicit)
     if look_until is None:
         contestants = _with_own_play(contestants, cells.compiled, left_out, note)
@@ -373,7 +375,18 @@ def _with_own_play(
     )
 
 
-def _precision(options: RunOptions, protocol: Protocol, games: Sequence[str]) -> PrecisionEntry | None:
+def _refuse_repeats(contestants: Sequence[Contestant]) -> None:
+    """Refuse a precision for agents that have only few different episodes."""
+    for one in contestants:
+        if one.protocol.may_repeat_episodes:
+            raise SpecError(
+                f"{one.name} on {one.game}: greedy play without sticky actions has {one.protocol.num_starts} different "
+                "episodes at most, one for each start, so more of them make nothing more precise. Starts are drawn: it "
+                f"takes about {one.protocol.episodes_for_all_starts} --episodes, without --precision, to meet them all."
+            )
+
+
+def _precision(options: RunOptions, games: Sequence[str]) -> PrecisionEntry | None:
     """Return the precision that is asked for, checked; None for the same number of episodes of every job."""
     if options.precision is None:
         if options.max_episodes is not None:
@@ -400,11 +413,6 @@ def _precision(options: RunOptions, protocol: Protocol, games: Sequence[str]) ->
         raise SpecError(
             f"--max-episodes allows {counted(most, 'episode')} of a job, and the pilot has {pilot}. Allowed: "
             f"{2 * pilot} or more, twice the pilot. Raise --max-episodes, or set the pilot's size with --episodes."
-        )
-    if protocol.action_selection == "greedy" and not protocol.sticky_probability:
-        raise SpecError(
-            f"Greedy play without sticky actions has at most {protocol.noop_max + 1} different episodes, so more of "
-            f"them make nothing more precise. Play all with --episodes {protocol.noop_max + 1}, without --precision."
         )
     unscored = [game for game in games if None in msgspec.structs.astuple(_reference_scores(game))]
     if unscored:

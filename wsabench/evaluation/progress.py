@@ -132,8 +132,8 @@ class ShownReporter:
         share = self._done / max(self._episodes, 1)
         bar = "\u2588" * round(share * _BAR) + "\u2591" * (_BAR - round(share * _BAR))
         self._show(
-            f"{bar} {share:.0%}, {self._jobs_done}/{counted(self._jobs, 'job')}, "
-            f"{self._done}/{counted(self._episodes, 'episode')}, "
+            f"{bar} {share:.0%}, {self._jobs_done:,}/{counted(self._jobs, 'job')}, "
+            f"{self._done:,}/{counted(self._episodes, 'episode')}, "
             f"{gone:.0f} s{left if self._done < self._episodes else ''}"
         )
 

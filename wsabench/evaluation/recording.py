@@ -106,6 +106,7 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
         tell(text)
     task = EpisodeTask(0, 0, seed, compiled.name, compiled.encoder_operations)
     (outcome,) = play_again(contestant, [task], advance or (lambda _: None), tell, lanes, keep_steps=True)
+    lanes.close()
     assert outcome.steps is not None  # noqa: S101  (asked for)
     return Recording(
         agent=contestant.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from wsabench.errors import CheckpointError, WsabenchError
@@ -100,8 +101,12 @@ def play_again(  # noqa: PLR0913  (what a rollout needs, and who is told)
         check_encoder_operations(contestant.abilities, task)
     if any(needs_own_play(task.encoder_operations) for task in tasks):
         contestant = replace(contestant, own_play=own_play_of(contestant, contestant.protocol, note))
-    lanes = lanes or LaneRoom().lanes(contestant)
-    with steps_watched(contestant, note, worker_timeout, advance) as count, single_thread():
+    with (
+        closing(LaneRoom()) as room,
+        steps_watched(contestant, note, worker_timeout, advance) as count,
+        single_thread(),
+    ):
+        lanes = lanes or room.lanes(contestant)
         policy = contestant.load(contestant.protocol.action_selection)
         source = supplied(TaskList(tasks), contestant)
         play(policy, lanes, source, outcomes.append, count, keep_steps=keep_steps, name=contestant.name)

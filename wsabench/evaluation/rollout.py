@@ -425,6 +425,13 @@ class EpisodeLanes:
         """Whether the lane's last step began a new life whose stack starts anew."""
         return self.lane(row).restarted
 
+    def close(self) -> None:
+        """Give the emulators back for other lanes."""
+        for row, lane in enumerate(self._lanes):
+            if lane is not None:
+                lane.close()
+                self._lanes[row] = None
+
     def lane(self, row: int) -> Lane:
         """Return a lane that was started."""
         lane = self._lanes[row]

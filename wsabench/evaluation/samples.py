@@ -50,6 +50,8 @@ def write_frames(plan: Plan, store: ResultStore) -> None:
         if game not in photographers:
             photographers[game] = SampleLane(compiled, plan.protocol)
         store.write_bytes(FRAMES_DIR, file, encode_png(photographers[game].picture(compiled)))
+    for photographer in photographers.values():
+        photographer.close()
 
 
 class SampleLane:
@@ -63,6 +65,10 @@ class SampleLane:
         self._actions = generator(0, "sample", "actions").integers(0, self._lane.num_actions, size=NUM_STEPS)
         drawn = generator(0, "film", "actions").integers(0, self._lane.num_actions, size=FILM_STEPS // _HELD_STEPS)
         self._held_actions = drawn.repeat(_HELD_STEPS)
+
+    def close(self) -> None:
+        """Give the emulator back for other lanes."""
+        self._lane.close()
 
     def picture(self, compiled: CompiledPerturbation) -> Picture:
         """Return the picture under a perturbation of the same game.

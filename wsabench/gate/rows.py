@@ -239,8 +239,9 @@ def _unit_notes(agent: str, blocks: Sequence[Block]) -> list[str]:
         fewest = min(len(side) for sample in samples for side in (sample.run, sample.reference))
         few = " With so few only very large drops can be shown." if fewest < 5 else ""
         return [f"{agent}: {fewest} train seeds were compared, {how}.{few}"]
-    how = f"{how} by episode seed" if how == "paired" else how
     limits = [side for sample in samples for side in (sample.run_limits, sample.reference_limits)]
+    label = "start" if all(one.population for one in limits) else "episode seed"
+    how = f"{how} by {label}" if how == "paired" else how
     found = [f"{agent}: episodes of one checkpoint were compared, {how}; nothing follows for another training run."]
     if any(one.population for one in limits):
         starts = max(one.population or 0 for one in limits)

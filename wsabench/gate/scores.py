@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,13 +10,14 @@ import pandas as pd
 
 from wsabench.errors import ResultSetError
 from wsabench.gate.comparability import cells_of, train_seeds
-from wsabench.results.manifest import RecordedPlan
+from wsabench.protocol import Protocol
+from wsabench.results.manifest import AgentId
 from wsabench.results.result import RunResult, privileged_agents
 from wsabench.results.tables import episode_keys, has_starts, with_labels
 from wsabench.stats import normalised_score
 from wsabench.stats.gate import MIN_EPISODE_PAIRS, Sample, Unit
-from wsabench.stats.one_sided import UNLIMITED, Limits
-from wsabench.summary.scores import may_repeat_episodes, reference_scores
+from wsabench.stats.one_sided import TOLERANCE, UNLIMITED, Limits
+from wsabench.summary.scores import reference_scores
 from wsabench.types import FloatArray
 from wsabench.words import counted
 
@@ -54,8 +55,8 @@ class Block:
 
     @property
     def tested(self) -> tuple[int, ...]:
-        """The cells in which there is something to lose: the reference's mean lies above random play."""
-        return tuple(place for place, one in enumerate(self.reference) if one.values.mean() > 0)
+        """The cells with something to lose: the reference's mean lies above random play by more than rounding."""
+        return tuple(place for place, one in enumerate(self.reference) if one.values.mean() > TOLERANCE)
 
     def side_by_side(self) -> list[tuple[list[int], Sample]]:
         """Return the tested cells in groups with equal rows, and what tests each cell of a group by itself."""
@@ -139,6 +140,7 @@ def collect_blocks(run: RunResult, reference: RunResult, *, may_pair: bool = Tru
     plan = reference.manifest.plan
     cells, wanted, found = cells_of(plan), train_seeds(plan), train_seeds(run.manifest.plan)
     privileged = privileged_agents(run.manifest) | privileged_agents(reference.manifest)
+    played = [(result, result.manifest.plan.protocols()) for result in (run, reference)]
     blocks: dict[str, list[Block]] = {}
     for agent, game in cells:
         theirs, ours = wanted[agent, game], found[agent, game]
@@ -152,8 +154,8 @@ def collect_blocks(run: RunResult, reference: RunResult, *, may_pair: bool = Tru
             )
         columns = cells[agent, game]
         sides = [
-            _Played(result.episodes, result.manifest.plan, agent, game, seeds, columns)
-            for result, seeds in ((run, used), (reference, theirs))
+            _Played(result, protocols, agent, game, seeds, columns)
+            for (result, protocols), seeds in zip(played, (used, theirs), strict=True)
         ]
         unit: Unit = "train seeds" if len(used) > 1 else "episodes"
         judged, held = (side.by_seed() if unit == "train seeds" else side.by_episode() for side in sides)
@@ -197,20 +199,22 @@ class _Played:
 
     def __init__(
         self,
-        episodes: pd.DataFrame,
-        plan: RecordedPlan,
+        result: RunResult,
+        protocols: Mapping[AgentId, Protocol],
         agent: str,
         game: str,
         seeds: Sequence[int],
         cells: Sequence[str],
     ) -> None:
+        episodes, plan = result.episodes, result.manifest.plan
         part = with_labels(episodes.loc[(episodes["agent"] == agent) & (episodes["game"] == game)])
         known = reference_scores([game], plan)[game]
         part = part.assign(score=normalised_score(part["return"].to_numpy(np.float64), known.random, known.human))
         self._by_job = dict(iter(part.sort_values("episode").groupby(["train_seed", "label"])))
         self.seeds, self.cells = tuple(seeds), tuple(cells)
         # Of greedy choice without sticky actions only the start is left to chance, if the cell leaves none either.
-        self._num_starts = plan.protocol.noop_max + 1 if may_repeat_episodes(plan.protocol) else None
+        lanes = {seed: protocols.get(AgentId(agent, seed, game), plan.protocol) for seed in seeds}
+        self._num_starts = {seed: one.num_starts if one.may_repeat_episodes else None for seed, one in lanes.items()}
 
     def by_seed(self) -> tuple[Scores, ...]:
         """Return means over episodes, or over starts, a row a train seed."""
@@ -227,7 +231,8 @@ class _Played:
         """Return the rows of one checkpoint in one cell."""
         job = self._by_job[seed, cell]
         scores, seeds = job["score"].to_numpy(np.float64), tuple(job["episode_seed"].tolist())
-        if self._num_starts is None:
+        num_starts = self._num_starts[seed]
+        if num_starts is None:
             return Scores(scores, labels=seeds)
         if not has_starts(job).all():  # different episodes may look alike, so all of them count in the mean
             return Scores(scores, Limits(different=len(set(zip(job["return"], job["length"], strict=True)))), seeds)
@@ -235,7 +240,7 @@ class _Played:
             return Scores(scores, labels=seeds)
         once = job.drop_duplicates("noops").sort_values("noops")
         starts = tuple(once["noops"].tolist())
-        return Scores(once["score"].to_numpy(np.float64), Limits(population=self._num_starts), starts)
+        return Scores(once["score"].to_numpy(np.float64), Limits(population=num_starts), starts)
 
 
 def _is_deterministic(job: pd.DataFrame) -> bool:

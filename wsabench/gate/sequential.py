@@ -23,7 +23,6 @@ from wsabench.results.result import RunResult, load_result
 from wsabench.results.tables import with_labels
 from wsabench.stats.gate import DEFAULT_MARGIN
 from wsabench.stats.sequential import Design, Outcome, decide, nominal_levels, sequential_p
-from wsabench.summary.scores import may_repeat_episodes
 from wsabench.types import FloatArray
 from wsabench.words import counted
 
@@ -182,11 +181,13 @@ class SequentialCheck:
                     "A sequential check compares episodes of one checkpoint of each agent, and here are several train "
                     "seeds: more episodes tell little of other training runs. Check them without --sequential."
                 )
-        if may_repeat_episodes(plan.protocol):
+        protocols = plan.protocols()
+        lanes = [protocols.get(AgentId(*job[:3]), plan.protocol) for job in self.jobs]
+        if repeating := next((one for one in lanes if one.may_repeat_episodes), None):
             raise SpecError(
-                f"Greedy play without sticky actions has {plan.protocol.noop_max + 1} different episodes at most, so "
-                f"there is nothing to look at again. Play --episodes {plan.protocol.noop_max + 1} and check without "
-                "--sequential."
+                f"Greedy play without sticky actions has {repeating.num_starts} different episodes at most, one for "
+                "each start, so there is nothing to look at again. Starts are drawn: it takes about "
+                f"{repeating.episodes_for_all_starts} episodes to meet them all. Check without --sequential."
             )
         numbers = {plan.episodes if job.episodes is None else job.episodes for job in plan.jobs}
         first = self.design.looks[0]

@@ -395,6 +395,7 @@ def _play(
         else:
             outcomes = play_again(player, tasks[who], advance, note, here.lanes(player))
         found |= {one.job_index: one for one in outcomes}
+    here.close()
     return found
 
 

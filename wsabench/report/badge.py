@@ -69,7 +69,9 @@ def _kept(row: MeasureRow, is_alone: bool) -> str:
     if number(kept.value) == DASH:
         return f"{who}keeps an unknown share"
     text = f"{who}keeps {number(kept.value)}"
-    return f"{text} {interval(kept.low, kept.high)}" if kept.has_bounds else text
+    text = f"{text} {interval(kept.low, kept.high)}" if kept.has_bounds else text
+    # Gains do not pay for collapse.
+    return f"{text} (capped {number(row.capped_retention.value)}, {number(100 * row.lost_share, 0)}% of cells lost)"
 
 
 def badge_svg(badge: Badge) -> str:

@@ -64,7 +64,7 @@ def _faults(plan: RecordedPlan) -> Iterator[tuple[str, str]]:
         yield f"agent {twice.describe()} is listed twice", "each agent once"
     for entry in plan.agents:
         try:
-            agent_protocol(plan, entry.view)
+            plan.protocol_with(entry.view)
         except (SpecError, UnknownNameError, TypeError) as error:
             yield f"the view of {entry.id.describe()} is no protocol: {error}", "fields of the protocol"
     if (twice := _first_double((job.id, job.perturbation) for job in plan.jobs)) is not None:
@@ -80,21 +80,6 @@ def _faults(plan: RecordedPlan) -> Iterator[tuple[str, str]]:
             yield f"{what} is of a cell that was not planned", "games of plan.games, names of plan.perturbations"
         if not _FILE_NAME.fullmatch(job.file):
             yield f"{what} has the file {job.file!r}", "names of files in the result set's own folders"
-
-
-def agent_protocol(plan: RecordedPlan, view: Mapping[str, Any]) -> Protocol:
-    """Return the protocol under which an agent plays: the run's, with what is other in the agent's lanes.
-
-    Args:
-        plan: The plan.
-        view: `AgentEntry.view`.
-
-    Raises:
-        SpecError: A value is outside its range.
-        UnknownNameError: The protocol has no such field.
-        TypeError: A value is of a type that nothing can be compared with.
-    """
-    return Protocol.from_dict({**plan.protocol.to_dict(), **view}) if view else plan.protocol
 
 
 class ShardChecks:
@@ -193,7 +178,7 @@ class ShardChecks:
 
     def _protocol(self, identity: AgentId) -> Protocol:
         entry = self._agents.get(identity)
-        return agent_protocol(self._plan, entry.view if entry is not None else {})
+        return self._plan.protocol_with(entry.view if entry is not None else {})
 
     def _first_episode(self, job: JobEntry, rows: Mapping[str, list[Any]]) -> int:
         """Return the number that the first episode has; where the manifest does not say, the one that it has."""

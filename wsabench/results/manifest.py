@@ -198,6 +198,23 @@ class RecordedPlan(_Strict, frozen=True, kw_only=True, omit_defaults=True):
     precision: PrecisionEntry | None = None
     """None where every job has the same number of episodes."""
 
+    def protocols(self) -> dict[AgentId, Protocol]:
+        """Return the protocol under which each agent plays."""
+        return {entry.id: self.protocol_with(entry.view) for entry in self.agents}
+
+    def protocol_with(self, view: Mapping[str, Any]) -> Protocol:
+        """Return the run's protocol, with what is other in an agent's lanes.
+
+        Args:
+            view: `AgentEntry.view`.
+
+        Raises:
+            SpecError: A value is outside its range.
+            UnknownNameError: The protocol has no such field.
+            TypeError: A value is of a type that nothing can be compared with.
+        """
+        return Protocol.from_dict({**self.protocol.to_dict(), **view}) if view else self.protocol
+
 
 class GitState(_Strict, frozen=True, kw_only=True):
     """The checkout that wsabench ran from."""

@@ -16,7 +16,7 @@ from msgspec import structs
 from wsabench import stats
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
-from wsabench.stats import Blocks, Estimate, GameSeeds, RatioEstimate, Region
+from wsabench.stats import Estimate, GameSeeds, RatioEstimate, Region
 from wsabench.summary.rows import UNKNOWN, Bounded, grouped
 from wsabench.summary.scores import GameScores
 from wsabench.types import BoolArray, FloatArray
@@ -116,18 +116,6 @@ def over_cells(values: FloatArray, columns: Columns) -> FloatArray:
     return np.mean([values[..., list(severities)].mean(axis=-1) for severities in columns], axis=0)
 
 
-def over_seeds_and_games(blocks: Blocks) -> FloatArray:
-    """Statistic: the mean over train seeds, then games.
-
-    Args:
-        blocks: One array for each game, shape (repetitions, num_seeds, num_values).
-
-    Returns:
-        Shape (repetitions, num_values).
-    """
-    return stats.mean_over([stats.over_seeds(block) for block in blocks])
-
-
 def _over_games(
     games: Sequence[GameScores],
     scopes: Mapping[str, Scope],
@@ -181,8 +169,7 @@ def _gaps(games: Sequence[GameScores], columns: Sequence[Sequence[Columns]], boo
         for game, scopes in zip(games, columns, strict=True)
         if (clean := game.clean_column) is not None
     ]
-    rng = generator(bootstrap_seed, "bootstrap", "gaps", *_names(games))
-    return stats.seed_interval(over_seeds_and_games, [blocks], rng, of_means=True)
+    return stats.studentised_interval(blocks, generator(bootstrap_seed, "bootstrap", "gaps", *_names(games)))
 
 
 def _over_scopes(values: FloatArray, scopes: Sequence[Columns]) -> FloatArray:

@@ -198,12 +198,18 @@ def _component_rows(game: GameScores, bootstrap_seed: int) -> list[ComponentRow]
     rng = generator(bootstrap_seed, "bootstrap", "components", game.agent, game.game)
     found = _split(game, rng)
     total = float(np.nansum(found.variance))
+    # Below three train seeds nothing that differs between them has an interval; episodes have one.
+    has_bounds = [
+        component == stats.COMPONENTS[-1] or found.num_train_seeds >= stats.MIN_INTERVAL_SEEDS
+        for component in stats.COMPONENTS
+    ]
+    low, high = (np.where(has_bounds, ends, np.nan) for ends in (found.low, found.high))
     return [
         ComponentRow(
             agent=game.agent,
             game=game.game,
             component=component,
-            variance=Bounded(float(found.variance[place]), float(found.low[place]), float(found.high[place])),
+            variance=Bounded(float(found.variance[place]), float(low[place]), float(high[place])),
             share=float(found.variance[place]) / total if total > 0 else math.nan,
             num_seeds=found.num_train_seeds,
             num_cells=found.num_cells,

@@ -15,7 +15,7 @@ from wsabench.results.result import compared_agents, drawing_agents, privileged_
 from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
 from wsabench.summary.averages import NOTABLE_SHIFT, undefined_note
 from wsabench.summary.rows import AttentionRow, SampleRow, grouped
-from wsabench.summary.scores import DYNAMICS, GameScores, may_repeat_episodes
+from wsabench.summary.scores import DYNAMICS, GameScores
 from wsabench.words import decimal
 
 _MOST_NAMED = 4
@@ -275,7 +275,8 @@ def _episode_notes(samples: Sequence[SampleRow], plan: RecordedPlan) -> list[str
         if ended:
             counts = ", ".join(f"{row.agent} on {row.game} {count} of {row.num_episodes}" for row, count in ended)
             notes.append(f"Episodes that {what} (their return counts as it stood): {counts}.")
-    if may_repeat_episodes(plan.protocol):
+    lanes = list(plan.protocols().values()) or [plan.protocol]
+    if any(one.may_repeat_episodes for one in lanes):
         notes.append(
             "Greedy play without sticky actions repeats itself: intervals over episodes use the number of different "
             "episodes, which the tables show."

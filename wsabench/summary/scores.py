@@ -13,7 +13,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from wsabench.errors import ResultSetError, SpecError, StorageError
-from wsabench.protocol import Protocol
 from wsabench.resources import data_dir
 from wsabench.results.manifest import RecordedPlan
 from wsabench.results.records import CLEAN
@@ -208,9 +207,18 @@ def collect_scores(
     games = [*plan.games, *sorted(set(episodes["game"]))]
     places = {name: place for place, name in reversed(list(enumerate(games)))}
     ranks = {name: place for place, name in enumerate(order)}
+    may_repeat: dict[tuple[str, str], bool] = {}
+    for one, protocol in plan.protocols().items():
+        may_repeat[one.agent, one.game] = protocol.may_repeat_episodes or may_repeat.get((one.agent, one.game), False)
     parts = cast("dict[tuple[str, str], IntArray]", episodes.groupby(["agent", "game"], sort=False).indices)
     for agent, game in sorted(parts, key=lambda key: (ranks[key[0]], places[key[1]])):
-        scores, left_out = _arrange(episodes.iloc[parts[agent, game]], plan, references[game], random_play or {})
+        scores, left_out = _arrange(
+            episodes.iloc[parts[agent, game]],
+            plan,
+            references[game],
+            random_play or {},
+            may_repeat=may_repeat.get((agent, game), plan.protocol.may_repeat_episodes),
+        )
         if scores is not None:
             collected.append(scores)
         if left_out:
@@ -227,13 +235,13 @@ def agent_order(episodes: pd.DataFrame, plan: RecordedPlan) -> list[str]:
     return [name for name in named if name in played] + [name for name in played if name not in named]
 
 
-def may_repeat_episodes(protocol: Protocol) -> bool:
-    """Whether episodes of one checkpoint can be the same: greedy choice and no sticky actions."""
-    return protocol.action_selection == "greedy" and not protocol.sticky_probability
-
-
 def _arrange(
-    part: pd.DataFrame, plan: RecordedPlan, reference: Reference, random_play: Mapping[tuple[str, str], float]
+    part: pd.DataFrame,
+    plan: RecordedPlan,
+    reference: Reference,
+    random_play: Mapping[tuple[str, str], float],
+    *,
+    may_repeat: bool,
 ) -> tuple[GameScores | None, list[str]]:
     """Return one agent and game as arrays, and the labels of cells that not all train seeds finished."""
     codes, names = pd.factorize(part["label"])
@@ -252,7 +260,7 @@ def _arrange(
         return None, left_out
     returns = table[:, [column[cell.label] for cell in kept]]
     returns = returns[..., ~np.isnan(returns).all(axis=(0, 1))]
-    if may_repeat_episodes(plan.protocol):
+    if may_repeat:
         rows = pd.MultiIndex.from_product([seeds, [cell.label for cell in kept]])
         different = part.assign(key=episode_keys(part)).drop_duplicates(["train_seed", "label", "key"])
         counts = different.groupby(["train_seed", "label"]).size().reindex(rows).to_numpy(dtype=np.int64)

@@ -36,7 +36,7 @@ def stated_notes(episodes: pd.DataFrame, manifest: Manifest) -> list[str]:
             returns, different = played["return"].to_numpy(float), played[_ALIKE].drop_duplicates()
             if len(different) > 1:
                 ours = MeanOfEpisodes(float(returns.mean()), float(returns.std(ddof=1)), len(different))
-                protocol = Protocol.from_dict({**manifest.plan.protocol.to_dict(), **entry.view})
+                protocol = manifest.plan.protocol_with(entry.view)
                 notes += _note(entry, entry.stated_score, ours, protocol)
     return notes
 

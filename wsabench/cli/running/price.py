@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wsabench.cli.terminal.console import filled, write_json, write_line, write_table
+from wsabench.errors import WorkerError
 from wsabench.words import counted
 
 if TYPE_CHECKING:
@@ -12,10 +13,20 @@ if TYPE_CHECKING:
 
 
 def write_price(found: Price, *, as_json: bool) -> None:
-    """Print the price of a run, as a table or as JSON."""
+    """Print the price of a run, as a table or as JSON.
+
+    Raises:
+        WorkerError: After that, where an agent hangs that could not be timed.
+    """
     if as_json:
         write_json(found)
-        return
+    else:
+        _write_tables(found)
+    if found.complaint:
+        raise WorkerError(found.complaint)
+
+
+def _write_tables(found: Price) -> None:
     for note in found.notes:
         write_line(filled(f"Note: {note}"))
     write_line(f"{counted(found.jobs, 'job')} of {counted(found.cells, 'cell')}, {counted(found.episodes, 'episode')}")

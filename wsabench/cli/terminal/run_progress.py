@@ -92,8 +92,8 @@ class RunTally:
         """Return all counts in one line, with the rate and the time left."""
         elapsed = self._clock() - self._start
         parts = [
-            f"{self.jobs_done}/{counted(self.jobs, 'job')}",
-            f"{self.episodes_done}/{counted(self.episodes, 'episode')}",
+            f"{self.jobs_done:,}/{counted(self.jobs, 'job')}",
+            f"{self.episodes_done:,}/{counted(self.episodes, 'episode')}",
         ]
         if self.num_steps and elapsed > 0:
             parts.append(rate_text(self.num_steps / elapsed, "steps"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -89,7 +90,8 @@ def launch(asked: Launch, words: Sequence[str], out: Path, note: Callable[[str],
 
     Raises:
         ResultSetError: `out` is not empty.
-        WorkerError: A job failed; what was finished is kept.
+        SpecError: There is no SLURM here, or no submitit.
+        WorkerError: SLURM takes no job, or a job failed; what was finished is kept.
     """
     if out.exists() and any(not path.name.startswith(".") for path in out.glob("*")):
         raise ResultSetError(
@@ -103,9 +105,7 @@ def launch(asked: Launch, words: Sequence[str], out: Path, note: Callable[[str],
         [*words, "--shard", f"{index}/{asked.shards}", "--out", str(part), "--workers", str(asked.cpus)]
         for index, part in enumerate(parts, 1)
     ]
-    executor = submitit.AutoExecutor(folder=str(folder / "logs"), cluster=asked.launcher)
-    executor.update_parameters(name="wsabench", **asked.parameters)
-    jobs = executor.map_array(play_part, commands)
+    jobs = _submitted(submitit, asked, folder / "logs", commands)
     named = ", ".join(str(job.job_id) for job in jobs)
     note(f"Submitted {counted(len(jobs), 'job')}: {named}. Logs: {folder / 'logs'}")
     try:
@@ -117,6 +117,28 @@ def launch(asked: Launch, words: Sequence[str], out: Path, note: Callable[[str],
         raise
     _check(jobs, folder)
     return write_merged(parts, out)
+
+
+def _submitted(submitit: Any, asked: Launch, logs: Path, commands: Sequence[Sequence[str]]) -> Sequence[Any]:
+    """Return the jobs of some commands, which were submitted.
+
+    Raises:
+        SpecError: There is no SLURM here.
+        WorkerError: It refuses the jobs.
+    """
+    if asked.launcher == "slurm" and shutil.which("srun") is None:
+        raise SpecError(
+            "--launcher slurm takes a machine of a SLURM cluster: there is no srun here. Start it there, or give "
+            "--launcher local for processes of this machine."
+        )
+    executor = submitit.AutoExecutor(folder=str(logs), cluster=asked.launcher)
+    executor.update_parameters(name="wsabench", **asked.parameters)
+    try:
+        return executor.map_array(play_part, commands)
+    except (OSError, subprocess.CalledProcessError, submitit.core.utils.FailedJobError) as error:
+        raise WorkerError(
+            f"SLURM took no job: {' '.join(str(error).split())}. See the options under --launcher-option."
+        ) from error
 
 
 def _submitit() -> Any:

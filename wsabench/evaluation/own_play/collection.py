@@ -133,6 +133,7 @@ def collect_own_play(policy: DeclaredPolicy, contestant: Contestant, protocol: P
             ]
             play(policy, lanes, TaskList(tasks), lambda _: None, lambda _: None)
             watchers += new
+    lanes.close()
     if not watchers[0].sums:
         raise SpecError(f"The agent {contestant.name!r} has no encoders whose embeddings could be kept. Leave it out.")
     num_steps = sum(watcher.num_steps for watcher in watchers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -112,22 +112,22 @@ def _execute_here(
     """Play contestants in this process, one after the other."""
     board.share_among(1)
     deliver = partial(board.deliver, 0)
-    room = LaneRoom()
-    while (index := board.choose(0, allowed)) is not None:
-        contestant = plan.contestants[index]
-        with steps_watched(contestant, reporter.note, worker_timeout, reporter.steps) as count:
-            counter = StepCounter(count)
-            try:
-                policy = contestant.load(contestant.protocol.action_selection)
-                lanes = room.lanes(contestant)
-                with single_thread():
-                    tasks = supplied(_BoardTasks(board, index), contestant)
-                    play(policy, lanes, tasks, deliver, counter.add, keep_steps=board.keeps_steps, name=contestant.name)
-            except NOT_OF_AGENTS:
-                raise
-            except WsabenchError as error:
-                board.give_up(0, index, error)
-            counter.flush()
+    with closing(LaneRoom()) as room:
+        while (index := board.choose(0, allowed)) is not None:
+            contestant = plan.contestants[index]
+            with steps_watched(contestant, reporter.note, worker_timeout, reporter.steps) as count:
+                counter = StepCounter(count)
+                try:
+                    policy = contestant.load(contestant.protocol.action_selection)
+                    lanes, name = room.lanes(contestant), contestant.name
+                    with single_thread():
+                        tasks = supplied(_BoardTasks(board, index), contestant)
+                        play(policy, lanes, tasks, deliver, counter.add, keep_steps=board.keeps_steps, name=name)
+                except NOT_OF_AGENTS:
+                    raise
+                except WsabenchError as error:
+                    board.give_up(0, index, error)
+                counter.flush()
 
 
 @dataclass(slots=True)

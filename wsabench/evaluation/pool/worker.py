@@ -68,9 +68,16 @@ class LaneRoom:
         """Return lanes of a contestant's game, as it sees it, that supply what it reads."""
         wanted = contestant.game, contestant.protocol, contestant.abilities.inputs
         if self._lanes is None or self._made_for != wanted:
+            self.close()
             self._lanes = EpisodeLanes(contestant.game, contestant.protocol, inputs=contestant.abilities.inputs)
             self._made_for = wanted
         return self._lanes
+
+    def close(self) -> None:
+        """Give the emulators back for other lanes."""
+        if self._lanes is not None:
+            self._lanes.close()
+            self._lanes = None
 
 
 class StepCounter:

@@ -22,10 +22,11 @@ _SHAPES = np.array([0.8, 1.0, 1.4, 1.9, 2.5, 3.3, 4.5, 6.0, 9.0])
 _SPREADS = np.array([0.15, 0.3, 0.5, 0.7])
 """Of the logarithm of the scale over groups."""
 _CENTRES = np.linspace(np.log(0.2), np.log(50.0), 40)
-"""Of the logarithm of the scale; a scale of 1 is the mean of the steps that episodes of the sample have played."""
+"""Of the logarithm of the scale; a scale of 1 is the mean of the steps that episodes of the sample have played, or what
+is usual where that is more."""
 _BELIEF = -0.5 * (_CENTRES - np.log(2.0)) ** 2
 """Of the centre before anything is seen, as a logarithm: where nothing ended, lengths may be anything, but hardly a
-hundred times what was played."""
+hundred times what was played, or what is usual."""
 _SCALES = np.linspace(np.log(0.03), np.log(200.0), 160)
 """Of a group, as a logarithm."""
 
@@ -42,12 +43,13 @@ class Seen(NamedTuple):
 class Lengths:
     """What a sample says of the lengths of episodes."""
 
-    def __init__(self, sample: Sequence[Seen], limit: float) -> None:
+    def __init__(self, sample: Sequence[Seen], limit: float, usual: float = 0.0) -> None:
         """Weigh what is believed by the sample.
 
         Args:
             sample: At least one episode.
             limit: The longest episode that the protocol allows, in steps.
+            usual: About half of what episodes take, in steps, for a sample that is too short to say.
         """
         self._limit = limit
         self._places: dict[Hashable, int] = {}
@@ -56,7 +58,7 @@ class Lengths:
         groups = np.array([self._places[one.group] for one in sample])
         steps = np.array([one.steps for one in sample], np.float64)
         ended = np.array([one.is_ended for one in sample], np.bool_)
-        self._unit = float(steps.mean())
+        self._unit = max(float(steps.mean()), usual)
         steps = np.maximum(steps / self._unit, 1e-6)
         number = len(self._places)
         ends = np.bincount(groups[ended], minlength=number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -48,6 +49,11 @@ _MODEL_ERROR, _SPEED_ERROR = 0.16, 0.06
 """Standard deviations of the logarithm: of what lives follow no Weibull distribution, and of a machine's speed from
 one minute to the next."""
 _WORKERS = (1, 2, 4, 8, 16, 32, 64)
+_USUAL_STEPS = 500.0
+"""About half of what an episode takes, for samples in which few lives end: random play of 49 games, two episodes each,
+takes 895 steps (geometric mean; one standard deviation is a factor of 2.1)."""
+_FEW_LIVES = 10
+"""Fewer that ended say too little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +99,8 @@ class Price:
     sampled_episodes: int
     """Episodes that were begun to find out."""
     notes: tuple[str, ...]
+    complaint: str
+    """Who hangs, of whose name others were timed; empty where nobody does."""
     parts: Parts
 
 
@@ -126,7 +134,7 @@ def price(
             "--dry-run and --precision are given. Allowed: one of them, because only its pilot tells how many episodes "
             "a run to a precision has. Price the most it may have: --episodes instead of --precision."
         )
-    asked = checked_workers(workers)
+    asked = 0 if multiprocessing.current_process().daemon else checked_workers(workers)  # a pool's may start none
     number = max(asked, 1)  # 0: this process, which is one
     part = None if shard is None else Shard.parse(shard)
     timeout = min(options.worker_timeout or _ANSWER_SECONDS, _ANSWER_SECONDS)
@@ -139,9 +147,10 @@ def price(
     plan_seconds = time.monotonic() - begin
     here = _plays_here(mine.contestants, asked)
     orders = _orders(mine, min(number, available_cores()), max(SECONDS - plan_seconds, 5.0))
-    measured, ready_seconds = sample(orders, begun + max(SECONDS, plan_seconds + 5.0), here=here)
-    model = _Model(mine, measured)
-    setup = plan_seconds + ready_seconds + model.picture_seconds(plan)
+    until = begun + max(SECONDS, plan_seconds + 5.0)
+    found = sample(orders, until, here=here, note=note, timeout=timeout)
+    measured, model = found.measured, _Model(mine, found.measured)
+    setup = plan_seconds + found.ready_seconds + model.picture_seconds(plan)
     drawn = [model.way(number, index) for index in range(_DRAWS)]
     draws = np.array([one.seconds for one in drawn]) + setup
     others = {
@@ -153,14 +162,16 @@ def price(
     known = sum(one.steps for part in measured for one in part.episodes)
     unknown = min(max(1.0 - known / max(parts.steps, 1.0), 0.0), 1.0)
     spread = math.hypot(float(np.log(draws).std()), _MODEL_ERROR * unknown, _SPEED_ERROR)
+    # Where nothing ended, ways that differ by much may meet at the longest episode: their spread alone says too little.
+    low, high = np.quantile(draws, (0.025, 0.975)).tolist()
     memory = [one.memory_bytes for one in measured] or [0]
     return Price(
         jobs=len(mine.jobs),
         cells=len({(job.game, job.perturbation) for job in mine.jobs}),
         episodes=sum(job.num_episodes for job in mine.jobs),
         hours=middle / 3600,
-        hours_low=middle * math.exp(-2 * spread) / 3600,
-        hours_high=middle * math.exp(2 * spread) / 3600,
+        hours_low=min(middle * math.exp(-2 * spread), low) / 3600,
+        hours_high=max(middle * math.exp(2 * spread), high) / 3600,
         disk_bytes=disk_bytes_of(
             plan, mine, parts.steps / sum(job.num_episodes for job in mine.jobs) if keeps_steps else 0.0
         ),
@@ -168,7 +179,8 @@ def price(
         workers=number,
         by_workers={count: seconds / 3600 for count, seconds in sorted({**others, number: middle}.items())},
         sampled_episodes=sum(len(one.episodes) for one in measured),
-        notes=(*plan.notes(), *_notes(mine)),
+        notes=(*plan.notes(), *_notes(mine), *model.notes()),
+        complaint=found.complaint,
         parts=parts,
     )
 
@@ -268,14 +280,32 @@ class _Model:
             by_agent.setdefault(plan.jobs[place].agent, []).append((plan.jobs[place], one))
         everyone = [one for own in by_agent.values() for one in own]
         samples = {who.name: by_agent.get(who.name, everyone) for who in plan.contestants}
-        self._lengths = {
-            name: Lengths([life for job, one in own for life in lives_seen((job.game, job.perturbation), one)], limit)
+        seen_lives = {
+            name: [life for job, one in own for life in lives_seen((job.game, job.perturbation), one)]
             for name, own in samples.items()
         }
+        self._unsure = [name for name, own in seen_lives.items() if sum(one.is_ended for one in own) < _FEW_LIVES]
         self._lives = {name: Lives([(job.game, one) for job, one in own]) for name, own in samples.items()}
+        self._lengths = {
+            name: Lengths(own, limit, self._usual(name, samples[name])) for name, own in seen_lives.items()
+        }
         self._seen = seen
         self._episodes = [self._followed(who, own) for who, own in zip(plan.contestants, jobs, strict=True)]
         self._needing = {job.id for job in plan.jobs if _needs_own_play(plan, job)}
+
+    def notes(self) -> list[str]:
+        """Say what the sample does not tell."""
+        if not self._unsure:
+            return []
+        return [
+            f"{', '.join(self._unsure)}: fewer than {_FEW_LIVES} lives of games ended in the time of this price. How "
+            "long games take is guessed from what is usual in most of them: the hours are rough, and so is their range."
+        ]
+
+    def _usual(self, name: str, sample: Sequence[tuple[Job, Played]]) -> float:
+        """Return what is usual for a life of an agent's games, in steps; 0 where its sample says enough."""
+        lives = float(np.mean([one.start_lives for _, one in sample]))
+        return _USUAL_STEPS / lives if name in self._unsure else 0.0
 
     def way(self, num_workers: int, draw: int) -> _Way:
         """Return one of many ways in which the run may go."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from wsabench.errors import WorkerError
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.own_play.collection import NUM_MOMENTS, Moments, one_round
+from wsabench.evaluation.pool.watchdog import steps_watched
 from wsabench.evaluation.pricing.answers import Operations, answer_seconds
 from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish, TaskList, play
 from wsabench.evaluation.timing import TimedPolicy, Timer
@@ -21,16 +23,23 @@ from wsabench.processes import Failure, Worker, serve, single_thread, started
 
 _WARM_TURNS = 3
 """Turns that are not timed: the first ones compile and load."""
+_SLOW_SECONDS = 1.0
+"""Of a turn after which, when time is up, the first ones are not waited for: only the very first is not timed."""
 _LEAST_SECONDS = 0.5
 """That an agent plays, however late it is."""
 _SHARE_OF_ANSWERS = 0.12
 """Of a slice's time, to ask for answers to what a run asks for; half as much again for own play."""
 _LEAST_SHARE = 0.4
 """Of the time of an average slice, for the smallest one."""
-_PATIENCE_SECONDS = 4.0
-"""How long after its time a worker process is waited for."""
+_PATIENCE_SECONDS = 8.0
+"""How long after its time a worker process is waited for, at least."""
+_SLOWER = 2.0
+"""So many times as long as another train seed of an agent needed for what is left, it may need before it hangs."""
+_MOST_TURNS = 14
+"""That may be left when time is up: the first ones, one that is timed, and two times what `answer_seconds` asks."""
 _MOST_PATIENCE_SECONDS = 120.0
 """The same where nothing has been measured yet of the agent that it plays, as on a machine that is very busy."""
+_LATE = "did not get on in the time of a price"
 _CURE = "Nobody can say how long its games take: leave it out, or start the run without --dry-run."
 
 
@@ -92,20 +101,37 @@ class Measured(NamedTuple):
     """Most memory of its process so far."""
 
 
+class Sample(NamedTuple):
+    """What was played."""
+
+    measured: list[Measured]
+    ready_seconds: float
+    """That the first worker process took to be there."""
+    silent: tuple[str, ...] = ()
+    """Whoever did not get on in time; others of the same name did."""
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong with the price; nothing where all got on."""
+        who = ", ".join(self.silent)
+        return who and f"{who}: {_LATE}, which takes its games to be like those of others of its name. {_CURE}"
+
+
 class _TimeIsUp(Exception):
     """Ends the play of a slice."""
 
 
-def sample(orders: Sequence[Sequence[Slice]], until: float, *, here: bool) -> tuple[list[Measured], float]:
+def sample(
+    orders: Sequence[Sequence[Slice]], until: float, *, here: bool, note: Callable[[str], None], timeout: float
+) -> Sample:
     """Play slices of a run until a moment.
 
     Args:
         orders: What each worker process plays.
         until: When the sample must be over, by `time.time`.
         here: In this process instead, as a run with one worker does.
-
-    Returns:
-        What was measured, and the seconds that the first worker process took to be there.
+        note: Gets a sentence where an agent hangs in this process.
+        timeout: Seconds without a step after which it does.
 
     Raises:
         WorkerError: An agent ends its process, or makes no step although its time is over.
@@ -113,8 +139,8 @@ def sample(orders: Sequence[Sequence[Slice]], until: float, *, here: bool) -> tu
     """
     if here:
         measured: list[Measured] = []
-        _play_all([one for order in orders for one in order], until, measured.append)
-        return measured, 0.0
+        _play_all([one for order in orders for one in order], until, measured.append, note, timeout)
+        return Sample(measured, 0.0)
     begin = time.time()
     with started(len(orders), _work, (), "wsabench-price") as workers:
         for worker, order in zip(workers, orders, strict=True):
@@ -122,13 +148,13 @@ def sample(orders: Sequence[Sequence[Slice]], until: float, *, here: bool) -> tu
         return _gathered(dict(zip(workers, orders, strict=True)), until, begin)
 
 
-def _gathered(orders: Mapping[Worker, Sequence[Slice]], until: float, begin: float) -> tuple[list[Measured], float]:
+def _gathered(orders: Mapping[Worker, Sequence[Slice]], until: float, begin: float) -> Sample:
     """Return what workers send until they are done or late."""
     measured: list[Measured] = []
     ready = 0.0
     left = {worker.connection: (worker, deque(order)) for worker, order in orders.items()}
     while left:
-        patience = _MOST_PATIENCE_SECONDS if _unmeasured(orders, left, measured) else _PATIENCE_SECONDS
+        patience = max((_patience(orders, one, measured) for one in _playing(left)), default=_PATIENCE_SECONDS)
         seconds = until + patience - time.time()
         ready_now = wait(list(left), max(seconds, 0.0))
         if not ready_now:
@@ -139,7 +165,7 @@ def _gathered(orders: Mapping[Worker, Sequence[Slice]], until: float, begin: flo
                 message: Measured | Failure | str | None = connection.recv()
             except (EOFError, OSError) as error:
                 if to_play:
-                    raise WorkerError(f"{_playing(to_play)}: its process {worker.how_it_ended()}. {_CURE}") from error
+                    raise WorkerError(f"{_named(to_play[0])}: its process {worker.how_it_ended()}. {_CURE}") from error
                 message = None
             match message:
                 case Failure():
@@ -151,25 +177,36 @@ def _gathered(orders: Mapping[Worker, Sequence[Slice]], until: float, begin: flo
                     ready = ready or time.time() - begin
                 case _:
                     del left[connection]
-    if ready and (names := _unmeasured(orders, left, measured)):
-        raise WorkerError(f"{', '.join(names)}: did not get on in the time of a price. {_CURE}")
-    return measured, ready
+    late = _playing(left) if ready else []
+    names = tuple(_named(one) for one in late)
+    if not all(_alike(orders, one, measured) for one in late):
+        raise WorkerError(f"{', '.join(names)}: {_LATE}. {_CURE}")
+    return Sample(measured, ready, names)
 
 
-def _unmeasured(
-    orders: Mapping[Worker, Sequence[Slice]],
-    left: Mapping[Connection, tuple[Worker, Sequence[Slice]]],
-    measured: Sequence[Measured],
-) -> list[str]:
-    """Return who plays of those whose speed nothing tells, neither their own nor that of others of their name."""
+def _playing(left: Mapping[Connection, tuple[Worker, Sequence[Slice]]]) -> list[Slice]:
+    """Return what the workers play that have not told of all."""
+    return [to_play[0] for _, to_play in left.values() if to_play]
+
+
+def _alike(orders: Mapping[Worker, Sequence[Slice]], late: Slice, measured: Sequence[Measured]) -> list[Measured]:
+    """Return what tells the speed of an agent: what was measured of those of its name."""
     names = {one.contestant: one.who.name for order in orders.values() for one in order}
-    known = {names[one.contestant] for one in measured if one.turns}
-    return [_playing(to_play) for _, to_play in left.values() if to_play and to_play[0].who.name not in known]
+    return [one for one in measured if one.turns and names[one.contestant] == late.who.name]
 
 
-def _playing(to_play: Sequence[Slice]) -> str:
-    """Return whom a worker plays."""
-    return to_play[0].who.id.describe()
+def _patience(orders: Mapping[Worker, Sequence[Slice]], late: Slice, measured: Sequence[Measured]) -> float:
+    """Return for how many seconds after its time an agent is waited for."""
+    alike = _alike(orders, late, measured)
+    if not alike:
+        return _MOST_PATIENCE_SECONDS
+    needed = max(one.load_seconds + _MOST_TURNS * one.turn_seconds / one.turns for one in alike)
+    return min(max(_SLOWER * needed, _PATIENCE_SECONDS), _MOST_PATIENCE_SECONDS)
+
+
+def _named(one: Slice) -> str:
+    """Return who plays a slice."""
+    return one.who.id.describe()
 
 
 def _work(connection: Connection) -> None:
@@ -180,11 +217,17 @@ def _work(connection: Connection) -> None:
 def _serve(connection: Connection) -> None:
     order, until = connection.recv()
     connection.send("ready")
-    _play_all(order, until, connection.send)
+    _play_all(order, until, connection.send, lambda _: None, 0.0)
     connection.send(None)
 
 
-def _play_all(order: Sequence[Slice], until: float, tell: Callable[[Measured], None]) -> None:
+def _play_all(
+    order: Sequence[Slice],
+    until: float,
+    tell: Callable[[Measured], None],
+    note: Callable[[str], None],
+    timeout: float,
+) -> None:
     """Play one slice after the other, each in its share of the time that is left; the smallest first.
 
     A share is as large as the slice's part of the run, because what is not known of it counts as much; one that ends
@@ -197,21 +240,19 @@ def _play_all(order: Sequence[Slice], until: float, tell: Callable[[Measured], N
         now = time.time()
         if now >= until and place:
             return
-        tell(_play(one, now + (until - now) * weights[place] / sum(weights[place:])))
+        tell(_play(one, now + (until - now) * weights[place] / sum(weights[place:]), note, timeout))
 
 
-def _play(one: Slice, until: float) -> Measured:
-    begin = time.time()
-    policy, timer = one.who.load(one.who.protocol.action_selection), Timer()
+def _play(one: Slice, until: float, note: Callable[[str], None], timeout: float) -> Measured:
+    begin, timer = time.time(), Timer()
     lanes = _TimedLanes(one.who, one.tasks)
     asking = bool(one.mixtures) * _SHARE_OF_ANSWERS * (1.5 if one.plays_for_itself else 1.0)
     watch = _Watch(lanes, timer, until - asking * (until - begin))
     with single_thread():
-        try:
-            timed = TimedPolicy(policy, timer)
-            play(timed, lanes, TaskList(one.tasks), lambda _: None, watch.turn, name=one.who.name)
-        except _TimeIsUp:
-            pass
+        with steps_watched(one.who, note, timeout, watch.turn) as turn:
+            policy = one.who.load(one.who.protocol.action_selection)
+            with suppress(_TimeIsUp):
+                play(TimedPolicy(policy, timer), lanes, TaskList(one.tasks), lambda _: None, turn, name=one.who.name)
         now, usual = time.time(), timer.network / max(timer.turns, 1)
         own = [[(watcher,) for watcher in one_round(Moments(NUM_MOMENTS))]] * 3 if one.plays_for_itself else []
         own_answer = answer_seconds(policy, lanes, own, until)
@@ -245,7 +286,8 @@ class _Watch:
         now, self._seen = time.time(), self._seen + 1
         if self._seen == 1:
             self.begun = now
-        if self._seen > _WARM_TURNS:
+        is_slow_end = self._seen > 1 and now >= self._until and now - self._last > _SLOW_SECONDS
+        if self._seen > _WARM_TURNS or is_slow_end:
             self.turns += 1
             self.lane_steps += num_lanes
             self.seconds += now - self._last

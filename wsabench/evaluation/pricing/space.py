@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
@@ -56,7 +57,8 @@ def _on_disk(size: int) -> int:
 
 def _picture_bytes(plan: Plan, cell: tuple[str, str]) -> int:
     compiled = plan.compiled[cell]
-    return len(encode_png(SampleLane(compiled, plan.protocol).picture(compiled)))
+    with closing(SampleLane(compiled, plan.protocol)) as lane:
+        return len(encode_png(lane.picture(compiled)))
 
 
 def _job_bytes(job: Job, encoders: Sequence[str], mean_length: float) -> list[int]:

@@ -208,6 +208,6 @@ def _run(code: Code, work: Code, memory: Memory, frame: int) -> int:  # noqa: C9
 @functools.cache
 def machine() -> Callable[[Code, Code, Memory, int], int]:
     """Return the compiled machine; the first call imports numba and reads its cache, or compiles for seconds."""
-    import numba
+    from wsabench.jit import compiled
 
-    return numba.njit("int64(int64[::1], int64[::1], uint8[::1], int64)", cache=True)(_run)
+    return compiled(_run, "int64(int64[::1], int64[::1], uint8[::1], int64)", nogil=False)

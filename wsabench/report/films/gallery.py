@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,10 +122,9 @@ def draw_gallery(
             left_out[name] = reason or _ENCODERS
         elif compiled.family != "clean":
             cells.append(compiled)
-    lane = SampleLane(compile_perturbation("clean", game), Protocol.evaluation())
     make_dir(out.parent)
     paths: list[Path] = []
-    with figure_style():
+    with figure_style(), closing(SampleLane(compile_perturbation("clean", game), Protocol.evaluation())) as lane:
         for figure in _pages(cells, lane, advance or (lambda _: None)):
             file = out.with_name(f"{out.stem}-{len(paths) + 1}.png") if paths else out
             with atomic_path(file) as temporary:

@@ -26,6 +26,10 @@ _BY: dict[Measure, str] = {
 }
 _MOST_TOLD = 4
 """More agents than this have their scores in the table and the figure alone."""
+_RETENTION_CAPTION = (
+    "Retention: the share that is kept; capped: where each cell counts 1 at most, so that gains do not pay for losses. "
+    "Cells kept: those that keep at least 0.8."
+)
 
 
 class Tier(Struct, frozen=True):
@@ -211,6 +215,7 @@ def _table(summary: Summary, tiers: Sequence[Tier], measure: Measure) -> Table:
     ranked = [(str(tier.number), agent) for tier in tiers for agent in tier.agents]
     ranked += [(DASH, agent) for agent in summary.agents if agent not in summary.compared]
     has_gap = measure == "robustness_gap"
+    beside = ("cells lost",) if has_gap else ("capped", "cells kept", "cells lost")
     rows: list[tuple[str, ...]] = []
     for tier, agent in ranked:
         row = whole.get(agent)
@@ -219,14 +224,14 @@ def _table(summary: Summary, tiers: Sequence[Tier], measure: Measure) -> Table:
                 tier,
                 agent,
                 *shown[agent],
-                DASH if row is None or math.isnan(row.lost_share) else f"{number(100 * row.lost_share, 0)}%",
+                *((DASH,) * len(beside) if row is None else _beside(row)[-len(beside) :]),
                 "/".join(dict.fromkeys(str(sample.num_seeds) for sample in seeds.get(agent, ()))),
             )
         )
-    columns = ("tier", "agent", "clean", "kept", "gap" if has_gap else "retention", "cells lost", "train seeds")
+    columns = ("tier", "agent", "clean", "kept", "gap" if has_gap else "retention", *beside, "train seeds")
     caption = (
         "Clean and kept: mean normalised score, without and with perturbations. "
-        + ("Gap: clean minus kept." if has_gap else "Retention: the share that is kept.")
+        + ("Gap: clean minus kept." if has_gap else _RETENTION_CAPTION)
         + " Cells lost: those that keep at most a tenth."
     )
     if len(summary.agents) > len(summary.compared):
@@ -260,6 +265,13 @@ def _shown(summary: Summary, whole: Mapping[str, MeasureRow], *, has_gap: bool) 
             clean = means.get((agent, CLEAN)) or _cell_estimate(summary, agent)
             found[agent] = clean, means.get((agent, ALL_PERTURBATIONS), DASH), left
     return found
+
+
+def _beside(row: MeasureRow) -> tuple[str, str, str]:
+    """Return what stands beside an average of retention: the capped mean, and the shares of cells kept and lost."""
+    shares = (row.kept_share, row.lost_share)
+    kept, lost = (DASH if math.isnan(share) else f"{number(100 * share, 0)}%" for share in shares)
+    return number(row.capped_retention.value), kept, lost
 
 
 def _cell_estimate(summary: Summary, agent: str) -> str:

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wsabench.report.tables.results import is_over_less, repeated_whole
+from wsabench.report.tables.results import BESIDE_CAPTION, is_over_less, repeated_whole
 from wsabench.report.tables.text import DASH, Entry, Table, estimate, number, p_value
 from wsabench.results.records import CLEAN
 from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
-from wsabench.summary.rows import Claim, Measure, PublishedRow, RankRow, grouped
+from wsabench.summary.rows import Claim, Measure, MeasureRow, PublishedRow, RankRow, grouped
 from wsabench.summary.summarise import Summary
 from wsabench.words import MINUS
 
@@ -27,12 +27,16 @@ _MEASURE_NAMES = {
     "worst_score": "worst score",
     "dose_area": "area over dose",
     "retention": "retention",
+    "capped_retention": "capped retention",
+    "kept_share": "cells kept",
+    "lost_share": "cells lost",
     "robustness_gap": "robustness gap",
     "corruption_error": "corruption error",
     "error_difference": "error difference",
     "relative_corruption_error": "relative corruption error",
     "loss_difference": "loss difference",
 }
+_SHARES = ("kept_share", "lost_share")
 _SIMULTANEOUS = (
     "Intervals are simultaneous: 95% of runs have all differences of a scope (of all pairs and perturbations) inside."
 )
@@ -150,7 +154,7 @@ def measure_tables(summary: Summary) -> list[Table]:
                 name,
                 row.agent,
                 str(row.num_severities),
-                *(estimate(row.bounded(column), row.num_seeds) for column in _MEASURE_NAMES),
+                *(_measured(row, column) for column in _MEASURE_NAMES),
             )
             for name, part in grouped(summary.measures, lambda row: row.perturbation).items()
             if name not in left_out
@@ -158,10 +162,10 @@ def measure_tables(summary: Summary) -> list[Table]:
         ]
         caption = (
             "Over the severities of each perturbation. Area over dose: mean score over the measured change, from the "
-            f"weakest to the strongest severity, without clean.{_without_area(summary)} Corruption error: error "
-            f"relative to {summary.measures[0].baseline} under the same perturbation, below 1 is better; error "
-            "difference: minus its error, below 0 is better, defined also where it makes none. Relative corruption "
-            "error and loss difference: the same of what is lost against clean."
+            f"weakest to the strongest severity, without clean.{_without_area(summary)} {BESIDE_CAPTION} Corruption "
+            f"error: error relative to {summary.measures[0].baseline} under the same perturbation, below 1 is better; "
+            "error difference: minus its error, below 0 is better, defined also where it makes none. Relative "
+            "corruption error and loss difference: the same of what is lost against clean."
         )
         heads = ("perturbation", "agent", "severities", *_MEASURE_NAMES.values())
         places: dict[Measure, int] = {
@@ -181,6 +185,11 @@ def measure_tables(summary: Summary) -> list[Table]:
         columns = ("perturbation", "agent", "rank", "clean rank", "change")
         tables.append(Table("Ranks", caption, columns, tuple(rows), 2, brackets="Brackets: 95% interval."))
     return tables
+
+
+def _measured(row: MeasureRow, column: str) -> str:
+    """Return a measure with its interval; shares of cells have none."""
+    return number(getattr(row, column)) if column in _SHARES else estimate(row.bounded(column), row.num_seeds)
 
 
 def _without_area(summary: Summary) -> str:

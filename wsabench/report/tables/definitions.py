@@ -50,10 +50,10 @@ DEFINITIONS = (
     Definition("cell", "One game, perturbation and severity."),
     Definition(
         "interval over train seeds",
-        "95% interval of what another training run could give. Mean scores: bootstrap-t. Retention: Fieller's interval "
-        "with delete-one errors. All others: corrected bootstrap. Whole train seeds are taken, jointly over all cells "
-        "of a game and independently between games and agents. With one or two train seeds there is none; three or "
-        "four (†) are too few to conclude anything.",
+        "95% interval of what another training run could give. Mean scores and gaps: bootstrap-t. Retention: Fieller's "
+        "interval with delete-one errors. All others: corrected bootstrap. Whole train seeds are taken, jointly over "
+        "all cells of a game and independently between games and agents. With one or two train seeds there is none; "
+        "three or four (†) are too few to conclude anything.",
     ),
     Definition(
         "joint and rliable's resampling",

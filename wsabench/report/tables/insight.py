@@ -89,7 +89,7 @@ def _standard_deviation(row: ComponentRow) -> str:
     ends = (
         math.sqrt(end) if end >= 0 else math.nan for end in (row.variance.value, row.variance.low, row.variance.high)
     )
-    return estimate(Bounded(*ends), _NOT_OVER_SEEDS)
+    return estimate(Bounded(*ends), _NOT_OVER_SEEDS if row.component == COMPONENTS[-1] else row.num_seeds)
 
 
 def _share(value: float) -> str:

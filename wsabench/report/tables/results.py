@@ -30,10 +30,11 @@ UNTOUCHED = "‡"
 """Marks a cell in which every episode went as the clean one of the same network and episode seed."""
 
 _BESIDE_RETENTION = ("capped retention", "cells kept", "cells lost", "games with retention")
-_BESIDE_CAPTION = (
+BESIDE_CAPTION = (
     "Retention: mean over the games in which it is defined. Capped: each cell counts 1 at most, so that gains do not "
     "pay for collapse. Kept, lost: share of cells with retention of at least 0.8, of at most 0.1."
 )
+"""What stands below a table that has averages of retention."""
 _BRACKETS = "Brackets: 95% interval over train seeds."
 _OTHER_BRACKETS = " Other brackets: 95% interval over train seeds."
 _CLEAN_RANDOM = ("retention, clean random", "gap, clean random")
@@ -144,7 +145,7 @@ def average_table(summary: Summary) -> Table | None:
         for row in part
     ]
     columns = ("perturbation", "agent", "games", "normalised score", "retention", "robustness gap", *_BESIDE_RETENTION)
-    caption = f"Mean over the games that have the perturbation. {_BESIDE_CAPTION}"
+    caption = f"Mean over the games that have the perturbation. {BESIDE_CAPTION}"
     return Table("Mean over games", caption, columns, tuple(rows), 2, brackets=_BRACKETS)
 
 
@@ -165,7 +166,7 @@ def headline_table(summary: Summary) -> Table | None:
         return None
     heads = ("clean IQM", "perturbed IQM", "clean mean", "perturbed mean")
     columns = ("agent", *heads, "retention", *_BESIDE_RETENTION)
-    caption = f"Scores are normalised, {_WHERE}. {_BESIDE_CAPTION}"
+    caption = f"Scores are normalised, {_WHERE}. {BESIDE_CAPTION}"
     return Table("Clean and perturbed", caption, columns, tuple(rows), 1, brackets=_BRACKETS)
 
 
