@@ -57,7 +57,12 @@ FEWER = {{
     "bench": {{"--seconds": "0.05", "--rounds": "1", "--games": "pong"}},
 }}
 UNLESS_GIVEN = {{
-    "run": {{"--games": "breakout", "--perturbations": "clean,hue-rotate@3", "--train-seeds": "0"}},
+    "run": {{
+        "--games": "breakout",
+        "--perturbations": "clean,hue-rotate@3",
+        "--train-seeds": "0",
+        "--protocol": "max_frames=1000",
+    }},
     "report": {{"--format": "html,latex"}},
     "probe": {{"--encoders": "ae"}},
 }}
