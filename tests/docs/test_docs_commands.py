@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -27,15 +28,15 @@ TABLE = re.compile(r"^\| `(wsabench [^`]+)` \|", re.MULTILINE)
 NOT_HERE = {
     "--device cuda": "needs a GPU",
     "--device auto": "the paper's size takes hours; other trainings run",
-    "--launcher slurm": "needs SLURM; tests/cli/test_cli_launcher.py submits to a stand-in",
+    "--launcher slurm": "needs SLURM; tests/cli/test_cli_launcher.py launches the same parts as local processes",
     "--executor ray": "needs Ray; tests/evaluation/test_ray.py plays on it",
     "ray start": "needs Ray",
     "/shared/": "needs a disk that machines share",
     "ppo": "needs Stable-Baselines3; docs/howto/my-sb3-agent.md runs with it",
     "sb3:ckpt": "needs Stable-Baselines3; docs/howto/my-sb3-agent.md runs with it",
-    "pip install": "tests/package/test_package.py installs it",
-    "vignette@3": "tests/package/test_package.py plays it",
-    "my_agent.toml": "needs packages of encoders; tests/encoders/test_encoder_extensions.py has them",
+    "pip install": "changes the environment; tests/perturb/test_perturb_extensions.py installs it without pip",
+    "vignette@3": "is not installed here; tests/perturb/test_perturb_extensions.py plays it",
+    "my_agent.toml": "needs an encoder of another package; tests/encoders/test_encoder_extensions.py trains with one",
     "--queue baselines/queue.toml": "takes days; tests/training/test_queue_running.py works through a short one",
     "agents fetch": "needs a server; tests/agents/test_fetching.py has one",
     "make ": "that the target exists is tested below",
@@ -56,10 +57,21 @@ FEWER = {{
     "bench": {{"--seconds": "0.05", "--rounds": "1", "--games": "pong"}},
 }}
 UNLESS_GIVEN = {{
-    "run": {{"--games": "breakout", "--perturbations": "clean,hue-rotate@3", "--train-seeds": "0"}},
+    "run": {{
+        "--games": "breakout",
+        "--perturbations": "clean,hue-rotate@3",
+        "--train-seeds": "0",
+        "--protocol": "max_frames=1000",
+    }},
     "report": {{"--format": "html,latex"}},
+    "probe": {{"--encoders": "ae"}},
 }}
 words = sys.argv[1:]
+if words[0] == "run" and "smoke" in words:
+    FEWER["run"], UNLESS_GIVEN["run"] = {{"--workers": "1"}}, {{}}
+    words = ["e2e" if word == "wsa,e2e" else word for word in words]
+if words[0] == "check":
+    FEWER["check"] = {{"--agents": "e2e"}}
 if not {{"--dry-run", "--status"}} & set(words):
     for option, value in FEWER.get(words[0], {{}}).items():
         if option in words:
@@ -75,7 +87,6 @@ sys.exit(main(words))
 
 RUNS = {
     "README.md": {"runs/quick": "results/smoke", "runs/new": "results/smoke", "runs/old": "tests/old_results/schema1"},
-    "gate.md": {"runs/new": "results/smoke"},
     "report.md": {f"runs/{name}": "results/smoke" for name in "ab"},
 }
 """Result sets that the reader of a page has, and what stands for them."""
@@ -83,7 +94,7 @@ BEFORE = {
     "README.md": [
         "wsabench run --agents random,noop --shard 1/2 --out parts/1",
         "wsabench run --agents random,noop --shard 2/2 --out parts/2",
-        "wsabench run --suite smoke --agents mine=noop --perturbations clean,hue-rotate@3,zero-all --out runs/mine",
+        "wsabench run --suite smoke --agents mine=noop --out runs/mine",
     ],
     "report.md": [
         "wsabench run --agents e2e,random,noop --perturbations clean,hue-rotate@3,value@3 --out runs/quick",
@@ -153,6 +164,8 @@ def test_the_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
         "SLURM_ARRAY_TASK_ID": "1",
     }
     for line in (*BEFORE.get(name, ()), *RUN_HERE[name]):
+        print(line, flush=True)  # noqa: T201 - shown by `pytest -s`
+        start = time.monotonic()
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", line],
             cwd=work,
@@ -162,6 +175,7 @@ def test_the_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
             timeout=600,
             check=False,
         )
+        print(f"{time.monotonic() - start:.1f} s", flush=True)  # noqa: T201
         assert done.returncode == 0, f"{name}:\n{line}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 

@@ -188,6 +188,8 @@ def test_probe_refuses_bad_input(trained):
         go("ae", samples=9_000)
     with pytest.raises(SpecError, match="No verified RAM variable of 'breakout' changes"):
         go("ae", samples=700, variables={"constant": VARIABLES["constant"]})
+    with pytest.raises(SpecError, match=r"the catalogue has none\. Found: guessed \(annotated\)"):
+        go("ae", variables={"guessed": VARIABLES["guessed"]})
 
 
 def test_what_was_scored_once_is_read_again(trained, monkeypatch):

@@ -108,6 +108,7 @@ def probe(  # noqa: PLR0913 - the public contract
     """
     record = load_game(game)
     game, known = record.id, record.ram if variables is None else variables
+    _check_verified(game, known)
     names = _names(game, encoders, directory)
     trained = _load_trained(game, names, size, directory)
     reporter = reporter or SilentReporter()
@@ -133,6 +134,17 @@ def probe(  # noqa: PLR0913 - the public contract
     table.attrs["hashes"] = {name: item.content_hash for name, item in trained.items()}
     table.attrs["size"] = _size(next(iter(trained.values())))
     return table
+
+
+def _check_verified(game: str, known: Mapping[str, RamVariable]) -> None:
+    """Refuse a game of which no RAM variable is verified, before anything is played."""
+    if any(variable.confidence == "verified" for variable in known.values()):
+        return
+    found = f"{', '.join(known)} (annotated)" if known else "none"
+    raise SpecError(
+        f"A probe predicts verified RAM variables of {game!r}, and the catalogue has none. Found: {found}. Confirm one "
+        'on the running game, say how in its note, and set confidence = "verified" in the file of the game.'
+    )
 
 
 def compare_with_twins(table: pd.DataFrame) -> pd.DataFrame:
