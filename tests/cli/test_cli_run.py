@@ -95,6 +95,8 @@ def test_a_gallery_without_a_place_goes_into_a_folder_of_its_own(
     assert main(["gallery", "--perturbations", "invert"]) == 0
     assert capsys.readouterr().out == "Page: gallery/breakout-chosen.png\n"
     assert (folder / "gallery" / "breakout-chosen.png").is_file()
+    assert main(["gallery", "--perturbations", "invert", "--out", "pictures"]) == 0
+    assert capsys.readouterr().out == "Page: pictures/breakout-chosen.png\n"
     assert list(folder.glob("*.png")) == []
 
 

@@ -17,7 +17,7 @@ EXAMPLE = "Example: wsabench gallery --suite color-shift --game breakout --out g
 DEFAULT_SUITE = "color-shift"
 DEFAULT_OUT = Path("gallery")
 """Folder of pictures for which no place was named."""
-_OUT = "The PNG file to write; more pages get -2, -3, ... Default: gallery/GAME-SUITE.png, or -FAMILY, or -chosen."
+_OUT = "The PNG file, or a folder for GAME-SUITE.png (-FAMILY, -chosen); more pages get -2, -3, ... Default: gallery/."
 
 
 def gallery(
@@ -45,7 +45,9 @@ def gallery(
         names = [name for name in gallery_names(game, family=family) if misfit(name, game) is None]
     chosen = suite or DEFAULT_SUITE
     what = family or (Path(chosen).stem if names is None else "chosen")
-    out = DEFAULT_OUT / f"{game}-{what}.png" if out is None else out
+    out = DEFAULT_OUT if out is None else out
+    if out.is_dir() or not out.suffix:
+        out /= f"{game}-{what}.png"
     count = len(gallery_names(game, chosen) if names is None else names)
     with progress_reporter() as reporter:
         reporter.start("Gallery", count, "perturbation")

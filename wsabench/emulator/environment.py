@@ -17,7 +17,7 @@ from wsabench.emulator.inputs import check_inputs, check_shown, checked_actions
 from wsabench.emulator.lane import Lane, observation_shape
 from wsabench.errors import SpecError, unknown_name
 from wsabench.games import check_rom_id
-from wsabench.perturb import Perturbation, compile_perturbation
+from wsabench.perturb import CompiledPerturbation, Perturbation, compile_perturbation
 from wsabench.protocol import ELSEWHERE, Protocol
 
 P = ParamSpec("P")
@@ -25,6 +25,22 @@ T = TypeVar("T")
 Observation = npt.NDArray[np.uint8]
 
 RENDER_MODES = ("rgb_array",)
+
+
+def shown_perturbation(perturbation: str | Perturbation, game: str) -> CompiledPerturbation:
+    """Return a perturbation for the game, if an environment can show it.
+
+    Raises:
+        SpecError: It does not fit the game, or changes an agent's encoders.
+        UnknownNameError: There is no such perturbation.
+    """
+    compiled = compile_perturbation(perturbation, game)
+    if compiled.encoder_operations:
+        raise SpecError(
+            f"{compiled.name} changes an agent's encoders, not what an environment shows. Allowed: perturbations of "
+            f"other families. Play an agent with it: wsabench run --perturbations {compiled.name}."
+        )
+    return compiled
 
 
 class LaneEnv(gymnasium.Env[Observation, np.int64]):
@@ -54,7 +70,7 @@ class LaneEnv(gymnasium.Env[Observation, np.int64]):
         self.game = check_rom_id(game)
         self.protocol = Protocol.of(protocol)
         self.render_mode = render_mode
-        compiled = compile_perturbation(perturbation, self.game)
+        compiled = shown_perturbation(perturbation, self.game)
         self.lane = Lane(compiled, self.protocol, check_seed(seed), inputs=wanted)
         self.observation_space = observation_space(self.protocol)  # pyright: ignore[reportAttributeAccessIssue]
         self.action_space = Discrete(self.lane.num_actions)
@@ -77,7 +93,7 @@ class LaneEnv(gymnasium.Env[Observation, np.int64]):
             if name != "perturbation":
                 raise unknown_name("reset option", name, ["perturbation"])
         perturbation = options.get("perturbation")
-        compiled = None if perturbation is None else compile_perturbation(perturbation, self.game)
+        compiled = None if perturbation is None else shown_perturbation(perturbation, self.game)
         if compiled is not None:
             check_shown(compiled, self.lane.inputs)
         super().reset(seed=seed)

@@ -16,6 +16,7 @@ from wsabench.emulator.environment import (
     check_seed,
     checked_options,
     observation_space,
+    shown_perturbation,
     with_names_of_others,
 )
 from wsabench.emulator.group import LaneGroup, lay_out
@@ -23,7 +24,7 @@ from wsabench.emulator.inputs import check_inputs, check_shown, checked_actions
 from wsabench.emulator.lane import Lane
 from wsabench.emulator.workers import WorkerPool
 from wsabench.errors import ShapeError, SpecError, unknown_name
-from wsabench.perturb import CompiledPerturbation, Perturbation, compile_perturbation
+from wsabench.perturb import CompiledPerturbation, Perturbation
 from wsabench.protocol import Protocol
 from wsabench.seeding import integer_seed
 from wsabench.types import unboxed
@@ -111,7 +112,7 @@ class LaneVectorEnv(VectorEnv[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.
         seeds = lane_seeds(seed, self.num_envs)
         chosen = lane_perturbations(options.get("perturbations"), self.num_envs)
         rows = [int(row) for row in np.flatnonzero(mask)]
-        compiled = [None if (p := chosen[row]) is None else compile_perturbation(p, self.game) for row in rows]
+        compiled = [None if (p := chosen[row]) is None else shown_perturbation(p, self.game) for row in rows]
         for perturbation in compiled:
             if perturbation is not None:
                 check_shown(perturbation, self._arrays.inputs)
@@ -332,7 +333,7 @@ def make_vec(  # noqa: PLR0913  (the public contract)
     if not isinstance(mode, AutoresetMode):
         raise unknown_name("autoreset mode", autoreset_mode, [mode.name for mode in AutoresetMode])
     chosen = lane_perturbations(perturbations, num_envs)
-    compiled = [compile_perturbation("clean" if p is None else p, game) for p in chosen]
+    compiled = [shown_perturbation("clean" if p is None else p, game) for p in chosen]
     seeds = lane_seeds(seed, num_envs)
     wanted = check_inputs(inputs)
     env = LaneVectorEnv(compiled, Protocol.of(protocol), seeds, min(num_workers, num_envs), mode, wanted, render_mode)

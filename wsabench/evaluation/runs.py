@@ -309,14 +309,18 @@ def _finished_jobs(plan: Plan, store: ResultStore, reporter: RunReporter) -> lis
 
 def _kept_notes(plan: Plan, finished: Sequence[Job]) -> list[str]:
     """Return a line for each agent of the user's own code whose finished jobs are kept, with why."""
-    counts: dict[str, int] = {}
+    counts: dict[tuple[str, str], int] = {}
     for job in finished:
         one = plan.contestant_of(job)
         if one.kind in ("import", "factory", "object") or one.abilities.version:
             why = f"version {one.abilities.version!r}" if one.abilities.version else f"hash {one.checkpoint_hash[:8]}"
-            line = f"{one.name}, {why}"
+            line = one.name, why
             counts[line] = counts.get(line, 0) + 1
-    return [f"{line}: {counted(count, 'finished job')} kept." for line, count in counts.items()]
+    advice = " If its code was changed since, give it another version, and the run another folder."
+    return [
+        f"{name}, {why}: {counted(count, 'finished job')} kept.{advice if why.startswith('version') else ''}"
+        for (name, why), count in counts.items()
+    ]
 
 
 def checked_workers(workers: int | None) -> int:

@@ -160,7 +160,7 @@ def _notes(run: RecordedPlan, reference: RecordedPlan) -> Iterator[str]:
     for key, names in expected.items():
         extra += [f"{cell} ({' on '.join(key)})" for cell in cells[key] if cell not in names]
     if extra:
-        yield f"Not in the reference, so not judged: {listed(extra)}."
+        yield f"Not judged, because not in the reference or not asked for: {listed(extra)}."
     seeds = train_seeds(run)
     for (agent, game), wanted in train_seeds(reference).items():
         found = seeds[agent, game]
