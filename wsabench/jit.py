@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar, cast
 
 from numba import njit
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.serialize import loads
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,7 +37,13 @@ def compiled(function: Callable[P, R], signature: str | None = None, *, nogil: b
 
 
 class _Cache(FunctionCache):
-    """Numba's cache of machine code in files, which a run can do without: what cannot be read is compiled anew."""
+    """Numba's cache of machine code in files, which a run can do without: what is damaged is compiled anew."""
+
+    def __init__(self, function: Any) -> None:
+        """Name the files of a function."""
+        super().__init__(function)
+        file: Any = self._cache_file
+        self._cache_file = _SealedFile(file._cache_path, self._impl.filename_base, file._source_stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return what is kept for a signature; None where nothing is, or nothing that can be read."""
@@ -51,3 +59,26 @@ class _Cache(FunctionCache):
         """Keep what was compiled, if it can be written."""
         with suppress(OSError):
             super().save_overload(sig, data)
+
+
+class _SealedFile(IndexDataCacheFile):
+    """Keeps each piece of machine code with its SHA-256: LLVM ends the process where the code is damaged."""
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep a piece."""
+        content: bytes = self._dump(data)
+        super().save(key, (hashlib.sha256(content).digest(), content))
+
+    def load(self, key: Any) -> Any:
+        """Return a piece; None where there is none.
+
+        Raises:
+            ValueError: It is damaged, or was kept without a hash.
+        """
+        kept = super().load(key)
+        if kept is None:
+            return None
+        digest, content = kept
+        if hashlib.sha256(content).digest() != digest:
+            raise ValueError("the code is damaged")
+        return loads(content)

@@ -84,10 +84,10 @@ class Protocol:
         """Check every range, so that a mistake never reaches the emulator; NumPy scalars become Python's."""
         for field in fields(self):
             object.__setattr__(self, field.name, unboxed(getattr(self, field.name)))
-        for name, lowest in _LOWEST.items():
+        for name, (lowest, highest) in _RANGES.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
-                raise SpecError(f"Protocol.{name} is {value!r}. Allowed: integers from {lowest}.")
+            if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+                raise SpecError(f"Protocol.{name} is {value!r}. Allowed: integers from {lowest} to {highest}.")
         probability = self.sticky_probability
         if isinstance(probability, bool) or not isinstance(probability, int | float) or not 0 <= probability <= 1:
             raise SpecError(f"Protocol.sticky_probability is {probability!r}. Allowed: numbers from 0 to 1.")
@@ -243,15 +243,16 @@ _CHOICES: Mapping[str, Any] = {
     "life_start": LifeStart,
     "stack_start": StackStart,
 }
-_LOWEST = {
-    "frame_skip": 1,
-    "frame_stack": 1,
-    "screen_size": 1,
-    "noop_max": 0,
-    "max_frames": 1,
-    "stall_steps": 0,
-    "pool_gap": 0,
+_RANGES = {
+    "frame_skip": (1, 1_000),
+    "frame_stack": (1, 64),
+    "screen_size": (1, 1_024),
+    "noop_max": (0, 10_000),
+    "max_frames": (1, 2**31 - 1),
+    "stall_steps": (0, 2**31 - 1),
+    "pool_gap": (0, 1_000),
 }
+"""Lowest and highest values: nothing that fills the memory, or never ends, before the first step."""
 _SWITCHES = (
     "grayscale",
     "full_action_space",

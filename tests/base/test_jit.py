@@ -56,6 +56,18 @@ def test_machine_code_is_kept_and_where_it_is_damaged_compiled_anew(
             assert [loaded(doubled, signature) for _ in range(2)] == [0, 1], chosen
 
 
+def test_one_flipped_bit_of_machine_code_never_runs(doubled: Callable[[int], int], tmp_path: Path) -> None:
+    """LLVM would end the process, or run other code: the pickle around it stays intact."""
+    assert loaded(doubled) == 0
+    (path,) = (tmp_path / "cache").rglob("*.nbc")
+    kept, rng = path.read_bytes(), np.random.default_rng(1)
+    for place in [len(kept) // 2, *rng.integers(0, len(kept), 8)]:
+        damaged = bytearray(kept)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        assert [loaded(doubled) for _ in range(2)] == [0, 1], place
+
+
 def test_files_that_cannot_be_read_or_replaced_are_done_without(doubled: Callable[[int], int], tmp_path: Path) -> None:
     assert loaded(doubled) == 0
     for path in (tmp_path / "cache").rglob("*.nb?"):

@@ -284,6 +284,8 @@ def test_unknown_names(options: dict[str, Any], message: str) -> None:
         ({"train_seeds": [0, 0]}, "train seed 0 is given twice"),
         ({"train_seeds": [-1]}, "train seed is -1. Allowed: integers from 0"),
         ({"episodes": 0}, "number of episodes is 0. Allowed: integers from 1"),
+        ({"episodes": 10**13}, "number of episodes is 10,000,000,000,000. Allowed: at most 1,000,000 in each job"),
+        ({"protocol": {"frame_stack": 10**6}}, "frame_stack is 1000000. Allowed: integers from 1 to 64"),
         ({"episodes": True}, "number of episodes is True"),
         ({"seed": -1}, "seed is -1. Allowed: integers from 0"),
         ({"agents": []}, "No agent was given"),

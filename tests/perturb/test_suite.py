@@ -143,6 +143,11 @@ def test_the_hash_is_of_what_is_run(tmp_path):
         assert load(tmp_path, VALID.replace(old, new, 1)).content_hash != before, old
 
 
+def test_a_list_of_no_agents_is_refused(tmp_path):
+    with pytest.raises(SpecError, match=r"agents: found .*without the key the default ones play"):
+        load(tmp_path, f"agents = []\n{VALID}")
+
+
 def test_the_measure_is_part_of_the_hash_unless_it_is_the_default(tmp_path):
     silent = load(tmp_path)
     hashes = {measure: load(tmp_path, f'measure = "{measure}"\n{VALID}') for measure in ("retention", "gap", "score")}

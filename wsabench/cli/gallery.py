@@ -43,7 +43,7 @@ def gallery(
     game = load_game(game).id
     if family is not None:
         names = [name for name in gallery_names(game, family=family) if misfit(name, game) is None]
-    chosen = suite or DEFAULT_SUITE
+    chosen = DEFAULT_SUITE if suite is None else suite
     what = family or (Path(chosen).stem if names is None else "chosen")
     out = DEFAULT_OUT if out is None else out
     if out.is_dir() or not out.suffix:

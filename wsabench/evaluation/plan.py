@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 DEFAULT_AGENTS = ("wsa", "e2e")
 """Who plays where neither the user nor the suite names agents."""
+_MOST_EPISODES = 1_000_000
+"""Of one job; each takes memory from the beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,7 +319,7 @@ def make_plan(
     wanted = {game: profile.cells.of(game) if named is None else named for game in games}
     is_explicit = named is not None
     precision = _precision(options, games)
-    num_episodes = _whole_number("number of episodes", _or(options.episodes, profile.episodes), 1)
+    num_episodes = _num_episodes("number of episodes", _or(options.episodes, profile.episodes))
     num_episodes = num_episodes if precision is None else precision.pilot_episodes
     seed = _whole_number("seed", options.seed, 0)
     agents = default_agents(suite) if options.agents is None else options.agents
@@ -400,7 +402,7 @@ def _precision(options: RunOptions, games: Sequence[str]) -> PrecisionEntry | No
     target: Target | None = next((name for name in TARGETS if name == options.precision_of), None)
     if target is None:
         raise unknown_name("precision target", str(options.precision_of), TARGETS)
-    pilot = _whole_number("number of episodes of the pilot", _or(options.episodes, DEFAULT_PILOT_EPISODES), 1)
+    pilot = _num_episodes("number of episodes of the pilot", _or(options.episodes, DEFAULT_PILOT_EPISODES))
     if pilot < MIN_PILOT_EPISODES:
         raise SpecError(
             f"The pilot has {counted(pilot, 'episode')}. Allowed: integers from {MIN_PILOT_EPISODES}; fewer do not "
@@ -408,7 +410,7 @@ def _precision(options: RunOptions, games: Sequence[str]) -> PrecisionEntry | No
         )
     if options.max_episodes is None:
         raise SpecError(f"--precision needs a limit. Give --max-episodes, {2 * pilot} or more, as in 200.")
-    most = _whole_number("largest number of episodes", options.max_episodes, 1)
+    most = _num_episodes("largest number of episodes", options.max_episodes)
     if most < 2 * pilot:
         raise SpecError(
             f"--max-episodes allows {counted(most, 'episode')} of a job, and the pilot has {pilot}. Allowed: "
@@ -460,6 +462,13 @@ def _distinct(what: str, values: Iterable[Any]) -> tuple[Any, ...]:
     if not kept:
         raise SpecError(f"No {what} was given. Give at least one.")
     return tuple(kept)
+
+
+def _num_episodes(what: str, value: Any) -> int:
+    """Return how many episodes a job has, or refuse."""
+    if (found := _whole_number(what, value, 1)) > _MOST_EPISODES:
+        raise SpecError(f"The {what} is {found:,}. Allowed: at most {_MOST_EPISODES:,} in each job.")
+    return found
 
 
 def _whole_number(what: str, value: Any, least: int) -> int:

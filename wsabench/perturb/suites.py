@@ -159,7 +159,7 @@ def _cached_suite(path: Path, _modified_ns: int) -> Suite:
         games=games,
         measure=_measure(table),
         version=table.integer("version", 1, _MAX_COUNT, 1),
-        agents=table.texts("agents", ()),
+        agents=_agents(table),
         profiles=MappingProxyType(
             {name: _profile(name, entry, cells, games, protocol) for name, entry in table.tables("profiles").items()}
         ),
@@ -198,6 +198,14 @@ def _games(table: Fields) -> tuple[str, ...]:
         return tuple(check_rom_id(game) for game in games)
     except UnknownNameError as error:
         raise UnknownNameError(f"{table.where}, games: {error}") from error
+
+
+def _agents(table: Fields) -> tuple[str, ...]:
+    """Read who plays unless others are named."""
+    agents = table.texts("agents", ())
+    if not agents and "agents" in table.values:
+        table.fail("agents", "names or addresses of agents; without the key the default ones play")
+    return agents
 
 
 def _measure(table: Fields) -> SuiteMeasure:
