@@ -107,8 +107,9 @@ class Console:
         """Give the emulator back for another console; this one is of no use any more."""
         if self._is_open:
             self._is_open = False
-            del self.ale, self.picture  # a mistake must not reach into somebody else's game
             cartridges.give_back(self._cartridge, self._rom, self._sticky_probability)
+            del self.ale, self.picture, self._cartridge  # a mistake must not reach into somebody else's game
+            self._start = None
 
     def _restore_start(self) -> bool:
         """Restore the state after a reset and return whether that is exactly the start."""
