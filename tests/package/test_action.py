@@ -47,7 +47,7 @@ def test_it_plays_an_own_policy_gates_and_writes_summary_comment_and_badge(tmp_p
     pinned = f"-m pip install --quiet --disable-pip-version-check --constraint {ROOT}/constraints.txt"
     assert calls == [f"{pinned} --index-url=INDEX --no-deps torch", f"{pinned} -- {ROOT}[sb3]"]
     comment = (tmp_path / "reference" / "comment.md").read_text(encoding="utf-8")
-    assert comment.startswith("<!-- wsabench -->\n### wsabench: own and nobody on breakout: ")
+    assert comment.startswith("<!-- wsabench -->\n### wsabench: own and nobody on breakout under hue-rotate@3")
     assert "| hue-rotate@3 |" in comment
     assert runner.summary.read_text(encoding="utf-8") in comment
     badge = ElementTree.parse(tmp_path / runner.told("badge")).getroot()
@@ -61,7 +61,7 @@ def test_it_plays_an_own_policy_gates_and_writes_summary_comment_and_badge(tmp_p
     assert runner.told("comment") == "second run/comment.md"
     summary = (tmp_path / "second run" / "summary.md").read_text(encoding="utf-8")
     assert summary.startswith("## Robustness gate: cannot tell")
-    assert "### wsabench: own and nobody on breakout: " in summary
+    assert "### wsabench: own and nobody on breakout under hue-rotate@3" in summary
     assert runner.summary.read_text(encoding="utf-8") == summary
     assert "cannot tell" in (tmp_path / runner.told("badge")).read_text(encoding="utf-8")
     assert ElementTree.parse(tmp_path / runner.told("junit")).getroot().tag == "testsuites"
