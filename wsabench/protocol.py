@@ -244,13 +244,13 @@ _CHOICES: Mapping[str, Any] = {
     "stack_start": StackStart,
 }
 _RANGES = {
-    "frame_skip": (1, 1_000),
+    "frame_skip": (1, 100),
     "frame_stack": (1, 64),
-    "screen_size": (1, 1_024),
+    "screen_size": (1, 512),
     "noop_max": (0, 10_000),
-    "max_frames": (1, 2**31 - 1),
-    "stall_steps": (0, 2**31 - 1),
-    "pool_gap": (0, 1_000),
+    "max_frames": (1, 10_000_000),
+    "stall_steps": (0, 10_000_000),
+    "pool_gap": (0, 100),
 }
 """Lowest and highest values: nothing that fills the memory, or never ends, before the first step."""
 _SWITCHES = (
