@@ -443,6 +443,15 @@ def here(function: Callable[[Item], Found], items: Sequence[Item], /) -> list[Fo
     return [function(item) for item in items]
 
 
+def call(function: Callable[[], Found], /) -> Found:
+    """Call a function: lets different ones, each with its arguments (`functools.partial`), share workers.
+
+    Args:
+        function: What to call.
+    """
+    return function()
+
+
 @contextmanager
 def shared(number: int, name: str) -> Iterator[Share]:
     """Start worker processes that share work; with fewer than two everything is done here.

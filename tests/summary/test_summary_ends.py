@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from wsabench.processes import here
 from wsabench.summary.measures import Ends
 from wsabench.summary.summarise import _ends
 
@@ -25,7 +26,7 @@ def test_clean_episodes_of_another_agent_are_none_of_its_own():
             episode("b", "clean", 1, 4.0),
         ]
     )
-    assert _ends(table) == {
+    assert _ends(here, table) == {
         ("a", "g", "clean"): Ends(0, 0, 2),
         ("a", "g", "hue@1"): Ends(1, 0, 1),
         ("b", "g", "clean"): Ends(0, 0, 1),

@@ -7,7 +7,7 @@ the statistic is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,8 +102,27 @@ def corrected_bounds(replicates: Replicates, value: FloatArray, confidence: floa
         after model selection", for variances from counts.
     """
     lanes, shape = _lanes(replicates.values), np.shape(replicates.values)[1:]
-    inflation, freedom = (part.reshape(shape) for part in _inflation_and_freedom(lanes, replicates.strata))
-    low, high = _percentiles(lanes, shape, confidence)
+    found = corrected_lanes(lanes, _influences(lanes, replicates.strata), np.ravel(value), confidence)
+    return found[0].reshape(shape), found[1].reshape(shape)
+
+
+def corrected_lanes(
+    lanes: FloatArray, influences: Iterable[tuple[FloatArray, Sequence[Stratum]]], value: FloatArray, confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return `corrected_bounds` from what was computed before.
+
+    Args:
+        lanes: The replicates of each number, shape (num_values, repetitions), C order; they are put into another order.
+        influences: The influence of each unit on each number, the covariance of how often it was drawn with the
+            replicates, shape (num_values, num_units); with the strata that the units are of, one after another.
+        value: The numbers on the data, shape (num_values,).
+        confidence: The confidence level of the interval, between 0 and 1.
+
+    Returns:
+        Lower and upper bounds, (num_values,) each.
+    """
+    inflation, freedom = _inflation_and_freedom(influences, len(lanes))
+    low, high = _percentiles(lanes, (len(lanes),), confidence)
     normal = scipy_special.ndtri((1.0 + confidence) / 2.0)
     factor = np.sqrt(inflation) * t_quantile((1.0 + confidence) / 2.0, freedom) / normal
     # A biased statistic (a worst case) may leave the estimate outside the percentiles; it must not be moved further.
@@ -183,19 +202,23 @@ def _at_places(lanes: FloatArray, before: IntArray, after: IntArray) -> tuple[Fl
     return first, second
 
 
-def _inflation_and_freedom(lanes: FloatArray, strata: Sequence[Stratum]) -> tuple[FloatArray, FloatArray]:
+def _inflation_and_freedom(
+    influences: Iterable[tuple[FloatArray, Sequence[Stratum]]], num_values: int
+) -> tuple[FloatArray, FloatArray]:
     """Return by what the bootstrap's variance is too small, and Welch's degrees of freedom; each (num_values,)."""
-    smallest = min(stratum.num_draws for stratum in strata) - 1
-    plain, scaled, squares = (np.zeros(len(lanes)) for _ in range(3))
-    for influences, some in _influences(lanes, strata):
+    fewest = np.inf
+    plain, scaled, squares = (np.zeros(num_values) for _ in range(3))
+    for of_units, some in influences:
+        fewest = min(fewest, *(stratum.num_draws for stratum in some))
         units = np.array([stratum.counts.shape[1] for stratum in some])
         draws = np.array([stratum.num_draws for stratum in some])
         starts = np.concatenate([[0], np.cumsum(units)[:-1]])
-        variance = np.add.reduceat(influences**2, starts, axis=1) * units / draws
+        variance = np.add.reduceat(of_units**2, starts, axis=1) * units / draws
         unbiased = variance * draws / (draws - 1)
         plain += variance.sum(axis=1)
         scaled += unbiased.sum(axis=1)
         squares += (unbiased**2 / (draws + 1)).sum(axis=1)
+    smallest = fewest - 1.0
     # Without any variance the bounds are the estimate, whatever they are multiplied by.
     inflation = np.divide(scaled, plain, out=np.ones_like(plain), where=plain > 0)
     freedom = np.divide(scaled**2, squares, out=np.full_like(plain, smallest + 2.0), where=squares > 0) - 2.0

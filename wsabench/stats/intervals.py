@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,12 +14,12 @@ from wsabench.stats.resampling import (
     Blocks,
     checked_blocks,
     count_draws,
-    draw_episode_weights,
     draw_seeds,
     episode_means,
     pooled_means,
     weighted_means,
 )
+from wsabench.stats.shared_draws import EpisodeDraws, Stream, draw_episodes, shared_episodes
 from wsabench.types import FloatArray, IntArray
 
 MIN_TRAIN_SEEDS = 5
@@ -35,10 +34,6 @@ CHECKPOINTS_ONLY = "these checkpoints only"
 
 _CHUNK_ELEMENTS = 4_000_000
 """Resampled values handed to a statistic at once (32 MB)."""
-
-_PER_RANK = 8
-"""Numbers that ranking one number needs beside it."""
-
 
 Statistic = Callable[..., FloatArray]
 """Gets one list of blocks for each sample, each block of shape (repetitions, num_seeds, num_cells). It returns shape
@@ -130,65 +125,6 @@ def seed_interval(  # noqa: PLR0913 - each a choice of its own, named by its key
     return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
 
 
-def joined_interval(
-    each: Callable[[int, Blocks], FloatArray],
-    join: Callable[[FloatArray], FloatArray],
-    samples: Sequence[Blocks],
-    rng: np.random.Generator,
-    *,
-    repetitions: int = DEFAULT_REPETITIONS,
-    confidence: float = 0.95,
-) -> Estimate:
-    """Interval of a statistic that takes numbers from each agent by itself and sets them side by side, such as ranks.
-
-    It is what `seed_interval` gives, without holding the resamples of many agents beside each other.
-
-    Args:
-        each: Called with the place of a sample and its blocks, (repetitions, num_seeds or 1, num_cells); returns
-            (repetitions, num_values). It looks at nothing but means over train seeds (`of_means`).
-        join: Called with these numbers of all samples, (repetitions, num_values, num_samples); returns
-            (repetitions, ...).
-        samples: As for `seed_interval`.
-        rng: As for `seed_interval`.
-        repetitions: Bootstrap repetitions.
-        confidence: Share of repetitions between the bounds.
-
-    Returns:
-        As for `seed_interval`.
-
-    Raises:
-        ShapeError: A block has not two axes, or there is none.
-        SpecError: `confidence` or `repetitions` is out of range.
-    """
-    checked_options(DEFAULT_METHOD, repetitions, confidence)
-    arrays = [checked_blocks(blocks) for blocks in samples]
-    num_seeds = min(block.shape[0] for blocks in arrays for block in blocks)
-    value = np.stack([each(place, [b[None] for b in blocks]) for place, blocks in enumerate(arrays)], axis=-1)
-    value = np.asarray(join(value)[0])
-    if num_seeds < MIN_INTERVAL_SEEDS:
-        return _without_interval(value, num_seeds, seed_note(num_seeds))
-    parts: list[FloatArray] = []
-    strata: list[Stratum] = []
-    for place, blocks in enumerate(arrays):
-        rows = [draw_seeds(len(block), rng, repetitions) for block in blocks]
-        drawn = [resamples_of(block, index, of_means=True) for block, index in zip(blocks, rows, strict=True)]
-        elements = sum(block.shape[1] for block in blocks)
-        parts.append(
-            _replicates(partial(each, place), lambda part, d=drawn: [[one(part) for one in d]], repetitions, elements)
-        )
-        # Bytes: of many agents and games the counts are most of what is held.
-        strata += [Stratum(count_draws(index, index.shape[1]).astype(np.uint8), index.shape[1]) for index in rows]
-    values = _replicates(
-        join,
-        lambda part: [np.stack([of_sample[part] for of_sample in parts], axis=-1)],
-        repetitions,
-        _PER_RANK * sum(of_sample[0].size for of_sample in parts),
-    )
-    parts.clear()  # they are in `values`
-    low, high = METHODS[DEFAULT_METHOD](Replicates(values, strata), value, confidence)
-    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
-
-
 def episode_interval(  # noqa: PLR0913 - each a choice of its own, named by its keyword
     statistic: Statistic,
     samples: Sequence[Sequence[tuple[FloatArray, IntArray]]],
@@ -222,25 +158,68 @@ def episode_interval(  # noqa: PLR0913 - each a choice of its own, named by its 
     """
     checked_options(method, repetitions, confidence)
     arrays = [[_checked_episodes(scores, distinct) for scores, distinct in games] for games in samples]
-    weights = [
-        [draw_episode_weights(scores.shape[2], distinct, rng, repetitions) for scores, distinct in games]
-        for games in samples
+    drawn = [
+        [draw_episodes(scores.shape[2], distinct, rng, repetitions) for scores, distinct in games] for games in samples
     ]
+    return _over_episodes(statistic, arrays, drawn, (of_means, method, confidence))
+
+
+def shared_episode_interval(
+    statistic: Statistic,
+    games: Sequence[tuple[FloatArray, IntArray]],
+    streams: Sequence[Stream],
+    *,
+    repetitions: int = DEFAULT_REPETITIONS,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Return `episode_interval` of one agent and a statistic of means, with draws that it shares.
+
+    Whoever has as many train seeds and episodes in a game gets the same draws of its stream, which are made once.
+
+    Args:
+        statistic: As for `episode_interval`, of means over the checkpoints of a game (`of_means`).
+        games: The agent's games, as a sample of `episode_interval`.
+        streams: The random numbers of each game: a stream of its own, so that games are resampled independently.
+        repetitions: Bootstrap repetitions.
+        confidence: Share of repetitions between the bounds.
+
+    Returns:
+        As for `episode_interval`.
+
+    Raises:
+        ShapeError: The arrays do not fit each other.
+        SpecError: `confidence` or `repetitions` is out of range.
+    """
+    checked_options(DEFAULT_METHOD, repetitions, confidence)
+    arrays = [_checked_episodes(scores, distinct) for scores, distinct in games]
+    drawn = [
+        shared_episodes(scores.shape[2], distinct, stream, repetitions).draws
+        for (scores, distinct), stream in zip(games, streams, strict=True)
+    ]
+    return _over_episodes(statistic, [arrays], [drawn], (True, DEFAULT_METHOD, confidence))
+
+
+def _over_episodes(
+    statistic: Statistic,
+    arrays: Sequence[Blocks],
+    drawn: Sequence[Sequence[EpisodeDraws]],
+    options: tuple[bool, str, float],
+) -> Estimate:
+    """Return the interval of a statistic of means over drawn episodes; options: `of_means`, method, confidence."""
+    of_means, method, confidence = options
     num_seeds = min(scores.shape[0] for games in arrays for scores in games)
     value = _on_data(statistic, [[episode_means(scores) for scores in games] for games in arrays])
     means = pooled_means if of_means else weighted_means
+    strata = [stratum for games in drawn for game in games for stratum in game.strata]
+    if min(stratum.num_draws for stratum in strata) < 2:
+        return _without_interval(value, num_seeds, f"{CHECKPOINTS_ONLY}: one distinct episode, no interval")
 
     def resampled(part: slice) -> list[Blocks]:
-        pairs = zip(arrays, weights, strict=True)
-        return [[means(s, w[:, part]) for s, w in zip(*pair, strict=True)] for pair in pairs]
+        pairs = zip(arrays, drawn, strict=True)
+        return [[means(s, d.weights[:, part]) for s, d in zip(*pair, strict=True)] for pair in pairs]
 
-    draws = [int(count) for games in samples for _, distinct in games for count in distinct]
-    if min(draws) < 2:
-        return _without_interval(value, num_seeds, f"{CHECKPOINTS_ONLY}: one distinct episode, no interval")
     sizes = (s.shape[1] if of_means else s[..., 0].size for games in arrays for s in games)
-    values = _replicates(statistic, resampled, repetitions, sum(sizes))
-    drawn = [of_checkpoint for games in weights for game in games for of_checkpoint in game]
-    strata = [Stratum(weight * count, count) for weight, count in zip(drawn, draws, strict=True)]
+    values = _replicates(statistic, resampled, drawn[0][0].weights.shape[1], sum(sizes))
     low, high = METHODS[method](Replicates(values, strata), value, confidence)
     return Estimate(value, low, high, num_seeds, CHECKPOINTS_ONLY)
 
@@ -265,11 +244,28 @@ def resamples_of(block: FloatArray, rows: IntArray, *, of_means: bool) -> Callab
     num_seeds = len(block)
     if num_seeds**num_seeds > len(rows):
         return lambda part: block[rows[part]].mean(axis=-2, keepdims=True)
+    means, ways = different_means(block, rows)
+    return lambda part: means[ways[part]]
+
+
+def different_means(block: FloatArray, rows: IntArray) -> tuple[FloatArray, IntArray]:
+    """Return the means over train seeds of one game's resamples, those of equal ones once where they are few.
+
+    Args:
+        block: Shape (num_seeds, num_cells), float64.
+        rows: As `draw_seeds` gives them.
+
+    Returns:
+        The means, (num_ways, 1, num_cells), and the place in them of each repetition, (repetitions,).
+    """
+    num_seeds = len(block)
+    if num_seeds**num_seeds > len(rows):
+        step = max(1, _CHUNK_ELEMENTS // block.size)
+        parts = [block[rows[start : start + step]].mean(axis=-2) for start in range(0, len(rows), step)]
+        return np.concatenate(parts)[:, None], np.arange(len(rows))
     # So few seeds can be drawn in so few ways that each is averaged once.
     every = np.indices((num_seeds,) * num_seeds).reshape(num_seeds, -1).T
-    means = block[every].mean(axis=-2, keepdims=True)
-    ways = rows @ num_seeds ** np.arange(num_seeds)[::-1]
-    return lambda part: means[ways[part]]
+    return block[every].mean(axis=-2, keepdims=True), rows @ num_seeds ** np.arange(num_seeds)[::-1]
 
 
 def _without_interval(value: FloatArray, num_seeds: int, reason: str) -> Estimate:

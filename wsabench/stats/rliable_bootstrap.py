@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,14 +28,19 @@ from wsabench.stats.aggregates import (
     point_estimate,
     point_profile,
 )
+from wsabench.stats.compiled.loading import pays
 from wsabench.stats.intervals import DEFAULT_REPETITIONS, Estimate, seed_note
-from wsabench.types import FloatArray
+from wsabench.types import FloatArray, IntArray
 
 MIN_RLIABLE_SEEDS = 3
 """With fewer train seeds there is no interval over them, whatever the method."""
 
 _CHUNK_ELEMENTS = 1_000_000
 """Drawn scores that are held at once (8 MB)."""
+_TOGETHER: tuple[MetricName, ...] = ("mean", "median", "iqm", "optimality_gap")
+"""What is computed at once, where it is asked for."""
+_COUNTING = 7e-8
+"""Seconds a drawn score by which compiled code is sooner."""
 _GLOBAL_GENERATOR = threading.Lock()
 
 
@@ -75,7 +81,8 @@ def rliable_interval(
     def statistic(*drawn: FloatArray) -> FloatArray:
         return np.stack([FAST_METRICS[metric](*drawn) for metric in metrics], axis=-1)
 
-    return _interval(statistic, value, matrices, rng, (repetitions, confidence))
+    values = partial(_aggregates, matrices[0]) if tuple(metrics) == _TOGETHER else partial(_each, statistic, matrices)
+    return _interval(values, value, matrices, rng, (repetitions, confidence))
 
 
 def rliable_profile(
@@ -108,11 +115,12 @@ def rliable_profile(
     def statistic(drawn: FloatArray) -> FloatArray:
         return performance_profile(drawn, levels)
 
-    return _interval(statistic, point_profile(scores, levels), matrices, rng, (repetitions, confidence))
+    values = partial(_each, statistic, matrices)
+    return _interval(values, point_profile(scores, levels), matrices, rng, (repetitions, confidence))
 
 
 def _interval(
-    statistic: Callable[..., FloatArray],
+    drawn_values: Callable[[int], FloatArray],
     value: FloatArray,
     matrices: list[FloatArray],
     rng: np.random.Generator,
@@ -132,29 +140,72 @@ def _interval(
     if np.isnan(value).any():
         return Estimate(value, nothing, nothing, num_seeds, "some score is unknown: no interval")
     with _global_generator(seed):
-        values = np.concatenate([statistic(*drawn) for drawn in _drawn(matrices, repetitions)])
+        values = drawn_values(repetitions)
     tail = (1.0 - confidence) / 2.0
     low, high = np.percentile(values, [100.0 * tail, 100.0 * (1.0 - tail)], axis=0)
     return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
 
 
-def _drawn(matrices: Sequence[FloatArray], repetitions: int) -> Iterator[list[FloatArray]]:
-    """Return what rliable's bootstrap draws, several repetitions at once, each sample (repetitions, runs, tasks)."""
+def _each(statistic: Callable[..., FloatArray], matrices: Sequence[FloatArray], repetitions: int) -> FloatArray:
+    """Return a statistic of what rliable's bootstrap draws, (repetitions, ...)."""
     from rliable import library
 
-    several = len(matrices) > 1
+    if len(matrices) == 1:
+        (matrix,) = matrices
+        return np.concatenate([statistic(_taken(matrix, rows)) for rows in _rows(matrix, repetitions)])
     independent: Any = library.StratifiedIndependentBootstrap
     step = max(1, _CHUNK_ELEMENTS // sum(matrix.size for matrix in matrices))
+    parts: list[FloatArray] = []
     for start in range(0, repetitions, step):
-        count = min(step, repetitions - start)
-        if several:
-            bootstrap = independent(*matrices)
-            found = [bootstrap.update_indices()[0] for _ in range(count)]
-            draws = [np.stack([one[place][0] for one in found]) for place in range(len(matrices))]
-        else:
-            # What `StratifiedBootstrap.update_indices` draws so many times, in one call.
-            draws = [np.random.choice(len(matrices[0]), (count, *matrices[0].shape), replace=True)]  # noqa: NPY002
-        yield [matrix[rows, np.arange(matrix.shape[1])] for matrix, rows in zip(matrices, draws, strict=True)]
+        bootstrap = independent(*matrices)
+        found = [bootstrap.update_indices()[0] for _ in range(min(step, repetitions - start))]
+        draws = [np.stack([one[place][0] for one in found]) for place in range(len(matrices))]
+        parts.append(statistic(*map(_taken, matrices, draws)))
+    return np.concatenate(parts)
+
+
+def _rows(matrix: FloatArray, repetitions: int) -> Iterator[IntArray]:
+    """Yield the drawn runs of each task, (repetitions, num_runs, num_tasks), several repetitions at once.
+
+    They are what `StratifiedBootstrap.update_indices` draws so many times, in one call.
+    """
+    step = max(1, _CHUNK_ELEMENTS // matrix.size)
+    for start in range(0, repetitions, step):
+        size = (min(step, repetitions - start), *matrix.shape)
+        yield np.random.choice(len(matrix), size, replace=True)  # noqa: NPY002
+
+
+def _taken(matrix: FloatArray, rows: IntArray) -> FloatArray:
+    return matrix[rows, np.arange(matrix.shape[1])]
+
+
+def _aggregates(matrix: FloatArray, repetitions: int) -> FloatArray:
+    """Return mean, median, interquartile mean and optimality gap of what rliable draws, (repetitions, 4).
+
+    The scores are sorted once: those of a resample are the same, each as often as it was drawn.
+    """
+    order = np.argsort(matrix, axis=None, kind="stable")
+    sums_of = _sums
+    if pays(_COUNTING * repetitions * matrix.size):
+        from wsabench.stats.compiled.trimming import drawn_aggregates as sums_of
+    total, middle, inner, capped = np.concatenate(
+        [sums_of(matrix, order, rows) for rows in _rows(matrix, repetitions)]
+    ).T
+    size = matrix.size
+    return np.stack([total / size, middle / len(matrix), inner / (size - 2 * (size // 4)), 1.0 - capped / size], axis=1)
+
+
+def _sums(matrix: FloatArray, order: IntArray, rows: IntArray) -> FloatArray:
+    """Return what `drawn_aggregates` does, to the bit: numbers are added one after the other."""
+    drawn = _taken(matrix, rows)
+    flat, (count, num_tasks) = drawn.reshape(len(rows), -1), (matrix.size, matrix.shape[1])
+    places = rows * num_tasks + np.arange(num_tasks) + count * np.arange(len(rows))[:, None, None]
+    often = np.bincount(places.ravel(), minlength=count * len(rows)).reshape(len(rows), count)
+    first, last = count // 4, count - count // 4
+    kept = np.diff(np.cumsum(often[:, order], axis=1).clip(first, last), axis=1, prepend=first)
+    inner = np.cumsum(kept * matrix.ravel()[order], axis=1)[:, -1]
+    total, capped = (np.cumsum(values, axis=1)[:, -1] for values in (flat, np.minimum(flat, 1.0)))
+    return np.stack([total, np.median(drawn.sum(axis=1), axis=1), inner, capped], axis=1)
 
 
 @contextmanager

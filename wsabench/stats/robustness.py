@@ -134,12 +134,26 @@ def kept_shares(retentions: Sequence[FloatArray], *, kept_at: float = 0.8, lost_
     arrays = [np.asarray(values, dtype=np.float64) for values in retentions]
     if not arrays or any(values.ndim != 1 or not values.size for values in arrays):
         raise ShapeError("Shares of cells need one array (num_cells,) a game, at least one game and one cell in each.")
-    if any(np.isnan(values).any() for values in arrays):
-        return KeptShares(np.nan, np.nan)
-    return KeptShares(
-        float(np.mean([(values >= kept_at).mean() for values in arrays])),
-        float(np.mean([(values <= lost_at).mean() for values in arrays])),
-    )
+    (found,) = kept_shares_of_each([values[None] for values in arrays], kept_at=kept_at, lost_at=lost_at)
+    return found
+
+
+def kept_shares_of_each(
+    retentions: Sequence[FloatArray], *, kept_at: float = 0.8, lost_at: float = 0.1
+) -> list[KeptShares]:
+    """Return `kept_shares` of several data sets.
+
+    Args:
+        retentions: One array for each game, shape (num_sets, num_cells).
+        kept_at: As for `kept_shares`.
+        lost_at: As for `kept_shares`.
+    """
+    is_known = np.all([~np.isnan(values).any(axis=1) for values in retentions], axis=0)
+    both: list[FloatArray] = []
+    for counts in ([values >= kept_at for values in retentions], [values <= lost_at for values in retentions]):
+        of_games = np.stack([of_game.mean(axis=1) for of_game in counts], axis=-1)
+        both.append(np.where(is_known, of_games.mean(axis=-1), np.nan))
+    return [KeptShares(*one) for one in np.stack(both, axis=-1).tolist()]
 
 
 def _same_shape(clean: FloatArray, perturbed: FloatArray) -> tuple[FloatArray, FloatArray]:

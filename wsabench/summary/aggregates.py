@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from wsabench import stats
+from wsabench.processes import Share, here
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
-from wsabench.stats import Blocks, Estimate
+from wsabench.stats import Estimate
 from wsabench.summary.averages import Averages, Scope, averages, columns_by_perturbation
 from wsabench.summary.measures import seed_ratios
 from wsabench.summary.rows import (
@@ -31,6 +32,7 @@ from wsabench.words import counted
 
 ALL_PERTURBATIONS = "all perturbations"
 SCORE: Measure = "normalised_score"
+_RETENTION: Measure = "retention"
 NUM_THRESHOLDS = 101
 
 
@@ -99,12 +101,13 @@ def _over_cells(games: Sequence[GameScores], scope: str, bootstrap_seed: int) ->
     return {metric: Bounded.of(found, place) for place, metric in enumerate(METRICS)}
 
 
-def profile_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[ProfileRow, ...]:
+def profile_table(scores: Sequence[GameScores], bootstrap_seed: int, share: Share = here) -> tuple[ProfileRow, ...]:
     """Return the performance profile of each agent over all perturbations that every agent played.
 
     Args:
         scores: What all agents played, as `common_play` gives it.
         bootstrap_seed: Fixes the resampling.
+        share: Who computes the rows of each agent.
 
     Returns:
         `NUM_THRESHOLDS` rows for each agent, over the train seeds that it has in all games; none without perturbed
@@ -120,31 +123,37 @@ def profile_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[Pr
         return ()
     pooled = np.concatenate(everything)
     thresholds = np.linspace(min(0.0, pooled.min()), max(0.1, pooled.max()), NUM_THRESHOLDS)
-    rows: list[ProfileRow] = []
-    for agent, blocks in blocks_by_agent.items():
-        rng = generator(bootstrap_seed, "bootstrap", "profile", agent)
-        # A profile is a mean over train seeds of how many of its cells each has above a threshold.
-        above = [(block[..., None] > thresholds).sum(axis=1).astype(np.float64) for block in blocks]
-        num_cells = _num_cells(blocks)
-        share = partial(_share_above, num_cells=num_cells)
-        found = stats.seed_interval(share, [above], rng, of_means=True).within(0.0, 1.0)
-        rows += [
-            ProfileRow(
-                agent=agent,
-                threshold=float(threshold),
-                value=Bounded.of(found, place),
-                num_seeds=found.num_seeds,
-                num_cells=num_cells,
-                note=_note(found),
-            )
-            for place, threshold in enumerate(thresholds)
-        ]
-    return tuple(rows)
+    rows = share(
+        partial(_profile_of, thresholds=thresholds, bootstrap_seed=bootstrap_seed), list(blocks_by_agent.items())
+    )
+    return tuple(row for of_agent in rows for row in of_agent)
 
 
-def _share_above(blocks: Blocks, num_cells: int) -> FloatArray:
-    """Statistic: the share of cells above thresholds, from how many of each game are, (repetitions, num_thresholds)."""
-    return np.sum([stats.over_seeds(block) for block in blocks], axis=0) / num_cells
+def _profile_of(one: tuple[str, Sequence[FloatArray]], thresholds: FloatArray, bootstrap_seed: int) -> list[ProfileRow]:
+    agent, blocks = one
+    rng = generator(bootstrap_seed, "bootstrap", "profile", agent)
+    # A profile is a mean over train seeds of how many of its cells each has above a threshold.
+    above = [(block[..., None] > thresholds).sum(axis=1).astype(np.float64) for block in blocks]
+    num_cells = _num_cells(blocks)
+
+    def of_game(_: int, block: FloatArray) -> FloatArray:
+        return stats.over_seeds(block) * (len(above) / num_cells)
+
+    is_there = np.ones((len(above), len(thresholds)), dtype=np.bool_)
+    found = stats.averaged_interval(of_game, is_there, above, rng).within(0.0, 1.0)
+    value = np.sum([block.mean(axis=0) for block in above], axis=0) / num_cells
+    found = found._replace(value=value)
+    return [
+        ProfileRow(
+            agent=agent,
+            threshold=float(threshold),
+            value=Bounded.of(found, place),
+            num_seeds=found.num_seeds,
+            num_cells=num_cells,
+            note=_note(found),
+        )
+        for place, threshold in enumerate(thresholds)
+    ]
 
 
 def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[ImprovementRow, ...]:
@@ -162,18 +171,18 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
     labels = list(dict.fromkeys(label for game in scores for label in game.labels))
     scopes = [*labels, *([ALL_PERTURBATIONS] if any(label != CLEAN for label in labels) else [])]
     rows: list[ImprovementRow] = []
-    first = _values_of(agents[0][1]) if agents else []
+    order = {game.game: game.labels for _, games in agents[:1] for game in games}
+    first = _values_of(agents[0][1], order) if agents else []
     for agent_y, games_y in agents[1:]:
         agent_x = agents[0][0]
-        sides = (first, _values_of(games_y))
+        sides = (first, _values_of(games_y, order))
+        found = {measure: _improvements(sides, scopes, measure, bootstrap_seed) for measure in (SCORE, _RETENTION)}
         for scope in scopes:
-            for measure in (SCORE, "retention") if scope != CLEAN else (SCORE,):
-                pair = [_pair(side, scope, measure) for side in sides]
-                if not pair[0]:
+            for measure in (SCORE, _RETENTION) if scope != CLEAN else (SCORE,):
+                if (one := found[measure].get(scope)) is None:
                     continue
-                rng = generator(bootstrap_seed, "bootstrap", "improvement", agent_x, agent_y, scope, measure)
-                found = stats.improvement_interval(pair[0], pair[1], rng).within(0.0, 1.0)
-                value = Bounded.of(found)
+                estimate, num_cells = one
+                value = Bounded.of(estimate)
                 rows.append(
                     ImprovementRow(
                         agent_x=agent_x,
@@ -182,12 +191,35 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
                         label=scope,
                         # At 0 and 1 every resample agrees too, so the bounds would read as certainty.
                         value=Bounded(value.value) if value.value in (0.0, 1.0) else value,
-                        num_seeds=found.num_seeds,
-                        num_cells=_num_cells(pair[0]),
-                        note=_note(found),
+                        num_seeds=estimate.num_seeds,
+                        num_cells=num_cells,
+                        note=_note(estimate),
                     )
                 )
     return tuple(rows)
+
+
+def _improvements(
+    sides: tuple[Sequence[_Values], Sequence[_Values]], scopes: Sequence[str], measure: Measure, bootstrap_seed: int
+) -> dict[str, tuple[Estimate, int]]:
+    """Return the probability of improvement and the number of cells of each scope that some game has.
+
+    Scopes that the same games have share their draws of train seeds, and so do all agents: no interval depends on which
+    other cells or agents are in the run.
+    """
+    alike = grouped(scopes, lambda scope: tuple(at for at, game in enumerate(sides[0]) if game.columns.get(scope)))
+    found: dict[str, tuple[Estimate, int]] = {}
+    for places, names in alike.items():
+        if not places:
+            continue
+        x, y = ([side[place].by_measure[measure] for place in places] for side in sides)
+        columns = [[sides[0][place].columns[name] for place in places] for name in names]
+        rng = generator(bootstrap_seed, "bootstrap", "improvement", *(sides[0][place].game for place in places))
+        of_all = stats.improvement_intervals(x, y, columns, rng).within(0.0, 1.0)
+        for place, (name, of_games) in enumerate(zip(names, columns, strict=True)):
+            one = of_all._replace(value=of_all.value[place], low=of_all.low[place], high=of_all.high[place])
+            found[name] = one, sum(map(len, of_games))
+    return found
 
 
 def common_play(
@@ -289,24 +321,23 @@ def by_agent(scores: Iterable[GameScores]) -> dict[str, list[GameScores]]:
 class _Values(NamedTuple):
     """What improvement is computed from: an agent's values in one game, each measure (num_seeds, num_cells)."""
 
+    game: str
     columns: dict[str, list[int]]
     """By label, and all perturbed cells."""
-    by_measure: dict[str, FloatArray]
+    by_measure: dict[Measure, FloatArray]
 
 
-def _values_of(games: Iterable[GameScores]) -> list[_Values]:
-    """Return one entry a game, the games in one order for all agents."""
+def _values_of(games: Iterable[GameScores], order: Mapping[str, Sequence[str]]) -> list[_Values]:
+    """Return one entry a game, the games in one order, and the labels of each in the given one, for all agents."""
     found: list[_Values] = []
     for game in sorted(games, key=lambda game: game.game):
-        columns = {label: [column] for label, column in game.columns.items()}
-        columns[ALL_PERTURBATIONS] = [column for label, column in game.columns.items() if label != CLEAN]
-        found.append(_Values(columns, {SCORE: game.means, "retention": seed_ratios(game)}))
+        labels = order[game.game]
+        chosen = [game.columns[label] for label in labels]
+        columns = {label: [place] for place, label in enumerate(labels)}
+        columns[ALL_PERTURBATIONS] = [place for label, (place,) in columns.items() if label != CLEAN]
+        by_measure: dict[Measure, FloatArray] = {SCORE: game.means[:, chosen], _RETENTION: seed_ratios(game)[:, chosen]}
+        found.append(_Values(game.game, columns, by_measure))
     return found
-
-
-def _pair(games: Iterable[_Values], scope: str, measure: str) -> list[FloatArray]:
-    """Return the blocks of one agent, those of games that have a cell of the scope."""
-    return [game.by_measure[measure][:, some] for game in games if (some := game.columns.get(scope))]
 
 
 def _block(game: GameScores, scope: str) -> FloatArray:

@@ -220,7 +220,7 @@ def _retention_alike(
     if len(cells) > 1 and (mean.note != usual or is_unknown.any() != is_unknown.all()):
         # What is said of all of them at once need not hold for each.
         return [one for scope in cells for one in _retention_alike(games, [scope], notes)]
-    shares = [stats.kept_shares([values[place] for values in found.cells]) for place in range(len(cells))]
+    shares = stats.kept_shares_of_each(found.cells)
     others = _retentions_clean_random(games, cells)
     said: list[Averages] = []
     for place, share in enumerate(shares):

@@ -7,13 +7,14 @@ Where the data are too few, its table is empty and a row of `Insight.too_few` sa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from wsabench import stats
-from wsabench.processes import Share, here
+from wsabench.processes import Share, call, here
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
 from wsabench.stats import Tail, VarianceComponents
@@ -65,12 +66,16 @@ def insight_of(scores: Sequence[GameScores], bootstrap_seed: int, share: Share =
         analyses: tuple[Analysis, ...] = Analysis.__args__
         return Insight(too_few=tuple(ReasonRow(analysis=analysis, reason=reason) for analysis in analyses))
     checkpoints = _checkpoints(shared)
-    effective, why_effective = _effective(shared, checkpoints, bootstrap_seed)
-    correlations, why_correlation = _correlations(shared, bootstrap_seed)
+    of_all_agents: list[Callable[[], Any]] = [
+        partial(_effective, shared, checkpoints, bootstrap_seed),
+        partial(_correlations, shared, bootstrap_seed),
+        partial(_normalisers, shared),
+    ]
+    (effective, why_effective), (correlations, why_correlation), of_normalisers = share(call, of_all_agents)
     components, why_components = _components(shared, bootstrap_seed, share)
     tails, why_tails = _tails(shared, bootstrap_seed, share)
-    normalisers, agreement, why_normalisers = _normalisers(shared)
-    per_game, new_game, why_games = _games(shared)
+    normalisers, agreement, why_normalisers = of_normalisers
+    per_game, new_game, why_games = _games(shared, share)
     reasons: dict[Analysis, str] = {
         "effective robustness": why_effective,
         "rank correlation": why_correlation,
@@ -343,20 +348,27 @@ def _normalisers(shared: Shared) -> tuple[tuple[NormaliserRow, ...], tuple[Agree
     return rows, agreement if is_ordered else (), found.reason
 
 
-def _games(shared: Shared) -> tuple[tuple[GameRow, ...], tuple[NewGameRow, ...], str]:
+def _games(shared: Shared, share: Share) -> tuple[tuple[GameRow, ...], tuple[NewGameRow, ...], str]:
     places = range(len(next(iter(shared.values()))))
     defined = [place for place in places if all(games[place].has_retention for games in shared.values())]
+    found = share(partial(_games_of, defined=defined), list(shared.items()))
+    means = [row for _, of_agent in found for row in of_agent]
+    scores = [row for row in means if row.measure == "normalised_score"]
+    return tuple(row for of_agent, _ in found for row in of_agent), tuple(means), scores[0].note if scores else ""
+
+
+def _games_of(one: tuple[str, Sequence[GameScores]], defined: Sequence[int]) -> tuple[list[GameRow], list[NewGameRow]]:
+    """Return the measures of an agent by game, and of their means; retention in the games at the defined places."""
+    agent, every = one
     rows: list[GameRow] = []
     means: list[NewGameRow] = []
-    for agent, every in shared.items():
-        for measure in _FOR_GAMES:
-            games = list(every) if measure == "normalised_score" else [every[place] for place in defined]
-            if games:
-                of_games, of_mean = _per_game(agent, measure, games)
-                rows += of_games
-                means += of_mean
-    scores = [row for row in means if row.measure == "normalised_score"]
-    return tuple(rows), tuple(means), scores[0].note if scores else ""
+    for measure in _FOR_GAMES:
+        games = list(every) if measure == "normalised_score" else [every[place] for place in defined]
+        if games:
+            of_games, of_mean = _per_game(agent, measure, games)
+            rows += of_games
+            means += of_mean
+    return rows, means
 
 
 def _per_game(agent: str, measure: Measure, games: Sequence[GameScores]) -> tuple[list[GameRow], list[NewGameRow]]:

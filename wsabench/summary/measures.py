@@ -13,7 +13,6 @@ from msgspec import structs
 from wsabench import stats
 from wsabench.results.manifest import AgentId
 from wsabench.results.records import CLEAN
-from wsabench.seeding import generator
 from wsabench.stats import Blocks
 from wsabench.summary.averages import (
     Averages,
@@ -36,6 +35,8 @@ from wsabench.summary.scores import GameScores
 from wsabench.types import FloatArray
 
 _UNKNOWN = BoundedTwice(math.nan)
+_OVER_EPISODES: tuple[Measure, ...] = ("normalised_score", "robustness_gap", "retention")
+"""What has bounds over episodes, in the order of their columns."""
 
 
 class Ends(NamedTuple):
@@ -45,41 +46,6 @@ class Ends(NamedTuple):
     num_time_limit: int = 0
     num_as_clean: int = 0
     """Number of episodes whose return, length and end are those of the clean episode."""
-
-
-def ratio_of_means(blocks: Blocks) -> FloatArray:
-    """Statistic: retention of some cells as ratios of means over train seeds, averaged over games.
-
-    Args:
-        blocks: One array for each game, shape (repetitions, num_seeds, 1 + num_cells): normalised scores, clean first,
-            then the same cells in every game.
-
-    Returns:
-        Shape (repetitions, num_cells); NaN where a clean mean is not above 0.
-    """
-    ratios: list[FloatArray] = []
-    for means in map(stats.over_seeds, blocks):
-        clean = np.where(stats.retention_is_defined(means[:, :1]), means[:, :1], np.nan)
-        ratios.append(means[:, 1:] / clean)
-    return stats.mean_over(ratios)
-
-
-def score_and_gap(blocks: Blocks) -> FloatArray:
-    """Statistic: mean score and robustness gap of some cells, averaged over train seeds, then games.
-
-    Args:
-        blocks: One array for each game, shape (repetitions, num_seeds, 1 + 2 num_cells): clean, then the scores of the
-            cells, then the same above random play of the changed game.
-
-    Returns:
-        Shape (repetitions, num_cells, 2).
-    """
-    means = stats.mean_over([stats.over_seeds(block) for block in blocks]).T
-    num_cells = (len(means) - 1) // 2
-    found = np.empty((2, num_cells, means.shape[1]))
-    found[0] = means[1 : 1 + num_cells]
-    np.subtract(means[:1], means[1 + num_cells :], out=found[1])
-    return found.T
 
 
 def cell_table(
@@ -183,11 +149,9 @@ def checkpoints_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
         if not 0 < num_seeds < stats.MIN_INTERVAL_SEEDS:
             continue
         known = [game for game in games if game.is_known and game.clean_column is not None]
-        rng = _episode_rng(bootstrap_seed, "episodes", known)
-        clean, kept = _whole_over_episodes(known, rng, _clean_and_kept) if known else (_UNKNOWN, _UNKNOWN)
+        clean, kept = _whole_over_episodes(known, bootstrap_seed, _clean_and_kept) if known else (_UNKNOWN, _UNKNOWN)
         defined = [game for game in known if game.has_retention]
-        rng = _episode_rng(bootstrap_seed, "retention over episodes", defined)
-        (retention,) = _whole_over_episodes(defined, rng, _retained) if defined else (_UNKNOWN,)
+        (retention,) = _whole_over_episodes(defined, bootstrap_seed, _retained) if defined else (_UNKNOWN,)
         returns = _whole_returns(games[0]) if len(games) == 1 else (math.nan, math.nan)
         rows.append(
             CheckpointsRow(
@@ -204,24 +168,23 @@ def checkpoints_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
     return tuple(rows)
 
 
-def _episode_rng(bootstrap_seed: int, kind: str, games: Sequence[GameScores]) -> np.random.Generator:
-    """Return the generator of bounds over episodes: the same draws wherever an agent's same games are averaged.
+def _episode_streams(bootstrap_seed: int, games: Sequence[GameScores]) -> list[tuple[int, str, str, str]]:
+    """Return the streams of draws of episodes, one a game.
 
-    Named without the cells: another perturbation in the suite moves no interval of this one, and a cell has one
-    interval, whether it stands alone or with others.
+    Named by the game alone: another agent, game or perturbation in the suite moves no interval of this one, and a cell
+    has one interval, whether it stands alone or with others. All agents share the draws.
     """
-    agent = [game.agent for game in games[:1]]
-    return generator(bootstrap_seed, "bootstrap", kind, *agent, "+".join(game.game for game in games))
+    return [(bootstrap_seed, "bootstrap", "episodes", game.game) for game in games]
 
 
 def _whole_over_episodes(
-    games: Sequence[GameScores], rng: np.random.Generator, statistic: Callable[[FloatArray], FloatArray]
+    games: Sequence[GameScores], bootstrap_seed: int, statistic: Callable[[FloatArray], FloatArray]
 ) -> list[BoundedTwice]:
     """Return averages over games of what a statistic makes of clean, kept, and kept above random play.
 
     Args:
         games: Games with clean play and reference scores.
-        rng: Where the draws come from.
+        bootstrap_seed: Fixes the resampling.
         statistic: Takes means over train seeds of these three, shape (repetitions, 3); gives (repetitions, num_values).
     """
     parts = [list(columns_by_perturbation(game).values()) for game in games]
@@ -236,8 +199,8 @@ def _whole_over_episodes(
             values.append(statistic(np.stack([clean, *whole], axis=-1)))
         return stats.mean_over(values)
 
-    samples = [(_clean_and(game, game.labels), _draws(game).min(axis=0)) for game in games]
-    found = stats.episode_interval(averaged, [samples], rng, of_means=True)
+    samples = [(_clean_and(game, game.labels, is_moved=True), _draws(game).min(axis=0)) for game in games]
+    found = stats.shared_episode_interval(averaged, samples, _episode_streams(bootstrap_seed, games))
     numbers = zip(found.value, found.low, found.high, strict=True)
     return [BoundedTwice(float(one), episode_low=float(low), episode_high=float(high)) for one, low, high in numbers]
 
@@ -344,36 +307,32 @@ def _episode_bounds(
 ) -> dict[str, dict[Measure, tuple[float, float]]]:
     """Return, by label, the bounds over episodes of cells that all these games have, which share their draws."""
     games = [game for game, _ in drawn]
-    samples = [(_clean_and(game, labels), draws) for game, draws in drawn]
-    rng = _episode_rng(bootstrap_seed, "episodes", games)
-    found = stats.episode_interval(score_and_gap, [samples], rng, of_means=True)
-    shown: tuple[Measure, ...] = ("normalised_score", "robustness_gap")
-    bounds: dict[str, dict[Measure, tuple[float, float]]] = {label: {} for label in labels}
-    for place, label in enumerate(labels):
-        for column, measure in enumerate(shown):
-            bounds[label][measure] = (float(found.low[place, column]), float(found.high[place, column]))
-    defined = [
-        (scores[:, [0, *range(1 + len(labels), scores.shape[1])]], draws)
-        for game, (scores, draws) in zip(games, samples, strict=True)
-        if game.has_retention
-    ]
-    if defined:
-        rng = _episode_rng(bootstrap_seed, "retention over episodes", [game for game in games if game.has_retention])
-        ratios = stats.episode_interval(ratio_of_means, [defined], rng, of_means=True)
-        for place, label in enumerate(labels):
-            bounds[label]["retention"] = (float(ratios.low[place]), float(ratios.high[place]))
-    return bounds
+    is_moved = any(np.nan_to_num(game.random_shift).any() for game in games)
+    streams = _episode_streams(bootstrap_seed, games)
+    found = stats.measures_over_episodes(
+        [
+            stats.CheckpointEpisodes(_clean_and(game, labels, is_moved=is_moved), draws, stream, game.has_retention)
+            for (game, draws), stream in zip(drawn, streams, strict=True)
+        ],
+        len(labels),
+    )
+    ends = np.stack([found.low, found.high], axis=-1)
+    return {
+        label: {measure: (low, high) for measure, (low, high) in zip(_OVER_EPISODES, of_label, strict=True)}
+        for label, of_label in zip(labels, ends.tolist(), strict=True)
+    }
 
 
-def _clean_and(game: GameScores, labels: Sequence[str]) -> FloatArray:
-    """Return the episodes of clean, of some cells, and of these above random play of the changed game.
+def _clean_and(game: GameScores, labels: Sequence[str], *, is_moved: bool) -> FloatArray:
+    """Return the episodes of clean, of some cells, and of these above random play of the changed game, if it moved.
 
-    Shape (num_seeds, 1 + 2 num_cells, num_episodes); clean is NaN where it was not played.
+    Shape (num_seeds, 1 + num_cells or 1 + 2 num_cells, num_episodes); clean is NaN where it was not played.
     """
     columns = [game.columns[label] for label in labels]
     scores, clean = game.scores, game.clean_column
     first = np.full_like(scores[:, :1], np.nan) if clean is None else scores[:, [clean]]
-    return np.concatenate([first, scores[:, columns], _above_random_episodes(game)[:, columns]], axis=1)
+    above = [_above_random_episodes(game)[:, columns]] if is_moved else []
+    return np.concatenate([first, scores[:, columns], *above], axis=1)
 
 
 def _above_random_episodes(game: GameScores) -> FloatArray:

@@ -201,14 +201,20 @@ def rank_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[RankR
     names = list(layouts[0])
     rng = generator(bootstrap_seed, "bootstrap", "ranks", *agents)
 
-    def means(place: int, blocks: Blocks) -> FloatArray:
-        return _scope_means(blocks, layouts[place], names)
+    of_games = [_by_game(layout, len(games)) for layout, games in zip(layouts, ordered, strict=True)]
+    are_there = [
+        np.array([[*(name in game for name in names), bool(set(game) - {CLEAN})] for game in of_agent])
+        for of_agent in of_games
+    ]
+
+    def means(agent: int, game: int, block: FloatArray) -> FloatArray:
+        return _scope_means(block, of_games[agent][game], names)
 
     samples = [_blocks(games) for games in ordered]
-    found = stats.joined_interval(means, stats.ranks, samples, rng).within(1.0, float(len(agents)))
+    found = stats.joined_interval(means, are_there, stats.ranks, samples, rng).within(1.0, float(len(agents)))
     values = [
-        _scope_means([block[None] for block in blocks], at, names)[0]
-        for blocks, at in zip(samples, layouts, strict=True)
+        stats.over_games(partial(means, agent), *of_agent)
+        for agent, of_agent in enumerate(zip(are_there, samples, strict=True))
     ]
     scopes = [*names, *([ALL_PERTURBATIONS] if set(names) - {CLEAN} else [])]
     clean = names.index(CLEAN) if CLEAN in names else None
@@ -270,7 +276,12 @@ def _shapes(games: Sequence[GameScores], bootstrap_seed: int, effects: Effects) 
         return {}
     rng = generator(bootstrap_seed, "bootstrap", "severity", known[0].agent)
     blocks = _blocks(known)
-    found = stats.seed_interval(lambda samples: _shape_values(samples, layout), [blocks], rng, of_means=True)
+    of_games = _by_game(layout, len(known))
+    is_there = np.array([_has_shapes(of_game, list(layout)) for of_game in of_games]).reshape(len(known), -1)
+    found = stats.averaged_interval(
+        lambda place, block: _shape_values(block, of_games[place], list(layout)), is_there, blocks, rng
+    )
+    found = found._replace(**{end: getattr(found, end).reshape(-1, len(SHAPES)) for end in ("value", "low", "high")})
     areas = {name: _area(blocks, entries) for name, entries in layout.items()}
     names = [*layout, ALL_PERTURBATIONS]
     shapes: dict[str, _Shape] = {}
@@ -285,34 +296,37 @@ def _shapes(games: Sequence[GameScores], bootstrap_seed: int, effects: Effects) 
     return shapes
 
 
-def _shape_values(blocks: Blocks, layout: Layout) -> FloatArray:
-    """Statistic: `SHAPES` by perturbation and over all, shape (repetitions, num_perturbations + 1, 2).
+def _shape_values(block: FloatArray, entries: Mapping[str, _Entry], names: Sequence[str]) -> FloatArray:
+    """Return `SHAPES` of one game by perturbation and over all, shape (repetitions, 2 (num_names + 1)).
 
-    The first column of each block is clean. Over all, the worst is that of all cells of a game, and the area the mean
-    over the perturbations of a game that have one; then games count the same.
+    Over all, the worst is that of all cells, and the area the mean over the perturbations that have one. NaN where the
+    game has none.
     """
-    each = np.stack(
-        [np.stack([_worst(blocks, entries), _area(blocks, entries).value], axis=-1) for entries in layout.values()],
-        axis=1,
-    )
-    areas: dict[int, list[FloatArray]] = {}
-    for entries in layout.values():
-        for where, area in zip(entries, _areas(blocks, entries), strict=True):
+    found = np.full((len(block), len(names) + 1, len(SHAPES)), np.nan)
+    areas: list[FloatArray] = []
+    for place, name in enumerate(names):
+        if where := entries.get(name):
+            means = stats.over_seeds(block[..., where.columns])
+            found[:, place, 0] = stats.worst_case(means)
+            area = stats.dose_area(means, where.doses)
             if not area.reason:
-                areas.setdefault(where.game, []).append(area.value)
-    nothing = np.full(len(each), np.nan)
-    area = np.mean([np.mean(of_game, axis=0) for of_game in areas.values()], axis=0) if areas else nothing
-    overall = np.stack([_worst(blocks, [where for entries in layout.values() for where in entries]), area], axis=-1)
-    return np.concatenate([each, overall[:, None]], axis=1)
+                found[:, place, 1] = area.value
+                areas.append(area.value)
+    if entries:
+        every = [column for where in entries.values() for column in where.columns]
+        found[:, -1, 0] = stats.worst_case(stats.over_seeds(block[..., every]))
+    if areas:
+        found[:, -1, 1] = np.mean(areas, axis=0)
+    return found.reshape(len(block), -1)
 
 
-def _worst(blocks: Blocks, entries: Sequence[_Entry]) -> FloatArray:
-    """Return the lowest score of these cells, mean over games, shape (repetitions,)."""
-    columns: dict[int, list[int]] = {}
-    for where in entries:
-        columns.setdefault(where.game, []).extend(where.columns)
-    means = (stats.over_seeds(blocks[game][..., some]) for game, some in columns.items())
-    return np.mean([stats.worst_case(of_game) for of_game in means], axis=0)
+def _has_shapes(entries: Mapping[str, _Entry], names: Sequence[str]) -> list[tuple[bool, bool]]:
+    """Return which of `SHAPES` a game has by perturbation, and over all."""
+    has_area = {
+        name: not stats.dose_area(np.zeros(len(where.columns)), where.doses).reason for name, where in entries.items()
+    }
+    each = [(name in entries, has_area.get(name, False)) for name in names]
+    return [*each, (bool(entries), any(has_area.values()))]
 
 
 def _area(blocks: Blocks, entries: list[_Entry]) -> DoseArea:
@@ -359,54 +373,31 @@ def _errors(one: _Measured, baseline: str, perturbations: list[str], bootstrap_s
     if not names:
         return Estimate(full, full, full, 0, ""), f"no perturbation in common with {baseline}"
 
-    def statistic(ours: Blocks, of_baseline: Blocks) -> FloatArray:
-        pairs = [_all_errors((ours, of_baseline), layouts, name) for name in names]
-        by_name = np.stack(pairs, axis=1)
-        return np.concatenate([by_name, by_name.mean(axis=1, keepdims=True)], axis=1)
-
-    samples = [_blocks(both), _blocks([theirs[game.game] for game in both])]
+    ours, of_baseline = (
+        [{where.game: where.columns for where in layout[name]} for name in names] for layout in layouts
+    )
+    places = [{game: (ours[k][game], of_baseline[k][game]) for game in ours[k]} for k in range(len(names))]
     rng = generator(bootstrap_seed, "bootstrap", "corruption error", one.agent, baseline)
-    found = stats.seed_interval(statistic, samples, rng, of_means=True)
+    samples = [_blocks(both), _blocks([theirs[game.game] for game in both])]
+    found = stats.error_interval(samples[0], samples[1], places, rng)
     rows = [*map(perturbations.index, names), len(perturbations)]
     value, low, high = (full.copy() for _ in range(3))
     value[rows], low[rows], high[rows] = found.value, found.low, found.high
     return Estimate(value, low, high, found.num_seeds, ""), ""
 
 
-def _all_errors(samples: tuple[Blocks, Blocks], layouts: list[Layout], name: str) -> FloatArray:
-    """Return `ERRORS` of one perturbation, its severities in all games taken together."""
-    scores, cleans = [], []
-    for blocks, layout in zip(samples, layouts, strict=True):
-        means = [stats.over_seeds(blocks[where.game][..., where.columns]) for where in layout[name]]
-        starts = [stats.over_seeds(blocks[where.game][..., :1]) for where in layout[name]]
-        scores.append(np.concatenate(means, axis=-1))
-        # The clean score of each game, once for each of its severities.
-        cleans.append(np.concatenate([start + 0.0 * m for start, m in zip(starts, means, strict=True)], axis=-1))
-    (ours, theirs), (clean, their_clean) = scores, cleans
-    # Where clean was not played human play alone is the ceiling: the difference stays defined.
-    ceiling = stats.error_ceiling(np.nan_to_num(clean), np.nan_to_num(their_clean))
-    return np.stack(
-        [
-            stats.corruption_error(ours, theirs),
-            stats.relative_corruption_error(clean.mean(axis=-1), ours, their_clean.mean(axis=-1), theirs),
-            stats.error_difference(ours, theirs, ceiling),
-            stats.loss_difference(clean - ours, their_clean - theirs, ceiling),
-        ],
-        axis=-1,
-    )
+def _scope_means(block: FloatArray, entries: Mapping[str, _Entry], names: Sequence[str]) -> FloatArray:
+    """Return one game's mean score under each name, and last over all perturbations, (repetitions, num_names + 1).
 
-
-def _scope_means(blocks: Blocks, layout: Layout, names: Sequence[str]) -> FloatArray:
-    """Return the mean score under each name, and last over all perturbations, (repetitions, num_names or one more)."""
-    by_game: dict[int, list[FloatArray]] = {}
-    means: list[FloatArray] = []
-    for name in names:
-        found = {game: blocks[game][..., columns].mean(axis=(-2, -1)) for game, columns, _ in layout[name]}
-        means.append(np.mean(list(found.values()), axis=0))
-        for game, mean in found.items() if name != CLEAN else ():
-            by_game.setdefault(game, []).append(mean)
-    overall = [np.mean([np.mean(of_game, axis=0) for of_game in by_game.values()], axis=0)] if by_game else []
-    return np.stack([*means, *overall], axis=-1)
+    NaN where the game has none.
+    """
+    nothing = np.full(len(block), np.nan)
+    found = {
+        name: block[..., entries[name].columns].mean(axis=(-2, -1)) if name in entries else nothing for name in names
+    }
+    perturbed = [mean for name, mean in found.items() if name in entries and name != CLEAN]
+    overall = np.mean(perturbed, axis=0) if perturbed else nothing
+    return np.stack([*found.values(), overall], axis=-1)
 
 
 def _blocks(games: Sequence[GameScores]) -> list[FloatArray]:
@@ -442,6 +433,14 @@ def _layout(
             columns = [column + 1 for _, column in cells]
             layout.setdefault(name, []).append(_Entry(place, columns, doses if has_scale else None))
     return layout
+
+
+def _by_game(layout: Layout, num_games: int) -> list[dict[str, _Entry]]:
+    """Return the entries of each game by perturbation."""
+    return [
+        {name: where for name, entries in layout.items() for where in entries if where.game == place}
+        for place in range(num_games)
+    ]
 
 
 def _note(row: MeasureRow, note: str, error_note: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -282,11 +282,19 @@ def _tested(family: _Family, num_pairs: int, seed: int, margin: float | None) ->
     if family.pair.obstacle:
         return None
     pair = family.pair
-    about = (pair.agent_x, pair.agent_y or CLEAN, pair.measure, family.scope, *pair.games)
     alpha, draws = ALPHA / num_pairs, max(DRAWN, math.ceil(_DRAWS_PER_PAIR * num_pairs) - 1)
-    test = stats.family_test(family.x, family.y, generator(seed, "relabelling", *about), alpha, draws)
+    sizes = [(len(x), 0 if family.y is None else len(family.y[place])) for place, x in enumerate(family.x)]
+    test = stats.relabelled_test(family.x, family.y, _relabelling(seed, pair.games, tuple(sizes), draws), alpha)
     equivalence = None if margin is None else stats.equivalence_test(family.x, family.y, margin, ALPHA)
-    return _Tested(test, equivalence, stats.detectable_effects(test, alpha).family)
+    return _Tested(test, equivalence, stats.detectable_in_family(test, alpha))
+
+
+@lru_cache(maxsize=4)
+def _relabelling(
+    seed: int, games: tuple[str, ...], sizes: tuple[tuple[int, int], ...], draws: int
+) -> stats.Relabelling:
+    """Return the relabellings of these games, which all pairs with as many train seeds in each share."""
+    return stats.relabel(sizes, generator(seed, "relabelling", *games), draws)
 
 
 def _claim_of(family: _Family, tested: _Tested, column: int, smallest_p: float) -> Claim:

@@ -7,13 +7,13 @@ import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 import pandas as pd
 
 from wsabench.errors import ResultSetError
 from wsabench.machine import available_cores
-from wsabench.processes import Share, shared
+from wsabench.processes import Share, call, shared
 from wsabench.results.manifest import Manifest
 from wsabench.results.records import CLEAN
 from wsabench.results.result import NO_LEDGER, compared_agents, part_advice, privileged_agents
@@ -190,6 +190,8 @@ MANY_AGENTS = 16
 """From here on processes share the work; with fewer agents they would take longer to start than they save."""
 MOST_PROCESSES = 8
 """Each holds some 200 MB."""
+_SAME, _OUTCOME = ["train_seed", "game", "episode_seed"], ["return", "length", "end"]
+"""What an episode has in common with the clean one that it is held against, and what may be equal."""
 _GOES_ON = "Start the same run again; it goes on by itself."
 
 
@@ -225,6 +227,18 @@ def summarise(
     if result.episodes.empty:
         raise ResultSetError(f"The result set has no finished episode. {part_advice(result.manifest) or _GOES_ON}")
     kind = checked_interval(interval)
+    # They start while this process arranges the scores.
+    with shared(num_processes(len(set(result.episodes["agent"]))), "wsabench-summary") as share:
+        return _summary(result, family, kind, (compare_to, equivalence_margin), share)
+
+
+def _summary(
+    result: Results,
+    family: Sequence[str] | None,
+    kind: IntervalKind,
+    claims: tuple[str | None, float | None],
+    share: Share,
+) -> Summary:
     manifest, plan = result.manifest, result.manifest.plan
     advice = part_advice(manifest)
     episodes = with_labels(result.episodes)
@@ -239,26 +253,25 @@ def summarise(
         raise ResultSetError(f"No cell is finished for every train seed. {advice or _GOES_ON}")
     agents = tuple(agent_order(episodes, plan))
     compared = compared_agents(agents, manifest)
-    options = checked_options(family, compare_to, equivalence_margin, labels=episodes, compared=compared)
+    options = checked_options(family, *claims, labels=episodes, compared=compared)
     common, common_notes = common_play(scores, compared)
     among, common_among = ([game for game in every if game.agent in compared] for every in (scores, common))
     bootstrap_seed = integer_seed(plan.seed, "bootstrap", plan.suite.content_hash)
     samples = _sample_table(scores, episodes)
     attention = attention_table(result.attention)
-    with shared(num_processes(len(agents)), "wsabench-summary") as share:
-        perturbations = _by_agent(share, partial(perturbation_table, bootstrap_seed=bootstrap_seed), scores)
-        cells = _cells(share, scores, bootstrap_seed, _ends(episodes))
-        aggregates = _by_agent(share, partial(_aggregates, bootstrap_seed=bootstrap_seed, kind=kind), common)
-        improvement = _improvement(share, common_among, bootstrap_seed)
-        measures = measure_table(
-            scores, bootstrap_seed, default_baseline(by_agent(among or scores)), common, plan.effects, share
-        )
-        comparisons = comparison_table(among, bootstrap_seed, plan, options, share)
-        clean_comparisons = clean_comparison_table(scores, bootstrap_seed, compared, options, share)
-        insight = insight_of(common_among, bootstrap_seed, share)
-        of_common = {game.agent for game in common}
-        whole = [*common, *(game for game in scores if game.agent not in of_common)]
-        checkpoints = _by_agent(share, partial(checkpoints_table, bootstrap_seed=bootstrap_seed), whole)
+    ranks, perturbations = _ranks_and_perturbations(share, common_among, scores, bootstrap_seed)
+    cells = _cells(share, scores, bootstrap_seed, _ends(share, episodes))
+    aggregates = _by_agent(share, partial(_aggregates, bootstrap_seed=bootstrap_seed, kind=kind), common)
+    improvement = _improvement(share, common_among, bootstrap_seed)
+    measures = measure_table(
+        scores, bootstrap_seed, default_baseline(by_agent(among or scores)), common, plan.effects, share
+    )
+    comparisons = comparison_table(among, bootstrap_seed, plan, options, share)
+    clean_comparisons = clean_comparison_table(scores, bootstrap_seed, compared, options, share)
+    insight = insight_of(common_among, bootstrap_seed, share)
+    of_common = {game.agent for game in common}
+    whole = [*common, *(game for game in scores if game.agent not in of_common)]
+    checkpoints = _by_agent(share, partial(checkpoints_table, bootstrap_seed=bootstrap_seed), whole)
     page_error = page_error_of(comparisons, clean_comparisons, compared)
     sentences = (
         *sentences_of((*comparisons, *clean_comparisons), compared),
@@ -276,7 +289,7 @@ def summarise(
         severities=severity_table(perturbations),
         aggregates=aggregates,
         improvement=improvement,
-        profiles=with_rliable_profiles(profile_table(common, bootstrap_seed), common, bootstrap_seed, kind),
+        profiles=with_rliable_profiles(profile_table(common, bootstrap_seed, share), common, bootstrap_seed, kind),
         attention=attention,
         references=tuple(ReferenceRow(game=game, **known._asdict()) for game, known in references.items()),
         notes=(
@@ -297,7 +310,7 @@ def summarise(
         clean_comparisons=clean_comparisons,
         measures=measures,
         doses=dose_table(cells, plan.effects),
-        ranks=rank_table(common_among, bootstrap_seed),
+        ranks=ranks,
         published=published_table(references),
         sentences=sentences,
         insight=insight,
@@ -314,6 +327,19 @@ def num_processes(num_agents: int) -> int:
     if multiprocessing.current_process().daemon:
         return 1
     return min(available_cores(), MOST_PROCESSES) if num_agents >= MANY_AGENTS else 1
+
+
+def _ranks_and_perturbations(
+    share: Share, common: Sequence[GameScores], scores: Sequence[GameScores], bootstrap_seed: int
+) -> tuple[tuple[RankRow, ...], tuple[PerturbationRow, ...]]:
+    """Return both tables; ranks set all agents side by side and take long: one process has them first."""
+    tables: list[Callable[[], tuple[Row, ...]]] = [
+        partial(rank_table, common, bootstrap_seed),
+        *(partial(perturbation_table, games, bootstrap_seed) for games in by_agent(scores).values()),
+    ]
+    ranks, *others = share(call, tables)
+    every = tuple(row for rows in others for row in rows)
+    return cast("tuple[RankRow, ...]", ranks), cast("tuple[PerturbationRow, ...]", every)
 
 
 def _by_agent(
@@ -382,19 +408,26 @@ def _sample_table(scores: Sequence[GameScores], episodes: pd.DataFrame) -> tuple
     return tuple(rows)
 
 
-def _ends(episodes: pd.DataFrame) -> dict[tuple[str, str, str], Ends]:
+def _ends(share: Share, episodes: pd.DataFrame) -> dict[tuple[str, str, str], Ends]:
     """Return, by agent, game and label, how the episodes ended, beside the clean ones of the same network and seed."""
-    same, outcome = ["train_seed", "game", "episode_seed"], ["return", "length", "end"]
-    found: dict[tuple[str, str, str], Ends] = {}
-    for agent, part in episodes.groupby("agent", observed=True):  # pairs of all episodes at once would be gigabytes
-        clean = part.loc[part["label"] == CLEAN, [*same, *outcome]]
-        paired = part[[*same, "label", *outcome]].merge(clean, how="left", on=same, suffixes=("", "_clean"))
-        equal = [paired[name] == paired[f"{name}_clean"] for name in outcome]
-        counted = paired[["game", "label"]].assign(
-            num_stalled=paired["end"] == "stalled",
-            num_time_limit=paired["end"] == "time_limit",
-            num_as_clean=equal[0] & equal[1] & equal[2],
-        )
-        sums = counted.groupby(["game", "label"]).sum()
-        found |= {(str(agent), *key): Ends(*map(int, row)) for key, *row in sums.itertuples(name=None)}
-    return found
+    columns = ["agent", "label", *_SAME, *_OUTCOME]
+    # Pairs of all episodes at once would be gigabytes.
+    parts = [
+        (str(agent), cast("pd.DataFrame", part[columns[1:]]))
+        for agent, part in episodes[columns].groupby("agent", observed=True)
+    ]
+    return {key: ends for of_agent in share(_ends_of, parts) for key, ends in of_agent.items()}
+
+
+def _ends_of(one: tuple[str, pd.DataFrame]) -> dict[tuple[str, str, str], Ends]:
+    agent, part = one
+    clean = part.loc[part["label"] == CLEAN, [*_SAME, *_OUTCOME]]
+    paired = part.merge(clean, how="left", on=_SAME, suffixes=("", "_clean"))
+    equal = [paired[name] == paired[f"{name}_clean"] for name in _OUTCOME]
+    counted = paired[["game", "label"]].assign(
+        num_stalled=paired["end"] == "stalled",
+        num_time_limit=paired["end"] == "time_limit",
+        num_as_clean=equal[0] & equal[1] & equal[2],
+    )
+    sums = counted.groupby(["game", "label"]).sum()
+    return {(agent, *key): Ends(*map(int, row)) for key, *row in sums.itertuples(name=None)}

@@ -15,7 +15,7 @@ from wsabench.errors import ShapeError
 from wsabench.stats.bounds import Replicates, Stratum, corrected_bounds
 from wsabench.stats.intervals import DEFAULT_REPETITIONS
 from wsabench.stats.resampling import count_draws, draw_seeds
-from wsabench.types import FloatArray
+from wsabench.types import FloatArray, IntArray
 from wsabench.words import counted
 
 MIN_AGENTS = 8
@@ -86,6 +86,7 @@ def effective_robustness(
         rng: Where the draws come from.
         scale: What the line is straight on. The result is in normalised score with either.
         repetitions: Bootstrap repetitions: agents of the line are drawn as wholes, and the agent's own train seeds.
+            The residuals of all agents share the draws.
         confidence: Share of repetitions between the bounds, which are corrected for few draws as in `seed_interval`.
 
     Returns:
@@ -111,11 +112,15 @@ def effective_robustness(
         reason = "all clean scores are equal: no line through them"
         return EffectiveRobustness(agents, value, low, high, np.nan, np.nan, scale, reason)
     few = [name for name, array in zip(agents, points, strict=True) if len(array) < MIN_SEEDS]
+    # All agents share these draws: each interval by itself is what it would be with draws of its own.
+    drawn_agents = count_draws(draw_seeds(len(agents) - 1, rng, repetitions), len(agents) - 1)
+    lengths = sorted({len(array) for array in points})
+    drawn_seeds = {length: draw_seeds(length, rng, repetitions) for length in lengths}
     for place, array in enumerate(points):
         others = np.delete(moments, place, axis=0)
         value[place] = _residual(array[None], _line(others.sum(axis=0)[None]), scale)[0]
         if len(array) >= MIN_SEEDS:
-            replicates = _replicates(array, others, rng, (repetitions, scale))
+            replicates = _replicates(array, others, (drawn_agents, drawn_seeds[len(array)]), scale)
             ends = corrected_bounds(replicates, value[place, None], confidence)
             low[place], high[place] = ends[0][0], ends[1][0]
     reason = f"no interval below {MIN_SEEDS} train seeds: {', '.join(few)}" if few else ""
@@ -173,12 +178,9 @@ def rank_correlation(
     return RankCorrelation(value, float(low), float(high), count, "")
 
 
-def _replicates(
-    own: FloatArray, others: FloatArray, rng: np.random.Generator, options: tuple[int, Scale]
-) -> Replicates:
-    repetitions, scale = options
-    drawn_agents = count_draws(draw_seeds(len(others), rng, repetitions), len(others))
-    rows = draw_seeds(len(own), rng, repetitions)
+def _replicates(own: FloatArray, others: FloatArray, drawn: tuple[FloatArray, IntArray], scale: Scale) -> Replicates:
+    """Return the residual for each draw of agents, as counts, and of the agent's own train seeds, as rows."""
+    drawn_agents, rows = drawn
     sums = drawn_agents @ others
     # A draw of one agent only has no slope; the line through all others stands in, one draw in millions.
     lines = _line(sums)

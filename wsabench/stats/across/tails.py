@@ -133,16 +133,19 @@ def _tail(blocks: Sequence[npt.ArrayLike], share: float, rng: np.random.Generato
     overall = np.mean([array.mean(axis=(0, 2)) for array in arrays], axis=0)
     naive = float((np.sort(overall) * weights).sum())
     data = [np.full((1, len(array)), 1.0 / len(array)) for array in arrays]
-    value, order = _cross_fitted(halves, data, weights)
+    value, order = _cross_fitted(_means(halves, data), weights)
     chosen = np.bincount(order.ravel(), weights=np.tile(weights, order[..., 0].size)) / order[..., 0].size
     note = seed_note(num_seeds)
     if num_seeds < MIN_TAIL_SEEDS:
         return Tail(float(value[0]), np.nan, np.nan, naive, chosen, num_seeds, note)
     repetitions, confidence = options
     counts = [count_draws(draw_seeds(len(array), rng, repetitions), len(array)) for array in arrays]
-    step = max(1, _CHUNK_ELEMENTS // (4 * NUM_SPLITS * num_groups * len(arrays)))
+    # One product of matrices serves all games; it rounds otherwise than the estimate itself.
+    of_seeds = np.concatenate([half.reshape(len(half), -1) for half in halves])
+    drawn = np.concatenate([count / count.shape[1] for count in counts], axis=1) / len(counts)
+    step = max(1, _CHUNK_ELEMENTS // (4 * NUM_SPLITS * num_groups))
     parts = [
-        _cross_fitted(halves, [count[start : start + step] / count.shape[1] for count in counts], weights)[0]
+        _cross_fitted((drawn[start : start + step] @ of_seeds).reshape(-1, *halves[0].shape[1:]), weights)[0]
         for start in range(0, repetitions, step)
     ]
     strata = [Stratum(count, count.shape[1]) for count in counts]
@@ -161,11 +164,13 @@ def _halves(scores: FloatArray, rng: np.random.Generator) -> FloatArray:
     return np.einsum("sge,hke->shkg", scores, members)
 
 
-def _cross_fitted(
-    halves: Sequence[FloatArray], weights_of_seeds: Sequence[FloatArray], weights: FloatArray
-) -> tuple[FloatArray, IntArray]:
+def _means(halves: Sequence[FloatArray], weights_of_seeds: Sequence[FloatArray]) -> FloatArray:
+    """Return the mean over games, each with its weights of train seeds: (repetitions, 2, num_splits, num_groups)."""
+    return mean_over([np.tensordot(drawn, half, axes=1) for drawn, half in zip(weights_of_seeds, halves, strict=True)])
+
+
+def _cross_fitted(means: FloatArray, weights: FloatArray) -> tuple[FloatArray, IntArray]:
     """Return the estimate of each repetition, and the groups by rising score of each choice; halves change roles."""
-    means = mean_over([np.tensordot(drawn, half, axes=1) for drawn, half in zip(weights_of_seeds, halves, strict=True)])
     order = np.argsort(means, axis=-1)
     # Those without weight need not be looked at; eight at a time, as sums of eight change no bit.
     some = slice(-(-np.count_nonzero(weights) // 8) * 8)

@@ -28,10 +28,13 @@ from wsabench.stats.claims.comparisons import DRAWN, MAX_ENUMERATED, holm
 from wsabench.stats.claims.contrasts import Samples, checked_samples, contrast_of
 from wsabench.stats.power import detectable_effect
 from wsabench.stats.resampling import Blocks
-from wsabench.types import FloatArray
+from wsabench.types import FloatArray, IntArray
 
 _TOLERANCE = 1e-9
 """Statistics closer than this share of their size are equal: the same numbers in another order."""
+_FEW_SEEDS = 10
+"""So few train seeds of a game can be relabelled in so few ways (252 of two agents, 1,024 signs) that each is looked at
+once."""
 
 
 class FamilyTest(NamedTuple):
@@ -96,11 +99,18 @@ class PageError(NamedTuple):
 class Relabelling(NamedTuple):
     """Ways to relabel whole train seeds; the first is the observed one."""
 
-    games: list[FloatArray]
-    """For each game an array with one row for each relabelling: 1 for seeds that count as x and 0 for those of y, shape
-    (num_relabellings, num_seeds_x + num_seeds_y); paired, signs of shape (num_relabellings, num_seeds)."""
+    tables: list[FloatArray]
+    """For each game an array with one row for each different relabelling: 1 for seeds that count as x and 0 for those
+    of y, shape (num_different, num_seeds_x + num_seeds_y); paired, signs of shape (num_different, num_seeds)."""
+    rows: list[IntArray]
+    """For each game the row of each relabelling, shape (num_relabellings,)."""
     smallest_p: float
     """The smallest p that the relabellings can give."""
+
+    @property
+    def games(self) -> list[FloatArray]:
+        """For each game the labels in every relabelling, shape (num_relabellings, ...) as in `tables`."""
+        return [table[row] for table, row in zip(self.tables, self.rows, strict=True)]
 
 
 def family_test(
@@ -124,11 +134,33 @@ def family_test(
         ShapeError: Games or tests differ.
         SpecError: alpha is not between 0 and 1.
     """
+    samples = checked_samples(x, y)
+    return relabelled_test(x, y, relabel(samples.sizes, rng, relabellings), alpha)
+
+
+def relabelled_test(x: Blocks, y: Blocks | None, drawn: Relabelling, alpha: float = 0.05) -> FamilyTest:
+    """Return `family_test` by given relabellings, which several pairs of agents may share.
+
+    Each pair's p is what it would be with relabellings of its own, and the correction over pairs (`adjust_over_pairs`)
+    and the bound of a page (`page_error`) hold however the pairs depend on each other.
+
+    Args:
+        x: As for `family_test`.
+        y: As for `family_test`.
+        drawn: As `relabel` gives them for these numbers of train seeds.
+        alpha: As for `family_test`.
+
+    Returns:
+        As for `family_test`.
+
+    Raises:
+        ShapeError: As for `family_test`.
+        SpecError: As for `family_test`.
+    """
     if not 0 < alpha < 1:
         raise SpecError(f"alpha is {alpha:g}. Allowed: numbers above 0 and below 1, for example 0.05.")
     samples = checked_samples(x, y)
     estimate = contrast_of(samples)
-    drawn = relabel(samples.sizes, rng, relabellings)
     defined = np.flatnonzero(np.isfinite(estimate.standard_error))
     num_tests = len(estimate.effect)
     single, stepped = np.full(num_tests, np.nan), np.full(num_tests, np.nan)
@@ -228,12 +260,24 @@ def detectable_effects(test: FamilyTest, alpha: float = 0.05, power: float = 0.8
     Returns:
         Effects in the scores' unit. They are estimates: few seeds tell little about their spread.
     """
+    family = detectable_in_family(test, alpha, power)
     if test.smallest_p > alpha:
-        never = np.where(np.isnan(test.standard_error), np.nan, np.inf)
-        return Detectable(never, never)
+        return Detectable(family, family)
     alone = special.stdtrit(test.freedom, 1.0 - alpha / 2.0)
-    single = detectable_effect(test.standard_error, test.freedom, alone, power)
-    return Detectable(single, detectable_effect(test.standard_error, test.freedom, test.critical, power))
+    return Detectable(detectable_effect(test.standard_error, test.freedom, alone, power), family)
+
+
+def detectable_in_family(test: FamilyTest, alpha: float = 0.05, power: float = 0.8) -> FloatArray:
+    """Return `family` of `detectable_effects`, in half the time.
+
+    Args:
+        test: As for `detectable_effects`.
+        alpha: As for `detectable_effects`.
+        power: As for `detectable_effects`.
+    """
+    if test.smallest_p > alpha:
+        return np.where(np.isnan(test.standard_error), np.nan, np.inf)
+    return detectable_effect(test.standard_error, test.freedom, test.critical, power)
 
 
 def page_error(families: Sequence[ClaimFamily]) -> PageError:
@@ -272,12 +316,21 @@ def relabel(sizes: Sequence[tuple[int, int]], rng: np.random.Generator, relabell
     # Exchanging the two agents everywhere gives the same size of every statistic: half the relabellings say it all.
     is_mirrored = all(x == y or not y for x, y in sizes)
     if count > MAX_ENUMERATED:
-        return Relabelling([_drawn(*size, relabellings, rng) for size in sizes], 1.0 / (relabellings + 1))
+        found = [_different(_drawn(*size, relabellings, rng)) for size in sizes]
+        return Relabelling([table for table, _ in found], [rows for _, rows in found], 1.0 / (relabellings + 1))
     tables = [_every(*size) for size in sizes]
     half = [len(table) // (2 if place == 0 and is_mirrored else 1) for place, table in enumerate(tables)]
     rows = np.unravel_index(np.arange(math.prod(half)), half)
-    games = [table[chosen] for table, chosen in zip(tables, rows, strict=True)]
-    return Relabelling(games, 1.0 / len(rows[0]))
+    return Relabelling(tables, list(rows), 1.0 / len(rows[0]))
+
+
+def _different(labels: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Return the different relabellings among those of a game, and which each is; all of them of many train seeds."""
+    if labels.shape[1] > _FEW_SEEDS:
+        return labels, np.arange(len(labels))
+    codes = (labels > 0) @ (1 << np.arange(labels.shape[1]))
+    _, first, rows = np.unique(codes, return_index=True, return_inverse=True)
+    return labels[first], rows.ravel()
 
 
 def studentised(samples: Samples, relabelling: Relabelling) -> FloatArray:
@@ -291,15 +344,17 @@ def studentised(samples: Samples, relabelling: Relabelling) -> FloatArray:
         |difference / its standard error|, both computed from the relabelled seeds, float64, shape (num_relabellings,
         num_tests).
     """
-    difference = np.zeros((len(relabelling.games[0]), samples.weights.shape[1]))
+    difference = np.zeros((len(relabelling.rows[0]), samples.weights.shape[1]))
     variance = np.zeros_like(difference)
-    for place, (labels, weight) in enumerate(zip(relabelling.games, samples.weights, strict=True)):
+    for place, (labels, rows, weight) in enumerate(
+        zip(relabelling.tables, relabelling.rows, samples.weights, strict=True)
+    ):
         if samples.y is None:
             mean, error = _flipped(samples.x[place], labels)
         else:
             mean, error = _exchanged(samples.x[place], samples.y[place], labels)
-        difference += mean * weight
-        variance += error * weight**2
+        difference += np.take(mean * weight, rows, axis=0)
+        variance += np.take(error * weight**2, rows, axis=0)
     np.sqrt(variance, out=variance)
     return np.abs(difference, out=difference) / np.maximum(variance, samples.floor, out=variance)
 

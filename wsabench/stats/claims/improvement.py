@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from wsabench.errors import ShapeError, SpecError
-from wsabench.stats.aggregates import probability_of_improvement
 from wsabench.stats.bounds import Replicates, Stratum, corrected_bounds
 from wsabench.stats.compiled.loading import pays
 from wsabench.stats.intervals import DEFAULT_REPETITIONS, MIN_INTERVAL_SEEDS, Estimate, seed_note
@@ -48,6 +48,37 @@ def improvement_interval(
         ShapeError: A block has not two axes, there is none, or games, cells or train seeds differ.
         SpecError: `confidence` or `repetitions` is out of range.
     """
+    every = [[range(np.shape(block)[-1]) for block in x]]
+    found = improvement_intervals(x, y, every, rng, repetitions=repetitions, confidence=confidence)
+    return found._replace(value=found.value[0], low=found.low[0], high=found.high[0])
+
+
+def improvement_intervals(
+    x: Blocks,
+    y: Blocks,
+    scopes: Sequence[Sequence[Sequence[int]]],
+    rng: np.random.Generator,
+    *,
+    repetitions: int = DEFAULT_REPETITIONS,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Return `improvement_interval` over several choices of cells, which share their draws of train seeds.
+
+    Args:
+        x: As for `improvement_interval`.
+        y: As for `improvement_interval`.
+        scopes: For each choice the columns of its cells in each game, at least one each.
+        rng: As for `improvement_interval`.
+        repetitions: As for `improvement_interval`.
+        confidence: As for `improvement_interval`.
+
+    Returns:
+        The estimate, arrays of shape (num_scopes,).
+
+    Raises:
+        ShapeError: As for `improvement_interval`.
+        SpecError: As for `improvement_interval`.
+    """
     sides = [checked_blocks(x), checked_blocks(y)]
     shapes = [[block.shape[1] for block in side] for side in sides]
     if shapes[0] != shapes[1] or any(len({len(block) for block in side}) > 1 for side in sides):
@@ -60,18 +91,21 @@ def improvement_interval(
             f"The confidence is {confidence!r}, the repetitions are {repetitions}. Allowed: numbers between 0 and 1, "
             "and integers from 1; use 0.95 and 10000."
         )
-    value = np.asarray(probability_of_improvement(*(np.concatenate(side, axis=1) for side in sides)))
+    wins = [_wins(of_x, of_y) for of_x, of_y in zip(*sides, strict=True)]
+    value = _values(wins, scopes)
     num_seeds = min(len(side[0]) for side in sides)
     drawn = [_Drawn.of(len(side[0]), len(side), rng, repetitions) for side in sides]
     if num_seeds < MIN_INTERVAL_SEEDS:
-        nothing = np.full((), np.nan)
+        nothing = np.full(value.shape, np.nan)
         return Estimate(value, nothing, nothing, num_seeds, seed_note(num_seeds))
-    sums = np.zeros(repetitions)
-    for place, (of_x, of_y) in enumerate(zip(*sides, strict=True)):
-        sums += _sums(_wins(of_x, of_y), drawn[0], drawn[1], place)
-    pairs = len(sides[0][0]) * len(sides[1][0]) * sum(shapes[0])
+    sums = np.zeros((len(scopes), repetitions))
+    for place, of_game in enumerate(wins):
+        of_scopes = np.stack([of_game[..., list(scope[place])].sum(axis=-1) for scope in scopes])
+        sums += _sums(of_scopes, drawn[0], drawn[1], place)
+    num_cells = [sum(map(len, scope)) for scope in scopes]
+    sums /= len(sides[0][0]) * len(sides[1][0]) * np.array(num_cells)[:, None]
     strata = [Stratum(side.counts, side.counts.shape[1], way) for side in drawn for way in side.ways]
-    low, high = corrected_bounds(Replicates(sums / pairs, strata), value, confidence)
+    low, high = corrected_bounds(Replicates(sums.T, strata), value, confidence)
     return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
 
 
@@ -113,12 +147,26 @@ def _ways_to_draw(num_seeds: int) -> tuple[FloatArray, IntArray]:
 
 
 def _sums(wins: FloatArray, x: _Drawn, y: _Drawn, place: int) -> FloatArray:
-    """Return the wins over all pairs of drawn seeds of one game, shape (repetitions,)."""
+    """Return the wins of each scope over all pairs of drawn seeds of one game, shape (num_scopes, repetitions)."""
     if max(x.counts.shape[1], y.counts.shape[1]) <= MOST_SEEDS_IN_A_TABLE:
-        return (x.counts @ wins @ y.counts.T)[x.ways[place], y.ways[place]]
-    return np.einsum("ri,ri->r", x.counts[x.ways[place]] @ wins, y.counts[y.ways[place]])
+        of_ways = x.counts @ wins @ y.counts.T
+        return of_ways.reshape(len(wins), -1)[:, x.ways[place] * len(y.counts) + y.ways[place]]
+    of_x, of_y = x.counts[x.ways[place]], y.counts[y.ways[place]]
+    return np.stack([np.einsum("ri,ri->r", of_x @ of_scope, of_y) for of_scope in wins])
 
 
 def _wins(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return in how many cells each train seed of x beats each of y, ties as halves, (num_seeds_x, num_seeds_y)."""
-    return ((np.sign(x[:, None] - y[None]) + 1.0) / 2.0).sum(axis=-1)
+    """Return whether each train seed of x beats each of y, ties as halves, (num_seeds_x, num_seeds_y, num_cells)."""
+    return (np.sign(x[:, None] - y[None]) + 1.0) / 2.0
+
+
+def _values(wins: Sequence[FloatArray], scopes: Sequence[Sequence[Sequence[int]]]) -> FloatArray:
+    """Return `probability_of_improvement` of each scope, shape (num_scopes,)."""
+    of_cells = [of_game.mean(axis=(0, 1)) for of_game in wins]
+    starts = np.cumsum([0, *map(len, of_cells)])
+    every = np.concatenate(of_cells)
+    found = np.empty(len(scopes))
+    for place, scope in enumerate(scopes):
+        columns = [start + column for start, of_game in zip(starts, scope, strict=False) for column in of_game]
+        found[place] = every[columns].mean()
+    return found

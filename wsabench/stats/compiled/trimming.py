@@ -48,3 +48,43 @@ def trimmed_sums(values: FloatArray, units: IntArray, counts: IntArray, first: i
             total += max(0, min(taken, last) - max(before, first)) * values[place]
         sums[repetition] = total
     return sums
+
+
+@compiled
+def drawn_aggregates(scores: FloatArray, order: IntArray, rows: IntArray) -> FloatArray:
+    """Return the sums behind aggregates of score matrices whose runs are drawn task by task.
+
+    Args:
+        scores: Float64, shape (num_runs, num_tasks), no NaN.
+        order: Places of the scores, one run after another, from the smallest to the largest.
+        rows: Which run each drawn one is, shape (repetitions, num_runs, num_tasks).
+
+    Returns:
+        Shape (repetitions, 4): the sum of all scores, the median over tasks of the sum over runs, the sum of the middle
+        half of all scores, and the sum of all scores cut at 1.
+    """
+    repetitions, num_runs, num_tasks = rows.shape
+    size = num_runs * num_tasks
+    first, last = size // 4, size - size // 4
+    found = np.empty((repetitions, 4))
+    sums, counts = np.empty(num_tasks), np.empty(size, dtype=np.int64)
+    for repetition in range(repetitions):
+        total, capped, inner, taken = 0.0, 0.0, 0.0, 0
+        counts[:], sums[:] = 0, 0.0
+        for run in range(num_runs):
+            for task in range(num_tasks):
+                drawn = rows[repetition, run, task]
+                value = scores[drawn, task]
+                counts[drawn * num_tasks + task] += 1
+                sums[task] += value
+                total += value
+                capped += min(value, 1.0)
+        for place in order:
+            before = taken
+            taken += counts[place]
+            inner += max(0, min(taken, last) - max(before, first)) * scores[place // num_tasks, place % num_tasks]
+        middle = smallest(sums, num_tasks, num_tasks // 2)
+        if num_tasks % 2 == 0:
+            middle = (smallest(sums, num_tasks, num_tasks // 2 - 1) + middle) / 2.0
+        found[repetition] = total, middle, inner, capped
+    return found

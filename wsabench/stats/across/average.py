@@ -1,0 +1,168 @@
+"""Intervals of averages over games, where each game gives its numbers by itself: from its few different resamples.
+
+Three to five train seeds can be drawn in so few ways (27 to 3,125) that the numbers of a game are computed once for
+each way, however often it is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from wsabench.stats.bounds import Replicates, Stratum, corrected_bounds
+from wsabench.stats.intervals import (
+    DEFAULT_METHOD,
+    DEFAULT_REPETITIONS,
+    MIN_INTERVAL_SEEDS,
+    Estimate,
+    checked_options,
+    different_means,
+    seed_note,
+)
+from wsabench.stats.resampling import Blocks, checked_blocks, count_draws, draw_seeds
+from wsabench.types import BoolArray, FloatArray
+
+_CHUNK_ELEMENTS = 4_000_000
+"""Numbers that are joined at once (32 MB)."""
+
+OfGame = Callable[[int, FloatArray], FloatArray]
+"""Called with the place of a game and its block, (repetitions, num_seeds or 1, num_cells); it returns the game's
+numbers, (repetitions, num_values), from nothing but means over train seeds."""
+
+
+def averaged_interval(
+    of_game: OfGame,
+    is_there: BoolArray,
+    blocks: Blocks,
+    rng: np.random.Generator,
+    *,
+    repetitions: int = DEFAULT_REPETITIONS,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Return averages over games of what each game gives, with intervals over train seeds.
+
+    It is what `seed_interval` gives for the averages, to the rounding of a float.
+
+    Args:
+        of_game: What a game gives.
+        is_there: Which game has which number, shape (num_games, num_values); the others are left out of its average.
+        blocks: One array a game, shape (num_seeds, num_cells), float64.
+        rng: Where the draws come from; games are resampled independently.
+        repetitions: Bootstrap repetitions.
+        confidence: Share of repetitions between the bounds.
+
+    Returns:
+        The estimate, arrays of shape (num_values,); NaN where no game has the number.
+
+    Raises:
+        ShapeError: A block has not two axes, or there is none.
+        SpecError: `confidence` or `repetitions` is out of range.
+    """
+    checked_options(DEFAULT_METHOD, repetitions, confidence)
+    arrays = checked_blocks(blocks)
+    value, num_seeds = over_games(of_game, is_there, arrays), min(map(len, arrays))
+    if num_seeds < MIN_INTERVAL_SEEDS:
+        return _without_interval(value, num_seeds)
+    values, strata = _resampled(of_game, is_there, arrays, rng, repetitions)
+    low, high = corrected_bounds(Replicates(values.T, strata), value, confidence)
+    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
+
+
+def over_games(of_game: OfGame, is_there: BoolArray, blocks: Blocks) -> FloatArray:
+    """Return averages over games on the data themselves, as the value of `averaged_interval`.
+
+    Args:
+        of_game: As for `averaged_interval`.
+        is_there: As for `averaged_interval`.
+        blocks: As for `averaged_interval`.
+
+    Returns:
+        Shape (num_values,); NaN where no game has the number.
+    """
+    numbers = np.concatenate([of_game(place, block[None]) for place, block in enumerate(blocks)])
+    found = np.full(is_there.shape[1], np.nan)
+    for place, has in enumerate(is_there.T):
+        if has.any():
+            found[place] = np.mean(numbers[has, place][:, None], axis=0)[0]
+    return found
+
+
+def joined_interval(  # noqa: PLR0913 - each a choice of its own, named by its keyword
+    of_game: Callable[[int, int, FloatArray], FloatArray],
+    are_there: Sequence[BoolArray],
+    join: Callable[[FloatArray], FloatArray],
+    samples: Sequence[Blocks],
+    rng: np.random.Generator,
+    *,
+    repetitions: int = DEFAULT_REPETITIONS,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Return a statistic that sets the averages of several agents side by side, such as ranks, with its interval.
+
+    It is what `seed_interval` gives, without holding the resamples of many agents beside each other. Agents are
+    resampled independently.
+
+    Args:
+        of_game: As for `averaged_interval`, called with the place of an agent first.
+        are_there: As `is_there` of `averaged_interval`, one an agent.
+        join: Called with the averages of all agents, (repetitions, num_values, num_agents); returns (repetitions, ...).
+        samples: The blocks of each agent, as for `averaged_interval`.
+        rng: As for `averaged_interval`.
+        repetitions: As for `averaged_interval`.
+        confidence: As for `averaged_interval`.
+
+    Returns:
+        The estimate, arrays of shape (...).
+
+    Raises:
+        ShapeError: As for `averaged_interval`.
+        SpecError: As for `averaged_interval`.
+    """
+    checked_options(DEFAULT_METHOD, repetitions, confidence)
+    arrays = [checked_blocks(blocks) for blocks in samples]
+    num_seeds = min(len(block) for blocks in arrays for block in blocks)
+    each = [partial(of_game, place) for place in range(len(arrays))]
+    on_data = [over_games(*of_agent) for of_agent in zip(each, are_there, arrays, strict=True)]
+    value = np.asarray(join(np.stack(on_data, axis=-1)[None])[0])
+    if num_seeds < MIN_INTERVAL_SEEDS:
+        return _without_interval(value, num_seeds)
+    averages: list[FloatArray] = []
+    strata: list[Stratum] = []
+    for of_agent in zip(each, are_there, arrays, strict=True):
+        values, of_games = _resampled(*of_agent, rng, repetitions)
+        averages.append(values)
+        # Bytes: of many agents and games the counts are most of what is held.
+        strata += [Stratum(counts.astype(np.uint8), draws) for counts, draws, _ in of_games]
+    step = max(1, _CHUNK_ELEMENTS // sum(map(len, averages)))
+    parts = [
+        join(np.stack([values[:, start : start + step].T for values in averages], axis=-1))
+        for start in range(0, repetitions, step)
+    ]
+    averages.clear()  # they are in the parts
+    low, high = corrected_bounds(Replicates(np.concatenate(parts), strata), value, confidence)
+    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
+
+
+def _resampled(
+    of_game: OfGame, is_there: BoolArray, arrays: Blocks, rng: np.random.Generator, repetitions: int
+) -> tuple[FloatArray, list[Stratum]]:
+    """Return the averages of all resamples, (num_values, repetitions), and the strata of the games."""
+    sums = np.zeros((is_there.shape[1], repetitions))
+    strata: list[Stratum] = []
+    for place, (block, has) in enumerate(zip(arrays, is_there, strict=True)):
+        rows = draw_seeds(len(block), rng, repetitions)
+        means, ways = different_means(block, rows)
+        numbers = np.ascontiguousarray(of_game(place, means).T)
+        for of_value, sum_of_value in zip(numbers[has], np.flatnonzero(has), strict=True):
+            sums[sum_of_value] += of_value[ways]
+        strata.append(Stratum(count_draws(rows, len(block)), len(block)))
+    num_games = is_there.sum(axis=0)[:, None]
+    sums /= np.where(num_games > 0, num_games, np.nan)
+    return sums, strata
+
+
+def _without_interval(value: FloatArray, num_seeds: int) -> Estimate:
+    nothing = np.full(value.shape, np.nan)
+    return Estimate(value, nothing, nothing, num_seeds, seed_note(num_seeds))
