@@ -33,7 +33,7 @@ class FakeLanes:
         self.num_starts = 0
         self._games: list[FakeGame | None] = [None] * num_lanes
 
-    def start(self, row: int, episode_seed: int, perturbation: str) -> None:
+    def start(self, row: int, episode_seed: int, perturbation: str, noops: int | None = None) -> None:
         assert self._games[row] is None, "an episode was cut off"
         self._games[row] = FakeGame(episode_seed, perturbation)
         self.num_starts += 1

@@ -37,7 +37,8 @@ class Protocol:
     grayscale: bool = True
     """Whether observations are luminance. Colour is for encoders that ask for it."""
     noop_max: int = 30
-    """At reset a uniformly drawn number of no-op frames in 0..noop_max is played."""
+    """At reset a uniformly drawn number of no-op frames in 0..noop_max is played. In a run where nothing else is drawn,
+    each of these starts is played at most once."""
     sticky_probability: float = 0.0
     """Probability, in each frame, that the emulator repeats the previous action."""
     full_action_space: bool = False
@@ -105,9 +106,14 @@ class Protocol:
         return self.action_selection == "greedy" and not self.sticky_probability
 
     @property
+    def start_noops(self) -> range:
+        """The numbers of no-op frames with which an episode may start, each as likely."""
+        return range(min(1, self.noop_max) if self.start == "steps" else 0, self.noop_max + 1)
+
+    @property
     def num_starts(self) -> int:
-        """Number of different starts, each as likely; in greedy play without sticky actions nothing else is drawn."""
-        return max(self.noop_max, 1) if self.start == "steps" else self.noop_max + 1
+        """Number of different starts; in greedy play without sticky actions no more is left to chance by the bench."""
+        return len(self.start_noops)
 
     @property
     def episodes_for_all_starts(self) -> int:

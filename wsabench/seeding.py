@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -41,6 +42,20 @@ def evaluation_seed(game: str, episode: int, root_seed: int = 0) -> int:
         root_seed: The run's seed.
     """
     return integer_seed(root_seed, EVALUATION_ROOT, game, episode) & ~1
+
+
+def start_order(game: str, start_noops: Sequence[int], root_seed: int = 0) -> tuple[int, ...]:
+    """Return the numbers of no-ops in the order in which episodes take them where each start is played once.
+
+    Args:
+        game: The game's id.
+        start_noops: The numbers that there are, `Protocol.start_noops`.
+        root_seed: The run's seed.
+
+    Returns:
+        All of them in random order, each once; entry i is that of episode i of every agent and perturbation.
+    """
+    return tuple(generator(root_seed, EVALUATION_ROOT, game, "starts").permutation(np.array(start_noops)).tolist())
 
 
 def own_play_seed(game: str, episode: int) -> int:

@@ -307,6 +307,9 @@ class Abilities:
     attends_to: tuple[str, ...] = ()
     """The encoders that the policy weighs, in the order of the columns of `Decision.attention`; empty where it weighs
     none."""
+    is_deterministic: bool = False
+    """Whether, where the best action is taken (`greedy`), the policy's actions follow from what it was shown since the
+    episode began: it draws nothing, from its lanes' generators neither. Then each start is played once at most."""
     num_actions: int | None = None
     """The number of actions with which the policy was trained; None where any number will do."""
     encoder_roster: EncoderRoster | None = None

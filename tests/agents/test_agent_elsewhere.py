@@ -53,6 +53,7 @@ def test_cleanrl_networks_are_built_from_their_shapes(kind: Any, wrapped: bool, 
         args = {"env_id": "BreakoutNoFrameskip-v4", "seed": 7}
     torch.save({"model_weights": weights, "args": args} if wrapped else weights, path)
     policy = load_agent(f"cleanrl:{path}", game="breakout", action_selection="greedy")
+    assert policy.abilities.is_deterministic
     with torch.no_grad():
         wanted = network.scores(torch.from_numpy(stacks()))
     found, _ = policy.scores(stacks(), lanes())  # pyright: ignore
@@ -71,6 +72,7 @@ def test_a_recurrent_agent_remembers_each_lane_by_itself(tmp_path: Path) -> None
     network, path = seeded(LstmPpo), tmp_path / "lstm.cleanrl_model"
     torch.save(network.state_dict(), path)
     policy: Any = load_agent(f"cleanrl:{path}", game="breakout")
+    assert not policy.abilities.is_deterministic  # it samples
     assert policy.abilities.view["frame_stack"] == 1
     seen = np.random.default_rng(0).integers(0, 256, (4, 3, 1, 84, 84)).astype(np.uint8)  # steps, lanes
     starts = np.array([[1, 1, 1], [0, 0, 0], [0, 1, 0], [0, 0, 0]], bool)
@@ -195,6 +197,7 @@ def test_models_of_stable_baselines3(algorithm: str, with_layers: bool, tmp_path
     model = getattr(sb3, algorithm)("CnnPolicy", Pixels(), policy_kwargs=arguments, seed=1, device="cpu", **more)
     model.save(tmp_path / "BreakoutNoFrameskip-v4.zip")
     policy: Any = load_agent(f"sb3:{tmp_path}/BreakoutNoFrameskip-v4.zip", game="breakout", action_selection="greedy")
+    assert policy.abilities.is_deterministic
     pixels = torch.from_numpy(stacks())
     with torch.no_grad():
         is_q = algorithm == "DQN"

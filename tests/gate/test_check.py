@@ -34,6 +34,7 @@ from wsabench.gate.check import CheckResult, check_runs
 from wsabench.hashing import text_hash
 from wsabench.protocol import Protocol
 from wsabench.results.manifest import ReferenceScores, SuiteEntry, read_manifest
+from wsabench.seeding import start_order
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW = (("clean", None), ("hue-rotate", 3), ("palette-pal", None))
@@ -206,6 +207,50 @@ def test_all_starts_are_the_whole_truth(tmp_path: Path) -> None:
     assert {(row.standard_error, row.p_adjusted, row.power, row.num_run) for row in result.rows} == {(0.0, 0.0, 1.0, 4)}
     within = change_episodes(write(tmp_path / "c", protocol=protocol), give(1.7 + 0.81 * (8.3 + 2.0 * starts), starts))
     assert set(verdicts(check_runs(within, reference)).values()) == {"within margin"}
+
+
+def side(path: Path, returns: np.ndarray, episodes: int, *, says_so: bool = True) -> Path:
+    """A set of greedy play whose episodes took the starts in turn; `returns` has one value a start."""
+    protocol = Protocol(action_selection="greedy", noop_max=len(returns) - 1)
+    starts = np.array(start_order("breakout", protocol.start_noops)[:episodes])
+    write(path, protocol=protocol, episodes=episodes)
+    jobs = read_manifest(path).plan.jobs
+    change_manifest(path, jobs=tuple(replace(job, each_start_once=says_so) for job in jobs))
+    return change_episodes(path, give(returns[starts], starts))
+
+
+def test_all_starts_played_once_are_the_whole_truth_without_a_repeat(tmp_path: Path) -> None:
+    above = 8.3 + 2.0 * np.arange(4)
+    reference = side(tmp_path / "a", 1.7 + above, 4)
+    for share, verdict, p in ((0.79, "regressed", 0.0), (0.81, "within margin", 1.0)):
+        result = check_runs(side(tmp_path / f"run{share}", 1.7 + share * above, 4), reference)
+        assert set(verdicts(result).values()) == {verdict}
+        found = {(row.standard_error, row.p_adjusted, row.power, row.num_run) for row in result.rows}
+        assert found == {(0.0, p, 1.0, 4)}
+    silent = [side(tmp_path / name, 1.7 + above * share, 4, says_so=False) for name, share in (("b", 0.79), ("c", 1.0))]
+    result = check_runs(*silent)  # whether anything else is drawn is not known, so these are four draws
+    assert {row.verdict for row in result.rows} == {"undecided"}
+    assert all(row.standard_error > 0 for row in result.rows)
+
+
+def test_starts_played_once_are_held_against_drawn_ones_of_an_earlier_version(tmp_path: Path) -> None:
+    above = 8.3 + 2.0 * np.arange(4)
+    run = side(tmp_path / "run", 1.7 + 0.79 * above, 4)
+    starts = np.arange(20) % 4
+    earlier = write(tmp_path / "earlier", protocol=Protocol(action_selection="greedy", noop_max=3))
+    result = check_runs(run, change_episodes(earlier, give(1.7 + above[starts], starts)))
+    assert set(verdicts(result).values()) == {"regressed"}
+    found = {(row.standard_error, row.p_adjusted, row.num_run, row.num_reference) for row in result.rows}
+    assert found == {(0.0, 0.0, 4, 4)}
+
+
+def test_some_starts_played_once_have_the_finite_population_correction(tmp_path: Path) -> None:
+    above = 8.3 + 2.0 * np.random.default_rng(0).permutation(31)
+    change = np.random.default_rng(1).uniform(0.5, 1.0, 31)
+    reference, run = side(tmp_path / "a", 1.7 + above, 20), side(tmp_path / "b", 1.7 + change * above, 20)
+    lost = ((1.0 - change) * above / 28.8)[list(start_order("breakout", range(31))[:20])]
+    (row,) = {row.standard_error for row in check_runs(run, reference).cells}
+    assert row == pytest.approx(lost.std(ddof=1) / np.sqrt(20) * np.sqrt(1 - 20 / 31))
 
 
 def test_an_agents_own_view_says_how_many_starts_there_are(tmp_path: Path) -> None:

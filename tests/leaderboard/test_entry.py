@@ -163,7 +163,7 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "easier cell": (at("perturbation_hashes", "breakout", "hue-rotate@3", value="0" * 16), "hue-rotate@3 as it was"),
     "family of a cell": (lambda c: _job(c, "hue-rotate@3").update(family="dynamics"), "family of hue-rotate@3 is"),
     "strange cell": (lambda c: _play_another(c), "played invert, which smoke does not have"),
-    "bad episodes cut off": (lambda c: [one.pop() for one in _columns(c)], "1, as in its network's other jobs"),
+    "bad episodes cut off": (lambda c: [one.pop() for one in _columns(c)], "2, as in its network's other jobs"),
     "lucky episodes": (lambda c: _begin_at(c, 100), "jobs[0].episodes.first is 100"),
     "huge number": (at("seed", value=10**400), "seed is 'a huge integer'"),
 }

@@ -31,6 +31,7 @@ from wsabench.report import write_report
 from wsabench.results import load_result
 from wsabench.results.manifest import AgentId, read_manifest
 from wsabench.results.tables import with_labels
+from wsabench.seeding import start_order
 
 ALL = ["--sample", "1000"]
 ONE = ["--sample", "1"]
@@ -441,3 +442,93 @@ def test_an_agent_that_fails_or_hangs_gets_one_message(
         assert text in refused(words, capsys)
     else:
         assert found(words, capsys, 0)["share_equal"] == 1.0
+
+
+@pytest.fixture(scope="module")
+def greedy_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All cells of `smoke` in greedy play, more episodes than there are starts."""
+    path = tmp_path_factory.mktemp("greedy") / "run"
+    protocol = {"max_frames": 80, "action_selection": "greedy", "noop_max": 2}
+    run("smoke", ["noop"], "quick", episodes=5, protocol=protocol, workers=0, out=path)
+    return path
+
+
+def greedy_entry(greedy_dir: Path, path: Path) -> dict[str, Any]:
+    assert main(["submit", str(greedy_dir), "--agent", "noop", "--name", "N", "--out", str(path)]) == 0
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_an_entry_of_starts_played_once_is_equal_to_the_bit(
+    greedy_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "noop.json"
+    content = greedy_entry(greedy_dir, path)
+    order = list(start_order("breakout", range(3)))
+    noops = {job["perturbation"]: job["episodes"]["noops"] for job in content["jobs"]}
+    drawing = ("gaussian-noise@3", "sticky-actions@2")
+    assert {len(noops[name]) for name in drawing} == {5}
+    assert [noops[name] for name in noops if name not in drawing] == [order] * (len(noops) - 2)
+    capsys.readouterr()
+    for target in (path, greedy_dir):
+        said = found([str(target), *ALL], capsys, 0)
+        assert (said["verdict"], said["unequal"]) == ("equal", [])
+
+
+def cut(job: dict[str, Any], number: int) -> None:
+    for column in job["episodes"].values():
+        if isinstance(column, list):
+            del column[number:]
+
+
+@pytest.mark.parametrize(("cell", "number"), [("clean", 2), ("gaussian-noise@3", 4), ("gaussian-noise@3", 3)])
+def test_no_other_episodes_may_be_left_out_of_an_entry(
+    greedy_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], cell: str, number: int
+) -> None:
+    path = tmp_path / "noop.json"
+    content = greedy_entry(greedy_dir, path)
+    cut(next(one for one in content["jobs"] if one["perturbation"] == cell), number)
+    path.write_text(json.dumps(content), encoding="utf-8")
+    capsys.readouterr()
+    assert "5, as in its network's other jobs" in message([str(path)], capsys)
+
+
+def test_chance_that_an_entry_denies_is_found(
+    greedy_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "noop.json"
+    content = greedy_entry(greedy_dir, path)
+    name, order = "gaussian-noise@3", start_order("breakout", range(3))
+    job = next(one for one in content["jobs"] if one["perturbation"] == name)
+    cut(job, 3)
+    job["episodes"]["noops"] = list(order)
+    (network,) = read_manifest(greedy_dir).plan.agents
+    (job["fingerprint"],) = job_fingerprints(
+        network,
+        Protocol.from_dict(content["protocol"]),
+        perturbation_hash=content["perturbation_hashes"]["breakout"][name],
+        rom_hash=content["roms"]["breakout"],
+        episode_seeds=tuple(job["episodes"]["seeds"]),
+        versions=content["versions"],
+        engine_version=content["engine_version"],
+        noops=order,
+    )
+    path.write_text(json.dumps(content), encoding="utf-8")
+    capsys.readouterr()
+    said = found([str(path), *ALL], capsys, 1)
+    assert said["problems"] == [
+        f"noop (train seed 0) on breakout, {name}: nothing but the start is said to be left to chance, and more is."
+    ]
+
+
+def test_no_start_of_an_entry_can_be_chosen(
+    greedy_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "noop.json"
+    content = greedy_entry(greedy_dir, path)
+    (job,) = [one for one in content["jobs"] if one["perturbation"] == "clean"]
+    job["episodes"]["noops"] = [1, 1, 1]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    capsys.readouterr()
+    said = found([str(path), *ALL], capsys, 1)
+    assert len(said["unequal"]) == 2
+    assert all("no-ops" in str(one) for one in said["unequal"])

@@ -32,6 +32,7 @@ OTHER = {
     "versions": {"ale-py": "0.12.1", "torch": "2.13.1"},
     "engine_version": ENGINE_VERSION + 1,
     "own_play_hash": "o",
+    "noops": (3, 0, 1),
 }
 
 
@@ -40,9 +41,9 @@ def test_each_field_counts(name: str) -> None:
     assert fingerprint(dataclasses.replace(INPUTS, **{name: OTHER[name]})) != fingerprint(INPUTS)
 
 
-def test_without_own_play_fingerprints_are_what_they_were() -> None:
+def test_without_own_play_and_given_starts_fingerprints_are_what_they_were() -> None:
     values = dataclasses.asdict(INPUTS)
-    assert values.pop("own_play_hash") is None
+    assert values.pop("own_play_hash") is values.pop("noops") is None
     assert fingerprint(INPUTS) == json_hash(values, 32)
 
 

@@ -18,7 +18,7 @@ from wsabench.protocol import Protocol
 from wsabench.report.tables.results import result_tables, sample_size_table
 from wsabench.report.tables.text import estimate
 from wsabench.results import load_result
-from wsabench.results.manifest import AgentId, ReferenceScores
+from wsabench.results.manifest import AgentId, JobEntry, ReferenceScores
 from wsabench.seeding import generator
 from wsabench.stats import retention_interval, studentised_interval
 from wsabench.summary.attention import attention_table
@@ -437,6 +437,22 @@ def test_greedy_play_counts_distinct_episodes():
     assert row(sampled.cells, label="clean").num_distinct_episodes == 8
 
 
+def test_a_mean_over_all_starts_is_said_to_be_exact():
+    cells = two_cells([[5, 6, 7, 9]], [[1, 3, 2, 2]])
+    facts = {"train_seed": 0, "game": "g", "file": "f", "fingerprint": "f"}
+    names = {"clean": {"episodes": 4, "each_start_once": True}, "hue-rotate@3": {}}
+    jobs = [JobEntry(agent="a", perturbation=name, **facts, **more) for name, more in names.items()]
+    notes = {}
+    for noop_max in (3, 4):
+        agents = (agent_entry("a", game="g"),)
+        protocol = Protocol(action_selection="greedy", noop_max=noop_max)
+        notes[noop_max] = " ".join(summarise(result(cells, protocol=protocol, jobs=jobs, agents=agents)).notes)
+        assert "In 1 of 2 jobs nothing but the start is left to chance" in notes[noop_max]
+    exact = "In 1 of them all were (a on g): these means are exact"
+    assert exact in notes[3]
+    assert exact not in notes[4]
+
+
 def test_greedy_episodes_of_equal_return_are_different_where_their_actions_are():
     cells = two_cells([[4, 4, 4, 4], [8, 8, 8, 8]], [[1, 2, 3, 4], [3, 5, 5, 5]])
     played = result(cells, protocol=Protocol(action_selection="greedy"))
@@ -477,7 +493,8 @@ def test_aggregates_use_the_cells_that_every_agent_played():
 def test_cells_that_not_every_seed_finished_are_left_out_and_named():
     cells = two_cells([[5], [5]], [[1], [3]])
     del cells["a", 1, "g", "hue-rotate", 3]
-    summary = summarise(result(cells, jobs=[{}] * 4))
+    job = JobEntry(agent="a", train_seed=0, game="g", perturbation="clean", file="f", fingerprint="f")
+    summary = summarise(result(cells, jobs=[job] * 4))
     assert [cell.label for cell in summary.cells] == ["clean"]
     assert "The run is not complete: it lacks 1 of 4 jobs." in summary.notes
     assert any("1 cell is left out" in note and "hue-rotate@3" in note for note in summary.notes)

@@ -18,7 +18,11 @@ class BuiltInPolicy(OwnPolicy):
     def __init__(self, name: BuiltIn, num_actions: int) -> None:
         """Play a game with `num_actions` actions, of which 0 is NOOP."""
         self._choices = {"random": num_actions, "noop": 1}[name]
-        self.abilities = Abilities(name=name, checkpoint_hash=text_hash(f"built-in {name}: {BUILT_IN_AGENTS[name]}"))
+        self.abilities = Abilities(
+            name=name,
+            checkpoint_hash=text_hash(f"built-in {name}: {BUILT_IN_AGENTS[name]}"),
+            is_deterministic=self._choices == 1,
+        )
 
     def __repr__(self) -> str:
         """Return the agent and how many actions it chooses from."""

@@ -124,6 +124,7 @@ class AgentPolicy(OwnPolicy):
             inputs=() if self._bank is None else self._bank.required_inputs,
             batch_size=self._batch_size,
             attends_to=fused if self._model.has_weights else (),
+            is_deterministic=self.action_selection == "greedy",
             num_actions=self.meta.num_actions,
             encoder_roster=self._roster,
             encoder_hashes=self.meta.encoder_hashes,

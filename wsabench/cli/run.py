@@ -52,7 +52,10 @@ _AGENTS = (
     "onnx:PATH, hf:ORG/REPO, python:package.module:factory or package.module:attribute; NAME=... names one, "
     "and {game} and {train_seed} in a path find files. Default: the suite's, else wsa,e2e."
 )
-_EPISODES = "Episodes a cell; default: the profile's. With --precision: those of the pilot, 15 by default."
+_EPISODES = (
+    "Episodes a cell; default: the profile's. Greedy play without sticky actions has one for each start at most. With "
+    "--precision: those of the pilot, 15 by default."
+)
 _PRECISION = (
     "Play each cell until the 95% interval of its mean normalised score, for its train seed, is H to either side: a "
     "pilot shows how many episodes that takes."

@@ -75,6 +75,7 @@ class Lane:
         self._was_reset = False
         self._game_number = 0
         self.num_noops = 0
+        self._given_noops: int | None = None
         self._start_counters()
         self.set_perturbation(perturbation)
 
@@ -99,14 +100,19 @@ class Lane:
         self._rules: list[RamState] = []
         self._can_go_on = False
 
-    def reset(self, seed: int | None = None) -> None:
+    def reset(self, seed: int | None = None, num_noops: int | None = None) -> None:
         """Start an episode.
 
         With a seed: a game that is the same whatever was played before. Without: the first time with the seed given
         at construction; after a life loss under `episodic_life` the same game goes on (FIRE pressed for one step);
         otherwise the next game of the same seed, which like ale-py's goes on from the emulator's memory, unless the
         perturbation sets other switches of the console: then it is switched on again.
+
+        Args:
+            seed: Episode seed, from 0.
+            num_noops: No-op frames at the start, instead of a number drawn from the seed.
         """
+        self._given_noops = num_noops
         if seed is None and self._was_reset:
             if self._can_go_on:
                 self._go_on()
@@ -241,7 +247,7 @@ class Lane:
             return
         if self._has_fire and self.protocol.fire_on_reset:
             self._play_start_frame(FIRE)
-        self.num_noops = int(self._noops.integers(0, self.protocol.noop_max, endpoint=True))
+        self.num_noops = self._choose_noops()
         for _ in range(self.num_noops):
             self._play_start_frame(NOOP)
             if self._ale.game_over():
@@ -252,6 +258,13 @@ class Lane:
         self._capture(NEWEST)
         self._show_start()
         self.lives = self._ale.lives()
+
+    def _choose_noops(self) -> int:
+        """Return how many no-ops begin a game: as many as were given for the episode, else a draw."""
+        if self._given_noops is not None:
+            return self._given_noops
+        allowed = self.protocol.start_noops
+        return int(self._noops.integers(allowed.start, allowed.stop))
 
     def _show_start(self) -> None:
         """Start the stack anew with what was captured."""
@@ -272,8 +285,7 @@ class Lane:
         if not is_first:
             self.console.start_next()
             self._start_rules()
-        limit = self.protocol.noop_max
-        num_noops = int(self._noops.integers(1, limit, endpoint=True)) if limit else 0
+        num_noops = self._choose_noops()
         if is_first:
             self.num_noops = num_noops
         for _ in range(num_noops):

@@ -34,6 +34,7 @@ from wsabench.types import (
 
 if TYPE_CHECKING:
     from wsabench.agents.builtin import BuiltIn
+    from wsabench.perturb import CompiledPerturbation
 
 AgentReference = str | Path | Policy | Any
 """A baseline's name, `random` or `noop`, a checkpoint's path, an address such as `sb3:PATH.zip`,
@@ -191,6 +192,19 @@ class Contestant:
     def runs_own_code(self) -> bool:
         """Whether code or files from elsewhere run when it plays, which may end or stop their process."""
         return self.kind in _OWN_CODE
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether equal starts of an unchanged game lead to equal episodes: greedy, not sticky, nothing drawn."""
+        return self.protocol.may_repeat_episodes and self.abilities.is_deterministic and not self.draws
+
+    def plays_each_start_once(self, cell: CompiledPerturbation) -> bool:
+        """Whether its episodes in a cell differ in nothing but their start, so that none is worth playing twice.
+
+        Args:
+            cell: What is played.
+        """
+        return self.is_deterministic and cell.draws_nothing
 
     def load(self, action_selection: ActionSelection) -> DeclaredPolicy:
         """Return the policy, ready to act.

@@ -20,6 +20,7 @@ from wsabench.evaluation.pool.asking import asked_apart, watch_here
 from wsabench.hashing import json_hash
 from wsabench.protocol import Protocol
 from wsabench.results import provenance
+from wsabench.results.comparing import listed
 from wsabench.results.manifest import (
     PrecisionEntry,
     RecordedPlan,
@@ -29,7 +30,7 @@ from wsabench.results.manifest import (
 )
 from wsabench.results.provenance import ENGINE_VERSION, FingerprintInputs, fingerprint
 from wsabench.results.records import Job
-from wsabench.seeding import evaluation_seed
+from wsabench.seeding import evaluation_seed, start_order
 from wsabench.stats.allocation import DEFAULT_PILOT_EPISODES, MIN_PILOT_EPISODES, TARGETS, Target
 from wsabench.types import Permissions, listed_values, unboxed
 from wsabench.words import counted
@@ -144,7 +145,9 @@ class Plan:
             versions=provenance.decisive_versions(),
             roms={game: rom_hash(game) for game in self.games},
             jobs=tuple(
-                job.entry if self.first_episode else msgspec.structs.replace(job.entry, episodes=None)
+                job.entry
+                if self.first_episode or job.num_episodes != self.num_episodes
+                else msgspec.structs.replace(job.entry, episodes=None)
                 for job in self.jobs
             ),
             precision=self.precision,
@@ -188,7 +191,7 @@ class Plan:
         return replace(job, episode_seeds=(*self._seeds(job.game, range(self.first_episode)), *job.episode_seeds))
 
     def notes(self) -> list[str]:
-        """Return a sentence for each group of cells that is not played."""
+        """Return a sentence for each group of cells that is not played, or not as often as was asked for."""
         return [
             *(
                 f"Left out on {game}, because the agent could hardly see the change: {', '.join(names)}."
@@ -202,7 +205,21 @@ class Plan:
                 f"Skipped for {one.agent} on {one.game}: {', '.join(one.perturbations)}. {one.reason}"
                 for one in self.skipped
             ),
+            *self._capped_notes(),
             *dict.fromkeys(note for one in self.contestants for note in one.notes()),
+        ]
+
+    def _capped_notes(self) -> list[str]:
+        """Say where fewer episodes than were asked for are all that there are."""
+        capped: dict[tuple[str, str, int], dict[str, None]] = {}
+        for job in self.jobs:
+            if job.noops is not None and not self.first_episode and job.num_episodes < self.num_episodes:
+                capped.setdefault((job.agent, job.game, job.num_episodes), {})[job.perturbation] = None
+        return [
+            f"{agent} on {game}: of {self.num_episodes} episodes that were asked for, {number} are all there are in "
+            f"{listed(names)}. Greedy play without sticky actions has one for each start; each is played once, so the "
+            "mean over them is exact."
+            for (agent, game, number), names in capped.items()
         ]
 
     def _perturbation_hashes(self) -> dict[str, dict[str, str]]:
@@ -226,9 +243,17 @@ class Plan:
         return tuple(evaluation_seed(game, episode, self.seed) for episode in episodes)
 
     def _job(self, one: Contestant, perturbation: str, episodes: Iterable[int], versions: Mapping[str, str]) -> Job:
-        """Return a contestant's episodes of these numbers under one perturbation as a job."""
+        """Return a contestant's episodes of these numbers under one perturbation as a job.
+
+        Where nothing but the start is left to chance, those without a start of their own are left out.
+        """
         compiled = self.compiled[one.game, perturbation]
         own = one.own_play if needs_own_play(compiled.encoder_operations) else None
+        noops: tuple[int, ...] | None = None
+        if one.plays_each_start_once(compiled):
+            order = start_order(one.game, one.protocol.start_noops, self.seed)
+            episodes = [episode for episode in episodes if episode < len(order)]
+            noops = tuple(order[episode] for episode in episodes)
         seeds = self._seeds(one.game, episodes)
         inputs = FingerprintInputs(
             perturbation_hash=compiled.content_hash,
@@ -238,6 +263,7 @@ class Plan:
             episode_seeds=seeds,
             versions=versions,
             own_play_hash=None if own is None else own.content_hash,
+            noops=noops,
         )
         return Job(
             agent=one.name,
@@ -248,6 +274,7 @@ class Plan:
             severity=compiled.severity,
             episode_seeds=seeds,
             fingerprint=fingerprint(inputs),
+            noops=noops,
         )
 
     def with_jobs(self, left_out: frozenset[JobName]) -> Plan:
@@ -380,11 +407,13 @@ def _with_own_play(
 def _refuse_repeats(contestants: Sequence[Contestant]) -> None:
     """Refuse a precision for agents that have only few different episodes."""
     for one in contestants:
-        if one.protocol.may_repeat_episodes:
+        protocol = one.protocol
+        if protocol.may_repeat_episodes:
+            number = f"{protocol.num_starts}" if one.is_deterministic else f"about {protocol.episodes_for_all_starts}"
             raise SpecError(
-                f"{one.name} on {one.game}: greedy play without sticky actions has {one.protocol.num_starts} different "
-                "episodes at most, one for each start, so more of them make nothing more precise. Starts are drawn: it "
-                f"takes about {one.protocol.episodes_for_all_starts} --episodes, without --precision, to meet them all."
+                f"{one.name} on {one.game}: greedy play without sticky actions has {protocol.num_starts} different "
+                "episodes at most, one for each start, so more of them make nothing more precise. It takes "
+                f"{number} --episodes, without --precision, to meet them all."
             )
 
 

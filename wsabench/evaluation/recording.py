@@ -13,7 +13,7 @@ from wsabench.evaluation.replaying import play_again
 from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Finish
 from wsabench.protocol import Protocol
 from wsabench.results.recorded import Recording, _encode
-from wsabench.seeding import evaluation_seed
+from wsabench.seeding import evaluation_seed, start_order
 from wsabench.types import EpisodeEnd, Permissions
 
 
@@ -52,6 +52,7 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
     perturbation: str = "clean",
     train_seed: int = 0,
     episode_seed: int | None = None,
+    noops: int | None = None,
     protocol: Protocol | None = None,
     max_steps: int | None = None,
     permissions: Permissions | None = None,
@@ -70,6 +71,8 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
         perturbation: A perturbation, `clean` for none.
         train_seed: Train seed of an agent given by name; others say their own.
         episode_seed: The episode's seed, as result tables hold it; by default that of a run's first episode.
+        noops: No-op frames at its start, as result tables hold them; needed with an episode seed where greedy play
+            takes each start once. By default those of a run's first episode, or those that the episode seed draws.
         protocol: How it is played; `Protocol.evaluation()` by default.
         max_steps: Most steps to play; the whole episode by default.
         permissions: What the agent is allowed; nothing by default.
@@ -102,9 +105,14 @@ def record_episode(  # noqa: PLR0913 - one keyword an option of the command line
     contestant = _one_contestant(agent, game, train_seed, terms)
     protocol = contestant.protocol
     lanes = FilmedLanes(game, protocol, max_steps, contestant.abilities.inputs)
+    if noops is not None and noops not in protocol.start_noops:
+        numbers = protocol.start_noops
+        raise SpecError(f"The no-ops are {noops}. Allowed under this protocol: {numbers[0]} to {numbers[-1]}.")
+    if noops is None and episode_seed is None and contestant.plays_each_start_once(compiled):
+        noops = start_order(game, protocol.start_noops)[0]
     for text in contestant.notes():
         tell(text)
-    task = EpisodeTask(0, 0, seed, compiled.name, compiled.encoder_operations)
+    task = EpisodeTask(0, 0, seed, compiled.name, compiled.encoder_operations, noops)
     (outcome,) = play_again(contestant, [task], advance or (lambda _: None), tell, lanes, keep_steps=True)
     lanes.close()
     assert outcome.steps is not None  # noqa: S101  (asked for)

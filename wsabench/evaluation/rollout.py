@@ -48,6 +48,8 @@ class EpisodeTask(NamedTuple):
     episode_seed: int
     perturbation: str
     encoder_operations: tuple[EncoderOperation, ...]
+    noops: int | None = None
+    """No-op frames at the start; None: drawn by the episode seed."""
 
 
 class Handout(NamedTuple):
@@ -74,8 +76,8 @@ class Lanes(typing.Protocol):
         """The further inputs that lanes supply, with one row per lane; read only for policies that require some."""
         ...
 
-    def start(self, row: int, episode_seed: int, perturbation: str) -> None:
-        """Start an episode in one lane."""
+    def start(self, row: int, episode_seed: int, perturbation: str, noops: int | None = None) -> None:
+        """Start an episode in one lane, with so many no-op frames; None: with as many as the seed draws."""
         ...
 
     def step(self, row: int, action: int) -> Finish | None:
@@ -220,7 +222,7 @@ class _Rollout:
         """Start episodes in free lanes."""
         for index, task in zip(free, tasks, strict=False):
             check_encoder_operations(self._policy.abilities, task)
-            self._games.start(index, task.episode_seed, task.perturbation)
+            self._games.start(index, task.episode_seed, task.perturbation, task.noops)
             for_encoders = generator(task.episode_seed, "encoders") if task.encoder_operations else None
             self._lanes[index] = _Lane(task, generator(task.episode_seed, "policy"), for_encoders)
 
@@ -391,7 +393,7 @@ class EpisodeLanes:
         self._lanes: list[Lane | None] = [None] * num_lanes
         self._compiled: dict[str, CompiledPerturbation] = {}
 
-    def start(self, row: int, episode_seed: int, perturbation: str) -> None:
+    def start(self, row: int, episode_seed: int, perturbation: str, noops: int | None = None) -> None:
         """Start an episode in one lane; its first observation is in `observations[row]`."""
         from wsabench.emulator import Lane
         from wsabench.perturb import compile_perturbation
@@ -407,7 +409,7 @@ class EpisodeLanes:
             )
         else:
             lane.set_perturbation(compiled)
-        lane.reset(episode_seed)
+        lane.reset(episode_seed, noops)
 
     def step(self, row: int, action: int) -> Finish | None:
         """Play one step in one lane; return how the episode ended, None while it goes on."""

@@ -80,7 +80,8 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         profile: A profile of the suite. It says which train seeds, episodes, perturbations and protocol are played.
         games: A game, or several, instead of the suite's.
         train_seeds: Train seeds of the shipped baselines instead of the profile's.
-        episodes: Episodes of each job instead of the profile's.
+        episodes: Episodes of each job instead of the profile's. Where greedy play leaves nothing but the start to
+            chance, there are no more than starts, `protocol.num_starts`; each is played once.
         perturbations: Perturbations instead of the profile's.
         protocol: A protocol or the name of one, under which all agents play; or single fields of it, set over the
             profile's protocol and over what each agent says of how it saw its games in training.

@@ -102,10 +102,10 @@ class TimedLanes:
         """What the lanes supply beside observations."""
         return self._lanes.inputs
 
-    def start(self, row: int, episode_seed: int, perturbation: str) -> None:
+    def start(self, row: int, episode_seed: int, perturbation: str, noops: int | None = None) -> None:
         """Start an episode in one lane."""
         began = time.perf_counter()
-        self._lanes.start(row, episode_seed, perturbation)
+        self._lanes.start(row, episode_seed, perturbation, noops)
         self._timer.lanes += time.perf_counter() - began
 
     def step(self, row: int, action: int) -> Finish | None:

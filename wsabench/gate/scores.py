@@ -122,8 +122,9 @@ def collect_blocks(run: RunResult, reference: RunResult, *, may_pair: bool = Tru
     """Arrange two comparable result sets by agent.
 
     Where both have one checkpoint, its episodes are the rows, paired by episode seed where both played the same ones,
-    at least `MIN_EPISODE_PAIRS`. Else train seeds are, paired where the run has those of the reference. Where play is
-    shown to be deterministic, a start takes the place of its episodes, which are all the same.
+    at least `MIN_EPISODE_PAIRS`. Else train seeds are, paired where the run has those of the reference. Where nothing
+    but the start is left to chance, as the job says or as repeated starts show, a start takes the place of its
+    episodes, which are all the same.
 
     Args:
         run: What is judged; it holds all cells of the reference.
@@ -215,6 +216,11 @@ class _Played:
         # Of greedy choice without sticky actions only the start is left to chance, if the cell leaves none either.
         lanes = {seed: protocols.get(AgentId(agent, seed, game), plan.protocol) for seed in seeds}
         self._num_starts = {seed: one.num_starts if one.may_repeat_episodes else None for seed, one in lanes.items()}
+        self._once = {
+            (job.train_seed, job.perturbation)
+            for job in plan.jobs
+            if job.each_start_once and (job.agent, job.game) == (agent, game)
+        }
 
     def by_seed(self) -> tuple[Scores, ...]:
         """Return means over episodes, or over starts, a row a train seed."""
@@ -236,7 +242,7 @@ class _Played:
             return Scores(scores, labels=seeds)
         if not has_starts(job).all():  # different episodes may look alike, so all of them count in the mean
             return Scores(scores, Limits(different=len(set(zip(job["return"], job["length"], strict=True)))), seeds)
-        if not _is_deterministic(job):
+        if (seed, cell) not in self._once and not _is_deterministic(job):
             return Scores(scores, labels=seeds)
         once = job.drop_duplicates("noops").sort_values("noops")
         starts = tuple(once["noops"].tolist())
@@ -246,8 +252,9 @@ class _Played:
 def _is_deterministic(job: pd.DataFrame) -> bool:
     """Whether episodes of the same start are shown to be the same: some start occurs again, and none differs.
 
-    Perturbations and agents may draw at random in greedy play as well; nothing but a start that was played again says
-    whether they do. So episode seeds may repeat starts, and where none is repeated, episodes are taken for draws.
+    Perturbations and agents may draw at random in greedy play as well. Of jobs that do not say that they play each
+    start once, nothing but a start that was played again tells whether they do; where none is, episodes are taken for
+    draws.
     """
     num_starts = job["noops"].nunique()
     return num_starts < len(job) and len(set(episode_keys(job))) == num_starts

@@ -184,10 +184,12 @@ class SequentialCheck:
         protocols = plan.protocols()
         lanes = [protocols.get(AgentId(*job[:3]), plan.protocol) for job in self.jobs]
         if repeating := next((one for one in lanes if one.may_repeat_episodes), None):
+            is_once = any(job.each_start_once for job in plan.jobs if self._is_judged(job.agent))
+            number = f"{repeating.num_starts}" if is_once else f"about {repeating.episodes_for_all_starts}"
             raise SpecError(
                 f"Greedy play without sticky actions has {repeating.num_starts} different episodes at most, one for "
-                "each start, so there is nothing to look at again. Starts are drawn: it takes about "
-                f"{repeating.episodes_for_all_starts} episodes to meet them all. Check without --sequential."
+                f"each start, so there is nothing to look at again. It takes {number} episodes to meet "
+                "them all. Check without --sequential."
             )
         numbers = {plan.episodes if job.episodes is None else job.episodes for job in plan.jobs}
         first = self.design.looks[0]

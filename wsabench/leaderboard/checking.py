@@ -20,7 +20,7 @@ from wsabench.protocol import Protocol
 from wsabench.resources import data_dir
 from wsabench.results.manifest import UNKNOWN, AgentEntry
 from wsabench.results.provenance import BIT_DECIDING, UNHASHED, FingerprintInputs, fingerprint
-from wsabench.seeding import evaluation_seed
+from wsabench.seeding import evaluation_seed, start_order
 from wsabench.types import BUILT_IN_AGENTS
 from wsabench.words import counted
 
@@ -239,15 +239,20 @@ def _check_jobs(entry: Entry) -> None:
 
 
 def _check_numbers(entry: Entry) -> None:
-    """Refuse jobs of a network with different episodes: how far each cell was played must not follow its returns."""
+    """Refuse jobs of a network with different episodes: how far each cell was played must not follow its returns.
+
+    Fewer have those jobs alone that played all starts there are, each once.
+    """
     if entry.precision is not None:
         return
-    counts: dict[tuple[int, str], int] = {}
+    counts = {(job.train_seed, job.game): 0 for job in entry.jobs}
+    for job in entry.jobs:
+        counts[job.train_seed, job.game] = max(counts[job.train_seed, job.game], len(job.episodes.returns))
     for place, job in enumerate(entry.jobs):
         if job.episodes.first:
             raise _wrong(f"jobs[{place}].episodes.first", job.episodes.first, "0, but in a run to a precision")
-        count = len(job.episodes.returns)
-        if count != (allowed := counts.setdefault((job.train_seed, job.game), count)):
+        count, allowed = len(job.episodes.returns), counts[job.train_seed, job.game]
+        if count != allowed and not (count == _lanes(entry, job).num_starts and plays_each_start_once(entry, job)):
             found = counted(count, "episode")
             raise _wrong(f"jobs[{place}].episodes", found, f"{allowed}, as in its network's other jobs")
 
@@ -278,7 +283,7 @@ def _check_episodes(entry: Entry, job: EntryJob, where: str) -> None:
     for name, values in _columns(job):
         if len(values) != count:
             raise _wrong(f"{where}.episodes.{name}", f"{len(values)} values", f"{count}, as there are returns")
-    protocol = Protocol.from_dict({**entry.protocol, **entry.view.get(job.game, {})})
+    protocol = _lanes(entry, job)
     for place, values in enumerate(zip(columns.returns, columns.lengths, columns.ends, columns.noops, strict=True)):
         total, length, end, noops = values
         at = f"{where}.episodes, place {place}"
@@ -315,7 +320,43 @@ def _check_fingerprints(entry: Entry) -> None:
 
 def _check_fingerprint(entry: Entry, job: EntryJob, network: AgentEntry, where: str) -> None:
     """Check that a job's fingerprint is that of what the entry says decides its episodes."""
-    allowed = job_fingerprints(
+    ways = dict.fromkeys([None, _noops_in_turn(entry, job)])
+    allowed = {text for noops in ways for text in _fingerprints(entry, job, network, noops)}
+    if job.fingerprint not in allowed:
+        raise ResultSetError(
+            f"{where}: the fingerprint of {network.id.describe()}, {job.perturbation} is not that of the versions, "
+            "protocol, hashes and seeds that the entry states. Submit one run that was played in one place; runs put "
+            "together from different versions are no entry."
+        )
+
+
+def plays_each_start_once(entry: Entry, job: EntryJob) -> bool:
+    """Whether a job's fingerprint says that its episodes took the starts in turn, each once.
+
+    Args:
+        entry: The entry.
+        job: One of its jobs.
+    """
+    noops = _noops_in_turn(entry, job)
+    return noops is not None and job.fingerprint in _fingerprints(entry, job, entry.network(job), noops)
+
+
+def _noops_in_turn(entry: Entry, job: EntryJob) -> tuple[int, ...] | None:
+    """Return the no-ops of a job's episodes if each start is played once; None where that cannot be."""
+    protocol, count = _lanes(entry, job), len(job.episodes.returns)
+    if not protocol.may_repeat_episodes or job.episodes.first or count > protocol.num_starts:
+        return None
+    return start_order(job.game, protocol.start_noops, entry.seed)[:count]
+
+
+def _lanes(entry: Entry, job: EntryJob) -> Protocol:
+    """Return the protocol of a job's lanes."""
+    return Protocol.from_dict({**entry.protocol, **entry.view.get(job.game, {})})
+
+
+def _fingerprints(entry: Entry, job: EntryJob, network: AgentEntry, noops: tuple[int, ...] | None) -> set[str]:
+    """Return the fingerprints that follow from the entry, with these no-ops at the starts; None: with drawn ones."""
+    return job_fingerprints(
         network,
         Protocol.from_dict(entry.protocol),
         perturbation_hash=entry.perturbation_hashes[job.game][job.perturbation],
@@ -323,13 +364,8 @@ def _check_fingerprint(entry: Entry, job: EntryJob, network: AgentEntry, where: 
         episode_seeds=job.episodes.seeds,
         versions=entry.versions,
         engine_version=entry.engine_version,
+        noops=noops,
     )
-    if job.fingerprint not in allowed:
-        raise ResultSetError(
-            f"{where}: the fingerprint of {network.id.describe()}, {job.perturbation} is not that of the versions, "
-            "protocol, hashes and seeds that the entry states. Submit one run that was played in one place; runs put "
-            "together from different versions are no entry."
-        )
 
 
 def job_fingerprints(network: AgentEntry, protocol: Protocol, **decisive: Any) -> set[str]:

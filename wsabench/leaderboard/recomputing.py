@@ -12,9 +12,10 @@ import pandas as pd
 from wsabench.leaderboard.checking import job_fingerprints
 from wsabench.report.export import as_written, tidy_episodes
 from wsabench.report.writer import CSV_DIR
-from wsabench.results.manifest import UNKNOWN, JobEntry, RecordedPlan
+from wsabench.results.manifest import UNKNOWN, AgentEntry, JobEntry, RecordedPlan
 from wsabench.results.result import RunResult
 from wsabench.results.tables import with_labels
+from wsabench.seeding import start_order
 from wsabench.summary.rows import frame_of
 from wsabench.summary.summarise import Results, Summary, summarise
 
@@ -77,8 +78,14 @@ def _fingerprints(plan: RecordedPlan, job: JobEntry, seeds: list[int]) -> set[st
             episode_seeds=tuple(seeds),
             versions=plan.versions,
             engine_version=plan.engine_version,
+            noops=_noops(plan, one, len(seeds)) if job.each_start_once else None,
         )
     }
+
+
+def _noops(plan: RecordedPlan, one: AgentEntry, count: int) -> tuple[int, ...]:
+    """Return the no-ops of a job's episodes where each start is played once."""
+    return start_order(one.game, plan.protocol_with(one.view).start_noops, plan.seed)[:count]
 
 
 class _Made(NamedTuple):

@@ -11,6 +11,7 @@ import pandas as pd
 from msgspec.structs import replace
 
 from wsabench.errors import SpecError
+from wsabench.leaderboard.checking import plays_each_start_once
 from wsabench.leaderboard.schema import Entry, EntryJob
 from wsabench.protocol import Protocol
 from wsabench.results.manifest import (
@@ -141,7 +142,7 @@ def _manifest(named: Mapping[str, Entry]) -> Manifest:
         engine_version=first.engine_version,
         versions=first.versions,
         roms={game: rom for entry in entries for game, rom in entry.roms.items()},
-        jobs=tuple(_job(name, job) for name, entry in named.items() for job in entry.jobs),
+        jobs=tuple(_job(name, entry, job) for name, entry in named.items() for job in entry.jobs),
         precision=first.precision if len({entry.precision for entry in entries}) == 1 else None,
     )
     start = Start(
@@ -155,7 +156,7 @@ def _manifest(named: Mapping[str, Entry]) -> Manifest:
     return Manifest(schema_version=SCHEMA_VERSION, plan=plan, history=History.of_start(start))
 
 
-def _job(name: str, job: EntryJob) -> JobEntry:
+def _job(name: str, entry: Entry, job: EntryJob) -> JobEntry:
     """Return what a manifest says of a job."""
     count = len(job.episodes.seeds)
     return JobEntry(
@@ -166,6 +167,7 @@ def _job(name: str, job: EntryJob) -> JobEntry:
         file="",
         fingerprint=job.fingerprint,
         episodes=count,
+        each_start_once=plays_each_start_once(entry, job),
     )
 
 

@@ -24,7 +24,7 @@ from wsabench.results.provenance import ENGINE_VERSION, decisive_versions, host_
 from wsabench.results.records import EpisodeOutcome
 from wsabench.results.result import load_result
 from wsabench.results.tables import with_labels
-from wsabench.seeding import generator
+from wsabench.seeding import generator, start_order
 from wsabench.stats import family_test
 from wsabench.types import Permissions
 
@@ -224,7 +224,7 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
     is_foreign = target.kind == "entry"
     with replay_room(checked_timeout(worker_timeout)) as room:
         players = _players(target.plan, drawn, places, permissions or Permissions(), room, is_foreign=is_foreign)
-        found = _play(drawn, players, room, advance, note)
+        found = _play(target.plan, drawn, players, room, advance, note)
     replayed = tuple(_replayed(row, found[place]) for place, row in enumerate(_rows(drawn)))
     environment = environment_differences(target.plan, target.hosts)
     drawing = tuple(dict.fromkeys(one.name for one in players.values() if one.draws))
@@ -236,7 +236,11 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
         num_episodes=len(target.episodes),
         seed=seed,
         sample=replayed,
-        problems=(*target.problems, *_untrue_claims(target.plan, players, is_like_there=not environment)),
+        problems=(
+            *target.problems,
+            *_untrue_claims(target.plan, players, is_like_there=not environment),
+            *([] if environment else _untrue_starts(target.plan, drawn, players)),
+        ),
         environment=environment,
         drawing=drawing,
         means=_means_test(loose, target.plan, seed) if loose else None,
@@ -358,6 +362,20 @@ def _untrue_claims(plan: RecordedPlan, players: Mapping[AgentId, Contestant], *,
     return problems
 
 
+def _untrue_starts(plan: RecordedPlan, drawn: pd.DataFrame, players: Mapping[AgentId, Contestant]) -> Problems:
+    """Return the cells of a sample that are said to differ in their starts alone, and do not."""
+    from wsabench.perturb import compile_perturbation
+
+    sampled = {(_agent_of(row), row["label"]) for row in _rows(drawn)}
+    return [
+        f"{job.id.describe()}, {job.perturbation}: nothing but the start is said to be left to chance, and more is."
+        for job in plan.jobs
+        if job.each_start_once
+        and (job.id, job.perturbation) in sampled
+        and not players[job.id].plays_each_start_once(compile_perturbation(job.perturbation, job.game))
+    ]
+
+
 def is_ours(entry: AgentEntry) -> bool:
     """Whether an agent comes with wsabench: built in, or a shipped checkpoint by its name."""
     return entry.kind == "built-in" or (entry.kind == "agent" and _NAME.fullmatch(entry.source) is not None)
@@ -369,6 +387,7 @@ def _plays_apart(runs_own_code: bool) -> bool:
 
 
 def _play(
+    plan: RecordedPlan,
     drawn: pd.DataFrame,
     players: Mapping[AgentId, Contestant],
     room: ReplayRoom,
@@ -382,10 +401,14 @@ def _play(
     from wsabench.perturb import compile_perturbation
 
     tasks: dict[AgentId, list[EpisodeTask]] = {}
+    once = {(job.id, job.perturbation) for job in plan.jobs if job.each_start_once}
     for place, row in enumerate(_rows(drawn)):
+        who, number = _agent_of(row), row["episode"]
+        order = start_order(who.game, players[who].protocol.start_noops, plan.seed)
+        noops = order[number] if (who, row["label"]) in once else None
         compiled = compile_perturbation(row["label"], row["game"])
-        task = EpisodeTask(place, row["episode"], row["episode_seed"], compiled.name, compiled.encoder_operations)
-        tasks.setdefault(_agent_of(row), []).append(task)
+        task = EpisodeTask(place, number, row["episode_seed"], compiled.name, compiled.encoder_operations, noops)
+        tasks.setdefault(who, []).append(task)
     here = LaneRoom()
     found: dict[int, EpisodeOutcome] = {}
     for who in sorted(tasks, key=lambda one: one.game):  # lanes are kept while the game stays the same

@@ -187,6 +187,14 @@ class CompiledPerturbation:
         return bool(self.controls or self.rules or self.console != ConsoleStage())
 
     @property
+    def draws_nothing(self) -> bool:
+        """Whether nothing is drawn while playing: equal actions from an equal start are shown the same."""
+        stages = [placed.stage for placed in (*self.images, *self.controls, *self.rules)]
+        return not self.colors and all(
+            getattr(one, "draws_nothing", False) for one in (*stages, *self.encoder_operations)
+        )
+
+    @property
     def is_pixel_change_only(self) -> bool:
         """Whether game and agent stay as they are, so that equal actions lead to an equal course of the game."""
         return not (self.changes_game or self.encoder_operations)

@@ -2,13 +2,16 @@
 
 A stage is immutable and shared by lanes. What changes while playing lives in the state that `start` returns, one for
 each lane and episode, with a generator of its own: lanes do not couple, and the same seed gives the same episode.
+
+A stage or an encoder operation that never uses its generator says so by the class attribute `draws_nothing`, True.
+Then greedy play without sticky actions leaves nothing but the start to chance, and each start is played once at most.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -183,6 +186,8 @@ ImageOperator = Callable[[Image], Image]
 @dataclass(frozen=True, slots=True)
 class PureImage:
     """An operator that gives the same picture for the same frame; it is its own state."""
+
+    draws_nothing: ClassVar[bool] = True
 
     operator: ImageOperator
 

@@ -19,7 +19,7 @@ from wsabench.protocol import Protocol
 from wsabench.results.manifest import AgentId, JobEntry, RecordedPlan
 from wsabench.results.records import ACTION_DIGITS
 from wsabench.results.tables import WEIGHT_PREFIX, written_name
-from wsabench.seeding import evaluation_seed
+from wsabench.seeding import evaluation_seed, start_order
 from wsabench.types import EpisodeEnd
 from wsabench.words import counted
 
@@ -130,7 +130,7 @@ class ShardChecks:
             ("return", lambda _, value: math.isfinite(value), "finite numbers"),
             ("length", lambda _, value: 1 <= value <= longest, f"1 to {longest} steps"),
             ("end", lambda _, value: value in _ENDS, ", ".join(_ENDS)),
-            ("noops", lambda _, value: value is None or 0 <= value <= protocol.noop_max, f"0 to {protocol.noop_max}"),
+            ("noops", *self._noops_rule(job, protocol)),
             ("action_hash", lambda _, value: value is None or _is_hash(value), "hexadecimal digits"),
         ]
         for column, is_valid, allowed in wanted:
@@ -180,9 +180,18 @@ class ShardChecks:
         entry = self._agents.get(identity)
         return self._plan.protocol_with(entry.view if entry is not None else {})
 
+    def _noops_rule(self, job: JobEntry, protocol: Protocol) -> tuple[Callable[[int, Any], bool], str]:
+        """Return which numbers of no-ops a job's rows may have, and the same in words."""
+        if not job.each_start_once:
+            most = protocol.noop_max
+            return (lambda _, value: value is None or 0 <= value <= most), f"0 to {most}"
+        order = start_order(job.game, protocol.start_noops, self._plan.seed)
+        allowed = f"each start once, in the order that follows from the run's seed {self._plan.seed} and the game"
+        return (lambda row, value: (value,) == order[row : row + 1]), allowed
+
     def _first_episode(self, job: JobEntry, rows: Mapping[str, list[Any]]) -> int:
         """Return the number that the first episode has; where the manifest does not say, the one that it has."""
-        if job.episodes is None:
+        if job.episodes is None or job.each_start_once:  # of which nothing is played later
             return 0
         if self._plan.precision is not None:
             return self._plan.precision.pilot_episodes

@@ -234,16 +234,22 @@ def _version_kind(first: str | Absent, second: str | Absent) -> Kind:
 
 
 def _jobs(first: RecordedPlan, second: RecordedPlan) -> Iterator[Difference]:
-    """Yield the jobs that only one side has, and those of another fingerprint where the agent is the same."""
-    ours, theirs = ({(job.id, job.perturbation): job.fingerprint for job in plan.jobs} for plan in (first, second))
+    """Yield the jobs that only one side has, and those of other starts or, of an equal agent, another fingerprint."""
+    ours, theirs = ({(job.id, job.perturbation): job for job in plan.jobs} for plan in (first, second))
     agents, others = _by_id(first), _by_id(second)
     same = {key for key in agents.keys() & others.keys() if _is_same(agents[key], others[key])}
     for (identity, perturbation), one, other in _pairs(ours, theirs):
         what = f"{identity.describe()}, {perturbation}"
-        if ABSENT in (one, other):
-            yield Difference("extent", f"job {what}", "plan.jobs", one, other)
-        elif one != other and identity in same:
-            yield Difference("fingerprint", f"fingerprint of {what}", "plan.jobs.fingerprint", one, other)
+        if isinstance(one, Absent) or isinstance(other, Absent):
+            sides = (side if isinstance(side, Absent) else side.fingerprint for side in (one, other))
+            yield Difference("extent", f"job {what}", "plan.jobs", *sides)
+            continue
+        if one.each_start_once != other.each_start_once:
+            starts = ("each once" if side.each_start_once else "drawn" for side in (one, other))
+            yield Difference("episodes", f"choice of starts of {what}", "plan.jobs.each_start_once", *starts)
+        if one.fingerprint != other.fingerprint and identity in same:
+            prints = one.fingerprint, other.fingerprint
+            yield Difference("fingerprint", f"fingerprint of {what}", "plan.jobs.fingerprint", *prints)
 
 
 def _is_same(first: AgentEntry, second: AgentEntry) -> bool:

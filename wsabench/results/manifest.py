@@ -139,6 +139,9 @@ class JobEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
     """Of everything that decides its episodes; each row of its shard holds it too."""
     episodes: Positive | None = None
     """How many it has; None for as many as all jobs, and in a run to a precision while its pilot is not finished."""
+    each_start_once: bool = False
+    """Whether nothing but the start is left to chance, so that episodes take the starts in turn, each once at most
+    (`wsabench.seeding.start_order`). Else each episode draws its start by its own seed."""
 
 
 class PrecisionEntry(_Strict, frozen=True, kw_only=True):

@@ -130,11 +130,14 @@ class FingerprintInputs:
     """Version of this package's behaviour."""
     own_play_hash: str | None = None
     """Hash of the agent's own clean play, for perturbations that feed embeddings of it."""
+    noops: tuple[int, ...] | None = None
+    """No-op frames at the start of each episode, where each start is played once."""
 
 
 def fingerprint(inputs: FingerprintInputs) -> str:
     """Return the fingerprint, 32 hexadecimal digits; the order of keys makes no difference."""
     values = asdict(inputs)
-    if inputs.own_play_hash is None:
-        del values["own_play_hash"]  # as before there was any
+    for name in ("own_play_hash", "noops"):
+        if values[name] is None:
+            del values[name]  # as before there was any
     return json_hash(values, 32)

@@ -36,6 +36,8 @@ class Job:
     severity: int | None
     episode_seeds: tuple[int, ...]
     fingerprint: str
+    noops: tuple[int, ...] | None = None
+    """No-op frames at the start of each episode, where each start is played once; None where episodes draw theirs."""
 
     @property
     def num_episodes(self) -> int:
@@ -58,7 +60,12 @@ class Job:
             file=f"{self.key}.parquet",
             fingerprint=self.fingerprint,
             episodes=self.num_episodes,
+            each_start_once=self.noops is not None,
         )
+
+    def noops_at(self, place: int) -> int | None:
+        """Return the no-op frames of one of the episodes, by its place in `episode_seeds`; None where it draws them."""
+        return None if self.noops is None else self.noops[place]
 
     @property
     def label(self) -> str:

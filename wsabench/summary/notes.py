@@ -16,7 +16,7 @@ from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
 from wsabench.summary.averages import NOTABLE_SHIFT, undefined_note
 from wsabench.summary.rows import AttentionRow, SampleRow, grouped
 from wsabench.summary.scores import DYNAMICS, GameScores
-from wsabench.words import decimal
+from wsabench.words import counted, decimal
 
 _MOST_NAMED = 4
 """More agents than this are counted where all have the same number of train seeds."""
@@ -281,7 +281,27 @@ def _episode_notes(samples: Sequence[SampleRow], plan: RecordedPlan) -> list[str
             "Greedy play without sticky actions repeats itself: intervals over episodes use the number of different "
             "episodes, which the tables show."
         )
-    return notes
+    return [*notes, *_start_notes(plan)]
+
+
+def _start_notes(plan: RecordedPlan) -> list[str]:
+    """Say where each start was played once, and where means are therefore exact."""
+    once = [job for job in plan.jobs if job.each_start_once]
+    if not once:
+        return []
+    protocols = plan.protocols()
+    whole = [job for job in once if (job.episodes or plan.episodes) == protocols[job.id].num_starts]
+    said = (
+        f"In {len(once)} of {counted(len(plan.jobs), 'job')} nothing but the start is left to chance, and each "
+        "start was played once at most."
+    )
+    if whole:
+        names = _first(dict.fromkeys(f"{job.agent} on {job.game}" for job in whole))
+        said += (
+            f" In {len(whole)} of them all were ({names}): these means are exact, whatever their intervals over "
+            "episodes say."
+        )
+    return [said]
 
 
 def _refusal_notes(plan: RecordedPlan) -> list[str]:

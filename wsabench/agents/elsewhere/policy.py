@@ -39,7 +39,12 @@ class NetworkPolicy:
             epsilon: Of action values: the share of uniformly random actions under `sampled`.
         """
         self.network = network
-        self.abilities = replace(abilities, batch_size=BATCH_SIZE, num_actions=network.num_actions)
+        self.abilities = replace(
+            abilities,
+            batch_size=BATCH_SIZE,
+            is_deterministic=action_selection == "greedy",
+            num_actions=network.num_actions,
+        )
         self._heads: HeadKind = heads
         self._action_selection: ActionSelection = action_selection
         self._epsilon = epsilon

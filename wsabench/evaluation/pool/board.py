@@ -230,6 +230,8 @@ class TaskBoard:
         """Return a job's episodes as tasks."""
         operations = self._plan.compiled[job.game, job.perturbation].encoder_operations
         return [
-            EpisodeTask(index, episode, seed, job.perturbation, operations)
-            for episode, seed in enumerate(job.episode_seeds, self._plan.first_episode)
+            EpisodeTask(
+                index, self._plan.first_episode + place, seed, job.perturbation, operations, job.noops_at(place)
+            )
+            for place, seed in enumerate(job.episode_seeds)
         ]

@@ -243,7 +243,8 @@ def _slice(plan: Plan, index: int, who: Contestant) -> Slice:
             place, job = jobs[chosen]
             if episode < job.num_episodes:
                 operations = plan.compiled[job.game, job.perturbation].encoder_operations
-                tasks.append(EpisodeTask(place, episode, job.episode_seeds[episode], job.perturbation, operations))
+                seed, noops = job.episode_seeds[episode], job.noops_at(episode)
+                tasks.append(EpisodeTask(place, episode, seed, job.perturbation, operations, noops))
     in_turn = [
         plan.compiled[job.game, job.perturbation].encoder_operations for _, job in jobs for _ in range(job.num_episodes)
     ]

@@ -335,9 +335,9 @@ class _TimedLanes(EpisodeLanes):
         self.ended: list[Played] = []
         self.seconds = 0.0
 
-    def start(self, row: int, episode_seed: int, perturbation: str) -> None:
+    def start(self, row: int, episode_seed: int, perturbation: str, noops: int | None = None) -> None:
         """Start an episode in one lane."""
-        super().start(row, episode_seed, perturbation)
+        super().start(row, episode_seed, perturbation, noops)
         lives = self.lane(row).lives
         self._now[row] = _Going(self._by_start[episode_seed, perturbation], lives, lives)
 

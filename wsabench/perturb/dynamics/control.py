@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -107,6 +107,8 @@ class RandomState:
 class ActionDelay:
     """Execute at step t the action chosen at step t - k, with k = `steps`; NOOP while t < k. 0 is clean."""
 
+    draws_nothing: ClassVar[bool] = True
+
     steps: Delay
 
     def start_control(self, generator: np.random.Generator, num_actions: int) -> DelayState:
@@ -132,6 +134,8 @@ class DelayState:
 @dataclass(frozen=True, slots=True)
 class FrameSkip:
     """Let a step last `frames` emulated frames instead of the protocol's 4. 4 is clean."""
+
+    draws_nothing: ClassVar[bool] = True
 
     frames: NumFrames
 

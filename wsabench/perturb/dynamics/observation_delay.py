@@ -22,6 +22,7 @@ class ObservationDelay:
     """
 
     shows_old_frames: ClassVar[bool] = True
+    draws_nothing: ClassVar[bool] = True
 
     steps: Delay
 

@@ -85,6 +85,8 @@ class ZeroEncoders(NamedEncoders):
     `encoders`: names, `fused`, `context`.
     """
 
+    draws_nothing: ClassVar[bool] = True
+
     encoders: Names
 
     def start(self, generator: np.random.Generator) -> EncoderState:
@@ -143,6 +145,8 @@ class StaleEncoders(NamedEncoders):
 
     `encoders`: names, `fused`, `context`.
     """
+
+    draws_nothing: ClassVar[bool] = True
 
     encoders: Names
     steps: Annotated[int, Range(0, 10_000)]

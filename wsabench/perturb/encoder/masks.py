@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,8 @@ class DropEncoders:
     In attention their scores become -inf before the softmax, so their weights are 0 and the others'
     w_i = exp(a_i) / sum_kept exp(a_j): as if the agent had been built without them.
     """
+
+    draws_nothing: ClassVar[bool] = True
 
     encoders: Names
 

@@ -79,6 +79,8 @@ class OwnMeanEncoders(_FromOwnPlay, NamedEncoders):
     the agent meets than zeros are. `encoders`: names, `fused`, `context`.
     """
 
+    draws_nothing: ClassVar[bool] = True
+
     encoders: Names
 
     def start_with(self, play: OwnPlay, generator: np.random.Generator) -> EncoderState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,8 @@ class PermuteEncoders:
     Whether an encoder is left out goes with it. Without effect on fusions that treat the embeddings as a set (weight
     sharing attention): a control there.
     """
+
+    draws_nothing: ClassVar[bool] = True
 
     seed: Seed
 
@@ -55,6 +58,8 @@ class JoinEncoders:
     The adapter is the mean of the trained adapters' last linear layers, their inputs resampled to the newcomer's by
     area, each scaled to its own Frobenius norm (`wsabench.agents.networks.adapters`).
     """
+
+    draws_nothing: ClassVar[bool] = True
 
     encoders: Names
 

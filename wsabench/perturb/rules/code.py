@@ -65,6 +65,8 @@ class Program:
     code: npt.NDArray[np.int64]
     stack_size: int
     """How many numbers the machine's stack must hold."""
+    draws: bool
+    """Whether the rule has random numbers in it."""
     keeps_previous: bool
     """Whether the rule reads the memory of the frame before."""
     period: int
@@ -84,6 +86,7 @@ def compile_rule(rule: Rule) -> Program:
     return Program(
         code=np.array(writer.code, np.int64),
         stack_size=writer.deepest,
+        draws=writer.draws,
         keeps_previous=writer.keeps_previous,
         period=int(np.gcd.reduce(every)) if every else 0,
         moments=frozenset(statement.at for statement in rule.statements if statement.at is not None),
@@ -96,6 +99,7 @@ class _Writer:
     def __init__(self, code: list[int]) -> None:
         self.code = code
         self.deepest = 0
+        self.draws = False
         self.keeps_previous = False
         self._height = 0
 
@@ -153,6 +157,7 @@ class _Writer:
             case LoopIndex():
                 self._emit(Op.INDEX)
             case Random(low, high):
+                self.draws = True
                 self._emit(Op.RANDOM, high - low + 1)
                 self._emit(Op.CONSTANT, low)
                 self._emit(Op.ADD)

@@ -100,6 +100,11 @@ class RamPatchStage:
 
     program: Program
 
+    @property
+    def draws_nothing(self) -> bool:
+        """Whether the rule has no random numbers in it: that of its stream's beginning changes nothing then."""
+        return not self.program.draws
+
     def start_ram(self, generator: np.random.Generator, memory: Memory) -> RamState:
         """Return the rule's state right after a reset of the console.
 
