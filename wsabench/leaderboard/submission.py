@@ -130,7 +130,8 @@ def _suite(run: RunResult) -> SuiteVersion:
     if version is None:
         raise ResultSetError(
             f"{run.path} played the suite {suite.name!r} with the hash {suite.content_hash}, which is no published "
-            f"one. Allowed: {', '.join(known)}, as they come with wsabench, without changes. Play one of them."
+            f"one. Allowed: {', '.join(known)}, as they come with wsabench, without changes. Play one of them, "
+            "--suite NAME."
         )
     if suite.content_hash != load_suite(suite.name).content_hash:
         raise ResultSetError(
