@@ -16,7 +16,7 @@ from wsabench.cli import main
 from wsabench.errors import ResultSetError
 from wsabench.leaderboard.entry import read_entry
 from wsabench.leaderboard.submission import entry_of, hosts_of
-from wsabench.results import RunResult, load_result
+from wsabench.results import ResultSet, load_result
 from wsabench.results.manifest import manifest_text, read_manifest
 
 
@@ -124,7 +124,7 @@ def test_other_cells_than_the_suite_s_are_refused(run_dir: Path) -> None:
     whole = load_result(run_dir)
     plan = whole.manifest.plan
 
-    def with_plan(**changes: Any) -> RunResult:
+    def with_plan(**changes: Any) -> ResultSet:
         return dataclasses.replace(whole, manifest=replace(whole.manifest, plan=replace(plan, **changes)))
 
     with pytest.raises(ResultSetError, match=r"did not play hue-rotate@3, palette-pal of smoke, profile quick\."):

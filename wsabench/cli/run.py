@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wsabench.results.manifest import SavingEntry
-    from wsabench.results.result import RunResult
+    from wsabench.results.result import ResultSet
 
 HELP = "Play a suite with some agents. What is finished is kept; the same command resumes."
 EXAMPLE = "Example: wsabench run --suite color-shift --profile quick --agents wsa,e2e"
@@ -188,9 +188,9 @@ def _write_note(text: str) -> None:
     write_error(f"note: {text}")
 
 
-def _write(result: RunResult, as_json: bool) -> None:
+def _write(result: ResultSet, as_json: bool) -> None:
     """Print what came out."""
-    from wsabench.face import RunResult as ShownResult
+    from wsabench.face import RunResult
     from wsabench.results.result import (
         DRAWS,
         DRAWS_LEGEND,
@@ -202,7 +202,7 @@ def _write(result: RunResult, as_json: bool) -> None:
     )
 
     saving = result.manifest.history.saving
-    table = ShownResult.of(result).table()
+    table = RunResult.of(result).table()
     if as_json:
         means = table.to_dict("records")
         content = {"path": result.path, "episodes": len(result.episodes), "mean_returns": means}
@@ -232,7 +232,7 @@ def _write(result: RunResult, as_json: bool) -> None:
         write_line(f"Make the page: {shlex.join(['wsabench', 'report', str(result.path)])}")
 
 
-def tell_trackers(result: RunResult, names: Sequence[str]) -> None:
+def tell_trackers(result: ResultSet, names: Sequence[str]) -> None:
     """Tell experiment trackers what a run was and what came out, with its manifest and tables.
 
     Args:

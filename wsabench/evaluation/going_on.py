@@ -14,7 +14,7 @@ from wsabench.evaluation.runs import checked_workers, play_plan
 from wsabench.results import provenance
 from wsabench.results.comparing import Kind, differences, listed
 from wsabench.results.manifest import SCHEMA_VERSION, History, Manifest, RecordedPlan
-from wsabench.results.result import RunResult, load_result
+from wsabench.results.result import ResultSet, load_result
 from wsabench.results.store import ResultStore
 from wsabench.types import Permissions
 
@@ -23,7 +23,7 @@ _SAME_EPISODES: frozenset[Kind] = frozenset({"words", "effect", "package"})
 
 
 def plan_again(
-    run: RunResult,
+    run: ResultSet,
     permissions: Permissions | None = None,
     reporter: RunReporter | None = None,
     *,
@@ -88,7 +88,7 @@ def play_later(
     *,
     workers: int | None = None,
     reporter: RunReporter | None = None,
-) -> RunResult:
+) -> ResultSet:
     """Play more episodes of some jobs into a result set of their own; go on where that stopped.
 
     Args:

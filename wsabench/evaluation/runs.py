@@ -28,7 +28,7 @@ from wsabench.results import provenance
 from wsabench.results.manifest import SCHEMA_VERSION, History, Manifest, SavingEntry
 from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import Job
-from wsabench.results.result import RunResult, load_result
+from wsabench.results.result import ResultSet, load_result
 from wsabench.results.store import ResultStore
 from wsabench.summary.stated import stated_notes
 from wsabench.types import Permissions, listed_values, unboxed
@@ -65,7 +65,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     executor: str = "local",
     address: str | None = None,
     progress: bool | None = None,
-) -> RunResult:
+) -> ResultSet:
     """Evaluate agents on a suite. An equal run that stopped in the same directory is continued.
 
     Args:

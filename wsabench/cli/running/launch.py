@@ -13,13 +13,13 @@ from wsabench.errors import SpecError, WorkerError
 
 if TYPE_CHECKING:
     from wsabench.evaluation.cluster.launcher import Launch
-    from wsabench.results.result import RunResult
+    from wsabench.results.result import ResultSet
 
 _OWN = ("launcher", "launcher_option", "out", "workers", "shard", "dry_run", "as_json")
 """Parameters of `run` that are not for the parts."""
 
 
-def launch(context: typer.Context, launcher: str | None, words: Sequence[str]) -> RunResult:
+def launch(context: typer.Context, launcher: str | None, words: Sequence[str]) -> ResultSet:
     """Launch the parts of a run, wait for them and merge them.
 
     Args:
