@@ -158,7 +158,8 @@ class ResultStore:
         """
         self._check_place()
         check_place(self.path)
-        self._checked(manifest)
+        if self.path.exists():
+            self._checked(manifest)
 
     def _check_place(self) -> None:
         if self.path.exists() and not self.path.is_dir():
