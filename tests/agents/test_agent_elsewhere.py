@@ -449,9 +449,9 @@ def test_a_policy_named_as_a_factory_is_explained(factories: str) -> None:
     [
         (
             "own_factories",
-            r"no agent 'own_factories', but a module\. .* write own_factories:NAME, as in own_f",
+            r"No agent is called 'own_factories', but a module is\. .* write own_factories:NAME, as in own_f",
         ),
-        ("folder.inner", r"but a module\. .* write folder\.inner:NAME"),
+        ("folder.inner", r"but a module is\. .* write folder\.inner:NAME"),
         ("folder", r"write folder:NAME"),
         ("folder.inner.policy", r"write folder\.inner:policy"),
         ("own_factories.py", r"own_factories\.py is a file of Python\. .*: own_factories:NAME"),

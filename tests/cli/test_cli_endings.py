@@ -61,6 +61,7 @@ def test_threads_that_end_by_themselves_are_not_told_of(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.slow
 def test_a_run_whose_policy_leaves_a_thread_ends_with_its_results(tmp_path: Path) -> None:
     (tmp_path / "threaded.py").write_text(
         "import threading, time\nimport numpy as np\n"

@@ -126,7 +126,7 @@ def _check_file(path: Path) -> None:
             raise CheckpointError(describe_file(path))
     elif _is_module(str(path)):
         raise CheckpointError(
-            f"There is no agent {str(path)!r}, but a module. If the agent stands in it, write {path}:NAME, "
+            f"No agent is called {str(path)!r}, but a module is. If the agent stands in it, write {path}:NAME, "
             f"as in {path}:policy. `wsabench list agents` shows those that are shipped."
         )
     elif path.is_dir() and not (path / AGENT_FILE).exists():
