@@ -38,10 +38,11 @@ if __name__ == "__main__":
         seed=int(sys.argv[2]) if len(sys.argv) > 2 else 0,
         out=f"runs/own-{'-'.join(sys.argv[1:]) or 'short'}",
     )
-    for perturbation, rows in run.episodes.groupby("perturbation"):
+    for (perturbation, severity), rows in run.episodes.groupby(["perturbation", "severity"], dropna=False):
+        cell = perturbation if rows["severity"].isna().all() else f"{perturbation}@{severity:.0f}"
         own, chance = (summarised(rows[rows["agent"] == name]["return"]) for name in ("own", "random"))
         low, high = difference_of_means(own, chance)
         print(
-            f"{perturbation}: own {own.mean:.1f}, random {chance.mean:.1f}, {own.episodes} episodes each; "
+            f"{cell}: own {own.mean:.1f}, random {chance.mean:.1f}, {own.episodes} episodes each; "
             f"own minus random, 95% interval [{low:.1f}, {high:.1f}]"
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 from wsabench.evaluation import SilentReporter, run
 from wsabench.protocol import Protocol
-from wsabench.results import RunResult
+from wsabench.results import ResultSet
 
 SETTINGS: dict[str, Any] = {
     "suite": "color-shift",
@@ -38,7 +38,7 @@ class LogReporter(SilentReporter):
         os.write(self._file, f"finished {job.key}\n".encode())
 
 
-def run_small(out: Path, workers: int = 0, **changes: Any) -> RunResult:
+def run_small(out: Path, workers: int = 0, **changes: Any) -> ResultSet:
     return run(**{**SETTINGS, **changes}, workers=workers, out=out)
 
 

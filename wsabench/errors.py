@@ -25,6 +25,10 @@ class SpecError(WsabenchError):
     """A perturbation, suite, agent or protocol description that is malformed or does not fit."""
 
 
+class OwnCodeError(SpecError):
+    """Code of a user that failed, an agent's for the most part; its cause is what that code raised."""
+
+
 class ShapeError(WsabenchError):
     """Arrays whose shapes do not match each other or the contract."""
 

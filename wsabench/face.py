@@ -37,11 +37,11 @@ _SHOWN = 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
-class RunResult(results.RunResult):
+class RunResult(results.ResultSet):
     """A result set in memory, with its table, its numbers, its leading figure and its report."""
 
     @classmethod
-    def of(cls, result: results.RunResult) -> RunResult:
+    def of(cls, result: results.ResultSet) -> RunResult:
         """Return a result set that shows itself; its tables are shared, not copied."""
         return cls(**{field.name: getattr(result, field.name) for field in dataclasses.fields(result)})
 
@@ -156,7 +156,7 @@ def _draw_figures_in_notebooks() -> None:
         importlib.import_module("IPython.core.pylabtools").select_figure_formats(shell, {"png"})
 
 
-def _shown(function: Callable[P, results.RunResult]) -> Callable[P, RunResult]:
+def _shown(function: Callable[P, results.ResultSet]) -> Callable[P, RunResult]:
     """Let a function give a result set that shows itself."""
 
     @functools.wraps(function)

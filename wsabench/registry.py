@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -80,13 +82,28 @@ class Added(NamedTuple):
     """The object itself, not checked yet."""
 
 
-def load_added(group: str) -> tuple[Added, ...]:
+def names_added(group: str) -> frozenset[str]:
+    """Return the names that other packages state under an entry point group; nothing of them is imported."""
+    return _names_added(group, tuple(sys.path))
+
+
+@functools.cache
+def _names_added(group: str, _path: tuple[str, ...]) -> frozenset[str]:
+    """Look once for each module path: it takes as long as there are packages."""
+    return frozenset(entry.name for entry in metadata.entry_points(group=group))
+
+
+def load_added(group: str, name: str | None = None) -> tuple[Added, ...]:
     """Import what other packages state under an entry point group, sorted by package and name.
+
+    Args:
+        group: The group.
+        name: Only what is stated under this name; None for all.
 
     Raises:
         SpecError: A package cannot be imported; the message names its distribution.
     """
-    loaded = [_load(group, entry) for entry in metadata.entry_points(group=group)]
+    loaded = [_load(group, entry) for entry in metadata.entry_points(group=group) if name in (None, entry.name)]
     return tuple(sorted(loaded, key=lambda one: (one.distribution, one.name)))
 
 
@@ -96,7 +113,7 @@ def _load(group: str, entry: metadata.EntryPoint) -> Added:
     origin = f"The package {distribution!r} (entry point {group}, {entry.name!r})"
     try:
         content = entry.load()
-    except Exception as error:  # a foreign module may raise anything; the user must hear whose it is
+    except (Exception, SystemExit) as error:  # a foreign module may raise anything; the user must hear whose it is
         raise SpecError(
             f"{origin}: loading {entry.value!r} failed: {type(error).__name__}: {error}. "
             f"Correct the package, or uninstall {distribution!r}."

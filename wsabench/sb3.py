@@ -25,7 +25,7 @@ from wsabench.evaluation.runs import checked_workers, run
 from wsabench.games import check_rom_id, rom_ids
 from wsabench.resources import expanded, make_dir, write_text
 from wsabench.results.records import CLEAN
-from wsabench.results.result import RunResult
+from wsabench.results.result import ResultSet
 from wsabench.summary.summarise import summarise
 from wsabench.types import Permissions
 
@@ -254,7 +254,7 @@ def _game_of(environment: Environment | None, name: str) -> str:
     return found[0]
 
 
-def _rows_of(result: RunResult, steps: int) -> list[RobustnessRow]:
+def _rows_of(result: ResultSet, steps: int) -> list[RobustnessRow]:
     """Return the numbers of an evaluation, in the order of cells."""
     return [
         RobustnessRow(steps, row.label, row.mean_return, row.normalised_score.value, row.retention.value)

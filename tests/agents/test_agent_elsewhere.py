@@ -447,6 +447,32 @@ def test_a_policy_named_as_a_factory_is_explained(factories: str) -> None:
         load_agent(f"python:{factories}:policy", game="pong")
 
 
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        (
+            "own_factories",
+            r"No agent is called 'own_factories', but a module is\. .* write own_factories:NAME, as in own_f",
+        ),
+        ("folder.inner", r"but a module is\. .* write folder\.inner:NAME"),
+        ("folder", r"write folder:NAME"),
+        ("folder.inner.policy", r"write folder\.inner:policy"),
+        ("own_factories.py", r"own_factories\.py is a file of Python\. .*: own_factories:NAME"),
+        ("own_factori", r"Unknown agent 'own_factori'"),
+    ],
+)
+def test_a_module_without_what_plays_in_it_is_explained(
+    factories: str, reference: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "__init__.py").write_text("raise RuntimeError('nothing is imported to tell')\n")
+    (tmp_path / "folder" / "inner.py").touch()
+    (tmp_path / "own_factories.py").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WsabenchError, match=message):
+        load_agent(reference, game="breakout")
+
+
 def test_other_packages_bring_agents(factories: str, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = metadata.EntryPoint("theirs", f"{factories}:make_agent", "wsabench.agents")
     found = SimpleNamespace(name=entry.name, value=entry.value, module="m", dist=None, load=entry.load)

@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.main import get_command
 
 from wsabench.cli.application import app, main
 from wsabench.cli.grammar.command import EARLIER, PAIRS
+
+USAGE: type[Exception] = typer.BadParameter.__bases__[0]
+"""Of wrong usage, which has no public name in newer releases of Typer."""
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -192,6 +196,31 @@ def test_an_empty_path_is_never_the_current_folder(
     assert len(tried) > 25
     assert {words[0] for words in tried} >= {"report", "check", "record", "verify", "agents", "train", "gallery"}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_option_of_any_command_takes_an_empty_value(capsys: pytest.CaptureFixture[str]) -> None:
+    tried = 0
+    for path, command in commands():
+        for name, parameter in shown_options(command):
+            if kind(parameter)[0] == "flag":
+                continue
+            words: list[str] = []
+            for needed in command.params:
+                if needed.required and needed is not parameter:
+                    words += [word for word in needed.opts if word.startswith("--")][:1]  # arguments have none
+                    words.append("1")
+            for given in ([name, ""], *([[name, "1", name, ""]] if parameter.multiple else [])):
+                with pytest.raises(USAGE) as refused:
+                    command.make_context(path, [*words, *given])
+                told = getattr(refused.value, "format_message", refused.value.__str__)()
+                assert f"Invalid value for '{name}'" in told or f"{name} is empty. " in told, (path, given, told)
+            tried += 1
+    assert tried > 150
+    assert main(["run", "-a", "noop", "-a", ""]) == 2
+    told = capsys.readouterr().err
+    assert told == (
+        "wsabench: error: --agents is empty. Name what you mean, or leave --agents out. See `wsabench run --help`.\n"
+    )
 
 
 def completed(line: str) -> list[str]:

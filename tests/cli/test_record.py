@@ -17,7 +17,7 @@ from wsabench.cli import main
 from wsabench.evaluation import run
 from wsabench.evaluation.recording import record_episode
 from wsabench.protocol import Protocol
-from wsabench.results import RunResult
+from wsabench.results import ResultSet
 from wsabench.results.recorded import Recording
 
 pytestmark = pytest.mark.e2e
@@ -28,7 +28,7 @@ ATTENDER = "scripted_policies:attender"
 SAMPLER = "scripted_policies:sampler"
 
 
-def played(out: Path, **changes: Any) -> RunResult:
+def played(out: Path, **changes: Any) -> ResultSet:
     options: dict[str, Any] = {
         "agents": (SAMPLER, ATTENDER),
         "games": ("breakout",),
@@ -42,11 +42,11 @@ def played(out: Path, **changes: Any) -> RunResult:
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+def result(tmp_path_factory: pytest.TempPathFactory) -> ResultSet:
     return played(tmp_path_factory.mktemp("recorded") / "run")
 
 
-def assert_same_episode(recording: Recording, result: RunResult) -> None:
+def assert_same_episode(recording: Recording, result: ResultSet) -> None:
     """Compare a recording with the run's tables."""
     episodes = result.episodes
     (row,) = [
@@ -67,14 +67,14 @@ def assert_same_episode(recording: Recording, result: RunResult) -> None:
 
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("agent", [ATTENDER, SAMPLER])
-def test_a_recording_is_the_episode_of_a_run(result: RunResult, agent: str, name: str) -> None:
+def test_a_recording_is_the_episode_of_a_run(result: ResultSet, agent: str, name: str) -> None:
     for seed in result.episodes["episode_seed"].unique():
         recording = record_episode(agent, "breakout", perturbation=name, episode_seed=int(seed), protocol=PROTOCOL)
         assert_same_episode(recording, result)
         assert len(recording.pictures) == recording.length + 1
 
 
-def test_without_a_seed_it_is_the_first_episode(result: RunResult) -> None:
+def test_without_a_seed_it_is_the_first_episode(result: ResultSet) -> None:
     recording = record_episode(ATTENDER, "breakout", protocol=PROTOCOL)
     assert recording.episode_seed == result.episodes[result.episodes["episode"] == 0]["episode_seed"].iloc[0]
 
@@ -106,7 +106,7 @@ def test_a_shipped_agent_plays_the_same_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_steps_are_the_same_for_any_number_of_workers(result: RunResult, tmp_path: Path) -> None:
+def test_steps_are_the_same_for_any_number_of_workers(result: ResultSet, tmp_path: Path) -> None:
     again = played(tmp_path / "run", workers=2, agents=(ATTENDER,), perturbations=CELLS[:1])
     files = sorted(path.name for path in (result.path / "attention_steps").iterdir())
     assert files == [f"attender-seed0--breakout--{name}.parquet" for name in sorted(CELLS)]

@@ -75,7 +75,7 @@ def test_the_example_plays_clean_and_shifted_games(tmp_path: Path) -> None:
     lines = {
         line.partition(":")[0]: [float(x) for x in re.findall(r"-?\d+\.\d", line)] for line in printed.splitlines()
     }
-    assert lines.keys() == {"clean", "hue-rotate"}
+    assert lines.keys() == {"clean", "hue-rotate@3"}
     for own, chance, low, high in lines.values():
         assert 0 < low <= own - chance <= high
         assert own > 5 * chance, "the own policy beats random play on the same seeds"

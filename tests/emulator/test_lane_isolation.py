@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle  # noqa: TID251  (to see that it is refused)
+
 import numpy as np
 import pytest
 
@@ -56,3 +59,17 @@ def test_a_lane_is_the_same_alone_and_among_others():
                 assert np.array_equal(shown[step + 1][row], observation), (name, step)
                 assert rewards[step][row] == own
     together.close()
+
+
+def test_a_lane_cannot_be_copied_and_environments_are_by_their_arguments():
+    env = make("breakout")
+    env.reset(seed=1)
+    for held in (env.lane, env.lane.console):
+        for way in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match=r"has an emulator of its own\. It cannot be copied: make another one"):
+                way(held)
+    other = copy.deepcopy(env)
+    env.close()
+    other.reset(seed=1)
+    assert other.step(0)[0].any()
+    other.close()

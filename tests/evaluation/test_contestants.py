@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from wsabench.cli import main
-from wsabench.errors import SpecError, WsabenchError
+from wsabench.errors import OwnCodeError, SpecError, WsabenchError
 from wsabench.evaluation import run
 from wsabench.evaluation.contestants import Terms, find_contestants, split_references
 from wsabench.evaluation.patterns import find_files
@@ -240,6 +240,7 @@ def test_a_failing_agent_is_one_message_and_the_others_are_played(
     assert "The agent 'a' failed on breakout, step 6: ValueError: boom (" in told
     assert "user_failures.py, line 21)" in told
     assert "Traceback" not in told
+    assert told.endswith("Give it what it needs, or correct it. --debug shows the traceback.\n")
     if workers == "0":  # with more, everything may have been handed out before
         assert "a (train seed 0) on breakout failed and is not played on" in told
     assert sorted(path.name[0] for path in (tmp_path / "out" / "episodes").glob("*.parquet")) == ["b", "b"]
@@ -247,6 +248,7 @@ def test_a_failing_agent_is_one_message_and_the_others_are_played(
     told = capfd.readouterr().err
     assert "ValueError: boom\n\nThe above exception was the direct cause" in told
     assert 'user_failures.py", line 21, in' in told
+    assert "--debug" not in told
 
 
 @pytest.mark.parametrize(
@@ -260,9 +262,10 @@ def test_a_failing_agent_is_one_message_and_the_others_are_played(
 )
 def test_any_exception_of_a_policy_is_its_own(name: str, message: str, tmp_path: Path) -> None:
     place = r"\(.*user_failures\.py, line 21\)"
-    with pytest.raises(SpecError, match=rf"'{name}' failed on breakout, step 6: {message} {place}"):
+    with pytest.raises(OwnCodeError, match=rf"'{name}' failed on breakout, step 6: {message} {place}") as failed:
         run(agents={name: f"python:user_failures:{name}"}, games=["breakout"], perturbations=["clean"], episodes=1,
             workers=0, out=tmp_path)  # fmt: skip
+    assert "--debug" not in str(failed.value), "that is an option of the command line, which says it"
 
 
 @pytest.mark.parametrize(
@@ -305,7 +308,7 @@ def test_a_module_that_fails_when_it_is_imported_is_named(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SpecError, match=message):
         find_contestants(["dying_module:x"], ["breakout"], [0], ALL)
-    assert main(["run", "-a", "dying_module:x"]) == 2
+    assert main(["run", "-a", "dying_module:x", "--workers", "0"]) == 2
     told = capfd.readouterr().err
     assert (told.startswith("wsabench: error: "), told.count("usage"), told.count("Traceback")) == (True, 0, 0)
 

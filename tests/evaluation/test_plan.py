@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import pytest
 from wsabench.cli import main
 from wsabench.errors import CheckpointError, SpecError, UnknownNameError
 from wsabench.evaluation import Plan
+from wsabench.evaluation.contestants import beside
 from wsabench.evaluation.plan import RunOptions, default_agents, make_plan
 from wsabench.protocol import Protocol
+from wsabench.resources import data_dir
 from wsabench.results.provenance import UNHASHED
 from wsabench.seeding import evaluation_seed
 from wsabench.types import Abilities, EncoderRoster
@@ -72,6 +75,52 @@ def test_a_suite_may_name_its_agents(tmp_path: Path, capsys: pytest.CaptureFixtu
         "still"
     ]  # what the user names stands in their place
     assert default_agents("smoke") == ("wsa", "e2e")
+
+
+def test_paths_of_a_suites_agents_count_from_its_folder_and_messages_name_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, elsewhere = tmp_path / "suites", tmp_path / "elsewhere"
+    (folder / "ckpt").mkdir(parents=True)
+    elsewhere.mkdir()
+    shutil.copy(data_dir("baselines") / "breakout" / "e2e-seed0.safetensors", folder / "ckpt" / "mine.safetensors")
+    suite = folder / "named.toml"
+    suite.write_text(f'agents = ["mine=ckpt/mine.safetensors", "e2e", "random"]\n{THREE.read_text()}')
+    monkeypatch.chdir(elsewhere)
+    options: dict[str, Any] = {"agents": None, "perturbations": ["clean"], "episodes": 1}
+    plan = plan_of(suite="../suites/named.toml", **options)
+    assert [one.name for one in plan.contestants] == ["mine", "e2e", "random"]
+    assert plan.contestants[0].reference == "../suites/ckpt/mine.safetensors"
+    suite.write_text(f'agents = ["mine=ckpt/gone.zip"]\n{THREE.read_text()}')
+    for words in ([], ["--dry-run"]):
+        assert main(["run", "--suite", str(suite), "--workers", "0", *words]) == 2
+        told = capsys.readouterr().err
+        assert f"error: {suite}, agents: There is no file {folder}/ckpt/gone.zip." in told
+    assert main(["run", "--suite", str(suite), "--workers", "0", "-a", "mine=ckpt/gone.zip"]) == 2
+    assert "error: There is no file ckpt/gone.zip." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ("e2e", "e2e"),
+        ("mine=wsa", "mine=wsa"),
+        ("own.module:policy", "own.module:policy"),
+        ("python:own.module:make", "python:own.module:make"),
+        ("hf:org/repo/file.zip", "hf:org/repo/file.zip"),
+        ("mine=a.zip", "mine=s/a.zip"),
+        ("sb3:ckpt/{game}.zip", "sb3:s/ckpt/{game}.zip"),
+        ("mine=sb3:ckpt/{game}/seed{train_seed}", "mine=sb3:s/ckpt/{game}/seed{train_seed}"),
+        ("./trained", "s/trained"),
+        ("/there/a.zip", "/there/a.zip"),
+        ("n=cleanrl:~/a.pt", "n=cleanrl:~/a.pt"),
+        ("lr=0.1/agent.safetensors", "lr=s/0.1/agent.safetensors"),
+    ],
+)
+def test_only_paths_count_from_a_folder(reference: str, expected: str) -> None:
+    assert beside(reference, Path("s")) == expected
+    if reference.startswith("./"):
+        assert beside(reference, Path()) == "./trained", "a folder, not an agent's name"
 
 
 def test_options_replace_them() -> None:

@@ -16,7 +16,7 @@ from scripted_policies import Sampler
 from wsabench.errors import SpecError, UnknownNameError
 from wsabench.evaluation import SilentReporter, run
 from wsabench.protocol import Protocol
-from wsabench.results import Job, RunResult, load_result
+from wsabench.results import Job, ResultSet, load_result
 from wsabench.results.merging import load_results
 
 pytestmark = pytest.mark.e2e
@@ -55,34 +55,34 @@ class Stopping(SilentReporter):
             raise KeyboardInterrupt
 
 
-def play(out: Path, workers: int = 0, **changes: Any) -> RunResult:
+def play(out: Path, workers: int = 0, **changes: Any) -> ResultSet:
     return run(**{**SMALL, "precision": WIDTH, "max_episodes": MOST, **changes}, workers=workers, out=out)
 
 
-def numbers(result: RunResult) -> dict[str, int]:
+def numbers(result: ResultSet) -> dict[str, int]:
     return {job.perturbation: job.episodes or 0 for job in result.manifest.plan.jobs}
 
 
-def assert_equal(result: RunResult, reference: RunResult) -> None:
+def assert_equal(result: ResultSet, reference: ResultSet) -> None:
     pd.testing.assert_frame_equal(result.episodes, reference.episodes, check_exact=True)
     assert numbers(result) == numbers(reference)
     assert result.manifest.history.saving == reference.manifest.history.saving
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+def reference(tmp_path_factory: pytest.TempPathFactory) -> ResultSet:
     """An undisturbed run in this process."""
     return play(tmp_path_factory.mktemp("precision") / "out")
 
 
 @pytest.fixture(scope="module")
-def fixed(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+def fixed(tmp_path_factory: pytest.TempPathFactory) -> ResultSet:
     """As many episodes of every job as the run to a precision may play."""
     return run(**{**SMALL, "episodes": MOST}, workers=0, out=tmp_path_factory.mktemp("fixed") / "out")
 
 
 @pytest.mark.oracle
-def test_numbers_follow_from_the_pilot(reference: RunResult, fixed: RunResult) -> None:
+def test_numbers_follow_from_the_pilot(reference: ResultSet, fixed: ResultSet) -> None:
     # Stein 1945: n = (t s / H)^2, by hand from the first episodes of a run with many.
     scores = fixed.episodes.assign(score=(fixed.episodes["return"] - 0.1) / (12.1 - 0.1))
     quantile = scipy_stats.t.ppf(0.975, PILOT - 1)
@@ -97,7 +97,7 @@ def test_numbers_follow_from_the_pilot(reference: RunResult, fixed: RunResult) -
     assert len(reference.episodes) == sum(expected)
 
 
-def test_its_episodes_are_those_of_a_run_with_more(reference: RunResult, fixed: RunResult) -> None:
+def test_its_episodes_are_those_of_a_run_with_more(reference: ResultSet, fixed: ResultSet) -> None:
     ours = reference.episodes.drop(columns="fingerprint")
     both = ours.merge(fixed.episodes.drop(columns="fingerprint"), how="left", on=KEYS, suffixes=("", "_fixed"))
     assert (both["return"] == both["return_fixed"]).all()
@@ -108,7 +108,7 @@ def test_its_episodes_are_those_of_a_run_with_more(reference: RunResult, fixed: 
 
 
 @pytest.mark.slow  # going on from the pilot, below, is with a worker process too
-def test_two_workers_give_the_same_table(tmp_path: Path, reference: RunResult) -> None:
+def test_two_workers_give_the_same_table(tmp_path: Path, reference: ResultSet) -> None:
     assert_equal(play(tmp_path / "out", workers=2), reference)
 
 
@@ -118,7 +118,7 @@ def test_two_workers_give_the_same_table(tmp_path: Path, reference: RunResult) -
     ids=["in the pilot", "between the stages", "in the second stage"],
 )
 def test_a_run_that_is_stopped_goes_on_to_the_same_table(
-    tmp_path: Path, reference: RunResult, words: str, jobs: int, is_between: bool, workers: int
+    tmp_path: Path, reference: ResultSet, words: str, jobs: int, is_between: bool, workers: int
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         play(tmp_path, reporter=Stopping(words, jobs))
@@ -132,7 +132,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_table(
     assert [start.end is None for start in load_result(tmp_path).manifest.history.starts] == [True, False]
 
 
-def test_a_finished_run_is_read_not_run(tmp_path: Path, reference: RunResult) -> None:
+def test_a_finished_run_is_read_not_run(tmp_path: Path, reference: ResultSet) -> None:
     before = {path: path.read_bytes() for path in reference.path.rglob("*.*") if path.is_file()}
     again = Stopping()
     assert_equal(play(reference.path, reporter=again), reference)
@@ -140,7 +140,7 @@ def test_a_finished_run_is_read_not_run(tmp_path: Path, reference: RunResult) ->
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_cells_at_the_limit_and_the_saving_are_said(reference: RunResult) -> None:
+def test_cells_at_the_limit_and_the_saving_are_said(reference: ResultSet) -> None:
     saving = reference.manifest.history.saving
     assert saving is not None
     capped = [name for name, number in numbers(reference).items() if number == MOST - PILOT]
@@ -152,7 +152,7 @@ def test_cells_at_the_limit_and_the_saving_are_said(reference: RunResult) -> Non
     assert saving.bound - 1e-3 <= saving.share <= 1.0
 
 
-def test_such_runs_are_merged(tmp_path: Path, reference: RunResult) -> None:
+def test_such_runs_are_merged(tmp_path: Path, reference: ResultSet) -> None:
     other = play(tmp_path / "b", agents={"second": Sampler("2")})
     merged = load_results([reference.path, other.path])
     assert len(merged.episodes) == len(reference.episodes) + len(other.episodes)
@@ -191,7 +191,7 @@ def test_an_unknown_target_is_refused(tmp_path: Path) -> None:
         play(tmp_path / "out", precision_of="cells")
 
 
-def test_another_precision_is_another_run(reference: RunResult) -> None:
+def test_another_precision_is_another_run(reference: ResultSet) -> None:
     with pytest.raises(Exception, match=r"other settings: precision is .* there and .* here"):
         play(reference.path, precision=0.5)
     manifest = json.loads((reference.path / "manifest.json").read_text(encoding="utf-8"))

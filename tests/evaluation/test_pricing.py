@@ -184,6 +184,42 @@ def test_a_price_for_machines_is_on_standard_output(hurry: None, capsys: pytest.
     assert json.loads(capsys.readouterr().out)["jobs"] == 1
 
 
+@pytest.mark.e2e
+def test_a_dry_run_refuses_what_the_run_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["run", "--suite", "smoke", "-a", "noop", "--perturbations", "clean", "--episodes", "1", "--workers", "0"]
+    assert main([*words, "--protocol", "max_frames=40", "--out", "played"]) == 0
+    Path("photos").mkdir()
+    Path("photos/cat.txt").write_text("a cat")
+    Path("file").write_text("mine")
+    capsys.readouterr()
+    for more in (
+        ["--out", "photos"],
+        ["--out", "file"],
+        ["--out", "file/run"],
+        ["--out", "played"],
+        ["--out", "played", "--protocol", "max_frames=40", "--seed", "5"],
+        ["--address", "1.2.3.4:5"],
+        ["--executor", "rey"],
+        ["--executor", "ray", "--launcher", "local"],
+        ["--launcher", "slurm", "--out", "new"],
+        ["--launcher-option", "shards=2"],
+        ["--launcher", "local", "--launcher-option", "shards=2", "--out", "photos"],
+    ):
+        before = sorted(Path().rglob("*"))
+        told = []
+        for dry in (["--dry-run"], []):
+            assert main([*words, *more, *dry]) == 2, (more, dry)
+            told.append(capsys.readouterr().err)
+        if more != ["--out", "file/run"]:  # here it cannot be created, there nothing is written into it
+            assert told[0] == told[1], more
+        assert told[0].count("error: ") == 1
+        assert "file" in told[0] or "file/run" not in more
+        assert sorted(Path().rglob("*")) == before
+
+
 BAD = """
 import os, time
 import numpy as np

@@ -18,7 +18,7 @@ from wsabench.hashing import bytes_hash
 from wsabench.protocol import Protocol
 from wsabench.report.tables.provenance import provenance_tables, steps_to_reproduce
 from wsabench.results.records import ACTION_DIGITS
-from wsabench.results.result import DRAWS, DRAWS_LEGEND, RunResult
+from wsabench.results.result import DRAWS, DRAWS_LEGEND, ResultSet
 from wsabench.summary.summarise import summarise
 from wsabench.types import LaneBatch
 
@@ -31,7 +31,7 @@ SHORT: dict[str, Any] = {
 }
 
 
-def played(out: Path, agents: Any, **more: Any) -> tuple[RunResult, list[str]]:
+def played(out: Path, agents: Any, **more: Any) -> tuple[ResultSet, list[str]]:
     told = Notebook()
     return run(agents=agents, out=out, reporter=told, **{**SHORT, **more}), told.notes
 

@@ -15,7 +15,7 @@ import pytest
 from forked import Forked
 from run_bench import SETTINGS, LogReporter, run_small
 
-from wsabench.results import RunResult, load_result
+from wsabench.results import ResultSet, load_result
 
 pytestmark = pytest.mark.e2e
 
@@ -68,7 +68,7 @@ def kill_after_time(process: Process, seconds: float) -> bool:
 
 def check_kills(
     tmp_path: Path,
-    reference: RunResult,
+    reference: ResultSet,
     num_kills: int,
     worker_counts: tuple[int, ...],
     begin: Callable[[Path, Path, int], Process],
@@ -95,18 +95,18 @@ def check_kills(
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def assert_equal(result: RunResult, reference: RunResult) -> None:
+def assert_equal(result: ResultSet, reference: ResultSet) -> None:
     pd.testing.assert_frame_equal(result.episodes, reference.episodes, check_exact=True)
     pd.testing.assert_frame_equal(result.attention, reference.attention, check_exact=True)
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+def reference(tmp_path_factory: pytest.TempPathFactory) -> ResultSet:
     """An undisturbed run in this process."""
     return run_small(tmp_path_factory.mktemp("reference") / "out")
 
 
-def test_the_reference_is_whole(reference: RunResult) -> None:
+def test_the_reference_is_whole(reference: ResultSet) -> None:
     assert reference.is_complete
     assert len(reference.episodes) == 2 * len(SETTINGS["perturbations"]) * SETTINGS["episodes"]
     assert len(reference.attention) == 2 * len(SETTINGS["perturbations"])
@@ -114,21 +114,21 @@ def test_the_reference_is_whole(reference: RunResult) -> None:
     assert reference.episodes["length"].between(1, 40).all()
 
 
-def test_three_kills(tmp_path: Path, reference: RunResult) -> None:
+def test_three_kills(tmp_path: Path, reference: ResultSet) -> None:
     check_kills(tmp_path, reference, 3, (0,), fork)
 
 
 @pytest.mark.slow
-def test_twenty_kills(tmp_path: Path, reference: RunResult) -> None:
+def test_twenty_kills(tmp_path: Path, reference: ResultSet) -> None:
     check_kills(tmp_path, reference, 20, (0, 1, 2), start)
 
 
-def test_two_workers_and_another_order_give_the_same_table(tmp_path: Path, reference: RunResult) -> None:
+def test_two_workers_and_another_order_give_the_same_table(tmp_path: Path, reference: ResultSet) -> None:
     turned = tuple(reversed(SETTINGS["agents"]))
     assert_equal(run_small(tmp_path / "out", workers=2, agents=turned), reference)
 
 
-def test_a_finished_run_is_read_not_run(tmp_path: Path, reference: RunResult) -> None:
+def test_a_finished_run_is_read_not_run(tmp_path: Path, reference: ResultSet) -> None:
     manifest = (reference.path / "manifest.json").read_bytes()
     shards = {path: path.stat().st_mtime_ns for path in reference.path.rglob("*.parquet")}
     again = run_small(reference.path)

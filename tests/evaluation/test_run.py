@@ -21,7 +21,7 @@ import pytest
 from run_bench import SETTINGS, run_small
 from scripted_policies import Attender, Sampler, unversioned, wrong
 
-from wsabench.errors import CheckpointError, ResultSetError, SpecError, StorageError, WorkerError
+from wsabench.errors import CheckpointError, OwnCodeError, ResultSetError, SpecError, StorageError, WorkerError
 from wsabench.evaluation import SilentReporter, run
 from wsabench.gate.comparability import require_comparable
 from wsabench.protocol import Protocol
@@ -128,7 +128,7 @@ def test_a_system_error_of_an_agent_names_the_agent_and_the_place(
     [
         (
             "cut_off",
-            SpecError,
+            OwnCodeError,
             r"'cut_off' failed on breakout, step 1: EOFError: the file ends too early \(.*line 33\)",
         ),
         pytest.param("misshapen", CheckpointError, r"^a layer is missing$", marks=pytest.mark.slow),

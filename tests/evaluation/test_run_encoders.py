@@ -13,7 +13,7 @@ from wsabench.evaluation import run
 from wsabench.evaluation.own_play import collection as own_play
 from wsabench.evaluation.recording import record_episode
 from wsabench.protocol import Protocol
-from wsabench.results import RunResult
+from wsabench.results import ResultSet
 
 pytestmark = pytest.mark.e2e
 
@@ -29,7 +29,7 @@ CELLS = (
 )
 
 
-def play(out: Path, **changes: Any) -> RunResult:
+def play(out: Path, **changes: Any) -> ResultSet:
     options: dict[str, Any] = {
         "suite": "smoke",
         "agents": ("wsa", "e2e"),
@@ -79,7 +79,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "home" / "own-play"
 
 
-def own(out: Path, **changes: Any) -> tuple[RunResult, list[str]]:
+def own(out: Path, **changes: Any) -> tuple[ResultSet, list[str]]:
     """Play the cells that feed embeddings of own play; return what the run noted too."""
     notebook = Notebook()
     result = play(out, **{"perturbations": OWN, "episodes": 2, "reporter": notebook, **changes})

@@ -20,7 +20,7 @@ from wsabench.evaluation import SilentReporter
 from wsabench.evaluation.cluster import Shard
 from wsabench.evaluation.plan import RunOptions, make_plan
 from wsabench.evaluation.runs import play_plan
-from wsabench.results import RunResult, load_result
+from wsabench.results import ResultSet, load_result
 from wsabench.results.claims import CLAIMS_DIR
 from wsabench.results.merged_files import write_merged
 from wsabench.results.store import ResultStore
@@ -31,11 +31,11 @@ TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def undivided(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+def undivided(tmp_path_factory: pytest.TempPathFactory) -> ResultSet:
     return run_small(tmp_path_factory.mktemp("undivided") / "out", record_attention=True)
 
 
-def assert_equal(result: RunResult, expected: RunResult) -> None:
+def assert_equal(result: ResultSet, expected: ResultSet) -> None:
     pd.testing.assert_frame_equal(result.episodes, expected.episodes, check_exact=True)
     pd.testing.assert_frame_equal(result.attention, expected.attention, check_exact=True)
     for folder in ("attention_steps", "frames"):
@@ -61,7 +61,7 @@ def test_a_part_is_written_as_it_is_given() -> None:
     assert [str(Shard.parse(text)) for text in ("1/1", "3/7", "7/7")] == ["1/1", "3/7", "7/7"]
 
 
-def test_parts_go_together_to_the_undivided_run(tmp_path: Path, undivided: RunResult) -> None:
+def test_parts_go_together_to_the_undivided_run(tmp_path: Path, undivided: ResultSet) -> None:
     settings = {"record_attention": True}
     parts = [run_small(tmp_path / f"part{index}", shard=f"{index}/3", **settings) for index in (1, 2)]
     jobs = undivided.manifest.plan.jobs
@@ -100,7 +100,7 @@ def lines_of(log: Path, word: str) -> list[str]:
     )
 
 
-def assert_each_job_once(out: Path, logs: list[Path], expected: RunResult) -> None:
+def assert_each_job_once(out: Path, logs: list[Path], expected: ResultSet) -> None:
     """Nothing was played by two processes, and each shard was written once."""
     finished = [job for log in logs for job in lines_of(log, "finished")]
     assert sorted(finished) == sorted(job.file.removesuffix(".parquet") for job in expected.manifest.plan.jobs)
@@ -116,7 +116,7 @@ def assert_each_job_once(out: Path, logs: list[Path], expected: RunResult) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [2, 3])
-def test_processes_in_one_directory_share_the_jobs(tmp_path: Path, undivided: RunResult, number: int) -> None:
+def test_processes_in_one_directory_share_the_jobs(tmp_path: Path, undivided: ResultSet, number: int) -> None:
     out, logs = tmp_path / "out", [tmp_path / f"log{index}" for index in range(number)]
     processes = [start(out, log, record_attention=True, workers=1) for log in logs]
     assert [process.wait() for process in processes] == [0] * number
@@ -128,7 +128,7 @@ def test_processes_in_one_directory_share_the_jobs(tmp_path: Path, undivided: Ru
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGSTOP])
 def test_jobs_of_a_killed_or_stopped_process_are_taken_over(
-    tmp_path: Path, undivided: RunResult, stop: signal.Signals
+    tmp_path: Path, undivided: ResultSet, stop: signal.Signals
 ) -> None:
     out, log = tmp_path / "out", tmp_path / "log"
     first = start(out, log, record_attention=True, workers=1)

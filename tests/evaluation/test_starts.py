@@ -24,7 +24,7 @@ from wsabench.evaluation.recording import record_episode
 from wsabench.leaderboard.verifying import verify
 from wsabench.perturb import compile_perturbation, list_perturbations, misfit
 from wsabench.protocol import Protocol
-from wsabench.results import RunResult, load_result
+from wsabench.results import ResultSet, load_result
 from wsabench.results.manifest import read_manifest
 from wsabench.results.merged_files import write_merged
 from wsabench.results.merging import merge_results
@@ -60,7 +60,7 @@ class Notebook(SilentReporter):
         self.notes.append(text)
 
 
-def play(out: Path, **changes: Any) -> RunResult:
+def play(out: Path, **changes: Any) -> ResultSet:
     return run(**{**SETTINGS, **changes}, out=out)
 
 
@@ -70,11 +70,11 @@ def notebook() -> Notebook:
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory, notebook: Notebook) -> RunResult:
+def played(tmp_path_factory: pytest.TempPathFactory, notebook: Notebook) -> ResultSet:
     return play(tmp_path_factory.mktemp("starts") / "out", reporter=notebook)
 
 
-def by_job(result: RunResult) -> dict[tuple[str, str], pd.DataFrame]:
+def by_job(result: ResultSet) -> dict[tuple[str, str], pd.DataFrame]:
     return dict(iter(with_labels(result.episodes).groupby(["agent", "label"])))
 
 
@@ -83,7 +83,7 @@ def drawn_noops(seed: int) -> int:
 
 
 @pytest.mark.e2e
-def test_each_start_is_played_once_where_nothing_else_is_drawn(played: RunResult) -> None:
+def test_each_start_is_played_once_where_nothing_else_is_drawn(played: ResultSet) -> None:
     marked = {(job.agent, job.perturbation) for job in played.manifest.plan.jobs if job.each_start_once}
     assert marked == ONCE
     assert sorted(ORDER) == [0, 1, 2, 3]
@@ -95,7 +95,7 @@ def test_each_start_is_played_once_where_nothing_else_is_drawn(played: RunResult
 
 
 @pytest.mark.e2e
-def test_the_run_says_where_fewer_episodes_are_all_there_are(played: RunResult, notebook: Notebook) -> None:
+def test_the_run_says_where_fewer_episodes_are_all_there_are(played: ResultSet, notebook: Notebook) -> None:
     said = [note for note in notebook.notes if "asked for" in note]
     assert [note.split(":")[0] for note in said] == [f"{agent} on breakout" for agent in ("e2e", "noop", "seer")]
     assert all(
@@ -108,7 +108,7 @@ def test_the_run_says_where_fewer_episodes_are_all_there_are(played: RunResult, 
 
 
 @pytest.mark.e2e
-def test_fewer_episodes_are_the_first_of_more(played: RunResult, tmp_path: Path) -> None:
+def test_fewer_episodes_are_the_first_of_more(played: ResultSet, tmp_path: Path) -> None:
     notebook = Notebook()
     fewer = play(tmp_path / "out", agents=("noop",), episodes=3, reporter=notebook)
     assert not [note for note in notebook.notes if "asked for" in note]
@@ -121,7 +121,7 @@ def test_fewer_episodes_are_the_first_of_more(played: RunResult, tmp_path: Path)
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
-def test_parts_processes_and_a_stop_change_nothing(played: RunResult, tmp_path: Path, workers: int) -> None:
+def test_parts_processes_and_a_stop_change_nothing(played: ResultSet, tmp_path: Path, workers: int) -> None:
     agents = ("noop", "random")  # no process loads torch
     expected = played.episodes[played.episodes["agent"].isin(agents)].reset_index(drop=True)
     for index in (1, 2):
@@ -138,7 +138,7 @@ def test_parts_processes_and_a_stop_change_nothing(played: RunResult, tmp_path: 
 
 
 @pytest.fixture(scope="module")
-def earlier(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> ResultSet:
     """As earlier versions played: every start drawn."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Contestant, "plays_each_start_once", lambda *_: False)
@@ -146,19 +146,19 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
 
 
 @pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+def still(tmp_path_factory: pytest.TempPathFactory) -> ResultSet:
     """The same now; no process has to be started for its agent."""
     return play(tmp_path_factory.mktemp("still") / "out", agents=("noop",))
 
 
-def assert_verified(result: RunResult) -> None:
+def assert_verified(result: ResultSet) -> None:
     found = verify(result.path, sample=1_000)
     assert (found.verdict, found.unequal, found.problems) == ("equal", (), ())
     assert len(found.sample) == len(result.episodes)
 
 
 @pytest.mark.e2e
-def test_both_ways_are_played_again_to_the_bit(still: RunResult, earlier: RunResult) -> None:
+def test_both_ways_are_played_again_to_the_bit(still: ResultSet, earlier: ResultSet) -> None:
     assert list(by_job(earlier)["noop", "clean"]["noops"]) != ORDER
     for result in (still, earlier):
         assert_verified(result)
@@ -166,12 +166,12 @@ def test_both_ways_are_played_again_to_the_bit(still: RunResult, earlier: RunRes
 
 @pytest.mark.slow
 @pytest.mark.e2e
-def test_all_agents_are_played_again_to_the_bit(played: RunResult) -> None:
+def test_all_agents_are_played_again_to_the_bit(played: ResultSet) -> None:
     assert_verified(played)
 
 
 @pytest.mark.e2e
-def test_runs_of_both_ways_are_not_mixed(still: RunResult, earlier: RunResult) -> None:
+def test_runs_of_both_ways_are_not_mixed(still: ResultSet, earlier: ResultSet) -> None:
     before = {path: path.read_bytes() for path in (earlier.path / "episodes").iterdir()}
     assert "each_start_once" not in (earlier.path / "manifest.json").read_text()
     with pytest.raises(ResultSetError, match=r"choice of starts of noop .*, clean is drawn there and each once here"):
@@ -182,7 +182,7 @@ def test_runs_of_both_ways_are_not_mixed(still: RunResult, earlier: RunResult) -
 
 
 @pytest.mark.e2e
-def test_what_is_not_true_of_starts_is_found(still: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_true_of_starts_is_found(still: ResultSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = play(tmp_path / "out", agents=("random",), perturbations=("clean",)).path
     change_manifest(path, jobs=tuple(replace(job, each_start_once=True) for job in read_manifest(path).plan.jobs))
     with pytest.raises(ResultSetError, match=r"noops: found .*\. Allowed: each start once, in the order that follows"):
@@ -206,7 +206,7 @@ def test_an_agents_own_view_says_which_starts_there_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_a_recording_is_the_episode_of_a_run(played: RunResult) -> None:
+def test_a_recording_is_the_episode_of_a_run(played: ResultSet) -> None:
     for row in by_job(played)["noop", "clean"].itertuples():
         film = record_episode("noop", "breakout", episode_seed=row.episode_seed, noops=row.noops, protocol=GREEDY)
         assert film.length == row.length

@@ -17,7 +17,7 @@ from wsabench.errors import ResultSetError, SpecError, UnknownNameError
 from wsabench.gate.outcome import CheckResult
 from wsabench.gate.sequential import SequentialCheck
 from wsabench.protocol import Protocol
-from wsabench.results import RunResult, load_result
+from wsabench.results import ResultSet, load_result
 from wsabench.results.manifest import read_manifest
 from wsabench.seeding import evaluation_seed, generator
 from wsabench.stats.claims.comparisons import holm
@@ -55,7 +55,7 @@ def drawn(seed: int, episodes: int, share: float = 1.0, num_cells: int = 3) -> n
     return LOW + share * SPAN * rng.normal(0.5, 0.15, (episodes, num_cells))
 
 
-def parts_of(path: Path, returns: np.ndarray, looks: Sequence[int] = LOOKS, **options: Any) -> list[RunResult]:
+def parts_of(path: Path, returns: np.ndarray, looks: Sequence[int] = LOOKS, **options: Any) -> list[ResultSet]:
     """A run as its looks: the first ones, and those played since each look."""
     found = [write(path, returns[: looks[0]], **options)]
     for number, (start, stop) in enumerate(pairwise(looks), start=2):
@@ -63,7 +63,7 @@ def parts_of(path: Path, returns: np.ndarray, looks: Sequence[int] = LOOKS, **op
     return [load_result(one) for one in found]
 
 
-def judged(check: SequentialCheck, parts: Sequence[RunResult]) -> CheckResult:
+def judged(check: SequentialCheck, parts: Sequence[ResultSet]) -> CheckResult:
     """The result of the look that decides."""
     for part in parts:
         result = check.look(part)

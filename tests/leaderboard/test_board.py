@@ -11,10 +11,13 @@ from made_entries import made_entry, quick_cells
 from msgspec.structs import replace
 
 from wsabench.errors import ResultSetError, StorageError
+from wsabench.leaderboard.badges import badge_of
 from wsabench.leaderboard.board import Board, Submission, board_of, read_folder, slug_of
 from wsabench.leaderboard.entry import write_entry
+from wsabench.leaderboard.rows import tier_title
 from wsabench.leaderboard.schema import Entry
 from wsabench.protocol import Protocol
+from wsabench.report.badge import GREY
 
 
 def board(*entries: Entry) -> Board:
@@ -54,6 +57,27 @@ def test_privileged_agents_stand_in_no_tier_beside_agents_on_pixels() -> None:
     assert all("ram" not in (one.agent_x, one.agent_y) for one in table.ranking.comparisons)
     (alone,) = board(made_entry("ram", privileged=True), made_entry("ram too", level=0.0, privileged=True)).tables
     assert [line.standing.tier for line in alone.lines if line.standing] == [1, 2]
+
+
+def test_an_agent_that_is_compared_with_nobody_has_no_tier_and_it_is_said_why() -> None:
+    def reasons(*entries: Entry) -> dict[str, str]:
+        (table,) = board(*entries).tables
+        for line in table.lines:
+            assert (line.standing is None) == bool(why := table.why_no_tier(line))
+            badge = badge_of(line, table)
+            assert badge.value.startswith(f"no tier ({why}), robust " if why else "tier "), badge.value
+            assert (badge.color == GREY) == bool(why)
+            assert not why or tier_title(line, table) == f"No tier: {why}"
+        return {line.name: table.why_no_tier(line) for line in table.lines}
+
+    assert reasons(made_entry("alone")) == {"alone": "no other agent to compare with"}
+    assert reasons(made_entry("a", level=1.0), made_entry("b", level=0.0)) == {"a": "", "b": ""}
+    assert reasons(made_entry("pixels"), made_entry("ram", privileged=True)) == {
+        "pixels": "no other agent to compare with",
+        "ram": "reads more than pixels",
+    }
+    few = made_entry("a", num_episodes=4), made_entry("b", num_episodes=4)
+    assert set(reasons(*few).values()) == {"fewer than 5 episodes"}
 
 
 def test_an_agent_with_other_networks_in_another_suite_is_not_averaged_over_suites() -> None:

@@ -123,10 +123,10 @@ def test_what_strangers_wrote_is_text(site: Path) -> None:
 
 def test_tables_say_what_a_reader_needs(site: Path) -> None:
     text = re.sub(r"\s+", " ", (site / "index.html").read_text(encoding="utf-8"))
-    rows = {
-        name: row for row in re.findall(r"<tr [^>]*data-name=.*?</tr>", text) for name in re.findall("<bdi>(.*?)<", row)
-    }
-    assert ">1</b>" in rows["good"]
+    found = re.findall(r"<tr [^>]*data-name=.*?</tr>", text)
+    rows = {name: row for row in found for name in re.findall("<bdi>(.*?)<", row)}
+    assert any(">1</b>" in row and 'data-name="good"' in row for row in found)
+    assert 'title="No tier: no other agent to compare with">\u2013</b>' in rows["good"], "alone in the last table"
     assert "95% interval over 5 train seeds" in rows["good"]
     assert ">2M<" in rows["good"]
     assert "hue-rotate@3" in rows["good"]

@@ -211,6 +211,28 @@ def test_cells_that_changed_cannot_be_checked(copied: Path, capsys: pytest.Captu
     assert "clean on breakout is another one here: its hash is" in message([str(copied), *ALL], capsys)
 
 
+def test_an_own_perturbation_that_is_not_here_is_told_with_where_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    families = tmp_path / "own" / "families"
+    families.mkdir(parents=True)
+    (families / "dusk.toml").write_text(
+        '[dusk]\nfamily = "color"\nkind = "palette.value"\nsummary = "Darken every colour"\n'
+        "severity = { factor = [0.9, 0.8, 0.7, 0.6, 0.5] }\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("WSABENCH_PERTURBATIONS", str(families.parent))
+    options: dict[str, Any] = {"games": ["breakout"], "episodes": 1, "workers": 0, "protocol": {"max_frames": 40}}
+    played = str(run("smoke", ["noop"], perturbations=["clean", "dusk@2"], out=tmp_path / "run", **options).path)
+    found([played], capsys, 0)
+    assert main(["submit", played, "-a", "noop", "--out", str(tmp_path / "noop.json")]) == 2
+    assert "--suite smoke --profile quick and without --perturbations." in capsys.readouterr().err
+    monkeypatch.delenv("WSABENCH_PERTURBATIONS")
+    told = message([played], capsys)
+    assert "error: dusk@2 on breakout was played and is not known here. Unknown perturbation 'dusk'." in told
+    assert "Your own are found where WSABENCH_PERTURBATIONS names their folders, which is not set." in told
+
+
 def test_bad_targets_and_words_get_one_message(
     run_dir: Path, tmp_path: Path, copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

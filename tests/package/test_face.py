@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import multiprocessing
 import os
 import pickle  # noqa: TID251 - what is tested
@@ -70,13 +71,19 @@ def test_summary_plot_and_report(played: RunResult) -> None:
     assert files.markdown.is_file()
     again = wsabench.load_result(str(played.path))
     assert isinstance(again, wsabench.RunResult)
-    assert isinstance(again, results.RunResult)
+    assert isinstance(again, results.ResultSet)
     assert again.table().equals(played.table())
+
+
+def test_the_name_of_a_class_has_one_meaning() -> None:
+    classes = {name for name in results.__all__ if inspect.isclass(getattr(results, name))}
+    assert classes >= {"Job", "ResultSet"}
+    assert all(getattr(wsabench, name) is getattr(results, name) for name in classes & set(wsabench.__all__))
 
 
 def test_nothing_to_plot_is_said(played: RunResult) -> None:
     clean = played.episodes.query("perturbation == 'clean'")
-    part = RunResult.of(results.RunResult(played.path, clean, played.attention, played.manifest, 2))
+    part = RunResult.of(results.ResultSet(played.path, clean, played.attention, played.manifest, 2))
     assert "2 of 4 jobs" in repr(part)
     with pytest.raises(ResultSetError, match=r"nothing to draw.*table\(\)"):
         part.plot()

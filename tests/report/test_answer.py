@@ -15,6 +15,7 @@ from wsabench.report.figures.style import figure_style
 from wsabench.report.page import content_of, html_page, markdown_text
 from wsabench.report.tables.answer import answer_of, tiers_of
 from wsabench.report.tables.results import headline
+from wsabench.report.tables.text import DASH
 from wsabench.results.manifest import ReferenceScores
 from wsabench.summary.rows import Bounded, Claim
 from wsabench.summary.summarise import summarise
@@ -163,6 +164,8 @@ def test_enough_train_seeds_are_told_by_tiers_and_one_agent_in_words():
     )
     assert brackets == "Brackets: 95% interval over train seeds."
     assert "Brackets: 95% interval over train seeds." in alone.table.full_caption
+    assert alone.table.rows[0][:2] == (DASH, "a"), "no tier without another agent"
+    assert "Without a tier: there is no other agent to compare with." in alone.table.full_caption
 
 
 def test_gains_do_not_pay_for_collapse_on_the_first_screen():

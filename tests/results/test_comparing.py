@@ -15,7 +15,7 @@ from result_fixture import ENCODERS, VERSIONS, agent_entry, changed, write_resul
 from wsabench.errors import ResultSetError
 from wsabench.gate.comparability import require_comparable
 from wsabench.protocol import Protocol
-from wsabench.results import RunResult, load_result
+from wsabench.results import ResultSet, load_result
 from wsabench.results.comparing import ABSENT, Kind, differences, listed, shortened
 from wsabench.results.manifest import (
     Manifest,
@@ -37,7 +37,7 @@ SKIPPED = SkippedEntry(agent="wsa", game="breakout", perturbations=("drop-sr",),
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+def base(tmp_path_factory: pytest.TempPathFactory) -> ResultSet:
     path = tmp_path_factory.mktemp("comparing") / "run"
     options: dict[str, Any] = {"agents": ("wsa",), "train_seeds": (0,), "cells": CELLS, "episodes": 2}
     return load_result(write_result_set(path, **options, perturbation_hashes=HASHES, skipped=(SKIPPED,)))
@@ -122,13 +122,13 @@ CASES: list[tuple[dict[str, Any] | Callable[[RecordedPlan], dict[str, Any]], Kin
 ]
 
 
-def other(base: RunResult, changes: Any) -> Manifest:
+def other(base: ResultSet, changes: Any) -> Manifest:
     return changed(base.manifest, **(changes(base.manifest.plan) if callable(changes) else changes))
 
 
 @pytest.mark.parametrize(("changes", "kind", "path", "allowed"), CASES, ids=[f"{case[1]} {case[2]}" for case in CASES])
 def test_each_kind_is_found_where_it_is_and_allowed_by_whom(
-    base: RunResult, changes: Any, kind: str, path: str, allowed: str
+    base: ResultSet, changes: Any, kind: str, path: str, allowed: str
 ) -> None:
     second = replaced(base, manifest=other(base, changes))
     found = differences(base.manifest, second.manifest)
@@ -150,13 +150,13 @@ def test_every_kind_and_every_field_of_the_plan_is_among_the_cases() -> None:
     assert fields == {field.name for field in msgspec.structs.fields(RecordedPlan)}
 
 
-def test_equal_manifests_and_other_orders_do_not_differ(base: RunResult) -> None:
+def test_equal_manifests_and_other_orders_do_not_differ(base: ResultSet) -> None:
     plan = base.manifest.plan
     turned = changed(base.manifest, perturbations=plan.perturbations[::-1], jobs=plan.jobs[::-1])
     assert differences(base.manifest, base.manifest) == differences(base.manifest, turned) == ()
 
 
-def test_what_one_side_lacks_is_said_so(base: RunResult) -> None:
+def test_what_one_side_lacks_is_said_so(base: ResultSet) -> None:
     manifest = changed(base.manifest, perturbations=("clean",), jobs=base.manifest.plan.jobs[:1])
     found = differences(base.manifest, manifest)
     assert [one.between("there", "here") for one in found] == [
@@ -167,7 +167,7 @@ def test_what_one_side_lacks_is_said_so(base: RunResult) -> None:
     assert differences(manifest, base.manifest)[0].between("there", "here") == "perturbation hue-rotate@3 is only here"
 
 
-def test_an_agent_without_a_hash_may_have_changed(base: RunResult) -> None:
+def test_an_agent_without_a_hash_may_have_changed(base: ResultSet) -> None:
     manifest = other(base, agents(checkpoint_hash=UNHASHED))
     (one,) = differences(manifest, changed(manifest, **other_fingerprints(manifest.plan)))
     assert (one.kind, one.between("there", "here")) == (
@@ -179,7 +179,7 @@ def test_an_agent_without_a_hash_may_have_changed(base: RunResult) -> None:
     assert not is_allowed(check_compatible, unhashed, unhashed)
 
 
-def test_a_checkpoint_explains_the_fingerprints(base: RunResult) -> None:
+def test_a_checkpoint_explains_the_fingerprints(base: ResultSet) -> None:
     manifest = changed(other(base, agents(checkpoint_hash="b")), **other_fingerprints(base.manifest.plan))
     assert [one.kind for one in differences(base.manifest, manifest)] == ["checkpoint"]
 

@@ -237,6 +237,8 @@ def test_a_refused_directory_is_not_touched(tmp_path: Path) -> None:
         ({"episodes": 3}, "episodes is 2 there and 3 here"),
         ({"seed": 1}, "seed is 0 there and 1 here"),
         ({"protocol": Protocol(frame_skip=3)}, "protocol.frame_skip is 4 there and 3 here"),
+        # neither is written in the manifest while it is the default
+        ({"protocol": Protocol(life_start="restart")}, "protocol.life_start is go_on there and restart here"),
         (
             {"suite": SuiteEntry(name="s", summary="", content_hash="g")},
             "settings: hash of the suite is h there and g here",
@@ -256,6 +258,16 @@ def test_a_refused_directory_is_not_touched(tmp_path: Path) -> None:
 def test_another_run_is_refused(written: Path, changes: dict[str, Any], message: str) -> None:
     with ResultStore(written) as store, pytest.raises(ResultSetError, match=message):
         store.begin(manifest(**changes))
+
+
+def test_another_run_is_told_with_what_there_and_here_are(written: Path) -> None:
+    with ResultStore(written) as store, pytest.raises(ResultSetError) as told:
+        store.begin(manifest(seed=1))
+    assert str(told.value) == (
+        f"{written} holds a run with other settings: seed is 0 there and 1 here (there: what the run in that folder "
+        "began with; here: what this command asks for). Choose another directory for this run, or repeat the command "
+        "that began it."
+    )
 
 
 @pytest.mark.parametrize("package", ["ale-py", "numba", "numpy", "opencv-python-headless", "scipy", "torch"])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from wsabench.agents.asking import Moment, draws_of_its_own
     from wsabench.agents.builtin import BuiltInPolicy
     from wsabench.agents.checkpoint import AgentCheckpoint, AgentMeta, read_checkpoint, save_checkpoint
-    from wsabench.agents.elsewhere.factories import is_factory, made, open_import, takes_train_seed
+    from wsabench.agents.elsewhere.factories import is_added, is_factory, made, open_import, takes_train_seed
     from wsabench.agents.elsewhere.opening import load_agent
     from wsabench.agents.elsewhere.references import SCHEMES, split_uri
     from wsabench.agents.foreign import (
@@ -59,6 +59,7 @@ __all__ = [
     "guarded",
     "half_precision",
     "import_attribute",
+    "is_added",
     "is_factory",
     "list_agents",
     "list_specs",
@@ -107,6 +108,7 @@ __getattr__, __dir__ = lazy_names(
         "guarded": "foreign",
         "half_precision": "networks.network",
         "import_attribute": "foreign",
+        "is_added": "elsewhere.factories",
         "is_factory": "elsewhere.factories",
         "list_agents": "loading",
         "list_specs": "spec",

@@ -19,7 +19,15 @@ import numpy.typing as npt
 
 from wsabench.agents.exits import exits_raised
 from wsabench.agents.weights import is_module, weights_hash
-from wsabench.errors import ShapeError, SpecError, UnknownNameError, WsabenchError, nearest_names, unknown_name
+from wsabench.errors import (
+    OwnCodeError,
+    ShapeError,
+    SpecError,
+    UnknownNameError,
+    WsabenchError,
+    nearest_names,
+    unknown_name,
+)
 from wsabench.hashing import text_hash
 from wsabench.types import (
     INPUT_SHAPES,
@@ -275,7 +283,7 @@ def guarded(name: str, place: str = "") -> Iterator[None]:
         place: Where it was, as in ` on pong, step 3`.
 
     Raises:
-        SpecError: The code raised something, or ended the program.
+        OwnCodeError: The code raised something, or ended the program.
     """
     try:
         yield
@@ -292,7 +300,7 @@ def _is_of_the_user(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
-def user_failure(name: str, error: BaseException, place: str = "") -> SpecError:
+def user_failure(name: str, error: BaseException, place: str = "") -> OwnCodeError:
     """Return what to tell when an agent's own code failed.
 
     Args:
@@ -311,10 +319,7 @@ def user_failure(name: str, error: BaseException, place: str = "") -> SpecError:
     text = lines[-1]
     if len(lines) > 1 and not isinstance(error, SyntaxError):  # the class stands in the first line alone
         text = f"{type(error).__name__}: {text.strip()}"
-    return SpecError(
-        f"The agent {name!r} failed{place}: {text}{where}. Give it what it needs, or correct it; --debug shows the "
-        "traceback."
-    )
+    return OwnCodeError(f"The agent {name!r} failed{place}: {text}{where}. Give it what it needs, or correct it.")
 
 
 class _TorchDefaults(NamedTuple):

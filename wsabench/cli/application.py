@@ -6,6 +6,7 @@ Importing it loads no torch and no emulator; each command imports what it needs 
 from __future__ import annotations
 
 import errno
+import faulthandler
 import sys
 import traceback
 from collections.abc import Sequence
@@ -38,8 +39,8 @@ from wsabench.cli.grammar.command import GrammarCommand
 from wsabench.cli.leaderboard import site, submit, verify
 from wsabench.cli.running import merge
 from wsabench.cli.terminal.console import clean_up_terminal, open_standard_streams, write_error
-from wsabench.cli.terminal.stopping import Stop, leave, stopping
-from wsabench.errors import WsabenchError
+from wsabench.cli.terminal.stopping import Stop, end_soon, leave, stopping
+from wsabench.errors import OwnCodeError, WsabenchError
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -109,14 +110,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         143 terminated.
     """
     open_standard_streams()
+    if not faulthandler.is_enabled():
+        faulthandler.enable(2)  # code of a user that plays in this process may end it: then it is said where
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     plays = next((word for word in words if not word.startswith("-")), "") in _PLAYING
     with stopping() if plays else nullcontext(Stop()) as stop:
         code = _run(words, debug, stop)
-        if stop.number is not None and arguments is None:
-            leave(code)  # the interpreter takes its time to clear away what ends with the process
+        if arguments is None:
+            if stop.number is not None:
+                leave(code)  # the interpreter takes its time to clear away what ends with the process
+            end_soon(code)
         return code
 
 
@@ -127,7 +132,8 @@ def _run(words: list[str], debug: bool, stop: Stop) -> int:
     except _UsageError as error:
         code = _refuse(_usage_text(error), error, debug)
     except WsabenchError as error:
-        code = _refuse(str(error), error, debug)
+        more = " --debug shows the traceback." if isinstance(error, OwnCodeError) and not debug else ""
+        code = _refuse(f"{error}{more}", error, debug)
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise

@@ -21,7 +21,7 @@ from wsabench.cli.agent_options import (
     chosen_protocol,
 )
 from wsabench.cli.options import TRAIN_SEED, Json, Suite, Track, path_option, root_seed, several
-from wsabench.cli.running.launch import launch
+from wsabench.cli.running.launch import check_launch, launch
 from wsabench.cli.running.price import write_price
 from wsabench.cli.terminal.console import (
     filled,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wsabench.results.manifest import SavingEntry
-    from wsabench.results.result import RunResult
+    from wsabench.results.result import ResultSet
 
 HELP = "Play a suite with some agents. What is finished is kept; the same command resumes."
 EXAMPLE = "Example: wsabench run --suite color-shift --profile quick --agents wsa,e2e"
@@ -123,10 +123,11 @@ def run(
     from wsabench.tracking import checked_trackers
 
     trackers = checked_trackers(split_names(track) or ())  # before anything is played
-    references = tuple(split_references(agents)) or default_agents(suite)
+    given = tuple(split_references(agents)) or None  # else make_plan says of what it refuses that the suite names it
+    references = given or default_agents(suite)
     options: dict[str, Any] = {
         "suite": suite,
-        "agents": references,
+        "agents": given,
         "profile": profile,
         "games": split_names(games),
         "perturbations": split_names(perturbations),
@@ -145,19 +146,23 @@ def run(
         "max_episodes": max_episodes,
         "precision_of": precision_of,
     }
-    if dry_run:
-        from wsabench.evaluation.plan import RunOptions
-        from wsabench.evaluation.pricing import price
-
-        asked = RunOptions(**options, permissions=Permissions(trust, allow_download), worker_timeout=worker_timeout)
-        with own_code(references):
-            found = price(asked, workers, shard=shard, keeps_steps=record_attention, note=_write_note)
-        write_price(found, as_json=as_json)
-        return
     if launcher is not None and executor != "local":
         raise SpecError(
             "--launcher and --executor are given. Allowed: one of them, because each brings its own workers."
         )
+    if dry_run:
+        from wsabench.evaluation.cluster.crews import check_executor
+        from wsabench.evaluation.plan import RunOptions
+        from wsabench.evaluation.pricing import price
+
+        check_executor(executor, address, workers)
+        if launcher is not None or launcher_option:
+            check_launch(context, launcher, launcher_option or [])
+        asked = RunOptions(**options, permissions=Permissions(trust, allow_download), worker_timeout=worker_timeout)
+        with own_code(references):
+            found = price(asked, workers, shard=shard, keeps_steps=record_attention, out=out, note=_write_note)
+        write_price(found, as_json=as_json)
+        return
     if launcher is not None or launcher_option:
         result = launch(context, launcher, launcher_option or [])
     else:
@@ -186,9 +191,9 @@ def _write_note(text: str) -> None:
     write_error(f"note: {text}")
 
 
-def _write(result: RunResult, as_json: bool) -> None:
+def _write(result: ResultSet, as_json: bool) -> None:
     """Print what came out."""
-    from wsabench.face import RunResult as ShownResult
+    from wsabench.face import RunResult
     from wsabench.results.result import (
         DRAWS,
         DRAWS_LEGEND,
@@ -200,7 +205,7 @@ def _write(result: RunResult, as_json: bool) -> None:
     )
 
     saving = result.manifest.history.saving
-    table = ShownResult.of(result).table()
+    table = RunResult.of(result).table()
     if as_json:
         means = table.to_dict("records")
         content = {"path": result.path, "episodes": len(result.episodes), "mean_returns": means}
@@ -230,7 +235,7 @@ def _write(result: RunResult, as_json: bool) -> None:
         write_line(f"Make the page: {shlex.join(['wsabench', 'report', str(result.path)])}")
 
 
-def tell_trackers(result: RunResult, names: Sequence[str]) -> None:
+def tell_trackers(result: ResultSet, names: Sequence[str]) -> None:
     """Tell experiment trackers what a run was and what came out, with its manifest and tables.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import NoReturn
 from typing import Protocol as TypingProtocol
 
 import ale_py
@@ -102,6 +103,14 @@ class Console:
         """Play one frame; return its reward."""
         self.picture = self.ale
         return self.ale.act(button)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled: the emulator is this console's alone.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("A console has an emulator of its own. It cannot be copied: make another one.")
 
     def close(self) -> None:
         """Give the emulator back for another console; this one is of no use any more."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 import ale_py
 import numpy as np
@@ -149,6 +150,14 @@ class Lane:
         self._settle(raw_reward, is_over)
         if self.life_lost and self.protocol.fire_on_life_loss and self._has_fire:
             self._fire_is_due = True
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled: a copy would play on an emulator that is handed on when this one is closed.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("A lane has an emulator of its own. It cannot be copied: make another one for the same game.")
 
     def close(self) -> None:
         """Give the emulator back for other lanes; this one is of no use any more."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from wsabench.errors import SpecError, WsabenchError
 from wsabench.evaluation.own_play.file import OwnPlayReference
-from wsabench.evaluation.patterns import find_files
+from wsabench.evaluation.patterns import WITHOUT_FILES, find_files
 from wsabench.evaluation.rollout import first_moments
 from wsabench.processes import single_thread
 from wsabench.protocol import ActionSelection, Protocol
@@ -55,11 +55,6 @@ class Fixing(Protocol_):
     """What a user chose of how agents play: the part of the options of a run that `Terms.chosen` reads."""
 
     @property
-    def asks_apart(self) -> bool:
-        """Whether agents with code of their own are asked in another process whether they are repeatable."""
-        ...
-
-    @property
     def protocol(self) -> Protocol | str | Mapping[str, Any] | None:
         """A protocol, the name of one, single fields, or nothing."""
         ...
@@ -72,6 +67,72 @@ class Fixing(Protocol_):
     @property
     def permissions(self) -> Permissions:
         """What agents are allowed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Whom to load, and how."""
+
+    kind: str
+    """As in `Contestant.kind`."""
+    reference: Any
+    game: str
+    train_seed: int
+    action_selection: ActionSelection = "sampled"
+    permissions: Permissions = field(default_factory=Permissions)
+
+    @property
+    def runs_own_code(self) -> bool:
+        """Whether code or files from elsewhere run, which may end or stop their process."""
+        return self.kind in _OWN_CODE or (self.kind == "agent" and _is_added(str(self.reference)))
+
+    @property
+    def code(self) -> str | None:
+        """What is imported of it, `module:attribute`; None where it is no code that stands in a module by name."""
+        from wsabench import agents
+
+        if self.kind == "import":
+            return str(self.reference)
+        uri = agents.split_uri(str(self.reference)) if self.kind == "address" else None
+        return uri.rest if uri is not None and uri.scheme == "python" else None
+
+    def policy(self) -> DeclaredPolicy:
+        """Return the policy, ready to act.
+
+        Raises:
+            CheckpointError: The checkpoint is missing or damaged.
+            UnknownNameError: There is no such agent, module or attribute.
+        """
+        from wsabench import agents
+
+        if self.kind in ("agent", "address"):
+            return agents.load_agent(
+                self.reference,
+                game=self.game,
+                train_seed=self.train_seed,
+                action_selection=self.action_selection,
+                trust=self.permissions.trust,
+                allow_download=self.permissions.allow_download,
+            )
+        if self.kind == "factory":
+            return agents.made(self.reference, self.game, self.train_seed, agents.describe_policy(self.reference))
+        return agents.wrap_policy(self.reference) if self.kind == "object" else agents.open_import(self.reference)
+
+
+class Elsewhere(Protocol_):
+    """Another process, which agents with code of their own may end or stop without harm."""
+
+    def takes_seeds(self, who: str, factory: str) -> bool:
+        """Whether `package.module:factory` makes an agent of any train seed."""
+        ...
+
+    def abilities(self, who: str, loading: Loading) -> Abilities:
+        """Load an agent; return what it can do."""
+        ...
+
+    def asked(self, contestant: Contestant) -> Contestant:
+        """Ask the agent that was loaded last whether it is repeatable."""
         ...
 
 
@@ -89,9 +150,8 @@ class Terms:
     """What agents are allowed."""
     plays_all_seeds: bool = False
     """Whether a pattern of files plays every train seed that it finds, and not those of the profile."""
-    asks_here: bool = True
-    """Whether agents with code of their own are asked in this process whether they are repeatable; else by
-    `wsabench.evaluation.pool.asking`."""
+    elsewhere: Elsewhere | None = None
+    """Loads agents with code of their own, and asks them whether they are repeatable; None: this process does."""
     watch: Callable[[str], AbstractContextManager[object]] = nullcontext
     """Watches over the loading and asking of an agent in this process, given as agent and game."""
 
@@ -117,7 +177,6 @@ class Terms:
             has_views=whole is None,
             permissions=options.permissions,
             plays_all_seeds=options.train_seeds is None,
-            asks_here=not options.asks_apart,
         )
 
     def seen_by(self, abilities: Abilities, game: str) -> Protocol:
@@ -191,7 +250,7 @@ class Contestant:
     @property
     def runs_own_code(self) -> bool:
         """Whether code or files from elsewhere run when it plays, which may end or stop their process."""
-        return self.kind in _OWN_CODE
+        return self._loading("sampled").runs_own_code
 
     @property
     def is_deterministic(self) -> bool:
@@ -215,7 +274,10 @@ class Contestant:
         """
         if self.kind == "built-in":
             return _built_in(self.reference, self.game, self.protocol)
-        return _load(self.kind, self.reference, self.game, self.train_seed, action_selection, self.permissions)
+        return self._loading(action_selection).policy()
+
+    def _loading(self, action_selection: ActionSelection) -> Loading:
+        return Loading(self.kind, self.reference, self.game, self.train_seed, action_selection, self.permissions)
 
     def entry(self, protocol: Protocol) -> AgentEntry:
         """Return what the manifest says of it, in a run of a protocol."""
@@ -296,8 +358,8 @@ def find_contestants(
 
 
 def names_own_code(text: str) -> bool:
-    """Whether a reference without a name of its own is of code or a file from elsewhere: see `Contestant.kind`."""
-    return _kind(text) in _OWN_CODE
+    """Whether a reference without a name of its own is code or a file from elsewhere: see `Loading.runs_own_code`."""
+    return _kind(text) in _OWN_CODE or _is_added(text)
 
 
 def names_module(reference: AgentReference) -> bool:
@@ -310,6 +372,29 @@ def names_module(reference: AgentReference) -> bool:
     kind = _kind(named.reference)
     uri = agents.split_uri(named.reference) if kind == "address" else None
     return kind == "import" or (uri is not None and uri.scheme == "python")
+
+
+def beside(reference: str, folder: Path) -> str:
+    """Return a reference whose path, where it has one, counts from a folder and not from the current one.
+
+    Args:
+        reference: As `run`'s agents; names, modules and addresses without files stay what they are.
+        folder: The folder.
+    """
+    from wsabench import agents
+
+    name, separator, rest = reference.partition("=")
+    has_name = bool(separator) and not _MARKS.search(name) and not (folder / reference).exists()
+    text = rest if has_name else reference
+    uri = agents.split_uri(text)
+    path = text if uri is None else uri.rest
+    is_file = _is_path(text) if uri is None else not text.startswith(WITHOUT_FILES)
+    if not is_file or path.startswith("~") or Path(path).is_absolute():
+        return reference
+    placed = str(folder / path)
+    if uri is None and not _is_path(placed):
+        placed = f"./{placed}"  # a folder of this name, not a baseline
+    return reference.removesuffix(path) + placed
 
 
 def split_references(values: Sequence[str] | None) -> list[str]:
@@ -388,8 +473,7 @@ def _contestants_of(named: _Named, game: str, train_seeds: Sequence[int], terms:
         files = find_files(text, game, train_seeds, finds_all=terms.plays_all_seeds)
         return [_contestant(named, _kind(one.text), one.text, game, one.train_seed, terms) for one in files]
     kind = _kind(text)
-    with terms.watch(f"{named.name or text} on {game}"):
-        takes_seeds = kind == "address" and _takes_seeds(text)
+    takes_seeds = kind == "address" and _takes_seeds(text, f"{named.name or text} on {game}", terms)
     if not takes_seeds and (kind != "agent" or _is_path(text)):
         return [_contestant(named, kind, text, game, None, terms)]
     return [_contestant(named, kind, text, game, train_seed, terms) for train_seed in train_seeds]
@@ -418,12 +502,17 @@ def _kind(text: str) -> str:
     return "import" if _IMPORT.match(text) else "agent"
 
 
-def _takes_seeds(text: str) -> bool:
+def _takes_seeds(text: str, who: str, terms: Terms) -> bool:
     """Whether an address is that of a factory that makes an agent of any train seed."""
     from wsabench import agents
 
     uri = agents.split_uri(text)
-    return uri is not None and uri.scheme == "python" and agents.takes_train_seed(agents.import_attribute(uri.rest))
+    if uri is None or uri.scheme != "python":
+        return False
+    if terms.elsewhere is not None:
+        return terms.elsewhere.takes_seeds(who, uri.rest)
+    with terms.watch(who):
+        return agents.takes_train_seed(agents.import_attribute(uri.rest))
 
 
 def _contestant(
@@ -433,32 +522,33 @@ def _contestant(
     from wsabench import agents
 
     called = named.name or (reference if isinstance(reference, str) else agents.describe_policy(reference))
-    with terms.watch(f"{called} on {game}"):
-        return _loaded(named, kind, reference, game, train_seed, terms)
+    who = f"{called} on {game}"
+    loading = Loading(kind, reference, game, train_seed or 0, terms.protocol.action_selection, terms.permissions)
+    if terms.elsewhere is not None and loading.runs_own_code:
+        found = terms.elsewhere.abilities(who, loading)
+        return terms.elsewhere.asked(_described(named, loading, train_seed, terms, found))
+    with terms.watch(who):
+        is_ours = kind == "built-in"
+        policy = _built_in(loading.reference, game, terms.protocol) if is_ours else loading.policy()
+        one = _described(named, loading, train_seed, terms, policy.abilities)
+        return replace(one, draws=_draws(policy, kind, reference, game, one.protocol))
 
 
-def _loaded(named: _Named, kind: str, reference: Any, game: str, train_seed: int | None, terms: Terms) -> Contestant:
-    """Load one contestant and, where it is asked in this process, ask it."""
-    selection = terms.protocol.action_selection
-    if kind == "built-in":
-        policy = _built_in(reference, game, terms.protocol)
-    else:
-        policy = _load(kind, reference, game, train_seed or 0, selection, terms.permissions)
-    abilities = policy.abilities
-    own_name = _UNUSABLE.sub("-", abilities.name).strip("-") if kind == "address" else abilities.name
+def _described(
+    named: _Named, loading: Loading, train_seed: int | None, terms: Terms, abilities: Abilities
+) -> Contestant:
+    """Return a contestant by what it can do; nobody has asked it yet."""
+    own_name = _UNUSABLE.sub("-", abilities.name).strip("-") if loading.kind == "address" else abilities.name
     name = _checked_name(named.name or own_name)
-    protocol = terms.seen_by(replace(abilities, name=name), game)
-    asks_here = terms.asks_here or kind not in _OWN_CODE
     return Contestant(
         name=name,
         train_seed=abilities.train_seed if train_seed is None else train_seed,
-        game=game,
-        kind=kind,
-        reference=reference,
+        game=loading.game,
+        kind=loading.kind,
+        reference=loading.reference,
         abilities=abilities,
-        protocol=protocol,
+        protocol=terms.seen_by(replace(abilities, name=name), loading.game),
         permissions=terms.permissions,
-        draws=asks_here and _draws(policy, kind, reference, game, protocol),
     )
 
 
@@ -544,24 +634,11 @@ def _built_in(name: BuiltIn, game: str, protocol: Protocol) -> DeclaredPolicy:
     return BuiltInPolicy(name, len(action_meanings(game, protocol)))
 
 
-def _load(
-    kind: str, reference: Any, game: str, train_seed: int, selection: ActionSelection, permissions: Permissions
-) -> DeclaredPolicy:
-    """Load one policy."""
+def _is_added(text: str) -> bool:
+    """Whether a text, no path, is the name of an agent that another package brings."""
     from wsabench import agents
 
-    if kind in ("agent", "address"):
-        return agents.load_agent(
-            reference,
-            game=game,
-            train_seed=train_seed,
-            action_selection=selection,
-            trust=permissions.trust,
-            allow_download=permissions.allow_download,
-        )
-    if kind == "factory":
-        return agents.made(reference, game, train_seed, agents.describe_policy(reference))
-    return agents.wrap_policy(reference) if kind == "object" else agents.open_import(reference)
+    return _NAME.match(text) is not None and not _is_path(text) and agents.is_added(text)
 
 
 def _is_path(text: str) -> bool:

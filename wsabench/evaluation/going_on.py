@@ -14,7 +14,7 @@ from wsabench.evaluation.runs import checked_workers, play_plan
 from wsabench.results import provenance
 from wsabench.results.comparing import Kind, differences, listed
 from wsabench.results.manifest import SCHEMA_VERSION, History, Manifest, RecordedPlan
-from wsabench.results.result import RunResult, load_result
+from wsabench.results.result import ResultSet, load_result
 from wsabench.results.store import ResultStore
 from wsabench.types import Permissions
 
@@ -22,13 +22,20 @@ _SAME_EPISODES: frozenset[Kind] = frozenset({"words", "effect", "package"})
 """What may differ where more episodes of a run are played: it decides no episode."""
 
 
-def plan_again(run: RunResult, permissions: Permissions | None = None, reporter: RunReporter | None = None) -> Plan:
+def plan_again(
+    run: ResultSet,
+    permissions: Permissions | None = None,
+    reporter: RunReporter | None = None,
+    *,
+    asks_apart: bool = False,
+) -> Plan:
     """Make the plan of a run again, from what its manifest says.
 
     Args:
         run: The run; its agents were given by name, path, address or `module:attribute`, and its suite by name.
         permissions: What the agents are allowed now; nothing by default.
         reporter: Gets a sentence where an agent must first play for some cells, or is not ready for long.
+        asks_apart: Whether agents with code of their own are loaded in another process.
 
     Returns:
         The plan that the run was played by: the same agents, cells, protocol and episode seeds.
@@ -57,6 +64,7 @@ def plan_again(run: RunResult, permissions: Permissions | None = None, reporter:
         seed=recorded.seed,
         permissions=permissions or Permissions(),
         worker_timeout=WORKER_TIMEOUT,
+        asks_apart=asks_apart,
     )
     plan = make_plan(options, (reporter or SilentReporter()).note)
     now = Manifest(
@@ -80,7 +88,7 @@ def play_later(
     *,
     workers: int | None = None,
     reporter: RunReporter | None = None,
-) -> RunResult:
+) -> ResultSet:
     """Play more episodes of some jobs into a result set of their own; go on where that stopped.
 
     Args:

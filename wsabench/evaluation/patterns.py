@@ -12,7 +12,8 @@ from wsabench.errors import SpecError
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _KNOWN = ("game", "train_seed")
-_WITHOUT_FILES = ("python:", "hf:")
+WITHOUT_FILES = ("python:", "hf:")
+"""How addresses begin that hold no path."""
 
 
 class Found(NamedTuple):
@@ -40,7 +41,7 @@ def find_files(pattern: str, game: str, train_seeds: Sequence[int], *, finds_all
         if name not in _KNOWN:
             raise SpecError(f"The pattern {pattern!r} holds {{{name}}}. Allowed: {{game}} and {{train_seed}}.")
     text = pattern.replace("{game}", game)
-    if text.startswith(_WITHOUT_FILES):
+    if text.startswith(WITHOUT_FILES):
         if "{train_seed}" not in text:
             return [Found(text, None)]
         return [Found(text.replace("{train_seed}", str(seed)), seed) for seed in train_seeds]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from wsabench.emulator.rom_files import rom_hash
-from wsabench.errors import SpecError, unknown_name
-from wsabench.evaluation.contestants import AgentReference, Contestant, Terms, find_contestants
+from wsabench.errors import SpecError, WsabenchError, unknown_name
+from wsabench.evaluation.contestants import AgentReference, Contestant, Terms, beside, find_contestants
 from wsabench.evaluation.fitting import Cell, JobName, fit_agents, fit_cells
 from wsabench.evaluation.own_play.collection import own_play_of
 from wsabench.evaluation.own_play.supply import needs_own_play
-from wsabench.evaluation.pool.asking import asked_apart, watch_here
+from wsabench.evaluation.pool.asking import AskingRoom, watch_here
 from wsabench.hashing import json_hash
 from wsabench.protocol import Protocol
 from wsabench.results import provenance
@@ -70,7 +71,7 @@ class RunOptions:
     worker_timeout: float = 0.0
     """After so many seconds an agent is taken to hang that is loaded, or asked whether it is repeatable; 0: never."""
     asks_apart: bool = False
-    """Whether agents with code of their own are asked that in a process of their own, and not in this one."""
+    """Whether agents with code of their own are loaded and asked that in another process, and not in this one."""
 
     def __post_init__(self) -> None:
         """Take one value for a list of one, and NumPy's numbers for Python's."""
@@ -290,7 +291,7 @@ class Plan:
 
 
 def default_agents(suite: Any) -> tuple[str, ...]:
-    """Return who plays a suite where the user names nobody.
+    """Return who plays a suite where the user names nobody; paths in its file count from the file's folder.
 
     Args:
         suite: A suite's name, the path of a suite file, or a loaded suite.
@@ -299,7 +300,21 @@ def default_agents(suite: Any) -> tuple[str, ...]:
         SpecError: The suite's file is malformed.
         UnknownNameError: There is no such suite.
     """
-    return _loaded(suite).agents or DEFAULT_AGENTS
+    loaded = _loaded(suite)
+    if loaded.file is None:
+        return loaded.agents or DEFAULT_AGENTS
+    return tuple(beside(one, loaded.file.parent) for one in loaded.agents) or DEFAULT_AGENTS
+
+
+@contextmanager
+def _named_by(suite: Suite | None) -> Iterator[None]:
+    """Let what is refused say that a suite's file names the agents; None: the user does."""
+    try:
+        yield
+    except WsabenchError as error:
+        if suite is None or not suite.agents:
+            raise
+        raise type(error)(f"{suite.file or suite.name}, agents: {error}") from error
 
 
 def _loaded(suite: Any) -> Suite:
@@ -351,10 +366,11 @@ def make_plan(
     seed = _whole_number("seed", options.seed, 0)
     agents = default_agents(suite) if options.agents is None else options.agents
     cells = fit_cells(wanted, is_explicit=is_explicit, until=look_until)
-    terms = replace(terms, watch=partial(watch_here, note, options.worker_timeout))
-    contestants = find_contestants(agents, games, train_seeds, terms)
-    if options.asks_apart:
-        contestants = asked_apart(contestants, options.worker_timeout, note)
+    with AskingRoom(options.worker_timeout, note) as room:
+        watch = partial(watch_here, note, options.worker_timeout)
+        terms = replace(terms, watch=watch, elsewhere=room if options.asks_apart else None)
+        with _named_by(suite if options.agents is None else None):
+            contestants = find_contestants(agents, games, train_seeds, terms)
     if precision is not None:
         _refuse_repeats(contestants)
     left_out, skipped = fit_agents(contestants, cells.compiled, is_explicit=is_explicit)

@@ -10,7 +10,7 @@ from wsabench.errors import SpecError
 from wsabench.evaluation.plan import Plan
 from wsabench.results.comparing import listed
 from wsabench.results.manifest import SavingEntry
-from wsabench.results.result import RunResult
+from wsabench.results.result import ResultSet
 from wsabench.results.tables import with_labels
 from wsabench.stats import normalised_score
 from wsabench.stats.allocation import Allocation, allocate
@@ -20,7 +20,7 @@ PILOT_DIR = "pilot"
 """Where a run to a precision keeps its first stage: a result set of its own inside the run's directory."""
 
 
-def allocation_of(plan: Plan, pilot: RunResult) -> Allocation:
+def allocation_of(plan: Plan, pilot: ResultSet) -> Allocation:
     """Return how many episodes each job gets beside the pilot. It depends on the pilot's episodes and the plan only.
 
     Args:

@@ -28,7 +28,7 @@ from wsabench.results import provenance
 from wsabench.results.manifest import SCHEMA_VERSION, History, Manifest, SavingEntry
 from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import Job
-from wsabench.results.result import RunResult, load_result
+from wsabench.results.result import ResultSet, load_result
 from wsabench.results.store import ResultStore
 from wsabench.summary.stated import stated_notes
 from wsabench.types import Permissions, listed_values, unboxed
@@ -65,7 +65,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     executor: str = "local",
     address: str | None = None,
     progress: bool | None = None,
-) -> RunResult:
+) -> ResultSet:
     """Evaluate agents on a suite. An equal run that stopped in the same directory is continued.
 
     Args:
@@ -149,7 +149,7 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
     )
     part = None if shard is None else Shard.parse(shard)
     plan = make_plan(options, reporter.note)
-    path = expanded(out) if out is not None else default_path(plan, part)
+    path = _path_of(plan, out, part)
     store = ResultStore(path, keeps_steps=record_attention)
     if executor == "ray":
         from wsabench.evaluation.cluster.ray_executor import RayCrew, ray_cluster
@@ -174,6 +174,35 @@ def default_path(plan: Plan, shard: Shard | None = None) -> Path:
     """Return the directory of a run whose user named none: the same for the same settings."""
     part = "" if shard is None else f"-{shard.index}-of-{shard.number}"
     return DEFAULT_ROOT / f"{plan.suite.name}-{plan.profile}-{plan.identity()}{part}"
+
+
+def _path_of(plan: Plan, out: str | Path | None, shard: Shard | None) -> Path:
+    """Return where a run writes."""
+    return expanded(out) if out is not None else default_path(plan, shard)
+
+
+def check_place_of(plan: Plan, out: str | Path | None, shard: Shard | None, *, is_whole: bool) -> None:
+    """Refuse a directory that a run would refuse; nothing is written.
+
+    Args:
+        plan: The plan, without the agents' own play.
+        out: Where the run would write; None: its default directory.
+        shard: Which part of the jobs; None for all.
+        is_whole: Whether the plan is the run's; no where nobody looked which cells can be seen, and then another run's
+            results are not told.
+
+    Raises:
+        ResultSetError: It holds something else, or another run's results.
+        StorageError: It cannot be written.
+    """
+    store = ResultStore(_path_of(plan, out, shard))
+    store.check(_given(plan, shard) if is_whole else None)
+
+
+def _given(plan: Plan, shard: Shard | None) -> Manifest:
+    """Return the manifest that a run of a plan would write at its start."""
+    history = History.of_start(provenance.this_start(None if shard is None else str(shard)))
+    return Manifest(schema_version=SCHEMA_VERSION, plan=plan.recorded(), history=history)
 
 
 def play_plan(  # noqa: PLR0913 - what `run` has beside the plan
@@ -205,9 +234,7 @@ def play_plan(  # noqa: PLR0913 - what `run` has beside the plan
     mine = plan if shard is None else shard.part_of(plan)
     workforce = Workforce(num_workers, worker_timeout, hire)
     with opened as store:
-        history = History.of_start(provenance.this_start(None if shard is None else str(shard)))
-        given = Manifest(schema_version=SCHEMA_VERSION, plan=plan.recorded(), history=history)
-        manifest = store.begin(given, alone=plan.precision is not None)
+        manifest = store.begin(_given(plan, shard), alone=plan.precision is not None)
         for text in plan.notes():
             reporter.note(text)
         if plan.precision is not None:
@@ -222,8 +249,7 @@ def _after_pilot(plan: Plan, path: Path, workforce: Workforce, reporter: RunRepo
     """Play what is not finished of the pilot; return the plan of the second stage, and what its numbers save."""
     pilot = plan.pilot()
     with ResultStore(path) as store:
-        history = History.of_start(provenance.this_start())
-        manifest = store.begin(Manifest(schema_version=SCHEMA_VERSION, plan=pilot.recorded(), history=history))
+        manifest = store.begin(_given(pilot, None))
         if _play(pilot, store, manifest, workforce, reporter):
             store.write_manifest(replace(manifest, history=manifest.history.ended(provenance.timestamp())))
     found = allocation_of(plan, load_result(path))

@@ -11,7 +11,7 @@ from msgspec.structs import replace as replaced
 from wsabench.errors import ResultSetError, unknown_name
 from wsabench.results.comparing import Difference, Kind, differences, listed
 from wsabench.results.manifest import UNKNOWN, Manifest, RecordedPlan
-from wsabench.results.result import RunResult, part_advice
+from wsabench.results.result import ResultSet, part_advice
 from wsabench.words import counted
 
 _FORBIDDEN: frozenset[Kind] = frozenset({"suite", "suite name", "protocol", "engine", "reference"})
@@ -21,7 +21,7 @@ _NOTED: frozenset[Kind] = frozenset({"version", "build", "package"})
 _JOB = ["agent", "train_seed", "game", "perturbation", "severity"]
 
 
-def require_comparable(run: RunResult, reference: RunResult) -> list[str]:
+def require_comparable(run: ResultSet, reference: ResultSet) -> list[str]:
     """Check that a run can be held against a reference.
 
     The run must hold all that the reference holds: agents, their train seeds, games, cells. It may hold more. Numbers
@@ -56,7 +56,7 @@ def require_comparable(run: RunResult, reference: RunResult) -> list[str]:
     return [*(f"{one.between('in the run', 'in the reference')}." for one in versions), *_notes(ours, theirs)]
 
 
-def with_agents(result: RunResult, agents: Sequence[str] | None) -> RunResult:
+def with_agents(result: ResultSet, agents: Sequence[str] | None) -> ResultSet:
     """Return a result set without its other agents.
 
     Args:
@@ -102,7 +102,7 @@ def _forbids(one: Difference) -> bool:
     return one.kind in _FORBIDDEN or (one.kind in _FORBIDDEN_IN_BOTH and one.is_of_both)
 
 
-def _unfinished(result: RunResult) -> Iterator[str]:
+def _unfinished(result: ResultSet) -> Iterator[str]:
     """Say that jobs are not finished."""
     if not result.is_complete:
         jobs = f"{result.num_finished} of {counted(len(result.manifest.plan.jobs), 'job')}"

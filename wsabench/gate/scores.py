@@ -12,7 +12,7 @@ from wsabench.errors import ResultSetError
 from wsabench.gate.comparability import cells_of, train_seeds
 from wsabench.protocol import Protocol
 from wsabench.results.manifest import AgentId
-from wsabench.results.result import RunResult, privileged_agents
+from wsabench.results.result import ResultSet, privileged_agents
 from wsabench.results.tables import episode_keys, has_starts, with_labels
 from wsabench.stats import normalised_score
 from wsabench.stats.gate import MIN_EPISODE_PAIRS, Sample, Unit
@@ -118,7 +118,7 @@ class Block:
         return self.unit == "train seeds" or all_there or len(run.values) >= MIN_EPISODE_PAIRS
 
 
-def collect_blocks(run: RunResult, reference: RunResult, *, may_pair: bool = True) -> dict[str, list[Block]]:
+def collect_blocks(run: ResultSet, reference: ResultSet, *, may_pair: bool = True) -> dict[str, list[Block]]:
     """Arrange two comparable result sets by agent.
 
     Where both have one checkpoint, its episodes are the rows, paired by episode seed where both played the same ones,
@@ -200,7 +200,7 @@ class _Played:
 
     def __init__(
         self,
-        result: RunResult,
+        result: ResultSet,
         protocols: Mapping[AgentId, Protocol],
         agent: str,
         game: str,

@@ -19,7 +19,7 @@ from wsabench.gate.scores import Block, collect_blocks
 from wsabench.resources import make_dir, write_text
 from wsabench.results.comparing import Kind, differences, listed
 from wsabench.results.manifest import AgentId
-from wsabench.results.result import RunResult, load_result
+from wsabench.results.result import ResultSet, load_result
 from wsabench.results.tables import with_labels
 from wsabench.stats.gate import DEFAULT_MARGIN
 from wsabench.stats.sequential import Design, Outcome, decide, nominal_levels, sequential_p
@@ -83,7 +83,7 @@ class SequentialCheck:
         self._refuse()
         self._pin_design(agents)
 
-    def look(self, part: RunResult) -> CheckResult:
+    def look(self, part: ResultSet) -> CheckResult:
         """Judge what was played so far.
 
         Args:
@@ -112,7 +112,7 @@ class SequentialCheck:
             planned = Planned(design.looks[-1], float(nominal[-1]))
             yield Rules(self._seed, self._margin, float(nominal[number]), planned)
 
-    def _result(self, blocks: dict[str, list[Block]], so_far: RunResult) -> CheckResult:
+    def _result(self, blocks: dict[str, list[Block]], so_far: ResultSet) -> CheckResult:
         """Return what all looks so far say."""
         found, design = self._rows[-1], self.design
         if found.tested:
@@ -204,7 +204,7 @@ class SequentialCheck:
     def _is_judged(self, agent: str) -> bool:
         return any(name == agent for name, *_ in self.jobs)
 
-    def _check_part(self, part: RunResult) -> None:
+    def _check_part(self, part: ResultSet) -> None:
         """Check that a part is finished and of this run."""
         if not part.is_complete:
             raise ResultSetError(f"{part.path} is not finished. Start the same check again; it goes on from there.")

@@ -105,6 +105,19 @@ class BoardTable(NamedTuple):
         found = (one for one in self.ranking.comparisons if agent in (one.agent_x, one.agent_y))
         return [one if one.agent_x == agent else one.mirrored for one in found]
 
+    def why_no_tier(self, line: Line) -> str:
+        """Return in a few words why an agent has no tier; empty where it has one.
+
+        Args:
+            line: The agent.
+        """
+        if line.standing is not None:
+            return ""
+        if not line.is_ranked:
+            return "reads more than pixels"
+        obstacles = dict.fromkeys(one.obstacle for one in self.comparisons(line.name))
+        return "; ".join(obstacles) or "no other agent to compare with"
+
 
 class Board(NamedTuple):
     """Everything that the site says of agents."""

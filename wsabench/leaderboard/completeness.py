@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from wsabench.errors import ResultSetError
@@ -41,7 +42,7 @@ def check_cells(entry: Entry) -> None:
         if absent := [name for name in wanted if name not in played and not _is_excused(entry, one, name)]:
             raise ResultSetError(
                 f"{one.id.describe()} did not play {listed(absent)} of {suite.name}, profile {entry.profile}. Allowed: "
-                "all cells of the profile. Run it without --perturbations."
+                f"all cells of the profile. {_again(entry)}"
             )
 
 
@@ -51,7 +52,7 @@ def _check_played(entry: Entry, one: AgentEntry, jobs: Sequence[EntryJob], suite
     if strange := [job.perturbation for job in jobs if job.perturbation not in cells]:
         raise ResultSetError(
             f"{one.id.describe()} played {listed(strange)}, which {suite.name} does not have. Allowed: cells of the "
-            "suite. Run it without --perturbations."
+            f"suite. {_again(entry)}"
         )
     if impossible := [job.perturbation for job in jobs if misfit(job.perturbation, one.game) is not None]:
         raise ResultSetError(
@@ -70,6 +71,12 @@ def _check_played(entry: Entry, one: AgentEntry, jobs: Sequence[EntryJob], suite
             raise ResultSetError(
                 f"the family of {job.perturbation} is {job.family!r}. Allowed: {compiled[job.perturbation].family!r}."
             )
+
+
+def _again(entry: Entry) -> str:
+    """Return how a run is played that has the suite's cells."""
+    suite = shlex.join(["--suite", entry.suite.name, "--profile", entry.profile or "quick"])
+    return f"Run it with {suite} and without --perturbations."
 
 
 def _is_excused(entry: Entry, one: AgentEntry, name: str) -> bool:

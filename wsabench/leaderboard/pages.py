@@ -37,7 +37,8 @@ READING = (
     "The test is the larger p of a studentised permutation test and Welch's t test, with Holm's correction over all "
     f"pairs of a table: in at least {1 - ALPHA:.0%} of tables not a single decided comparison is false. An agent is in "
     "tier 1 if no agent is shown to be better, in tier 2 if only agents of tier 1 are, and so on. Agents of one tier "
-    "are not shown to be equal: more train seeds or episodes may still part them.",
+    "are not shown to be equal: more train seeds or episodes may still part them. An agent that is compared with no "
+    "other has no tier.",
     "Possible places: what the decided comparisons leave open, for all agents of a table together.",
     few_seeds_words()
     + f" From {MIN_TRAIN_SEEDS} train seeds on intervals and comparisons are over train seeds. Comparisons with a "

@@ -131,7 +131,7 @@ def ranking_of(agents: Mapping[str, Sequence[Played]], bootstrap_seed: int) -> R
     standings = {
         name: Standing(int(tiers[place]), int(places[place, 0]), int(places[place, 1]), counts[name])
         for place, name in enumerate(names)
-        if counts[name] or len(names) == 1
+        if counts[name]
     }
     return Ranking(standings, comparisons)
 

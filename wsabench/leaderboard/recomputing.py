@@ -13,7 +13,7 @@ from wsabench.leaderboard.checking import job_fingerprints
 from wsabench.report.export import as_written, tidy_episodes
 from wsabench.report.writer import CSV_DIR
 from wsabench.results.manifest import UNKNOWN, AgentEntry, JobEntry, RecordedPlan
-from wsabench.results.result import RunResult
+from wsabench.results.result import ResultSet
 from wsabench.results.tables import with_labels
 from wsabench.seeding import start_order
 from wsabench.summary.rows import frame_of
@@ -44,7 +44,7 @@ def number_rows(result: Results) -> tuple[dict[str, Any], ...]:
     )
 
 
-def shard_problems(run: RunResult) -> Problems:
+def shard_problems(run: ResultSet) -> Problems:
     """Return the jobs whose fingerprint does not follow from what the manifest says was played.
 
     All else that shards could say other than the manifest is refused when they are loaded. Nothing is known of merged
@@ -95,7 +95,7 @@ class _Made(NamedTuple):
     expected: pd.DataFrame
 
 
-def report_problems(run: RunResult) -> Problems:
+def report_problems(run: ResultSet) -> Problems:
     """Return the tables of the run's report, where there is one, whose numbers do not follow from the shards."""
     folder = run.path / REPORT_DIR / CSV_DIR
     if not folder.is_dir():
@@ -103,7 +103,7 @@ def report_problems(run: RunResult) -> Problems:
     return [text for made in _tables(run, summarise(run), folder) if (text := _table_problem(made))]
 
 
-def _tables(run: RunResult, summary: Summary, folder: Path) -> list[_Made]:
+def _tables(run: ResultSet, summary: Summary, folder: Path) -> list[_Made]:
     """Return the tables that are there."""
     expected = {"episodes": tidy_episodes(run, summary)}
     expected |= {name: frame_of(getattr(summary, name)) for name in TABLES}

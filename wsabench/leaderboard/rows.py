@@ -203,7 +203,7 @@ def _row(line: Line, table: BoardTable, span: tuple[float, float]) -> BoardRow:
         page=f"agents/{line.slug}.html",
         marks=marks_beside(entries),
         tier=DASH if line.standing is None else str(line.standing.tier),
-        tier_title=tier_title(line),
+        tier_title=tier_title(line, table),
         places=places_of(line),
         is_first_of_tier=False,
         robust=value_of(marks.robust, unit, seeds, "no perturbed cell was played in a game with reference scores"),
@@ -230,12 +230,10 @@ def _row(line: Line, table: BoardTable, span: tuple[float, float]) -> BoardRow:
     )
 
 
-def tier_title(line: Line) -> str:
-    """Return in words why an agent has its tier, or none."""
+def tier_title(line: Line, table: BoardTable) -> str:
+    """Return in words why an agent has its tier in a table, or none."""
     if line.standing is None:
-        if not line.is_ranked:
-            return "Not ranked: it reads more than pixels"
-        return "No tier: no other agent to compare with, or too few train seeds or episodes; see its page"
+        return f"No tier: {table.why_no_tier(line)}"
     ahead = line.standing.tier - 1
     what = "nobody is shown to be better" if not ahead else f"at least {ahead} shown to be better, one above the other"
     return f"Tier {line.standing.tier}: {what}; compared with {line.standing.num_compared} others"

@@ -25,7 +25,7 @@ from wsabench.perturb import load_suite
 from wsabench.results.comparing import listed
 from wsabench.results.manifest import AgentEntry, History, Host, JobEntry, RecordedPlan
 from wsabench.results.provenance import UNHASHED, timestamp
-from wsabench.results.result import RunResult
+from wsabench.results.result import ResultSet
 from wsabench.results.tables import with_labels
 from wsabench.words import counted
 
@@ -49,7 +49,7 @@ class About:
     """What its games were randomised by; files of wsabench's own agents say it themselves."""
 
 
-def entry_of(run: RunResult, agent: str, about: About | None = None) -> Entry:
+def entry_of(run: ResultSet, agent: str, about: About | None = None) -> Entry:
     """Return the entry of one agent of a run, checked.
 
     Args:
@@ -123,14 +123,15 @@ def _only(values: Mapping[str, Any], games: Sequence[str]) -> dict[str, Any]:
     return {game: values[game] for game in games if game in values}
 
 
-def _suite(run: RunResult) -> SuiteVersion:
+def _suite(run: ResultSet) -> SuiteVersion:
     """Return the suite's version by its hash, or refuse a suite that was never published."""
     suite, known = run.manifest.plan.suite, suite_versions()
     version = next((v for v, text in known.get(suite.name, {}).items() if text == suite.content_hash), None)
     if version is None:
         raise ResultSetError(
             f"{run.path} played the suite {suite.name!r} with the hash {suite.content_hash}, which is no published "
-            f"one. Allowed: {', '.join(known)}, as they come with wsabench, without changes. Play one of them."
+            f"one. Allowed: {', '.join(known)}, as they come with wsabench, without changes. Play one of them, "
+            "--suite NAME."
         )
     if suite.content_hash != load_suite(suite.name).content_hash:
         raise ResultSetError(
@@ -146,7 +147,7 @@ def _suite(run: RunResult) -> SuiteVersion:
     )
 
 
-def _tables(run: RunResult, jobs: Sequence[JobEntry]) -> list[pd.DataFrame]:
+def _tables(run: ResultSet, jobs: Sequence[JobEntry]) -> list[pd.DataFrame]:
     """Return the episodes of each job, or refuse a run that lacks some."""
     keys = ["agent", "train_seed", "game", "label"]
     parts: dict[Any, pd.DataFrame] = dict(iter(with_labels(run.episodes).groupby(keys, sort=False)))

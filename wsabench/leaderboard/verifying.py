@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from wsabench.errors import CheckpointError, ResultSetError, SpecError
+from wsabench.errors import CheckpointError, ResultSetError, SpecError, UnknownNameError
 from wsabench.leaderboard.entry import read_entry
 from wsabench.leaderboard.recomputing import Problems, number_rows, report_problems, shard_problems
 from wsabench.leaderboard.scoring import result_of
@@ -432,12 +432,13 @@ def _check_cell(plan: RecordedPlan, game: str, label: str) -> None:
     from wsabench.emulator.rom_files import rom_hash
     from wsabench.perturb import compile_perturbation
 
+    try:
+        compiled = compile_perturbation(label, game)
+    except UnknownNameError as error:
+        raise ResultSetError(f"{label} on {game} was played and is not known here. {error}") from error
     facts = {
         f"the ROM of {game}": (plan.roms.get(game), rom_hash(game)),
-        f"{label} on {game}": (
-            plan.perturbation_hashes.get(game, {}).get(label),
-            compile_perturbation(label, game).content_hash,
-        ),
+        f"{label} on {game}": (plan.perturbation_hashes.get(game, {}).get(label), compiled.content_hash),
     }
     for what, (there, here) in facts.items():
         if there != here:

@@ -25,6 +25,8 @@ from wsabench.registry import Registry
 from wsabench.resources import catalogue_files, data_dir
 
 HINT = "Run `wsabench list perturbations`."
+OWN_HINT = " Your own are found where WSABENCH_PERTURBATIONS names their folders, which is not set."
+"""Goes on where no folder is named: a run of somebody's own perturbations may be opened without them."""
 
 
 def catalogue() -> Registry[CatalogueEntry]:
@@ -41,9 +43,9 @@ def catalogue() -> Registry[CatalogueEntry]:
 @functools.cache
 def _catalogue(folder: Path, user_folders: str) -> Registry[CatalogueEntry]:
     """Read everything, once for the places where it is read from."""
-    del folder, user_folders
+    del folder
     all_kinds()  # first, because a broken package must be named as such, not as an unknown kind
-    entries: Registry[CatalogueEntry] = Registry("perturbation", HINT)
+    entries: Registry[CatalogueEntry] = Registry("perturbation", HINT if user_folders else HINT + OWN_HINT)
     files = [*catalogue_files("families").values(), *_foreign_files()]
     for path in files:
         for entry in read_family(path):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from wsabench.errors import SpecError, UnknownNameError, unknown_name
 from wsabench.fields import Fields, is_integer, read_toml
 from wsabench.games import check_rom_id, load_game
 from wsabench.hashing import json_hash
+from wsabench.perturb.catalogue import OWN_HINT
 from wsabench.perturb.compiling import compile_perturbation, misfit
 from wsabench.perturb.entries import CLEAN, NUM_SEVERITIES
 from wsabench.perturb.spec import parse_perturbation
@@ -60,7 +62,10 @@ class Suite:
     version: int = 1
     """Raised whenever the content hash changes, so that no table mixes two meanings of the suite's name."""
     agents: tuple[str, ...] = ()
-    """Who plays unless others are named, as `wsabench run --agents` takes them; no part of the content."""
+    """Who plays unless others are named, as `wsabench run --agents` takes them, but that paths count from the folder of
+    `file`; no part of the content."""
+    file: Path | None = field(default=None, compare=False)
+    """Where it was read from."""
 
     @property
     def content_hash(self) -> str:
@@ -131,7 +136,8 @@ def load_suite(name: str | Path) -> Suite:
     files = catalogue_files("suites")
     if isinstance(name, str) and "/" not in name and not name.endswith(".toml"):
         if name not in files:
-            raise unknown_name("suite", name, files, "Run `wsabench list suites`, or give a TOML file.")
+            own = "" if os.environ.get("WSABENCH_PERTURBATIONS") else OWN_HINT
+            raise unknown_name("suite", name, files, f"Run `wsabench list suites`, or give a TOML file.{own}")
         return _read_suite(files[name])
     path = expanded(name)
     if not path.is_file():
@@ -160,6 +166,7 @@ def _cached_suite(path: Path, _modified_ns: int) -> Suite:
         measure=_measure(table),
         version=table.integer("version", 1, _MAX_COUNT, 1),
         agents=_agents(table),
+        file=path,
         profiles=MappingProxyType(
             {name: _profile(name, entry, cells, games, protocol) for name, entry in table.tables("profiles").items()}
         ),

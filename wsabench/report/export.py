@@ -16,7 +16,7 @@ import pandas as pd
 
 from wsabench.resources import atomic_path, make_dir, write_text
 from wsabench.results.records import CLEAN
-from wsabench.results.result import RunResult
+from wsabench.results.result import ResultSet
 from wsabench.results.tables import with_labels
 from wsabench.summary.rows import Measure, Row, frame_of, grouped, is_table
 from wsabench.summary.summarise import Summary
@@ -108,7 +108,7 @@ def write_rliable(summary: Summary, directory: Path) -> tuple[Path, ...]:
 
 
 def write_csv(
-    result: RunResult, summary: Summary, directory: Path, more: Mapping[str, Sequence[Row]] | None = None
+    result: ResultSet, summary: Summary, directory: Path, more: Mapping[str, Sequence[Row]] | None = None
 ) -> tuple[Path, ...]:
     """Write `episodes.csv`, one row for each episode with its normalised score, and one file for each table.
 
@@ -148,7 +148,7 @@ def as_written(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def tidy_episodes(result: RunResult, summary: Summary) -> pd.DataFrame:
+def tidy_episodes(result: ResultSet, summary: Summary) -> pd.DataFrame:
     """Return the episodes with the columns label (the cell's written name) and normalised_score.
 
     Args:

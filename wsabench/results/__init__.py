@@ -12,11 +12,11 @@ from wsabench.lazy import lazy_names
 if TYPE_CHECKING:
     from wsabench.results.provenance import ENGINE_VERSION
     from wsabench.results.records import Job
-    from wsabench.results.result import RunResult, load_result
+    from wsabench.results.result import ResultSet, load_result
 
-__all__ = ["ENGINE_VERSION", "Job", "RunResult", "load_result"]
+__all__ = ["ENGINE_VERSION", "Job", "ResultSet", "load_result"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
-    {"ENGINE_VERSION": "provenance", "Job": "records", "RunResult": "result", "load_result": "result"},
+    {"ENGINE_VERSION": "provenance", "Job": "records", "ResultSet": "result", "load_result": "result"},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -130,7 +131,7 @@ def _settings(first: RecordedPlan, second: RecordedPlan) -> Iterator[Difference]
         ("profile", "profile", "profile", first.profile, second.profile),
         *(
             ("protocol", f"protocol.{name}", f"protocol.{name}", one, other)
-            for name, one, other in _pairs(first.protocol.to_dict(), second.protocol.to_dict())
+            for name, one, other in _pairs(asdict(first.protocol), asdict(second.protocol))  # also those by default
         ),
         ("seed", "seed", "seed", first.seed, second.seed),
         ("episodes", "number of episodes", "episodes", first.episodes, second.episodes),

@@ -23,7 +23,7 @@ from wsabench.results.result import (
     EPISODES_DIR,
     FRAMES_DIR,
     STEPS_DIR,
-    RunResult,
+    ResultSet,
     load_result,
     read_whole,
 )
@@ -101,7 +101,7 @@ def write_merged(paths: Sequence[str | Path], out: str | Path) -> Merged:
 class _Holder:
     """A result set that has a job."""
 
-    def __init__(self, result: RunResult, job: JobEntry, ledger: Ledger) -> None:
+    def __init__(self, result: ResultSet, job: JobEntry, ledger: Ledger) -> None:
         self.path, self._job, self._ledger = result.path, job, ledger
         self.folders = [folder for folder in _TABLES if self._file(folder).exists()]
 
@@ -132,7 +132,7 @@ def _refuse_full(target: Path) -> None:
         )
 
 
-def _holders(results: Sequence[RunResult]) -> dict[str, list[_Holder]]:
+def _holders(results: Sequence[ResultSet]) -> dict[str, list[_Holder]]:
     """Return who has each job that is finished anywhere, by file; refuse one that is not the same everywhere."""
     holders: dict[str, list[_Holder]] = {}
     for result in results:
@@ -170,7 +170,7 @@ def _files(holders: Sequence[_Holder]) -> Iterator[tuple[str, bytes]]:
             yield folder, best.content(folder)
 
 
-def _pictures(results: Sequence[RunResult]) -> Iterator[tuple[str, bytes]]:
+def _pictures(results: Sequence[ResultSet]) -> Iterator[tuple[str, bytes]]:
     """Yield the sample pictures, each once."""
     found: dict[str, Path] = {}
     for result in results:
@@ -180,7 +180,7 @@ def _pictures(results: Sequence[RunResult]) -> Iterator[tuple[str, bytes]]:
         yield name, read_whole(path, read_ledger(path.parent.parent))
 
 
-def _manifest(results: Sequence[RunResult]) -> Manifest:
+def _manifest(results: Sequence[ResultSet]) -> Manifest:
     """Return the manifest: the joined plan, and all starts in the order of time."""
     merged = merge_results(results).manifest if len(results) > 1 else results[0].manifest
     starts = sorted((start for one in results for start in one.manifest.history.starts), key=lambda start: start.start)

@@ -15,7 +15,7 @@ from wsabench.errors import ResultSetError
 from wsabench.results.comparing import Difference, Kind, differences, listed
 from wsabench.results.manifest import UNKNOWN, AgentId, History, JobEntry, Manifest, MergedRun
 from wsabench.results.provenance import BIT_DECIDING, UNHASHED
-from wsabench.results.result import RunResult, load_result
+from wsabench.results.result import ResultSet, load_result
 from wsabench.results.tables import with_labels
 
 _DECISIVE: frozenset[Kind] = frozenset(
@@ -45,7 +45,7 @@ _CELL = ["agent", "train_seed", "game", "label"]
 _OUTCOME = ["episode_seed", "return", "length", "end"]
 
 
-def load_results(paths: Sequence[str | Path]) -> RunResult:
+def load_results(paths: Sequence[str | Path]) -> ResultSet:
     """Read one or several result sets; several become one.
 
     Args:
@@ -62,7 +62,7 @@ def load_results(paths: Sequence[str | Path]) -> RunResult:
     return merge_results([load_result(path) for path in paths])
 
 
-def merge_results(results: Sequence[RunResult]) -> RunResult:
+def merge_results(results: Sequence[ResultSet]) -> ResultSet:
     """Put the runs of one suite together, so that agents, train seeds or games may come from different machines.
 
     Args:
@@ -85,7 +85,7 @@ def merge_results(results: Sequence[RunResult]) -> RunResult:
         _first_of_each(((job.id, job.perturbation), job) for result in results for job in result.manifest.plan.jobs)
     )
     episodes, notes = _episodes_once(results, jobs)
-    return RunResult(
+    return ResultSet(
         path=results[0].path,
         episodes=episodes,
         attention=_attention_once(results, episodes),
@@ -95,7 +95,7 @@ def merge_results(results: Sequence[RunResult]) -> RunResult:
     )
 
 
-def check_compatible(first: RunResult, second: RunResult) -> None:
+def check_compatible(first: ResultSet, second: ResultSet) -> None:
     """Check that two runs can be put together.
 
     Args:
@@ -118,7 +118,7 @@ def check_compatible(first: RunResult, second: RunResult) -> None:
         )
 
 
-def _has_unhashed(result: RunResult) -> bool:
+def _has_unhashed(result: ResultSet) -> bool:
     return any(entry.checkpoint_hash == UNHASHED for entry in result.manifest.plan.agents)
 
 
@@ -136,7 +136,7 @@ def _first_of_each(entries: Iterable[tuple[_K, _V]]) -> list[_V]:
     return list(found.values())
 
 
-def _episodes_once(results: Sequence[RunResult], jobs: Sequence[JobEntry]) -> tuple[pd.DataFrame, list[str]]:
+def _episodes_once(results: Sequence[ResultSet], jobs: Sequence[JobEntry]) -> tuple[pd.DataFrame, list[str]]:
     """Return the episodes of all runs, each job once, in the order of `jobs`, and a note on jobs that differ."""
     taken: dict[tuple[AgentId, str], pd.DataFrame] = {}
     differing: list[str] = []
@@ -159,7 +159,7 @@ def _episodes_once(results: Sequence[RunResult], jobs: Sequence[JobEntry]) -> tu
     return (pd.concat(frames, ignore_index=True) if frames else results[0].episodes.iloc[:0]), notes
 
 
-def _attention_once(results: Sequence[RunResult], episodes: pd.DataFrame) -> pd.DataFrame:
+def _attention_once(results: Sequence[ResultSet], episodes: pd.DataFrame) -> pd.DataFrame:
     """Return the attention of all runs, each job once, from the first run that has it."""
     parts: dict[tuple[Any, ...], pd.DataFrame] = {}
     for result in results:
@@ -181,7 +181,7 @@ def _same_outcomes(first: pd.DataFrame, second: pd.DataFrame) -> bool:
     return first[_OUTCOME].reset_index(drop=True).equals(second[_OUTCOME].reset_index(drop=True))
 
 
-def _merged_manifest(results: Sequence[RunResult], jobs: tuple[JobEntry, ...], notes: Sequence[str]) -> Manifest:
+def _merged_manifest(results: Sequence[ResultSet], jobs: tuple[JobEntry, ...], notes: Sequence[str]) -> Manifest:
     """Return the first manifest with the agents, games, cells and jobs of all."""
     manifests = [result.manifest for result in results]
     plans = [manifest.plan for manifest in manifests]
@@ -213,7 +213,7 @@ def _merged_manifest(results: Sequence[RunResult], jobs: tuple[JobEntry, ...], n
     return replace(manifests[0], plan=plan, history=history)
 
 
-def origin(result: RunResult) -> MergedRun:
+def origin(result: ResultSet) -> MergedRun:
     """Return where one of several runs comes from."""
     plan = result.manifest.plan
     return MergedRun(

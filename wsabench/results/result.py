@@ -26,7 +26,7 @@ STEPS_DIR = "attention_steps"
 
 
 @dataclass(frozen=True, slots=True)
-class RunResult:
+class ResultSet:
     """A result set in memory."""
 
     path: Path
@@ -53,7 +53,7 @@ NO_LEDGER = (
     "The result set has no ledger, as an earlier version wrote it: whether its shards are as they were written is not "
     "known. `wsabench migrate` gives it one."
 )
-"""A caveat for `RunResult.has_ledger` that is false."""
+"""A caveat for `ResultSet.has_ledger` that is false."""
 
 
 def part_advice(manifest: Manifest) -> str:
@@ -68,7 +68,7 @@ def part_advice(manifest: Manifest) -> str:
     )
 
 
-def load_result(path: str | Path) -> RunResult:
+def load_result(path: str | Path) -> ResultSet:
     """Read and check a result set, finished or not.
 
     Args:
@@ -92,7 +92,7 @@ def load_result(path: str | Path) -> RunResult:
     return read_tables(directory, manifest, ledger)
 
 
-def read_tables(directory: Path, manifest: Manifest, ledger: Ledger | None = None) -> RunResult:
+def read_tables(directory: Path, manifest: Manifest, ledger: Ledger | None = None) -> ResultSet:
     """Read and check the tables of a result set whose manifest is known.
 
     Args:
@@ -121,7 +121,7 @@ def read_tables(directory: Path, manifest: Manifest, ledger: Ledger | None = Non
             table = read_shard(beside, ATTENTION_SCHEMA, CONTEXT_FIELDS, ledger)
             checks.attention(beside, table, job)
             attention.append(table)
-    return RunResult(
+    return ResultSet(
         path=directory,
         episodes=_to_frame(episodes, EPISODE_SCHEMA),
         attention=_to_frame(attention, ATTENTION_SCHEMA),

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from msgspec.structs import replace
 
 from wsabench.errors import ResultSetError, StorageError
-from wsabench.resources import atomic_path, make_dir, write_text, writing
+from wsabench.resources import atomic_path, check_place, make_dir, write_text, writing
 from wsabench.results.checks import ShardChecks, ShardError
 from wsabench.results.claims import CLAIMS_DIR, STALE_SECONDS, Claim, Claims
 from wsabench.results.comparing import Kind, differences, listed
@@ -110,8 +110,7 @@ class ResultStore:
                 cannot join.
             StorageError: It cannot be written.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise StorageError(f"{self.path} is a file. Give a directory for the results.")
+        self._check_place()
         make_dir(self.path)
         self._checked(manifest)  # what is refused is not touched
         self._open.callback(self.claims.close)
@@ -133,7 +132,7 @@ class ResultStore:
             return manifest
         return replace(manifest, history=previous.history.started_again(manifest.history.first))
 
-    def _checked(self, manifest: Manifest) -> Manifest | None:
+    def _checked(self, manifest: Manifest | None) -> Manifest | None:
         """Return the manifest that stands in the directory, None where there is none; refuse what is not this run's."""
         if not (self.path / MANIFEST_NAME).exists():
             if foreign := foreign_entries(self.path):
@@ -143,8 +142,28 @@ class ResultStore:
                 )
             return None
         previous = read_manifest(self.path)
-        check_same_run(previous, manifest, self.path)
+        if manifest is not None:
+            check_same_run(previous, manifest, self.path)
         return previous
+
+    def check(self, manifest: Manifest | None = None) -> None:
+        """Refuse what `begin` would refuse, as far as that is seen without writing or waiting.
+
+        Args:
+            manifest: What the run would write; None: that is not known, so another run's results are not told.
+
+        Raises:
+            ResultSetError: The directory holds something else or another run's results.
+            StorageError: It cannot be written.
+        """
+        self._check_place()
+        check_place(self.path)
+        if self.path.exists():
+            self._checked(manifest)
+
+    def _check_place(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise StorageError(f"{self.path} is a file. Give a directory for the results.")
 
     def is_finished(self, job: Job, encoders: Sequence[str] = ()) -> bool:
         """Whether all of a job's shards are there and whole, that of its episodes with the same fingerprint.
@@ -308,8 +327,9 @@ def check_same_run(previous: Manifest, current: Manifest, path: Path) -> None:
         )
     if found:
         raise ResultSetError(
-            f"{path} holds a run with other settings: {listed((one.between('there', 'here') for one in found), '; ')}. "
-            "Choose another directory for this run, or repeat the command that began it."
+            f"{path} holds a run with other settings: {listed((one.between('there', 'here') for one in found), '; ')} "
+            "(there: what the run in that folder began with; here: what this command asks for). Choose another "
+            "directory for this run, or repeat the command that began it."
         )
 
 

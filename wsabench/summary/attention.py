@@ -14,7 +14,7 @@ import pandas as pd
 from wsabench.results.manifest import AgentId, JobEntry
 from wsabench.results.recorded import SMOOTH_STEPS, moving_mean
 from wsabench.results.records import CLEAN
-from wsabench.results.result import STEPS_DIR, RunResult, read_shard
+from wsabench.results.result import STEPS_DIR, ResultSet, read_shard
 from wsabench.results.tables import CONTEXT_FIELDS, WEIGHT_PREFIX, steps_schema, with_labels
 from wsabench.summary.rows import AttentionRow
 
@@ -84,7 +84,7 @@ class ExampleEpisode:
 
 
 def example_episodes(
-    result: RunResult, attention: Sequence[AttentionRow], directories: Sequence[Path] | None = None
+    result: ResultSet, attention: Sequence[AttentionRow], directories: Sequence[Path] | None = None
 ) -> list[ExampleEpisode]:
     """Return the first episode of some cells: clean, and those under which the weights moved most.
 

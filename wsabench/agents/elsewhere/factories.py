@@ -15,7 +15,7 @@ from wsabench.agents.foreign import (
     wrap_policy,
 )
 from wsabench.errors import SpecError
-from wsabench.registry import Added, load_added
+from wsabench.registry import Added, load_added, names_added
 from wsabench.types import DeclaredPolicy
 
 GROUP = "wsabench.agents"
@@ -78,13 +78,18 @@ def made(factory: Any, game: str | None, train_seed: int, origin: str, name: str
     return wrap_policy(policy, name, origin)
 
 
+def is_added(name: str) -> bool:
+    """Whether another package states an agent of this name; nothing of it is imported."""
+    return name in names_added(GROUP)
+
+
 def find_added(name: str) -> Added | None:
     """Return the agent of another package that has this name; None where there is none.
 
     Raises:
-        SpecError: Two packages state it, or one that states agents cannot be imported.
+        SpecError: Two packages state it, or the one that does cannot be imported.
     """
-    found = [one for one in load_added(GROUP) if one.name == name]
+    found = load_added(GROUP, name)
     if len(found) > 1:
         packages = " and ".join(one.distribution for one in found)
         raise SpecError(

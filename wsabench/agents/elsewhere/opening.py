@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -13,6 +14,7 @@ from wsabench.agents.elsewhere.recognising import describe_file, recognise
 from wsabench.agents.elsewhere.references import SCHEMES, split_uri
 from wsabench.agents.foreign import torch_as_shipped
 from wsabench.agents.loading import AGENT_FILE, load_trained, shipped_names
+from wsabench.agents.spec import list_specs
 from wsabench.errors import CheckpointError, SpecError, unknown_name
 from wsabench.games import check_rom_id
 from wsabench.protocol import ActionSelection
@@ -113,10 +115,20 @@ def _check_file(path: Path) -> None:
     Raises:
         CheckpointError: It is a file of another tool, a folder of something else, or there is nothing.
     """
+    if path.suffix == ".py" and path.is_file():
+        raise CheckpointError(
+            f"{path} is a file of Python. Name the module, and what plays in it: {path.stem}:NAME, as in "
+            f"{path.stem}:policy, with the file's folder on PYTHONPATH or as the current folder."
+        )
     if path.is_file():
         known = recognise(path)
         if not known.is_ours and (known.scheme is not None or path.suffix != ".safetensors"):
             raise CheckpointError(describe_file(path))
+    elif _is_module(str(path)):
+        raise CheckpointError(
+            f"No agent is called {str(path)!r}, but a module is. If the agent stands in it, write {path}:NAME, "
+            f"as in {path}:policy. `wsabench list agents` shows those that are shipped."
+        )
     elif path.is_dir() and not (path / AGENT_FILE).exists():
         raise CheckpointError(
             f"{path} is a folder without {AGENT_FILE}, so no training run of wsabench. Give the agent's file itself, "
@@ -139,3 +151,11 @@ def _check_file(path: Path) -> None:
             f"There is no agent {str(path)!r}; `wsabench list agents` shows those that are shipped. If it is something "
             f"in a module, write {module}:{attribute}."
         )
+
+
+def _is_module(text: str) -> bool:
+    """Whether a text names a module that Python finds, or that stands in the current folder; nothing is imported."""
+    if not all(part.isidentifier() for part in text.split(".")) or text in list_specs():
+        return False
+    files = (Path(folder).joinpath(*text.split(".")) for folder in ("", *sys.path))
+    return any(one.with_name(f"{one.name}.py").is_file() or (one / "__init__.py").is_file() for one in files)

@@ -72,8 +72,8 @@ class GrammarCommand(TyperCommand):
             given, _, order = self.make_parser(ctx).parse_args(args=list(words))
             self._refuse_several(ctx, given, order)
         rest = super().parse_args(ctx, words)
-        self._refuse_nothing(ctx)
         self._refuse_empty_paths(ctx, given)
+        self._refuse_nothing(ctx, given)
         for parameter in self.params:
             if parameter.name in ctx.params:
                 is_path = getattr(getattr(parameter, "type", None), "name", "") == "path"  # before Typer 0.29
@@ -89,12 +89,12 @@ class GrammarCommand(TyperCommand):
                 written = next((word for word in parameter.opts if word.startswith("--")), None)
                 ctx.fail(f"{written or getattr(parameter, 'metavar', '')} is empty. {NO_PATH}")
 
-    def _refuse_nothing(self, ctx: Any) -> None:
-        """Refuse an option that names nothing: a script's empty variable would play all that is played by default."""
+    def _refuse_nothing(self, ctx: Any, given: Mapping[str, Any]) -> None:
+        """Refuse an empty value, as an unset variable of a shell gives it: it would count as if it were not there."""
         for parameter in self.params:
-            given = ctx.params.get(parameter.name) if parameter.name in self._silent else None
-            given = [given] if isinstance(given, str) else given
-            if isinstance(given, list | tuple) and given and not any(str(value).strip(", ") for value in given):
+            values = given.get(parameter.name or "")
+            values = values if isinstance(values, list | tuple) else [values]
+            if parameter.param_type_name == "option" and any(_is_empty(value) for value in values):
                 option = parameter.opts[0]
                 ctx.fail(f"{option} is empty. Name what you mean, or leave {option} out.")
 
@@ -113,6 +113,11 @@ class GrammarCommand(TyperCommand):
                     f"`{ctx.command_path}` takes one {what}, and {parameter.opts[0]} {found}. Give one, and call the "
                     "command again for each other."
                 )
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether a value as it was written is a text that names nothing."""
+    return isinstance(value, str) and not value.strip(", ")
 
 
 def _takes_paths(parameter: Any, value: Any) -> bool:

@@ -15,7 +15,7 @@ from wsabench.words import counted
 
 if TYPE_CHECKING:
     from wsabench.leaderboard.schema import Entry
-    from wsabench.results.result import RunResult
+    from wsabench.results.result import ResultSet
 
 HELP = "Write an agent of a finished run as an entry of the leaderboard."
 EXAMPLE = 'Example: wsabench submit runs/mine --agent mine --name "My agent" --code https://example.org/mine'
@@ -84,7 +84,7 @@ def submit(
     write_line(f"Check it as others will: {shlex.join(['wsabench', 'verify', str(path), *_checkpoint(run, entry)])}")
 
 
-def _checkpoint(run: RunResult, entry: Entry) -> list[str]:
+def _checkpoint(run: ResultSet, entry: Entry) -> list[str]:
     """Return the option that `verify` needs to find an agent that does not come with the bench."""
     from wsabench.leaderboard.verifying import is_ours
 

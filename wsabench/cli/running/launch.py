@@ -12,13 +12,14 @@ from wsabench.cli.terminal.console import split_names, write_error
 from wsabench.errors import SpecError, WorkerError
 
 if TYPE_CHECKING:
-    from wsabench.results.result import RunResult
+    from wsabench.evaluation.cluster.launcher import Launch
+    from wsabench.results.result import ResultSet
 
 _OWN = ("launcher", "launcher_option", "out", "workers", "shard", "dry_run", "as_json")
 """Parameters of `run` that are not for the parts."""
 
 
-def launch(context: typer.Context, launcher: str | None, words: Sequence[str]) -> RunResult:
+def launch(context: typer.Context, launcher: str | None, words: Sequence[str]) -> ResultSet:
     """Launch the parts of a run, wait for them and merge them.
 
     Args:
@@ -33,9 +34,29 @@ def launch(context: typer.Context, launcher: str | None, words: Sequence[str]) -
         SpecError: Options are malformed or do not go together.
         WorkerError: A job failed, or jobs are missing in the end.
     """
-    from wsabench.evaluation.cluster.launcher import Launch
     from wsabench.evaluation.cluster.launcher import launch as launch_parts
     from wsabench.results.result import load_result
+
+    asked, out = check_launch(context, launcher, words)
+    done = launch_parts(asked, ["run", *_words(context)], out, lambda text: write_error(f"note: {text}"))
+    if done.missing:
+        raise WorkerError(f"{out} lacks {len(done.missing)} of {done.num_jobs} jobs. Go on there without --launcher.")
+    return load_result(out)
+
+
+def check_launch(context: typer.Context, launcher: str | None, words: Sequence[str]) -> tuple[Launch, Path]:
+    """Return how the parts of a run are launched and where they are merged; refuse what cannot be launched.
+
+    Args:
+        context: Of the command `run`, with all its options.
+        launcher: The launcher's name.
+        words: Its options, `KEY=VALUE`, several by commas.
+
+    Raises:
+        ResultSetError: The directory is not empty.
+        SpecError: Options are malformed or do not go together, or there is no such cluster here.
+    """
+    from wsabench.evaluation.cluster.launcher import Launch, check_start
 
     given = context.params
     asked = Launch.parse(launcher, split_names(words) or [], given["workers"])
@@ -49,10 +70,8 @@ def launch(context: typer.Context, launcher: str | None, words: Sequence[str]) -
             "--launcher and --precision are given. Allowed: one of them, because the pilot of the whole run says how "
             "many episodes each job gets."
         )
-    done = launch_parts(asked, ["run", *_words(context)], out, lambda text: write_error(f"note: {text}"))
-    if done.missing:
-        raise WorkerError(f"{out} lacks {len(done.missing)} of {done.num_jobs} jobs. Go on there without --launcher.")
-    return load_result(out)
+    check_start(asked, out)
+    return asked, out
 
 
 def _words(context: typer.Context) -> list[str]:

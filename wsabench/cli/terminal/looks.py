@@ -35,7 +35,7 @@ def play_looks(check_of_run: SequentialCheck, workers: int | None, permissions: 
     if result.is_decided:
         return result
     with own_code(entry.source for entry in run.manifest.plan.agents), run_reporter() as reporter:
-        plan = plan_again(run, permissions, reporter)
+        plan = plan_again(run, permissions, reporter, asks_apart=workers != 0)
         for number, (before, until) in enumerate(itertools.pairwise(looks), start=2):
             directory, episodes = run.path / LOOKS_DIR / str(number), range(before, until)
             part = play_later(plan, directory, episodes, check_of_run.jobs, workers=workers, reporter=reporter)

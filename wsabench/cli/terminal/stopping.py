@@ -11,12 +11,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from wsabench.cli.terminal.console import clean_up_terminal, write_error
 
 STOP_SECONDS = 3.0
 """How long an orderly stop may take: 5 s with what a busy machine adds."""
+LEFT_SECONDS = 3.0
+"""How long threads that code of a user left may go on when a command is done."""
 _SAME_SECONDS = 0.5
 """Within so many seconds another signal is the same wish: wrappers pass on what the terminal has sent already."""
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
@@ -101,6 +103,44 @@ def leave(code: int) -> NoReturn:
             if stream is not None:
                 stream.flush()
     os._exit(code)
+
+
+def end_soon(code: int) -> None:
+    """Let the process end also where code of a user left threads or processes that go on: they get a short time.
+
+    Args:
+        code: What the process ends with; all has been said and written.
+    """
+    if _left():
+        threading.Thread(target=_end_late, args=(code,), name="wsabench-end", daemon=True).start()
+
+
+def _end_late(code: int) -> None:
+    """Wait a short time for what was left; then say what it is, and end the process."""
+    deadline = time.monotonic() + LEFT_SECONDS
+    while (left := _left()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if not left:
+        return
+    names = ", ".join(
+        sorted(f"{'thread' if isinstance(one, threading.Thread) else 'process'} {one.name}" for one in left)
+    )
+    write_error(
+        f"note: all is done, and code that was loaded goes on in {names}. The process ends all the same. Start what "
+        "may go on with daemon=True, or end it."
+    )
+    for one in left:
+        if not isinstance(one, threading.Thread):
+            one.kill()
+            one.join(1)
+    leave(code)
+
+
+def _left() -> list[Any]:
+    """Return the threads and child processes for which the interpreter would wait at its end."""
+    threads = [one for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]
+    module = sys.modules.get("multiprocessing")
+    return [*threads, *([] if module is None else (one for one in module.active_children() if not one.daemon))]
 
 
 def _end(stop: Stop) -> NoReturn:

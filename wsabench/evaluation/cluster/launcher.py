@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wsabench.errors import ResultSetError, SpecError, WorkerError, unknown_name
+from wsabench.resources import check_place
 from wsabench.results.merged_files import Merged, write_merged
 from wsabench.words import counted
 
@@ -93,12 +94,7 @@ def launch(asked: Launch, words: Sequence[str], out: Path, note: Callable[[str],
         SpecError: There is no SLURM here, or no submitit.
         WorkerError: SLURM takes no job, or a job failed; what was finished is kept.
     """
-    if out.exists() and any(not path.name.startswith(".") for path in out.glob("*")):
-        raise ResultSetError(
-            f"{out} is not empty. A launcher merges into a new directory: give another one with --out, or go on there "
-            "without --launcher."
-        )
-    submitit = _submitit()
+    submitit = check_start(asked, out)
     folder = out.with_name(f"{out.name}.parts")
     parts = [folder / f"{index}-of-{asked.shards}" for index in range(1, asked.shards + 1)]
     commands = [
@@ -119,18 +115,39 @@ def launch(asked: Launch, words: Sequence[str], out: Path, note: Callable[[str],
     return write_merged(parts, out)
 
 
-def _submitted(submitit: Any, asked: Launch, logs: Path, commands: Sequence[Sequence[str]]) -> Sequence[Any]:
-    """Return the jobs of some commands, which were submitted.
+def check_start(asked: Launch, out: Path) -> Any:
+    """Return submitit; refuse a launch for which the place or the cluster is not there.
+
+    Args:
+        asked: How parts are launched.
+        out: Directory of the merged result set.
 
     Raises:
-        SpecError: There is no SLURM here.
-        WorkerError: It refuses the jobs.
+        ResultSetError: `out` is not empty.
+        SpecError: There is no SLURM here, or no submitit.
+        StorageError: `out` cannot be written.
     """
+    check_place(out)
+    if out.exists() and any(not path.name.startswith(".") for path in out.glob("*")):
+        raise ResultSetError(
+            f"{out} is not empty. A launcher merges into a new directory: give another one with --out, or go on there "
+            "without --launcher."
+        )
+    submitit = _submitit()
     if asked.launcher == "slurm" and shutil.which("srun") is None:
         raise SpecError(
             "--launcher slurm takes a machine of a SLURM cluster: there is no srun here. Start it there, or give "
             "--launcher local for processes of this machine."
         )
+    return submitit
+
+
+def _submitted(submitit: Any, asked: Launch, logs: Path, commands: Sequence[Sequence[str]]) -> Sequence[Any]:
+    """Return the jobs of some commands, which were submitted.
+
+    Raises:
+        WorkerError: The cluster refuses the jobs.
+    """
     executor = submitit.AutoExecutor(folder=str(logs), cluster=asked.launcher)
     executor.update_parameters(name="wsabench", **asked.parameters)
     try:

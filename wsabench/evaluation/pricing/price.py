@@ -7,6 +7,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ from wsabench.evaluation.pricing.probe import Measured, Played, Slice, sample
 from wsabench.evaluation.pricing.schedule import Cost, Duration, duration_of
 from wsabench.evaluation.pricing.space import disk_bytes_of
 from wsabench.evaluation.rollout import EpisodeTask
-from wsabench.evaluation.runs import checked_workers
+from wsabench.evaluation.runs import check_place_of, checked_workers
 from wsabench.evaluation.samples import NUM_STEPS
 from wsabench.machine import available_cores, most_memory
 from wsabench.results.records import Job
@@ -110,6 +111,7 @@ def price(
     *,
     shard: str | None = None,
     keeps_steps: bool = False,
+    out: str | Path | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> Price:
     """Return what a run would take; play for less than a minute, and write nothing.
@@ -121,10 +123,13 @@ def price(
         workers: Processes; one a core by default.
         shard: The part of the plan that is priced, `2/5`; None for all of it.
         keeps_steps: Every step of agents that attend is recorded.
+        out: Where the run would write; None: its default directory.
         note: Gets a sentence where an agent does not get on in this process.
 
     Raises:
+        ResultSetError: The directory holds something else, or another run's results.
         SpecError: An option is malformed, or the run is one to a precision.
+        StorageError: The directory cannot be written.
         WorkerError: An agent ends its process, or hangs.
         WsabenchError: An agent cannot be loaded or fails.
     """
@@ -140,6 +145,7 @@ def price(
     timeout = min(options.worker_timeout or _ANSWER_SECONDS, _ANSWER_SECONDS)
     options = replace(options, asks_apart=asked > 0, worker_timeout=timeout)
     plan = make_plan(options, note, look_until=begin + _LOOKING_SECONDS)
+    check_place_of(plan, out, part, is_whole=time.monotonic() < begin + _LOOKING_SECONDS)
     _refuse_hung(plan.contestants)
     mine = plan if part is None else part.part_of(plan)
     if not mine.jobs:

@@ -212,7 +212,8 @@ def _table(summary: Summary, tiers: Sequence[Tier], measure: Measure) -> Table:
     whole = {row.agent: row for row in summary.measures if row.perturbation == ALL_PERTURBATIONS}
     seeds = grouped(summary.samples, lambda row: row.agent)
     shown = _shown(summary, whole, has_gap=measure == "robustness_gap")
-    ranked = [(str(tier.number), agent) for tier in tiers for agent in tier.agents]
+    is_alone = len(summary.compared) < 2
+    ranked = [(DASH if is_alone else str(tier.number), agent) for tier in tiers for agent in tier.agents]
     ranked += [(DASH, agent) for agent in summary.agents if agent not in summary.compared]
     has_gap = measure == "robustness_gap"
     beside = ("cells lost",) if has_gap else ("capped", "cells kept", "cells lost")
@@ -236,6 +237,8 @@ def _table(summary: Summary, tiers: Sequence[Tier], measure: Measure) -> Table:
     )
     if len(summary.agents) > len(summary.compared):
         caption += " Without a tier: agents that read more than pixels are not compared with the others."
+    elif is_alone:
+        caption += " Without a tier: there is no other agent to compare with."
     if any(isinstance(cell, Entry) and cell.is_few for row in rows for cell in row):
         caption += " Intervals over three or four train seeds rest on very little."
     if summary.random_play:
