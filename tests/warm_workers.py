@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.reduction import DupFd
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -21,19 +22,6 @@ import numpy as np
 
 from wsabench import processes
 from wsabench.emulator import worker, workers
-
-LOADED = (
-    "torch",
-    "wsabench.evaluation.own_play.supply",
-    "wsabench.evaluation.pool.worker",
-    "wsabench.evaluation.pricing.probe",
-    "wsabench.evaluation.replaying_apart",
-    "wsabench.agents.checkpoint",
-    "wsabench.emulator",
-    "wsabench.training.frames.collection",
-    "wsabench.summary.summarise",
-)
-
 
 class _Surroundings:
     """What a new process has of the one that starts it; taken over when it is unpickled, before anything is loaded."""
@@ -56,6 +44,7 @@ class _Process(multiprocessing.get_context("forkserver").Process):
     """A process from the server."""
 
     def __init__(self, **options: Any) -> None:
+        start_server()
         self._surroundings = _Surroundings()  # the first attribute: it is unpickled first
         super().__init__(**options)
 
@@ -117,7 +106,6 @@ _SUBPROCESS = SimpleNamespace(
 @contextmanager
 def warm_workers() -> Iterator[None]:
     """Start worker processes from a server inside; it starts with the first of them, and ends with the block."""
-    forkserver.set_forkserver_preload(list(LOADED))
     use_warm_workers()
     try:
         yield
@@ -146,5 +134,8 @@ def after_fork() -> None:
 
 
 def start_server() -> None:
-    """Start the server now, before forks of this process use it."""
-    forkserver.ensure_running()
+    """Start the server, if it does not run."""
+    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    forkserver.set_forkserver_preload(["warm_modules"])
+    with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(paths)):
+        forkserver._forkserver.ensure_running()
