@@ -28,8 +28,10 @@ EXAMPLE = (ROOT / "examples" / "own_policy.py").read_text(encoding="utf-8")
 EACH_ALONE = """
 import contextlib, functools, io, json, os, sys, traceback
 import wsabench
+from few_draws import draw_few
 
-wsabench.run = functools.partial(wsabench.run, workers=0, protocol={"max_frames": 6000})
+draw_few()
+wsabench.run = functools.partial(wsabench.run, workers=0, protocol={"max_frames": 3000})
 outcomes = {}
 for name, block in json.load(sys.stdin).items():
     os.mkdir(name)
@@ -47,7 +49,7 @@ print(json.dumps(outcomes))
 """
 """Runs blocks one after the other, each with names and a folder of its own, and prints what each printed and raised.
 
-Their games end after 1,500 steps and are played in the one process; that whole games with workers are played from a
+Their games end after 750 steps and are played in the one process, and bootstraps draw few times; that whole games with workers are played from a
 script is tested in tests/evaluation.
 """
 
@@ -59,7 +61,8 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, s
     It loads torch once.
     """
     folder = tmp_path_factory.mktemp("snippets")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "WSABENCH_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
+    paths = f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "WSABENCH_HOME": str(folder / "home"), "PYTHONPATH": paths}
     done = subprocess.run(
         [sys.executable, "-c", EACH_ALONE],
         cwd=folder,
