@@ -1,4 +1,4 @@
-"""Worker processes that begin with their modules loaded: forked from a server that has loaded them and done nothing else.
+"""Worker processes that begin with their modules loaded: forked from a server that has loaded them.
 
 Like the new interpreters that `wsabench.processes` starts they know nothing of the process that asks for them but its
 environment, folder, module path and where it prints. They begin in milliseconds; a new one loads for seconds.
@@ -22,6 +22,7 @@ import numpy as np
 
 from wsabench import processes
 from wsabench.emulator import worker, workers
+
 
 class _Surroundings:
     """What a new process has of the one that starts it; taken over when it is unpickled, before anything is loaded."""
@@ -98,9 +99,7 @@ def _step_lanes(*numbers: int) -> None:
     worker.main([str(number) for number in numbers])
 
 
-_SUBPROCESS = SimpleNamespace(
-    Popen=_LaneProcess, DEVNULL=subprocess.DEVNULL, TimeoutExpired=subprocess.TimeoutExpired
-)
+_SUBPROCESS = SimpleNamespace(Popen=_LaneProcess, DEVNULL=subprocess.DEVNULL, TimeoutExpired=subprocess.TimeoutExpired)
 
 
 @contextmanager

@@ -49,8 +49,8 @@ print(json.dumps(outcomes))
 """
 """Runs blocks one after the other, each with names and a folder of its own, and prints what each printed and raised.
 
-Their games end after 750 steps and are played in the one process, and bootstraps draw few times; that whole games with workers are played from a
-script is tested in tests/evaluation.
+Their games end after 750 steps and are played in the one process, and bootstraps draw few times. That whole games are
+played from a script, with workers, is tested in tests/base and tests/cli.
 """
 
 
