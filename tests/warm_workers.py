@@ -110,7 +110,8 @@ def warm_workers() -> Iterator[None]:
         yield
     finally:
         cold_workers()
-        forkserver._forkserver._stop()
+        server: Any = forkserver._forkserver
+        server._stop()
 
 
 def use_warm_workers() -> None:
