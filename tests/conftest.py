@@ -5,6 +5,7 @@ Marks: `oracle`, `property`, `e2e` and `slow`, as pyproject.toml tells them; a t
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,31 @@ settings.load_profile("busy")
 
 # As many processes test as there are cores, and theirs beside them: two threads each would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """Let collections of garbage leave alone what stays to the end: thousands of tests, and the modules of all."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_workers() -> Iterator[None]:
+    """Fork worker processes from a server that has loaded what they load; see `new_interpreters`."""
+    from warm_workers import warm_workers
+
+    with warm_workers():
+        yield
+
+
+@pytest.fixture
+def new_interpreters() -> Iterator[None]:
+    """Start worker processes as users do: each is a new interpreter, and takes seconds to load."""
+    from warm_workers import cold_workers, use_warm_workers
+
+    cold_workers()
+    yield
+    use_warm_workers()
 
 
 @pytest.fixture

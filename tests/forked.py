@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+from warm_workers import after_fork
 
 
 class Forked:
@@ -63,6 +64,7 @@ class Forked:
 def _work(work: Callable[[], object], log: Path) -> None:
     """Do the work and end this process, whatever happens, without what the parent would do at its end."""
     code = 1
+    after_fork()
     try:
         with log.open("ab") as file:
             for number in (1, 2):

@@ -136,3 +136,16 @@ def test_shared_work_is_found_in_the_order_of_the_items_and_its_errors_are_the_w
 def test_a_worker_that_ends_while_it_shares_work_is_said():
     with shared(2, "worker") as share, pytest.raises(WorkerError, match="ended with exit code 7"):
         share(os._exit, [7, 7, 7])
+
+
+def test_a_warm_worker_has_the_surroundings_that_a_new_one_would_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Those of this moment, and not those in which the tests' server of `warm_workers` began."""
+    monkeypatch.setenv("WSABENCH_TEST_WORD", "now")
+    monkeypatch.chdir(tmp_path)
+    with shared(2, "worker") as share:
+        assert share(os.getenv, ["WSABENCH_TEST_WORD"]) == ["now"]
+        assert share(os.path.abspath, ["."]) == [str(tmp_path)]
+        share(print, ["said"])
+    assert capfd.readouterr() == ("", "said\n")

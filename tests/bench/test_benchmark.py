@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from wsabench.bench.training import benchmark_train, one_minibatch
 from wsabench.bench.turns import OBSERVATIONS, Contestant, bench_rows, repeated, take_turns
 from wsabench.cli import main
 from wsabench.errors import SpecError, UnknownNameError
-from wsabench.training.presets import load_preset
+from wsabench.training.presets import PPOPreset, load_preset
 
 PARTS = ("lanes", "encoders", "policy", "learning", "other")
 
@@ -89,6 +92,13 @@ def test_the_bench_of_training_compares_agents_and_says_where_their_time_goes(
 ) -> None:
     from wsabench.bench import training as module
 
+    def small(preset: PPOPreset) -> PPOPreset:
+        """A quarter of the lanes and of the minibatch."""
+        return one_minibatch(replace(preset, num_envs=preset.num_envs // 4, minibatch_size=preset.minibatch_size // 4))
+
+    forking = SimpleNamespace(get_context=lambda _: multiprocessing.get_context("forkserver"))
+    monkeypatch.setattr(module, "multiprocessing", forking)  # each in a process of its own that has loaded torch
+    monkeypatch.setattr(module, "one_minibatch", small)
     monkeypatch.setattr(module, "why_missing", lambda peer: f"{peer}: gone")
     warnings: list[str] = []
     rows = benchmark_train(agents=("e2e", "wsa"), num_rounds=1, seconds=0.0, profile=True, warn=warnings.append)

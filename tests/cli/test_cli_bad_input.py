@@ -160,12 +160,24 @@ def still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["run", "--suite", "smoke", *STILL]
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the words of `still` play."""
+    folder = tmp_path_factory.mktemp("still")
+    (folder / "still_policy.py").write_text(MODULE, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "path", list(sys.path))
+        patch.delitem(sys.modules, "still_policy", raising=False)
+        assert main(["run", "--suite", "smoke", *STILL, "--out", str(folder / "run")]) == 0
+    sys.modules.pop("still_policy", None)
+    return folder / "run"
+
+
 @pytest.fixture
-def result_dir(tmp_path: Path, still: list[str], capsys: pytest.CaptureFixture[str]) -> Path:
-    """A small finished result set."""
-    assert main([*still, "--out", str(tmp_path / "run")]) == 0
-    capsys.readouterr()
-    return tmp_path / "run"
+def result_dir(finished: Path, tmp_path: Path) -> Path:
+    """A small finished result set, to damage."""
+    return shutil.copytree(finished, tmp_path / "run")
 
 
 def test_a_foreign_directory_is_no_result_set(refused: Refused, still: list[str], tmp_path: Path) -> None:
@@ -275,7 +287,7 @@ def test_a_path_that_is_no_text_is_one_like_any_other(
 
 def test_closed_streams_change_no_exit_code_and_reach_no_file(tmp_path: Path) -> None:
     closed = "import os, sys; os.close(1); os.close(2); sys.stdout = sys.stderr = None; from wsabench.cli import main; "
-    code = closed + "codes = main(['show', 'breakou']), main(['show', 'hue-rotate'])\n"
+    code = closed + "codes = main(['show', 'breakou']), main(['show', 'hue-rotate', '--games', 'none'])\n"
     code += "with open(sys.argv[1], 'w') as file: file.write(f'{codes} {file.fileno() > 2}')"
     answer = tmp_path / "answer"
     done = subprocess.run([sys.executable, "-c", code, answer], capture_output=True, timeout=60, check=False)

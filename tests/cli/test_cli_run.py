@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from forked import Forked
+from warm_workers import start_server
 
 from wsabench.cli import main
 
@@ -105,26 +106,24 @@ def test_an_interrupted_run_keeps_what_was_finished_and_goes_on(folder: Path) ->
     short = suite.replace("max_frames = 2000", "max_frames = 400")
     (folder / "short.toml").write_text(short, encoding="utf-8")
     words = ["run", "--suite", "short.toml", "--agents", "still=policies:still", "--workers", "1", "--out", "runs/b"]
-    # Whoever runs the tests in the background may have them ignore interrupts, which a child inherits.
-    heed = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    code = heed + "from wsabench.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, *words, "--episodes", "30"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     errors = folder / "stderr.txt"
-    with errors.open("w") as stream:
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=stream, start_new_session=True
-        )
-        try:
-            deadline = time.monotonic() + 120
-            while not list((folder / "runs").glob("b/episodes/*.parquet")) and time.monotonic() < deadline:
-                time.sleep(0.05)
-            os.killpg(process.pid, signal.SIGINT)
-            assert process.wait(timeout=60) == 130
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+
+    def command() -> int:
+        os.setsid()
+        # Whoever runs the tests in the background may have them ignore interrupts, which a child inherits.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return main([*words, "--episodes", "30"])
+
+    start_server()
+    process = Forked(command, errors)
+    try:
+        deadline = time.monotonic() + 120
+        while not list((folder / "runs").glob("b/episodes/*.parquet")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+    finally:
+        process.kill()
     text = errors.read_text(encoding="utf-8")
     assert text.endswith("wsabench: interrupted. What was finished is kept; the same command goes on from there.\n")
     assert "Traceback" not in text

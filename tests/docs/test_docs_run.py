@@ -24,54 +24,68 @@ BLOCKS = {
     for number, block in enumerate(FENCE.findall(page.read_text(encoding="utf-8")))
     if "stable_baselines3" not in block  # an extra: run by tests/docs/test_in_your_loop.py
 }
+EXAMPLE = (ROOT / "examples" / "own_policy.py").read_text(encoding="utf-8")
 EACH_ALONE = """
-import contextlib, json, os, sys, traceback
+import contextlib, functools, io, json, os, sys, traceback
+import wsabench
+from few_draws import draw_few
+
+draw_few()
+wsabench.run = functools.partial(wsabench.run, workers=0, protocol={"max_frames": 3000})
 outcomes = {}
-with contextlib.redirect_stdout(sys.stderr):
-    for name, block in json.load(sys.stdin).items():
-        os.mkdir(name)
-        os.chdir(name)
+for name, block in json.load(sys.stdin).items():
+    os.mkdir(name)
+    os.chdir(name)
+    sys.argv = [name]
+    failure = None
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
         try:
             exec(compile(block, name, "exec"), {"__name__": "__main__"})
-            outcomes[name] = None
         except BaseException:
-            outcomes[name] = traceback.format_exc()
-        os.chdir("..")
+            failure = traceback.format_exc()
+    outcomes[name] = [printed.getvalue(), failure]
+    os.chdir("..")
 print(json.dumps(outcomes))
 """
-"""Runs blocks one after the other, each with names and a folder of its own, and prints what each failed with."""
+"""Runs blocks one after the other, each with names and a folder of its own, and prints what each printed and raised.
+
+Their games end after 750 steps and are played in the one process, and bootstraps draw few times. That whole games are
+played from a script, with workers, is tested in tests/base and tests/cli.
+"""
 
 
-def run(code: str, folder: Path, words: str = "") -> str:
-    """Run Python in a fresh process, away from the checkout, with these words to read; return what it printed."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "WSABENCH_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str | None]]:
+    """What every snippet and the example printed and failed with; they share a fresh process, away from the checkout.
+
+    It loads torch once.
+    """
+    folder = tmp_path_factory.mktemp("snippets")
+    paths = f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "WSABENCH_HOME": str(folder / "home"), "PYTHONPATH": paths}
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", EACH_ALONE],
         cwd=folder,
         env=environment,
-        input=words,
+        input=json.dumps({**BLOCKS, "own_policy.py": EXAMPLE}),
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
-    """What every snippet failed with; they share a process, which loads torch once."""
-    return json.loads(run(EACH_ALONE, tmp_path_factory.mktemp("snippets"), json.dumps(BLOCKS)))
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_a_snippet_runs(name: str, failures: dict[str, str | None]) -> None:
-    assert failures[name] is None, failures[name]
+def test_a_snippet_runs(name: str, outcomes: dict[str, tuple[str, str | None]]) -> None:
+    _, failure = outcomes[name]
+    assert failure is None, failure
 
 
-def test_the_example_plays_clean_and_shifted_games(tmp_path: Path) -> None:
-    printed = run((ROOT / "examples" / "own_policy.py").read_text(encoding="utf-8"), tmp_path)
+def test_the_example_plays_clean_and_shifted_games(outcomes: dict[str, tuple[str, str | None]]) -> None:
+    printed, failure = outcomes["own_policy.py"]
+    assert failure is None, failure
     lines = {
         line.partition(":")[0]: [float(x) for x in re.findall(r"-?\d+\.\d", line)] for line in printed.splitlines()
     }
@@ -82,7 +96,6 @@ def test_the_example_plays_clean_and_shifted_games(tmp_path: Path) -> None:
 
 
 def test_the_policy_is_the_same_wherever_it_stands() -> None:
-    example = (ROOT / "examples" / "own_policy.py").read_text(encoding="utf-8")
-    policy = example[example.index("STAY, FIRE") : example.index("def summarised")].strip()
+    policy = EXAMPLE[EXAMPLE.index("STAY, FIRE") : EXAMPLE.index("def summarised")].strip()
     for name in ("README.md", "docs/tutorial.md", "docs/howto/into-ci.md"):
         assert policy in (ROOT / name).read_text(encoding="utf-8"), name

@@ -43,7 +43,7 @@ if __name__ == "__main__":
     found = [play(2)]
     for pool_of in ("fork", "spawn"):
         with multiprocessing.get_context(pool_of).Pool(1) as pool:
-            found.append(pool.apply(play, (2,)))
+            found.append(pool.apply(play, (1,)))
     print(json.dumps({"alone": play(0)[0], "found": found, "is_debug": __debug__}))
 """
 

@@ -116,6 +116,7 @@ def test_a_stopped_worker_does_not_make_close_hang(monkeypatch):
     assert not any(is_running(pid) for pid in pids)
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_more_workers_than_lanes_is_as_many_as_lanes_and_close_leaves_none_behind():
     def num_open_files() -> int:
         gc.collect()

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 
 import pytest
 import torch
@@ -47,14 +48,22 @@ def bank(frames):
     return EncoderBank.random(NAMES, "ae", seed=1, calibration_frames=frames)
 
 
-@pytest.fixture
-def folder(tmp_path, frames):
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, frames):
+    """Every encoder in a file."""
+    path = tmp_path_factory.mktemp("encoders")
     for name in ENCODERS:
         encoder = build_encoder(name, seed=3)
         set_batch_norm_statistics(encoder, frames)
         metadata = {"game": "pong", "steps": "7"}
-        save_encoder(encoder_path("pong", name, tmp_path), encoder, measure_standardisation(encoder, frames), metadata)
-    return tmp_path
+        save_encoder(encoder_path("pong", name, path), encoder, measure_standardisation(encoder, frames), metadata)
+    return path
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    """A copy of them, to damage."""
+    return shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
 
 
 def test_embeddings_have_declared_shapes_and_half_precision(bank, frames):

@@ -21,7 +21,7 @@ from wsabench.protocol import Protocol
 from wsabench.results.records import Job
 from wsabench.types import Abilities
 
-SILENT_SECONDS = 4.0
+SILENT_SECONDS = 2.0
 
 
 class ListStore:
@@ -72,6 +72,6 @@ def test_every_kind_of_loss_is_said_and_made_good(tmp_path: Path, monkeypatch: p
     assert len(notebook.notes) == len(said) == 3
     assert "its worker process ended with exit code 5 (by os._exit" in said["cut"]
     assert "its worker process ended with exit code 6 (by os._exit" in said["holding"]
-    assert "made no step for 4 s and was ended (--worker-timeout 4) after about 3 steps of clean" in said["stopped"]
+    assert "made no step for 2 s and was ended (--worker-timeout 2) after about 3 steps of clean" in said["stopped"]
     pids = [int((tmp_path / name).read_text()) for name in ("cut", "stopped", "holding")]
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)

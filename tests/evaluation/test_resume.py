@@ -123,6 +123,7 @@ def test_twenty_kills(tmp_path: Path, reference: ResultSet) -> None:
     check_kills(tmp_path, reference, 20, (0, 1, 2), start)
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_two_workers_and_another_order_give_the_same_table(tmp_path: Path, reference: ResultSet) -> None:
     turned = tuple(reversed(SETTINGS["agents"]))
     assert_equal(run_small(tmp_path / "out", workers=2, agents=turned), reference)

@@ -36,7 +36,8 @@ def report(tmp_path_factory):
     """One full report, made in a fresh process; its output says whether torch or the emulator were loaded."""
     run = write_result_set(tmp_path_factory.mktemp("report") / "run", agents=("wsa", "e2e<script>"))
     code = (
-        "import sys; from wsabench.report import write_report; files = write_report(sys.argv[1], dpi=60);"
+        f"import sys; sys.path.append({str(TESTS)!r}); from few_draws import draw_few; draw_few();"
+        "from wsabench.report import write_report; files = write_report(sys.argv[1], dpi=60);"
         "print(sorted({'torch', 'ale_py'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code, str(run)], capture_output=True, text=True)
@@ -318,7 +319,7 @@ def test_markdown_escapes_bars():
     assert "a\\|b" in markdown(Table("t", "", ("x",), (("a|b",),), 1))
 
 
-NAMES = ("a$b$c", "<script>alert(1)</script>", "x|y`*_[l](http://e)", "\\input{x}%&#{}~^", 'q"u,o;t', "$$", "a\nb")
+NAMES = ("a$b$c<script>alert(1)</script>", "x|y`*_[l](http://e)", "\\input{x}%&#{}~^", "$$", 'q"u,o;t\na')
 
 
 def test_hostile_names_change_neither_page_nor_tables(tmp_path):
