@@ -18,7 +18,7 @@ from wsabench.agents.spec import list_specs
 from wsabench.errors import CheckpointError, SpecError, unknown_name
 from wsabench.games import check_rom_id
 from wsabench.protocol import ActionSelection
-from wsabench.types import DeclaredPolicy, Permissions, named_arguments, unboxed
+from wsabench.types import BUILT_IN_AGENTS, DeclaredPolicy, Permissions, named_arguments, unboxed
 
 _LOADERS: dict[str, Callable[[Wanted], DeclaredPolicy]] = {
     "sb3": sb3.load,
@@ -155,7 +155,7 @@ def _check_file(path: Path) -> None:
 
 def _is_module(text: str) -> bool:
     """Whether a text names a module that Python finds, or that stands in the current folder; nothing is imported."""
-    if not all(part.isidentifier() for part in text.split(".")) or text in list_specs():
+    if text in BUILT_IN_AGENTS or text in list_specs() or not all(part.isidentifier() for part in text.split(".")):
         return False
     files = (Path(folder).joinpath(*text.split(".")) for folder in ("", *sys.path))
     return any(one.with_name(f"{one.name}.py").is_file() or (one / "__init__.py").is_file() for one in files)
