@@ -39,6 +39,14 @@ def _warm_workers() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_power_cuts() -> Iterator[None]:
+    """Let nothing wait for the disk: what is written survives the end of a process without it, and no test goes on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture
 def new_interpreters() -> Iterator[None]:
     """Start worker processes as users do: each is a new interpreter, and takes seconds to load."""
