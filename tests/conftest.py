@@ -95,3 +95,13 @@ def few_repetitions() -> Iterator[None]:
     draw_few()
     yield
     draw_as_usual()
+
+
+@pytest.fixture(scope="module")
+def early_pictures() -> Iterator[None]:
+    """Let runs take the sample picture of a cell after few steps: the games of many tests are shorter than the usual."""
+    from wsabench.evaluation import samples
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "NUM_STEPS", 6)
+        yield
