@@ -105,3 +105,11 @@ def early_pictures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(samples, "NUM_STEPS", 6)
         yield
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what a queue finds held be refused soon; it may be held for as long as a killed process takes to end."""
+    from wsabench.training.queue import places
+
+    monkeypatch.setattr(places, "LOCK_SECONDS", 0.5)
