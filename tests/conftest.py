@@ -24,6 +24,10 @@ settings.load_profile("busy")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+# With so much loaded a collection of all garbage takes a tenth of a second: let them be rare.
+gc.set_threshold(1_000, 10, 50)
+
+
 def pytest_collection_finish() -> None:
     """Let collections of garbage leave alone what stays to the end: thousands of tests, and the modules of all."""
     gc.collect()
