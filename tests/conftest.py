@@ -23,7 +23,6 @@ settings.load_profile("busy")
 # As many processes test as there are cores, and theirs beside them: two threads each would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-
 # With so much loaded a collection of all garbage takes a tenth of a second: let them be rare.
 gc.set_threshold(1_000, 10, 50)
 
@@ -103,7 +102,7 @@ def few_repetitions() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def early_pictures() -> Iterator[None]:
-    """Let runs take the sample picture of a cell after few steps: the games of many tests are shorter than the usual."""
+    """Let runs take the sample picture of a cell after few steps: games of many tests are shorter than the usual."""
     from wsabench.evaluation import samples
 
     with pytest.MonkeyPatch.context() as patch:

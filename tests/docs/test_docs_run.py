@@ -51,7 +51,7 @@ print(json.dumps(outcomes))
 """
 """Runs blocks one after the other, each with names and a folder of its own, and prints what each printed and raised.
 
-Their games end after 100 steps, those of the example, whose returns are looked at, after 750; they are played in the one
+Games end after 100 steps, those of the example, whose returns are looked at, after 750. They are played in the one
 process, and bootstraps draw few times. That whole games are played from a script, with workers, is tested in tests/base
 and tests/cli.
 """
