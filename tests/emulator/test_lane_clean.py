@@ -38,7 +38,7 @@ def test_episodes_of_equal_no_ops_start_alike_and_others_do_not():
 @FIRE_BOTH_WAYS
 @pytest.mark.parametrize("game", catalogue_games())
 def test_equals_ale_for_the_first_steps(game, fire):
-    compare_with_ale(game, COPY_OF_ALE.with_changes(fire_on_reset=fire), 60)
+    compare_with_ale(game, COPY_OF_ALE.with_changes(fire_on_reset=fire), 120)
 
 
 @pytest.mark.slow
