@@ -1,6 +1,7 @@
 """Figures: each takes rows of the summary and an Axes, and shows what the rows hold."""
 
 import hashlib
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from result_fixture import agent_entry, write_result_set
 from wsabench.errors import UnknownNameError
 from wsabench.report import figures
 from wsabench.report.curves import learning_curves
+from wsabench.report.figures import style
 from wsabench.report.figures.curves import draw_start
 from wsabench.report.figures.drawing import draw_figures
 from wsabench.report.figures.heatmap import ranked
@@ -397,3 +399,19 @@ def test_one_severity_alone_is_drawn(summary, ax):
     table = [row for row in summary.severities if (row.perturbation, row.agent) == ("value", "wsa")]
     figures.draw_severity_curve(table, ax)
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["clean", "3"]
+
+
+def test_letters_that_dejavu_lacks_come_from_another_font(monkeypatch):
+    """Figures have them wherever `legible` says that they have."""
+    letter = "\u0359"
+    assert style.legible(letter) == "[359]"
+    monkeypatch.setattr(style, "_font_names", lambda: ("DejaVu Sans", "STIXGeneral"))
+    monkeypatch.setattr(style, "_letters", style._letters.__wrapped__)
+    assert style.legible(letter) == letter
+    with style.figure_style():
+        figure, ax = style.new_figure(3.0, 2.0)
+        ax.set_title(f"a {letter}")
+        figure = style.settle(figure)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert b"STIXGeneral" in style.figure_bytes(figure, "pdf")

@@ -156,8 +156,8 @@ def figure_style() -> Iterator[None]:
     It begins from the library's own defaults, so that nobody's matplotlibrc reaches a figure.
     """
     settings: dict[Any, Any] = {
-        "font.family": "sans-serif",
-        "font.sans-serif": list(_font_names()),
+        # Of a generic family the first font alone is used: what stands in for it must be named beside it.
+        "font.family": list(_font_names()),
         "axes.axisbelow": True,
         "lines.solid_capstyle": "round",
         **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
