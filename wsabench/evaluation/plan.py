@@ -427,9 +427,8 @@ def _refuse_repeats(contestants: Sequence[Contestant]) -> None:
         if protocol.may_repeat_episodes:
             number = f"{protocol.num_starts}" if one.is_deterministic else f"about {protocol.episodes_for_all_starts}"
             raise SpecError(
-                f"{one.name} on {one.game}: greedy play without sticky actions has {protocol.num_starts} different "
-                "episodes at most, one for each start, so more of them make nothing more precise. It takes "
-                f"{number} --episodes, without --precision, to meet them all."
+                f"{one.name} on {one.game}: {protocol.few_episodes}, so more of them make nothing more precise. It "
+                f"takes {number} --episodes, without --precision, to meet them all."
             )
 
 
