@@ -178,19 +178,19 @@ def test_a_gate_is_planned_from_numbers_or_from_a_run(tmp_path, capsys):
 def set_scores(directory, score, part, starts=None):
     """Give 20 episodes of the shards whose name contains `part` normalised scores on Breakout around one."""
     for shard in directory.glob(f"episodes/*{part}*.parquet"):
-        table = pq.ParquetFile(shard).read().to_pandas()
+        table = pq.ParquetFile(shard).read().to_pandas().astype({"severity": "Int64"})
         returns = 1.7 + 28.8 * score + np.arange(len(table)) % 4
         given = {} if starts is None else {"noops": starts, "action_hash": [f"{start:016d}" for start in starts]}
         write_shard(shard, table.assign(**{"return": returns}, **given))
 
 
-ONE_CHECKPOINT = {"agents": ("wsa", "random"), "train_seeds": (0,), "episodes": 20}
+ONE_CHECKPOINT = {"agents": ("wsa", "e2e"), "train_seeds": (0,), "episodes": 20}
 
 
 def test_a_gate_is_planned_with_the_cells_that_a_check_would_test(tmp_path, capsys):
     run = write_result_set(tmp_path / "run", **ONE_CHECKPOINT)
     set_scores(run, 0.5, "wsa")
-    set_scores(run, -0.06, "random")  # the mean of 0, 1, 2, 3 on top: 1.5 / 28.8 = 0.052
+    set_scores(run, -0.06, "e2e")  # the mean of 0, 1, 2, 3 on top: 1.5 / 28.8 = 0.052
     set_scores(run, -0.06, "palette-pal")
     checked = check_runs(run, run)
     tested = [row for row in checked.cells if row.verdict != "untested"]
@@ -201,10 +201,10 @@ def test_a_gate_is_planned_with_the_cells_that_a_check_would_test(tmp_path, caps
     answer = json.loads(capsys.readouterr().out)
     assert (answer["num_cells"], answer["num_agents"]) == (len(tested), 1)
     assert answer["score"] == pytest.approx(0.5 + 1.5 / 28.8)
-    assert answer["left_out"] == ["wsa on breakout (palette-pal)", "random on breakout (all its cells)"]
+    assert answer["left_out"] == ["wsa on breakout (palette-pal)", "e2e on breakout (all its cells)"]
     assert main(words) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "Left out, because the run is not above random play there: wsa on breakout (palette-pal); random" in printed
+    assert "Left out, because the run is not above random play there: wsa on breakout (palette-pal); e2e on" in printed
 
     set_scores(run, -0.06, "wsa")
     assert main(words) == 2
