@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from result_fixture import write_result_set, write_shard
+from result_fixture import CELLS, label, write_result_set, write_shard
 
 from wsabench.bench.statistics import ReportSize, benchmark_large_report, benchmark_stats
 from wsabench.cli import main
@@ -185,10 +185,11 @@ def set_scores(directory, score, part, starts=None):
 
 
 ONE_CHECKPOINT = {"agents": ("wsa", "e2e"), "train_seeds": (0,), "episodes": 20}
+HASHES = {"breakout": {label(*cell): label(*cell) for cell in CELLS}}
 
 
 def test_a_gate_is_planned_with_the_cells_that_a_check_would_test(tmp_path, capsys):
-    run = write_result_set(tmp_path / "run", **ONE_CHECKPOINT)
+    run = write_result_set(tmp_path / "run", **ONE_CHECKPOINT, perturbation_hashes=HASHES)
     set_scores(run, 0.5, "wsa")
     set_scores(run, -0.06, "e2e")  # the mean of 0, 1, 2, 3 on top: 1.5 / 28.8 = 0.052
     set_scores(run, -0.06, "palette-pal")
