@@ -219,8 +219,8 @@ def test_an_interrupt_that_an_agent_raises_is_its_failure_where_nobody_can_inter
     ("message", "told"),
     [
         (
-            'Error(s) in loading state_dict for Net:\n\tMissing key(s): "a.weight".\n\tUnexpected key(s): "b".',
-            'RuntimeError: Error(s) in loading state_dict for Net: Missing key(s): "a.weight". / Unexpected key(s): "b".',
+            'Error(s) in loading state_dict for Net:\n\tMissing key(s): "a.w".\n\tUnexpected key(s): "b".',
+            'RuntimeError: Error(s) in loading state_dict for Net: Missing key(s): "a.w". / Unexpected key(s): "b".',
         ),
         ("\n  one\n\n  two\n", "RuntimeError: one / two"),
         ("", "RuntimeError"),

@@ -330,7 +330,7 @@ def _told_by(error: BaseException) -> str:
     text = " / ".join(lines).replace(": / ", ": ")
     if len(text) <= _MOST_TOLD:
         return text
-    last = lines[-1] if 1 < len(lines) and len(lines[-1]) <= _MOST_TOLD // 3 else ""
+    last = lines[-1] if len(lines) > 1 and len(lines[-1]) <= _MOST_TOLD // 3 else ""
     return f"{text[: _MOST_TOLD - len(last)].rstrip()} ... {last}".rstrip()
 
 
