@@ -293,7 +293,7 @@ def test_a_note_names_the_cells_that_are_not_paired_where_others_are(tmp_path: P
     path = write(tmp_path / "run", protocol=Protocol(action_selection="greedy", noop_max=3), episodes=6)
     starts = np.array([0, 1, 2, 3, 0, 1])
     change_episodes(path, give(10.0 + starts, starts))
-    change_episodes(path, give(10.0 + np.arange(6), starts), "hue-rotate")
+    change_episodes(path, give(10.0 + np.arange(6), starts), "hue-rotate@3")
     result = check_runs(path, path)
     assert [row.is_paired for row in result.cells] == [True, False, True]
     assert "compared, paired by start in 2 of 3 cells (not in hue-rotate@3); nothing follows" in " ".join(result.notes)

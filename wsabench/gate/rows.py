@@ -265,8 +265,8 @@ def _unit_notes(agent: str, blocks: Sequence[Block]) -> list[str]:
     if any(one.population for one in limits):
         starts = max(one.population or 0 for one in limits)
         found.append(
-            f"{agent}: greedy play is the same from the same start in some cells. Of {counted(starts, 'possible start')}"
-            ", each one that was played counts once."
+            f"{agent}: greedy play is the same from the same start in some cells. Of "
+            f"{counted(starts, 'possible start')}, each one that was played counts once."
         )
     if any(block.num_left_out for block in blocks):
         found.append(
