@@ -121,15 +121,16 @@ def _cells(result: ResultSet) -> Iterator[_Cell]:
     """Yield what was played, also of a run that is not finished."""
     plan = result.manifest.plan
     protocols = plan.protocols()
-    for (agent, game), part in with_labels(result.episodes).groupby(["agent", "game"], sort=False):
+    for _, part in with_labels(result.episodes).groupby(["agent", "game"], sort=False):
+        agent, game = str(part["agent"].iloc[0]), str(part["game"].iloc[0])
         seeds_of = part.groupby("label", sort=False)["train_seed"].unique()
-        names = [str(name) for name in seeds_of.index]
+        names = [str(name) for name in part["label"].unique()]
         seeds = sorted({int(seed) for seed in part["train_seed"].unique()})
-        played = Played(result, protocols, str(agent), str(game), seeds, names)
-        protocol = protocols.get(AgentId(str(agent), seeds[0], str(game)), plan.protocol)
+        played = Played(result, protocols, agent, game, seeds, names)
+        protocol = protocols.get(AgentId(agent, seeds[0], game), plan.protocol)
         for name, those in zip(names, seeds_of, strict=True):
             rows = tuple(played.rows(int(seed), name) for seed in those)
-            yield _Cell(str(agent), str(game), name, rows, protocol)
+            yield _Cell(agent, game, name, rows, protocol)
 
 
 def _by_agent(cells: Sequence[_Cell]) -> list[str]:

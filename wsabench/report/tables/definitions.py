@@ -181,8 +181,8 @@ DEFINITIONS = (
 
 
 _SEED_BESIDE_STARTS = (
-    " In jobs of greedy play that draw nothing and so play each start once, the seed does not choose the start: episodes "
-    "of one seed need not begin alike there and in other jobs."
+    " In jobs of greedy play that draw nothing, and so play each start once, the seed does not choose the start: "
+    "episodes of one seed need not begin alike there and in other jobs."
 )
 
 
