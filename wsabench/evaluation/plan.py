@@ -218,8 +218,8 @@ class Plan:
                 capped.setdefault((job.agent, job.game, job.num_episodes), {})[job.perturbation] = None
         return [
             f"{agent} on {game}: only {counted(number, 'different episode')} {'exists' if number == 1 else 'exist'} in "
-            f"{listed(names)}, of {self.num_episodes} that were asked for. Greedy play without sticky actions has one for "
-            "each start; each is played once, so the mean over them is exact."
+            f"{listed(names)}, of {self.num_episodes} that were asked for. Greedy play without sticky actions has one "
+            "for each start; each is played once, so the mean over them is exact."
             for (agent, game, number), names in capped.items()
         ]
 
