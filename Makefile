@@ -21,6 +21,8 @@ run: $(VENV)/.run
 	$(BIN)/wsabench run --suite color-shift --profile quick --out runs/quick
 	$(BIN)/wsabench report runs/quick
 
+# Whatever the environment says, what Python makes of modules and tests is kept: every process would make it anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not slow and not extra" -n auto --dist worksteal
 

@@ -23,6 +23,9 @@ settings.load_profile("busy")
 # As many processes test as there are cores, and theirs beside them: two threads each would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# With so much loaded a collection of all garbage takes a tenth of a second: let them be rare.
+gc.set_threshold(1_000, 10, 50)
+
 
 def pytest_collection_finish() -> None:
     """Let collections of garbage leave alone what stays to the end: thousands of tests, and the modules of all."""
@@ -36,6 +39,14 @@ def _warm_workers() -> Iterator[None]:
     from warm_workers import warm_workers
 
     with warm_workers():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_power_cuts() -> Iterator[None]:
+    """Let nothing wait for the disk: what is written survives the end of a process without it, and no test goes on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
         yield
 
 
@@ -87,3 +98,21 @@ def few_repetitions() -> Iterator[None]:
     draw_few()
     yield
     draw_as_usual()
+
+
+@pytest.fixture(scope="module")
+def early_pictures() -> Iterator[None]:
+    """Let runs take the sample picture of a cell after few steps: games of many tests are shorter than the usual."""
+    from wsabench.evaluation import samples
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "NUM_STEPS", 6)
+        yield
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what a queue finds held be refused soon; it may be held for as long as a killed process takes to end."""
+    from wsabench.training.queue import places
+
+    monkeypatch.setattr(places, "LOCK_SECONDS", 0.5)

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,16 @@ SPEED_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 def package_versions(names: Sequence[str] | None = None) -> dict[str, str]:
     """Return the installed version of each distribution (by default `PACKAGES`); "absent" where it is not installed."""
-    versions = {}
-    for name in PACKAGES if names is None else names:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = __version__ if name == "wsabench" else ABSENT  # a checkout on the path is not installed
-    return versions
+    return {name: _package_version(name) for name in (PACKAGES if names is None else names)}
+
+
+@cache
+def _package_version(name: str) -> str:
+    """Return the installed version of a distribution, read once: a process keeps what it began with."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return __version__ if name == "wsabench" else ABSENT  # a checkout on the path is not installed
 
 
 def available_cores() -> int:

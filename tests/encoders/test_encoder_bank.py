@@ -296,7 +296,8 @@ def _mean_embeddings(encoder, measured, frames, dtype):
 @pytest.mark.parametrize("name", ["sr", "oke", "okk", "ae"])
 def test_half_precision_moves_no_mean(name, frames):
     encoder = build_encoder(name, seed=2, size="paper")
-    set_batch_norm_statistics(encoder, frames[:32])
+    frames = frames[:32]
+    set_batch_norm_statistics(encoder, frames)
     measured = measure_standardisation(encoder, frames)
     exact = _mean_embeddings(encoder, measured, frames, torch.float32)
     error = _mean_embeddings(encoder, measured, frames, torch.bfloat16) - exact

@@ -222,18 +222,21 @@ def test_the_means_and_the_kept_steps_are_those_of_every_step_played_one_by_one(
         np.testing.assert_array_equal(found.moments[name], expected)
 
 
-def test_at_least_5000_steps_are_played_and_1024_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_at_least_so_many_steps_are_played_and_so_many_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WSABENCH_HOME", str(tmp_path))
+    assert (own_play.MIN_STEPS, own_play.NUM_MOMENTS) == (5_000, 1_024)
+    monkeypatch.setattr(own_play, "MIN_STEPS", 1_000)  # the usual take seconds
+    monkeypatch.setattr(own_play, "NUM_MOMENTS", 205)
     stepped = []
     step = EpisodeLanes.step
     monkeypatch.setattr(EpisodeLanes, "step", lambda self, *a: stepped.append(1) or step(self, *a))
     notes: list[str] = []
-    reference = own_play_of(contestant(), Protocol(max_frames=2800), notes.append)
-    assert reference.num_steps == len(stepped) >= 5_000
-    assert reference.load().num_moments == 1_024
-    assert reference.load().moment("map", 1_023).shape == SHAPES["map"]
+    reference = own_play_of(contestant(), Protocol(max_frames=560), notes.append)
+    assert reference.num_steps == len(stepped) >= 1_000
+    assert reference.load().num_moments == 205
+    assert reference.load().moment("map", 204).shape == SHAPES["map"]
     (note,) = notes
-    assert note.startswith("Playing at least 5,000 clean steps of tiny (train seed 0) on breakout, for changes that")
+    assert note.startswith("Playing at least 1,000 clean steps of tiny (train seed 0) on breakout, for changes that")
 
 
 def test_own_play_has_seeds_that_no_evaluation_has() -> None:

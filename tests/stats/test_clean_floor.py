@@ -6,7 +6,7 @@ import scipy.stats
 
 from wsabench import stats
 from wsabench.errors import ShapeError, SpecError
-from wsabench.stats.ratio.clean_floor import NO_BOUND, OVER_EPISODES, OVER_SEEDS
+from wsabench.stats.ratio.clean_floor import ALL_STARTS, NO_BOUND, OVER_EPISODES, OVER_SEEDS
 
 oracle = pytest.mark.oracle
 
@@ -55,6 +55,19 @@ def test_one_episode_of_one_seed_says_nothing():
     found = stats.clean_bound(np.array([[3.0]]))
     assert np.isnan(found.low)
     assert (found.value, found.is_defined, found.method) == (3.0, False, NO_BOUND)
+
+
+def test_what_is_exact_adds_no_doubt():
+    scores = episodes(2)
+    exact = stats.clean_bound(scores, is_exact=[True, True])
+    assert (exact.low, exact.is_defined, exact.method) == (exact.value, True, ALL_STARTS)
+    single = stats.clean_bound(np.array([[0.09]]), is_exact=[True])
+    assert (single.low, single.is_defined) == (0.09, False)
+    # Only the other seed's episodes are uncertain, whose mean is half of the value.
+    own = stats.clean_bound(scores[1:])
+    half = stats.clean_bound(scores, [1, 8], is_exact=[True, False])
+    assert half.value - half.low == pytest.approx((own.value - own.low) / 2)
+    assert stats.clean_bound(scores, [1, 8], is_exact=[False, False]).method == OVER_SEEDS
 
 
 def test_the_floor_decides():

@@ -400,7 +400,7 @@ def test_episode_intervals_of_few_and_many_episodes_have_the_right_width():
     many, few = rng.normal(8, 1, 400), rng.normal(4, 1, 40)
     cell = row(summarise(result(two_cells([many], [few]))).cells, label="hue-rotate@3")
     clean = row(summarise(result(two_cells([many], [few]))).cells, label="clean")
-    half = 1.96 * few.std(ddof=1) / np.sqrt(40) / 10
+    half = stats.t.ppf(0.975, 39) * few.std(ddof=1) / np.sqrt(40) / 10
     score = cell.normalised_score
     assert (score.episode_high - score.episode_low) / 2 == pytest.approx(half, rel=0.12)
     half = 1.96 * many.std(ddof=1) / np.sqrt(400) / 10
@@ -446,11 +446,78 @@ def test_a_mean_over_all_starts_is_said_to_be_exact():
     for noop_max in (3, 4):
         agents = (agent_entry("a", game="g"),)
         protocol = Protocol(action_selection="greedy", noop_max=noop_max)
-        notes[noop_max] = " ".join(summarise(result(cells, protocol=protocol, jobs=jobs, agents=agents)).notes)
+        played = result(cells, protocol=protocol, jobs=jobs, agents=agents)
+        played.episodes["noops"] = played.episodes["episode"]
+        notes[noop_max] = " ".join(summarise(played).notes)
         assert "In 1 of 2 jobs nothing but the start is left to chance" in notes[noop_max]
     exact = "In 1 of them all were (a on g): these means are exact"
     assert exact in notes[3]
     assert exact not in notes[4]
+
+
+def played_once(clean, perturbed, noop_max, once=("clean", "hue-rotate@3")):
+    """Summarise a greedy agent with one train seed; the cells of `once` took each start once at most."""
+    cells = {("a", 0, "g", "clean", None): clean, ("a", 0, "g", "hue-rotate", 3): perturbed}
+    facts = {"agent": "a", "train_seed": 0, "game": "g", "file": "f", "fingerprint": "f"}
+    numbers = {"clean": len(clean), "hue-rotate@3": len(perturbed)}
+    jobs = [
+        JobEntry(perturbation=name, episodes=number, each_start_once=name in once, **facts)
+        for name, number in numbers.items()
+    ]
+    protocol = Protocol(action_selection="greedy", noop_max=noop_max)
+    played = result(cells, protocol=protocol, jobs=jobs, agents=(agent_entry("a", game="g"),))
+    # Starts in turn in clean play; others, in another order, where more than the start is left to chance.
+    is_once = played.episodes["perturbation"].isin(["clean"])
+    turned = (played.episodes["episode"] + 1) % len(clean)
+    played.episodes["noops"] = played.episodes["episode"].where(is_once, turned).astype("Int64")
+    played.episodes["action_hash"] = [f"{place}" for place in range(len(played.episodes))]
+    return summarise(played)
+
+
+def test_all_starts_leave_no_interval_and_some_a_narrower_one():
+    clean, perturbed = [5.0, 6.0, 7.0, 9.0], [1.0, 3.0, 2.0, 2.0]
+    whole = played_once(clean, perturbed, 3)
+    for label, value in (("clean", 0.675), ("hue-rotate@3", 0.2)):
+        score = row(whole.cells, label=label).normalised_score
+        assert (score.value, score.episode_low, score.episode_high) == pytest.approx((value, value, value), abs=1e-12)
+    kept = row(whole.cells, label="hue-rotate@3").retention
+    assert (kept.episode_low, kept.episode_high) == pytest.approx((kept.value, kept.value), abs=1e-12)
+    drawn = played_once(clean, perturbed, 3, once=())
+    fewer = played_once(clean, perturbed, 15)
+    for label in ("clean", "hue-rotate@3"):
+        ours, theirs = (row(some.cells, label=label).normalised_score for some in (fewer, drawn))
+        # Four of 16 starts: the standard error has the factor sqrt(1 - 4 / 16).
+        for end in ("episode_low", "episode_high"):
+            off = (getattr(one, end) - one.value for one in (ours, theirs))
+            assert next(off) == pytest.approx(np.sqrt(0.75) * next(off), rel=1e-6)
+    assert "not surely above" not in " ".join(whole.notes)
+
+
+def test_one_start_is_all_there_is():
+    summary = played_once([5.0], [3.0], 0)
+    assert row(summary.cells, label="hue-rotate@3").retention.value == pytest.approx(0.6)
+
+
+def test_an_episode_is_set_beside_the_clean_one_of_its_start():
+    clean = [5.0, 6.0, 7.0, 9.0]
+    summary = played_once(clean, [6.0, 7.0, 9.0, 5.0], 3, once=("clean",))
+    assert row(summary.cells, label="hue-rotate@3").num_as_clean == 4
+    summary = played_once(clean, clean, 3, once=("clean",))
+    assert row(summary.cells, label="hue-rotate@3").num_as_clean == 0
+
+
+def test_bounds_over_episodes_do_not_hang_on_how_often_other_cells_were_played():
+    rng = np.random.default_rng(4)
+    cells = two_cells([rng.normal(8, 1, 4).tolist()], [rng.normal(5, 1, 4).tolist()])
+    longer = {**cells, ("a", 0, "g", "value", 1): rng.normal(6, 1, 9).tolist()}
+    alone, beside = (summarise(result(some)) for some in (cells, longer))
+    for label in ("clean", "hue-rotate@3"):
+        for measure in ("normalised_score", "retention"):
+            ours, theirs = (getattr(row(one.cells, label=label), measure) for one in (alone, beside))
+            np.testing.assert_array_equal(
+                (ours.value, ours.episode_low, ours.episode_high),
+                (theirs.value, theirs.episode_low, theirs.episode_high),
+            )
 
 
 def test_greedy_episodes_of_equal_return_are_different_where_their_actions_are():

@@ -1,6 +1,7 @@
 """How episodes ended, beside the clean ones of the same network and seed."""
 
 import pandas as pd
+from result_fixture import made_manifest
 
 from wsabench.processes import here
 from wsabench.summary.measures import Ends
@@ -26,7 +27,7 @@ def test_clean_episodes_of_another_agent_are_none_of_its_own():
             episode("b", "clean", 1, 4.0),
         ]
     )
-    assert _ends(here, table) == {
+    assert _ends(here, table, made_manifest().plan) == {
         ("a", "g", "clean"): Ends(0, 0, 2),
         ("a", "g", "hue@1"): Ends(1, 0, 1),
         ("b", "g", "clean"): Ends(0, 0, 1),

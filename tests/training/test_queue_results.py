@@ -366,6 +366,7 @@ def test_handing_over_and_bringing_back(queue: Queue, places: Places, tmp_path: 
     assert told == []
 
 
+@pytest.mark.usefixtures("impatient")
 def test_nothing_is_brought_back_while_the_queue_runs(queue: Queue, places: Places, tmp_path: Path) -> None:
     with held(places.lock), pytest.raises(StorageError, match="A process works through the queue in"):
         bring_back(queue, places, tmp_path)
@@ -391,6 +392,7 @@ def test_new_encoders_wait_for_agents_that_read_the_earlier_ones(queue: Queue, p
     assert there.read_text() == "new"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_run_by_hand_is_adopted_if_it_is_the_same(queue: Queue, places: Places, tmp_path: Path) -> None:
     folder = tmp_path / "by-hand"
     save_e2e(folder / "agent.safetensors")

@@ -214,6 +214,7 @@ def test_a_stopped_queue_stops_its_runs_in_order(tmp_path: Path) -> None:
     assert record.steps == int((places.run("expert") / "count.txt").read_text())
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_run_that_another_process_holds_is_not_begun(tmp_path: Path) -> None:
     import fcntl
 

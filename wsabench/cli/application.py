@@ -9,9 +9,10 @@ import errno
 import faulthandler
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, Any
 
 import typer
 
@@ -129,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: list[str], debug: bool, stop: Stop) -> int:
     """Run a command and return the exit code."""
     try:
-        code = app(words or ["--help"], prog_name="wsabench", standalone_mode=False)
+        code = _command(app)(words or ["--help"], prog_name="wsabench", standalone_mode=False)
     except _UsageError as error:
         code = _refuse(_usage_text(error), error, debug)
     except WsabenchError as error:
@@ -146,6 +147,12 @@ def _run(words: list[str], debug: bool, stop: Stop) -> int:
         write_error(stop.message)
         return stop.exit_code
     return code if isinstance(code, int) else 0
+
+
+@lru_cache(maxsize=1)
+def _command(application: typer.Typer) -> Callable[..., Any]:
+    """Return an application as one command, which takes longer to build than most commands take to run."""
+    return typer.main.get_command(application)
 
 
 def _refuse(text: str, error: Exception, debug: bool) -> int:

@@ -328,6 +328,9 @@ def _check_fingerprint(entry: Entry, job: EntryJob, network: AgentEntry, where: 
             "protocol, hashes and seeds that the entry states. Submit one run that was played in one place; runs put "
             "together from different versions are no entry."
         )
+    if plays_each_start_once(entry, job) and job.episodes.noops != (in_turn := _noops_in_turn(entry, job)):
+        allowed = f"{list(in_turn or ())}, because its fingerprint says that each start is played once, in this order"
+        raise _wrong(f"{where}.episodes.noops", list(job.episodes.noops), allowed)
 
 
 def plays_each_start_once(entry: Entry, job: EntryJob) -> bool:

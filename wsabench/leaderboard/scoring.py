@@ -305,17 +305,10 @@ def _over_episodes(
     def statistic(blocks: Blocks) -> FloatArray:
         return np.sum([block.mean(axis=-2) @ weight for block, weight in zip(blocks, weights, strict=True)], axis=0)
 
-    samples = [(game.scores, _draws(game)) for game in games]
+    samples = [(game.uncertain_scores, game.drawn_episodes) for game in games]
     rng = generator(bootstrap_seed, "leaderboard", "episodes", games[0].agent, *(game.game for game in games))
     found = stats.episode_interval(statistic, [samples], rng)
     return {name: (float(found.low[place]), float(found.high[place])) for place, name in enumerate(scopes)}
-
-
-def _draws(game: GameScores) -> npt.NDArray[np.int64]:
-    """Return how many episodes to draw for each train seed: as many as differ in the cell where fewest do."""
-    share = (game.distinct / game.num_episodes).min(axis=1)
-    drawn = np.maximum(np.round(game.returns.shape[2] * share), 1).astype(np.int64)
-    return np.where(game.distinct.min(axis=1) < 2, 1, drawn)
 
 
 def _with_bounds(values: Mapping[str, Bounded], bounds: Mapping[str, tuple[float, float]]) -> dict[str, Bounded]:
@@ -346,7 +339,7 @@ def _retention_over_episodes(
             each.append(np.where(weight.any(axis=0), stats.retention(clean, perturbed), 0.0))
         return np.sum(each, axis=0) / counts
 
-    samples = [(_with_above_random(games[place].scores), _draws(games[place].scores)) for place in defined]
+    samples = [(_with_above_random(games[place].scores), games[place].scores.drawn_episodes) for place in defined]
     about = (games[0].scores.agent, *(games[place].game for place in defined))
     found = stats.episode_interval(statistic, [samples], generator(bootstrap_seed, "leaderboard", "retention", *about))
     return {name: (float(found.low[place]), float(found.high[place])) for place, name in enumerate(names)}
@@ -354,7 +347,8 @@ def _retention_over_episodes(
 
 def _with_above_random(game: GameScores) -> FloatArray:
     """Return the episodes of all cells, then the same above random play of the changed game."""
-    return np.concatenate([game.scores, game.scores - np.nan_to_num(game.random_shift)[:, None]], axis=1)
+    scores = game.uncertain_scores
+    return np.concatenate([scores, scores - np.nan_to_num(game.random_shift)[:, None]], axis=1)
 
 
 def _retention_note(games: Sequence[Played], average: Averages | None, retention: Bounded) -> str:

@@ -169,6 +169,7 @@ def shared_episode_interval(
     games: Sequence[tuple[FloatArray, IntArray]],
     streams: Sequence[Stream],
     *,
+    num_units: Sequence[IntArray | None] | None = None,
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> Estimate:
@@ -180,6 +181,8 @@ def shared_episode_interval(
         statistic: As for `episode_interval`, of means over the checkpoints of a game (`of_means`).
         games: The agent's games, as a sample of `episode_interval`.
         streams: The random numbers of each game: a stream of its own, so that games are resampled independently.
+        num_units: For each game, how many different episodes the shortest cell of each checkpoint has, (num_seeds,):
+            as of so few the interval is corrected. None: as many as are drawn.
         repetitions: Bootstrap repetitions.
         confidence: Share of repetitions between the bounds.
 
@@ -193,8 +196,8 @@ def shared_episode_interval(
     checked_options(DEFAULT_METHOD, repetitions, confidence)
     arrays = [_checked_episodes(scores, distinct) for scores, distinct in games]
     drawn = [
-        shared_episodes(scores.shape[2], distinct, stream, repetitions).draws
-        for (scores, distinct), stream in zip(games, streams, strict=True)
+        shared_episodes(scores.shape[2], distinct, stream, repetitions, units).draws
+        for (scores, distinct), stream, units in zip(games, streams, num_units or [None] * len(games), strict=True)
     ]
     return _over_episodes(statistic, [arrays], [drawn], (True, DEFAULT_METHOD, confidence))
 

@@ -79,7 +79,13 @@ def draw_episodes(
     return EpisodeDraws(weights, tuple(Stratum(one * count, count) for one, count in zip(weights, draws, strict=True)))
 
 
-def shared_episodes(num_episodes: int, num_distinct: npt.ArrayLike, stream: Stream, repetitions: int) -> SharedEpisodes:
+def shared_episodes(
+    num_episodes: int,
+    num_distinct: npt.ArrayLike,
+    stream: Stream,
+    repetitions: int,
+    num_units: npt.ArrayLike | None = None,
+) -> SharedEpisodes:
     """Return the first draws of a stream, as `draw_episodes` makes them; not to be changed.
 
     Args:
@@ -87,18 +93,22 @@ def shared_episodes(num_episodes: int, num_distinct: npt.ArrayLike, stream: Stre
         num_distinct: As for `draw_episodes`.
         stream: Whose draws; one a game.
         repetitions: How many resamples.
+        num_units: As how many draws each stratum counts, shape (num_seeds,); None: as many as were made.
 
     Raises:
         ShapeError: As for `draw_episodes`.
     """
-    key = stream, num_episodes, tuple(np.asarray(num_distinct).tolist()), repetitions
+    units = tuple(np.asarray(num_distinct if num_units is None else num_units).tolist())
+    key = stream, num_episodes, tuple(np.asarray(num_distinct).tolist()), repetitions, units
     if key in _kept:
         _kept.move_to_end(key)
         return _kept[key]
     drawn = draw_episodes(num_episodes, num_distinct, generator(*stream), repetitions)
     # The numbers of an episode one after another, as products of matrices take them.
     weights = np.ascontiguousarray(np.swapaxes(drawn.weights, 1, 2))
-    strata = tuple(Stratum(np.round(counts).astype(np.uint16), draws) for counts, draws, _ in drawn.strata)
+    strata = tuple(
+        Stratum(np.round(one.counts).astype(np.uint16), count) for one, count in zip(drawn.strata, units, strict=True)
+    )
     found = SharedEpisodes(EpisodeDraws(weights.swapaxes(1, 2), strata))
     _kept[key] = found
     while _kept and sum(one.num_bytes for one in _kept.values()) > _MOST_BYTES:
@@ -106,4 +116,4 @@ def shared_episodes(num_episodes: int, num_distinct: npt.ArrayLike, stream: Stre
     return found
 
 
-_kept: OrderedDict[tuple[Stream, int, tuple[int, ...], int], SharedEpisodes] = OrderedDict()
+_kept: OrderedDict[tuple[Stream, int, tuple[int, ...], int, tuple[int, ...]], SharedEpisodes] = OrderedDict()

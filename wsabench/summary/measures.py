@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from msgspec import structs
 
 from wsabench import stats
@@ -32,7 +31,7 @@ from wsabench.summary.rows import (
     grouped,
 )
 from wsabench.summary.scores import GameScores
-from wsabench.types import FloatArray
+from wsabench.types import BoolArray, FloatArray, IntArray
 
 _UNKNOWN = BoundedTwice(math.nan)
 _OVER_EPISODES: tuple[Measure, ...] = ("normalised_score", "robustness_gap", "retention")
@@ -199,7 +198,7 @@ def _whole_over_episodes(
             values.append(statistic(np.stack([clean, *whole], axis=-1)))
         return stats.mean_over(values)
 
-    samples = [(_clean_and(game, game.labels, is_moved=True), _draws(game).min(axis=0)) for game in games]
+    samples = [(_clean_and(game, game.labels, is_moved=True), game.drawn_episodes) for game in games]
     found = stats.shared_episode_interval(averaged, samples, _episode_streams(bootstrap_seed, games))
     numbers = zip(found.value, found.low, found.high, strict=True)
     return [BoundedTwice(float(one), episode_low=float(low), episode_high=float(high)) for one, low, high in numbers]
@@ -233,7 +232,7 @@ def seed_ratios(game: GameScores) -> FloatArray:
     clean = game.clean_column
     if clean is None or not game.has_retention:
         return np.full(game.means.shape, np.nan)
-    return stats.seed_retention(game.scores[:, clean], _above_random_episodes(game))
+    return stats.seed_retention(game.uncertain_scores[:, clean], _above_random_episodes(game))
 
 
 def severity_table(perturbations: Sequence[PerturbationRow]) -> tuple[PerturbationRow, ...]:
@@ -281,10 +280,10 @@ def _measured(
     for label, of in places.items():
         known = tuple(place for place in of if games[place].is_known)
         if known:
-            of_label = np.concatenate([draws[place][games[place].columns[label]] for place in known])
-            alike.setdefault((known, of_label.tobytes()), []).append(label)
+            of_label = [draws[place].of_cell(games[place].columns[label]) for place in known]
+            alike.setdefault((known, b"".join(part.tobytes() for one in of_label for part in one)), []).append(label)
     for (known, _), labels in alike.items():
-        of_games = [(games[place], draws[place][games[place].columns[labels[0]]]) for place in known]
+        of_games = [(games[place], draws[place].of_cell(games[place].columns[labels[0]])) for place in known]
         bounds |= _episode_bounds(of_games, labels, bootstrap_seed)
     return {label: _Measured(one, _bounded(one, bounds.get(label, {}), label)) for label, one in averaged.items()}
 
@@ -303,7 +302,7 @@ def _bounded(
 
 
 def _episode_bounds(
-    drawn: Sequence[tuple[GameScores, npt.NDArray[np.int64]]], labels: Sequence[str], bootstrap_seed: int
+    drawn: Sequence[tuple[GameScores, _Draws]], labels: Sequence[str], bootstrap_seed: int
 ) -> dict[str, dict[Measure, tuple[float, float]]]:
     """Return, by label, the bounds over episodes of cells that all these games have, which share their draws."""
     games = [game for game, _ in drawn]
@@ -311,7 +310,13 @@ def _episode_bounds(
     streams = _episode_streams(bootstrap_seed, games)
     found = stats.measures_over_episodes(
         [
-            stats.CheckpointEpisodes(_clean_and(game, labels, is_moved=is_moved), draws, stream, game.has_retention)
+            stats.CheckpointEpisodes(
+                _clean_and(game, labels, is_moved=is_moved)[..., draws.episodes],
+                draws.numbers,
+                stream,
+                game.has_retention,
+                draws.units,
+            )
             for (game, draws), stream in zip(drawn, streams, strict=True)
         ],
         len(labels),
@@ -329,7 +334,7 @@ def _clean_and(game: GameScores, labels: Sequence[str], *, is_moved: bool) -> Fl
     Shape (num_seeds, 1 + num_cells or 1 + 2 num_cells, num_episodes); clean is NaN where it was not played.
     """
     columns = [game.columns[label] for label in labels]
-    scores, clean = game.scores, game.clean_column
+    scores, clean = game.uncertain_scores, game.clean_column
     first = np.full_like(scores[:, :1], np.nan) if clean is None else scores[:, [clean]]
     above = [_above_random_episodes(game)[:, columns]] if is_moved else []
     return np.concatenate([first, scores[:, columns], *above], axis=1)
@@ -337,21 +342,38 @@ def _clean_and(game: GameScores, labels: Sequence[str], *, is_moved: bool) -> Fl
 
 def _above_random_episodes(game: GameScores) -> FloatArray:
     """Return the episodes as they are set against clean ones: above random play of the same changed game."""
-    return game.scores - np.nan_to_num(game.random_shift)[:, None]
+    return game.uncertain_scores - np.nan_to_num(game.random_shift)[:, None]
 
 
-def _draws(game: GameScores) -> npt.NDArray[np.int64]:
-    """Return how many episodes to draw for each cell and train seed, shape (num_cells, num_seeds).
+class _Draws(NamedTuple):
+    """How episodes are drawn for each cell of a game beside clean, or for one: the first axis of each array."""
 
-    Of clean and the cell, as many as differ in the worse one. A draw is one of all episode seeds of the game, so a job
-    with few episodes gets as few of them as it has.
+    episodes: BoolArray
+    """Which episodes are drawn, shape (num_cells, num_episodes): those that clean or the cell has."""
+    numbers: IntArray
+    """How many are drawn for each train seed, shape (num_cells, num_seeds)."""
+    units: IntArray
+    """How many different ones clean or the cell has, whichever has fewer, shape (num_cells, num_seeds)."""
+
+    def of_cell(self, column: int) -> _Draws:
+        """Return those of one cell."""
+        return _Draws(*(part[column] for part in self))
+
+
+def _draws(game: GameScores) -> _Draws:
+    """Return how episodes are drawn for each cell.
+
+    Of clean and the cell, as many as differ in the worse one. A draw is one of all episode seeds that either has, so
+    the one with fewer episodes gets as few of them as it has. What other cells have makes no difference.
     """
     distinct, share = game.distinct, game.distinct / game.num_episodes
+    episodes: BoolArray = np.asarray((~np.isnan(game.returns)).any(axis=0))
     if game.clean_column is not None:
         distinct = np.minimum(distinct, distinct[:, [game.clean_column]])
         share = np.minimum(share, share[:, [game.clean_column]])
-    drawn = np.round(game.returns.shape[2] * share).astype(np.int64)
-    return np.where(distinct < 2, 1, np.maximum(drawn, 1)).T
+        episodes = episodes | episodes[game.clean_column]
+    drawn = np.maximum(np.round(episodes.sum(axis=1) * share).astype(np.int64), 1)
+    return _Draws(episodes, np.where(distinct < 2, 1, drawn).T, np.minimum(distinct, drawn).T)
 
 
 def _places_with(games: Sequence[GameScores], label: str) -> tuple[int, ...]:

@@ -276,7 +276,8 @@ def _episode_notes(samples: Sequence[SampleRow], plan: RecordedPlan) -> list[str
             counts = ", ".join(f"{row.agent} on {row.game} {count} of {row.num_episodes}" for row, count in ended)
             notes.append(f"Episodes that {what} (their return counts as it stood): {counts}.")
     lanes = list(plan.protocols().values()) or [plan.protocol]
-    if any(one.may_repeat_episodes for one in lanes):
+    is_repeated = any(row.num_distinct_episodes < row.num_episodes for row in samples)
+    if is_repeated and any(one.may_repeat_episodes for one in lanes):
         notes.append(
             "Greedy play without sticky actions repeats itself: intervals over episodes use the number of different "
             "episodes, which the tables show."
@@ -298,8 +299,8 @@ def _start_notes(plan: RecordedPlan) -> list[str]:
     if whole:
         names = _first(dict.fromkeys(f"{job.agent} on {job.game}" for job in whole))
         said += (
-            f" In {len(whole)} of them all were ({names}): these means are exact, whatever their intervals over "
-            "episodes say."
+            f" In {len(whole)} of them all were ({names}): these means are exact, and intervals over their episodes "
+            "have no width."
         )
     return [said]
 

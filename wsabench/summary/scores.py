@@ -14,7 +14,7 @@ import pandas as pd
 
 from wsabench.errors import ResultSetError, SpecError, StorageError
 from wsabench.resources import data_dir
-from wsabench.results.manifest import RecordedPlan
+from wsabench.results.manifest import AgentId, RecordedPlan
 from wsabench.results.records import CLEAN
 from wsabench.results.tables import episode_keys
 from wsabench.stats import CleanBound, clean_bound, episode_means, normalised_mean, normalised_score
@@ -53,6 +53,9 @@ class GameScores:
     random_returns: FloatArray
     """Mean return of random play in each cell that changes the game itself, shape (num_cells,); NaN where it was not
     played, and where a cell leaves the game as it is: there the reference's holds."""
+    error_share: FloatArray | None = None
+    """What is left of the standard error of each job's mean, shape (num_seeds, num_cells): 0 where all episodes that
+    there are were played, sqrt(1 - n / N) where n of N starts were, each once, and 1 elsewhere. None: 1 everywhere."""
 
     @cached_property
     def is_known(self) -> bool:
@@ -66,6 +69,34 @@ class GameScores:
         NaN where the game has no reference, and where a job lacks the episode.
         """
         return normalised_score(self.returns, self.reference.random, self.reference.human)
+
+    @cached_property
+    def uncertain_scores(self) -> FloatArray:
+        """Scores as intervals over episodes draw them, shape of `scores`.
+
+        Where each start is played once, the episodes are a sample without replacement from finitely many. Deviations
+        from a job's mean are shrunk by what is left of its standard error (finite-population correction: Cochran 1977,
+        "Sampling Techniques", section 2.6), so an interval for draws with replacement has the right width.
+        """
+        if self.error_share is None:
+            return self.scores
+        means = episode_means(self.scores)[..., None]
+        return means + (self.scores - means) * self.error_share[..., None]
+
+    @cached_property
+    def is_exact(self) -> BoolArray:
+        """Whether a job played all episodes that there are, shape (num_seeds, num_cells)."""
+        return np.zeros(self.distinct.shape, dtype=np.bool_) if self.error_share is None else self.error_share == 0.0
+
+    @cached_property
+    def drawn_episodes(self) -> IntArray:
+        """How many episodes to draw for each train seed where cells are averaged, shape (num_seeds,).
+
+        As many as differ in the cell where fewest do, of all that some cell has.
+        """
+        share = (self.distinct / self.num_episodes).min(axis=1)
+        drawn = np.maximum(np.round(self.returns.shape[2] * share), 1).astype(np.int64)
+        return np.where(self.distinct.min(axis=1) < 2, 1, drawn)
 
     @cached_property
     def num_episodes(self) -> npt.NDArray[np.int64]:
@@ -113,7 +144,9 @@ class GameScores:
         column = self.clean_column
         if column is None or not self.is_known:
             return None
-        return clean_bound(self.scores[:, column], self.distinct[:, column])
+        return clean_bound(
+            self.uncertain_scores[:, column], self.distinct[:, column], is_exact=self.is_exact[:, column]
+        )
 
     @cached_property
     def has_retention(self) -> bool:
@@ -141,15 +174,22 @@ class GameScores:
         return replace(
             self,
             cells=tuple(self.cells[place] for place in columns),
-            returns=self.returns[:, columns],
+            returns=np.ascontiguousarray(self.returns[:, columns]),
             distinct=self.distinct[:, columns],
             random_returns=self.random_returns[columns],
+            error_share=None if self.error_share is None else self.error_share[:, columns],
         )
 
     def with_seeds(self, train_seeds: Sequence[int]) -> GameScores:
         """Return the same with the rows of some of its train seeds only."""
         rows = [self.train_seeds.index(seed) for seed in train_seeds]
-        return replace(self, train_seeds=tuple(train_seeds), returns=self.returns[rows], distinct=self.distinct[rows])
+        return replace(
+            self,
+            train_seeds=tuple(train_seeds),
+            returns=self.returns[rows],
+            distinct=self.distinct[rows],
+            error_share=None if self.error_share is None else self.error_share[rows],
+        )
 
 
 def without_random_play(episodes: pd.DataFrame, plan: RecordedPlan) -> tuple[pd.DataFrame, tuple[RandomRow, ...]]:
@@ -259,7 +299,8 @@ def _arrange(
     if not kept:
         return None, left_out
     returns = table[:, [column[cell.label] for cell in kept]]
-    returns = returns[..., ~np.isnan(returns).all(axis=(0, 1))]
+    # In the order that it has in another process too: sums must not depend on where they are made.
+    returns = np.ascontiguousarray(returns[..., ~np.isnan(returns).all(axis=(0, 1))])
     if may_repeat:
         rows = pd.MultiIndex.from_product([seeds, [cell.label for cell in kept]])
         different = part.assign(key=episode_keys(part)).drop_duplicates(["train_seed", "label", "key"])
@@ -268,9 +309,10 @@ def _arrange(
     else:
         distinct = (~np.isnan(returns)).sum(axis=2)
     game = str(part["game"].iloc[0])
+    agent = str(part["agent"].iloc[0])
     changed = (random_play.get((game, cell.label), math.nan) if DYNAMICS in cell.family else math.nan for cell in kept)
     scores = GameScores(
-        agent=str(part["agent"].iloc[0]),
+        agent=agent,
         game=game,
         train_seeds=seeds,
         cells=kept,
@@ -279,7 +321,26 @@ def _arrange(
         reference=reference,
         random_returns=np.array(list(changed), dtype=np.float64),
     )
-    return scores, left_out
+    return replace(scores, error_share=_error_share(scores, plan)), left_out
+
+
+def _error_share(scores: GameScores, plan: RecordedPlan) -> FloatArray | None:
+    """Return `GameScores.error_share` by what the plan says of its jobs."""
+    once = {
+        (job.train_seed, job.perturbation)
+        for job in plan.jobs
+        if job.each_start_once and (job.agent, job.game) == (scores.agent, scores.game)
+    }
+    if not once:
+        return None
+    lanes = plan.protocols()
+    share = np.ones(scores.num_episodes.shape)
+    for row, seed in enumerate(scores.train_seeds):
+        num_starts = lanes.get(AgentId(scores.agent, seed, scores.game), plan.protocol).num_starts
+        for column, label in enumerate(scores.labels):
+            if (seed, label) in once:
+                share[row, column] = math.sqrt(max(0.0, 1.0 - scores.num_episodes[row, column] / num_starts))
+    return share
 
 
 def _table(

@@ -14,7 +14,7 @@ import pandas as pd
 from wsabench.errors import ResultSetError
 from wsabench.machine import available_cores
 from wsabench.processes import Share, call, shared
-from wsabench.results.manifest import Manifest
+from wsabench.results.manifest import AgentId, Manifest, RecordedPlan
 from wsabench.results.records import CLEAN
 from wsabench.results.result import NO_LEDGER, compared_agents, part_advice, privileged_agents
 from wsabench.results.tables import with_labels
@@ -260,7 +260,7 @@ def _summary(
     samples = _sample_table(scores, episodes)
     attention = attention_table(result.attention)
     ranks, perturbations = _ranks_and_perturbations(share, common_among, scores, bootstrap_seed)
-    cells = _cells(share, scores, bootstrap_seed, _ends(share, episodes))
+    cells = _cells(share, scores, bootstrap_seed, _ends(share, episodes, plan))
     aggregates = _by_agent(share, partial(_aggregates, bootstrap_seed=bootstrap_seed, kind=kind), common)
     improvement = _improvement(share, common_among, bootstrap_seed)
     measures = measure_table(
@@ -408,8 +408,17 @@ def _sample_table(scores: Sequence[GameScores], episodes: pd.DataFrame) -> tuple
     return tuple(rows)
 
 
-def _ends(share: Share, episodes: pd.DataFrame) -> dict[tuple[str, str, str], Ends]:
-    """Return, by agent, game and label, how the episodes ended, beside the clean ones of the same network and seed."""
+def _ends(share: Share, episodes: pd.DataFrame, plan: RecordedPlan) -> dict[tuple[str, str, str], Ends]:
+    """Return, by agent, game and label, how the episodes ended, beside the clean ones of the same network and seed.
+
+    Where clean play took each start once, an episode stands beside the clean one of its start: another cell, in which
+    more is left to chance, has other starts under the same episode seeds.
+    """
+    once = {job.id for job in plan.jobs if job.each_start_once and job.perturbation == CLEAN}
+    if once:
+        ids = episodes[["agent", "train_seed", "game"]].itertuples(index=False, name=None)
+        has_start = [AgentId(*one) in once for one in ids]
+        episodes = episodes.assign(episode_seed=episodes["episode_seed"].mask(has_start, episodes["noops"]))
     columns = ["agent", "label", *_SAME, *_OUTCOME]
     # Pairs of all episodes at once would be gigabytes.
     parts = [

@@ -40,6 +40,9 @@ class CheckpointEpisodes(NamedTuple):
     """Where the draws come from, those of each game from another."""
     has_retention: bool
     """Whether the game enters the mean retention."""
+    num_units: IntArray | None = None
+    """How many different episodes the shortest cell of each checkpoint has, shape (num_seeds,): as of so few the
+    interval is corrected. None: `num_distinct`."""
 
 
 def measures_over_episodes(
@@ -75,6 +78,7 @@ def measures_over_episodes(
                 partial(statistic, num_cells=num_cells),
                 [(game.scores, game.num_distinct) for game in some],
                 [game.stream for game in some],
+                num_units=[game.num_units for game in some],
                 repetitions=repetitions,
                 confidence=confidence,
             )
@@ -83,7 +87,10 @@ def measures_over_episodes(
         ]
         values = [[end.reshape(num_cells, -1) for end in part[:3]] for part in parts]
     else:
-        drawn = [shared_episodes(game.scores.shape[2], game.num_distinct, game.stream, repetitions) for game in games]
+        drawn = [
+            shared_episodes(game.scores.shape[2], game.num_distinct, game.stream, repetitions, game.num_units)
+            for game in games
+        ]
         values = _complete(games, drawn, num_cells, confidence)
     nothing = np.full((num_cells, 1), np.nan)
     value, low, high = (

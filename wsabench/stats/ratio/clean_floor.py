@@ -16,6 +16,7 @@ CLEAN_FLOOR = 0.1
 """Retention is defined where the clean normalised score is surely above this: a tenth of human above random play."""
 OVER_EPISODES = "t over the episodes of these checkpoints"
 OVER_SEEDS = "t over train seeds"
+ALL_STARTS = "exact: every start was played"
 NO_BOUND = "no bound"
 
 
@@ -29,13 +30,15 @@ class CleanBound(NamedTuple):
     is_defined: bool
     """Whether the lower bound lies above the floor, so that retention is defined."""
     method: str
-    """`OVER_EPISODES`; `OVER_SEEDS` where the episodes show no spread or there is one; `NO_BOUND`."""
+    """`OVER_EPISODES`; `OVER_SEEDS` where the episodes show no spread or there is one; `ALL_STARTS` where the mean of
+    every seed is exact; `NO_BOUND`."""
 
 
 def clean_bound(
     episodes: FloatArray,
     num_distinct: npt.ArrayLike | None = None,
     *,
+    is_exact: npt.ArrayLike | None = None,
     floor: float = CLEAN_FLOOR,
     confidence: float = 0.95,
 ) -> CleanBound:
@@ -50,12 +53,14 @@ def clean_bound(
             fewer episodes than others.
         num_distinct: Different episodes of each seed, shape (num_seeds,), 1 to its episodes; None: all. Greedy play
             repeats itself, and repeated episodes carry no news.
+        is_exact: Whether each seed played all the episodes there are, shape (num_seeds,): its mean is then no estimate.
+            None: none did.
         floor: What the bound must exceed.
         confidence: One-sided, between 0.5 and 1.
 
     Returns:
-        The bound. Where some seed has one different episode, the seeds' own spread is used instead, which is larger on
-        average; with one seed there is no bound then, and retention is not defined.
+        The bound. Where some seed has one different episode and could play others, the seeds' own spread is used
+        instead, which is larger on average; with one seed there is no bound then, and retention is not defined.
 
     Raises:
         ShapeError: The shapes do not match, or a number of different episodes is out of range.
@@ -80,10 +85,13 @@ def clean_bound(
         )
     means = episode_means(scores)
     value = float(means.mean())
-    if counts.min() >= 2:
-        squares = np.nansum((scores - means[:, None]) ** 2, axis=1)
-        parts = squares / (num_episodes - 1) / counts / num_seeds**2
-        method, freedoms = OVER_EPISODES, counts - 1.0
+    exact = np.zeros(num_seeds, dtype=np.bool_) if is_exact is None else np.asarray(is_exact, dtype=np.bool_)
+    if exact.all():
+        return CleanBound(value, value, value > floor, ALL_STARTS)
+    if (counts[~exact] >= 2).all():
+        squares = np.where(exact, 0.0, np.nansum((scores - means[:, None]) ** 2, axis=1))
+        parts = squares / np.maximum(num_episodes - 1, 1) / counts / num_seeds**2
+        method, freedoms = OVER_EPISODES, np.maximum(counts - 1.0, 1.0)
     elif num_seeds >= 2:
         parts = np.array([means.var(ddof=1) / num_seeds])
         method, freedoms = OVER_SEEDS, np.array([num_seeds - 1.0])

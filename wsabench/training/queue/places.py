@@ -79,13 +79,12 @@ def default_out(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def held(path: Path, refusal: str = "", seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Hold a lock file, which the system frees when the process ends in any way.
+def held(path: Path, refusal: str = "") -> Iterator[None]:
+    """Hold a lock file, which the system frees when the process ends in any way; wait `LOCK_SECONDS` for it.
 
     Args:
         path: The file; made where it is missing.
         refusal: What to say where another process holds it.
-        seconds: How long it is tried.
 
     Raises:
         StorageError: Another process holds it.
@@ -93,7 +92,7 @@ def held(path: Path, refusal: str = "", seconds: float = LOCK_SECONDS) -> Iterat
     make_dir(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        until = time.monotonic() + seconds
+        until = time.monotonic() + LOCK_SECONDS
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
