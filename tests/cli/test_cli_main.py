@@ -85,10 +85,13 @@ def test_an_interruption_is_code_130_and_says_that_work_is_kept(
 def test_an_interrupted_dry_run_promises_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(*_: object, **__: object) -> None:
+    def interrupted(dry_run: bool = False) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("wsabench.cli.application.app", interrupted)
+    replacement = typer.Typer()
+    replacement.command("run")(interrupted)
+    replacement.callback()(lambda: None)
+    monkeypatch.setattr("wsabench.cli.application.app", replacement)
     assert main(["run", "--dry-run"]) == 130
     assert capsys.readouterr().err == "wsabench: interrupted. A dry run keeps nothing.\n"
 
