@@ -127,4 +127,4 @@ def said(summary):
 
 def same(first, second):
     """Fail where two tables of a summary differ; what is undefined in both is the same."""
-    pd.testing.assert_frame_equal(frame_of(first), frame_of(second))
+    pd.testing.assert_frame_equal(frame_of(first), frame_of(second), check_exact=True)

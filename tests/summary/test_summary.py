@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from few_draws import draw_as_usual, draw_few
-from made_returns import TEN, result, row, run, same
+from made_returns import TEN, crowd, result, row, run, same
 from msgspec.structs import replace
 from result_fixture import agent_entry, changed, write_result_set
 from scipy import stats
@@ -19,11 +19,13 @@ from wsabench.report.tables.results import result_tables, sample_size_table
 from wsabench.report.tables.text import estimate
 from wsabench.results import load_result
 from wsabench.results.manifest import AgentId, JobEntry, ReferenceScores
+from wsabench.results.tables import with_labels
 from wsabench.seeding import generator
 from wsabench.stats import retention_interval, studentised_interval
 from wsabench.summary.attention import attention_table
 from wsabench.summary.learning import efficiency_table
 from wsabench.summary.rows import Bounded, CurveRow, is_table
+from wsabench.summary.scores import Reference, collect_scores
 from wsabench.summary.summarise import num_processes, summarise
 
 
@@ -658,7 +660,7 @@ def test_another_perturbation_moves_no_interval(tmp_path):
 def test_processes_that_share_the_agents_give_the_same_numbers(monkeypatch, request):
     draw_as_usual()  # as other processes do
     request.addfinalizer(draw_few)
-    made = run({"a": 6.0, "b": 5.0}, num_seeds=3, perturbed=("hue-rotate",))
+    made = crowd(2, 1, num_seeds=3, num_episodes=20)  # so many that the order of a sum shows
     alone = summarise(made)
     monkeypatch.setattr("wsabench.summary.summarise.num_processes", lambda num_agents: 2)
     shared = summarise(made)
@@ -671,6 +673,15 @@ def test_processes_that_share_the_agents_give_the_same_numbers(monkeypatch, requ
     for name, rows in alone.insight.tables().items():
         if rows:
             same(rows, shared.insight.tables()[name])
+
+
+def test_scores_lie_in_memory_as_they_do_in_another_process():
+    """Sums depend on it in their last digit, and a worker gets them in this order."""
+    made = crowd(1, 1, num_seeds=3)
+    references = {"game-0": Reference(0.0, 10.0)}
+    ((scores,), _) = collect_scores(with_labels(made.episodes), made.manifest.plan, references)
+    for some in (scores, scores.with_cells(scores.labels[::2]), scores.with_seeds([2, 0])):
+        assert some.returns.flags.c_contiguous
 
 
 def test_a_worker_of_a_pool_shares_no_work(monkeypatch):
