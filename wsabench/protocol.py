@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args
 
 from wsabench.errors import SpecError, unknown_name
 from wsabench.types import unboxed
+from wsabench.words import counted
 
 ActionSelection = Literal["sampled", "greedy"]
 Luminance = Literal["frames", "maximum", "resized"]
@@ -114,6 +115,12 @@ class Protocol:
     def num_starts(self) -> int:
         """Number of different starts; in greedy play without sticky actions no more is left to chance by the bench."""
         return len(self.start_noops)
+
+    @property
+    def few_episodes(self) -> str:
+        """Words for a message that refuses more episodes, where they may repeat."""
+        different = counted(self.num_starts, "different episode")
+        return f"greedy play without sticky actions has {different} at most, one for each start"
 
     @property
     def episodes_for_all_starts(self) -> int:

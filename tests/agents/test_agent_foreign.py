@@ -13,7 +13,7 @@ import pytest
 
 from wsabench.agents import WrappedPolicy, load_policy, wrap_policy
 from wsabench.agents.foreign import guarded
-from wsabench.errors import ShapeError, SpecError, UnknownNameError
+from wsabench.errors import OwnCodeError, ShapeError, SpecError, UnknownNameError
 from wsabench.perturb.encoder.masks import DropEncoders
 from wsabench.types import Abilities, Decision, EncoderOperation, LaneBatch, Policy
 
@@ -213,3 +213,29 @@ def test_an_interrupt_that_an_agent_raises_is_its_failure_where_nobody_can_inter
     with pytest.raises(KeyboardInterrupt), guarded("mine"):
         raise KeyboardInterrupt
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            'Error(s) in loading state_dict for Net:\n\tMissing key(s): "a.w".\n\tUnexpected key(s): "b".',
+            'RuntimeError: Error(s) in loading state_dict for Net: Missing key(s): "a.w". / Unexpected key(s): "b".',
+        ),
+        ("\n  one\n\n  two\n", "RuntimeError: one / two"),
+        ("", "RuntimeError"),
+        ("much " * 200 + "\nat last", f"RuntimeError: {('much ' * 80)[:379].rstrip()} ... at last"),
+    ],
+)
+def test_all_lines_of_what_an_agent_raises_are_told_the_first_ones_first(message: str, told: str) -> None:
+    with pytest.raises(OwnCodeError) as failed, guarded("mine", " on pong, step 3"):
+        raise RuntimeError(message)
+    assert str(failed.value).startswith(f"The agent 'mine' failed on pong, step 3: {told} ({__file__}, line ")
+
+
+def test_of_a_syntax_error_the_last_line_says_what_it_is() -> None:
+    with pytest.raises(OwnCodeError) as failed, guarded("mine"):
+        compile("a = (\n", "theirs.py", "exec")
+    assert str(failed.value).startswith(
+        "The agent 'mine' failed: SyntaxError: '(' was never closed (theirs.py, line 1)"
+    )

@@ -79,7 +79,21 @@ def test_an_interruption_is_code_130_and_says_that_work_is_kept(
     failing: Callable[[BaseException], list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(failing(KeyboardInterrupt())) == 130
-    assert "What was finished is kept" in capsys.readouterr().err
+    assert "What was finished, if anything, is kept" in capsys.readouterr().err
+
+
+def test_an_interrupted_dry_run_promises_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(dry_run: bool = False) -> None:
+        raise KeyboardInterrupt
+
+    replacement = typer.Typer()
+    replacement.command("run")(interrupted)
+    replacement.callback()(lambda: None)
+    monkeypatch.setattr("wsabench.cli.application.app", replacement)
+    assert main(["run", "--dry-run"]) == 130
+    assert capsys.readouterr().err == "wsabench: interrupted. A dry run keeps nothing.\n"
 
 
 def test_debug_shows_the_traceback_wherever_it_stands_and_keeps_the_code(

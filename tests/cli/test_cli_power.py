@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from result_fixture import write_result_set, write_shard
+from result_fixture import CELLS, label, write_result_set, write_shard
 
 from wsabench.bench.statistics import ReportSize, benchmark_large_report, benchmark_stats
 from wsabench.cli import main
+from wsabench.gate.check import check_runs
+from wsabench.protocol import Protocol
 from wsabench.results import load_result
 from wsabench.summary.noise import noise_of_run
 
@@ -171,6 +173,57 @@ def test_a_gate_is_planned_from_numbers_or_from_a_run(tmp_path, capsys):
     few, many = answer["plans"]
     assert 0 < few["average"] <= many["average"]
     assert many["cell"] <= many["average"]
+
+
+def set_scores(directory, score, part, starts=None):
+    """Give 20 episodes of the shards whose name contains `part` normalised scores on Breakout around one."""
+    for shard in directory.glob(f"episodes/*{part}*.parquet"):
+        table = pq.ParquetFile(shard).read().to_pandas().astype({"severity": "Int64"})
+        returns = 1.7 + 28.8 * score + np.arange(len(table)) % 4
+        given = {} if starts is None else {"noops": starts, "action_hash": [f"{start:016d}" for start in starts]}
+        write_shard(shard, table.assign(**{"return": returns}, **given))
+
+
+ONE_CHECKPOINT = {"agents": ("wsa", "e2e"), "train_seeds": (0,), "episodes": 20}
+HASHES = {"breakout": {label(*cell): label(*cell) for cell in CELLS}}
+
+
+def test_a_gate_is_planned_with_the_cells_that_a_check_would_test(tmp_path, capsys):
+    run = write_result_set(tmp_path / "run", **ONE_CHECKPOINT, perturbation_hashes=HASHES)
+    set_scores(run, 0.5, "wsa")
+    set_scores(run, -0.06, "e2e")  # the mean of 0, 1, 2, 3 on top: 1.5 / 28.8 = 0.052
+    set_scores(run, -0.06, "palette-pal")
+    checked = check_runs(run, run)
+    tested = [row for row in checked.cells if row.verdict != "untested"]
+    assert {row.agent for row in tested} == {"wsa"}
+
+    words = ["power", "--plan", "gate", "--effect", "0.4", "--episodes", "20", "--from", str(run)]
+    assert main([*words, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["num_cells"], answer["num_agents"]) == (len(tested), 1)
+    assert answer["score"] == pytest.approx(0.5 + 1.5 / 28.8)
+    assert answer["left_out"] == ["wsa on breakout (palette-pal)", "e2e on breakout (all its cells)"]
+    assert main(words) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Left out, because the run is not above random play there: wsa on breakout (palette-pal); e2e on" in printed
+
+    set_scores(run, -0.06, "wsa")
+    assert main(words) == 2
+    printed = capsys.readouterr()
+    assert "would test nothing" in printed.err
+    assert not printed.out
+
+
+def test_no_gate_is_planned_from_episodes_that_are_all_there_are(tmp_path, capsys):
+    protocol = Protocol(action_selection="greedy", noop_max=3)
+    run = write_result_set(tmp_path / "run", **ONE_CHECKPOINT | {"agents": ("wsa",)}, protocol=protocol)
+    set_scores(run, 0.5, "wsa", np.arange(20) % 4)
+    words = ["power", "--plan", "gate", "--effect", "0.4", "--from", str(run)]
+    assert main(words) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "wsa on breakout: greedy play without sticky actions has 4 different episodes at most" in told
+    assert "With all 4 of them a check decides such cells exactly" in told
+    assert main([*words, "--score", "0.5", "--episode-sd", "0.2"]) == 0  # of cells that draw
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,9 @@ def test_an_interrupted_run_keeps_what_was_finished_and_goes_on(folder: Path) ->
     finally:
         process.kill()
     text = errors.read_text(encoding="utf-8")
-    assert text.endswith("wsabench: interrupted. What was finished is kept; the same command goes on from there.\n")
+    assert text.endswith(
+        "wsabench: interrupted. What was finished, if anything, is kept; the same command goes on from there.\n"
+    )
     assert "Traceback" not in text
     kept = {path.name for path in (folder / "runs" / "b" / "episodes").glob("*.parquet")}
     assert kept

@@ -118,7 +118,7 @@ def test_a_module_that_ends_its_process_or_hangs_when_it_is_imported_is_one_mess
     words = ["run", "--suite", "smoke", "-a", f"mine={how}_module:policy", "--worker-timeout", "0.2"]
     assert main([*words, "--workers", "2" if how == "exiting" else "1"]) == 2
     told = capfd.readouterr().err
-    assert f"wsabench: error: mine on breakout: {ENDS[how]} Correct the module (`python -X faulthandler -c " in told
+    assert f"wsabench: error: mine on breakout: {ENDS[how]} Correct the module (`python -c 'import fault" in told
     assert told.count("error: ") == 1
     assert not (tmp_path / "runs").exists()
 

@@ -97,6 +97,13 @@ def test_numbers_follow_from_the_pilot(reference: ResultSet, fixed: ResultSet) -
     assert len(reference.episodes) == sum(expected)
 
 
+def test_equal_numbers_are_told_as_one(tmp_path: Path) -> None:
+    told = Stopping("The pilot is finished.")
+    with pytest.raises(KeyboardInterrupt):
+        play(tmp_path / "out", precision=10.0, reporter=told)
+    assert f"jobs get {PILOT} episodes each, {3 * PILOT} in all;" in told.notes[-1]
+
+
 def test_its_episodes_are_those_of_a_run_with_more(reference: ResultSet, fixed: ResultSet) -> None:
     ours = reference.episodes.drop(columns="fingerprint")
     both = ours.merge(fixed.episodes.drop(columns="fingerprint"), how="left", on=KEYS, suffixes=("", "_fixed"))

@@ -99,7 +99,7 @@ def test_the_run_says_where_fewer_episodes_are_all_there_are(played: ResultSet, 
     said = [note for note in notebook.notes if "asked for" in note]
     assert [note.split(":")[0] for note in said] == [f"{agent} on breakout" for agent in ("e2e", "noop", "seer")]
     assert all(
-        "of 6 episodes that were asked for, 4 are all there are in clean, hue-rotate@3, action-delay@1. " in note
+        "only 4 different episodes exist in clean, hue-rotate@3, action-delay@1, of 6 that were asked for. " in note
         and note.endswith("the mean over them is exact.")
         for note in said
     )

@@ -193,7 +193,7 @@ def test_a_start_of_deterministic_play_counts_once_and_as_much_as_any_other(tmp_
     result = check_runs(path, path)
     assert {(row.is_paired, row.num_run, row.num_reference) for row in result.rows} == {(True, 15, 15)}
     assert result.cells[0].run == pytest.approx((10.0 + 7.0 - 1.7) / 28.8)
-    assert "each of the starts that were played, of 31, counts once" in " ".join(result.notes)
+    assert "Of 31 possible starts, each one that was played counts once." in " ".join(result.notes)
 
 
 def test_all_starts_are_the_whole_truth(tmp_path: Path) -> None:
@@ -285,6 +285,27 @@ def test_greedy_play_in_a_cell_with_chance_is_not_taken_for_deterministic(tmp_pa
     means = [row.run for row in result.cells]
     assert result.overall[0].run == pytest.approx(np.mean(means))
     assert result.overall[0].num_run == 15
+    assert "compared, paired by start in 2 and by episode seed in 1 of 3 cells; nothing" in " ".join(result.notes)
+
+
+def test_a_note_names_the_cells_that_are_not_paired_where_others_are(tmp_path: Path) -> None:
+    """Six drawn episodes are too few to pair them; all starts are not."""
+    path = write(tmp_path / "run", protocol=Protocol(action_selection="greedy", noop_max=3), episodes=6)
+    starts = np.array([0, 1, 2, 3, 0, 1])
+    change_episodes(path, give(10.0 + starts, starts))
+    change_episodes(path, give(10.0 + np.arange(6), starts), "hue-rotate@3")
+    result = check_runs(path, path)
+    assert [row.is_paired for row in result.cells] == [True, False, True]
+    assert "compared, paired by start in 2 of 3 cells (not in hue-rotate@3); nothing follows" in " ".join(result.notes)
+
+
+def test_no_note_speaks_of_averages_where_there_is_none(tmp_path: Path) -> None:
+    for cells, has_average in ((FEW[:1], False), (FEW, True)):
+        path = write(tmp_path / str(len(cells)), cells=cells, episodes=3)
+        change_episodes(path, give(np.array([2.0, 10.0, 30.0])))
+        notes = " ".join(check_runs(path, path).notes)
+        assert "would be found with a probability below 80%" in notes
+        assert ("the averages see" in notes) == has_average
 
 
 def test_old_greedy_sets_count_all_episodes_and_trust_what_differs(tmp_path: Path) -> None:

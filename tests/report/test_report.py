@@ -125,7 +125,8 @@ def test_numbers_on_shades_are_legible_in_both_themes():
 def test_the_page_says_how_to_reproduce_it(report):
     page = html.unescape((report[0] / "report.html").read_text().partition('id="reproduce"')[2])
     for words in (
-        "pip install wsabench==0.1.0 ale-py==0.12.1",
+        "pip install wsabench==0.1.0 ale-py==0.12.1 numba==1.0 numpy==1.0 opencv-python-headless==1.0 ",
+        " scipy==1.0 torch==2.13.0",
         "wsabench run --suite color-shift",
         f"wsabench report {report[0].parent}",
     ):

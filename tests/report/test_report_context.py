@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from made_jobs import ENCODERS, JOBS
+from msgspec.structs import replace
 from result_fixture import write_result_set
 
 from wsabench.errors import ResultSetError
-from wsabench.report.tables.definitions import DEFINITIONS
+from wsabench.report.tables.definitions import DEFINITIONS, definitions_of
 from wsabench.report.tables.results import attention_tables, result_tables
 from wsabench.results import load_result
 from wsabench.results.merging import merge_results
@@ -75,6 +76,15 @@ def test_the_report_shows_and_defines_both(new: Path) -> None:
     assert table.columns[-2:] == NAMES
     assert {row[-2:] for row in table.rows} == {("0.75", "0.10")}
     assert set(NAMES) <= {one.word for one in DEFINITIONS}
+
+
+@pytest.mark.parametrize(("once", "says"), [((), False), (("clean",), True), (("clean", "invert"), False)])
+def test_episode_seeds_are_defined_as_the_run_has_them(old: Path, once: tuple[str, ...], says: bool) -> None:
+    plan = load_result(old).manifest.plan
+    jobs = [replace(plan.jobs[0], perturbation=name, each_start_once=name in once) for name in ("clean", "invert")]
+    found = dict(definitions_of(replace(plan, jobs=tuple(jobs))))
+    assert ("the seed does not choose the start" in found["episode seed"]) == says
+    assert len(found) == len(DEFINITIONS)
 
 
 def test_runs_of_earlier_versions_report_as_before(old: Path, new: Path) -> None:

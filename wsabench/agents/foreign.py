@@ -43,6 +43,8 @@ from wsabench.types import (
 _OURS = str(Path(__file__).parents[1])
 _LIBRARIES = ("<", _OURS, *(sysconfig.get_path(key) for key in ("stdlib", "platlib")))
 """How the file names of code begin that is no agent's own: frozen modules, this package, Python, what is installed."""
+_MOST_TOLD = 400
+"""Characters of the message of an agent's own error."""
 
 
 class WrappedPolicy:
@@ -315,11 +317,21 @@ def user_failure(name: str, error: BaseException, place: str = "") -> OwnCodeErr
     if isinstance(error, SyntaxError) and error.filename:  # nothing has run in that file
         places.append((error.filename, error.lineno))
     where = f" ({places[-1][0]}, line {places[-1][1]})" if places else ""
-    lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
-    text = lines[-1]
-    if len(lines) > 1 and not isinstance(error, SyntaxError):  # the class stands in the first line alone
-        text = f"{type(error).__name__}: {text.strip()}"
+    text = _told_by(error)
     return OwnCodeError(f"The agent {name!r} failed{place}: {text}{where}. Give it what it needs, or correct it.")
+
+
+def _told_by(error: BaseException) -> str:
+    """Return class and message of an error in one line; of a long one its beginning and its last line."""
+    lines = [line.strip() for line in "".join(traceback.format_exception_only(error)).splitlines()]
+    lines = [line for line in lines if line]
+    if isinstance(error, SyntaxError):  # before it stand the place, the code and what points into it
+        lines = lines[-1:]
+    text = " / ".join(lines).replace(": / ", ": ")
+    if len(text) <= _MOST_TOLD:
+        return text
+    last = lines[-1] if len(lines) > 1 and len(lines[-1]) <= _MOST_TOLD // 3 else ""
+    return f"{text[: _MOST_TOLD - len(last)].rstrip()} ... {last}".rstrip()
 
 
 class _TorchDefaults(NamedTuple):

@@ -118,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     plays = next((word for word in words if not word.startswith("-")), "") in _PLAYING
     with stopping() if plays else nullcontext(Stop()) as stop:
+        stop.keeps = "--dry-run" not in words
         code = _run(words, debug, stop)
         if arguments is None:
             if stop.number is not None:

@@ -174,48 +174,34 @@ def _hours_of_records(agents: Collection[str]) -> list[tuple[str, float]]:
 
 
 class _GateCase(NamedTuple):
-    """What is checked: score and noise of a cell, cells an agent, agents."""
+    """What is checked: score and noise of a cell, cells an agent, agents; and what a run has that is not checked."""
 
     score: float
     episode_sd: float
     num_cells: int
     num_agents: int
+    left_out: Sequence[str] = ()
 
 
 def _gate_case(
     run_dir: Path | None, score: float | None, episode_sd: float | None, cells: int | None, agents: int | None
 ) -> _GateCase:
-    """Return what is checked as given, what is not given from a run: medians over its cells."""
+    """Return what is checked as given, what is not given from the cells of a run that a check would test."""
     if run_dir is None:
         if score is None or episode_sd is None:
             raise SpecError("A gate is planned from --score and --episode-sd, or --from RUN_DIR takes them from a run.")
         return _GateCase(score, episode_sd, cells or 1, agents or 1)
-    import numpy as np
-
+    if score is not None and episode_sd is not None and cells is not None and agents is not None:
+        return _GateCase(score, episode_sd, cells, agents)
+    from wsabench.gate.planning import TestedCells
     from wsabench.results import load_result
-    from wsabench.results.tables import with_labels
-    from wsabench.stats import normalised_score
-    from wsabench.summary.scores import reference_scores
 
-    result = load_result(run_dir)
-    episodes = with_labels(result.episodes)
-    known = reference_scores(list(episodes["game"].unique()), result.manifest.plan)
-    found: list[tuple[float, float]] = []
-    for _, part in episodes.groupby(["game", "agent", "train_seed", "label"], sort=False):
-        values = normalised_score(part["return"].to_numpy(np.float64), *known[str(part["game"].iloc[0])])
-        if len(values) > 1 and np.isfinite(values).all():
-            found.append((float(values.mean()), float(values.std(ddof=1))))
-    if not found:
-        raise SpecError("This run has no cell with two episodes and a normalised score. Give --score and --episode-sd.")
-    # A cell's noise goes with its score, so both are those of one cell: the one of median noise relative to the score.
-    middle = sorted(found, key=lambda one: one[1] / max(one[0], 0.1))[len(found) // 2]
-    per_agent = episodes.groupby("agent")["label"].nunique()
-    return _GateCase(
-        middle[0] if score is None else score,
-        middle[1] if episode_sd is None else episode_sd,
-        int(per_agent.max()) if cells is None else cells,
-        len(per_agent) if agents is None else agents,
-    )
+    tested = TestedCells(load_result(run_dir))
+    if score is None or episode_sd is None:
+        typical = tested.typical()
+        score = typical[0] if score is None else score
+        episode_sd = typical[1] if episode_sd is None else episode_sd
+    return _GateCase(score, episode_sd, cells or tested.num_cells, agents or tested.num_agents, tested.left_out)
 
 
 def _print_gate(
@@ -240,18 +226,21 @@ def _print_gate(
             for count, each, play in zip(counts, found, hours, strict=True)
         ]
         inputs = {**design._asdict(), "episode_sd": case.episode_sd, "reference_episodes": num_reference}
-        write_json({**inputs, "plans": rows})
+        write_json({**inputs, "left_out": list(case.left_out), "plans": rows})
         return
     is_known = costs.seconds_per_episode is not None
     body = [
         [count, each.cell, each.average, "yes" if each.average >= wanted else "no", *([play] if is_known else [])]
         for count, each, play in zip(counts, found, hours, strict=True)
     ]
+    left_out = ""
+    if case.left_out:
+        left_out = f" Left out, because the run is not above random play there: {'; '.join(case.left_out)}."
     columns = ["episodes a cell", "power, one cell", "power, average", f"average finds it ({wanted:g})"]
     note = (
         f"One checkpoint against {counted(num_reference, 'episode')} a cell, {counted(case.num_agents, 'agent')}, "
         f"{counted(case.num_cells, 'cell')} for each, score {case.score:.3g}, standard deviation "
-        f"{case.episode_sd:.3g} between episodes. Skewed scores find less: docs/gate.md.{costs.note}"
+        f"{case.episode_sd:.3g} between episodes. Skewed scores find less: docs/gate.md.{left_out}{costs.note}"
     )
     write_table(
         f"To find a drop of {drop:.0%} where {margin:.0%} are allowed, alpha {alpha:g}",

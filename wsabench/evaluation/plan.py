@@ -217,9 +217,9 @@ class Plan:
             if job.noops is not None and not self.first_episode and job.num_episodes < self.num_episodes:
                 capped.setdefault((job.agent, job.game, job.num_episodes), {})[job.perturbation] = None
         return [
-            f"{agent} on {game}: of {self.num_episodes} episodes that were asked for, {number} are all there are in "
-            f"{listed(names)}. Greedy play without sticky actions has one for each start; each is played once, so the "
-            "mean over them is exact."
+            f"{agent} on {game}: only {counted(number, 'different episode')} {'exists' if number == 1 else 'exist'} in "
+            f"{listed(names)}, of {self.num_episodes} that were asked for. Greedy play without sticky actions has one "
+            "for each start; each is played once, so the mean over them is exact."
             for (agent, game, number), names in capped.items()
         ]
 
@@ -427,9 +427,8 @@ def _refuse_repeats(contestants: Sequence[Contestant]) -> None:
         if protocol.may_repeat_episodes:
             number = f"{protocol.num_starts}" if one.is_deterministic else f"about {protocol.episodes_for_all_starts}"
             raise SpecError(
-                f"{one.name} on {one.game}: greedy play without sticky actions has {protocol.num_starts} different "
-                "episodes at most, one for each start, so more of them make nothing more precise. It takes "
-                f"{number} --episodes, without --precision, to meet them all."
+                f"{one.name} on {one.game}: {protocol.few_episodes}, so more of them make nothing more precise. It "
+                f"takes {number} --episodes, without --precision, to meet them all."
             )
 
 

@@ -79,10 +79,12 @@ def sentences_of(plan: Plan, found: Allocation, saving: SavingEntry) -> list[str
     if plan.precision is None:
         return []
     numbers, width = found.numbers, plan.precision.half_width
+    fewest, most = int(numbers.min()), int(numbers.max())
+    each = f"{counted(most, 'episode')} each" if fewest == most else f"{fewest} to {most} episodes"
     whose = "every cell" if plan.precision.target == "cell" else "cells on the average"
     sentences = [
-        f"The pilot is finished. For a half-width of {width:g} in {whose}, jobs get {numbers.min()} to {numbers.max()} "
-        f"episodes, {saving.episodes} in all; the {saving.pilot_episodes} of the pilot are kept apart and do not count."
+        f"The pilot is finished. For a half-width of {width:g} in {whose}, jobs get {each}, "
+        f"{saving.episodes} in all; the {saving.pilot_episodes} of the pilot are kept apart and do not count."
     ]
     if saving.fixed_episodes is not None and saving.share is not None and saving.bound is not None:
         sentences.append(

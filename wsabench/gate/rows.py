@@ -115,7 +115,7 @@ def notes_of(blocks: Mapping[str, Sequence[Block]], cells: Sequence[CheckedCell]
     """
     notes = [note for agent, parts in blocks.items() for note in _unit_notes(agent, parts)]
     legend = [LEGEND] if any(row.is_privileged for row in cells) else []
-    return [*notes, *_untested_notes(cells), *legend]
+    return [*notes, *_untested_notes(cells, has_averages=bool(_averaged(blocks))), *legend]
 
 
 def _averaged(blocks: Mapping[str, Sequence[Block]]) -> list[str]:
@@ -214,7 +214,7 @@ def _with_verdict(row: CheckedCell, p_adjusted: float, alpha: float) -> CheckedC
     return replace(row, p_adjusted=p_adjusted, verdict=verdict)
 
 
-def _untested_notes(cells: Sequence[CheckedCell]) -> list[str]:
+def _untested_notes(cells: Sequence[CheckedCell], *, has_averages: bool) -> list[str]:
     """Say in which cells there is nothing to lose, and how many others are too noisy for a test of their own."""
     untested = [row.where for row in cells if row.verdict == "untested"]
     notes = []
@@ -222,11 +222,32 @@ def _untested_notes(cells: Sequence[CheckedCell]) -> list[str]:
         notes.append(f"Untested, because the reference is not above random play there: {listed(untested, '; ')}.")
     weak = sum(row.power < MIN_POWER for row in cells)
     if weak:
+        averages = "; the averages see what happens in all of them" if has_averages else ""
         notes.append(
             f"In {weak} of {counted(len(cells) - len(untested), 'cell')} a drop of {COLLAPSE:.0%} in that cell alone "
-            f"would be found with a probability below {MIN_POWER:.0%}; the averages see what happens in all of them."
+            f"would be found with a probability below {MIN_POWER:.0%}{averages}."
         )
     return notes
+
+
+def _pairing(blocks: Sequence[Block]) -> str:
+    """Say by what rows of the tested cells were paired, and in which cells they were not."""
+    several_games = len(blocks) > 1
+    ways: dict[str, list[str]] = {}
+    for block in blocks:
+        for places, sample in block.side_by_side():
+            by_seed = "" if block.unit == "train seeds" else " by episode seed"
+            way = " by start" if sample.run_limits.population else by_seed
+            names = (block.cells[place] + f" on {block.game}" * several_games for place in places)
+            ways.setdefault(way if sample.is_paired else "not", []).extend(names)
+    apart = ways.pop("not", [])
+    total = len(apart) + sum(map(len, ways.values()))
+    if not ways:
+        return "not paired"
+    if len(ways) == 1 and not apart:
+        return f"paired{next(iter(ways))}"
+    paired = " and".join(f"{way} in {len(names)}" for way, names in ways.items())
+    return f"paired{paired} of {counted(total, 'cell')}" + (f" (not in {listed(apart)})" if apart else "")
 
 
 def _unit_notes(agent: str, blocks: Sequence[Block]) -> list[str]:
@@ -234,20 +255,18 @@ def _unit_notes(agent: str, blocks: Sequence[Block]) -> list[str]:
     samples = [sample for block in blocks for sample in block.whole()]
     if not samples:
         return []
-    how = "paired" if all(sample.is_paired for sample in samples) else "not paired"
+    how = _pairing(blocks)
     if blocks[0].unit == "train seeds":
         fewest = min(len(side) for sample in samples for side in (sample.run, sample.reference))
         few = " With so few only very large drops can be shown." if fewest < 5 else ""
         return [f"{agent}: {fewest} train seeds were compared, {how}.{few}"]
     limits = [side for sample in samples for side in (sample.run_limits, sample.reference_limits)]
-    label = "start" if all(one.population for one in limits) else "episode seed"
-    how = f"{how} by {label}" if how == "paired" else how
     found = [f"{agent}: episodes of one checkpoint were compared, {how}; nothing follows for another training run."]
     if any(one.population for one in limits):
         starts = max(one.population or 0 for one in limits)
         found.append(
-            f"{agent}: greedy play is the same from the same start in some cells, so each of the starts that were "
-            f"played, of {starts}, counts once."
+            f"{agent}: greedy play is the same from the same start in some cells. Of "
+            f"{counted(starts, 'possible start')}, each one that was played counts once."
         )
     if any(block.num_left_out for block in blocks):
         found.append(

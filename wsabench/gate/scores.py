@@ -35,6 +35,11 @@ class Scores:
     labels: tuple[int, ...] = ()
     """What a row is paired by: train seeds, episode seeds or numbers of no-ops."""
 
+    @property
+    def has_something_to_lose(self) -> bool:
+        """Whether their mean lies above random play by more than rounding."""
+        return bool(self.values.mean() > TOLERANCE)
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -55,8 +60,8 @@ class Block:
 
     @property
     def tested(self) -> tuple[int, ...]:
-        """The cells with something to lose: the reference's mean lies above random play by more than rounding."""
-        return tuple(place for place, one in enumerate(self.reference) if one.values.mean() > TOLERANCE)
+        """The cells in which the reference has something to lose."""
+        return tuple(place for place, one in enumerate(self.reference) if one.has_something_to_lose)
 
     def side_by_side(self) -> list[tuple[list[int], Sample]]:
         """Return the tested cells in groups with equal rows, and what tests each cell of a group by itself."""
@@ -155,7 +160,7 @@ def collect_blocks(run: ResultSet, reference: ResultSet, *, may_pair: bool = Tru
             )
         columns = cells[agent, game]
         sides = [
-            _Played(result, protocols, agent, game, seeds, columns)
+            Played(result, protocols, agent, game, seeds, columns)
             for (result, protocols), seeds in zip(played, (used, theirs), strict=True)
         ]
         unit: Unit = "train seeds" if len(used) > 1 else "episodes"
@@ -195,7 +200,7 @@ def _joint(cells: Sequence[Scores]) -> Limits:
     return cells[0].limits._replace(different=max(different, default=None))
 
 
-class _Played:
+class Played:
     """The episodes of one agent and game in one result set."""
 
     def __init__(
@@ -225,15 +230,15 @@ class _Played:
     def by_seed(self) -> tuple[Scores, ...]:
         """Return means over episodes, or over starts, a row a train seed."""
         return tuple(
-            Scores(np.array([self._rows(seed, cell).values.mean() for seed in self.seeds]), labels=self.seeds)
+            Scores(np.array([self.rows(seed, cell).values.mean() for seed in self.seeds]), labels=self.seeds)
             for cell in self.cells
         )
 
     def by_episode(self) -> tuple[Scores, ...]:
         """Return the only checkpoint's episodes, or starts, a row each."""
-        return tuple(self._rows(self.seeds[0], cell) for cell in self.cells)
+        return tuple(self.rows(self.seeds[0], cell) for cell in self.cells)
 
-    def _rows(self, seed: int, cell: str) -> Scores:
+    def rows(self, seed: int, cell: str) -> Scores:
         """Return the rows of one checkpoint in one cell."""
         job = self._by_job[seed, cell]
         scores, seeds = job["score"].to_numpy(np.float64), tuple(job["episode_seed"].tolist())

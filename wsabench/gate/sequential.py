@@ -182,14 +182,14 @@ class SequentialCheck:
                     "seeds: more episodes tell little of other training runs. Check them without --sequential."
                 )
         protocols = plan.protocols()
-        lanes = [protocols.get(AgentId(*job[:3]), plan.protocol) for job in self.jobs]
-        if repeating := next((one for one in lanes if one.may_repeat_episodes), None):
+        lanes = {one: protocols.get(one, plan.protocol) for one in sorted(AgentId(*job[:3]) for job in self.jobs)}
+        if repeating := next((one for one, lane in lanes.items() if lane.may_repeat_episodes), None):
+            lane = lanes[repeating]
             is_once = any(job.each_start_once for job in plan.jobs if self._is_judged(job.agent))
-            number = f"{repeating.num_starts}" if is_once else f"about {repeating.episodes_for_all_starts}"
+            number = f"{lane.num_starts}" if is_once else f"about {lane.episodes_for_all_starts}"
             raise SpecError(
-                f"Greedy play without sticky actions has {repeating.num_starts} different episodes at most, one for "
-                f"each start, so there is nothing to look at again. It takes {number} episodes to meet "
-                "them all. Check without --sequential."
+                f"{repeating.agent} on {repeating.game}: {lane.few_episodes}, so there is nothing to look at again. "
+                f"It takes {number} episodes to meet them all. Check without --sequential."
             )
         numbers = {plan.episodes if job.episodes is None else job.episodes for job in plan.jobs}
         first = self.design.looks[0]

@@ -27,7 +27,7 @@ from wsabench.report.tables.comparisons import (
     side_by_side_tables,
     with_claims,
 )
-from wsabench.report.tables.definitions import DEFINITIONS
+from wsabench.report.tables.definitions import Definition, definitions_of
 from wsabench.report.tables.insight import insight_tables
 from wsabench.report.tables.provenance import Step, provenance_tables, scope_of, steps_to_reproduce, title_of
 from wsabench.report.tables.results import (
@@ -76,6 +76,8 @@ class Content(NamedTuple):
     """The agents in tiers."""
     order: tuple[str, ...]
     """The agents, the best first."""
+    definitions: tuple[Definition, ...]
+    """What words mean."""
     scores: tuple[str, ...]
     """What each agent scores and keeps, where the tiers do not say it."""
     statement: str
@@ -118,6 +120,7 @@ def content_of(
         scope=scope_of(summary),
         lead=marked(answer.table, privileged),
         order=answer.order,
+        definitions=definitions_of(manifest.plan),
         scores=answer.scores,
         statement=answer.statement,
         undecided=answer.undecided,
@@ -189,7 +192,7 @@ def html_page(
         has_inside=has_inside,
         pictures=pictures,
         pictures_left_out=left_out,
-        definitions=DEFINITIONS,
+        definitions=content.definitions,
         dark_colors=dark_colors(),
         script=script,
         script_hash=f"sha256-{digest}",
@@ -266,7 +269,7 @@ def markdown_text(content: Content, figure_files: Sequence[tuple[NamedFigure, st
     for section, title in zip(_SECTIONS, ("By perturbation", "By game", "Seeing inside", "Methods"), strict=True):
         body = [*pictures.get(section, ()), *(markdown(table) for table in content.tables_of[section])]
         parts += [f"## {title}\n", *body] if body else []
-    parts.append("## Definitions\n\n" + "".join(f"- **{word}**: {meaning}\n" for word, meaning in DEFINITIONS))
+    parts.append("## Definitions\n\n" + "".join(f"- **{word}**: {meaning}\n" for word, meaning in content.definitions))
     parts += ["## Provenance\n", *(markdown(table) for table in content.provenance)]
     parts.append("## How to reproduce\n")
     for step in content.reproduce:

@@ -29,6 +29,8 @@ class Stop:
 
     number: int | None = None
     """The first one that came; None: none did."""
+    keeps: bool = True
+    """Whether the command writes anything that is kept."""
 
     def heed(self, number: int, _frame: FrameType | None = None) -> None:
         """Stop the main thread by the first signal."""
@@ -45,7 +47,9 @@ class Stop:
     def message(self) -> str:
         """What the user is told."""
         word = _WORDS[signal.Signals(self.number or signal.SIGINT)]
-        return f"{word}. What was finished is kept; the same command goes on from there."
+        if not self.keeps:
+            return f"{word}. A dry run keeps nothing."
+        return f"{word}. What was finished, if anything, is kept; the same command goes on from there."
 
 
 @contextmanager

@@ -246,7 +246,8 @@ def _imported(connection: Connection, reference: str) -> Any:
     from wsabench import agents
 
     module = reference.partition(":")[0]
-    cure = f"Correct the module (`python -X faulthandler -c 'import {module}'` shows where)"
+    shows = f"import faulthandler; faulthandler.enable(); faulthandler.dump_traceback_later(10); import {module}"
+    cure = f"Correct the module (`python -c '{shows}'` shows where)"
     connection.send(_Doing(f"importing {module!r}", cure))
     with agents.torch_as_shipped():
         return agents.import_attribute(reference)

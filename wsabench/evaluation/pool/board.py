@@ -159,7 +159,7 @@ class TaskBoard:
         playing = f" of {', '.join(cells[:_CELLS_NAMED])}{more}" if cells else ""
         what = f"{who}: its worker process {how} after about {counted(num_steps, 'step')}{playing}."
         if loss.is_last:
-            way = "The same run again plays what is missing, with fewer --workers where memory is short."
+            way = "Correct the agent, or take fewer --workers where memory is short; the same run again plays the rest."
             self._leave_out(loss.contestant, WorkerError(f"{what} That was so before: it is given up. {way}"))
             return
         self._pending[loss.contestant].extendleft(reversed(loss.tasks))

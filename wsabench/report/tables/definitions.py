@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from wsabench.results.manifest import RecordedPlan
 from wsabench.stats import CLEAN_FLOOR
 
 
@@ -177,3 +178,24 @@ DEFINITIONS = (
     ),
     Definition("stalled", "Ended after too many steps without reward or lost life; the return counts as it stood."),
 )
+
+
+_SEED_BESIDE_STARTS = (
+    " In jobs of greedy play that draw nothing, and so play each start once, the seed does not choose the start: "
+    "episodes of one seed need not begin alike there and in other jobs."
+)
+
+
+def definitions_of(plan: RecordedPlan) -> tuple[Definition, ...]:
+    """Return the definitions, with what is different in this run.
+
+    Args:
+        plan: What was planned.
+    """
+    once = [job.each_start_once for job in plan.jobs]
+    if all(once) or not any(once):
+        return DEFINITIONS
+    return tuple(
+        one._replace(meaning=one.meaning + _SEED_BESIDE_STARTS) if one.word == "episode seed" else one
+        for one in DEFINITIONS
+    )

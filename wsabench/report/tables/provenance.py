@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from wsabench.machine import ABSENT
 from wsabench.report.tables.text import DASH, Table, number
 from wsabench.results.manifest import UNKNOWN, Manifest, MergedRun, RecordedPlan
+from wsabench.results.provenance import BIT_DECIDING
 from wsabench.results.records import CLEAN
 from wsabench.results.result import DRAWS, DRAWS_LEGEND, drawing_agents
 from wsabench.summary.notes import chosen_of
@@ -22,6 +24,8 @@ from wsabench.summary.summarise import Summary
 from wsabench.words import counted
 
 _HASH_LENGTH = 12
+_PINNED = sorted({"gymnasium", *BIT_DECIDING})
+"""Packages that are installed in the same version to make a run again."""
 _MOST_NAMES, _LONGEST_NAMES = 4, 60
 """Names and their characters that stand in a title; more are counted."""
 
@@ -174,8 +178,8 @@ def steps_to_reproduce(
         formats: The formats of the report; none given: all.
     """
     first = manifest.history.first
-    versions = {name: version for name, version in first.versions.items() if version != UNKNOWN}
-    pinned = [f"{name}=={versions[name]}" for name in ("ale-py", "gymnasium", "numpy", "torch") if name in versions]
+    versions = {name: version for name, version in first.versions.items() if version not in (UNKNOWN, ABSENT)}
+    pinned = [f"{name}=={versions[name]}" for name in _PINNED if name in versions]
     packages = ["wsabench" + (f"=={versions['wsabench']}" if "wsabench" in versions else ""), *pinned]
     made = f" The run was made from commit {_short(first.git.commit)}." if first.git else ""
     runs = [one.starts[0] for one in manifest.history.merged_from] or [first]
