@@ -257,7 +257,7 @@ def test_a_failing_agent_is_one_message_and_the_others_are_played(
         ("asserting", "AssertionError"),
         ("exiting", "SystemExit: 3"),
         ("eof", "EOFError: no more"),
-        ("runtime", "RuntimeError: mat1 and mat2 cannot be multiplied"),
+        ("runtime", "RuntimeError: first line / mat1 and mat2 cannot be multiplied"),
     ],
 )
 def test_any_exception_of_a_policy_is_its_own(name: str, message: str, tmp_path: Path) -> None:
