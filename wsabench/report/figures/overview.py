@@ -180,7 +180,7 @@ def _scatter_figures(summary: Summary) -> list[NamedFigure]:
     if len(agents) > MOST_LOOKS:
         figures = agent_panels(agents, _PANEL_IN, draw, *labels)
     else:
-        figure, ax = new_figure(ONE_COLUMN_IN, ONE_COLUMN_IN + 0.17 * legend_lines(agents, ONE_COLUMN_IN))
+        figure, ax = new_figure(ONE_COLUMN_IN, ONE_COLUMN_IN + 0.25 * legend_lines(agents, ONE_COLUMN_IN))
         draw_clean_scatter(summary.seeds, ax, has_legend=len(agents) > 1)
         figures = [figure]
     caption = (
