@@ -410,6 +410,14 @@ def test_episode_intervals_of_few_and_many_episodes_have_the_right_width():
     assert (score.episode_high - score.episode_low) / 2 == pytest.approx(half, rel=0.12)
 
 
+def test_an_interval_of_very_few_episodes_beside_many_clean_ones_is_not_too_narrow():
+    rng = np.random.default_rng(6)
+    many, few = rng.normal(8, 1, 50), rng.normal(4, 1, 5)
+    score = row(summarise(result(two_cells([many], [few]))).cells, label="hue-rotate@3").normalised_score
+    half = stats.t.ppf(0.975, 4) * few.std(ddof=1) / np.sqrt(5) / 10
+    assert 0.95 * half < (score.episode_high - score.episode_low) / 2 < 1.4 * half
+
+
 def test_without_reference_scores_there_are_returns_only():
     no_reference = {"g": ReferenceScores(random=None, human=None)}
     summary = summarise(result(two_cells([[4, 6], [8, 8]], [[2, 2], [3, 5]]), reference_scores=no_reference))
