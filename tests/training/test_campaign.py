@@ -123,7 +123,7 @@ def test_what_is_not_shipped_is_set_apart_and_brought_back(root: Path, capsys: p
     records = [
         RunRecord(id="pong-e2e-0", tier="a", seed=0, name="e2e", handed_over=dict.fromkeys(shipped, "x"), **common),
         RunRecord(id="pong-wsa-3", tier="d", seed=3, name="wsa", handed_over=dict.fromkeys(apart, "x"), **common),
-        RunRecord(id="pong-wsa-4", tier="d", seed=4, name="wsa", **common),
+        RunRecord(id="pong-wsa-4", tier="d", seed=4, name="wsa", **{**common, "outcome": "failed"}),
     ]
     work = root.parent / "campaign" / "first" / "work"
     write_records(work / "records.json", "first", records)
@@ -153,6 +153,47 @@ def test_what_is_not_shipped_is_set_apart_and_brought_back(root: Path, capsys: p
     calls = (work / "calls.txt").read_text().splitlines()
     back = [call.rpartition(" ")[2] for call in calls if "--bring-back" in call]
     assert back == [str(folder), str(extra), str(folder)]
+
+
+def test_what_waits_for_other_runs_is_kept_and_brought_back(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stand-in queue hands an agent over to an empty folder only: elsewhere its encoders would replace read ones."""
+    assert main(["start"], root) == 0
+    folder, waiting = root / "baselines", root / "baselines" / "records" / "waiting"
+    work = root.parent / "campaign" / "first" / "work"
+    names = ["pong/wsa-seed0.safetensors", "pong/wsa-seed0-curve.csv"]
+    common = {"kind": "train", "game": "pong", "tier": "a", "seed": 0, "settings": {}, "outcome": "finished"}
+    other = RunRecord(id="pong-e2e-0", name="e2e", handed_over={"pong/e2e-seed0.safetensors": "x"}, **common)
+    records = {
+        state: [RunRecord(id="pong-wsa-0", name="wsa", handed_over=dict.fromkeys(there, "x"), **common), other]
+        for state, there in (("waits", ()), ("there", names))
+    }
+    for state, of_state in records.items():
+        write_records(work / f"{state}.json", "first", of_state)
+    write = "; ".join(f'echo {name} > "$7/{name}"' for name in names)
+    (work / "export.sh").write_text(
+        'mkdir -p "$7/records" "$7/pong"\n'
+        f'if [ "$7" = "{folder}" ] && [ ! -f "$work/come" ]; then cp "$work/waits.json" "$7/records/first.json"\n'
+        f'else cp "$work/there.json" "$7/records/first.json"; {write}; fi\n'
+    )
+    for _ in range(2):
+        assert main(["collect"], root) == 0
+        assert [(waiting / name).read_text().strip() for name in names] == names
+        assert not any((folder / name).exists() for name in names)
+        assert set(read_records(waiting / "records" / "first.json")) == {"pong-wsa-0"}
+        assert read_registry(folder / "registry.json").files == {}
+        (waiting / "pong" / "earlier.csv").touch()
+
+    os.killpg(int((work / "pid").read_text()), signal.SIGKILL)
+    (work / "pid").unlink()
+    assert main(["start"], root) == 0
+    calls = (work / "calls.txt").read_text().splitlines()
+    back = [call.rpartition(" ")[2] for call in calls if "--bring-back" in call]
+    assert back == [str(folder), str(waiting), str(folder)]
+
+    (work / "come").touch()
+    assert main(["collect"], root) == 0
+    assert not waiting.exists()
+    assert all((folder / name).is_file() for name in names)
 
 
 def test_a_queue_that_ends_at_once_is_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,9 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -69,6 +71,11 @@ class Campaign:
     def extra(self) -> Path:
         """The checkout's agents that are not shipped."""
         return self.root / EXTRA
+
+    @property
+    def waiting(self) -> Path:
+        """What is finished and waits for other runs before it takes its place among the baselines; laid out as they."""
+        return self.baselines / "records" / "waiting"
 
     @property
     def log(self) -> Path:
@@ -144,8 +151,8 @@ def start(campaign: Campaign, tell: Tell) -> int:
     if pid is not None:
         tell(f"{campaign.name} runs already, process {pid}.")
     else:
-        # What is not shipped first: where the records of all runs lie, its files are not.
-        for folder in (campaign.extra, campaign.baselines):
+        # What waits or is not shipped first: where the records of all runs lie, its files are not.
+        for folder in (campaign.waiting, campaign.extra, campaign.baselines):
             if folder.is_dir():
                 tell(_call(campaign.command("--bring-back", str(folder))).strip())
         for agent in campaign.adopted:
@@ -160,7 +167,8 @@ def collect(campaign: Campaign) -> str:
     """Copy what is finished to the checkout's baselines, by the clone's own program, and return what that said.
 
     Adopted agents keep their bytes: the clone would write them anew in its own format, and what was played with them
-    names the hash of their files. Runs of tiers that are not shipped go to `baselines-extra`. The registry of files
+    names the hash of their files. Runs of tiers that are not shipped go to `baselines-extra`. Those that wait, because
+    an agent still reads the encoders that they would replace, go to `baselines/records/waiting`. The registry of files
     (`wsabench agents fetch` reads it) is written anew.
 
     Raises:
@@ -174,9 +182,36 @@ def collect(campaign: Campaign) -> str:
         if path.read_bytes() != content:
             with atomic_path(path) as temporary:
                 temporary.write_bytes(content)
+    _keep_waiting(campaign)
     apart = _set_apart(campaign)
     write_registry([folder, campaign.extra], folder / REGISTRY, elsewhere=apart)
     return told
+
+
+def _keep_waiting(campaign: Campaign) -> None:
+    """Keep what the clone did not hand over yet: into an empty folder it hands over everything."""
+    records = read_records(records_path(campaign.baselines, campaign.name))
+    waits = {
+        run_id
+        for run_id, record in records.items()
+        if record.outcome == "finished" and record.kind != "frames" and not record.handed_over
+    }
+    if not waits:
+        shutil.rmtree(campaign.waiting, ignore_errors=True)
+        return
+    with tempfile.TemporaryDirectory(prefix="handover-", dir=campaign.folder) as made:
+        _call(campaign.command("--export", made))
+        kept = [one for run_id, one in read_records(records_path(Path(made), campaign.name)).items() if run_id in waits]
+        names = {name for record in kept for name in record.handed_over}
+        for name in names:
+            target = campaign.waiting / name
+            make_dir(target.parent)
+            with atomic_path(target) as temporary:
+                shutil.copyfile(Path(made) / name, temporary)
+    for path in campaign.waiting.rglob("*"):
+        if path.is_file() and path.relative_to(campaign.waiting).as_posix() not in names:
+            path.unlink()
+    write_records(records_path(campaign.waiting, campaign.name), campaign.name, kept)
 
 
 def _set_apart(campaign: Campaign) -> list[str]:
