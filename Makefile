@@ -113,12 +113,13 @@ campaign-collect: $(VENV)/.run
 clean:
 	rm -rf $(VENV) runs build dist site
 
-# One stamp for each set of extras: nothing is installed again until the pins change.
+# One stamp for each set of extras: nothing is installed again until the pins change. hatchling and editables build
+# this project, setuptools and wheel rliable, which comes as source.
 $(VENV)/.base: constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the pinned packages (the first time this takes a few minutes)"
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --no-deps torch
-	$(PIP) hatchling editables
+	$(PIP) hatchling editables setuptools wheel
 	touch $@
 
 $(VENV)/.run: $(VENV)/.base pyproject.toml

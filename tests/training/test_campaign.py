@@ -112,6 +112,14 @@ def test_a_campaign_from_its_start_to_its_results(root: Path, capsys: pytest.Cap
     assert "failed with exit code 2: no space" in capsys.readouterr().err
 
 
+def test_the_environment_is_made_by_the_recipe_of_today(root: Path) -> None:
+    """A recipe that no longer works on a fresh machine is mended in the checkout, not in the frozen commit."""
+    (root / "Makefile").write_text(MAKEFILE + "\techo today > .venv/recipe\n")
+    assert main(["start"], root) == 0
+    assert (root.parent / "campaign" / "first" / "checkout" / ".venv" / "recipe").read_text() == "today\n"
+    assert not (root / ".venv").exists()
+
+
 def test_what_is_not_shipped_is_set_apart_and_brought_back(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A stand-in queue hands over an agent of tier a and one of tier d, which has encoders of its own."""
     assert main(["start"], root) == 0

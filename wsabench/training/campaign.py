@@ -145,7 +145,9 @@ def start(campaign: Campaign, tell: Tell) -> int:
     """
     _clone(campaign, tell)
     tell("Making its environment, the first time this takes a few minutes")
-    _call(["make", "--directory", str(campaign.clone), ENVIRONMENT_TARGET])
+    # By the checkout's Makefile, whose recipe is kept in repair; what is installed are the commit's own pins.
+    makefile = str(campaign.root / "Makefile")
+    _call(["make", "--directory", str(campaign.clone), "--file", makefile, ENVIRONMENT_TARGET])
     _require_own_queue(campaign)
     pid = _running(campaign)
     if pid is not None:
