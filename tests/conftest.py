@@ -50,6 +50,16 @@ def _no_power_cuts() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _all_emulators_kept() -> Iterator[None]:
+    """Load no ROM twice that was given back: a process that tests plays more games than one of a user."""
+    from wsabench.emulator import cartridges
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cartridges, "_MOST_KEPT", 1_000)
+        yield
+
+
 @pytest.fixture
 def new_interpreters() -> Iterator[None]:
     """Start worker processes as users do: each is a new interpreter, and takes seconds to load."""

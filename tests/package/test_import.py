@@ -12,7 +12,7 @@ import pytest
 
 import wsabench
 
-HEAVY = ("torch", "ale_py", "gymnasium", "cv2", "numba", "pandas", "arch", "matplotlib", "seaborn")
+HEAVY = ("torch", "ale_py", "gymnasium", "cv2", "numba", "pandas", "arch", "matplotlib", "seaborn", "sympy")
 
 PACKAGES = ["wsabench", *(one.name for one in pkgutil.walk_packages(wsabench.__path__, "wsabench.") if one.ispkg)]
 
@@ -51,6 +51,10 @@ def test_importing_the_package_changes_no_global_state() -> None:
 def test_every_public_name_is_found(package: str) -> None:
     module = import_module(package)
     assert [name for name in getattr(module, "__all__", ()) if not hasattr(module, name)] == []
+
+
+def test_loading_an_agent_loads_torch_and_nothing_else_that_is_heavy() -> None:
+    assert loaded_by("from wsabench.agents import load_agent; load_agent('wsa', 'breakout', 0)") == {*LIGHT, "torch"}
 
 
 def test_help_loads_nothing_heavy() -> None:

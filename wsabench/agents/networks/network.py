@@ -150,8 +150,13 @@ class Initialiser:
 
 
 def _without_values(layer: _Layer) -> _Layer:
-    """Allocate a layer made on the meta device, so that its default initialisation draws from no generator."""
-    return layer.to_empty(device="cpu")
+    """Allocate a layer made on the meta device, so that its default initialisation draws from no generator.
+
+    PyTorch's `to_empty` does so too, but loads SymPy for half a second.
+    """
+    for name, parameter in list(layer.named_parameters()):
+        setattr(layer, name, nn.Parameter(torch.empty(parameter.shape)))
+    return layer
 
 
 class Heads(nn.Module):
