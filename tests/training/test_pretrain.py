@@ -101,6 +101,7 @@ def test_segmentation_explains_motion_by_masks_of_what_moves(store, tmp_path):
 @pytest.mark.parametrize("name", list(PRETEXTS))
 def test_a_killed_stage_continues_to_the_same_weights(store, tmp_path, monkeypatch, name):
     monkeypatch.setattr(pretrain_loop, "LOG_STEPS", 2)
+    monkeypatch.setattr(PRETEXTS[name], "batch_size", 4)
     whole = run(store, tmp_path / "whole", name, 3)
     run(store, tmp_path / "killed", name, 2)
     state = start_stage(build_pretext(name, seed=55))
@@ -173,7 +174,9 @@ def test_foreign_and_damaged_checkpoints_are_named(store, tmp_path):
 
 
 @pytest.mark.usefixtures("short_rows")
-def test_pretrain_writes_every_encoder_and_curve(tmp_path):
+def test_pretrain_writes_every_encoder_and_curve(tmp_path, monkeypatch):
+    for stage in PRETEXTS.values():
+        monkeypatch.setattr(stage, "batch_size", 4)
     result = pretrain("breakout", tmp_path / "out", frames=120, steps=STEPS, make_source=make_sprites)
     assert set(result.encoders) == {"ae", "sr", "oke", "okk", "vos", "vit"}
     assert set(result.curves) == set(STEPS)
