@@ -58,7 +58,7 @@ def pretend(queue: Queue, run: QueueRun, places: Places, device: str, reporter: 
     reporter.advance(done)
     stride = max(1, total // 20)
     while done < total:
-        time.sleep(STEP_SECONDS * (100 if (folder / "slow").exists() else 1))
+        time.sleep(STEP_SECONDS * (40 if (folder / "slow").exists() else 1))
         more = min(stride, total - done)
         done += more
         write_text(checkpoint, str(done))

@@ -13,7 +13,7 @@ from catch import CatchVector
 from wsabench.agents import load_agent, read_checkpoint
 from wsabench.agents.networks.tuned import TunedAgent
 from wsabench.progress import SilentReporter
-from wsabench.training import PPOPreset, train
+from wsabench.training import PPOPreset, frozen, train
 from wsabench.training.presets import PRESETS
 from wsabench.types import LaneBatch
 
@@ -71,6 +71,7 @@ SLOW = pytest.mark.slow
 )
 def test_an_ablation_trains_resumes_and_loads(option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PRESETS, "compact", TINY)
+    monkeypatch.setattr(frozen, "CALIBRATION_OBSERVATIONS", 64)
     path = tmp_path / "mine.toml"
     path.write_text(FILE.replace('kind = "wsa"', option) if "kind" in option else FILE + option)
     options: dict[str, Any] = {"out": tmp_path / "run", "make_envs": catch}

@@ -39,6 +39,7 @@ from wsabench.sealed import HEADER_HASH, json_hash, sealed_file, tensors_hash
 from wsabench.types import LaneBatch
 
 STACKS = np.random.default_rng(0).integers(0, 256, (24, 4, 84, 84), dtype=np.uint8)
+E2E = dataclasses.replace(load_spec("e2e"), width=16)
 WSA = AgentSpec(name="wsa", kind="wsa", preset="compact", width=8, encoders=("okk",), context="ae")
 
 
@@ -58,7 +59,7 @@ def describe(spec: AgentSpec, hashes: dict[str, str] | None = None, **changes: A
 
 def save_e2e(path: Path, **changes: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(path, build_agent(load_spec("e2e"), 4, seed=9).state_dict(), describe(load_spec("e2e"), **changes))
+    save_checkpoint(path, build_agent(E2E, 4, seed=9).state_dict(), describe(E2E, **changes))
     return path
 
 
@@ -97,7 +98,7 @@ def act(policy: Any) -> list[int]:
 def test_a_round_trip_keeps_everything(tmp_path: Path) -> None:
     path = save_e2e(tmp_path / "a.safetensors")
     checkpoint = read_checkpoint(path)
-    assert checkpoint.meta == describe(load_spec("e2e"))
+    assert checkpoint.meta == describe(E2E)
     policy = load_agent(path, game="breakout")
     assert (policy.abilities.name, policy.abilities.train_seed, policy.meta.game) == ("e2e", 1, "breakout")
     assert policy.abilities.checkpoint_hash == checkpoint.content_hash
@@ -210,16 +211,16 @@ def test_a_cut_file_is_refused(tmp_path: Path, cut: int) -> None:
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
-    weights = build_agent(load_spec("e2e"), 4).state_dict()
+    weights = build_agent(E2E, 4).state_dict()
     weights["linear.bias"] = torch.full_like(weights["linear.bias"], torch.nan)
-    save_checkpoint(path, weights, describe(load_spec("e2e")))
+    save_checkpoint(path, weights, describe(E2E))
     with pytest.raises(CheckpointError, match=r"linear\.bias is not finite"):
         load_agent(path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
-    save_checkpoint(path, build_agent(load_spec("e2e"), 6).state_dict(), describe(load_spec("e2e")))
+    save_checkpoint(path, build_agent(E2E, 6).state_dict(), describe(E2E))
     with pytest.raises(CheckpointError, match="do not fit the agent it describes"):
         load_agent(path)
 
@@ -303,8 +304,8 @@ def test_agents_that_are_not_shipped(shipped: Path, arguments: tuple, error: typ
 
 def test_the_values_weight_of_an_old_agent_is_read_as_that_of_the_whole_error(tmp_path: Path) -> None:
     path = tmp_path / "e2e.safetensors"
-    meta = describe(load_spec("e2e"), training={"name": "compact", "value_coefficient": 0.5})
-    weights = build_agent(load_spec("e2e"), 4, seed=9).state_dict()
+    meta = describe(E2E, training={"name": "compact", "value_coefficient": 0.5})
+    weights = build_agent(E2E, 4, seed=9).state_dict()
     for save, weight in ((save_old_agent, 0.25), (save_checkpoint, 0.5)):
         save(path, weights, meta)
         assert read_checkpoint(path).meta.training == {"name": "compact", "value_coefficient": weight}

@@ -65,7 +65,7 @@ def server(origin: Path) -> Iterator[str]:
             """Say nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=origin)) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{running.server_address[1]}"
         running.shutdown()
 
@@ -116,7 +116,7 @@ def test_no_more_is_read_than_the_registry_names(bare: Path, capsys: pytest.Capt
                     sent.append(1)
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         address = f"http://127.0.0.1:{running.server_address[1]}"
         assert main(["agents", "fetch", "e2e", "--game", "pong", "--from", address]) == 2
         running.shutdown()

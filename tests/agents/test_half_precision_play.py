@@ -8,6 +8,7 @@ import torch
 
 import wsabench
 from wsabench.agents import AgentPolicy, load_agent
+from wsabench.agents.policy import choose_actions
 from wsabench.encoders import find_encoder
 from wsabench.encoders.standardisation import encoder_input
 from wsabench.seeding import generator
@@ -20,25 +21,24 @@ LARGEST_SHARE = 0.01
 """Of greedy actions that may differ."""
 
 
-def played(policy: AgentPolicy, steps: int) -> np.ndarray:
-    """Return the observations of sampled play, uint8 (steps * LANES, 4, 84, 84), and the greedy actions on them."""
+def played(policy: AgentPolicy, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return observations of sampled play, uint8 (steps * LANES, 4, 84, 84), and the greedy actions on them.
+
+    Of two steps one is kept: what follows looks much like it.
+    """
     ids = np.arange(LANES)
     batch = LaneBatch(ids, tuple(generator(lane, "play") for lane in ids), ids < 0, ((),) * LANES)
-    seen = []
+    seen, actions = [], []
     envs = wsabench.make_vec("breakout", LANES, seed=0, protocol=wsabench.Protocol.evaluation())
     observations, _ = envs.reset(seed=0)
-    for _ in range(steps):
-        seen.append(observations)
-        observations, *_ = envs.step(policy.act(observations, batch).actions)
+    for step in range(2 * steps):
+        probabilities = policy.action_probabilities(observations, batch)
+        if step % 2:
+            seen.append(observations)
+            actions.append(probabilities.argmax(axis=1))
+        observations, *_ = envs.step(choose_actions(probabilities, batch.generators, "sampled"))
     envs.close()
-    return np.concatenate(seen)
-
-
-def greedy(policy: AgentPolicy, observations: np.ndarray) -> np.ndarray:
-    ids = np.arange(LANES)
-    batch = LaneBatch(ids, tuple(generator(lane, "unused") for lane in ids), ids < 0, ((),) * LANES)
-    rows = [policy.action_probabilities(part, batch) for part in np.split(observations, len(observations) // LANES)]
-    return np.concatenate(rows).argmax(axis=1)
+    return np.concatenate(seen), np.concatenate(actions)
 
 
 @torch.no_grad()
@@ -63,15 +63,15 @@ def plain_greedy(policy: AgentPolicy, observations: np.ndarray) -> np.ndarray:
 
 def share_that_differs(agent: str, number: int) -> float:
     policy = load_agent(agent, game="breakout")
-    observations = played(policy, -(-number // LANES))
-    ours, plain = greedy(policy, observations), plain_greedy(policy, observations)
+    observations, ours = played(policy, -(-number // LANES))
+    plain = plain_greedy(policy, observations)
     assert len(set(plain.tolist())) > 2, "an agent that hardly chooses shows nothing"
     return float((ours != plain).mean())
 
 
 @pytest.mark.parametrize("agent", ["wsa", "e2e"])
-def test_at_most_one_greedy_action_in_a_hundred_differs_on_500_observations(agent: str) -> None:
-    assert share_that_differs(agent, 500) <= LARGEST_SHARE
+def test_at_most_one_greedy_action_in_a_hundred_differs_on_250_observations(agent: str) -> None:
+    assert share_that_differs(agent, 250) <= LARGEST_SHARE
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ def inside_and_outside(pretext, stack, background, num_moving):
 @pytest.mark.parametrize(("size", "num_steps"), [("compact", 100), ("paper", 60)])
 def test_the_autoencoder_reconstructs_squares(videos, size, num_steps):
     pretext = build_pretext("ae", seed=1, size=size)
-    assert fell(train(pretext, videos, num_steps, batch_size=16)) < 0.3
+    assert fell(train(pretext, videos, num_steps, batch_size=4)) < 0.3
     newest = unseen(make_videos(seed=9))[0][:, -1:]
     with torch.inference_mode():
         image = pretext.decoder(pretext.encoder(newest))

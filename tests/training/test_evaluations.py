@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ from wsabench.training.presets import DQN_PRESETS, PRESETS
 from wsabench.training.run import make_training_envs
 from wsabench.types import LaneBatch
 
-TINY = PPOPreset(name="compact", total_steps=320, num_envs=4, rollout_steps=16, minibatch_size=32, epochs=1)
+TINY = PPOPreset(name="compact", total_steps=160, num_envs=4, rollout_steps=8, minibatch_size=16, epochs=1)
+AGENT = str(Path(__file__).parents[1] / "narrow.toml")
 
 
 @pytest.fixture(autouse=True)
@@ -54,15 +56,15 @@ class Listener(SilentReporter):
 
 def run(directory: Path, **options) -> tuple[pd.DataFrame, Listener]:
     listener = Listener()
-    options = {"evaluate_every": 100, "evaluation_episodes": 5} | options
-    train("e2e", "catch", out=directory, reporter=listener, options=TrainingOptions(**options), make_envs=catch)
+    options = {"evaluate_every": 60, "evaluation_episodes": 5} | options
+    train(AGENT, "catch", out=directory, reporter=listener, options=TrainingOptions(**options), make_envs=catch)
     return pd.read_csv(directory / "evaluations.csv"), listener
 
 
 def test_evaluations_come_every_so_many_steps_and_at_the_end(tmp_path: Path) -> None:
     table, listener = run(tmp_path)
-    # Updates of 64 steps: after 128, 256 a multiple of 100 was passed; 300 and the end fall together.
-    assert table["steps"].tolist() == [128, 256, 320]
+    # Updates of 32 steps: after 64, 128 a multiple of 60 was passed; at the end none was.
+    assert table["steps"].tolist() == [64, 128, 160]
     assert (table["episodes"] == 5).all()
     assert listener.fields[-1]["evaluation"] == table["return_mean"].iloc[-1]
     assert listener.fields[-1]["best"] == table["return_mean"].max()
@@ -73,40 +75,40 @@ def test_the_best_network_is_kept_beside_the_newest(tmp_path: Path) -> None:
     table, _ = run(tmp_path)
     best = table.loc[table["is_best"] == 1, "steps"].iloc[-1]
     assert read_checkpoint(tmp_path / "best.safetensors").meta.steps == best
-    assert read_checkpoint(tmp_path / "agent.safetensors").meta.steps == 320
+    assert read_checkpoint(tmp_path / "agent.safetensors").meta.steps == 160
     assert load_agent(tmp_path / "best.safetensors", game="catch").meta.steps == best
     earlier = table["return_mean"].cummax().shift(fill_value=-np.inf)
     assert (table["is_best"] == (table["return_mean"] > earlier)).all()
 
 
 def test_without_evaluations_nothing_is_evaluated(tmp_path: Path) -> None:
-    train("e2e", "catch", out=tmp_path, make_envs=catch)
+    train(AGENT, "catch", out=tmp_path, make_envs=catch)
     assert not (tmp_path / "evaluations.csv").exists()
     assert not (tmp_path / "best.safetensors").exists()
 
 
 def test_evaluations_leave_the_training_as_it_was(tmp_path: Path) -> None:
     run(tmp_path / "with")
-    train("e2e", "catch", out=tmp_path / "without", make_envs=catch)
+    train(AGENT, "catch", out=tmp_path / "without", make_envs=catch)
     columns = ["steps", "games", "return_unclipped_mean_50", "policy_loss", "value_loss"]
     curves = [pd.read_csv(tmp_path / name / "curve.csv")[columns] for name in ("with", "without")]
     pd.testing.assert_frame_equal(*curves, check_exact=True)
 
 
 def test_patience_ends_training_and_a_stopped_run_stays_stopped(tmp_path: Path) -> None:
-    table, listener = run(tmp_path, evaluate_every=64, patience=2)
+    table, listener = run(tmp_path, evaluate_every=32, patience=2)
     assert len(table) < 5, "these few steps teach nothing"
     assert table["is_best"].iloc[-2:].tolist() == [0, 0]
     assert len(pd.read_csv(tmp_path / "curve.csv")) == len(table)
     assert [text for text in listener.warnings if "2 evaluations brought no return above" in text]
-    again, _ = run(tmp_path, evaluate_every=64, patience=2)
+    again, _ = run(tmp_path, evaluate_every=32, patience=2)
     assert len(again) == len(table)
     with pytest.raises(CheckpointError, match="belongs to another run: evaluations is"):
-        run(tmp_path, evaluate_every=64, patience=3)
+        run(tmp_path, evaluate_every=32, patience=3)
 
 
 def test_the_target_return_ends_training(tmp_path: Path) -> None:
-    table, listener = run(tmp_path, evaluate_every=64, target_return=-3.0)
+    table, listener = run(tmp_path, evaluate_every=32, target_return=-3.0)
     assert len(table) == 1
     assert "reached the target -3" in listener.warnings[0]
 
@@ -145,20 +147,31 @@ def test_episode_seeds_are_neither_trainings_nor_the_benchs() -> None:
 
 
 def player_of(lanes: int) -> Player:
-    model = build_agent(load_spec("e2e"), 3, seed=3)
+    model = build_agent(load_spec(AGENT), 3, seed=3)
     with torch.no_grad():
         model.heads.policy[-1].weight.mul_(200)  # pyright: ignore - so that it prefers some actions
     return Player(model, None, TrainingLanes(CatchVector(lanes), 0), torch.device("cpu"))
 
 
+SEEDS = list(range(0, 14, 2))
+
+
+@functools.cache
+def one_by_one() -> tuple[list[float], list[int]]:
+    """Return the returns and lengths of games that are played alone."""
+    player = player_of(1)
+    games = [play_episodes(player, CatchVector(1, rounds=3), [seed]) for seed in SEEDS]
+    return [float(game.returns[0]) for game in games], [int(game.lengths[0]) for game in games]
+
+
 @pytest.mark.parametrize("num_lanes", [1, 3, 7, 16])
 def test_returns_belong_to_their_seeds_whatever_the_number_of_lanes(num_lanes: int) -> None:
-    player, seeds = player_of(1), list(range(0, 14, 2))
+    player = player_of(1)
     with single_thread():
-        one_by_one = [play_episodes(player, CatchVector(1, rounds=3), [seed]) for seed in seeds]
-        together = play_episodes(player, CatchVector(num_lanes, rounds=3), seeds)
-    assert together.returns.tolist() == [float(games.returns[0]) for games in one_by_one]
-    assert together.lengths.tolist() == [int(games.lengths[0]) for games in one_by_one]
+        together = play_episodes(player, CatchVector(num_lanes, rounds=3), SEEDS)
+        returns, lengths = one_by_one()
+    assert together.returns.tolist() == returns
+    assert together.lengths.tolist() == lengths
     assert len(set(together.lengths.tolist())) > 1
     assert player.model.training
 
@@ -166,10 +179,10 @@ def test_returns_belong_to_their_seeds_whatever_the_number_of_lanes(num_lanes: i
 def test_the_network_plays_as_its_agent_file_does_under_run(tmp_path: Path) -> None:
     from wsabench.evaluation.rollout import EpisodeLanes, EpisodeTask, Handout, play
 
-    path = train("e2e", "breakout", out=tmp_path, steps=64)
+    path = train(AGENT, "breakout", out=tmp_path, steps=32)
     policy = load_agent(path, game="breakout")
     # Short games: after so many frames they are cut.
-    protocol, seeds = Protocol.evaluation().with_changes(max_frames=600), [10, 12, 14]
+    protocol, seeds = Protocol.evaluation().with_changes(max_frames=300), [10, 12, 14]
     tasks = [EpisodeTask(0, number, seed, "clean", ()) for number, seed in enumerate(seeds)]
     outcomes = {}
 
@@ -223,7 +236,7 @@ def test_a_missing_tensorboard_is_explained_before_anything_is_played(
 
 
 def test_q_agents_explore_a_little_in_evaluation_and_not_when_greedy(tmp_path: Path) -> None:
-    path = train("e2e", "catch", out=tmp_path, steps=16, options=TrainingOptions(algorithm="dqn"), make_envs=catch)
+    path = train(AGENT, "catch", out=tmp_path, steps=16, options=TrainingOptions(algorithm="dqn"), make_envs=catch)
     greedy, sampled = load_agent(path, action_selection="greedy"), load_agent(path)
     assert greedy.spec.heads == "q"
     observations = np.random.default_rng(0).integers(0, 256, (4, 4, 84, 84)).astype(np.uint8)

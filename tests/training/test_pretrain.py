@@ -21,7 +21,7 @@ from wsabench.training.pretraining import loop as pretrain_loop
 from wsabench.training.pretraining.loop import draw_batch, load_stage, mean_frame, save_stage, start_stage, train_stage
 from wsabench.training.pretraining.pretrain import STAGE_STEPS, pretrain, usual_steps
 
-STEPS = {"ae": 12, "sr": 3, "transporter": 4, "vos": 3, "vit": 3}
+STEPS = {"ae": 5, "sr": 1, "transporter": 2, "vos": 1, "vit": 1}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def run(store, checkpoint, name, num_steps, state=None):
 
 @pytest.fixture
 def short_rows(monkeypatch):
-    monkeypatch.setattr(pretrain_loop, "LOG_STEPS", 5)
+    monkeypatch.setattr(pretrain_loop, "LOG_STEPS", 2)
 
 
 @pytest.mark.usefixtures("short_rows")
@@ -57,10 +57,10 @@ def test_the_curve_averages_some_steps_and_falls(store, tmp_path, monkeypatch):
         return parts
 
     monkeypatch.setattr(AutoencoderPretext, "loss", loss)
-    curve = run(store, tmp_path / "checkpoint", "ae", 12).curve
-    assert [row["step"] for row in curve] == [5, 10, 12]
-    assert [step for step, _ in losses] == list(range(12))
-    means = [np.mean([value for _, value in losses[part]]) for part in (slice(0, 5), slice(5, 10), slice(10, 12))]
+    curve = run(store, tmp_path / "checkpoint", "ae", 5).curve
+    assert [row["step"] for row in curve] == [2, 4, 5]
+    assert [step for step, _ in losses] == list(range(5))
+    means = [np.mean([value for _, value in losses[part]]) for part in (slice(0, 2), slice(2, 4), slice(4, 5))]
     assert [row["loss"] for row in curve] == pytest.approx(means, rel=1e-6)
     assert means[2] < means[1] < means[0]
 
@@ -100,13 +100,14 @@ def test_segmentation_explains_motion_by_masks_of_what_moves(store, tmp_path):
 
 @pytest.mark.parametrize("name", list(PRETEXTS))
 def test_a_killed_stage_continues_to_the_same_weights(store, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(pretrain_loop, "LOG_STEPS", 3)
-    whole = run(store, tmp_path / "whole", name, 7)
-    run(store, tmp_path / "killed", name, 3)
+    monkeypatch.setattr(pretrain_loop, "LOG_STEPS", 2)
+    monkeypatch.setattr(PRETEXTS[name], "batch_size", 4)
+    whole = run(store, tmp_path / "whole", name, 3)
+    run(store, tmp_path / "killed", name, 2)
     state = start_stage(build_pretext(name, seed=55))
     load_stage(tmp_path / "killed", state)
-    assert state.step == 3
-    resumed = run(store, tmp_path / "killed", name, 7, state)
+    assert state.step == 2
+    resumed = run(store, tmp_path / "killed", name, 3, state)
     for key, value in whole.pretext.state_dict().items():
         assert torch.equal(value, resumed.pretext.state_dict()[key]), key
     for row, other in zip(whole.curve, resumed.curve, strict=True):
@@ -133,9 +134,12 @@ def test_batches_are_pairs_of_one_episode(store):
     pretext = build_pretext("transporter", seed=0)
     positions = store.positions(pretext.offsets[1])
     batch = draw_batch(store, positions, pretext, np.random.default_rng(0))
-    frames = [torch.from_numpy(np.array(store.frames)).float() / 255]
+    frames = np.array(store.frames)
+    places = {frame.tobytes(): place for place, frame in reversed(list(enumerate(frames)))}
     for first, second in zip(batch.first, batch.second, strict=True):
-        at, later = (int((frames[0] == stack[-1]).all(2).all(1).nonzero()[0]) for stack in (first, second))
+        at, later = (places[(255 * stack[-1]).round().byte().numpy().tobytes()] for stack in (first, second))
+        for place, stack in ((at, first), (later, second)):
+            assert torch.equal(stack[-1], torch.from_numpy(frames[place]).float() / 255)
         assert 1 <= later - at <= 20
         assert store.episodes[at] == store.episodes[later]
     assert float(mean_frame(store).max()) <= 255
@@ -170,30 +174,32 @@ def test_foreign_and_damaged_checkpoints_are_named(store, tmp_path):
 
 
 @pytest.mark.usefixtures("short_rows")
-def test_pretrain_writes_every_encoder_and_curve(tmp_path):
-    result = pretrain("breakout", tmp_path / "out", frames=300, steps=STEPS, make_source=make_sprites)
+def test_pretrain_writes_every_encoder_and_curve(tmp_path, monkeypatch):
+    for stage in PRETEXTS.values():
+        monkeypatch.setattr(stage, "batch_size", 4)
+    result = pretrain("breakout", tmp_path / "out", frames=120, steps=STEPS, make_source=make_sprites)
     assert set(result.encoders) == {"ae", "sr", "oke", "okk", "vos", "vit"}
     assert set(result.curves) == set(STEPS)
     bank = EncoderBank.load("breakout", directory=tmp_path / "out")
     assert bank.source == "pretrained"
     metadata = load_encoder(result.encoders["okk"]).metadata
-    assert (metadata["steps"], metadata["frames"], metadata["seed"], metadata["game"]) == ("4", "300", "0", "breakout")
+    assert (metadata["steps"], metadata["frames"], metadata["seed"], metadata["game"]) == ("2", "120", "0", "breakout")
     assert (metadata["size"], metadata["data"], metadata["device"]) == ("compact", "random", "cpu")
     assert not {"expert", "expert_hash"} & set(metadata)
     rows = list(csv.DictReader(result.curves["ae"].open()))
-    assert [row["step"] for row in rows] == ["5", "10", "12"]
+    assert [row["step"] for row in rows] == ["2", "4", "5"]
     assert sum(path.stat().st_size for path in result.encoders.values()) < 4 * 2**20
 
 
 @pytest.mark.usefixtures("short_rows")
 def test_a_second_run_continues_and_a_fresh_one_agrees(tmp_path):
     def go(out, steps, **options):
-        result = pretrain("breakout", tmp_path / out, frames=200, steps=steps, make_source=make_sprites, **options)
+        result = pretrain("breakout", tmp_path / out, frames=100, steps=steps, make_source=make_sprites, **options)
         return result.encoders["ae"].read_bytes()
 
-    whole = go("a", {"ae": 7})
-    go("b", {"ae": 5}, resume=False)
-    continued = go("b", {"ae": 7})
+    whole = go("a", {"ae": 3})
+    go("b", {"ae": 2}, resume=False)
+    continued = go("b", {"ae": 3})
     assert whole == continued
 
 
@@ -230,7 +236,7 @@ def headers(result):
 
 
 def test_sizes_and_data_have_places_of_their_own_and_share_frames(tmp_path):
-    options = {"frames": 200, "steps": {"ae": 1}, "make_source": make_sprites}
+    options = {"frames": 100, "steps": {"ae": 1}, "make_source": make_sprites}
     results = {
         (size, data): pretrain("breakout", size=size, data=data, **options)
         for size in ("compact", "paper")

@@ -138,9 +138,9 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("probe")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WSABENCH_HOME", str(folder / "home"))
-        pretrain("breakout", folder / "out", frames=300, steps={"ae": 5, "transporter": 2}, make_source=make_sprites)
+        pretrain("breakout", folder / "out", frames=120, steps={"ae": 2, "transporter": 1}, make_source=make_sprites)
         options = {"directory": folder / "out", "make_source": make_sprites, "variables": VARIABLES, "frames": 1_500}
-        table = probe("breakout", ["ae", "okk"], samples=700, twins=2, **options)
+        table = probe("breakout", ["ae", "okk"], samples=600, twins=2, **options)
         yield table, lambda *names, **more: probe("breakout", names, **(options | more))
 
 
@@ -187,7 +187,7 @@ def test_probe_refuses_bad_input(trained):
     with pytest.raises(SpecError, match="9000 probe samples were asked for"):
         go("ae", samples=9_000)
     with pytest.raises(SpecError, match="No verified RAM variable of 'breakout' changes"):
-        go("ae", samples=700, variables={"constant": VARIABLES["constant"]})
+        go("ae", samples=600, variables={"constant": VARIABLES["constant"]})
     with pytest.raises(SpecError, match=r"the catalogue has none\. Found: guessed \(annotated\)"):
         go("ae", variables={"guessed": VARIABLES["guessed"]})
 
@@ -199,26 +199,26 @@ def test_what_was_scored_once_is_read_again(trained, monkeypatch):
         raise AssertionError("scored again")
 
     monkeypatch.setattr("wsabench.training.probing.probe._scores", refuse)
-    again = go("ae", "okk", samples=700, twins=2)
+    again = go("ae", "okk", samples=600, twins=2)
     assert again.equals(table)
     assert again.attrs == table.attrs
     with pytest.raises(AssertionError, match="scored again"):
-        go("ae", samples=701, twins=2)
+        go("ae", samples=601, twins=2)
     with pytest.raises(AssertionError, match="scored again"):
-        go("ae", samples=700, twins=3)
+        go("ae", samples=600, twins=3)
 
 
 def test_all_encoders_of_the_folder_are_probed_unless_named(trained):
     _, go = trained
-    assert set(go(samples=700, twins=0).contestant) == {"pixels", "ae", "oke", "okk"}
+    assert set(go(samples=600, twins=0).contestant) == {"pixels", "ae", "oke", "okk"}
 
 
 def test_sizes_are_not_mixed(trained):
     _, go = trained
     with pytest.raises(CheckpointError, match=r"ae\.safetensors holds size 'compact', not 'paper'"):
-        go("ae", size="paper", samples=700)
+        go("ae", size="paper", samples=600)
     with pytest.raises(UnknownNameError, match=r"Unknown encoder size 'papr'. Did you mean 'paper'"):
-        go("ae", size="papr", samples=700)
+        go("ae", size="papr", samples=600)
 
 
 def test_twins_have_the_options_of_the_encoders():
@@ -238,7 +238,7 @@ def test_twins_have_the_options_of_the_encoders():
 
 def test_twins_have_the_size_of_the_encoders(trained, tmp_path):
     _, go = trained
-    pretrain("breakout", tmp_path, frames=300, steps={"ae": 1}, size="paper", make_source=make_sprites)
+    pretrain("breakout", tmp_path, frames=120, steps={"ae": 1}, size="paper", make_source=make_sprites)
     shapes = []
     with pytest.MonkeyPatch.context() as patch:
         original = EncoderBank.embed
@@ -248,7 +248,7 @@ def test_twins_have_the_size_of_the_encoders(trained, tmp_path):
             return original(self, stack, only)
 
         patch.setattr(EncoderBank, "embed", embed)
-        table = go("ae", directory=tmp_path, size="paper", samples=700, twins=1)
+        table = go("ae", directory=tmp_path, size="paper", samples=600, twins=1)
     assert set(shapes) == {(64, 16, 16)}
     assert table.attrs["size"] == "paper"
     assert table.groupby(["contestant", "twin"], dropna=False).ngroups == 3

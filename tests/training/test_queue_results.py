@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from dataclasses import replace
@@ -102,6 +103,12 @@ def places(tmp_path: Path) -> Places:
     return Places(tmp_path / "out")
 
 
+@functools.cache
+def weights(seed: int) -> dict[str, torch.Tensor]:
+    """Return an e2e agent's weights; drawing them takes longer than all else here."""
+    return build_agent(load_spec("e2e"), 6, seed=seed).state_dict()
+
+
 def save_e2e(path: Path, seed: int = 0, steps: int = STEPS, **training: Any) -> Path:
     """Write an e2e agent of pong as training does."""
     spec = load_spec("e2e")
@@ -117,7 +124,7 @@ def save_e2e(path: Path, seed: int = 0, steps: int = STEPS, **training: Any) -> 
         "encoder_hashes": {},
     }
     make_dir(path.parent)
-    save_checkpoint(path, build_agent(spec, 6, seed=seed).state_dict(), AgentMeta.from_job(job, steps))
+    save_checkpoint(path, weights(seed), AgentMeta.from_job(job, steps))
     return path
 
 

@@ -39,6 +39,12 @@ from wsabench.training.queue.running import Spawn, device_of, start_child
 CHAIN = {"expert": [], "frames": ["expert"], "encoders": ["frames"], "wsa": ["encoders"], "other": []}
 
 
+@pytest.fixture(autouse=True)
+def attentive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a queue look at its runs often: these last no second."""
+    monkeypatch.setattr(running, "POLL_SECONDS", 0.02)
+
+
 def write_queue(tmp_path: Path, names: Sequence[str] = tuple(CHAIN)) -> Queue:
     """Write a queue of an expert, frames, encoders and wsa on pong, and an agent on qbert."""
     tables = {
@@ -157,12 +163,14 @@ def test_what_depends_on_a_failed_run_is_skipped_and_the_rest_goes_on(tmp_path: 
     assert [session.outcome for session in record_of(places, "other").sessions] == ["interrupted", "finished"]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_killed_queue_takes_its_run_with_it_and_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
     queue, places = write_queue(tmp_path, ["expert"]), Places(tmp_path / "out")
     (make_dir(places.run("expert")) / "slow").touch()
     process, count = start_queue(queue, places, tmp_path / "log.txt"), places.run("expert") / "count.txt"
     try:
-        wait_until(lambda: count.exists() or process.poll() is not None)
+        # Four steps of 0.4 s, so that times in whole seconds differ.
+        wait_until(lambda: (count.exists() and int(count.read_text()) > 3 * 2048) or process.poll() is not None)
         with pytest.raises(StorageError, match=rf"Another process works .*: process {process.pid}, since 20"):
             run_queue(queue, places.root, QueueOptions(command=pretended))
     finally:
@@ -171,7 +179,7 @@ def test_a_killed_queue_takes_its_run_with_it_and_goes_on_from_the_checkpoint(tm
     wait_until(lambda: not is_held(places.run_lock("expert")), 5)
     reached = int(count.read_text())
     assert reached < 40960
-    time.sleep(1.5)
+    time.sleep(0.8)  # as long as two more steps
     assert int(count.read_text()) == reached, "the run went on without its queue"
     assert record_of(places, "expert").outcome == "running"
     assert queue_status(queue, places).runs[0].state == "interrupted"
@@ -265,7 +273,7 @@ def test_a_shard_leaves_the_other_games_alone(tmp_path: Path) -> None:
 def test_as_many_runs_at_once_as_asked_for(tmp_path: Path, parallel: int) -> None:
     queue, places = write_queue(tmp_path, ["expert", "other"]), Places(tmp_path / "out")
     lines: list[str] = []
-    command = [sys.executable, "-S", "-c", "import time; time.sleep(1)"]
+    command = [sys.executable, "-S", "-c", "import time; time.sleep(0.3)"]
     run_queue(queue, places.root, QueueOptions(parallel=parallel, command=lambda *_: command, tell=lines.append))
     words = [line.split()[0] for line in lines]
     # They do nothing, so they fail; what counts is when they start.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_a_game_keeps_its_perturbation_over_lost_lives_and_the_next_gets_its_own
     lanes.start()
     generator = np.random.default_rng(0)
     seen = set()
-    for _ in range(700):
+    for _ in range(450):
         assert envs.perturbation_names == [draw(lane, int(games[lane])) for lane in range(3)]
         seen.update(envs.perturbation_names)
         lanes.step(generator.integers(envs.single_action_space.n, size=3))
@@ -100,11 +101,11 @@ def test_a_game_keeps_its_perturbation_over_lost_lives_and_the_next_gets_its_own
 def curve(directory: Path, num_workers: int, stop: int | None = None) -> pd.DataFrame:
     """Train a little on the emulator under perturbations of every kind; with `stop` in two goes."""
     preset = PPOPreset(
-        name="t", total_steps=240, num_envs=3, rollout_steps=40, minibatch_size=60, epochs=1, checkpoint_updates=1
+        name="t", total_steps=96, num_envs=3, rollout_steps=16, minibatch_size=24, epochs=1, checkpoint_updates=1
     )
     names = ["hue-rotate@2", "gaussian-noise@2", "sticky-actions@3"]
     plan = TrainingPlan(
-        spec=load_spec("e2e"),
+        spec=dataclasses.replace(load_spec("e2e"), width=16),
         preset=preset,
         game="breakout",
         train_seed=0,

@@ -22,11 +22,11 @@ from wsabench.training.run import make_trainer
 from wsabench.training.trainer import CONTEXT_COLUMNS, Trainer
 
 PPO = PPOPreset(
-    name="tiny", total_steps=192, num_envs=4, rollout_steps=16, minibatch_size=32, epochs=1, checkpoint_updates=1
+    name="tiny", total_steps=96, num_envs=4, rollout_steps=8, minibatch_size=16, epochs=1, checkpoint_updates=1
 )
 DQN = DQNPreset(
-    name="tiny", total_steps=192, num_envs=4, row_steps=64, replay_frames=400, batch_size=8, learning_starts=16,
-    exploration_share=0.1, checkpoint_updates=1,
+    name="tiny", total_steps=96, num_envs=4, row_steps=32, replay_frames=200, batch_size=8, learning_starts=16,
+    train_every=8, exploration_share=0.1, checkpoint_updates=1,
 )  # fmt: skip
 PRESETS = pytest.mark.parametrize("preset", [PPO, DQN], ids=["ppo", "dqn"])
 FORMS = [{}, {"score_layer": "additive"}, {"kind": "dpa"}]
@@ -89,7 +89,7 @@ def test_the_sample_of_an_update_is_bounded_and_of_the_network_that_played(
         before = trainer.learner.model.fusion.score.weight.detach().clone()  # pyright: ignore
         trainer.run_and_record()
     ((number, weight),) = seen
-    assert number == 16, "6 of 16 steps of 4 lanes fit, every fourth is kept"
+    assert number == 16, "6 of 8 steps of 4 lanes fit, every second is kept"
     assert torch.equal(weight, before)
     assert not torch.equal(weight, trainer.learner.model.fusion.score.weight)  # pyright: ignore
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import multiprocessing
 import os
 import resource
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,26 +30,28 @@ from wsabench.training.run import TrainingPlan, build_trainer, make_trainer
 from wsabench.training.trainer import Outlets, Trainer
 
 PRESET = PPOPreset(
-    name="tiny", total_steps=1280, num_envs=8, rollout_steps=16, minibatch_size=64, epochs=1, checkpoint_updates=3
+    name="tiny", total_steps=320, num_envs=4, rollout_steps=8, minibatch_size=16, epochs=1, checkpoint_updates=3
 )
-# The replay wraps around twice: 48 frames a lane, 160 steps of 7/6 frames or more.
+# The replay wraps around twice: 24 frames a lane, 80 steps of 7/6 frames or more.
 DQN = DQNPreset(
     name="tiny",
-    total_steps=1280,
-    num_envs=8,
-    row_steps=128,
-    replay_frames=48 * 8,
+    total_steps=320,
+    num_envs=4,
+    row_steps=32,
+    replay_frames=24 * 4,
     batch_size=8,
-    learning_starts=100,
-    train_every=24,
-    target_every=200,
+    learning_starts=25,
+    train_every=8,
+    target_every=50,
     exploration_share=0.5,
     checkpoint_updates=3,
 )
 INVERTED = Randomisation(
     game="catch", suite=None, perturbations=("inverted", "clean"), hashes=("0", "1"), clean_share=0.2
 )
-EVALUATED = EvaluationPlan(every=300, episodes=5)
+EVALUATED = EvaluationPlan(every=75, episodes=5)
+# A narrow network: what is kept and restored has the same names and kinds as a wide one's.
+SPEC = dataclasses.replace(load_spec("e2e"), width=16)
 
 
 class InvertedCatch(CatchVector):
@@ -85,12 +89,12 @@ PLANS = {
 def make(directory: Path, kind: str) -> Trainer:
     # Games of one to three balls: lost lives inside a game, and lanes whose games began at different steps.
     preset, randomisation, evaluations = PLANS[kind]
-    spec = dataclasses.replace(load_spec("e2e"), heads="q" if kind.startswith("dqn") else "actor_critic")
+    spec = dataclasses.replace(SPEC, heads="q" if kind.startswith("dqn") else "actor_critic")
     plan = TrainingPlan(
         spec=spec, preset=preset, game="catch", train_seed=0, randomisation=randomisation, evaluations=evaluations
     )
     envs = InvertedCatch(preset.num_envs)
-    return build_trainer(plan, envs, None, directory, Outlets(evaluation_envs=CatchVector(3, rounds=2)))
+    return build_trainer(plan, envs, None, directory, Outlets(evaluation_envs=CatchVector(3, rounds=2, grid=4)))
 
 
 def run(directory: Path, updates: int, kind: str = "ppo") -> Trainer:
@@ -122,12 +126,20 @@ def assert_same(one: Path, two: Path) -> None:
         assert all(np.array_equal(best[0][name].numpy(), best[1][name].numpy()) for name in best[0])
 
 
+Undisturbed = Callable[[str], Path]
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    directories = {kind: tmp_path_factory.mktemp(kind) for kind in PLANS}
-    for kind, directory in directories.items():
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """Give the folder of a run of a kind that was never stopped; each is played once, when it is asked for."""
+
+    @functools.cache
+    def played(kind: str) -> Path:
+        directory = tmp_path_factory.mktemp(kind)
         run(directory, PRESET.num_updates, kind)
-    return directories
+        return directory
+
+    return played
 
 
 # A run that is randomised and evaluated has all that one without has, and more to go wrong.
@@ -139,22 +151,22 @@ PLAINER = pytest.param("ppo", 5, marks=pytest.mark.slow)
     [("ppo", 1), ("ppo", 3), PLAINER, ("dqn", 6), ("dqn", 8), ("ppo-randomised", 5), ("dqn-randomised", 5)],
 )
 def test_stopping_after_any_update_changes_nothing(
-    kind: str, stop: int, undisturbed: dict[str, Path], tmp_path: Path
+    kind: str, stop: int, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     run(tmp_path, stop, kind)
     run(tmp_path, PRESET.num_updates, kind)
-    assert_same(tmp_path, undisturbed[kind])
+    assert_same(tmp_path, undisturbed(kind))
 
 
-def test_the_runs_compared_here_learn_and_differ(undisturbed: dict[str, Path]) -> None:
-    curves = {kind: table(directory / "curve.csv") for kind, directory in undisturbed.items()}
+def test_the_runs_compared_here_learn_and_differ(undisturbed: Undisturbed) -> None:
+    curves = {kind: table(undisturbed(kind) / "curve.csv") for kind in PLANS}
     assert all(len(curve) == PRESET.num_updates for curve in curves.values())
-    assert curves["dqn"]["gradients"].sum() == (1280 // 24) - (100 // 24)
+    assert curves["dqn"]["gradients"].sum() == (320 // 8) - (25 // 8)
     # Wrapped around: fewer steps than were played.
-    assert curves["dqn"]["replay_steps"].iloc[-1] < 48 * 8
+    assert curves["dqn"]["replay_steps"].iloc[-1] < 24 * 4
     for one, two in (("ppo", "ppo-randomised"), ("dqn", "dqn-randomised")):
         assert not curves[one].equals(curves[two])
-    assert len(table(undisturbed["ppo-randomised"] / "evaluations.csv")) == 4
+    assert len(table(undisturbed("ppo-randomised") / "evaluations.csv")) == 4
 
 
 def _train_to_the_end(directory: Path, kind: str) -> None:
@@ -162,35 +174,35 @@ def _train_to_the_end(directory: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ppo", "dqn-randomised"])
-def test_killing_at_random_moments_changes_nothing(kind: str, undisturbed: dict[str, Path], tmp_path: Path) -> None:
+def test_killing_at_random_moments_changes_nothing(kind: str, undisturbed: Undisturbed, tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     generator = np.random.default_rng(0)
     for _ in range(4):
         child = context.Process(target=_train_to_the_end, args=(tmp_path, kind))
         child.start()
-        time.sleep(generator.uniform(0.05, 0.8))
+        time.sleep(generator.uniform(0.02, 0.2))
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
         child.join()
     run(tmp_path, PRESET.num_updates, kind)
-    assert_same(tmp_path, undisturbed[kind])
+    assert_same(tmp_path, undisturbed(kind))
 
 
 @pytest.mark.slow  # runs that go on are compared with undisturbed ones above: theirs is the same seed too
 @pytest.mark.parametrize("kind", ["dqn", "ppo-randomised"])
-def test_the_same_seed_gives_the_same_curve(kind: str, undisturbed: dict[str, Path], tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_curve(kind: str, undisturbed: Undisturbed, tmp_path: Path) -> None:
     run(tmp_path, PRESET.num_updates, kind)
-    assert_same(tmp_path, undisturbed[kind])
+    assert_same(tmp_path, undisturbed(kind))
 
 
 def test_another_job_is_refused(tmp_path: Path) -> None:
     run(tmp_path, 1)
     other = make_trainer(
-        load_spec("e2e"),
-        dataclasses.replace(PRESET, total_steps=2560),
+        SPEC,
+        dataclasses.replace(PRESET, total_steps=640),
         "catch",
         0,
-        InvertedCatch(8),
+        InvertedCatch(PRESET.num_envs),
         None,
         tmp_path,
     )
@@ -201,7 +213,7 @@ def test_another_job_is_refused(tmp_path: Path) -> None:
 def test_the_value_s_weight_of_the_format_before_counted_half(tmp_path: Path) -> None:
     def trainer(coefficient: float) -> Trainer:
         preset = dataclasses.replace(PRESET, value_coefficient=coefficient)
-        return make_trainer(load_spec("e2e"), preset, "catch", 0, InvertedCatch(8), None, tmp_path)
+        return make_trainer(SPEC, preset, "catch", 0, InvertedCatch(PRESET.num_envs), None, tmp_path)
 
     trainer(0.5).start()
     path = tmp_path / "training.safetensors"
@@ -240,7 +252,7 @@ def test_lanes_of_another_emulator_are_refused(tmp_path: Path) -> None:
     run(tmp_path, 3)
     envs = CatchVector(PRESET.num_envs, rounds=1)
     with pytest.raises(CheckpointError, match="did not lead to the saved observations"):
-        make_trainer(load_spec("e2e"), PRESET, "catch", 0, envs, None, tmp_path).resume()
+        make_trainer(SPEC, PRESET, "catch", 0, envs, None, tmp_path).resume()
 
 
 def test_a_full_disk_is_said_and_the_checkpoint_of_before_is_kept(tmp_path: Path) -> None:
