@@ -161,7 +161,7 @@ class _Run:
     def start_rules(self):
         self.states = [stage.start_ram(self.patch_rng, self.ale) for stage in self.stages]
 
-    def play(self, num_frames, screens_every=0, first_frame=0):
+    def play(self, num_frames, screens_every=0, first_frame=0, until_loss=False):
         ale = self.ale
         memory = np.zeros((num_frames, 128), np.uint8)
         rewards, lives, game_overs, screens = [], [], [], []
@@ -179,13 +179,18 @@ class _Run:
             if game_overs[-1]:
                 ale.reset_game()
                 self.start_rules()
+            if until_loss and lives[-1] < lives[0]:
+                memory = memory[: frame + 1]
+                break
         kept = np.array(screens, np.uint8) if screens else np.zeros((0, *ale.getScreenDims()), np.uint8)
         return Trace(
             self.game, memory, np.array(rewards, np.int64), np.array(lives, np.int64), np.array(game_overs), kept
         )
 
 
-def play(game, patch, policy="random", num_frames=600, seed=0, screens_every=0, setting=None):
+def play(  # noqa: PLR0913 - one keyword a thing that a run can have
+    game, patch, policy="random", num_frames=600, seed=0, screens_every=0, setting=None, until_loss=False
+):
     """Play a game from power-on, with a patch (None: without).
 
     Args:
@@ -193,11 +198,12 @@ def play(game, patch, policy="random", num_frames=600, seed=0, screens_every=0, 
             Breakout, a simple chaser in Boxing), an action's name, or a function.
         screens_every: Keep the screen of every so many frames; 0 keeps none.
         setting: A rule that runs before the patch, to bring about what the effect needs; a pair of runs has the same.
+        until_loss: Whether the run ends with the first life that is lost.
     """
     run = _Run(game, patch, policy, seed, setting)
     _console(game).power_on(seed)
     run.start_rules()
-    return run.play(num_frames, screens_every)
+    return run.play(num_frames, screens_every, until_loss=until_loss)
 
 
 play_plain = lru_cache(maxsize=32)(play)

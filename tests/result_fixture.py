@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -81,10 +82,10 @@ def write_result_set(
     for agent, seed, game, cell in grid:
         file = f"{agent}-seed{seed}--{game}--{label(*cell)}.parquet"
         fingerprint = hashlib.sha256(file.encode()).hexdigest()
-        table = episode_rows(agent, seed, game, cell, episodes, changes.get("seed", 0)).assign(fingerprint=fingerprint)
-        write_shard(path / "episodes" / file, table)
+        shard = _episode_shard(agent, seed, game, cell, episodes, changes.get("seed", 0), fingerprint)
+        (path / "episodes" / file).write_bytes(shard)
         if agent == "wsa":
-            write_shard(path / "attention" / file, attention_rows(agent, seed, game, cell))
+            (path / "attention" / file).write_bytes(_attention_shard(agent, seed, game, cell))
         job = {"agent": agent, "train_seed": seed, "game": game, "perturbation": label(*cell), "file": file}
         jobs.append(JobEntry(**job, fingerprint=fingerprint))
     for game in games:
@@ -231,8 +232,27 @@ def full_suite_cells() -> tuple[tuple[str, int | None], ...]:
     return tuple((name, int(severity) if severity else None) for name, _, severity in parts)
 
 
+@functools.lru_cache(maxsize=4096)
+def _episode_shard(  # noqa: PLR0913 - what names a job
+    agent: str, seed: int, game: str, cell: tuple[str, int | None], episodes: int, root: int, fingerprint: str
+) -> bytes:
+    """Return a job's file of episodes; many tests write the same ones."""
+    return _shard(episode_rows(agent, seed, game, cell, episodes, root).assign(fingerprint=fingerprint))
+
+
+@functools.lru_cache(maxsize=512)
+def _attention_shard(agent: str, seed: int, game: str, cell: tuple[str, int | None]) -> bytes:
+    """Return a job's file of attention."""
+    return _shard(attention_rows(agent, seed, game, cell))
+
+
 def write_shard(path: Path, table: pd.DataFrame) -> None:
     """Write a table with the types of the contract; only the severity may be missing."""
+    path.write_bytes(_shard(table))
+
+
+def _shard(table: pd.DataFrame) -> bytes:
+    """Return a table as a file."""
     drawn = pa.Table.from_pandas(table, preserve_index=False)
     fields = [
         pa.field(
@@ -240,11 +260,19 @@ def write_shard(path: Path, table: pd.DataFrame) -> None:
         )
         for field in drawn.schema
     ]
-    pq.write_table(drawn.cast(pa.schema(fields)).replace_schema_metadata(), path)
+    buffer = io.BytesIO()
+    pq.write_table(drawn.cast(pa.schema(fields)).replace_schema_metadata(), buffer)
+    return buffer.getvalue()
 
 
 def write_frame(folder: Path, game: str, cell: tuple[str, int | None]) -> None:
     """Write what a person sees and what the agent sees, side by side."""
+    (folder / f"{game}--{label(*cell)}.png").write_bytes(_frame(cell))
+
+
+@functools.cache
+def _frame(cell: tuple[str, int | None]) -> bytes:
+    """Return the picture of a cell."""
     hue = 20 * list(CELLS).index(cell) if cell in CELLS else 0
     screen = np.zeros((210, 160, 3), np.uint8)
     for row in range(6):
@@ -257,7 +285,7 @@ def write_frame(folder: Path, game: str, cell: tuple[str, int | None]) -> None:
     if "noise" in cell[0]:  # incompressible, as the real ones
         screen = np.random.default_rng(0).integers(0, 256, screen.shape, np.uint8)
     picture = np.concatenate([screen, np.full((210, 8, 3), 255, np.uint8), seen], axis=1)
-    cv2.imwrite(str(folder / f"{game}--{label(*cell)}.png"), picture)
+    return cv2.imencode(".png", picture)[1].tobytes()
 
 
 def base_manifest(

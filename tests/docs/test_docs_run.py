@@ -34,7 +34,7 @@ draw_few()
 run = wsabench.run
 outcomes = {}
 for name, block in json.load(sys.stdin).items():
-    most = 3000 if name == "own_policy.py" else 400
+    most = 1600 if name == "own_policy.py" else 400
     wsabench.run = functools.partial(run, workers=0, protocol={"max_frames": most})
     os.mkdir(name)
     os.chdir(name)
@@ -51,7 +51,7 @@ print(json.dumps(outcomes))
 """
 """Runs blocks one after the other, each with names and a folder of its own, and prints what each printed and raised.
 
-Games end after 100 steps, those of the example, whose returns are looked at, after 750. They are played in the one
+Games end after 100 steps, those of the example, whose returns are looked at, after 400. They are played in the one
 process, and bootstraps draw few times. That whole games are played from a script, with workers, is tested in tests/base
 and tests/cli.
 """

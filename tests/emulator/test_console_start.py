@@ -41,14 +41,17 @@ def fill_memory(ale: ale_py.ALEInterface, rng: np.random.Generator) -> None:
         ale.setRAM(index, int(rng.integers(256)))
 
 
-def compare_starts(game: str, num_starts: int, num_frames: int) -> None:
-    """Reset one emulator after whatever happened to it, restore the console's start, and play both on."""
+def compare_starts(game: str, num_starts: int, num_frames: int, longest: int) -> None:
+    """Reset one emulator after whatever happened to it, restore the console's start, and play both on.
+
+    Every tenth time it was played for up to `longest` frames, else for up to 120.
+    """
     rng = np.random.default_rng(5)
     console, peer = Console(game, PROTOCOL), fresh(game)
     console.power_on(0)
     for number in range(num_starts):
         play(console.ale, int(rng.integers(1, 100)), rng)
-        play(peer, int(rng.integers(1, 3000 if number % 10 == 0 else 120)), rng)
+        play(peer, int(rng.integers(1, longest if number % 10 == 0 else 120)), rng)
         if number % 2:
             fill_memory(peer, rng)
             play(peer, int(rng.integers(4)), rng)
@@ -71,13 +74,13 @@ def compare_starts(game: str, num_starts: int, num_frames: int) -> None:
 
 @pytest.mark.parametrize("game", QUICK)
 def test_a_restored_start_is_a_reset(game):
-    compare_starts(game, num_starts=12, num_frames=60)
+    compare_starts(game, num_starts=8, num_frames=40, longest=600)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("game", FIXED)
 def test_a_restored_start_is_a_reset_in_many_starts(game):
-    compare_starts(game, num_starts=120, num_frames=30)
+    compare_starts(game, num_starts=120, num_frames=30, longest=3000)
 
 
 def test_most_catalogue_games_start_alike_and_some_do_not():
@@ -100,11 +103,11 @@ def test_a_lane_shows_the_start_before_the_first_frame():
 
 
 def test_after_a_crash_in_the_middle_of_a_frame_the_start_is_a_reset():
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(0)  # the ninth start finds it stopped
     console, peer = Console("breakout", PROTOCOL), fresh("breakout")
     console.power_on(0)
     num_resets = 0
-    for _ in range(60):
+    for _ in range(12):
         fill_memory(console.ale, rng)
         play(console.ale, 4, rng)
         peer.reset_game()
@@ -114,7 +117,7 @@ def test_after_a_crash_in_the_middle_of_a_frame_the_start_is_a_reset():
             assert console.play(console.actions[3]) == peer.act(console.actions[3])
             assert np.array_equal(console.ale.getScreen(), peer.getScreen())
             assert np.array_equal(console.ale.getRAM(), peer.getRAM())
-    assert 0 < num_resets < 30
+    assert 0 < num_resets < 6
 
 
 def test_another_mode_is_never_restored_as_the_default_one():
@@ -150,7 +153,7 @@ def compare_taken(game, sticky):
     assert np.array_equal(ale.getRAM(), loaded)
     console.power_on(9)
     peer = fresh(game, sticky, 9)
-    for frame in range(200):
+    for frame in range(100):
         button = console.actions[rng.integers(len(console.actions))]
         assert console.play(button) == peer.act(button)
         assert np.array_equal(console.ale.getRAM(), peer.getRAM()), (game, frame)
@@ -192,8 +195,8 @@ def test_an_emulator_is_for_one_console_at_a_time_of_the_same_rules():
 
 @pytest.mark.usefixtures("nothing_kept")
 def test_few_idle_emulators_are_kept(monkeypatch):
-    monkeypatch.setattr(cartridges, "_MOST_KEPT", 3)
-    consoles = [Console("pong", PROTOCOL) for _ in range(5)]
+    monkeypatch.setattr(cartridges, "_MOST_KEPT", 2)
+    consoles = [Console("pong", PROTOCOL) for _ in range(3)]
     for console in consoles:
         console.close()
-    assert sum(map(len, cartridges._kept.values())) == 2  # three were forgotten when the fourth came
+    assert sum(map(len, cartridges._kept.values())) == 1  # two were forgotten when the third came

@@ -38,7 +38,7 @@ def test_episodes_of_equal_no_ops_start_alike_and_others_do_not():
 @FIRE_BOTH_WAYS
 @pytest.mark.parametrize("game", catalogue_games())
 def test_equals_ale_for_the_first_steps(game, fire):
-    compare_with_ale(game, COPY_OF_ALE.with_changes(fire_on_reset=fire), 120)
+    compare_with_ale(game, COPY_OF_ALE.with_changes(fire_on_reset=fire), 80, seed=None)
 
 
 @pytest.mark.slow
@@ -56,15 +56,15 @@ def test_equals_ale_in_every_single_player_rom(game, fire):
 
 
 def test_equals_ale_across_game_ends():
-    assert compare_with_ale("breakout", COPY_OF_ALE, 700) >= 3
+    assert compare_with_ale("breakout", COPY_OF_ALE, 480, seed=None) >= 2
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"grayscale": False},
-        {"max_frames": 401},
-        {"max_frames": 402},
+        {"max_frames": 101},
+        {"max_frames": 102},
         {"sticky_probability": 0.25},
         {"full_action_space": True},
     ],
@@ -72,12 +72,12 @@ def test_equals_ale_across_game_ends():
 )
 @pytest.mark.parametrize("game", ["breakout", "air_raid"])
 def test_equals_ale_under_other_protocols(game, changes):
-    compare_with_ale(game, COPY_OF_ALE.with_changes(**changes), 210)
+    compare_with_ale(game, COPY_OF_ALE.with_changes(**changes), 60, 3 if "sticky_probability" in changes else None)
 
 
 @pytest.mark.parametrize("game", ["carnival", "pooyan", "journey_escape", "king_kong"])
 def test_equals_ale_where_the_screen_is_not_210_lines_high(game):
-    compare_with_ale(game, COPY_OF_ALE, 40)
+    compare_with_ale(game, COPY_OF_ALE, 40, seed=None)
 
 
 # Games in which the emulator's plain reset does not bring back the same start, with and without sticky actions.
@@ -86,7 +86,7 @@ def test_equals_ale_where_the_screen_is_not_210_lines_high(game):
 def test_an_episode_seed_fixes_the_episode_whatever_was_played_before(game, sticky):
     protocol = Protocol(sticky_probability=sticky, max_frames=3000)
     fresh, used = (Lane(compile_perturbation("clean", game), protocol, seed=9) for _ in range(2))
-    draws = np.random.default_rng(1).integers(fresh.num_actions, size=160).tolist()
+    draws = np.random.default_rng(1).integers(fresh.num_actions, size=80).tolist()
     fresh.reset()
     used.reset(4)
     for _ in range(2):
@@ -97,7 +97,7 @@ def test_an_episode_seed_fixes_the_episode_whatever_was_played_before(game, stic
         used.reset()
     used.reset(9)
     assert np.array_equal(fresh.observation, used.observation)
-    for action in draws[:60]:
+    for action in draws[:40]:
         fresh.step(action)
         used.step(action)
         assert np.array_equal(fresh.observation, used.observation)

@@ -29,7 +29,7 @@ COMPOSITIONS = [
 ]
 EVERY_SEVERITY = ("breakout", "ms_pacman", "pong")
 """Games in which all cells are compared; the others have severity 5 and what has no scale."""
-NUM_STEPS = 6
+NUM_STEPS = 4
 SEED = 0
 PLAIN = Protocol(noop_max=0, fire_on_life_loss=False, stall_steps=0)
 
@@ -86,9 +86,10 @@ def color_at(parts: tuple[PerturbationPart, ...], index: int, frame: int, game: 
 
 def slow_luminance(name: str, screen: np.ndarray, frame: int, game: str) -> np.ndarray:
     """Return the luminance (height, width) of a screen of palette indices, colour by colour."""
+    parts = parse_perturbation(name).parts
     result = np.zeros(screen.shape, np.uint8)
-    for index in np.unique(screen):
-        result[screen == index] = grey_of(color_at(parse_perturbation(name).parts, int(index), frame, game))
+    for index in np.flatnonzero(np.bincount(screen.ravel(), minlength=256)):
+        result[screen == index] = grey_of(color_at(parts, int(index), frame, game))
     return result
 
 
@@ -111,7 +112,7 @@ def test_every_cell_equals_the_slow_path(game):
         lane.reset(SEED)
         for step, action in enumerate(actions):
             lane.step(action)
-            if step in (1, NUM_STEPS - 1):
+            if step in (0, NUM_STEPS - 1):
                 frames = (4 * step + 3, 4 * step + 4)  # the last two of the step, counted from 1
                 pair = [slow_luminance(name, *shown, game) for shown in zip(screens[step], frames, strict=True)]
                 assert np.array_equal(lane.observation[-1], observe(np.stack(pair))), (game, name, step)
@@ -154,13 +155,13 @@ def test_random_colors_differ_between_episodes_and_not_between_runs():
 
 @pytest.mark.parametrize("game", catalogue_games())
 def test_a_table_changes_nothing_but_the_observation(game):
-    protocol = Protocol(max_frames=900)
+    protocol = Protocol(max_frames=150)
     clean = Lane(compile_perturbation("clean", game), protocol, seed=5)
     shifted = Lane(compile_perturbation("palette-shuffle+hue-rotate@5+strobe@5", game), protocol, seed=5)
     clean.reset()
     shifted.reset()
     is_different = False
-    for action in np.random.default_rng(3).integers(clean.num_actions, size=120).tolist():
+    for action in np.random.default_rng(3).integers(clean.num_actions, size=50).tolist():
         for lane in (clean, shifted):
             if lane.terminated or lane.truncated:
                 lane.reset()

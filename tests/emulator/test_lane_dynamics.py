@@ -6,6 +6,7 @@ import ale_py
 import numpy as np
 import pytest
 from ale_py import roms
+from lane_oracle import bare_emulator
 
 from wsabench.emulator import Lane
 from wsabench.games import catalogue_games, load_game
@@ -26,10 +27,16 @@ def of_kind(kind: str, **parameters) -> Perturbation:
 
 
 def fresh(game: str, mode: int | None = None, difficulty: int | None = None) -> ale_py.ALEInterface:
-    """Return a newly loaded emulator after its reset, FIRE pressed where there is one, as the protocol wants."""
-    ale = ale_py.ALEInterface()
-    ale.setFloat("repeat_action_probability", 0.0)
-    ale.loadROM(roms.get_rom_path(game))
+    """Return an emulator after its reset, FIRE pressed where there is one, as the protocol wants.
+
+    With another mode or difficulty it is newly loaded. What never had another is used again.
+    """
+    if mode is None and difficulty is None:
+        ale = bare_emulator(game)
+    else:
+        ale = ale_py.ALEInterface()
+        ale.setFloat("repeat_action_probability", 0.0)
+        ale.loadROM(roms.get_rom_path(game))
     if mode is not None:
         ale.setMode(mode)
     if difficulty is not None:

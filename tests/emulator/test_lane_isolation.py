@@ -15,10 +15,10 @@ from wsabench.protocol import Protocol
 pytestmark = pytest.mark.oracle
 
 GAME = "breakout"
-PROTOCOL = Protocol(max_frames=100)
+PROTOCOL = Protocol(max_frames=48)
 NUM_LANES = 4
 SEEDS = [4, 5, 6, 7]
-ACTIONS = np.random.default_rng(2).integers(4, size=(30, NUM_LANES))
+ACTIONS = np.random.default_rng(2).integers(4, size=(18, NUM_LANES))
 """More steps than an episode has under `PROTOCOL`, so that lanes start new games."""
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from wsabench import make_vec
 
-NAMES = ["clean", "hue-rotate@3", "gaussian-noise@3", "sticky-actions@2"]
+NAMES = ["hue-rotate@3+gaussian-noise@3", "sticky-actions@2"]
 
 
 def play(num_workers):
@@ -40,7 +40,7 @@ def play(num_workers):
 
 if __name__ == "__main__":
     multiprocessing.set_start_method("spawn")
-    found = [play(2)]
+    found = [play(1)]
     for pool_of in ("fork", "spawn"):
         with multiprocessing.get_context(pool_of).Pool(1) as pool:
             found.append(pool.apply(play, (1,)))

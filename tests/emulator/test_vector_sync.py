@@ -13,8 +13,8 @@ pytestmark = pytest.mark.oracle
 
 SEEDS = [5, 6, 7]
 PROTOCOLS = {
-    "evaluation": Protocol(max_frames=400),
-    "training": Protocol.training().with_changes(noop_max=3, stall_steps=30),
+    "evaluation": Protocol(max_frames=100),
+    "training": Protocol.training().with_changes(noop_max=3, stall_steps=15),
 }
 
 
@@ -55,7 +55,7 @@ def test_equals_sync_vector_env(mode, name, num_workers):
     assert np.array_equal(own[0], their[0])
     assert_same(own[1], their[1])
     num_ended = 0
-    for actions in np.random.default_rng(0).integers(4, size=(150, 3)):
+    for actions in np.random.default_rng(0).integers(4, size=(60, 3)):
         own, their = ours.step(actions), theirs.step(actions)
         for place in range(4):
             assert np.array_equal(own[place], their[place])

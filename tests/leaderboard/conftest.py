@@ -15,6 +15,11 @@ from wsabench.evaluation import run
 AGENTS = ("random", "noop", "e2e", "mine=scripted_policies:sampler")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few(few_repetitions: None) -> None:
+    """Numbers of this folder's tests rest on few draws; the intervals themselves are tested in tests/stats."""
+
+
 @pytest.fixture(scope="session")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All cells of `smoke`, profile quick, in games of 20 steps."""

@@ -95,9 +95,8 @@ test_effect, test_complete = patch_tests(GAME, CHECKS)
 
 def first_loss(rule, seed):
     """Frame in which random play loses its first life; 1,400 where none is lost before."""
-    lives = play(GAME, None, "random-held", 1400, seed, setting=rule).lives
-    losses = np.flatnonzero(np.diff(lives) < 0)
-    return int(losses[0]) if len(losses) else 1400
+    lives = play(GAME, None, "random-held", 1400, seed, setting=rule, until_loss=True).lives
+    return len(lives) - 2 if lives[-1] < lives[0] else 1400
 
 
 def test_a_full_tank_is_64_and_not_less():

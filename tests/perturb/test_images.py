@@ -63,7 +63,7 @@ def test_every_kind_is_here():
 
 
 @EVERY_KIND
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=7, deadline=None)
 @given(data=st.data())
 def test_frames_stay_frames_and_depend_on_seed_and_picture_alone(kind, data):
     parameters = {name: data.draw(values, name) for name, values in PARAMETERS[kind].items()}
@@ -91,7 +91,7 @@ def test_frames_stay_frames_and_depend_on_seed_and_picture_alone(kind, data):
 
 
 @EVERY_KIND
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(data=st.data())
 def test_a_person_sees_in_color_what_an_agent_for_color_gets(kind, data):
     parameters = {name: data.draw(values, name) for name, values in PARAMETERS[kind].items()}
@@ -102,7 +102,7 @@ def test_a_person_sees_in_color_what_an_agent_for_color_gets(kind, data):
         assert np.array_equal(state.apply(image.copy()), state.preview(image.copy()))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(factor=st.floats(0.1, 10), height=st.integers(210, 250), seed=st.integers(0, 2**32))
 def test_zoom_of_luminance_is_opencvs_remap(factor, height, seed):
     image = picture("random", (height, 160), seed)

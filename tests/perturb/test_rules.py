@@ -117,7 +117,7 @@ def check_compiled(rule, seed):
     assert_same(parsed, rng.integers(0, 256, 128), changes, seed)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(0, 2**32 - 1))
 def test_compiled_rules_do_what_the_tree_says(random, seed):
     check_compiled(Trees(random).rule(), seed)
@@ -148,7 +148,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(PIECES, max_size=30).map(" ".join) | st.text(max_size=60))
 def test_any_text_is_a_rule_or_is_refused_with_its_place(text):
     rule, problem = parsed_or_refused(text)
@@ -159,7 +159,7 @@ def test_any_text_is_a_rule_or_is_refused_with_its_place(text):
     assert written_bytes(rule, {"ball_y": 54})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_a_changed_rule_is_a_rule_or_is_refused(data):
     # Closer to the language than random words: a valid text with one token taken out, doubled or replaced.

@@ -124,7 +124,7 @@ BITS = "() [] [1] (1,) , *ball_y ball_y=1 .ball_y (prev) (min) not-1"
 PIECES = st.sampled_from([*WORDS.split(), *NUMBERS.split(), *SIGNS.split(" "), *BITS.split()])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(TEXTS, st.sampled_from((False, False, False, True)))
 @example("ram[1] = - 2 * not 3", False)
 @example("ram[1] = 1 if not not 1 < 2 == 3 and not 4 or 5", False)
@@ -136,7 +136,7 @@ def test_valid_rules_have_the_same_tree(text, is_on_reset):
     assert_agree(re.sub(r"(?<!\w) +| +(?!\w)", "", text), is_on_reset=is_on_reset)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_changed_rules_are_both_refused_or_the_same(data):
     shipped = [patch.rule for patch in load_game(data.draw(st.sampled_from(catalogue_games()))).patches.values()]
@@ -147,7 +147,7 @@ def test_changed_rules_are_both_refused_or_the_same(data):
     assert_agree(data.draw(st.sampled_from((" ", "", "\n"))).join(words))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(PIECES, max_size=12).map(" ".join) | st.text(max_size=30))
 @example("1.5")
 @example("(prev)[3]")
@@ -175,7 +175,7 @@ def test_any_expression_is_refused_by_both_or_is_the_same(text):
         assert_agree(rule)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.sampled_from(("(", "-", "~", "not ", "abs(", "ram[", "+(")), max_size=30), st.booleans())
 def test_nesting_ends_at_the_same_depth(parts, is_last_open):
     signs = {"(": ")", "a": ")", "+": ")", "r": " & 1]"}

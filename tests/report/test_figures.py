@@ -1,11 +1,15 @@
 """Figures: each takes rows of the summary and an Axes, and shows what the rows hold."""
 
 import hashlib
+import io
 import warnings
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fontTools.pens.recordingPen import DecomposingRecordingPen
+from fontTools.ttLib import TTFont
 from made_returns import crowd, result, same
 from msgspec.structs import replace
 from result_fixture import agent_entry, write_result_set
@@ -369,6 +373,26 @@ def test_the_scatter_pairs_clean_and_perturbed_of_a_train_seed(ax):
     assert [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in drawn] == [(1.0, 0.25)]
 
 
+def with_whole_fonts(figure):
+    """Return a figure's PDF as matplotlib writes it."""
+    buffer = io.BytesIO()
+    with figure_style():
+        figure.savefig(buffer, format="pdf", metadata={"CreationDate": None})
+    return buffer.getvalue()
+
+
+def drawn_letters(pdf):
+    """Return the lines and the width of every letter of a PDF's one font, by name."""
+    streams = [zlib.decompressobj().decompress(part.lstrip()) for part in pdf.split(b">>\nstream")[1:]]
+    (font,) = [TTFont(io.BytesIO(stream)) for stream in streams if stream.startswith(b"\0\1\0\0")]
+    letters = {}
+    for name in font.getGlyphOrder():
+        pen = DecomposingRecordingPen(font.getGlyphSet())
+        font.getGlyphSet()[name].draw(pen)
+        letters[name] = (pen.value, font["hmtx"][name])
+    return letters
+
+
 def test_one_call_writes_three_formats_with_embedded_fonts(ax, tmp_path):
     add_tooltip(ax.plot([0, 1], [0, 1])[0], 'a "b" <c>')
     ax.set_xlabel("words")
@@ -377,6 +401,11 @@ def test_one_call_writes_three_formats_with_embedded_fonts(ax, tmp_path):
     pdf = files[0].read_bytes()
     assert b"/FontFile2" in pdf
     assert b"/Type3" not in pdf
+    whole = with_whole_fonts(ax.figure)
+    assert len(pdf) < len(whole)
+    outlines, full = drawn_letters(pdf), drawn_letters(whole)
+    assert {"w", "o", "r", "d", "s", "zero"} <= outlines.keys() <= full.keys()
+    assert all(full[name] == lines for name, lines in outlines.items())
     assert '<title>a "b" &lt;c&gt;</title>' in files[2].read_text()
     with pytest.raises(UnknownNameError, match="Unknown figure format 'jpg'"):
         save_figure(ax.figure, tmp_path / "figure", formats=("jpg",))

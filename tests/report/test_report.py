@@ -22,9 +22,9 @@ from result_fixture import change_manifest, write_result_set
 
 from wsabench.cli import main
 from wsabench.errors import ResultSetError, StorageError, UnknownNameError
-from wsabench.report import write_report
+from wsabench.report import page, write_report
 from wsabench.report.figures.marks import marked
-from wsabench.report.figures.style import dark_shades, ink_on, shade_places, shades
+from wsabench.report.figures.style import PNG_DPI, dark_shades, figure_bytes, ink_on, shade_places, shades
 from wsabench.report.tables.text import Table, interval, markdown, number
 from wsabench.results.manifest import ReferenceScores, read_manifest
 
@@ -33,20 +33,25 @@ TESTS = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """One full report, made in a fresh process; its output says whether torch or the emulator were loaded."""
+    """One full report, made in a fresh process; its output says what was loaded, first for films and then for it."""
     run = write_result_set(tmp_path_factory.mktemp("report") / "run", agents=("wsa", "e2e<script>"))
     code = (
-        f"import sys; sys.path.append({str(TESTS)!r}); from few_draws import draw_few; draw_few();"
-        "from wsabench.report import write_report; files = write_report(sys.argv[1], dpi=60);"
+        "import sys, wsabench.report.films.files; print(sorted({'torch', 'ale_py', 'av'} & set(sys.modules)));"
+        f"sys.path.append({str(TESTS)!r}); from few_draws import draw_few; draw_few();"
+        "from wsabench.report import write_report; files = write_report(sys.argv[1]);"
         "print(sorted({'torch', 'ale_py'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code, str(run)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return run / "report", done.stdout
+    return run / "report", done.stdout.splitlines()
 
 
 def test_neither_torch_nor_the_emulator_is_needed(report):
-    assert report[1].strip() == "[]"
+    assert report[1][1] == "[]"
+
+
+def test_films_need_neither_torch_nor_the_emulator_nor_pyav(report):
+    assert report[1][0] == "[]"
 
 
 def test_the_page_is_self_contained(report):
@@ -189,11 +194,24 @@ def test_file_names_are_safe(report):
 
 
 def test_the_same_results_give_the_same_page(tmp_path):
-    run = write_result_set(tmp_path / "run", cells=(("clean", None), ("hue-rotate", 3)))
+    run = write_result_set(tmp_path / "run", train_seeds=(0,), cells=(("clean", None), ("hue-rotate", 3)))
     for name in ("a", "b"):
         write_report(run, tmp_path / name, formats=("html",))
         assert [path.name for path in (tmp_path / name).iterdir()] == ["report.html"]
     assert (tmp_path / "a" / "report.html").read_bytes() == (tmp_path / "b" / "report.html").read_bytes()
+
+
+def test_a_figure_that_stands_in_a_file_is_drawn_once(tmp_path, monkeypatch):
+    run = write_result_set(tmp_path / "run", agents=("own",), train_seeds=(0,), cells=(("clean", None),), effects={})
+    drawn = []
+    monkeypatch.setattr(page, "figure_bytes", lambda *given: drawn.append(given) or figure_bytes(*given))
+    found = {}
+    for name, formats, dpi in (("alone", (), PNG_DPI), ("beside", ("svg",), PNG_DPI), ("coarse", ("svg",), 50)):
+        written = write_report(run, tmp_path / name, formats=("html", *formats), dpi=dpi).html.read_text()
+        found[name] = (len(drawn), re.findall(r"<svg.*?</svg>", written, re.DOTALL))
+        drawn.clear()
+    assert [number for number, _ in found.values()] == [1, 0, 1]
+    assert found["alone"][1] == found["beside"][1] == found["coarse"][1]
 
 
 def test_one_agent_one_seed_one_cell_no_attention_no_frames(tmp_path):

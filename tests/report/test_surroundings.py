@@ -71,7 +71,8 @@ def commands_on(page):
 @pytest.mark.parametrize("name", ["my run (1) \u00e9 $HOME", pytest.param("-dash", marks=pytest.mark.slow)])
 def test_the_printed_command_makes_the_same_report(name, tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
-    write_result_set(tmp_path / "runs" / name, train_seeds=(0,), cells=(("clean", None), ("invert", None)))
+    sizes = {"agents": ("e2e",), "train_seeds": (0,), "cells": (("clean", None), ("invert", None))}
+    write_result_set(tmp_path / "runs" / name, **sizes)
     monkeypatch.chdir(tmp_path / "runs" if name.startswith("-") else tmp_path)
     given = f"./{name}" if name.startswith("-") else f"runs/{name}"
     assert main(["report", given, "--format", "html"]) == 0

@@ -77,10 +77,10 @@ def test_statsmodels_says_the_same(keep, tolerance):
 
 
 def test_moments_are_unbiased_where_numbers_differ():
-    # 40 train seeds and cells that are mostly missing: the mean of 300 estimates within 4 standard errors.
+    # 40 train seeds and cells that are mostly missing: the mean of 150 estimates within 4 standard errors.
     draws, truth = rng(4), np.array([1.0, 0.49, 2.25])
     found = []
-    for _ in range(300):
+    for _ in range(150):
         scores, seed, cell = play(draws, (40, 5, 6), np.sqrt(truth), keep=0.4)
         found.append(stats.variance_components(scores, seed, cell, draws).variance)
     error = np.std(found, axis=0) / np.sqrt(len(found))
@@ -89,13 +89,13 @@ def test_moments_are_unbiased_where_numbers_differ():
 
 @pytest.mark.parametrize("keep", [1.0, 0.6])
 def test_intervals_hold_the_truth(keep):
-    # At least 95 % but for 3 standard errors of 400 data sets (5 train seeds, 6 cells, 6 episodes).
+    # At least 95 % but for 3 standard errors of 200 data sets (5 train seeds, 6 cells, 6 episodes).
     draws, truth, held = rng(5), np.array([1.0, 0.5, 2.0]), np.zeros(3)
-    for _ in range(400):
+    for _ in range(200):
         scores, seed, cell = play(draws, (5, 6, 6), np.sqrt(truth), keep)
         found = stats.variance_components(scores, seed, cell, draws)
         held += (found.low <= truth) & (truth <= found.high)
-    assert np.all(held / 400 >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 400))
+    assert np.all(held / 200 >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 200))
 
 
 def test_one_cell_cannot_tell_train_seeds_from_cells():

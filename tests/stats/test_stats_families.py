@@ -243,16 +243,16 @@ def test_pairs_worked_out():
 
 
 def test_false_claims_are_as_rare_as_promised():
-    # Four agents, all far apart in one perturbation and alike in five: 6 pairs, 6 seeds; 300 data sets, 3 standard
+    # Four agents, all far apart in one perturbation and alike in five: 6 pairs, 6 seeds; 150 data sets, 3 standard
     # errors. Each pair by itself claims something false in 18 % (benchmarks/comparison_rates.py, 7 perturbations).
     draws, false = rng(10), 0
-    for _ in range(300):
+    for _ in range(150):
         agents = draws.normal(size=(4, 6, 6))
         agents[:, :, 0] += 50.0 * np.arange(4)[:, None]
         pairs = itertools.combinations(agents, 2)
         p = [stats.family_test([a], [b], draws).adjusted_p for a, b in pairs]
         false += any(np.any(values[1:] <= 0.05) for values in stats.adjust_over_pairs(p))
-    assert false / 300 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
+    assert false / 150 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 150)
 
 
 def test_intervals_hold_all_effects_together():

@@ -83,7 +83,7 @@ def test_variation_is_recovered_from_simulated_cells():
 @pytest.mark.parametrize("seed_sd", [0.1, 0.4])
 def test_the_limit_of_the_seed_sd_holds_as_often_as_it_says(num_seeds, shared, seed_sd):
     draws = np.random.default_rng(2)
-    cells, episodes, runs = 4, 10, 600
+    cells, episodes, runs = 4, 10, 300
     limits, estimates = [], []
     for _ in range(runs):
         networks = draws.normal(0.0, seed_sd, (1, num_seeds, 1)), draws.normal(0.0, seed_sd, (cells, num_seeds, 1))

@@ -1,5 +1,7 @@
 """Worst group and CVaR by split episodes: against a slow implementation, and by simulation."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,12 @@ def simulated(draws, means, runs, *, num_seeds=5, num_episodes=10, seed_sd=0.3, 
         found.append(stats.worst_group([episodes], draws, repetitions=100))
         truths.append(true.mean(axis=0))
     return found, np.array(truths)
+
+
+@functools.cache
+def many(*means):
+    """Return what is simulated of 300 runs of groups with these means; several tests look at the same."""
+    return simulated(rng(4), means, 300)
 
 
 @pytest.mark.oracle
@@ -57,13 +65,13 @@ def test_the_estimate_equals_a_slow_one(monkeypatch, share, weights):
 
 @pytest.mark.parametrize("means", [[0.5] * 6, [0.0, 1, 1, 1, 1, 1]], ids=["all equal", "one far below"])
 def test_split_episodes_are_unbiased_for_the_minimum(means):
-    found, truths = simulated(rng(4), means, 300)
+    found, truths = many(*means)
     errors = np.array([one.value for one in found]) - truths.min(axis=1)
     assert abs(errors.mean()) < 3 * errors.std() / np.sqrt(300)
 
 
 def test_the_naive_minimum_is_not():
-    found, truths = simulated(rng(5), [0.5] * 6, 300)
+    found, truths = many(*[0.5] * 6)
     errors = np.array([one.naive for one in found]) - truths.min(axis=1)
     # The lowest of six means of 50 episodes with sd 1: 1.27 / sqrt(50) too low.
     assert errors.mean() == pytest.approx(-1.267 / np.sqrt(50), abs=4 * errors.std() / np.sqrt(300))
@@ -81,7 +89,7 @@ def test_what_is_chosen_is_measured_without_bias_and_never_below_the_minimum(gro
 
 def test_intervals_hold_the_minimum():
     for means in ([0.5] * 6, [0.0, 1, 1, 1, 1, 1]):
-        found, _ = simulated(rng(7), means, 300)
+        found, _ = many(*means)
         held = np.mean([one.low <= min(means) <= one.high for one in found])
         assert held > 0.95 - 3 * np.sqrt(0.95 * 0.05 / 300)
 

@@ -164,6 +164,7 @@ def html_page(
     figures: Sequence[NamedFigure],
     frames: Sequence[SampleFrame] = (),
     files: Collection[str] = (),
+    written: Mapping[str, str] | None = None,
 ) -> str:
     """Return the page: no network, one small script, figures inside as SVG, pictures as PNG or WebP.
 
@@ -172,7 +173,9 @@ def html_page(
         figures: Drawn by `draw_figures`; those of pictures are left out.
         frames: Sample pictures.
         files: What lies beside the page, by its path from there; figures and tables link to what they have there.
+        written: The SVG texts of figures that are drawn already, by name; None: none is.
     """
+    texts = written or {}
     loader = PackageLoader("wsabench.report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     script = "".join(loader.get_source(environment, name)[0] for name in ("sort.js", "page.js"))
@@ -186,7 +189,10 @@ def html_page(
     sections += [("methods", "Methods"), ("definitions", "Definitions"), ("provenance", "Provenance")]
     return environment.get_template("page.html").render(
         content=content,
-        figures=[{"figure": figure, "svg": _svg(figure), "links": _links(figure, files)} for figure in drawn],
+        figures=[
+            {"figure": figure, "svg": _svg(figure, texts.get(figure.name)), "links": _links(figure, files)}
+            for figure in drawn
+        ],
         files=files,
         sections=[*sections, ("reproduce", "Reproduce")],
         has_inside=has_inside,
@@ -290,11 +296,10 @@ def _detailed_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> 
     return [with_claims(average, summary, _AVERAGE_COLUMNS), *tables]
 
 
-def _svg(named: NamedFigure) -> str:
-    """Return a figure as an element of the page."""
+def _svg(named: NamedFigure, text: str | None) -> str:
+    """Return a figure as an element of the page; it is drawn where it has no SVG text yet."""
     label = f"{named.title}. {named.caption}"
-    text = figure_bytes(named.figure, "svg").decode("utf-8")
-    return inline_svg(text, named.name, label)
+    return inline_svg(text or figure_bytes(named.figure, "svg").decode("utf-8"), named.name, label)
 
 
 MOST_BYTES = 4_000_000

@@ -143,7 +143,9 @@ def write_report(  # noqa: PLR0913 - the public entry point: one keyword an opti
     )
     if files.html:
         beside = {path.relative_to(directory).as_posix() for path in (*files.figures, *files.latex, *files.csv)}
-        write_text(files.html, html_page(content, figures, frames, beside))
+        svgs = [path for path in files.figures if path.suffix == ".svg" and dpi == PNG_DPI]  # those of a page
+        written = {path.stem: path.read_text(encoding="utf-8") for path in svgs}
+        write_text(files.html, html_page(content, figures, frames, beside, written))
     if files.markdown:
         pictures = [(figure, f"{FIGURES_DIR}/{figure.name}.png") for figure in figures] if "png" in wanted else []
         write_text(files.markdown, markdown_text(content, pictures))
