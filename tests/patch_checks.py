@@ -188,9 +188,7 @@ class _Run:
         )
 
 
-def play(  # noqa: PLR0913 - one keyword a thing that a run can have
-    game, patch, policy="random", num_frames=600, seed=0, screens_every=0, setting=None, until_loss=False
-):
+def play(game, patch, policy="random", num_frames=600, seed=0, screens_every=0, setting=None, until_loss=False):
     """Play a game from power-on, with a patch (None: without).
 
     Args:

@@ -233,7 +233,7 @@ def full_suite_cells() -> tuple[tuple[str, int | None], ...]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _episode_shard(  # noqa: PLR0913 - what names a job
+def _episode_shard(
     agent: str, seed: int, game: str, cell: tuple[str, int | None], episodes: int, root: int, fingerprint: str
 ) -> bytes:
     """Return a job's file of episodes; many tests write the same ones."""

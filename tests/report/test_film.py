@@ -151,5 +151,3 @@ def test_the_figure_shows_weights_and_moments() -> None:
     np.testing.assert_array_equal(every_step.get_ydata(), weights[:, 0])
     assert mean.get_ydata()[30] == pytest.approx(weights[23:38, 0].mean(), abs=1e-6)
     assert "return 60, 60 steps, game over" in figure.get_suptitle()
-
-
