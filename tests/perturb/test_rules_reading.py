@@ -150,6 +150,8 @@ def test_changed_rules_are_both_refused_or_the_same(data):
 @settings(max_examples=150, deadline=None)
 @given(st.lists(PIECES, max_size=12).map(" ".join) | st.text(max_size=30))
 @example("1.5")
+@example("1 << 31")
+@example("1 << 32")
 @example("(prev)[3]")
 @example("(min)(1, 2)")
 @example("min(1, 2,)")
