@@ -110,7 +110,7 @@ def test_a_run_in_poor_surroundings(tmp_path: Path) -> None:
     (tmp_path / "tempfile.py").write_text(WRONG, encoding="utf-8")
     (tmp_path / "my_policy.py").write_text(POLICY, encoding="utf-8")
     words = ["run", "--suite", str(TESTS / "three_cells.toml"), "--agents", "still=my_policy:still,random"]
-    words += ["--workers", "1", "--out", "out", "--json"]
+    words += ["--workers", "1", "--protocol", "max_frames=80", "--out", "out", "--json"]
     environment = {"PATH": os.environ["PATH"], "LANG": "C", "LC_ALL": "C", "PYTHONPATH": str(ROOT)}
     # As the installed command is started: the current directory is not on the module path.
     code = "import sys; sys.path.pop(0); from wsabench.cli import main; sys.exit(main())"
