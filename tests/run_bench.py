@@ -20,7 +20,7 @@ SETTINGS: dict[str, Any] = {
     "games": ("breakout",),
     "perturbations": ("clean", "hue-rotate@1", "hue-rotate@3", "value@2", "value@4"),
     "episodes": 2,
-    "protocol": Protocol(max_frames=160),
+    "protocol": Protocol(max_frames=60),
     "seed": 5,
 }
 

@@ -35,19 +35,19 @@ class Attender(Sampler):
 
 
 class Walker(Sampler):
-    """Walks up (action 1 of Freeway) in a share of the steps, and else stands."""
+    """Flies right (action 3 of Yars' Revenge), where it eats a shield, in a share of the steps, and else stands."""
 
     def __init__(self, share: float) -> None:
-        super().__init__(f"walks up in {share:g} of its steps")
+        super().__init__(f"flies right in {share:g} of its steps")
         self.share = share
 
     def draw(self, observations: np.ndarray, lanes: LaneBatch) -> np.ndarray:
-        return np.array([int(generator.uniform() < self.share) for generator in lanes.generators], dtype=np.int64)
+        return np.array([3 * int(generator.uniform() < self.share) for generator in lanes.generators], dtype=np.int64)
 
 
 sampler = Sampler("1")
 walker = Walker(0.9)
-slower_walker = Walker(0.55)
+slower_walker = Walker(0.6)
 stroller = Walker(0.3)
 attender = Attender("1")
 unversioned = Sampler(None)

@@ -40,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_run_resume_and_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["run", "--suite", "smoke", "--agents", "still=policies:still", "--workers", "0", "--out", "runs/a"]
+    words += ["--protocol", "max_frames=80"]
     assert main([*words, "--json"]) == 0
     first = capsys.readouterr()
     result = json.loads(first.out)
@@ -66,6 +67,7 @@ def test_run_resume_and_report(folder: Path, capsys: pytest.CaptureFixture[str])
 
 def test_a_run_to_a_precision_says_what_it_saved(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["run", "--suite", "smoke", "--agents", "still=policies:still", "--perturbations", "clean,hue-rotate@3"]
+    words += ["--protocol", "max_frames=80"]
     words += ["--workers", "0", "--out", "runs/p", "--precision", "0.5", "--max-episodes", "10", "--episodes", "5"]
     assert main([*words, "--json"]) == 0
     first = capsys.readouterr()
@@ -103,8 +105,11 @@ def test_a_gallery_without_a_place_goes_into_a_folder_of_its_own(
 
 def test_an_interrupted_run_keeps_what_was_finished_and_goes_on(folder: Path) -> None:
     suite = (ROOT / "tests" / "three_cells.toml").read_text(encoding="utf-8")
-    short = suite.replace("max_frames = 2000", "max_frames = 400")
+    short = suite.replace("max_frames = 2000", "max_frames = 80")
     (folder / "short.toml").write_text(short, encoding="utf-8")
+    # It waits rather than plays until it is interrupted.
+    slow = MODULE.replace("import", "import time\nimport", 1).replace("    return", "    time.sleep(0.02)\n    return")
+    (folder / "policies.py").write_text(slow, encoding="utf-8")
     words = ["run", "--suite", "short.toml", "--agents", "still=policies:still", "--workers", "1", "--out", "runs/b"]
     errors = folder / "stderr.txt"
 

@@ -104,18 +104,18 @@ def few_files() -> None:
 
 
 @pytest.mark.e2e
-def test_a_run_in_poor_surroundings(tmp_path: Path) -> None:
+def test_a_run_in_poor_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One core, 64 open files, LANG=C, no HOME, `python -O`, a policy that prints, files called like packages."""
     (tmp_path / "ale_py.py").write_text(WRONG, encoding="utf-8")
     (tmp_path / "tempfile.py").write_text(WRONG, encoding="utf-8")
     (tmp_path / "my_policy.py").write_text(POLICY, encoding="utf-8")
     words = ["run", "--suite", str(TESTS / "three_cells.toml"), "--agents", "still=my_policy:still,random"]
-    words += ["--workers", "1", "--out", "out", "--json"]
+    words += ["--protocol", "max_frames=80"]
     environment = {"PATH": os.environ["PATH"], "LANG": "C", "LC_ALL": "C", "PYTHONPATH": str(ROOT)}
     # As the installed command is started: the current directory is not on the module path.
     code = "import sys; sys.path.pop(0); from wsabench.cli import main; sys.exit(main())"
     done = subprocess.run(
-        [sys.executable, "-O", "-c", code, *words],
+        [sys.executable, "-O", "-c", code, *words, "--workers", "1", "--out", "out", "--json"],
         cwd=tmp_path,
         env=environment | {"OMP_NUM_THREADS": "1"},
         preexec_fn=few_files,
@@ -127,6 +127,11 @@ def test_a_run_in_poor_surroundings(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["episodes"] == 2 * 3 * 2
     assert b"from Python\n" in done.stderr
     assert b"from C\n" in done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert main([*words, "--workers", "0", "--out", "plain"]) == 0
+    poor, plain = load_result(tmp_path / "out"), load_result(tmp_path / "plain")
+    pd.testing.assert_frame_equal(poor.episodes, plain.episodes, check_exact=True)
 
 
 @pytest.mark.e2e

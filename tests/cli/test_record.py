@@ -22,7 +22,7 @@ from wsabench.results.recorded import Recording
 
 pytestmark = pytest.mark.e2e
 
-PROTOCOL = Protocol(max_frames=160)
+PROTOCOL = Protocol(max_frames=60)
 CELLS = ("clean", "gaussian-noise@3", "random-palette", "sticky-actions@2")
 ATTENDER = "scripted_policies:attender"
 SAMPLER = "scripted_policies:sampler"

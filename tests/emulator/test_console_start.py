@@ -6,7 +6,11 @@ import pytest
 from ale_py import roms
 
 from wsabench.emulator import Lane, cartridges
+from wsabench.emulator import console as console_module
+from wsabench.emulator.cartridges import Start
 from wsabench.emulator.console import Console
+from wsabench.emulator.effect import _random_play
+from wsabench.evaluation.rollout import first_moments
 from wsabench.games import catalogue_games, has_fixed_start, rom_ids
 from wsabench.perturb import ConsoleStage, compile_perturbation
 from wsabench.protocol import Protocol
@@ -41,7 +45,7 @@ def fill_memory(ale: ale_py.ALEInterface, rng: np.random.Generator) -> None:
         ale.setRAM(index, int(rng.integers(256)))
 
 
-def compare_starts(game: str, num_starts: int, num_frames: int, longest: int) -> None:
+def compare_starts(game: str, num_starts: int, num_frames: int, longest: int, *, gives_back: bool = False) -> None:
     """Reset one emulator after whatever happened to it, restore the console's start, and play both on.
 
     Every tenth time it was played for up to `longest` frames, else for up to 120.
@@ -70,6 +74,8 @@ def compare_starts(game: str, num_starts: int, num_frames: int, longest: int) ->
             assert (console.ale.lives(), console.ale.game_over()) == (peer.lives(), peer.game_over())
             if peer.game_over():
                 break
+    if gives_back:
+        console.close()
 
 
 @pytest.mark.parametrize("game", QUICK)
@@ -142,6 +148,7 @@ def compare_taken(game, sticky):
     rng, protocol = np.random.default_rng(7), Protocol(sticky_probability=sticky)
     used = Console(game, protocol)
     loaded = used.ale.getRAM()
+    used.power_on(0)  # its start is kept, where it is always the same
     used.power_on(1, ConsoleStage(difficulty=used.ale.getAvailableDifficulties()[-1]))
     play(used.ale, 90, rng)
     fill_memory(used.ale, rng)
@@ -167,6 +174,15 @@ def compare_taken(game, sticky):
 @pytest.mark.parametrize(("game", "sticky"), [("breakout", 0.0), ("seaquest", 0.0), ("qbert", 0.0), ("pong", 0.25)])
 def test_an_emulator_that_was_given_back_starts_as_a_fresh_one(game, sticky):
     compare_taken(game, sticky)
+
+
+@pytest.mark.usefixtures("nothing_kept")
+def test_a_start_is_kept_with_the_emulator_and_is_a_reset_for_the_next_console(monkeypatch):
+    made = []
+    monkeypatch.setattr(console_module, "Start", lambda ale: made.append(Start(ale)) or made[-1])
+    for _ in range(2):
+        compare_starts("breakout", num_starts=4, num_frames=30, longest=600, gives_back=True)
+    assert len(made) == 1
 
 
 @pytest.mark.slow
@@ -200,3 +216,10 @@ def test_few_idle_emulators_are_kept(monkeypatch):
     for console in consoles:
         console.close()
     assert sum(map(len, cartridges._kept.values())) == 1  # two were forgotten when the third came
+
+
+@pytest.mark.usefixtures("nothing_kept")
+@pytest.mark.parametrize("look", [_random_play.__wrapped__, lambda game: first_moments.__wrapped__(game, PROTOCOL)])
+def test_what_looks_at_a_game_for_a_moment_gives_its_emulator_back(look):
+    look("pong")
+    assert sum(map(len, cartridges._kept.values())) == 1

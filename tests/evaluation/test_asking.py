@@ -88,12 +88,12 @@ def test_agents_that_end_or_hang_are_not_marked_and_the_others_are_asked_all_the
 @pytest.mark.e2e
 def test_one_that_hangs_when_it_is_asked_is_marked_and_told(home: Path) -> None:
     notes: list[str] = []
-    with AskingRoom(2.0, notes.append) as room:
+    with AskingRoom(1.0, notes.append) as room:
         terms = Terms(protocol=Protocol(), elsewhere=room)
         (slow,) = find_contestants(["asked_policies:sleeping"], ["breakout"], [0], terms)
     assert (slow.hung, slow.draws) == (True, False)
     (note,) = notes
-    assert note.startswith("sleeping (train seed 0) on breakout gave no answer for 2 s (--worker-timeout 2)")
+    assert note.startswith("sleeping (train seed 0) on breakout gave no answer for 1 s (--worker-timeout 1)")
 
 
 IMPORTED = {
@@ -164,14 +164,14 @@ def test_an_agent_of_another_package_is_loaded_apart_like_code_of_ones_own(
 
 class Slow:
     def act(self, observations: np.ndarray, lanes: LaneBatch) -> np.ndarray:
-        time.sleep(0.5)
+        time.sleep(0.25)
         return np.zeros(len(observations), np.int64)
 
 
 def test_what_is_asked_in_this_process_is_told_of_after_the_time_limit(tmp_path: Path) -> None:
     told = Notebook()
-    run(agents={"slow": Slow()}, out=tmp_path, reporter=told, worker_timeout=0.2, **SHORT)
-    assert "slow on breakout is not ready after 0.2 s" in told.notes[0]
+    run(agents={"slow": Slow()}, out=tmp_path, reporter=told, worker_timeout=0.1, **SHORT)
+    assert "slow on breakout is not ready after 0.1 s" in told.notes[0]
 
 
 @pytest.mark.slow

@@ -365,7 +365,7 @@ def test_a_layer_called_act_is_no_method() -> None:
 
 def test_random_and_noop_play_every_game(tmp_path: Path) -> None:
     options = {"agents": ["random", "noop"], "games": ["breakout"], "perturbations": ["clean", "value@3"]}
-    options["protocol"] = {"stall_steps": 60}
+    options["protocol"] = {"stall_steps": 15}
     tables = []
     for workers in (0, 2):
         found = run("smoke", episodes=3, train_seeds=[0, 1], out=tmp_path / str(workers), workers=workers, **options)

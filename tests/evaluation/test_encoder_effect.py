@@ -14,7 +14,7 @@ from wsabench.protocol import Protocol
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     """Few steps; what is kept between calls is forgotten."""
-    monkeypatch.setattr(encoder_effect, "NUM_STEPS", 12)
+    monkeypatch.setattr(encoder_effect, "NUM_STEPS", 6)
     forget = encoder_effect._clean_play.cache_clear
     forget()
     yield
@@ -51,10 +51,10 @@ def test_agents_that_cannot_take_a_change_are_left_out():
 
 @pytest.fixture
 def little_own_play(monkeypatch, tmp_path):
-    """An own play of 15 steps each of eight episodes."""
+    """An own play of 6 steps each of eight episodes."""
     monkeypatch.setenv("WSABENCH_HOME", str(tmp_path))
-    monkeypatch.setattr(own_play, "MIN_STEPS", 100)
-    monkeypatch.setattr(Protocol, "evaluation", staticmethod(lambda: Protocol(max_frames=60)))
+    monkeypatch.setattr(own_play, "MIN_STEPS", 40)
+    monkeypatch.setattr(Protocol, "evaluation", staticmethod(lambda: Protocol(max_frames=24)))
     yield tmp_path / "own-play"
     encoder_effect._own_play.cache_clear()
 

@@ -111,7 +111,7 @@ def test_the_reference_is_whole(reference: ResultSet) -> None:
     assert len(reference.episodes) == 2 * len(SETTINGS["perturbations"]) * SETTINGS["episodes"]
     assert len(reference.attention) == 2 * len(SETTINGS["perturbations"])
     assert set(reference.episodes["end"]) == {"time_limit"}
-    assert reference.episodes["length"].between(1, 40).all()
+    assert reference.episodes["length"].between(1, 15).all()
 
 
 def test_three_kills(tmp_path: Path, reference: ResultSet) -> None:
@@ -123,7 +123,7 @@ def test_twenty_kills(tmp_path: Path, reference: ResultSet) -> None:
     check_kills(tmp_path, reference, 20, (0, 1, 2), start)
 
 
-@pytest.mark.usefixtures("new_interpreters")
+# A worker process that is a new interpreter is compared in test_a_run_in_poor_surroundings.
 def test_two_workers_and_another_order_give_the_same_table(tmp_path: Path, reference: ResultSet) -> None:
     turned = tuple(reversed(SETTINGS["agents"]))
     assert_equal(run_small(tmp_path / "out", workers=2, agents=turned), reference)

@@ -37,7 +37,7 @@ def play(out: Path, **changes: Any) -> ResultSet:
         "train_seeds": (0,),
         "episodes": 1,
         "perturbations": CELLS,
-        "protocol": Protocol(max_frames=60),
+        "protocol": Protocol(max_frames=24),
         "workers": 0,
         "out": out,
     }
@@ -72,9 +72,9 @@ OWN = ("clean", "own-mean-oke", "swap-one", "own-mean-context+hue-rotate@2", "sw
 
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A state folder of the test's own, in which own play is short (rounds of 30 steps); returns its folder."""
+    """A state folder of the test's own, in which own play is short (rounds of 12 steps); returns its folder."""
     monkeypatch.setenv("WSABENCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(own_play, "MIN_STEPS", 25)
+    monkeypatch.setattr(own_play, "MIN_STEPS", 10)
     monkeypatch.setattr(own_play, "ROUND_EPISODES", 2)
     return tmp_path / "home" / "own-play"
 
@@ -93,13 +93,13 @@ def shards(out: Path) -> dict[str, int]:
 def test_own_play_is_played_once_shared_and_found_again(home: Path, tmp_path: Path) -> None:
     result, notes = own(tmp_path / "one")
     assert result.is_complete
-    assert [note for note in notes if note.startswith("Playing at least 25 clean steps of wsa (train seed 0)")]
+    assert [note for note in notes if note.startswith("Playing at least 10 clean steps of wsa (train seed 0)")]
     assert any(note.startswith("Skipped for e2e on breakout: own-mean-oke") for note in notes)
     weights = result.attention.set_index(["perturbation", "encoder"])["mean"]
     assert (weights["own-mean-oke"] - weights["clean"]).abs().max() > 1e-3
     (entry,) = (one for one in result.manifest.plan.agents if one.agent == "wsa")
     assert entry.own_play is not None
-    assert entry.own_play.steps == 30
+    assert entry.own_play.steps == 12
     assert all(one.own_play is None for one in result.manifest.plan.agents if one.agent == "e2e")
     (kept,) = home.iterdir()
     assert entry.own_play.content_hash in kept.read_bytes()[:10_000].decode(errors="replace")
@@ -122,7 +122,7 @@ def test_another_own_play_is_another_job_for_the_cells_that_need_it(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result, _ = own(tmp_path / "one", agents="wsa", perturbations=OWN[:2], episodes=1)
-    monkeypatch.setattr(own_play, "MIN_STEPS", 40)
+    monkeypatch.setattr(own_play, "MIN_STEPS", 15)
     before = shards(tmp_path / "one")
     other, _ = own(tmp_path / "one", agents="wsa", perturbations=OWN[:2], episodes=1)
     assert len(list(home.iterdir())) == 2
@@ -130,13 +130,13 @@ def test_another_own_play_is_another_job_for_the_cells_that_need_it(
     assert {name for name in prints[0] if prints[0][name] != prints[1][name]} == {"own-mean-oke"}
     changed = {name for name, when in shards(tmp_path / "one").items() if before[name] != when}
     assert changed == {"wsa-seed0--breakout--own-mean-oke.parquet"}
-    assert [one.manifest.plan.agents[0].own_play.steps for one in (result, other)] == [30, 60]
+    assert [one.manifest.plan.agents[0].own_play.steps for one in (result, other)] == [12, 24]
 
 
 @pytest.mark.usefixtures("home")
 def test_a_recorded_episode_is_the_one_of_a_run(tmp_path: Path) -> None:
     result, _ = own(tmp_path / "one", agents="wsa", perturbations=("swap-all",), episodes=1)
-    recording = record_episode("wsa", "breakout", perturbation="swap-all", protocol=Protocol(max_frames=60))
+    recording = record_episode("wsa", "breakout", perturbation="swap-all", protocol=Protocol(max_frames=24))
     weights = result.attention.set_index("encoder")["mean"].to_dict()
     assert recording.mean_weights() == pytest.approx(weights, abs=1e-6)
     with pytest.raises(SpecError, match=r"own-mean-all: .*'e2e' has no encoders"):

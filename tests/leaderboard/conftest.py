@@ -22,9 +22,9 @@ def _few(few_repetitions: None) -> None:
 
 @pytest.fixture(scope="session")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All cells of `smoke`, profile quick, in games of 20 steps."""
+    """All cells of `smoke`, profile quick, in games of 10 steps."""
     path = tmp_path_factory.mktemp("entries") / "run"
-    run("smoke", AGENTS, "quick", train_seeds=[0], protocol={"max_frames": 80}, workers=0, out=path)
+    run("smoke", AGENTS, "quick", train_seeds=[0], protocol={"max_frames": 40}, workers=0, out=path)
     return path
 
 

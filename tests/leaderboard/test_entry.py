@@ -138,7 +138,7 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no episodes": (lambda c: [column.clear() for column in _columns(c)], "numbers up to"),
     "episode number": (at(*EPISODES, "first", value=-1), "numbers up to"),
     "length": (at(*EPISODES, "lengths", 0, value=0), "the length is 0"),
-    "long episode": (at(*EPISODES, "lengths", 0, value=81), "the length is 81"),
+    "long episode": (at(*EPISODES, "lengths", 0, value=41), "the length is 41"),
     "return": (at(*EPISODES, "returns", 0, value=1e12), "the return is 1000000000000.0"),
     "end": (at(*EPISODES, "ends", 0, value="won"), "Invalid enum value 'won'"),
     "early stall": (at(*EPISODES, "ends", 0, value="stalled"), "stalled after 1000 steps"),

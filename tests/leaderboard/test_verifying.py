@@ -370,14 +370,14 @@ def test_other_versions_are_not_compared_to_the_bit(run_dir: Path) -> None:
 
 @pytest.mark.property
 def test_equal_means_are_told_apart_as_seldom_as_promised(run_dir: Path) -> None:
-    """1,000 samples of 10 episodes that were drawn twice from one skewed distribution: 5 in 100 at most, but chance."""
+    """1,000 samples of 8 episodes that were drawn twice from one skewed distribution: 5 in 100 at most, but chance."""
     plan = read_manifest(run_dir).plan
     rng = np.random.default_rng(0)
     alarms = 0
     for number in range(1_000):
         sample = [
             Replayed(AgentId("a", 0, "breakout"), "clean", place, 0, *(outcome(rng) for _ in range(2)))
-            for place in range(10)
+            for place in range(8)
         ]
         alarms += verifying._means_test(sample, plan, number).p <= ALPHA
     assert 0.025 < alarms / 1_000 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1_000)
@@ -424,7 +424,7 @@ def moody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(tmp_path / "moody")
 
 
-SHORT: dict[str, Any] = {"perturbations": ["clean"], "episodes": 2, "protocol": {"max_frames": 80}, "workers": 0}
+SHORT: dict[str, Any] = {"perturbations": ["clean"], "episodes": 2, "protocol": {"max_frames": 40}, "workers": 0}
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -470,7 +470,7 @@ def test_an_agent_that_fails_or_hangs_gets_one_message(
 def greedy_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All cells of `smoke` in greedy play, more episodes than there are starts."""
     path = tmp_path_factory.mktemp("greedy") / "run"
-    protocol = {"max_frames": 80, "action_selection": "greedy", "noop_max": 2}
+    protocol = {"max_frames": 40, "action_selection": "greedy", "noop_max": 2}
     run("smoke", ["noop"], "quick", episodes=5, protocol=protocol, workers=0, out=path)
     return path
 

@@ -28,7 +28,15 @@ from wsabench.results.tables import steps_schema
 from wsabench.summary.attention import example_episodes
 from wsabench.summary.summarise import summarise
 
+pytestmark = pytest.mark.usefixtures("few_repetitions")
+
 CELLS = (("clean", None), ("hue-rotate", 3), ("invert", None))
+SMALL = {
+    "agents": ("wsa",),
+    "train_seeds": (0,),
+    "cells": CELLS[::2],
+    "perturbation_hashes": {"breakout": {"clean": "a", "invert": "a"}},
+}
 TABLES = (
     "samples",
     "cells",
@@ -141,7 +149,7 @@ def _set(value, *keys):
     ],
 )
 def test_what_differs_is_named(tmp_path, change, named):
-    first = write(tmp_path / "first", perturbation_hashes={"breakout": {"clean": "a", "invert": "a"}})
+    first = write(tmp_path / "first", **SMALL)
     shutil.copytree(first, tmp_path / "second")
     with pytest.raises(ResultSetError, match=named):
         load_results([first, edit_manifest(tmp_path / "second", change)])
@@ -167,7 +175,7 @@ def test_runs_of_other_episodes_are_not_put_together(tmp_path):
     ],
 )
 def test_what_decides_no_result_may_differ(tmp_path, change):
-    first = write(tmp_path / "first", perturbation_hashes={"breakout": {"clean": "a", "invert": "a"}})
+    first = write(tmp_path / "first", **SMALL)
     shutil.copytree(first, tmp_path / "second")
     assert load_results([first, edit_manifest(tmp_path / "second", change)]).is_complete
 

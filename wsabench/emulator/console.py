@@ -7,10 +7,9 @@ from typing import NoReturn
 from typing import Protocol as TypingProtocol
 
 import ale_py
-import numpy as np
-import numpy.typing as npt
 
 from wsabench.emulator import cartridges
+from wsabench.emulator.cartridges import Screen, Start
 from wsabench.emulator.rom_files import rom_path
 from wsabench.games import has_fixed_start
 from wsabench.perturb import ConsoleStage
@@ -18,8 +17,6 @@ from wsabench.protocol import Protocol
 
 FIRE = ale_py.Action.FIRE
 NOOP = ale_py.Action.NOOP
-
-Screen = npt.NDArray[np.uint8]
 
 _AS_SHIPPED = ConsoleStage()
 
@@ -40,7 +37,7 @@ class Console:
     single-player ROMs). With sticky actions the emulator's random generator is needed, and only loading seeds it.
 
     Where every game of a ROM starts alike, whatever was played before (`has_fixed_start`), the reset itself is left
-    out as well: the state after it is kept and restored (0.1 ms).
+    out as well: the state after it is kept with the emulator and restored (0.1 ms).
 
     Attributes:
         ale: The emulator.
@@ -65,7 +62,6 @@ class Console:
         self._is_open = True
         self._has_fixed_start = has_fixed_start(game) and not self._is_sticky
         self.switches = _AS_SHIPPED
-        self._start: _Start | None = None
         self.picture: Picture = self.ale
         self.actions = action_set(self.ale, protocol)
 
@@ -118,50 +114,22 @@ class Console:
             self._is_open = False
             cartridges.give_back(self._cartridge, self._rom, self._sticky_probability)
             del self.ale, self.picture, self._cartridge  # a mistake must not reach into somebody else's game
-            self._start = None
 
     def _restore_start(self) -> bool:
         """Restore the state after a reset and return whether that is exactly the start."""
-        if self._start is None or self.switches != _AS_SHIPPED or not self._start.restore(self.ale):
+        start = self._cartridge.start
+        if start is None or self.switches != _AS_SHIPPED or not start.restore(self.ale):
             return False
-        self.picture = self._start
+        self.picture = start
         return True
 
     def _reset(self) -> None:
         """Let the emulator start the next game."""
         self.ale.reset_game()
         self.picture = self.ale
-        if self._has_fixed_start and self.switches == _AS_SHIPPED and self._start is None:
-            self._start = _Start(self.ale)
+        if self._has_fixed_start and self.switches == _AS_SHIPPED and self._cartridge.start is None:
+            self._cartridge.start = Start(self.ale)
             self._restore_start()
-
-
-class _Start:
-    """How a game starts: the state after a reset, what the screen then shows, and how it goes on."""
-
-    def __init__(self, ale: ale_py.ALEInterface) -> None:
-        """Keep the present state of an emulator; it is one frame further afterwards."""
-        self._state = ale.cloneState()
-        self._screen: Screen = ale.getScreen()
-        ale.act(NOOP)
-        self._next_screen: Screen = ale.getScreen()
-        self._next_ram: npt.NDArray[np.uint8] = ale.getRAM()
-
-    def restore(self, ale: ale_py.ALEInterface) -> bool:
-        """Restore the state and return whether the game goes on from it as it did.
-
-        A state does not hold everything: when rules wrote to the memory, the processor may have stopped in the middle
-        of a frame, and restoring does not mend that. A frame that is played for trial shows it.
-        """
-        ale.restoreState(self._state)
-        ale.act(NOOP)
-        goes_on = np.array_equal(ale.getScreen(), self._next_screen) and np.array_equal(ale.getRAM(), self._next_ram)
-        ale.restoreState(self._state)
-        return goes_on
-
-    def getScreen(self, buffer: Screen, /) -> None:
-        """Write palette indices to `buffer`."""
-        buffer[...] = self._screen
 
 
 def action_set(ale: ale_py.ALEInterface, protocol: Protocol) -> list[ale_py.Action]:

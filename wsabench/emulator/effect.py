@@ -225,4 +225,5 @@ def _random_play(game: str) -> Screens:
             samples.append(np.stack(screens[-2:]))
         if console.ale.game_over():
             console.ale.reset_game()
+    console.close()
     return np.stack(samples)

@@ -194,6 +194,7 @@ def _clean_play(agent: str, game: str, train_seed: int) -> _Play:
         lane.step(int(draws.choice(len(distributions[-1]), p=distributions[-1])))
         if lane.end is not None:
             lane.reset()
+    lane.close()
     return _Play(np.stack(observations), np.stack(distributions), inputs)
 
 

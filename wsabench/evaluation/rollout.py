@@ -465,6 +465,7 @@ def first_moments(game: str, protocol: Protocol, inputs: tuple[str, ...] = ()) -
             lanes.start(0, number, "clean")
         frames.append(Moment(lanes.observations.copy(), {name: lanes.inputs[name].copy() for name in inputs}))
         is_over = lanes.step(0, int(drawn.integers(lanes.num_actions))) is not None
+    lanes.close()
     windows = [frames[start : start + NUM_LANES] for start in range(_NUM_MOMENTS)]
     return tuple(
         Moment(

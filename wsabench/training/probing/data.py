@@ -175,4 +175,5 @@ def _colors(store: FrameStore, index: npt.NDArray[np.int64]) -> Bytes:
                         "version of the emulator. Delete the folder and collect again."
                     )
                 colors[places[row]] = lane.inputs["rgb84"]
+    lane.close()
     return colors
