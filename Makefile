@@ -26,7 +26,8 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not slow and not extra" -n auto --dist worksteal
 
-# Against Ray, Stable-Baselines3, MLflow, a browser and so on; needs Chromium on the machine.
+# Against Ray, Stable-Baselines3, MLflow, a browser and so on; needs Chromium and pdftotext on the machine (Debian:
+# chromium poppler-utils).
 test-extras: $(VENV)/.extras
 	$(BIN)/python -m pytest -m "extra and not slow"
 
