@@ -40,20 +40,13 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Abilities": "types",
-        "Decision": "types",
-        "LaneBatch": "types",
-        "Policy": "types",
-        "Protocol": "protocol",
-        "RunResult": "face",
-        "WsabenchError": "errors",
-        "__version__": "version",
-        "load_agent": "agents",
-        "load_result": "face",
-        "make": "emulator",
-        "make_vec": "emulator",
-        "run": "face",
-        "wrap": "emulator",
+        "agents": ("load_agent",),
+        "emulator": ("make", "make_vec", "wrap"),
+        "errors": ("WsabenchError",),
+        "face": ("RunResult", "load_result", "run"),
+        "protocol": ("Protocol",),
+        "types": ("Abilities", "Decision", "LaneBatch", "Policy"),
+        "version": ("__version__",),
     },
 )
 

@@ -18,5 +18,5 @@ __all__ = ["Plan", "RunReporter", "SilentReporter", "make_plan", "run"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
-    {"Plan": "plan", "RunReporter": "progress", "SilentReporter": "progress", "make_plan": "plan", "run": "runs"},
+    {"plan": ("Plan", "make_plan"), "progress": ("RunReporter", "SilentReporter"), "runs": ("run",)},
 )

@@ -16,10 +16,8 @@ __all__ = ["ReportFiles", "draw_gallery", "figure_style", "save_figure", "write_
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "ReportFiles": "writer",
-        "draw_gallery": "films.gallery",
-        "figure_style": "figures.style",
-        "save_figure": "figures.style",
-        "write_report": "writer",
+        "figures.style": ("figure_style", "save_figure"),
+        "films.gallery": ("draw_gallery",),
+        "writer": ("ReportFiles", "write_report"),
     },
 )

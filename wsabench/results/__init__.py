@@ -18,5 +18,5 @@ __all__ = ["ENGINE_VERSION", "Job", "ResultSet", "load_result"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
-    {"ENGINE_VERSION": "provenance", "Job": "records", "ResultSet": "result", "load_result": "result"},
+    {"provenance": ("ENGINE_VERSION",), "records": ("Job",), "result": ("ResultSet", "load_result")},
 )
