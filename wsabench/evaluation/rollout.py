@@ -62,7 +62,7 @@ class Handout(NamedTuple):
 
 
 class Lanes(typing.Protocol):
-    """Where episodes are played; `EpisodeLanes`, or a script in tests."""
+    """Where episodes are played: `EpisodeLanes`, or whatever else has their methods."""
 
     game: str
     """The id of the game that all lanes play."""

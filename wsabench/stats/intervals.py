@@ -54,6 +54,18 @@ class Estimate(NamedTuple):
     note: str
     """Why there is no interval, or how little it says; empty when nothing is to be said."""
 
+    @classmethod
+    def without_interval(cls, value: FloatArray, num_seeds: int, reason: str | None = None) -> Estimate:
+        """Return a value that has no interval.
+
+        Args:
+            value: The statistic on the data itself.
+            num_seeds: The number of train seeds.
+            reason: Why it has none; None: they are too few.
+        """
+        nothing = np.full(np.shape(value), np.nan)
+        return cls(value, nothing, nothing, num_seeds, seed_note(num_seeds) if reason is None else reason)
+
     def within(self, lowest: float, highest: float) -> Estimate:
         """Return the same with bounds cut to the range that the statistic can have, 0 to 1 for a probability."""
         return self._replace(low=np.clip(self.low, lowest, highest), high=np.clip(self.high, lowest, highest))
@@ -102,14 +114,14 @@ def seed_interval(  # noqa: PLR0913 - each a choice of its own, named by its key
         SpecError: `confidence` or `repetitions` is out of range.
         UnknownNameError: There is no such method.
     """
-    checked_options(method, repetitions, confidence)
+    checked_options(repetitions, confidence, method)
     arrays = [checked_blocks(blocks) for blocks in samples]
     rows = [[draw_seeds(block.shape[0], rng, repetitions) for block in blocks] for blocks in arrays]
     num_seeds = min(block.shape[0] for blocks in arrays for block in blocks)
     value = _on_data(statistic, arrays)
 
     if num_seeds < MIN_INTERVAL_SEEDS:
-        return _without_interval(value, num_seeds, seed_note(num_seeds))
+        return Estimate.without_interval(value, num_seeds)
     drawn = [
         [resamples_of(*pair, of_means=of_means) for pair in zip(*sample, strict=True)]
         for sample in zip(arrays, rows, strict=True)
@@ -156,7 +168,7 @@ def episode_interval(  # noqa: PLR0913 - each a choice of its own, named by its 
         SpecError: `confidence` or `repetitions` is out of range.
         UnknownNameError: There is no such method.
     """
-    checked_options(method, repetitions, confidence)
+    checked_options(repetitions, confidence, method)
     arrays = [[_checked_episodes(scores, distinct) for scores, distinct in games] for games in samples]
     drawn = [
         [draw_episodes(scores.shape[2], distinct, rng, repetitions) for scores, distinct in games] for games in samples
@@ -193,7 +205,7 @@ def shared_episode_interval(
         ShapeError: The arrays do not fit each other.
         SpecError: `confidence` or `repetitions` is out of range.
     """
-    checked_options(DEFAULT_METHOD, repetitions, confidence)
+    checked_options(repetitions, confidence)
     arrays = [_checked_episodes(scores, distinct) for scores, distinct in games]
     drawn = [
         shared_episodes(scores.shape[2], distinct, stream, repetitions, units).draws
@@ -215,7 +227,7 @@ def _over_episodes(
     means = pooled_means if of_means else weighted_means
     strata = [stratum for games in drawn for game in games for stratum in game.strata]
     if min(stratum.num_draws for stratum in strata) < 2:
-        return _without_interval(value, num_seeds, f"{CHECKPOINTS_ONLY}: one distinct episode, no interval")
+        return Estimate.without_interval(value, num_seeds, f"{CHECKPOINTS_ONLY}: one distinct episode, no interval")
 
     def resampled(part: slice) -> list[Blocks]:
         pairs = zip(arrays, drawn, strict=True)
@@ -271,11 +283,6 @@ def different_means(block: FloatArray, rows: IntArray) -> tuple[FloatArray, IntA
     return block[every].mean(axis=-2, keepdims=True), rows @ num_seeds ** np.arange(num_seeds)[::-1]
 
 
-def _without_interval(value: FloatArray, num_seeds: int, reason: str) -> Estimate:
-    nothing = np.full(np.shape(value), np.nan)
-    return Estimate(value, nothing, nothing, num_seeds, reason)
-
-
 def _checked_episodes(scores: FloatArray, num_distinct: npt.ArrayLike) -> FloatArray:
     values, counts = np.asarray(scores, dtype=np.float64), np.asarray(num_distinct)
     if values.ndim != 3 or 0 in values.shape or counts.shape != values.shape[:1]:
@@ -286,13 +293,13 @@ def _checked_episodes(scores: FloatArray, num_distinct: npt.ArrayLike) -> FloatA
     return values
 
 
-def checked_options(method: str, repetitions: int, confidence: float) -> None:
+def checked_options(repetitions: int, confidence: float, method: str = DEFAULT_METHOD) -> None:
     """Refuse options of an interval that are out of range.
 
     Args:
-        method: A name in `METHODS`.
         repetitions: Bootstrap repetitions.
         confidence: Share of repetitions between the bounds.
+        method: A name in `METHODS`.
 
     Raises:
         SpecError: `confidence` or `repetitions` is out of range.

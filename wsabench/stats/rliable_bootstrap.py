@@ -29,7 +29,7 @@ from wsabench.stats.aggregates import (
     point_profile,
 )
 from wsabench.stats.compiled.loading import pays
-from wsabench.stats.intervals import DEFAULT_REPETITIONS, Estimate, seed_note
+from wsabench.stats.intervals import DEFAULT_REPETITIONS, Estimate, checked_options, seed_note
 from wsabench.types import FloatArray, IntArray
 
 MIN_RLIABLE_SEEDS = 3
@@ -127,18 +127,13 @@ def _interval(
     options: tuple[int, float],
 ) -> Estimate:
     repetitions, confidence = options
-    if not 0.0 < confidence < 1.0 or repetitions < 1:
-        raise SpecError(
-            f"The confidence is {confidence!r}, the number of repetitions {repetitions!r}. "
-            "Allowed: a confidence between 0 and 1, and repetitions from 1; use 0.95 and 10000."
-        )
+    checked_options(repetitions, confidence)
     seed = int(rng.integers(2**32))
     num_seeds = min(len(matrix) for matrix in matrices)
-    nothing = np.full(value.shape, np.nan)
     if num_seeds < MIN_RLIABLE_SEEDS:
-        return Estimate(value, nothing, nothing, num_seeds, seed_note(num_seeds))
+        return Estimate.without_interval(value, num_seeds)
     if np.isnan(value).any():
-        return Estimate(value, nothing, nothing, num_seeds, "some score is unknown: no interval")
+        return Estimate.without_interval(value, num_seeds, "some score is unknown: no interval")
     with _global_generator(seed):
         values = drawn_values(repetitions)
     tail = (1.0 - confidence) / 2.0

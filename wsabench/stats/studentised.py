@@ -15,7 +15,7 @@ import numpy as np
 
 from wsabench.errors import SpecError
 from wsabench.stats.bounds import t_quantile
-from wsabench.stats.intervals import DEFAULT_REPETITIONS, MIN_INTERVAL_SEEDS, Estimate, seed_note
+from wsabench.stats.intervals import DEFAULT_REPETITIONS, MIN_INTERVAL_SEEDS, Estimate, checked_options, seed_note
 from wsabench.stats.resampling import Blocks, checked_blocks, count_draws, draw_seeds
 from wsabench.types import FloatArray
 
@@ -57,11 +57,7 @@ def studentised_interval(
         SpecError: `confidence` or `repetitions` is out of range, or the games have different numbers of quantities.
     """
     arrays = checked_blocks(blocks)
-    if not 0.0 < confidence < 1.0 or repetitions < 1:
-        raise SpecError(
-            f"The confidence is {confidence!r}, the repetitions are {repetitions}. Allowed: numbers between 0 and 1, "
-            "and integers from 1; use 0.95 and 10000."
-        )
+    checked_options(repetitions, confidence)
     if len({block.shape[1] for block in arrays}) > 1:
         raise SpecError(
             f"The games have {[block.shape[1] for block in arrays]} quantities. Allowed: the same ones in each; "
@@ -70,8 +66,7 @@ def studentised_interval(
     num_seeds = min(len(block) for block in arrays)
     value = np.mean([block.mean(axis=0) for block in arrays], axis=0)
     if num_seeds < MIN_INTERVAL_SEEDS:
-        nothing = np.full(value.shape, np.nan)
-        return Estimate(value, nothing, nothing, num_seeds, seed_note(num_seeds))
+        return Estimate.without_interval(value, num_seeds)
     error, freedom = _error_and_freedom(arrays)
     least = t_quantile((1.0 + confidence) / 2.0, freedom)
     lower, upper = -least, least

@@ -198,8 +198,8 @@ def _reference_notes(scores: Sequence[GameScores]) -> list[str]:
     unknown = list(dict.fromkeys(game.game for game in scores if not game.is_known))
     if not unknown:
         return []
-    others = ", and averages over games leave it out" if any(game.is_known for game in scores) else ""
-    others = others.replace("it", "them") if len(unknown) > 1 else others
+    which = "it" if len(unknown) == 1 else "them"
+    others = f", and averages over games leave {which} out" if any(game.is_known for game in scores) else ""
     return [f"No reference scores for {', '.join(unknown)}: returns only, no normalised scores{others}."]
 
 

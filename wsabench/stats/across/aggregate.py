@@ -52,14 +52,13 @@ def aggregate_interval(
         ShapeError: A block has not two axes, there is none, or games differ in train seeds.
         SpecError: `confidence` or `repetitions` is out of range.
     """
-    checked_options("corrected", repetitions, confidence)
+    checked_options(repetitions, confidence)
     arrays = checked_blocks(blocks)
     rows = [draw_seeds(len(block), rng, repetitions) for block in arrays]
     of_all = over_matrix(lambda matrix: np.stack([aggregate(matrix) for aggregate in _AGGREGATES], axis=-1))
     value, num_seeds = of_all(arrays), len(arrays[0])
     if num_seeds < MIN_INTERVAL_SEEDS or np.isnan(value).any():
-        nothing = np.full(value.shape, np.nan)
-        return Estimate(value, nothing, nothing, num_seeds, seed_note(num_seeds))
+        return Estimate.without_interval(value, num_seeds)
     strata = [Stratum(count_draws(index, num_seeds), num_seeds) for index in rows]
     counts = np.concatenate([stratum.counts for stratum in strata], axis=1)
     size = sum(block.size for block in arrays)

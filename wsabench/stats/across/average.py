@@ -13,7 +13,6 @@ import numpy as np
 
 from wsabench.stats.bounds import Replicates, Stratum, corrected_bounds
 from wsabench.stats.intervals import (
-    DEFAULT_METHOD,
     DEFAULT_REPETITIONS,
     MIN_INTERVAL_SEEDS,
     Estimate,
@@ -60,11 +59,11 @@ def averaged_interval(
         ShapeError: A block has not two axes, or there is none.
         SpecError: `confidence` or `repetitions` is out of range.
     """
-    checked_options(DEFAULT_METHOD, repetitions, confidence)
+    checked_options(repetitions, confidence)
     arrays = checked_blocks(blocks)
     value, num_seeds = over_games(of_game, is_there, arrays), min(map(len, arrays))
     if num_seeds < MIN_INTERVAL_SEEDS:
-        return _without_interval(value, num_seeds)
+        return Estimate.without_interval(value, num_seeds)
     values, strata = _resampled(of_game, is_there, arrays, rng, repetitions)
     low, high = corrected_bounds(Replicates(values.T, strata), value, confidence)
     return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
@@ -120,14 +119,14 @@ def joined_interval(  # noqa: PLR0913 - each a choice of its own, named by its k
         ShapeError: As for `averaged_interval`.
         SpecError: As for `averaged_interval`.
     """
-    checked_options(DEFAULT_METHOD, repetitions, confidence)
+    checked_options(repetitions, confidence)
     arrays = [checked_blocks(blocks) for blocks in samples]
     num_seeds = min(len(block) for blocks in arrays for block in blocks)
     each = [partial(of_game, place) for place in range(len(arrays))]
     on_data = [over_games(*of_agent) for of_agent in zip(each, are_there, arrays, strict=True)]
     value = np.asarray(join(np.stack(on_data, axis=-1)[None])[0])
     if num_seeds < MIN_INTERVAL_SEEDS:
-        return _without_interval(value, num_seeds)
+        return Estimate.without_interval(value, num_seeds)
     averages: list[FloatArray] = []
     strata: list[Stratum] = []
     for of_agent in zip(each, are_there, arrays, strict=True):
@@ -161,8 +160,3 @@ def _resampled(
     num_games = is_there.sum(axis=0)[:, None]
     sums /= np.where(num_games > 0, num_games, np.nan)
     return sums, strata
-
-
-def _without_interval(value: FloatArray, num_seeds: int) -> Estimate:
-    nothing = np.full(value.shape, np.nan)
-    return Estimate(value, nothing, nothing, num_seeds, seed_note(num_seeds))

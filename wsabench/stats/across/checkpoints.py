@@ -12,7 +12,6 @@ import numpy as np
 from wsabench.stats.bounds import Stratum, corrected_lanes
 from wsabench.stats.intervals import (
     CHECKPOINTS_ONLY,
-    DEFAULT_METHOD,
     DEFAULT_REPETITIONS,
     Estimate,
     checked_options,
@@ -70,7 +69,7 @@ def measures_over_episodes(
         ShapeError: The arrays do not fit each other.
         SpecError: `confidence` or `repetitions` is out of range.
     """
-    checked_options(DEFAULT_METHOD, repetitions, confidence)
+    checked_options(repetitions, confidence)
     defined = [game for game in games if game.has_retention]
     if not all(map(_is_plain, games)):
         parts = [

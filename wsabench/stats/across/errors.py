@@ -9,7 +9,6 @@ import numpy as np
 
 from wsabench.stats.bounds import Replicates, Stratum, corrected_bounds
 from wsabench.stats.intervals import (
-    DEFAULT_METHOD,
     DEFAULT_REPETITIONS,
     MIN_INTERVAL_SEEDS,
     Estimate,
@@ -62,13 +61,12 @@ def error_interval(
         ShapeError: A block has not two axes, or there is none.
         SpecError: `confidence` or `repetitions` is out of range.
     """
-    checked_options(DEFAULT_METHOD, repetitions, confidence)
+    checked_options(repetitions, confidence)
     sides = [checked_blocks(ours), checked_blocks(theirs)]
     value = _with_mean(np.stack([_on_data(sides, places) for places in perturbations]))
     num_seeds = min(len(block) for side in sides for block in side)
     if num_seeds < MIN_INTERVAL_SEEDS:
-        nothing = np.full(value.shape, np.nan)
-        return Estimate(value, nothing, nothing, num_seeds, seed_note(num_seeds))
+        return Estimate.without_interval(value, num_seeds)
     drawn = [[draw_seeds(len(block), rng, repetitions) for block in side] for side in sides]
     strata = [Stratum(count_draws(rows, rows.shape[1]), rows.shape[1]) for side in drawn for rows in side]
     values = _with_mean(_resampled(sides, drawn, perturbations))

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wsabench.errors import ShapeError, SpecError
+from wsabench.errors import ShapeError
 from wsabench.stats.bounds import Replicates, Stratum, corrected_bounds
 from wsabench.stats.compiled.loading import pays
-from wsabench.stats.intervals import DEFAULT_REPETITIONS, MIN_INTERVAL_SEEDS, Estimate, seed_note
+from wsabench.stats.intervals import DEFAULT_REPETITIONS, MIN_INTERVAL_SEEDS, Estimate, checked_options, seed_note
 from wsabench.stats.resampling import Blocks, checked_blocks, count_draws, draw_seeds
 from wsabench.types import FloatArray, IntArray
 
@@ -86,18 +86,13 @@ def improvement_intervals(
             f"X has games of {shapes[0]} cells, Y of {shapes[1]}, or games differ in train seeds. Compare the two on "
             "the same games and cells, in the same order, with as many train seeds in each game."
         )
-    if not 0.0 < confidence < 1.0 or repetitions < 1:
-        raise SpecError(
-            f"The confidence is {confidence!r}, the repetitions are {repetitions}. Allowed: numbers between 0 and 1, "
-            "and integers from 1; use 0.95 and 10000."
-        )
+    checked_options(repetitions, confidence)
     wins = [_wins(of_x, of_y) for of_x, of_y in zip(*sides, strict=True)]
     value = _values(wins, scopes)
     num_seeds = min(len(side[0]) for side in sides)
     drawn = [_Drawn.of(len(side[0]), len(side), rng, repetitions) for side in sides]
     if num_seeds < MIN_INTERVAL_SEEDS:
-        nothing = np.full(value.shape, np.nan)
-        return Estimate(value, nothing, nothing, num_seeds, seed_note(num_seeds))
+        return Estimate.without_interval(value, num_seeds)
     sums = np.zeros((len(scopes), repetitions))
     for place, of_game in enumerate(wins):
         of_scopes = np.stack([of_game[..., list(scope[place])].sum(axis=-1) for scope in scopes])

@@ -12,7 +12,7 @@ from wsabench.protocol import Protocol
 
 
 class StepSource(TypingProtocol):
-    """One game that is stepped: a lane, or a scripted stand-in in tests."""
+    """One game that is stepped: a lane, or whatever else has its methods."""
 
     @property
     def num_actions(self) -> int:
