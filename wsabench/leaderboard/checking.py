@@ -389,5 +389,5 @@ def job_fingerprints(network: AgentEntry, protocol: Protocol, **decisive: Any) -
 
 
 def schema_hash() -> str:
-    """Return a hash of the fields of an entry, which a test pins to its schema version."""
+    """Return a hash of an entry's fields and its classes' docstrings, which a test pins to its schema version."""
     return json_hash(msgspec.json.schema(Entry), 16)

@@ -146,7 +146,7 @@ class JobEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PrecisionEntry(_Strict, frozen=True, kw_only=True):
-    """What a run to a precision was asked for; its numbers of episodes come from the spread of a pilot."""
+    """Numbers of episodes come from the spread of a pilot."""
 
     half_width: float
     """Half the width that the 95% interval, over episodes, of a job's mean normalised score should have."""
