@@ -60,9 +60,11 @@ _BEGUN = 3
 
 
 def nearest_names(name: str, allowed: Iterable[str], limit: int = 3) -> list[str]:
-    """Return up to `limit` allowed names that are near `name`, best first: a slip away, else alike, or longer.
+    """Return up to `limit` allowed names that are near `name`, best first; upper and lower case count the same.
 
-    Among slips two exchanged letters come first, then what begins alike.
+    Names that differ by one slip come first (`is_one_slip`): those with two letters exchanged, then those that share
+    the longest beginning. Where there is none and `name` has more than four letters, names that look alike take their
+    place. Last come longer names that begin with `name`.
     """
     folded = name.casefold()
     by_folded = {candidate.casefold(): candidate for candidate in allowed}
@@ -79,7 +81,7 @@ def is_one_slip(name: str, other: str) -> bool:
     """Whether two different names are equal but for a letter more, a letter less, another letter or two exchanged ones.
 
     Args:
-        name: One name. Of a single letter none is near.
+        name: One name. No name is near that of a single letter.
         other: The other.
     """
     if min(len(name), len(other)) < 2:
@@ -107,7 +109,7 @@ def unknown_name(what: str, name: object, allowed: Iterable[str], hint: str = ""
         hint: How to list them, for example "Run `wsabench list games`."
 
     Returns:
-        The error, with the nearest names, or all of them when they are few.
+        The error, with the nearest names; where none is near, with the first twelve in alphabetical order.
     """
     names = sorted(allowed)
     near = nearest_names(name, names) if isinstance(name, str) else []

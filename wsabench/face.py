@@ -49,8 +49,8 @@ class RunResult(results.ResultSet):
         """Return the mean unclipped return of every agent, game and perturbation, in the order played.
 
         Returns:
-            One row for each cell, with the columns `agent`, `game`, `perturbation`, `train_seeds` and `episodes` (how
-            many of each there are), and `mean_return`.
+            One row for each agent and cell, with the columns `agent`, `game`, `perturbation` (with its severity),
+            `train_seeds` and `episodes` (how many of each there are), and `mean_return`.
         """
         cells = with_labels(self.episodes).groupby(["agent", "game", "label"], sort=False)
         seeds, counts, means = ("train_seed", "nunique"), ("return", "size"), ("return", "mean")

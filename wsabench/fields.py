@@ -24,7 +24,7 @@ def read_toml(path: Path, what: str = "", advice: str = "Check the path and its 
 
     Raises:
         StorageError: The file cannot be read.
-        SpecError: It is not valid TOML; the message has the line.
+        SpecError: It is not valid TOML, is nested too deep, or holds an integer of more than 64 bits.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -71,6 +71,9 @@ _MOST_SHOWN = 200
 
 class Fields:
     """A table of a catalogue file, read key by key; `close` refuses keys that nobody read.
+
+    Each method that reads a key raises a SpecError where the key is missing and has no default, or its value is none of
+    those allowed.
 
     Example:
         >>> table = Fields({"summary": "x"}, "families/color.toml, hue-rotate")

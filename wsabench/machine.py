@@ -50,7 +50,7 @@ def available_cores() -> int:
 
 
 def cpu_facts(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
-    """Return the processor's `model` and which of the `flags` that matter for speed it has; none where not Linux."""
+    """Return the processor's `model` and those of its `flags` that matter for speed; no flags where not on Linux."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -64,7 +64,7 @@ def cpu_facts(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
 
 
 def machine_facts() -> dict[str, Any]:
-    """Return processor, cores, system and versions. No names, no addresses."""
+    """Return the machine as plain values: `cpu`, `cores`, `system`, `python`, `packages`. No names, no addresses."""
     return {
         "cpu": cpu_facts(),
         "cores": available_cores(),

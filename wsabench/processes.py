@@ -53,9 +53,9 @@ class Worker:
     """A worker process and the connection to it."""
 
     is_up = True
-    """It needs to wait for no place."""
+    """Whether the process runs; a worker on a cluster first waits for a place, one of this machine never does."""
     is_to_blame = True
-    """Its end may be the doing of what it plays."""
+    """Whether what it plays may be the reason for its end."""
 
     def __init__(self, number: int, process: SpawnProcess, connection: Connection) -> None:
         """Keep what was started.
@@ -83,13 +83,13 @@ class Worker:
 class Crew:
     """Worker processes that are started one by one and ended together; nothing they started outlives them.
 
-    Each has an interpreter of its own, because a fork would copy torch's threads half. They do not run the program's
-    main module again, so a script without an `if __name__ == "__main__"` guard does not start itself over and over, and
-    Ctrl-C is not for them. Each leads a process group that ends with it, also where this process is killed.
+    Each has an interpreter of its own, because a fork would copy torch without its threads. They do not run the
+    program's main module again, so a script without an `if __name__ == "__main__"` guard does not start itself over and
+    over, and Ctrl-C is not for them. Each leads a process group that ends with it, also where this process is killed.
     """
 
     patience = 0.0
-    """There is always a place for a worker here."""
+    """Seconds to wait while there is no place for any worker; on this machine there always is one."""
 
     def __init__(self, work: Callable[..., None], arguments: tuple[Any, ...], name: str) -> None:
         """Prepare; nothing is started.
@@ -179,7 +179,7 @@ def started(number: int, work: Callable[..., None], arguments: tuple[Any, ...], 
     """Start worker processes; when the block ends well they may end by themselves, otherwise they are ended.
 
     Args:
-        number: How many.
+        number: Number of worker processes.
         work: What they run, with a connection to this process and the arguments; `serve` belongs into it.
         arguments: What else it gets; must be picklable.
         name: What the processes are called; a number is added.
@@ -280,11 +280,11 @@ def ignore_interrupts() -> None:
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Let torch and OpenCV use one thread and one order inside, on a GPU too, and what they used before afterwards.
+    """Let torch and OpenCV use one thread inside, and torch deterministic kernels on a GPU; then all is as before.
 
-    Sums of floats depend on it, so they are the same every time; and one thread each is what processes beside each
-    other share the cores best with. Where nothing has loaded torch it is left alone, and begins with one thread if
-    something does inside.
+    The order in which floats are summed depends on both, so results are the same every time; and processes side by side
+    share the cores best with one thread each. Where nothing has loaded torch it is left alone; if something loads it
+    inside, it begins with one thread.
     """
     import cv2
 
@@ -438,7 +438,7 @@ def here(function: Callable[[Item], Found], items: Sequence[Item], /) -> list[Fo
 
     Args:
         function: What to call.
-        items: With what.
+        items: What it is called with, one after the other.
     """
     return [function(item) for item in items]
 
@@ -457,8 +457,11 @@ def shared(number: int, name: str) -> Iterator[Share]:
     """Start worker processes that share work; with fewer than two everything is done here.
 
     Args:
-        number: How many.
+        number: Number of worker processes.
         name: What the processes are called; a number is added.
+
+    Yields:
+        A function that shares calls among them; it raises a WorkerError where one of them dies or fails.
     """
     if number < 2:
         yield here

@@ -13,7 +13,7 @@ class Reporter(Protocol):
         ...
 
     def advance(self, n: int, **fields: float | str) -> None:
-        """Tell that `n` more units are finished; `fields` are figures worth showing."""
+        """Tell that `n` more units are finished; `fields` are numbers or texts worth showing."""
         ...
 
     def warn(self, text: str) -> None:

@@ -23,14 +23,15 @@ class Protocol:
     """Preprocessing and episode rules of a lane; the defaults are those of evaluation.
 
     Raises:
-        SpecError: A value is outside its range.
+        SpecError: A value is outside its range, or a field has the name that another library gives it.
+        UnknownNameError: There is no such field.
 
     References:
         Mnih et al. 2015 (preprocessing); Machado et al. 2018 (`machado`), whose frame skip is 5, ours 4.
     """
 
     frame_skip: int = 4
-    """Emulator frames in each step; the observation is the maximum over the last two."""
+    """Emulator frames in each step; the observation is the maximum of two of them, see `pool_gap`."""
     frame_stack: int = 4
     """Number of observations that are stacked, with the newest last."""
     screen_size: int = 84
@@ -62,7 +63,8 @@ class Protocol:
     """Where grey is made: of each frame's palette before the maximum (ale-py, Dopamine), of the maximum in RGB
     (Stable-Baselines3), or of that maximum resized in RGB (CleanRL); single pixels differ by up to 37 grey levels."""
     pool_gap: int = 1
-    """Number of frames between the two whose maximum is the observation. 0: the newest frame alone."""
+    """How many frames before the newest one stands the other frame of that maximum: 1 for the last two frames; 0 for
+    the newest frame alone."""
     start: Start = "frames"
     """`frames`: FIRE for one frame, then 0..noop_max no-op frames. `steps`, as wrappers do: 1..noop_max no-op frames,
     then, where the action set has FIRE, one step of it and one step of action 2."""
@@ -73,7 +75,7 @@ class Protocol:
     """What stands in the stack before the first frame: zeros, or that frame repeated."""
 
     def __new__(cls, *_: Any, **values: Any) -> Self:
-        """Refuse fields that there are not, with the names that they have here."""
+        """Refuse fields that do not exist; where another library calls one so, the message has its name here."""
         names = [field.name for field in fields(cls)]
         for name in values:
             if name in ELSEWHERE:
@@ -108,12 +110,12 @@ class Protocol:
 
     @property
     def start_noops(self) -> range:
-        """The numbers of no-op frames with which an episode may start, each as likely."""
+        """The numbers of no-op frames with which an episode may start; each is equally likely."""
         return range(min(1, self.noop_max) if self.start == "steps" else 0, self.noop_max + 1)
 
     @property
     def num_starts(self) -> int:
-        """Number of different starts; in greedy play without sticky actions no more is left to chance by the bench."""
+        """Number of different starts. In greedy play without sticky actions the bench leaves nothing else to chance."""
         return len(self.start_noops)
 
     @property
@@ -205,7 +207,12 @@ class Protocol:
         }
 
     def with_changes(self, **changes: Any) -> Self:
-        """Return a copy with some fields changed, checked again."""
+        """Return a copy with some fields changed, checked again.
+
+        Raises:
+            SpecError: A value is outside its range.
+            UnknownNameError: There is no such field.
+        """
         return replace(self, **changes)
 
 

@@ -74,13 +74,16 @@ def encoders_dir(game: str) -> Path:
 
     Returns:
         The first that holds files; the shipped one, whether it is there or not, where none does.
+
+    Raises:
+        StorageError: The shipped baselines are missing.
     """
     places = [folder / game / "encoders" for folder in baseline_dirs()]
     return next((place for place in places if any(place.glob("*.safetensors"))), places[0])
 
 
 def agent_files() -> list[Path]:
-    """Return the agent specifications in the baselines folder, sorted; the plans of training beside them are none.
+    """Return the agent specifications in the baselines folder, sorted; plans of training beside them are left out.
 
     Raises:
         StorageError: The folder is missing.
@@ -228,7 +231,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically (UTF-8; bytes of file names that are no UTF-8 with a backslash).
+    """Write a text file atomically, in UTF-8; bytes of file names that are no UTF-8 are written with a backslash.
 
     Raises:
         StorageError: The file cannot be written.

@@ -1,4 +1,7 @@
-"""A callback for Stable-Baselines3: a suite is played while training goes on, and training does not notice."""
+"""A callback for Stable-Baselines3: a suite is played while training goes on, and training does not notice.
+
+Importing this module raises a SpecError where Stable-Baselines3 is not installed.
+"""
 
 from __future__ import annotations
 
@@ -44,22 +47,22 @@ _PREFIX = "wsabench"
 
 @dataclass(frozen=True, slots=True)
 class RobustnessRow:
-    """One cell of one evaluation."""
+    """The result in one cell of one evaluation."""
 
     steps: int
     """Steps trained, over all environments."""
     cell: str
-    """`clean`, or a perturbation as in `hue-rotate@3`."""
+    """The cell of the game, named by its perturbation: `clean`, `hue-rotate@3`."""
     mean_return: float
-    """Undiscounted, unclipped, of whole games."""
+    """Mean of the undiscounted, unclipped returns of full games."""
     normalised_score: float
-    """0: random play, 1: human play."""
+    """Mean normalised score: 0 is random play, 1 human play; NaN where the game has no reference scores."""
     retention: float
     """Share of the clean normalised score that is kept; NaN where the clean score is not clearly above random play."""
 
 
 class RobustnessCallback(BaseCallback):
-    """Plays perturbed games with the policy of the moment, every so many steps of training.
+    """Plays a suite's cells with the policy of the moment, every so many steps of training.
 
     The policy is saved and loaded as `sb3:PATH.zip`, and plays in this package's own games, seen as Stable-Baselines3
     shows them, under the evaluation seeds that every agent plays. The training environments are left alone, and so are
@@ -67,6 +70,10 @@ class RobustnessCallback(BaseCallback):
 
     SB3's logger gets, for each cell, `wsabench/CELL` (mean return), `wsabench/CELL/normalised_score` and, where it is
     defined, `wsabench/CELL/retention`; beside them `wsabench/mean_retention` over all perturbed cells.
+
+    When training starts, all options are checked, and the policy is saved, loaded and asked once, before the first
+    step: what is wrong is raised there, as `wsabench.run` raises it, and a ResultSetError where `out` holds results of
+    later steps of another training.
 
     Attributes:
         rows: What was found so far, evaluation by evaluation; `robustness.csv` in `out` holds the same.
@@ -97,7 +104,7 @@ class RobustnessCallback(BaseCallback):
             profile: A profile of the suite.
             perturbations: Perturbations instead of the profile's, as in `["clean", "hue-rotate@3"]`.
             every: Steps between evaluations, over all training environments.
-            episodes: Games of each cell.
+            episodes: Episodes in each cell.
             protocol: As `wsabench.run` takes it: the name of one, or single fields such as
                 `{"action_selection": "greedy"}`. None: the profile's, seen as in training; agents with action values
                 then play greedily, since their exploration rate of the moment belongs to training.
@@ -106,7 +113,8 @@ class RobustnessCallback(BaseCallback):
             verbose: As every callback of Stable-Baselines3 takes it.
 
         Raises:
-            SpecError: A number is out of range.
+            SpecError: A number is out of range, or the game needs two players.
+            StorageError: `out` begins with `~`, and there is no such home directory.
             UnknownNameError: There is no such game.
         """
         super().__init__(verbose)

@@ -17,7 +17,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Observations = npt.NDArray[np.uint8]
-"""Stacked luminance frames, uint8, shape (N, 4, 84, 84), newest last."""
+"""Stacked luminance frames, newest last: uint8, shape (N, frame_stack, screen_size, screen_size) by the protocol, which
+is (N, 4, 84, 84) by default."""
 Actions = npt.NDArray[np.int64]
 """One action index for each lane, int64, shape (N,)."""
 FloatArray = npt.NDArray[np.float64]
@@ -36,13 +37,13 @@ INPUT_SHAPES: Mapping[str, tuple[int, ...]] = {"rgb84": (3, 84, 84), "ram": (128
 """What lanes can supply beside observations, uint8: `rgb84` is the newest frame in colour (RGB, channels first), `ram`
 the console's memory after the step. Lanes supply only what is asked for."""
 PRIVILEGED_INPUTS = frozenset({"ram"})
+"""Inputs that are no pixels: agents that read them are marked in every table and left out of claims about pixels."""
 
 BUILT_IN_AGENTS: Mapping[str, str] = {
     "random": "Draws every action with equal probability.",
     "noop": "Never touches the controls.",
 }
 """Agents that need no training and play every game, with what they do."""
-"""Inputs that are no pixels: agents that read them are marked in every table and left out of claims about pixels."""
 
 
 Embedding = npt.NDArray[np.float32]
@@ -69,9 +70,9 @@ class EncoderRoster:
     agent: str
     """The agent's name, for messages."""
     fused: tuple[str, ...]
-    """The encoders that are fused, in order; empty for an agent without."""
+    """The encoders that are fused, in order; empty for an agent without encoders."""
     context: str | None
-    """The encoder that the fusion compares with; None without."""
+    """The encoder that the fusion compares with; None where there is no context."""
     available: tuple[str, ...]
     """All encoders that run, the context included."""
     allows: frozenset[FusionChange]
@@ -95,9 +96,9 @@ class AgentReads:
     """What an agent's decisions can depend on, by the structure of its network and not by its weights."""
 
     encoders: tuple[str, ...]
-    """The encoders whose embeddings have a part, a context that is read included; empty for an agent without."""
+    """The encoders whose embeddings have a part, a context that is read included; empty where there are no encoders."""
     context: str | None
-    """The encoder called the context, read or not; None without."""
+    """The encoder called the context, read or not; None where there is no context."""
     available: tuple[str, ...]
     """All encoders that run, read or not."""
     pixels: bool
@@ -209,13 +210,14 @@ class LaneBatch:
     ids: npt.NDArray[np.int64]
     """Lane ids, int64, shape (N,)."""
     generators: tuple[np.random.Generator, ...]
-    """The lane's generator for action selection, seeded from the episode seed at each reset."""
+    """Each lane's generator for action selection, seeded from the episode seed at each reset."""
     episode_starts: BoolArray
-    """True where this is the first observation of an episode, shape (N,)."""
+    """True where this is the first observation of an episode: bool, shape (N,)."""
     encoder_operations: tuple[tuple[EncoderOperation, ...], ...]
-    """The encoder operations of each lane, in the order in which they apply; none: encoders as trained."""
+    """The encoder operations of each lane, in the order in which they apply; a lane without any has its encoders as
+    they were trained."""
     inputs: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    """Further inputs that encoders asked for, by name (`rgb84`, `ram`), each with N rows."""
+    """The further inputs that the policy asked for, by name (`rgb84`, `ram`): uint8, shape (N, *INPUT_SHAPES[name])."""
     encoder_generators: tuple[np.random.Generator | None, ...] = ()
     """What each lane's encoder operations draw from, seeded from the episode seed at each reset; never what actions are
     drawn from, so that these stay paired. None for lanes without operations; empty where no lane has any."""
@@ -308,8 +310,9 @@ class Abilities:
     """The encoders that the policy weighs, in the order of the columns of `Decision.attention`; empty where it weighs
     none."""
     is_deterministic: bool = False
-    """Whether, where the best action is taken (`greedy`), the policy's actions follow from what it was shown since the
-    episode began: it draws nothing, from its lanes' generators neither. Then each start is played once at most."""
+    """Whether, where the best action is taken (`greedy`), the policy's actions follow from nothing but what it was
+    shown since the episode began: it draws no random numbers, not even from its lanes' generators. Then each start is
+    played once at most."""
     num_actions: int | None = None
     """The number of actions with which the policy was trained; None where any number will do."""
     encoder_roster: EncoderRoster | None = None
@@ -346,7 +349,12 @@ class Policy(Protocol):
     """Anything that can be evaluated."""
 
     def act(self, observations: Observations, lanes: LaneBatch) -> npt.ArrayLike | Decision:
-        """Return one action index for each lane, int64, shape (N,), or a `Decision` with them."""
+        """Return one action index for each lane, int64, shape (N,), or a `Decision` with them.
+
+        Args:
+            observations: What the N lanes show: uint8, by default of shape (N, 4, 84, 84), newest frame last.
+            lanes: What else is known of these lanes; entry i belongs to row i of the observations.
+        """
         ...
 
 
@@ -364,7 +372,10 @@ class DeclaredPolicy(Protocol):
 
 
 class OwnPolicy:
-    """A policy of this project: its answers need no check, and it draws from the generators of its lanes alone."""
+    """Marks a policy of this project, not of a user.
+
+    Its answers need no check, and it draws from the generators of its lanes alone.
+    """
 
 
 class BenchRow(TypedDict):
@@ -375,12 +386,12 @@ class BenchRow(TypedDict):
     peer: str
     """What it is compared with, measured in the same run; empty without a peer."""
     value: float
-    """Its speed or time."""
+    """The number that was measured, in `unit`."""
     unit: str
     """`steps/s`, `steps/hour`, `steps`, `us/step`, `ms/observation`, `parameters`, `us/repetition`, `share`, `MiB` or
     `s`."""
     ratio: float | None
-    """Above 1: better than the peer. None without a peer."""
+    """How much better it is than the peer: above 1 is better, 1 the same. None without a peer."""
 
 
 def unboxed(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MINUS = "\u2212"
-"""As wide as a plus. Pages, figures and sentences have it; files for programs have the hyphen of ASCII."""
+"""The minus sign, as wide as a plus: for pages, figures and sentences. Files for programs have ASCII's hyphen."""
 
 
 def decimal(value: float, digits: int = 2, *, has_plus: bool = False) -> str:
@@ -12,13 +12,13 @@ def decimal(value: float, digits: int = 2, *, has_plus: bool = False) -> str:
     Args:
         value: The number.
         digits: Digits after the point.
-        has_plus: Whether what is not negative has a plus.
+        has_plus: Whether a number that is not negative gets a plus.
     """
     return f"{value:{'+' if has_plus else ''}z.{digits}f}".replace("-", MINUS)
 
 
 def plural(unit: str) -> str:
-    """Return the name of a unit for many."""
+    """Return the plural of a unit's name."""
     if unit.endswith("y") and unit[-2:-1] not in tuple("aeiou"):
         return f"{unit[:-1]}ies"
     return unit if unit.endswith("s") else f"{unit}s"

@@ -52,7 +52,7 @@ def test_tables_fold_long_words_into_80_columns(capsys: pytest.CaptureFixture[st
     ],
 )
 def test_cell_text(value: object, text: str) -> None:
-    assert console.cell_text(value) == text
+    assert console.value_text(value) == text
 
 
 def test_names_may_be_repeated_or_joined_by_commas() -> None:

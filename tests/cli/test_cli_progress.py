@@ -134,7 +134,7 @@ def test_live_table_fits_80_columns_and_keeps_the_newest_in_order() -> None:
     console.print(reporter.drawing())
     text = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
     assert max(len(line) for line in text.splitlines()) <= 80
-    newest = [standing.label[2] for standing in reporter.tally.newest()]
+    newest = [standing.key[2] for standing in reporter.tally.newest()]
     assert newest == [job.perturbation for job in jobs[: run_progress.TABLE_ROWS]]
     assert "0/20 jobs, 15/40 episodes" in text
 

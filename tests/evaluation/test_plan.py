@@ -49,7 +49,7 @@ def test_defaults_are_the_suites() -> None:
     assert plan.perturbations == SMOKE
     assert plan.num_episodes == 2
     assert plan.protocol.max_frames == 2_000
-    assert [(job.family, job.label, job.severity) for job in plan.jobs] == [
+    assert [(job.family, job.bare_name, job.severity) for job in plan.jobs] == [
         ("clean", "clean", None),
         ("color", "hue-rotate", 3),
         ("color", "palette-pal", None),

@@ -459,6 +459,6 @@ def test_keys_are_file_names() -> None:
     plain = Job("wsa", 1, "breakout", "color", "hue-rotate@3+value@2", None, (2,), "f")
     odd = Job("a", 1, "b", "color", "x" * 300, None, (2,), "f")
     assert plain.key == "wsa-seed1--breakout--hue-rotate@3+value@2"
-    assert plain.label == "hue-rotate@3+value@2"
+    assert plain.bare_name == "hue-rotate@3+value@2"
     assert len(odd.key) < 150
     assert odd.key != Job("a", 1, "b", "color", "x" * 301, None, (2,), "f").key

@@ -31,10 +31,10 @@ def benchmark_encode(
     """Measure the milliseconds that an observation takes in each encoder on one thread, beside the same in float32.
 
     Args:
-        names: Encoders.
+        names: Names of encoders.
         batch_size: Observations in a pass.
         num_rounds: Passes of each; the median counts.
-        sizes: Of the encoders.
+        sizes: Sizes of the encoders, of `compact` and `paper`.
 
     Returns:
         Rows in ms/observation of processor time, `NAME SIZE` beside its peer; `all SIZE` is all of them in one pass.

@@ -29,7 +29,7 @@ def save_encoder_costs(rows: Sequence[BenchRow], path: Path) -> Path:
     """Draw and write the figure.
 
     Args:
-        rows: Of `benchmark_fusions`: names `KIND, N encoders`, units `ms/observation` and `parameters`.
+        rows: Rows of `benchmark_fusions`: names `KIND, N encoders`, units `ms/observation` and `parameters`.
         path: File with the ending of its format.
 
     Raises:

@@ -77,13 +77,13 @@ def benchmark_env(
     """
     chosen = [check_rom_id(game) for game in games] if games else list(catalogue_games())
     by_game = {game: _benchmark_game(game, num_envs, seconds, rounds) for game in chosen}
-    rows = [_row(game, *cells) for game, table in by_game.items() for cells in table]
+    rows = [_row(game, *speed) for game, table in by_game.items() for speed in table]
     if len(by_game) > 1:
         rows += _medians(list(by_game.values()))
     return rows
 
 
-Cells = tuple[str, str, float, float | None]
+Speed = tuple[str, str, float, float | None]
 """Name, peer or empty, speed, ratio or None."""
 
 
@@ -93,19 +93,19 @@ def _row(place: str, name: str, peer: str, value: float, ratio: float | None) ->
     return {"name": f"{place}: {name}", "peer": peer, "value": value, "unit": "steps/s", "ratio": ratio}
 
 
-def _medians(tables: list[list[Cells]]) -> list[BenchRow]:
+def _medians(tables: list[list[Speed]]) -> list[BenchRow]:
     """Return the medians over games of each comparison."""
     pairs = dict.fromkeys((name, peer) for table in tables for name, peer, _, _ in table)
     rows: list[BenchRow] = []
     for name, peer in pairs:
-        found = [cells for table in tables for cells in table if cells[:2] == (name, peer)]
+        found = [speed for table in tables for speed in table if speed[:2] == (name, peer)]
         ratios = [ratio for *_, ratio in found if ratio is not None]
         value = float(np.median([value for _, _, value, _ in found]))
         rows.append(_row("all", name, peer, value, float(np.median(ratios)) if ratios else None))
     return rows
 
 
-def _benchmark_game(game: str, num_envs: int, seconds: float, rounds: int) -> list[Cells]:
+def _benchmark_game(game: str, num_envs: int, seconds: float, rounds: int) -> list[Speed]:
     """Return the comparisons in one game."""
     with _contestants(game, num_envs) as (contestants, num_actions):
         speeds = _take_turns(contestants, num_envs, seconds, rounds, num_actions)

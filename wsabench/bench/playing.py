@@ -65,9 +65,9 @@ def benchmark_run(  # noqa: PLR0913 - one keyword an option of the command line
         game: The game.
         agent: A trained agent by name or path; train seed 0.
         num_rounds: Turns of each contestant.
-        seconds: Of a turn.
+        seconds: Seconds of a turn, by the clock.
         workers: Worker processes; None for as many as there are cores.
-        episodes: Of each of the three cells in the whole run.
+        episodes: Episodes of each of the three cells in the whole run.
         whole: Options of another whole run instead, as `wsabench.run` takes them.
         peer_envs: Numbers of environments that the peer tries.
         peer_threads: Numbers of torch threads that it tries.

@@ -1,8 +1,8 @@
 """The peer of `wsabench bench run`: Stable-Baselines3's `evaluate_policy` on a SubprocVecEnv, as one would use it.
 
 Its lanes are those of the library's own Atari wrappers for evaluation, with one more wrapper that perturbs. It has the
-agent's own weights. Where there is a choice, it gets the faster one: frames are perturbed once a step, after the
-maximum over frames, not once a frame.
+agent's own weights. Where there is a choice, it gets the faster one: frames are perturbed once per step, after
+the maximum over frames, not once per frame.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class PeerOrder(NamedTuple):
 
     game: str
     weights: Weights
-    """Of an agent of kind `e2e` with heads `actor_critic` and no hidden units, by name."""
+    """Weights by name, of an agent of kind `e2e` with heads `actor_critic` and no hidden units."""
     num_envs: int
     greedy: bool
     num_threads: int = 1
-    """Of torch, in the process that evaluates."""
+    """Number of torch threads in the process that evaluates."""
 
 
 def can_be(spec: AgentSpec) -> bool:
@@ -67,11 +67,11 @@ class PeerSeat:
         self._process.submit(_use_threads, number).result()
 
     def measure(self, seconds: float) -> float:
-        """Play all cells for so many seconds altogether; return steps a second over as many steps of each cell."""
+        """Play all cells for so many seconds altogether; return steps per second over as many steps of each cell."""
         return self._process.submit(_measure, seconds).result()
 
     def actions(self, observations: Frame) -> npt.NDArray[np.int64]:
-        """Return the greedy actions in some observations, uint8, shape (N, 4, 84, 84)."""
+        """Return the greedy actions, int64, shape (N,), in observations, uint8, shape (N, 4, 84, 84)."""
         return self._process.submit(_actions, observations).result()
 
     def close(self) -> None:
@@ -193,7 +193,7 @@ def _measure(seconds: float) -> float:
 
 
 def _speed(cell: str, seconds: float) -> float:
-    """Evaluate in one cell for so many seconds after the games have been started; return steps a second."""
+    """Evaluate in one cell for so many seconds after the games have been started; return steps per second."""
     from stable_baselines3.common.evaluation import evaluate_policy
 
     _, envs, greedy = _OCCUPANTS[0]

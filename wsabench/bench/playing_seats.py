@@ -36,10 +36,10 @@ class Turn(NamedTuple):
     """What a worker did."""
 
     steps: int
-    """Of single lanes; of `NETWORK` observations."""
+    """Steps of single lanes; for `NETWORK` observations."""
     seconds: float
     share: float
-    """Of the time, what was spent in lanes or policy."""
+    """Share of the time that was spent in lanes or policy, 0 to 1."""
 
 
 class Crew:
@@ -53,13 +53,13 @@ class Crew:
         """
         self._workers = workers
         self.turns: list[list[Turn]] = [[] for _ in workers]
-        """Of `PLAY`, by worker."""
+        """The turns of `PLAY`, by worker."""
         for worker in workers:
             worker.connection.send((contestant, tuple(cells), worker.number, len(workers)))
         self._replies()
 
     def measure(self, work: str, seconds: float) -> float:
-        """Let all workers do a piece of work; return the sum of their steps a second."""
+        """Let all workers do a piece of work; return the sum of their steps per second."""
         for worker in self._workers:
             worker.connection.send(Order(work, seconds))
         replies = self._replies()

@@ -56,7 +56,7 @@ def benchmark_stats(num_rounds: int = 3, *, with_report: bool = True) -> list[Be
     """Measure the processor time of interval estimates, and of all numbers of a report.
 
     Both resample every task by itself, as rliable does, on 2 agents x 5 seeds x 60 cells. rliable's repetitions cost
-    the same one by one, so it gets fewer of them, and times are given a repetition; the median of the rounds counts.
+    the same one by one, so it gets fewer of them, and times are given per repetition; the median of the rounds counts.
 
     Args:
         num_rounds: Turns of each contestant.

@@ -156,9 +156,9 @@ def _passes(preset: PPOPreset) -> dict[str, int]:
     return {f"forward x{count}": count for count in (preset.num_envs, preset.minibatch_size)}
 
 
-def tiled(frames: Observations, count: int) -> Observations:
-    """Return `count` observations, over and over the same ones."""
-    return np.resize(frames, (count, *frames.shape[1:]))
+def tiled(observations: Observations, count: int) -> Observations:
+    """Return `count` observations, the same ones over and over."""
+    return np.resize(observations, (count, *observations.shape[1:]))
 
 
 def one_minibatch(preset: PPOPreset) -> PPOPreset:
@@ -193,7 +193,11 @@ class Profile:
     """
 
     def __init__(self, trainer: Trainer) -> None:
-        """Watch a trainer from now on; it costs some microseconds a call."""
+        """Watch a trainer from now on; it costs some microseconds per call.
+
+        Raises:
+            TypeError: The trainer trains by another algorithm than PPO.
+        """
         learner = trainer.learner
         if not isinstance(learner, PPOLearner):
             raise TypeError("only PPO has these parts")
@@ -238,7 +242,7 @@ class Occupant(NamedTuple):
     """Who sits in a process."""
 
     works: Mapping[str, Callable[[], int]]
-    """By name: does a piece of work and returns how many steps or observations it was."""
+    """Functions by name; each does a piece of work and returns how many steps or observations it was."""
     rows: Callable[[], list[BenchRow]] = list
     """What it has to say about its work so far."""
 
@@ -250,7 +254,8 @@ class Seat:
         """Start the process and build the occupant there.
 
         Args:
-            build: Of a module, so that the process finds it; gets what closes the occupant first.
+            build: A function of a module, so that the process finds it. Its first argument is the stack on which it
+                leaves what closes the occupant.
             args: Further arguments, which are pickled.
             kwargs: The same.
 

@@ -17,7 +17,7 @@ class Contestant(NamedTuple):
     """Who takes turns."""
 
     measure: Callable[[float], float]
-    """Works for so many seconds of processor time, at least; returns steps or observations a second of it."""
+    """Works for so many seconds of processor time, at least; returns steps or observations per second of it."""
     peer: str = ""
     """The contestant it is compared with; empty for none."""
     unit: str = STEPS
@@ -37,7 +37,7 @@ def take_turns(
         warm_up_rounds: Rounds before these, which do not count.
 
     Returns:
-        Steps or observations a second of processor time, `num_rounds` of each contestant.
+        Steps or observations per second of processor time, `num_rounds` of each contestant.
     """
     speeds: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(-warm_up_rounds, num_rounds):
@@ -54,7 +54,7 @@ def repeated(work: Callable[[], int]) -> Callable[[float], float]:
 
 
 def speed(work: Callable[[], int], seconds: float) -> float:
-    """Repeat a piece of work until so much processor time has passed; return steps or observations a second of it."""
+    """Repeat a piece of work until so much processor time has passed; return steps or observations per second of it."""
     started, count = time.process_time(), 0
     while True:
         count += work()

@@ -19,7 +19,7 @@ NamedProtocol = Annotated[
     ),
 ]
 Sticky = Annotated[float | None, typer.Option(help="Probability that an action is repeated, for all agents.")]
-FrameSkip = Annotated[int | None, typer.Option(help="Emulator frames a step, for all agents.")]
+FrameSkip = Annotated[int | None, typer.Option(help="Emulator frames per step, for all agents.")]
 NoopMax = Annotated[int | None, typer.Option(help="Most no-ops at a start, for all agents.")]
 FullActionSpace = Annotated[
     bool | None, typer.Option("--full-action-space/--minimal-action-space", help="The action set, for all agents.")

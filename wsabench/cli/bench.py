@@ -180,7 +180,7 @@ def stats(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Microseconds a bootstrap repetition takes, beside rliable where it is installed, and a report's seconds.
+    """Microseconds that a bootstrap repetition takes, beside rliable where it is installed, and a report's seconds.
 
     Processor time, of all threads together. With --large also of all processes, the clock and the most memory.
     """

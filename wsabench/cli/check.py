@@ -32,7 +32,7 @@ _SEQUENTIAL = (
     "first look."
 )
 _LOOKS = "With --sequential: episodes of each job at each look, at most 4. Default: 6,11,16,22."
-_WORKERS = "With --sequential: processes; default: one a core."
+_WORKERS = "With --sequential: processes; default: one per core."
 _MARGIN = "Share of the reference's normalised score that may be lost."
 
 
@@ -54,7 +54,7 @@ def check(
     allow_download: AllowDownload = False,
     as_json: Json = False,
 ) -> int:
-    """Compare cell by cell and overall; 0: no regression, 1: regression, 2: cannot tell."""
+    """Compare cell by cell and overall; return 0 for no regression, 1 for a regression, 2 where nobody can tell."""
     from wsabench.gate.formats import junit_xml, markdown_summary
     from wsabench.resources import write_text
 
@@ -117,7 +117,7 @@ def _write_result(result: CheckResult) -> None:
 
 
 def _row(row: CheckedCell) -> list[Any]:
-    """Return the cells of one row."""
+    """Return the values of one row of a table."""
     if row.verdict == "untested":
         return [row.perturbation, f"{row.reference:.3f}", f"{row.run:.3f}", "-", "-", "-", row.verdict]
     numbers = (f"{value:.3f}" for value in (row.reference, row.run, row.drop, row.margin))

@@ -63,7 +63,7 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
 
 
 def check_versions() -> Iterator[Finding]:
-    """Every package that a run needs is installed."""
+    """Check that every package that a run needs is installed."""
     versions = package_versions()
     missing = [name for name, version in versions.items() if version == ABSENT]
     found = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -71,7 +71,7 @@ def check_versions() -> Iterator[Finding]:
 
 
 def check_roms() -> Iterator[Finding]:
-    """The emulator's package holds the ROMs."""
+    """Check that the emulator's package holds the ROMs."""
     from wsabench.games import rom_ids
 
     ids = rom_ids()
@@ -79,7 +79,7 @@ def check_roms() -> Iterator[Finding]:
 
 
 def check_catalogue() -> Iterator[Finding]:
-    """Every game, perturbation and suite file can be read."""
+    """Check that every file of a game, a family of perturbations or a suite can be read."""
     from wsabench.cli.listing import game_rows, perturbation_rows, suite_rows
 
     games, perturbations, suites = game_rows(), perturbation_rows(), suite_rows()
@@ -92,7 +92,7 @@ def check_catalogue() -> Iterator[Finding]:
 
 
 def check_baselines() -> Iterator[Finding]:
-    """Every shipped checkpoint opens."""
+    """Check that every shipped or fetched checkpoint opens."""
     from wsabench.cli.facts.baselines import read_header
 
     specs = agent_specs()
@@ -104,7 +104,7 @@ def check_baselines() -> Iterator[Finding]:
 
 
 def check_write_access() -> Iterator[Finding]:
-    """Runs and training can write their files."""
+    """Check that runs and training can write their files."""
     yield from (_writable("write access: results", Path.cwd(), "Change to a directory of your own, or use --out."),)
     yield _writable("write access: training", state_dir(), "Set WSABENCH_HOME to a directory that you can write to.")
 
@@ -122,7 +122,7 @@ def _writable(check: str, path: Path, fix: str) -> Finding:
 
 
 def check_threads() -> Iterator[Finding]:
-    """Torch computes with the cores that there are, and knows bf16 or says that it does not."""
+    """Check that torch uses no more threads than there are cores, and say whether the processor computes bf16."""
     import torch
 
     machine: dict[str, Any] = machine_facts()

@@ -12,7 +12,8 @@ _SHORT = {"agent": "-a", "format": "-f", "game": "-g", "perturbation": "-p"}
 Completer = Callable[[str], list[str]]
 """Takes what was begun and returns the words that it may become."""
 COMPLETERS: dict[str, Completer] = {}
-"""By what is completed. The application fills it: commands that only read results reach no catalogue of games."""
+"""The functions that complete, by what they complete. The application fills it: commands that only read results reach
+no catalogue of games."""
 
 
 def completer(what: str) -> Completer:

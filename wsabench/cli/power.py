@@ -25,7 +25,7 @@ EXAMPLE = "Example: wsabench power --effect 0.1 --seed-sd 0.08 --episode-sd 0.3"
 MEASURES = ("retention", "robustness_gap", "normalised_score")
 DEFAULT_EPISODES = (5, 10, 20, 30, 50, 100)
 PLANS = ("comparison", "average", "gate")
-_EPISODES = f"Episodes a cell that are tried. Default: {','.join(map(str, DEFAULT_EPISODES))}."
+_EPISODES = f"Episodes per cell that are tried. Default: {','.join(map(str, DEFAULT_EPISODES))}."
 _PLAN = "One cell of two agents, the average over cells, or a gate (`wsabench check`)."
 _CELLS = "Cells that each train seed plays: those of an average or gate; default 1, or a gate's --from."
 _AGENTS = "Agents in a gate; default: 1, or those of --from."
@@ -40,7 +40,7 @@ def power(
     episode_sd: Annotated[float | None, typer.Option(help="Standard deviation between episodes of a seed.")] = None,
     run_dir: Annotated[Path | None, typer.Option("--from", help="A run to take what is not given from.")] = None,
     measure: Annotated[str, typer.Option(help=f"With --from: {', '.join(MEASURES)}.")] = "retention",
-    tests: Annotated[int, typer.Option(min=1, help="Size of the family: one test a perturbation.")] = 1,
+    tests: Annotated[int, typer.Option(min=1, help="Size of the family: one test per perturbation.")] = 1,
     pairs: Annotated[int, typer.Option(min=1, help="Pairs of agents that are compared: 3 for three agents.")] = 1,
     paired: Annotated[bool, typer.Option("--paired", help="Clean against perturbed, in the same seeds.")] = False,
     alpha: Annotated[float, typer.Option(help="Share of false claims that is accepted.")] = 0.05,
@@ -50,7 +50,7 @@ def power(
     num_agents: Annotated[int | None, typer.Option(min=1, help=_AGENTS)] = None,
     score: Annotated[float | None, typer.Option(help="Gate: normalised score of the reference in a cell.")] = None,
     margin: Annotated[float, typer.Option(help="Gate: share of the score that may be lost.")] = 0.2,
-    reference_episodes: Annotated[int, typer.Option(min=2, help="Gate: episodes a cell of the reference.")] = 20,
+    reference_episodes: Annotated[int, typer.Option(min=2, help="Gate: episodes per cell of the reference.")] = 20,
     seconds_per_episode: Annotated[float | None, typer.Option(min=0.0, help=_SECONDS)] = None,
     hours_per_seed: Annotated[float | None, typer.Option(min=0.0, help=_HOURS)] = None,
     as_json: Json = False,
@@ -135,7 +135,7 @@ class _Costs(NamedTuple):
         return [name for name, value in zip(("h of play", "h of training"), known, strict=True) if value is not None]
 
     def shown(self, hours: tuple[float | None, float | None]) -> list[float | None]:
-        """Return the cells below these headings."""
+        """Return the values below these headings."""
         known = (self.seconds_per_episode, self.hours_per_seed)
         return [hour for hour, value in zip(hours, known, strict=True) if value is not None]
 

@@ -53,18 +53,18 @@ _AGENTS = (
     "and {game} and {train_seed} in a path find files. Default: the suite's, else wsa,e2e."
 )
 _EPISODES = (
-    "Episodes a cell; default: the profile's. Greedy play without sticky actions has one for each start at most. With "
-    "--precision: those of the pilot, 15 by default."
+    "Episodes per cell; default: the profile's. Greedy play without sticky actions has one for each start at most. "
+    "With --precision: those of the pilot, 15 by default."
 )
 _PRECISION = (
     "Play each cell until the 95% interval of its mean normalised score, for its train seed, is H to either side: a "
     "pilot shows how many episodes that takes."
 )
-_MAX_EPISODES = "With --precision: most episodes a cell, the pilot's among them; cells that reach it are listed."
+_MAX_EPISODES = "With --precision: most episodes per cell, the pilot's among them; cells that reach it are listed."
 _PRECISION_OF = "Whether every cell has the precision H, or cells on the average (root mean square)."
 _GAMES = "Games. Default: those of the profile."
 _PERTURBATIONS = "Perturbations, as in clean,hue-rotate@3. Default: those of the profile."
-_WORKERS = "Processes; default: one a core. 0: play in this one alone, where an agent that hangs cannot be ended."
+_WORKERS = "Processes; default: one per core. 0: play in this one alone, where an agent that hangs cannot be ended."
 _TIMEOUT = (
     "Seconds without a step after which a worker process is ended and its episodes are played by a new one; five times "
     "as many until an agent's first step. 0: wait for ever."
@@ -78,7 +78,7 @@ _TRAIN_SEEDS = f"Train seeds. Default: those of the profile. {TRAIN_SEED}"
 _SHARD = "Play only part I of N of the jobs, as a task of a job array; `wsabench merge` puts the parts together."
 _EXECUTOR = "Who plays: processes here, or one worker for each core of a Ray cluster (extra: ray). Same results."
 _ADDRESS = "Of the Ray cluster; default: one of this machine alone, which ends with the run."
-_LAUNCHER = "Submit one job a part to SLURM, or as processes here, wait, and merge into --out (extra: slurm)."
+_LAUNCHER = "Submit one job per part to SLURM, or as processes here, wait, and merge into --out (extra: slurm)."
 _LAUNCHER_OPTION = "shards (how many parts), partition, time, cpus, mem; as in shards=8. Repeat it, or use commas."
 _DRY_RUN = "Play nothing and write nothing: say how many jobs, and after up to a minute how long, from samples."
 

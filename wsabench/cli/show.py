@@ -12,7 +12,7 @@ from wsabench.cli.facts.baselines import agent_specs, read_header, weight_files
 from wsabench.cli.facts.perturbations import MARKED_TABLES, perturbation_facts
 from wsabench.cli.listing import perturbation_row
 from wsabench.cli.options import Json, completer, several
-from wsabench.cli.terminal.console import cell_text, filled, split_names, write_json, write_line, write_table
+from wsabench.cli.terminal.console import filled, split_names, value_text, write_json, write_line, write_table
 from wsabench.errors import UnknownNameError, unknown_name
 from wsabench.types import BUILT_IN_AGENTS
 
@@ -57,7 +57,7 @@ def marked(row: dict[str, Any], refused: Mapping[str, Sequence[str]]) -> dict[st
     """
     names = refused.get(row["game"], ())
     heads = {"@" + name.rpartition("@")[2] for name in names} | ({"effect"} if names else set())
-    return {key: f"({cell_text(value)})" if key in heads else value for key, value in row.items()}
+    return {key: f"({value_text(value)})" if key in heads else value for key, value in row.items()}
 
 
 def _write_fact(key: str, value: Any, indent: str = "") -> None:

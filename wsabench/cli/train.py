@@ -83,7 +83,9 @@ def train(
     perturbations: Annotated[list[str] | None, several("perturbation", _PERTURBATIONS)] = None,
     clean_share: Annotated[float | None, typer.Option(metavar="SHARE", help=_CLEAN_SHARE)] = None,
     evaluate_every: Annotated[int | None, typer.Option(min=0, help=_EVALUATE_EVERY)] = None,
-    evaluation_episodes: Annotated[int | None, typer.Option(min=1, help="Games an evaluation; default: 100.")] = None,
+    evaluation_episodes: Annotated[
+        int | None, typer.Option(min=1, help="Episodes of each evaluation; default: 100.")
+    ] = None,
     patience: Annotated[int | None, typer.Option(min=1, help=_PATIENCE)] = None,
     target_return: Annotated[float | None, typer.Option(help=_TARGET)] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="The same as --track tensorboard.")] = False,

@@ -75,7 +75,7 @@ class Loading:
     """Whom to load, and how."""
 
     kind: str
-    """As in `Contestant.kind`."""
+    """What kind of agent it is, as in `Contestant.kind`."""
     reference: Any
     game: str
     train_seed: int
@@ -102,6 +102,7 @@ class Loading:
 
         Raises:
             CheckpointError: The checkpoint is missing or damaged.
+            SpecError: The agent's own code fails, or what it gives is no policy.
             UnknownNameError: There is no such agent, module or attribute.
         """
         from wsabench import agents
@@ -128,7 +129,7 @@ class Elsewhere(Protocol_):
         ...
 
     def abilities(self, who: str, loading: Loading) -> Abilities:
-        """Load an agent; return what it can do."""
+        """Load an agent and return what it can do."""
         ...
 
     def asked(self, contestant: Contestant) -> Contestant:
@@ -141,7 +142,7 @@ class Terms:
     """On what terms agents play."""
 
     protocol: Protocol
-    """Of the run."""
+    """The run's protocol."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Fields that the user set by hand; they go over what an agent says of its training."""
     has_views: bool = True
@@ -261,7 +262,7 @@ class Contestant:
         """Whether its episodes in a cell differ in nothing but their start, so that none is worth playing twice.
 
         Args:
-            cell: What is played.
+            cell: The compiled perturbation of the cell.
         """
         return self.is_deterministic and cell.draws_nothing
 
@@ -270,6 +271,7 @@ class Contestant:
 
         Raises:
             CheckpointError: The checkpoint is missing or damaged.
+            SpecError: The agent's own code fails, or what it gives is no policy.
             UnknownNameError: There is no such agent, module or attribute.
         """
         if self.kind == "built-in":
@@ -445,8 +447,8 @@ def _named(agents: Any) -> list[_Named]:
     named = []
     for reference in agents:
         name, separator, rest = reference.partition("=") if isinstance(reference, str) else ("", "", "")
-        labelled = bool(separator) and not _MARKS.search(name) and not _exists(reference)
-        named.append(_Named(_checked_name(name), rest) if labelled else _Named(None, reference))
+        is_named = bool(separator) and not _MARKS.search(name) and not _exists(reference)
+        named.append(_Named(_checked_name(name), rest) if is_named else _Named(None, reference))
     return named
 
 

@@ -36,9 +36,9 @@ def measure_encoder_effects(
 
     Args:
         game: The game that the agent was trained on.
-        perturbations: Names.
+        perturbations: Names of perturbations, with their severities.
         agent: Name of a shipped agent.
-        train_seed: Which of its checkpoints.
+        train_seed: The train seed of its checkpoint.
 
     Returns:
         By name, 0..1; perturbations that leave encoders alone, or that this agent cannot take, are left out.
@@ -73,15 +73,15 @@ def measure_attention_capture(
 ) -> dict[str, AttentionCapture]:
     """Return how much attention embeddings capture that are fed instead of a shipped agent's own.
 
-    The agent plays as in `measure_encoder_effects`. In every step the weights of those fused encoders are added up
-    whose embeddings a perturbation changes, on the same observation without and with it; then the mean over the steps
-    in which it changes any.
+    The agent plays as in `measure_encoder_effects`. In every step it is asked on the same observation without and with
+    a perturbation, and the weights of those fused encoders are added up whose embeddings the perturbation changes. Both
+    sums are averaged over the steps in which it changes any.
 
     Args:
         game: The game that the agent was trained on.
-        perturbations: Names.
+        perturbations: Names of perturbations, with their severities.
         agent: Name of a shipped agent.
-        train_seed: Which of its checkpoints.
+        train_seed: The train seed of its checkpoint.
 
     Returns:
         By name; perturbations that replace no fused embedding, or that this agent cannot take, are left out, and so is

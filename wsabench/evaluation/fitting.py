@@ -26,13 +26,13 @@ class FittedCells:
     """The cells of a run on its games."""
 
     names: tuple[str, ...]
-    """Canonical names of all cells asked for, each once, in their order."""
+    """Canonical names of the perturbations of all cells asked for, each once, in their order."""
     compiled: Mapping[Cell, CompiledPerturbation]
     """What is played, by game and name."""
     effects: Mapping[str, Mapping[str, float]]
     """Mean change of the observation in grey levels, by game and name; changes of colour and image only."""
     refused: Mapping[str, tuple[str, ...]]
-    """Cells that the agent could hardly see, by game."""
+    """Names of cells that agents could hardly see, by game."""
     misfits: Mapping[str, Mapping[str, str]]
     """Cells that a game cannot have, by game and name, with the reason."""
 
@@ -42,7 +42,7 @@ def fit_cells(wanted: Mapping[str, Sequence[str]], *, is_explicit: bool, until: 
 
     Args:
         wanted: Canonical names by game.
-        is_explicit: The user named the cells: one that does not fit or cannot be seen is an error then.
+        is_explicit: Whether the user named the cells; then one that does not fit or cannot be seen is an error.
         until: After this moment, by `time.monotonic`, cells are not looked at and stay in; None looks at all.
 
     Raises:
@@ -79,7 +79,7 @@ def measure_effects(
 
     Args:
         compiled: Compiled perturbations by game and canonical name.
-        must_be_seen: Refuse cells below `MIN_EFFECT_GREY_LEVELS`.
+        must_be_seen: Whether a cell with an effect below `MIN_EFFECT_GREY_LEVELS` is refused.
         until: Measure none after this moment, by `time.monotonic`; None measures all.
 
     Returns:
@@ -109,8 +109,8 @@ def fit_agents(
     Args:
         contestants: The agents.
         compiled: The cells that are played, by game and name.
-        is_explicit: The user named the cells: one that does not fit an agent that attends to encoders is an error then;
-            other agents, and cells that touch nothing, are skipped all the same.
+        is_explicit: Whether the user named the cells; then one that does not fit an agent that attends to encoders is
+            an error. Cells of other agents, and cells that touch nothing, are skipped all the same.
 
     Returns:
         The jobs to leave out, and the same in words.

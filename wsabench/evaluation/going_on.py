@@ -96,7 +96,7 @@ def play_later(
         path: The directory of the new result set.
         episodes: Numbers of the new episodes.
         wanted: Agent, train seed, game and perturbation of the jobs.
-        workers: Processes; one a core by default. It changes no result.
+        workers: Number of processes; by default one for each core. It changes no result.
         reporter: Hears of progress; silent by default.
 
     Returns:

@@ -48,7 +48,7 @@ _MOST_EPISODES = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What a user may set; None takes the suite's or profile's value."""
+    """What a user may set; None takes the suite's or profile's value. `run` explains those that say nothing here."""
 
     suite: Any = "color-shift"
     """A suite's name, the path of a suite file, or a loaded suite."""
@@ -69,9 +69,10 @@ class RunOptions:
     permissions: Permissions = field(default_factory=Permissions)
     """What the agents of this run are allowed."""
     worker_timeout: float = 0.0
-    """After so many seconds an agent is taken to hang that is loaded, or asked whether it is repeatable; 0: never."""
+    """Seconds after which an agent is taken to hang while it is asked whether it is repeatable, `LOADING` times as many
+    while it is loaded; 0 for never."""
     asks_apart: bool = False
-    """Whether agents with code of their own are loaded and asked that in another process, and not in this one."""
+    """Whether agents with code of their own are loaded, and asked this, in another process and not in this one."""
 
     def __post_init__(self) -> None:
         """Take one value for a list of one, and NumPy's numbers for Python's."""
@@ -95,7 +96,7 @@ class Plan:
     """Canonical names, in the suite's order; games need not have all."""
     contestants: tuple[Contestant, ...]
     compiled: Mapping[tuple[str, str], CompiledPerturbation]
-    """By game and canonical name, without the refused ones."""
+    """What is played, by game and canonical name of the perturbation; what is refused is not in it."""
     effects: Mapping[str, Mapping[str, float]]
     """Mean change of the observation in grey levels, by game and canonical name; changes of colour and image only."""
     refused: Mapping[str, tuple[str, ...]]
@@ -172,7 +173,7 @@ class Plan:
 
         Args:
             first: How many episodes of each job were played before, at least 1.
-            number: How many more.
+            number: How many more each has.
             wanted: Agent, train seed, game and perturbation of the jobs.
         """
         jobs = [job for job in self.jobs if (job.agent, job.train_seed, job.game, job.perturbation) in wanted]
@@ -348,6 +349,7 @@ def make_plan(
             or cannot be seen, or nothing is left to play.
         StorageError: An agent's own play cannot be kept.
         UnknownNameError: A suite, profile, game, perturbation or agent does not exist.
+        WorkerError: An agent that is loaded in another process ends it or hangs.
     """
     suite = _loaded(options.suite)
     profile = suite.profile(options.profile)

@@ -19,31 +19,34 @@ class RunReporter(Protocol):
     """Receives a run's progress, always in the process that called `run`."""
 
     def planned(self, jobs: Sequence[Job], finished: Sequence[Job]) -> None:
-        """All jobs of the run, and those among them that an earlier run finished."""
+        """Hear of all jobs, and of those among them that an earlier run finished.
+
+        It is called before anything is played; in a run to a precision once for the pilot and once for what follows.
+        """
         ...
 
     def episode_finished(self, job: Job, episodic_return: float, length: int) -> None:
-        """An episode ended with this unclipped return after `length` steps."""
+        """Hear that an episode ended with this unclipped return after `length` steps."""
         ...
 
     def job_finished(self, job: Job, returns: FloatArray) -> None:
-        """A job's shard is on disk; `returns` are its unclipped returns in the order of episodes."""
+        """Hear that a job's shard is on disk; `returns` are its unclipped returns by episode, shape (num_episodes,)."""
         ...
 
     def job_found(self, job: Job) -> None:
-        """Another process in the same directory finished a job."""
+        """Hear that another process in the same directory finished a job."""
         ...
 
     def steps(self, num_steps: int) -> None:
-        """So many more agent steps were played, over all lanes."""
+        """Hear that so many more agent steps were played, over all lanes."""
         ...
 
     def note(self, text: str) -> None:
-        """Something the user should know, one sentence."""
+        """Hear something that the user should know, in one sentence or more."""
         ...
 
     def finished(self, path: Path) -> None:
-        """All jobs are done; the result set stands at `path`."""
+        """Hear that all jobs are done, and that the result set stands at `path`."""
         ...
 
 

@@ -31,7 +31,7 @@ def contestant_again(
 
     Args:
         entry: What the manifest says of it.
-        protocol: Of the run; the agent's own view goes over it.
+        protocol: The run's protocol; the agent's own view goes over it.
         permissions: What it is allowed.
         checkpoint: Where it is now, as for `run`'s agents; None: where it was.
 
@@ -86,8 +86,9 @@ def play_again(  # noqa: PLR0913  (what a rollout needs, and who is told)
         note: Gets a sentence where the agent must first play for a perturbation that feeds embeddings of its own play,
             and where it makes no step for long: this process cannot end it.
         lanes: To play in; new ones by default.
-        keep_steps: Outcomes hold every step.
-        worker_timeout: Seconds without a step that are not told of, five times as many until the first; 0 for all.
+        keep_steps: Whether outcomes hold every step.
+        worker_timeout: Seconds without a step after which `note` is told, five times as many until the first; 0 for
+            never.
 
     Returns:
         One outcome for each task, in the order in which they ended; `job_index` and `episode` are the task's.

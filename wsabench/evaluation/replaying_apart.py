@@ -71,7 +71,7 @@ class ReplayRoom:
 
         Args:
             entry: What the manifest says of it.
-            protocol: Of the run.
+            protocol: The run's protocol.
             permissions: What it is allowed.
             checkpoint: Where it is now; None: where it was.
 

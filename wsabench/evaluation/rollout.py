@@ -44,9 +44,12 @@ class EpisodeTask(NamedTuple):
     """One episode to be played."""
 
     job_index: int
+    """Which job it belongs to: its place in the plan, or any number that tells tasks apart."""
     episode: int
+    """The episode's number, from 0."""
     episode_seed: int
     perturbation: str
+    """Canonical name with severity."""
     encoder_operations: tuple[EncoderOperation, ...]
     noops: int | None = None
     """No-op frames at the start; None: drawn by the episode seed."""
@@ -58,7 +61,7 @@ class Handout(NamedTuple):
     tasks: Sequence[EpisodeTask]
     """At most as many as were asked for."""
     is_last: bool
-    """There will be no more of this agent."""
+    """Whether there will be no more episodes of this agent."""
 
 
 class Lanes(typing.Protocol):
@@ -69,7 +72,7 @@ class Lanes(typing.Protocol):
     num_lanes: int
     num_actions: int
     observations: Observations
-    """The newest observation of each lane, uint8, shape (num_lanes, 4, 84, 84)."""
+    """The newest observation of each lane: uint8, by default of shape (num_lanes, 4, 84, 84)."""
 
     @property
     def inputs(self) -> Inputs:
@@ -97,7 +100,10 @@ class TaskSource(typing.Protocol):
     """Where a rollout takes its episodes from."""
 
     def take(self, count: int) -> Handout:
-        """Return up to `count` episodes of one agent; none that is not the last only to a rollout that plays."""
+        """Return up to `count` episodes of one agent.
+
+        A handout that is empty and not the last one is allowed only while some lane of the rollout still plays.
+        """
         ...
 
 
@@ -134,7 +140,7 @@ class _Lane:
     weights: list[npt.NDArray[np.float32]] = field(default_factory=list)
     log: list[_Step] = field(default_factory=list)
     actions: bytearray = field(default_factory=bytearray)
-    """What the agent chose, a byte a step."""
+    """What the agent chose, one byte per step."""
     compared: EvenSample[Any] = field(default_factory=lambda: EvenSample(CONTEXT_STEPS))
     """What the weights come from, where a context has a part in them."""
 
@@ -160,7 +166,7 @@ def play(  # noqa: PLR0913  (two options beside what a rollout needs)
         source: Where episodes come from.
         deliver: Gets each outcome as soon as the episode ends.
         count_steps: Gets the number of lanes stepped, after each step.
-        keep_steps: Record every step in the outcomes; it changes nothing else.
+        keep_steps: Whether every step is recorded in the outcomes; it changes nothing else.
         name: What messages call the agent; default: what it calls itself.
 
     Raises:
@@ -369,7 +375,7 @@ class Finish(NamedTuple):
 
 
 class EpisodeLanes:
-    """Lanes of one game. The vector environment steps all its lanes together; here the last long games play alone."""
+    """Lanes of one game. The vector environment steps all its lanes together; here the last episodes play alone."""
 
     def __init__(self, game: str, protocol: Protocol, num_lanes: int = NUM_LANES, inputs: Sequence[str] = ()) -> None:
         """Prepare; an emulator is loaded when its lane is first started.
@@ -435,7 +441,11 @@ class EpisodeLanes:
                 self._lanes[row] = None
 
     def lane(self, row: int) -> Lane:
-        """Return a lane that was started."""
+        """Return a lane.
+
+        Raises:
+            IndexError: It was never started.
+        """
         lane = self._lanes[row]
         if lane is None:
             raise IndexError(f"lane {row} was never started")
@@ -447,7 +457,7 @@ _NUM_MOMENTS = 2
 
 @lru_cache(maxsize=8)
 def first_moments(game: str, protocol: Protocol, inputs: tuple[str, ...] = ()) -> tuple[Moment, ...]:
-    """Return steps of unchanged play to ask an agent with: the frames of one lane, played at random.
+    """Return steps of unchanged play to ask an agent with: what one lane shows when it is played at random.
 
     Args:
         game: The game's id.
@@ -455,18 +465,18 @@ def first_moments(game: str, protocol: Protocol, inputs: tuple[str, ...] = ()) -
         inputs: What it supplies beside observations.
 
     Returns:
-        Steps of `NUM_LANES` rows; a row of the next step is the frame after it.
+        Steps of `NUM_LANES` rows; each row of the second step is what the lane shows a step after that of the first.
     """
     lanes, drawn = EpisodeLanes(game, protocol, 1, inputs), generator(0, "moments")
-    frames: list[Moment] = []
+    seen: list[Moment] = []
     is_over = True
     for number in range(NUM_LANES + _NUM_MOMENTS - 1):
         if is_over:
             lanes.start(0, number, "clean")
-        frames.append(Moment(lanes.observations.copy(), {name: lanes.inputs[name].copy() for name in inputs}))
+        seen.append(Moment(lanes.observations.copy(), {name: lanes.inputs[name].copy() for name in inputs}))
         is_over = lanes.step(0, int(drawn.integers(lanes.num_actions))) is not None
     lanes.close()
-    windows = [frames[start : start + NUM_LANES] for start in range(_NUM_MOMENTS)]
+    windows = [seen[start : start + NUM_LANES] for start in range(_NUM_MOMENTS)]
     return tuple(
         Moment(
             np.concatenate([one.observations for one in window]),

@@ -20,7 +20,7 @@ from wsabench.evaluation.pool.board import TaskBoard
 from wsabench.evaluation.pool.executor import WORKER_TIMEOUT, execute
 from wsabench.evaluation.precision import PILOT_DIR, allocation_of, saving_of, sentences_of
 from wsabench.evaluation.progress import RunReporter, ShownReporter, SilentReporter, in_notebook
-from wsabench.evaluation.samples import write_frames
+from wsabench.evaluation.samples import write_samples
 from wsabench.machine import available_cores
 from wsabench.protocol import Protocol
 from wsabench.resources import expanded
@@ -35,7 +35,7 @@ from wsabench.types import Permissions, listed_values, unboxed
 from wsabench.words import counted
 
 PICTURES = "pictures"
-"""What the process claims that draws the samples."""
+"""Name of the claim of the process that draws the sample pictures."""
 DEFAULT_ROOT = Path("runs")
 """Where results go without `out`: below the current directory."""
 
@@ -121,8 +121,8 @@ def run(  # noqa: PLR0913 - the public entry point: one keyword an option of the
         SpecError: A value is malformed, or a perturbation cannot be seen.
         StorageError: Results cannot be written; finished jobs are kept.
         UnknownNameError: A name does not exist.
-        WorkerError: An agent lost its worker process twice without finishing an episode between; the other agents'
-            jobs are finished and kept.
+        WorkerError: An agent ends its process or hangs while it is loaded, before anything is played. Or it lost its
+            worker process twice without finishing an episode between; the other agents' jobs are finished and kept.
     """
     reporter = reporter or (ShownReporter() if _is_shown(progress) else SilentReporter())
     check_executor(executor, address, workers)
@@ -278,12 +278,12 @@ def _play(
     store.write_manifest(manifest)
     draws_now = draws and store.claims.take(PICTURES)
     if draws_now:
-        write_frames(plan, store)
+        write_samples(plan, store)
         store.claims.release(PICTURES)
     _play_shared(plan, finished, store, workforce, reporter)
     if draws and not draws_now:
         with store.claims.alone(PICTURES):
-            write_frames(plan, store)
+            write_samples(plan, store)
     return True
 
 
@@ -354,7 +354,7 @@ def checked_workers(workers: int | None) -> int:
     """Return the number of processes to play in.
 
     Args:
-        workers: What the user asked for; None for one a core.
+        workers: What the user asked for; None for one for each core.
 
     Raises:
         SpecError: It is no integer from 0.

@@ -32,8 +32,8 @@ _WHITE = 255
 Picture = npt.NDArray[np.uint8]
 
 
-def write_frames(plan: Plan, store: ResultStore) -> None:
-    """Write one picture for each game and perturbation that has none yet; changes of encoders have nothing to show.
+def write_samples(plan: Plan, store: ResultStore) -> None:
+    """Write a sample picture for each game and perturbation that has none yet; changes of encoders have none to show.
 
     Args:
         plan: The plan.
@@ -55,7 +55,7 @@ def write_frames(plan: Plan, store: ResultStore) -> None:
 
 
 class SampleLane:
-    """Plays a fixed random game under one perturbation after the other."""
+    """Plays a fixed sequence of random actions in one game, under one perturbation after the other."""
 
     def __init__(self, compiled: CompiledPerturbation, protocol: Protocol) -> None:
         """Load the game that `compiled` is for."""

@@ -1,7 +1,7 @@
 """Where the time of a process goes while it plays, for who asks: emulators, network, and all else.
 
 Nothing is timed unless the environment variable `WSABENCH_TIMES` names a folder; then every process of a run that plays
-writes `PID.json` there. It changes no result and costs about a microsecond a step.
+writes `PID.json` there. It changes no result and costs about a microsecond per step.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wsabench.evaluation.rollout import Finish, Lanes
 
 TIMES_FOLDER = "WSABENCH_TIMES"
-"""The environment variable."""
+"""The name of that environment variable."""
 
 
 class Times(NamedTuple):
@@ -34,7 +34,7 @@ class Times(NamedTuple):
     network: float
     """Seconds inside the policy."""
     steps: int
-    """Of single lanes."""
+    """Steps of single lanes."""
     turns: int
     """Decisions for all lanes at once."""
 

@@ -1,4 +1,4 @@
-"""The whole leaderboard as typed rows: entries read from a folder, a table a suite version, one over all suites."""
+"""The whole leaderboard as typed rows: entries of a folder, one table for each suite version, one over all suites."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Line(NamedTuple):
 
     name: str
     submissions: tuple[Submission, ...]
-    """Its entries behind the line, one a suite."""
+    """Its entries behind the line, one for each suite."""
     play: tuple[Played, ...]
     """What it played, one for each game."""
     marks: Marks
@@ -75,7 +75,7 @@ class Line(NamedTuple):
 
     @property
     def slug(self) -> str:
-        """Names its page and badges."""
+        """The part of file names that stands for the agent, in its page and badges."""
         return slug_of(self.name)
 
 
@@ -88,13 +88,13 @@ class BoardTable(NamedTuple):
     is_newest: bool
     """Whether the table is about the newest version that anybody submitted."""
     lines: tuple[Line, ...]
-    """By tier, then by robust score; agents without a tier last."""
+    """Its agents, by tier, then by robust score; agents without a tier last."""
     ranking: Ranking
     notes: tuple[str, ...]
 
     @property
     def slug(self) -> str:
-        """Names its page, and the badges of its agents."""
+        """The part of file names that stands for the table, in its page and the badges of its agents."""
         if len(self.suites) != 1:
             return "all-suites"
         key = self.suites[0]
@@ -124,7 +124,7 @@ class Board(NamedTuple):
 
     overall: BoardTable
     tables: tuple[BoardTable, ...]
-    """By suite, newest versions first."""
+    """The table of each suite version and protocol: by suite, newest versions first."""
     problems: tuple[Problem, ...]
 
     @property
@@ -144,7 +144,7 @@ class Board(NamedTuple):
 
     @property
     def agents(self) -> list[str]:
-        """All agents, by name."""
+        """The names of all agents, sorted."""
         return sorted({line.name for table in self.tables for line in table.lines})
 
 

@@ -55,7 +55,7 @@ def checked(entry: Entry) -> Entry:
     """Return an entry that can be true.
 
     Every number and text is in its range, columns of a job have one length, episode seeds and fingerprints follow from
-    what the entry says else, no job occurs twice, games, the suite and its version exist, and no cell of the profile is
+    what else the entry says, no job occurs twice, games, the suite and its version exist, and no cell of the profile is
     left out. What was played is not checked here: `wsabench verify` plays episodes again.
 
     Args:
@@ -376,7 +376,7 @@ def job_fingerprints(network: AgentEntry, protocol: Protocol, **decisive: Any) -
 
     Args:
         network: Who plays.
-        protocol: Of the run; the agent's view goes over it.
+        protocol: The run's protocol; the agent's view goes over it.
         decisive: The other fields of `FingerprintInputs`, but for `own_play_hash`.
     """
     own = None if network.own_play is None else network.own_play.content_hash
@@ -389,5 +389,5 @@ def job_fingerprints(network: AgentEntry, protocol: Protocol, **decisive: Any) -
 
 
 def schema_hash() -> str:
-    """Return a hash of the fields of an entry, which a test pins to its schema version."""
+    """Return a hash of an entry's fields and its classes' docstrings, which a test pins to its schema version."""
     return json_hash(msgspec.json.schema(Entry), 16)

@@ -18,7 +18,7 @@ def check_cells(entry: Entry) -> None:
     Nothing is said of an older version of a suite, of which only the hash is known.
 
     Args:
-        entry: Of a published version of a suite.
+        entry: An entry on a published version of a suite.
 
     Raises:
         ResultSetError: Its cells are not those of the suite; the message names them.

@@ -145,7 +145,7 @@ def badge_file(slug: str, table: BoardTable) -> str:
     """Return the path of an agent's badge from the site's root.
 
     Args:
-        slug: The agent's.
+        slug: The agent's slug.
         table: Where it stands.
     """
     return f"badges/{slug}--{table.slug}.svg"

@@ -48,7 +48,7 @@ class Comparison(NamedTuple):
     agent_y: str
     units: tuple[Unit, Unit]
     games: tuple[str, ...]
-    """Those that the comparison is about."""
+    """The games that the comparison is about."""
     num_cells: int
     """Perturbed cells that both played, over these games."""
     effect: Bounded
@@ -93,7 +93,7 @@ class Ranking(NamedTuple):
     """The order of a table, as far as it is decided."""
 
     standings: Mapping[str, Standing]
-    """By agent; an agent that is compared with nobody has none."""
+    """Where each agent stands, by name; an agent that is compared with nobody is not in it."""
     comparisons: tuple[Comparison, ...]
 
 
@@ -105,7 +105,7 @@ class _Pair(NamedTuple):
     games: tuple[str, ...]
     num_cells: int
     x: list[FloatArray]
-    """One array a game, shape (num_rows, 1)."""
+    """One array for each game, shape (num_rows, 1)."""
     y: list[FloatArray]
     obstacle: str
 
@@ -240,7 +240,7 @@ def _shared(x: Played, y: Played) -> tuple[Columns, Columns]:
 
 
 def _rows(game: Played, columns: Columns, unit: Unit) -> FloatArray:
-    """Return an agent's mean score in some cells of a game, one row a train seed or episode seed, shape (num_rows, 1).
+    """Return an agent's mean score in some cells of a game: a row for each train or episode seed, shape (num_rows, 1).
 
     Repeated episodes of greedy play carry no news: the rows' spread about their mean is stretched so that the standard
     error is that of the different ones.

@@ -129,7 +129,7 @@ def _table_problem(made: _Made) -> str:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two cells are equal, numbers but for the last digits."""
+    """Whether two values of a table are equal, numbers but for the last digits."""
     if pd.isna(one) or pd.isna(other):
         return bool(pd.isna(one) and pd.isna(other))
     if isinstance(one, int | float) and isinstance(other, int | float):

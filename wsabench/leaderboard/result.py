@@ -34,13 +34,14 @@ class EntryResult:
     """What `wsabench.summary.summarise` reads, made of entries."""
 
     episodes: pd.DataFrame
-    """One row an episode, columns of `EPISODE_SCHEMA`."""
+    """One row for each episode, with the columns of `EPISODE_SCHEMA`."""
     attention: pd.DataFrame
-    """Without rows: entries hold no attention."""
+    """A table without rows: entries hold no attention."""
     manifest: Manifest
-    """With what entries say of the plan; its one start is the first entry's submission."""
+    """A manifest with what entries say of the plan; its one start is the first entry's submission."""
     has_ledger: bool = True
-    """Entries have none: their episodes are checked when they are read, and `wsabench verify` plays them again."""
+    """True, though entries have no ledger, so that no table warns: episodes of entries are checked when they are read,
+    and `wsabench verify` plays them again."""
 
 
 def as_result(entries: Entry | Mapping[str, Entry]) -> EntryResult:
@@ -79,8 +80,8 @@ def severity_of(perturbation: str) -> int | None:
 def _rows(name: str, job: EntryJob) -> Iterable[tuple[Any, ...]]:
     """Yield a job's episodes as rows of `EPISODE_SCHEMA`."""
     columns, severity = job.episodes, severity_of(job.perturbation)
-    label = Job(name, job.train_seed, job.game, job.family, job.perturbation, severity, (), job.fingerprint).label
-    head = name, job.train_seed, job.game, job.family, label, severity
+    named = Job(name, job.train_seed, job.game, job.family, job.perturbation, severity, (), job.fingerprint)
+    head = name, job.train_seed, job.game, job.family, named.bare_name, severity
     together = zip(
         columns.seeds,
         range(columns.first, columns.first + len(columns.seeds)),

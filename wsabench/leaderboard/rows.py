@@ -120,7 +120,7 @@ def value_of(one: Bounded, unit: Unit, num_seeds: int, missing: str = "") -> Val
 
 
 def checkpoints(num_seeds: int) -> str:
-    """Return how many checkpoints an agent has a game, in words."""
+    """Return how many checkpoints an agent has in each game, in words."""
     return "this checkpoint" if num_seeds == 1 else f"these {num_seeds} checkpoints"
 
 

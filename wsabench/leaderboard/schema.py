@@ -27,7 +27,7 @@ class SuiteVersion(_Strict, frozen=True, kw_only=True):
     name: str
     version: int
     content_hash: str
-    """Of all that a run of the suite and its claims depend on, 16 hexadecimal digits."""
+    """Hash of all that a run of the suite and its claims depend on, 16 hexadecimal digits."""
     summary: str
     measure: SuiteMeasure
     """What agents are compared by."""
@@ -44,7 +44,7 @@ class SeedTraining(_Strict, frozen=True, kw_only=True):
     randomisation: tuple[str, ...]
     """Perturbations that its games were drawn from; empty for clean games."""
     versions: dict[str, str]
-    """Of the packages that it was trained with."""
+    """Versions of the packages that it was trained with."""
 
 
 class Training(_Strict, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ class Episodes(_Strict, frozen=True, kw_only=True):
     returns: tuple[float, ...]
     """Undiscounted, unclipped returns."""
     lengths: tuple[int, ...]
-    """Agent steps."""
+    """Lengths in agent steps."""
     ends: tuple[EpisodeEnd, ...]
     seeds: tuple[int, ...]
     """Episode seeds, `wsabench.seeding.evaluation_seed` of game, number and the entry's root seed."""
@@ -90,7 +90,7 @@ class EntryJob(_Strict, frozen=True, kw_only=True):
     family: str
     """`color`, `corruption`, `dynamics`, `encoder`, several joined by `+`, or `clean`."""
     fingerprint: str
-    """Of everything that decides its episodes; it follows from the entry's other fields."""
+    """Hash of everything that decides its episodes; it follows from the entry's other fields."""
     episodes: Episodes
 
 
@@ -110,16 +110,16 @@ class Entry(_Strict, frozen=True, kw_only=True):
     authors: str | None
     notes: str | None
     submitted: str
-    """UTC, ISO 8601 to the second."""
+    """When it was submitted: UTC, ISO 8601 to the second."""
     wsabench: str
-    """Version that played."""
+    """The version of wsabench that played."""
     engine_version: int
     versions: dict[str, str]
-    """Of the packages that decide bits."""
+    """Versions of the packages that decide bits."""
     hosts: tuple[Host, ...]
     """The kinds of machine that it was played on, each once, at least one."""
     protocol: dict[str, Any]
-    """As in a manifest: fields of `wsabench.Protocol`."""
+    """The run's protocol as a manifest has it: fields of `wsabench.Protocol`."""
     view: dict[str, dict[str, Any]]
     """By game, the fields of the protocol in which the agent's lanes differ from it; games without any are left out."""
     seed: int

@@ -42,7 +42,7 @@ class Played(NamedTuple):
 
     scores: GameScores
     clean: tuple[int, ...]
-    """The columns of clean play, one a suite that has it."""
+    """The columns of clean play, one for each suite that has it."""
     suites: Mapping[str, Mapping[str, tuple[int, ...]]]
     """By suite and perturbation (without severity) the columns of its severities; no suite without a perturbation."""
 
@@ -53,7 +53,7 @@ class Played(NamedTuple):
 
     @property
     def robust(self) -> Columns:
-        """The perturbed cells: one entry a suite, in which every perturbation counts the same."""
+        """The perturbed cells: one list for each suite, in which every perturbation counts the same."""
         return [balanced(list(of.values())) for of in self.suites.values()]
 
     @property
@@ -74,7 +74,7 @@ class Played(NamedTuple):
 
 
 class Beside(NamedTuple):
-    """What stands beside an average of retention, as `Averages` has it: gains do not pay for collapse."""
+    """What stands beside an average of retention, as in `Averages`, so that gains in some cells hide no collapse."""
 
     capped: Bounded
     """The mean where each cell counts 1 at most; with bounds over train seeds only where there are five."""
@@ -106,11 +106,11 @@ class Marks(NamedTuple):
     family_beside: Mapping[str, Beside]
     """Beside `family_retention`."""
     perturbations: Mapping[str, Bounded]
-    """As `families`, by perturbation without severity."""
+    """Mean normalised score by perturbation, without severity."""
     num_cells: int
     """Perturbed cells, over all games with reference scores."""
     num_episodes: int
-    """Of all cells, train seeds and games."""
+    """Episodes of all cells, train seeds and games."""
 
     @property
     def worst_family(self) -> tuple[str, Bounded]:
@@ -179,7 +179,7 @@ def unit_of(games: Sequence[Played]) -> Unit:
 
 
 def fewest_seeds(games: Sequence[Played]) -> int:
-    """Return the train seeds of an agent, the fewest of any game."""
+    """Return how many train seeds an agent has, in the game in which it has fewest."""
     return min(len(game.scores.train_seeds) for game in games)
 
 
@@ -229,7 +229,12 @@ def complete_rows(game: Played) -> npt.NDArray[np.bool_]:
 
 
 def distinct_share(game: GameScores, columns: Sequence[int]) -> float:
-    """Return how many episodes of some cells differ, as a share of those that were played: of the cell with fewest."""
+    """Return which share of a cell's episodes differ from each other, 0 to 1: the smallest over cells and train seeds.
+
+    Args:
+        game: What an agent played in a game.
+        columns: The columns of the cells.
+    """
     used = list(columns)
     return float((game.distinct[:, used] / game.num_episodes[:, used]).min())
 

@@ -23,7 +23,7 @@ class SiteResult:
     num_agents: int
     num_entries: int
     num_tables: int
-    """Of suites; the one over all suites is not counted."""
+    """Number of tables of one suite; the one over all suites is not counted."""
     problems: tuple[Problem, ...]
     """The files that were left out."""
 

@@ -81,9 +81,9 @@ class MeansTest(NamedTuple):
     difference: float
     """Mean of found minus stated returns, in normalised scores where the game has reference scores."""
     p: float
-    """Two-sided, of the paired sign-flip test over episodes."""
+    """Two-sided p of the paired sign-flip test over episodes."""
     smallest_p: float
-    """The smallest that so many episodes can give."""
+    """The smallest p that so many episodes can give."""
 
     @property
     def tells_apart(self) -> bool:
@@ -106,7 +106,7 @@ class Verification:
     num_episodes: int
     """Episodes that there are."""
     seed: int
-    """Of the sample."""
+    """The seed that the sample was drawn with."""
     sample: tuple[Replayed, ...]
     problems: tuple[str, ...]
     """What does not follow from the episodes, or from what the manifest says: one sentence each."""
@@ -115,7 +115,7 @@ class Verification:
     drawing: tuple[str, ...]
     """Agents of the sample that draw random numbers of their own: their bits cannot be compared anywhere."""
     means: MeansTest | None
-    """Of the episodes whose bits cannot be compared; None where all can."""
+    """The test over the episodes whose bits cannot be compared; None where all can."""
     numbers: tuple[dict[str, Any], ...]
     """Every aggregate, recomputed from the episodes."""
 
@@ -199,8 +199,8 @@ def verify(  # noqa: PLR0913 - one keyword an option of the command line
         checkpoints: Where agents are now, as for `run`'s agents; `NAME=...` where there are several. None for an agent:
             where it was.
         permissions: What the agents are allowed; nothing by default.
-        worker_timeout: Seconds without a step after which an agent of other code is taken to hang, 0 for none; five
-            times as many until its first step. It plays in a process of its own, which may end without harm.
+        worker_timeout: Seconds without a step after which an agent whose own code runs is taken to hang, 0 for none;
+            five times as many until its first step. It plays in a process of its own, which may end without harm.
         advance: Gets the number of steps played since the last call.
         note: Gets a sentence where an agent must first play for some cells.
 

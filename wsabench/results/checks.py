@@ -137,7 +137,7 @@ class ShardChecks:
             _check_column(path, rows, column, is_valid, allowed)
 
     def attention(self, path: Path, table: pa.Table, job: JobEntry) -> None:
-        """Check a shard of attention statistics; arguments and errors as of `episodes`, of `ATTENTION_SCHEMA`."""
+        """Check a shard of attention, a table of `ATTENTION_SCHEMA`; arguments and errors are those of `episodes`."""
         rows = table.to_pydict()
         _check_nulls(path, table)
         self._check_job(path, rows, job)
@@ -167,7 +167,7 @@ class ShardChecks:
             raise ShardError(f"{path}, mean: found weights that sum to {total:.6g}. Allowed: at most 1")
 
     def steps(self, path: Path, table: pa.Table, job: JobEntry) -> None:
-        """Check a shard of steps; arguments and errors as of `episodes`, of `steps_schema`."""
+        """Check a shard of steps, a table of `steps_schema`; arguments and errors are those of `episodes`."""
         _check_nulls(path, table)
         names = [name for name in table.schema.names if name.startswith(WEIGHT_PREFIX)]
         rows = table.select(["agent", "train_seed", "game", "perturbation", "severity", "step", *names]).to_pydict()

@@ -8,6 +8,8 @@ Nothing here trusts clocks of different machines: what is compared are times at 
 the same folder. Nothing needs locks of the file system either, which shared disks may lack or only pretend to have. A
 claim is ended once, by its own process or by one that takes it over: whichever first makes the file that stands for the
 end of just this claim (`_ending`).
+
+What a report claims about agents is another thing, see `wsabench.summary`.
 """
 
 from __future__ import annotations
@@ -48,10 +50,11 @@ class Claim(NamedTuple):
     machine: str
     """Stands for the running system in which `process` means something."""
     process: int
+    """Its process id."""
     start: str
     """When it was claimed, UTC, ISO 8601."""
     token: str
-    """Of this claim alone; empty where it cannot be read."""
+    """A text that only this claim has; empty where the claim cannot be read."""
 
     @property
     def is_dead(self) -> bool:
@@ -107,7 +110,7 @@ class Claims:
 
         Args:
             directory: The result set, where the folder `claims` stands.
-            stale_seconds: When a claim without renewal is stale; the same in all processes of a directory.
+            stale_seconds: Seconds without renewal after which a claim is stale, the same in all processes of a folder.
         """
         self._folder = directory / CLAIMS_DIR
         self._stale = stale_seconds
@@ -147,6 +150,7 @@ class Claims:
             first; what the other one finished before is for the caller to look at, afterwards.
 
         Raises:
+            ResultSetError: A claim that is there cannot be read.
             StorageError: The claim cannot be written.
         """
         if self.holds(name):
@@ -208,7 +212,8 @@ class Claims:
         """Hold a claim inside the block; wait for it first.
 
         Raises:
-            ResultSetError: Others have had it for longer than it takes a claim to become stale.
+            ResultSetError: Others have had it for twice the time after which a claim is stale, or it cannot be read.
+            StorageError: The claim cannot be written.
         """
         deadline = time.monotonic() + 2 * self._stale
         while not self.take(name):
@@ -224,7 +229,7 @@ class Claims:
             self.release(name)
 
     def pause(self) -> None:
-        """Wait a little, for others to get on."""
+        """Wait a little, a second at most, for others to get on."""
         time.sleep(min(1.0, self._stale / _POLLS))
 
     def _announce(self) -> None:

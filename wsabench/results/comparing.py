@@ -64,8 +64,9 @@ class Difference(NamedTuple):
     what: str
     """In words, `ROM of pong`."""
     path: str
-    """Where it stands in the first part of the manifest that has it, `plan.roms.pong`."""
+    """Its place in the manifest, without places in lists: `plan.roms.pong`, `plan.jobs.fingerprint`."""
     first: object
+    """The value in the first manifest; `ABSENT` where it has none."""
     second: object
 
     @property

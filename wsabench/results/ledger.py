@@ -63,7 +63,7 @@ class Ledger:
     num_writers: int = 0
     """Files of ledgers; 0 for a result set of an earlier version, which has none."""
     entries: dict[str, set[Entry]] = field(default_factory=dict)
-    """By file, relative to the result set with `/` between folders."""
+    """What writers said of each file; files are relative to the result set, with `/` between folders."""
     plans: set[str] = field(default_factory=set)
     """Hashes of the plans that manifests had, see `plan_hash`."""
 

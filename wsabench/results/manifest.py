@@ -68,7 +68,7 @@ class SuiteEntry(_Strict, frozen=True, kw_only=True):
     measure: SuiteMeasure = "retention"
     """What agents are compared by; manifests from before suites said so lack it."""
     version: int | None = None
-    """Of the suite; None in manifests from before suites had one."""
+    """The suite's version; None in manifests from before suites had one."""
 
 
 class ReferenceScores(_Strict, frozen=True, kw_only=True):
@@ -93,7 +93,7 @@ class StatedEntry(_Strict, frozen=True, kw_only=True, omit_defaults=True):
     deviation: float | None = None
     """Standard deviation over episodes; None where they do not say."""
     episodes: int | None = None
-    """Over how many; None where they do not say."""
+    """Number of episodes; None where the notes do not say."""
     is_greedy: bool | None = None
     """Whether the best action was always taken; None where they do not say."""
     source: str = ""
@@ -104,7 +104,7 @@ class AgentEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
     """One evaluated agent."""
 
     checkpoint_hash: str
-    """Of its weights, or of what else identifies it; `provenance.UNHASHED` where nothing does."""
+    """Hash of its weights, or of what else identifies it; `provenance.UNHASHED` where nothing does."""
     kind: str
     """`agent` (name or path of a checkpoint), `import` (`module:attribute`) or `object`."""
     source: str
@@ -112,7 +112,7 @@ class AgentEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
     encoders: tuple[str, ...]
     """The encoders it attends to, in the order of its weights; empty for none."""
     inputs: tuple[str, ...]
-    """What it reads beside observations (`rgb84`, `ram`)."""
+    """The inputs that it reads beside observations (`rgb84`, `ram`)."""
     privileged: bool
     """Whether it reads what is no pixel."""
     own_play: OwnPlayEntry | None
@@ -136,9 +136,10 @@ class JobEntry(_OfAgent, frozen=True, kw_only=True, omit_defaults=True):
     file: str
     """Name of its shards, the same in every folder."""
     fingerprint: str
-    """Of everything that decides its episodes; each row of its shard holds it too."""
+    """Hash of everything that decides its episodes; each row of its shard holds it too."""
     episodes: Positive | None = None
-    """How many it has; None for as many as all jobs, and in a run to a precision while its pilot is not finished."""
+    """Number of its episodes. None where it has as many as the plan says for every job (`RecordedPlan.episodes`), and
+    in a run to a precision while the pilot is not finished."""
     each_start_once: bool = False
     """Whether nothing but the start is left to chance, so that episodes take the starts in turn, each once at most
     (`wsabench.seeding.start_order`). Else each episode draws its start by its own seed."""
@@ -148,9 +149,9 @@ class PrecisionEntry(_Strict, frozen=True, kw_only=True):
     """Numbers of episodes come from the spread of a pilot."""
 
     half_width: float
-    """Asked for, of the 95% interval over episodes of a job's mean normalised score."""
+    """Half the width that the 95% interval, over episodes, of a job's mean normalised score should have."""
     target: Literal["cell", "average"]
-    """Whether every job has it, or their root mean square."""
+    """`cell`: every job should have this half-width; `average`: the root mean square of their half-widths should."""
     pilot_episodes: Positive
     """Episodes of each job in the pilot, which is kept beside the result set and is not part of it."""
     max_episodes: Positive
@@ -189,12 +190,12 @@ class RecordedPlan(_Strict, frozen=True, kw_only=True, omit_defaults=True):
     """Perturbations that a game cannot have, by game and name with the reason; they are not played."""
     skipped: tuple[SkippedEntry, ...]
     reference_scores: dict[str, ReferenceScores]
-    """By game."""
+    """The scores by which returns are normalised, by game."""
     agents: tuple[AgentEntry, ...]
     """In the order in which the user named them."""
     engine_version: int
     versions: dict[str, str]
-    """Of the packages that decide bits (`provenance.BIT_DECIDING`); `UNKNOWN` where it was not recorded."""
+    """Versions of the packages that decide bits (`provenance.BIT_DECIDING`); `UNKNOWN` where one was not recorded."""
     roms: dict[str, str]
     """SHA-256 of the ROM file, by game."""
     jobs: tuple[JobEntry, ...]
@@ -248,7 +249,7 @@ class Start(_Strict, frozen=True, kw_only=True, omit_defaults=True):
     """None for an installed package."""
     host: Host
     versions: dict[str, str]
-    """Of Python and all packages that results depend on; `UNKNOWN` where they were not recorded."""
+    """Versions of Python and all packages that results depend on; `UNKNOWN` where they were not recorded."""
     shard: str | None = None
     """Which part of the plan it played, `2/5`; None for all of it."""
 
@@ -268,7 +269,7 @@ class Migration(_Strict, frozen=True, kw_only=True):
     """The result set was brought over from an older layout."""
 
     schema_version: int
-    """What it had before."""
+    """The schema version that it had before."""
     wsabench: str
     """Version of wsabench that did it."""
     time: str
@@ -278,17 +279,18 @@ class Migration(_Strict, frozen=True, kw_only=True):
 
 
 class SavingEntry(_Strict, frozen=True, kw_only=True):
-    """What numbers of episodes after a pilot's spread save, by the pilot's standard deviations."""
+    """What it saves that each job's number of episodes follows the pilot's spread, reckoned from that spread."""
 
     episodes: int
-    """Of all jobs, without the pilot."""
+    """Episodes of all jobs, without the pilot."""
     pilot_episodes: int
-    """Of all jobs."""
+    """Episodes of all jobs in the pilot."""
     fixed_episodes: int | None
-    """Of all jobs in a run with equal numbers and the same precision; None where nothing varied."""
+    """Episodes of all jobs in a run with equal numbers and the same precision; None where nothing varied."""
     share: float | None
     """`episodes` / `fixed_episodes`."""
     share_with_pilot: float | None
+    """(`episodes` + `pilot_episodes`) / `fixed_episodes`."""
     bound: float | None
     """The least `share` that any numbers could have."""
     capped: tuple[str, ...]
@@ -370,7 +372,7 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def present_manifest(content: Mapping[str, Any], directory: Path) -> Manifest:
-    """Return plain values as a manifest, strictly checked; of an older schema version say how it is brought over.
+    """Return plain values as a manifest, strictly checked; the error for an older schema version says what to do.
 
     Args:
         content: What `read_content` returned.

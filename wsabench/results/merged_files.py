@@ -40,11 +40,11 @@ class Merged:
 
     path: Path
     num_jobs: int
-    """Of the whole plan."""
+    """Number of jobs of the whole plan."""
     missing: tuple[JobEntry, ...]
     """Jobs that are finished in none of the result sets."""
     command_line: str
-    """What began the first of them."""
+    """The command line that began the first of the result sets."""
 
     @property
     def is_complete(self) -> bool:

@@ -41,7 +41,7 @@ _DECISIVE_VERSIONS = ("plan.versions.ale-py", "plan.versions.torch")
 
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
-_CELL = ["agent", "train_seed", "game", "label"]
+_JOB = ["agent", "train_seed", "game", "label"]
 _OUTCOME = ["episode_seed", "return", "length", "end"]
 
 
@@ -141,7 +141,7 @@ def _episodes_once(results: Sequence[ResultSet], jobs: Sequence[JobEntry]) -> tu
     taken: dict[tuple[AgentId, str], pd.DataFrame] = {}
     differing: list[str] = []
     for result in results:
-        for group, part in with_labels(result.episodes).groupby(_CELL, sort=False):
+        for group, part in with_labels(result.episodes).groupby(_JOB, sort=False):
             agent, train_seed, game, label = _hashable(group)
             key = AgentId(agent, train_seed, game), label
             first = taken.setdefault(key, part)
@@ -164,9 +164,9 @@ def _attention_once(results: Sequence[ResultSet], episodes: pd.DataFrame) -> pd.
     parts: dict[tuple[Any, ...], pd.DataFrame] = {}
     for result in results:
         if not result.attention.empty:
-            for key, part in with_labels(result.attention).groupby(_CELL, sort=False):
+            for key, part in with_labels(result.attention).groupby(_JOB, sort=False):
                 parts.setdefault(_hashable(key), part)
-    keys = with_labels(episodes).drop_duplicates(_CELL)[_CELL].itertuples(index=False, name=None)
+    keys = with_labels(episodes).drop_duplicates(_JOB)[_JOB].itertuples(index=False, name=None)
     frames = [parts[key].drop(columns="label") for key in keys if key in parts]
     return pd.concat(frames, ignore_index=True) if frames else results[0].attention.iloc[:0]
 

@@ -110,7 +110,7 @@ class Recording:
         from those of the step before, of equals the last; so without attention these are the ends of the parts.
 
         Args:
-            count: How many; fewer when the episode is shorter.
+            count: How many steps to return; there are fewer when the episode is shorter.
         """
         changes = np.abs(np.diff(self.steps.weights, axis=0, prepend=self.steps.weights[:1])).sum(axis=1)
         parts = np.array_split(np.arange(self.length), min(count, self.length))
@@ -139,7 +139,7 @@ def moving_mean(values: npt.NDArray[np.float32], width: int) -> npt.NDArray[np.f
     """Return the mean over a window around each row, shorter at both ends.
 
     Args:
-        values: Shape (T, E).
+        values: float32, shape (T, E).
         width: Rows of the window, odd.
 
     Returns:

@@ -17,7 +17,7 @@ from wsabench.types import EpisodeEnd, FloatArray
 CLEAN = "clean"
 
 ACTION_DIGITS = 16
-"""Hexadecimal digits kept of the SHA-256 of an episode's actions, a byte a step."""
+"""Hexadecimal digits that are kept of the SHA-256 of an episode's actions, one byte per step."""
 
 CONTEXT_STEPS = 512
 """Most steps of an episode, evenly spaced, in which the context's effect is measured."""
@@ -68,7 +68,7 @@ class Job:
         return None if self.noops is None else self.noops[place]
 
     @property
-    def label(self) -> str:
+    def bare_name(self) -> str:
         """The perturbation's name without its severity, as the tables hold it."""
         suffix = f"@{self.severity}"
         if self.severity is None or not self.perturbation.endswith(suffix):
@@ -89,11 +89,15 @@ class EpisodeOutcome(NamedTuple):
     """How one episode went."""
 
     job_index: int
+    """Which job it belongs to, as its task says."""
     episode: int
+    """The episode's number, from 0; its seed follows from it."""
     episodic_return: float
     length: int
+    """Steps."""
     end: EpisodeEnd
     attention: AttentionSums | None
+    """Sums over its steps; None for agents without attention."""
     steps: EpisodeSteps | None = None
     """Every step; None unless they are recorded."""
     context: ContextEffect | None = None

@@ -210,12 +210,12 @@ def _first_line(error: BaseException) -> str:
 
 
 MARK = "\u00a7"
-"""Behind the name of an agent that reads the emulator's memory."""
+"""Stands behind the name of an agent that reads the emulator's memory."""
 LEGEND = f"{MARK}: reads the emulator's memory, not only pixels."
 
 
 DRAWS = "\u2021"
-"""Behind the name of an agent whose results need not repeat."""
+"""Stands behind the name of an agent whose results need not repeat."""
 DRAWS_LEGEND = f"{DRAWS}: draws random numbers of its own: the same seeds need not give the same table."
 
 

@@ -65,8 +65,8 @@ class ResultStore:
 
         Args:
             path: The directory; created on `begin`.
-            keeps_steps: Every step of agents that attend is recorded too.
-            stale_seconds: When the claim of another process that does not renew it is stale.
+            keeps_steps: Whether every step of agents that attend is recorded too.
+            stale_seconds: Seconds after which the claim of another process is stale that does not renew it.
         """
         self.path = path
         self.keeps_steps = keeps_steps
@@ -99,7 +99,7 @@ class ResultStore:
 
         Args:
             manifest: What this run would write.
-            alone: No other process may be in the directory.
+            alone: Whether no other process may be in the directory.
 
         Returns:
             The manifest that holds: the given one, or, where an equal run began earlier, with that run's history
@@ -352,7 +352,7 @@ def _check_joining(previous: Manifest | None, current: Manifest, path: Path, oth
 
 
 def foreign_entries(path: Path) -> list[str]:
-    """Return what stands in a directory beside hidden files and what a run that was killed at its very start leaves."""
+    """Return names in a directory, but for hidden files and what a run leaves that was killed at its very start."""
     names = sorted(entry.name for entry in os.scandir(path))
     known = (*_FOLDERS, CLAIMS_DIR, LEDGER_DIR)
     return [name for name in names if name not in known and not name.startswith(".")]

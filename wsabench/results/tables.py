@@ -40,7 +40,7 @@ EPISODE_SCHEMA = pa.schema(
         *START_FIELDS,
     ]
 )
-"""One row an episode. `return` is unclipped, `length` counts agent steps, `severity` may be null."""
+"""One row for each episode. `return` is unclipped, `length` counts agent steps, `severity` may be null."""
 
 CONTEXT_FIELDS = (pa.field("context_static_share", pa.float64()), pa.field("context_variance_share", pa.float64()))
 """Both measures of `wsabench.stats.context_effect`, null without a context; shards of earlier versions lack them."""
@@ -56,11 +56,11 @@ ATTENTION_SCHEMA = pa.schema(
         *CONTEXT_FIELDS,
     ]
 )
-"""One row a job and encoder. `entropy` is the mean entropy of the weights in nats, and that and what the context does
+"""One row for each job and encoder. `entropy` is the mean entropy of the weights in nats; it and what the context does
 are the same for all rows of a job."""
 
 WEIGHT_PREFIX = "weight_"
-"""Before an encoder's name in the columns of a table of steps."""
+"""What stands before an encoder's name in the columns of a table of steps."""
 
 
 def episode_table(job: Job, outcomes: Sequence[EpisodeOutcome]) -> pa.Table:
@@ -81,7 +81,7 @@ def episode_table(job: Job, outcomes: Sequence[EpisodeOutcome]) -> pa.Table:
 
 
 def attention_table(job: Job, outcomes: Sequence[EpisodeOutcome], encoders: Sequence[str]) -> pa.Table:
-    """Return a job's attention statistics over all steps of all episodes, one row an encoder.
+    """Return a job's attention statistics over all steps of all episodes, one row for each encoder.
 
     Args:
         job: The job.
@@ -120,7 +120,7 @@ def context_shares(effects: Iterable[ContextEffect]) -> dict[str, float | None]:
 
 
 def steps_schema(encoders: Sequence[str]) -> pa.Schema:
-    """Return the columns of a table of steps: one weight an encoder, `weight_NAME`; `step` counts from 0."""
+    """Return the columns of a table of steps; each encoder's weight is in `weight_NAME`, and `step` counts from 0."""
     return pa.schema(
         [
             *_JOB_FIELDS,
@@ -175,7 +175,7 @@ def _job_columns(job: Job, num_rows: int) -> dict[str, list[str] | list[int] | l
         "train_seed": [job.train_seed] * num_rows,
         "game": [job.game] * num_rows,
         "family": [job.family] * num_rows,
-        "perturbation": [job.label] * num_rows,
+        "perturbation": [job.bare_name] * num_rows,
         "severity": [job.severity] * num_rows,
     }
 
@@ -193,7 +193,7 @@ def written_name(perturbation: str, severity: Any) -> str:
 
 
 def with_labels(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the column `label`, the written name of each row's cell."""
+    """Return the table with the column `label`: each row's perturbation as it is written, `hue-rotate@3`."""
     (name, names), (severity, severities) = (pd.factorize(table[column]) for column in ("perturbation", "severity"))
     width = len(severities) + 1  # where there is no severity the code is -1
     cells, cell = np.unique(name * width + severity + 1, return_inverse=True)
@@ -203,7 +203,7 @@ def with_labels(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def has_starts(episodes: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Return whether each episode's no-ops and actions are known; episodes of earlier versions lack them."""
+    """Return which of N episodes have no-ops and actions, as those of early versions have not: bool, shape (N,)."""
     names = [field.name for field in START_FIELDS]
     return np.asarray(episodes.reindex(columns=names).notna().to_numpy().all(axis=1), np.bool_)
 

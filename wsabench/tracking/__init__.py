@@ -23,7 +23,7 @@ _NEEDS: dict[str, Callable[[], object]] = {
     "wandb": WandbRun.require,
 }
 TRACKERS = tuple(_MADE_BY)
-"""Their names."""
+"""The names of the trackers."""
 
 
 def checked_trackers(names: Iterable[str]) -> tuple[str, ...]:

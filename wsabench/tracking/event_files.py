@@ -13,7 +13,7 @@ class EventFiles:
     """Writes scalars; what an interrupted run had written beyond its checkpoint is shown no more."""
 
     FOLDER = "tensorboard"
-    """Of the event files, below the run's own."""
+    """Name of the folder of event files in the run's own."""
 
     def __init__(self, place: Place) -> None:
         """Open a new event file.

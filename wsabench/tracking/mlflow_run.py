@@ -20,7 +20,10 @@ _SETTINGS = "MLFLOW_TRACKING_URI"
 
 
 class MLflowRun:
-    """A run of MLflow; names are those of the others with a dot for each character that MLflow refuses, as `@`."""
+    """A run of MLflow. Its store may refuse what it is told or be out of reach, which raises a SpecError.
+
+    Names are those of the other trackers, with a dot for each character that MLflow does not take, such as `@`.
+    """
 
     def __init__(self, place: Place) -> None:
         """Make a run, or open the one that this folder's run had before.

@@ -46,7 +46,7 @@ class Place:
     kind: str
     """`run` or `train`."""
     first_step: int = 0
-    """Where it goes on: what was told of later steps is void."""
+    """The step at which the run goes on: what was told of later steps is void."""
 
     def known_id(self, tracker: str) -> str | None:
         """Return the id of this folder's run in a tracker; None where it has none yet."""
@@ -87,7 +87,7 @@ class Trackers:
             one.metrics(finite, step)
 
     def row(self, group: str, row: Mapping[str, float]) -> None:
-        """Keep a row of a table at its own `steps`, as `GROUP/COLUMN`."""
+        """Keep the numbers of a table's row as `GROUP/COLUMN`, at the step that stands in its column `steps`."""
         self.metrics({f"{group}/{name}": value for name, value in row.items() if name != "steps"}, int(row["steps"]))
 
     def files(self, paths: Sequence[Path]) -> None:
@@ -112,7 +112,7 @@ def missing(package: str, extra: str, option: str, error: ImportError) -> SpecEr
 
 @contextmanager
 def told(tracker: str, failures: type[Exception] | tuple[type[Exception], ...], settings: str) -> Iterator[None]:
-    """Let what a tracker raises become one message.
+    """Turn what a tracker raises inside the block into one message.
 
     Args:
         tracker: Its name as users know it.

@@ -63,7 +63,7 @@ class GrammarCommand(TyperCommand):
         """Read the words of a command line.
 
         Raises:
-            UsageError: Where one value is allowed, several are given.
+            UsageError: Several values are given where one is allowed, or an empty one.
         """
         path = ctx.command_path.partition(" ")[2]
         words = _present(args, EARLIER.get(path, {}), f"wsabench {path}", is_quiet=ctx.resilient_parsing)

@@ -78,4 +78,4 @@ COMPLETERS: dict[str, Callable[[str], list[str]]] = {
     "perturbation": perturbations,
     "suite": suites,
 }
-"""By what is completed, as `wsabench.cli.options.completer` names it."""
+"""The functions that complete, by what they complete, as `wsabench.cli.options.completer` names it."""

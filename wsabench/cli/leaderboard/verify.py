@@ -42,7 +42,7 @@ def verify(
     allow_download: AllowDownload = False,
     as_json: Json = False,
 ) -> int:
-    """0: equal, or means not told apart where bits cannot be compared; 1: differs; 2: cannot be checked."""
+    """Return 0 where episodes are equal, or, where bits cannot be compared, means are not told apart; else 1."""
     from wsabench.leaderboard.verifying import verify as verify_target
     from wsabench.types import Permissions
 

@@ -23,9 +23,9 @@ def launch(context: typer.Context, launcher: str | None, words: Sequence[str]) -
     """Launch the parts of a run, wait for them and merge them.
 
     Args:
-        context: Of the command `run`, with all its options.
+        context: The context of the command `run`, with all its options.
         launcher: The launcher's name.
-        words: Its options, `KEY=VALUE`, several by commas.
+        words: Its options, `KEY=VALUE`, several separated by commas.
 
     Returns:
         The merged result set.
@@ -48,13 +48,15 @@ def check_launch(context: typer.Context, launcher: str | None, words: Sequence[s
     """Return how the parts of a run are launched and where they are merged; refuse what cannot be launched.
 
     Args:
-        context: Of the command `run`, with all its options.
+        context: The context of the command `run`, with all its options.
         launcher: The launcher's name.
-        words: Its options, `KEY=VALUE`, several by commas.
+        words: Its options, `KEY=VALUE`, several separated by commas.
 
     Raises:
         ResultSetError: The directory is not empty.
         SpecError: Options are malformed or do not go together, or there is no such cluster here.
+        StorageError: The directory cannot be written.
+        UnknownNameError: There is no such launcher or option.
     """
     from wsabench.evaluation.cluster.launcher import Launch, check_start
 

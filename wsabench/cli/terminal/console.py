@@ -67,11 +67,11 @@ def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     Args:
         title: Stands above the table.
         columns: Headings.
-        rows: One sequence of cells a row; floats are shown with three significant digits or more, None as "-".
+        rows: The values of each row; floats are shown with three significant digits or more, None and NaN as "-".
         note: Stands below the table.
     """
     body = [list(row) for row in rows]
-    texts = [[cell_text(cell) for cell in row] for row in body]
+    texts = [[value_text(cell) for cell in row] for row in body]
     console = _console()
     widths = _column_widths(columns, texts, console.width)
     write_line(filled(title))
@@ -125,8 +125,8 @@ def _column_widths(columns: Sequence[str], texts: list[list[str]], width: int) -
     return widths
 
 
-def cell_text(value: Any) -> str:
-    """Return the text of a table cell."""
+def value_text(value: Any) -> str:
+    """Return a value as tables show it."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
     if isinstance(value, bool):

@@ -20,7 +20,7 @@ def play_looks(check_of_run: SequentialCheck, workers: int | None, permissions: 
 
     Args:
         check_of_run: The check, before its first look.
-        workers: Processes; None for one a core.
+        workers: Number of processes; None for one for each core.
         permissions: What the agents are allowed.
 
     Returns:

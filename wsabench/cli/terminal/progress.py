@@ -1,6 +1,6 @@
 """Progress of long work: a live bar on a terminal, a plain line every few seconds elsewhere.
 
-Both are a `wsabench.training.Reporter`. What is told in the first second of a task was done by an earlier run, as
+Both are a `wsabench.progress.Reporter`. What is told in the first second of a task was done by an earlier run, as
 reporters are told it, and does not count for the rate.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from wsabench.cli.terminal.console import cell_text
+from wsabench.cli.terminal.console import value_text
 from wsabench.words import plural
 
 LINE_EVERY_S = 10.0
@@ -140,7 +140,7 @@ def bar(console: Any = None) -> Any:
     from rich.text import Text
 
     class Count(ProgressColumn):
-        """Units done, of how many, and how many a second."""
+        """Units done, of how many, and how many per second."""
 
         def render(self, task: Any) -> Text:
             speed = "" if not task.speed else f"  {rate_text(task.speed, task.fields['unit'])}"
@@ -162,11 +162,11 @@ def bar(console: Any = None) -> Any:
 
 def field_texts(fields: dict[str, Any]) -> list[str]:
     """Return the fields as words; a rate among them is left out, because the display has its own."""
-    return [f"{name.replace('_', ' ')} {cell_text(value)}" for name, value in fields.items() if name != "steps/s"]
+    return [f"{name.replace('_', ' ')} {value_text(value)}" for name, value in fields.items() if name != "steps/s"]
 
 
 def rate_text(rate: float, unit: str) -> str:
-    """Return `rate` units a second as text, a minute where it is slow."""
+    """Return `rate`, in units per second, as text; per minute where it is below 0.1."""
     return (
         f"{rate:.0f} {unit}/s"
         if rate >= 10

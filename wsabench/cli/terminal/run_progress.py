@@ -28,9 +28,9 @@ SILENT_S = 300.0
 
 @dataclass(slots=True)
 class Standing:
-    """How one agent and perturbation stand, over train seeds and games."""
+    """How far one agent is in one game under one perturbation, over its train seeds."""
 
-    label: tuple[str, str, str]
+    key: tuple[str, str, str]
     """Agent, game, perturbation."""
     total: int = 0
     """Episodes planned."""
@@ -41,7 +41,7 @@ class Standing:
     played: int = 0
     """Episodes finished in this run."""
     changed: int = 0
-    """Larger for what changed later."""
+    """A number that is larger for what changed later."""
 
     @property
     def mean_text(self) -> str:
@@ -107,11 +107,11 @@ class RunTally:
         """Return the standings that changed last, in the order of the plan."""
         kept = sorted(self.standings.values(), key=lambda standing: standing.changed, reverse=True)[:limit]
         order = list(self.standings)
-        return sorted(kept, key=lambda standing: order.index(standing.label))
+        return sorted(kept, key=lambda standing: order.index(standing.key))
 
     def _standing(self, job: Any) -> Standing:
-        label = (job.agent, job.game, job.perturbation)
-        return self.standings.setdefault(label, Standing(label))
+        key = (job.agent, job.game, job.perturbation)
+        return self.standings.setdefault(key, Standing(key))
 
 
 class CountingReporter:
@@ -215,7 +215,7 @@ class LiveReporter(CountingReporter):
             table.add_column(column, justify="right", no_wrap=True)
         for standing in self.tally.newest():
             table.add_row(
-                *[Text(word) for word in standing.label], f"{standing.count}/{standing.total}", standing.mean_text
+                *[Text(word) for word in standing.key], f"{standing.count}/{standing.total}", standing.mean_text
             )
         bar = ProgressBar(total=max(self.tally.episodes, 1), completed=self.tally.episodes_done, width=WIDTH - 2)
         return Group(table, Text(self.tally.line()), bar)  # a bar ends without a line break

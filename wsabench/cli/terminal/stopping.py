@@ -33,14 +33,18 @@ class Stop:
     """Whether the command writes anything that is kept."""
 
     def heed(self, number: int, _frame: FrameType | None = None) -> None:
-        """Stop the main thread by the first signal."""
+        """Stop the main thread by the first signal; later ones are let pass.
+
+        Raises:
+            KeyboardInterrupt: It is the first one.
+        """
         if self.number is None:
             self.number = number
             raise KeyboardInterrupt
 
     @property
     def exit_code(self) -> int:
-        """What the process ends with, as shells tell it: 130 or 143."""
+        """The exit code of the process, as shells tell it: 130 or 143."""
         return 128 + (self.number or signal.SIGINT)
 
     @property

@@ -101,7 +101,7 @@ class Workforce(NamedTuple):
     """Who plays, and how long one may hang."""
 
     number: int
-    """Workers."""
+    """Number of workers."""
     timeout: float
     """Seconds without a step after which a worker is taken to hang; 0 for none."""
     hire: Hire | None = None
@@ -113,8 +113,8 @@ def check_executor(executor: str, address: str | None, workers: int | None) -> N
 
     Args:
         executor: One of `EXECUTORS`.
-        address: Of a Ray cluster; None for none.
-        workers: What the user asked for.
+        address: Address of a Ray cluster; None for none.
+        workers: Number of workers that the user asked for; None for none.
 
     Raises:
         SpecError: Ray is missing, or options do not go together.

@@ -1,4 +1,4 @@
-"""Launching the parts of a run as jobs of a cluster, through submitit: one job a part, waited for, then merged."""
+"""Launching the parts of a run through submitit: one job of a cluster for each part, waited for, then merged."""
 
 from __future__ import annotations
 
@@ -34,18 +34,19 @@ class Launch:
     launcher: str
     """`slurm`, or `local` for processes of this machine."""
     shards: int
+    """Number of parts."""
     cpus: int
-    """Cores of each job, and its workers."""
+    """Cores of each job of the cluster, which plays with as many workers."""
     parameters: Mapping[str, Any]
-    """What submitit is told beside."""
+    """What else submitit is told."""
 
     @classmethod
     def parse(cls, launcher: str | None, words: Sequence[str], workers: int | None = None) -> Launch:
         """Return what a user asks for.
 
         Args:
-            launcher: The name.
-            words: `KEY=VALUE`, of `OPTIONS`.
+            launcher: The launcher's name; None where the user gave none.
+            words: Options, each as `KEY=VALUE` with a key of `OPTIONS`.
             workers: Processes of each part; None: one for each of its cores.
 
         Raises:
@@ -76,12 +77,12 @@ class Launch:
 
 
 def launch(asked: Launch, words: Sequence[str], out: Path, note: Callable[[str], None]) -> Merged:
-    """Submit one job a part, wait for all, and merge what they played.
+    """Submit one job of a cluster for each part, wait for all, and merge what they played.
 
     Parts and logs stand in `OUT.parts`; the same command goes on there.
 
     Args:
-        asked: How.
+        asked: How parts are launched.
         words: The command after `wsabench`, without `--shard`, `--out` and `--workers`.
         out: Directory of the merged result set; new or empty.
         note: Hears of progress.
@@ -92,6 +93,7 @@ def launch(asked: Launch, words: Sequence[str], out: Path, note: Callable[[str],
     Raises:
         ResultSetError: `out` is not empty.
         SpecError: There is no SLURM here, or no submitit.
+        StorageError: `out` cannot be written.
         WorkerError: SLURM takes no job, or a job failed; what was finished is kept.
     """
     submitit = check_start(asked, out)

@@ -37,7 +37,7 @@ class Parcel:
     places: Mapping[str, str]
     """SHA-256 of each file, by its place."""
     prefix: str
-    """What stands before the path in the reference, as `sb3:`."""
+    """What stands before the path in the contestant's reference, as `sb3:`."""
     reference: str | None
     """Place of what the reference names; None where it is no file."""
     own_play: str | None

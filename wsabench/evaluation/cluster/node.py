@@ -29,7 +29,7 @@ _ENTRY_POINTS = "wsabench."
 
 
 def facts(games: Sequence[str], shared: str | None = None) -> dict[str, str]:
-    """Return what decides bits on this machine: versions, this package's code, ROMs.
+    """Return what decides bits on this machine, as texts by name: versions, this package's code, ROMs.
 
     Args:
         games: The games of the run.
@@ -66,7 +66,7 @@ class Ended:
     """The worker process is gone; all that it sent came before."""
 
     how: str
-    """As the end of a sentence."""
+    """How it ended, as the end of a sentence."""
 
 
 class Order(NamedTuple):
@@ -98,7 +98,7 @@ class Relay:
             get: Returns a content from where it can be had.
             places: SHA-256 of each file of the catalogue, by its place.
             contents: Where each content can be had, by its hash.
-            keep_steps: Record every step.
+            keep_steps: Whether every step is recorded.
             own_path: A folder to look for modules in, last; None for none.
         """
         self._get = get

@@ -1,4 +1,4 @@
-"""Playing on a Ray cluster: one actor a worker, each beside a worker process like those of a run on one machine.
+"""Playing on a Ray cluster: one actor for each worker, beside a worker process like those of a run on one machine.
 
 This process keeps the board and writes the results, so who plays where changes nothing in them. Nodes with other
 versions of what decides bits are not used.
@@ -111,7 +111,7 @@ class RayCrew:
 
         Args:
             cluster: Where they play.
-            keep_steps: Record every step.
+            keep_steps: Whether every step is recorded.
         """
         import ray
 
@@ -302,7 +302,7 @@ def ray_cluster(
     """Connect to a cluster, or start one of this machine; one that was started here is ended here.
 
     Args:
-        address: Of the cluster, `HOST:PORT` or `auto`; None for one of this machine alone.
+        address: Address of the cluster, `HOST:PORT` or `auto`; None for one of this machine alone.
         workers: How many workers the user asked for; None: one for each core of the cluster.
         games: The games of the run.
         note: Hears of nodes that are not used.

@@ -1,4 +1,7 @@
-"""A part of a plan, for job arrays: each task plays its own, and nobody coordinates them."""
+"""A part of a plan, for job arrays: each task plays its own, and nobody coordinates them.
+
+It is called a shard, as on the command line (`--shard 2/5`); the files of a result set are shards of another kind.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ class Shard:
     index: int
     """From 1 to `number`."""
     number: int
+    """Number of parts."""
 
     @classmethod
     def parse(cls, text: str) -> Shard:

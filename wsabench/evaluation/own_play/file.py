@@ -27,7 +27,7 @@ class OwnPlayReference(NamedTuple):
 
     path: Path
     content_hash: str
-    """Of everything in the file, 64 hexadecimal digits."""
+    """Hash of everything in the file, 64 hexadecimal digits."""
     num_steps: int
     """Steps that the means are over."""
     num_episodes: int
@@ -88,9 +88,9 @@ class OwnPlayContent(NamedTuple):
     """What is kept of an agent's own play."""
 
     means: Mapping[str, Embedding]
-    """By encoder, float32."""
+    """The mean embedding of each encoder, by name, float32."""
     moments: Mapping[str, np.ndarray]
-    """By encoder, the embeddings of the kept steps in the order of play: float16, shape (num_moments, *embedding)."""
+    """The embeddings of the kept steps in the order of play, by encoder: float16, shape (num_moments, *embedding)."""
     num_steps: int
     num_episodes: int
 

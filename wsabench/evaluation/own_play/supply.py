@@ -15,7 +15,7 @@ def needs_own_play(operations: Iterable[EncoderOperation]) -> bool:
 
 
 def with_own_play(operations: Sequence[EncoderOperation], own: OwnPlay) -> tuple[EncoderOperation, ...]:
-    """Return the operations, those that need the agent's own play with it."""
+    """Return the operations, with the agent's own play in those that need it."""
     return tuple(one.with_own_play(own) if isinstance(one, OwnPlayOperation) else one for one in operations)
 
 

@@ -15,7 +15,7 @@ from wsabench.evaluation.rollout import EpisodeTask
 LOSSES_ALLOWED = 1
 """How often in a row, without an episode finished between, an agent may lose its player before it is given up."""
 LOSSES_IN_ALL = 20
-"""How often at most, however it gets on."""
+"""How often an agent may lose its player at most, however it gets on."""
 
 
 class Loss(NamedTuple):

@@ -127,7 +127,7 @@ def work(connection: Connection, keep_steps: bool = False) -> None:
 
     Args:
         connection: To the parent.
-        keep_steps: Record every step.
+        keep_steps: Whether every step is recorded.
     """
     serve(connection, partial(_play, connection, keep_steps))
 

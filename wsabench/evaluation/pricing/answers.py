@@ -17,7 +17,7 @@ from wsabench.evaluation.rollout import NUM_LANES, EpisodeLanes
 from wsabench.types import DeclaredPolicy, EncoderOperation, LaneBatch
 
 Operations = tuple[EncoderOperation, ...]
-"""Of one lane."""
+"""The encoder operations of one lane."""
 
 _MOMENTS = 16
 """Of a run, evenly over its time."""
@@ -32,7 +32,7 @@ def mixtures_of(order: Sequence[Operations], draws: np.random.Generator) -> list
 
     Args:
         order: The operations of an agent's episodes, in the order in which they are begun.
-        draws: Of lengths, and of the order of the moments.
+        draws: Draws lengths, and the order of the moments.
 
     Returns:
         The operations of 1 to `NUM_LANES` lanes for each moment, in random order; none where no episode has any.

@@ -115,10 +115,10 @@ class Law:
         """Draw lengths of episodes that have reached some ages.
 
         Args:
-            groups: Whose each episode is; one that is not in the sample is like any group.
+            groups: The group of each episode; one that is not in the sample is like any group.
             reached: Steps that each has played, 0 for one that has not begun, shape (N,).
-            ages: Of these, the steps of the life that goes on; by default all of them.
-            lives: How many there are to lose, that one included; by default one.
+            ages: How many of these belong to the life that goes on, shape (N,); by default all of them.
+            lives: How many lives each has to lose, that one included, shape (N,); by default one.
 
         Returns:
             Lengths in steps, at least the ages, shape (N,).

@@ -51,7 +51,12 @@ class Lives:
         return self._start.get(game, next(iter(self._start.values()), 1))
 
     def to_lose(self, lives: npt.NDArray[np.int64], draws: np.random.Generator) -> npt.NDArray[np.int64]:
-        """Draw how many lives episodes lose that have some left, at least 1."""
+        """Draw how many lives episodes lose that have some left: int64, shape (N,), at least 1.
+
+        Args:
+            lives: How many each has left, int64, shape (N,).
+            draws: Draws the numbers.
+        """
         if self._added:
             lives = lives + draws.poisson(lives * self._added / (1.0 - self._added))
         return np.minimum(lives, draws.geometric(self._cut, len(lives))) if self._cut else lives

@@ -62,20 +62,21 @@ class Parts:
     """What a price is put together from."""
 
     setup_seconds: float
-    """To plan, to start workers, and to draw pictures of the cells."""
+    """Seconds to plan, to start workers, and to draw pictures of the cells."""
     own_play_seconds: float
-    """Of agents that need their own clean play before the run."""
+    """Seconds that agents play before the run, where it needs their own clean play."""
     play_seconds: float
+    """Seconds that the run itself plays, by the clock."""
     steps: float
-    """Of single lanes, in all."""
+    """Steps of single lanes, in all."""
     turns: float
-    """Of all lanes of a worker together."""
+    """Turns, in all; in a turn all lanes of a worker make a step."""
     turn_seconds: float
-    """A turn without its lanes' steps, on average over all turns."""
+    """Seconds of a turn without its lanes' steps, on average over all turns."""
     step_seconds: float
-    """A lane's step, on average over all steps."""
+    """Seconds of a lane's step, on average over all steps."""
     mean_lengths: dict[str, float]
-    """Of each agent's episodes, in steps."""
+    """Mean length of each agent's episodes, in steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,21 +88,22 @@ class Price:
     """Pairs of a game and a perturbation."""
     episodes: int
     hours: float
-    """By the clock, with the workers that were asked for."""
+    """Hours by the clock, with the workers that were asked for."""
     hours_low: float
+    """Lower end of a range that holds the true hours about 19 times of 20, on a machine as busy as now."""
     hours_high: float
-    """Of a range that holds the truth about 19 times of 20 on a machine as busy as now."""
+    """Upper end of that range."""
     disk_bytes: int
     memory_bytes: int
-    """Of all its processes together."""
+    """Memory of all its processes together."""
     workers: int
     by_workers: dict[int, float]
     """Hours by the number of workers, where each has a core like those here for itself."""
     sampled_episodes: int
-    """Episodes that were begun to find out."""
+    """Number of episodes that were begun to find this out."""
     notes: tuple[str, ...]
     complaint: str
-    """Who hangs, of whose name others were timed; empty where nobody does."""
+    """A sentence on agents that made no step in time, while others of the same name did; empty where there are none."""
     parts: Parts
 
 
@@ -119,10 +121,10 @@ def price(
     Nothing but this minute is used: no result set, no earlier price.
 
     Args:
-        options: Of the run.
-        workers: Processes; one a core by default.
+        options: The options of the run.
+        workers: Number of processes; by default one for each core.
         shard: The part of the plan that is priced, `2/5`; None for all of it.
-        keeps_steps: Every step of agents that attend is recorded.
+        keeps_steps: Whether every step of agents that attend is recorded.
         out: Where the run would write; None: its default directory.
         note: Gets a sentence where an agent does not get on in this process.
 

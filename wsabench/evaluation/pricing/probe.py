@@ -47,10 +47,10 @@ class Slice(NamedTuple):
     """What one agent plays in the sample."""
 
     contestant: int
-    """Its place in the plan."""
+    """The agent's place among the contestants of the plan."""
     who: Contestant
     tasks: tuple[EpisodeTask, ...]
-    """In the order in which they are begun."""
+    """Its episodes, in the order in which they are begun."""
     mixtures: tuple[tuple[Operations, ...], ...] = ()
     """What the run asks of the agent at some moments; empty where no cell changes encoders."""
     plays_for_itself: bool = False
@@ -69,8 +69,8 @@ class Played(NamedTuple):
     life."""
     start_lives: int = 1
     lives: int = 1
-    """To lose, the one that goes on included; 0 where the episode ended, and above 0 also where it ended otherwise than
-    by the last life."""
+    """Lives to lose, the one that goes on included. Of an episode that ended: 0 where the game was over, above 0 where
+    it was ended before."""
 
     @property
     def age(self) -> int:
@@ -83,19 +83,19 @@ class Measured(NamedTuple):
 
     contestant: int
     load_seconds: float
-    """To load the agent and start its first lanes."""
+    """Seconds to load the agent and start its first lanes."""
     turns: int
     """Forward passes that were timed."""
     turn_seconds: float
-    """That they took with all else that a turn is."""
+    """Seconds that they took, with all else that belongs to a turn."""
     lane_steps: int
     """Steps of single lanes in these turns."""
     lane_seconds: float
-    """Of `turn_seconds`, those inside the emulators."""
+    """How many of `turn_seconds` passed inside the emulators."""
     run_seconds: float
-    """What a turn of the run takes more than one of the sample, for what it asks of the encoders."""
+    """Seconds by which a turn of the run is longer than one of the sample, for what it asks of the encoders."""
     own_seconds: float
-    """The same of a turn of its own play."""
+    """The same for a turn of the agent's own clean play."""
     episodes: tuple[Played, ...]
     memory_bytes: int
     """Most memory of its process so far."""
@@ -106,7 +106,7 @@ class Sample(NamedTuple):
 
     measured: list[Measured]
     ready_seconds: float
-    """That the first worker process took to be there."""
+    """Seconds that the first worker process took to be there."""
     silent: tuple[str, ...] = ()
     """Whoever did not get on in time; others of the same name did."""
 
@@ -129,9 +129,9 @@ def sample(
     Args:
         orders: What each worker process plays.
         until: When the sample must be over, by `time.time`.
-        here: In this process instead, as a run with one worker does.
+        here: Whether this process plays them itself, as a run with one worker does.
         note: Gets a sentence where an agent hangs in this process.
-        timeout: Seconds without a step after which it does.
+        timeout: Seconds without a step after which an agent is taken to hang; 0 for never.
 
     Raises:
         WorkerError: An agent ends its process, or makes no step although its time is over.

@@ -18,13 +18,13 @@ class Cost(NamedTuple):
     """What an agent's play takes, in seconds."""
 
     turn: float
-    """A turn, whatever the number of lanes: batches are filled up to one size."""
+    """Seconds of a turn, whatever the number of lanes: batches are filled up to one size."""
     step: float
-    """Each lane's step in it."""
+    """Seconds of each lane's step in it."""
     load: float
-    """To load it."""
+    """Seconds to load the agent."""
     own_turn: float = 0.0
-    """A turn of its own clean play; 0 where it needs none."""
+    """Seconds of a turn of its own clean play; 0 where it needs none."""
 
 
 class Duration(NamedTuple):
@@ -39,8 +39,8 @@ def duration_of(lengths: Sequence[FloatArray], costs: Sequence[Cost], num_worker
     """Return how long a run plays.
 
     Args:
-        lengths: Of each agent's episodes in steps, in the order in which they are begun.
-        costs: Of each agent.
+        lengths: The lengths of each agent's episodes in steps, float64, in the order in which they are begun.
+        costs: What the play of each agent takes.
         num_workers: Processes, each with a core of its own.
         scale: How many episodes each of them stands for.
     """
