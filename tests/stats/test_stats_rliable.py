@@ -152,8 +152,8 @@ def test_what_does_not_fit_is_refused():
         stats.point_estimate("probability_of_improvement", np.ones((2, 2)), np.ones((2, 3)))
     with pytest.raises(ShapeError, match=r"\(1, 2, 2\)"):
         stats.point_estimate("mean", np.ones((1, 2, 2)))
-    for options in ({"confidence": 1.0}, {"repetitions": 0}):
-        with pytest.raises(SpecError, match="numbers between 0 and 1"):
+    for options, allowed in (({"confidence": 1.0}, "numbers between 0 and 1"), ({"repetitions": 0}, "integers from 1")):
+        with pytest.raises(SpecError, match=allowed):
             stats.rliable_interval(["mean"], [np.ones((5, 2))], rng(0), **options)
 
 

@@ -107,7 +107,7 @@ def test_few_seeds_have_students_interval_or_none(num_seeds):
 def test_options_are_checked():
     with pytest.raises(SpecError, match=r"\[2, 3\] quantities"):
         stats.studentised_interval([np.ones((5, 2)), np.ones((5, 3))], rng())
-    with pytest.raises(SpecError, match="repetitions are 0"):
+    with pytest.raises(SpecError, match="repetitions is 0"):
         stats.studentised_interval([np.ones((5, 2))], rng(), repetitions=0)
 
 
