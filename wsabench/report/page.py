@@ -298,8 +298,8 @@ def _detailed_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> 
 
 def _svg(named: NamedFigure, text: str | None) -> str:
     """Return a figure as an element of the page; it is drawn where it has no SVG text yet."""
-    label = f"{named.title}. {named.caption}"
-    return inline_svg(text or figure_bytes(named.figure, "svg").decode("utf-8"), named.name, label)
+    description = f"{named.title}. {named.caption}"
+    return inline_svg(text or figure_bytes(named.figure, "svg").decode("utf-8"), named.name, description)
 
 
 MOST_BYTES = 4_000_000
@@ -382,16 +382,19 @@ _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _GLOBAL_STYLE = re.compile(r"\s*<defs>\s*<style type=\"text/css\">.*?</style>\s*</defs>", re.DOTALL)
 
 
-def inline_svg(svg: str, name: str, label: str) -> str:
+def inline_svg(svg: str, name: str, description: str) -> str:
     """Return a figure as an `<svg>` element for a page.
 
     Args:
         svg: A whole SVG file as matplotlib writes it.
         name: Unique on the page; the identifiers inside begin with it.
-        label: What a screen reader says.
+        description: What a screen reader says.
 
     Returns:
         The element; its colours are CSS variables that a dark page changes.
+
+    Raises:
+        ValueError: The text is no SVG file.
     """
     found = _HEAD.match(svg)
     if found is None:
@@ -400,7 +403,7 @@ def inline_svg(svg: str, name: str, label: str) -> str:
     prefix = re.sub(r"[^A-Za-z0-9]", "-", name)
     body = _REFERENCE.sub(rf"\g<1>{prefix}-", body)
     body = _COLOR.sub(_variable, body)
-    head = f'<svg viewBox="{found[1]}" role="img" aria-label="{html.escape(label)}"'
+    head = f'<svg viewBox="{found[1]}" role="img" aria-label="{html.escape(description)}"'
     return f'{head} xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">{body}'
 
 

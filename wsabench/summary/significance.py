@@ -52,7 +52,7 @@ def checked_options(
     compare_to: str | None,
     equivalence_margin: float | None,
     *,
-    labels: pd.DataFrame,
+    episodes: pd.DataFrame,
     compared: Collection[str],
 ) -> ClaimOptions:
     """Return what claims are made about.
@@ -61,7 +61,7 @@ def checked_options(
         family: The perturbations, without severity, that claims are made about.
         compare_to: The agent with which each other agent is compared.
         equivalence_margin: The largest difference that does not matter.
-        labels: The run's episodes, with the columns `perturbation` and `label`.
+        episodes: The run's episodes, with the columns `perturbation` and `label`.
         compared: The agents that are compared.
 
     Raises:
@@ -69,7 +69,7 @@ def checked_options(
             none is named to compare with.
         UnknownNameError: The run has no such perturbation or compared agent, or a perturbation has a severity.
     """
-    declared = None if family is None else checked_family(family, labels)
+    declared = None if family is None else checked_family(family, episodes)
     if compare_to is not None and compare_to not in compared:
         raise unknown_name("agent", compare_to, compared, "--compare-to names an agent that is compared with others.")
     if compare_to is None and len(compared) > MOST_AGENTS:
@@ -86,18 +86,18 @@ def checked_options(
     return ClaimOptions(declared, compare_to, equivalence_margin)
 
 
-def checked_family(family: Sequence[str], labels: pd.DataFrame) -> tuple[str, ...]:
+def checked_family(family: Sequence[str], episodes: pd.DataFrame) -> tuple[str, ...]:
     """Return a declared family without repetitions.
 
     Args:
         family: The perturbations, without severity, that claims are made about.
-        labels: The run's episodes, with the columns `perturbation` and `label`.
+        episodes: The run's episodes, with the columns `perturbation` and `label`.
 
     Raises:
         SpecError: The family is empty or holds clean.
         UnknownNameError: The run has no such perturbation, or a name has a severity.
     """
-    cells = labels.drop_duplicates("label")
+    cells = episodes.drop_duplicates("label")
     played = dict(zip(cells["label"].astype(str), cells["perturbation"].astype(str), strict=True))
     names = {name for name in played.values() if name != CLEAN}
     for name in family:

@@ -253,7 +253,7 @@ def _summary(
         raise ResultSetError(f"No cell is finished for every train seed. {advice or _GOES_ON}")
     agents = tuple(agent_order(episodes, plan))
     compared = compared_agents(agents, manifest)
-    options = checked_options(family, *claims, labels=episodes, compared=compared)
+    options = checked_options(family, *claims, episodes=episodes, compared=compared)
     common, common_notes = common_play(scores, compared)
     among, common_among = ([game for game in every if game.agent in compared] for every in (scores, common))
     bootstrap_seed = integer_seed(plan.seed, "bootstrap", plan.suite.content_hash)

@@ -177,14 +177,14 @@ def show_random_play(ax: Axes) -> None:
     ax.autoscale_view(scaley=False)
 
 
-def finish_lines(ax: Axes, labels: Sequence[str], guides: Sequence[float]) -> None:
+def finish_lines(ax: Axes, names: Sequence[str], guides: Sequence[float]) -> None:
     """Name the lines, first on top, and draw guides across them where these lie near the data."""
-    ax.set_yticks(range(len(labels)), [wrapped(label) for label in labels])
-    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.set_yticks(range(len(names)), [wrapped(name) for name in names])
+    ax.set_ylim(len(names) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     across = ax.get_yaxis_transform()
-    ax.hlines(np.arange(len(labels)) + 0.5, 0, 1, color=LIGHT_GREY, linewidth=0.5, zorder=0, transform=across)
+    ax.hlines(np.arange(len(names)) + 0.5, 0, 1, color=LIGHT_GREY, linewidth=0.5, zorder=0, transform=across)
     low, high = ax.get_xlim()
     margin = 0.25 * (high - low)
     for line in guides:

@@ -46,13 +46,13 @@ def choose_moments(films: Sequence[Film], count: int = COLUMNS) -> list[int]:
     return [int(part[len(part) - 1 - visible[part][::-1].argmax()]) for part in parts]
 
 
-def draw_strip(films: Sequence[Film], moments: Sequence[int], labels: Sequence[str], title: str) -> Figure:
+def draw_strip(films: Sequence[Film], moments: Sequence[int], heads: Sequence[str], title: str) -> Figure:
     """Return a figure, two journal columns wide.
 
     Args:
         films: One row each.
         moments: Which pictures; one column each.
-        labels: What stands over each column.
+        heads: What stands over each column.
         title: What stands over everything.
     """
     height, width = films[0].pictures[0].shape[:2]
@@ -70,9 +70,9 @@ def draw_strip(films: Sequence[Film], moments: Sequence[int], labels: Sequence[s
             film.title, (0, 1), (0, 4), "axes fraction", textcoords="offset points", fontsize=7
         )
         text.set_in_layout(False)
-    for column, label in enumerate(labels):
+    for column, head in enumerate(heads):
         ax = axes[0, column]
-        ax.annotate(label, (0.5, 1.0), (0, 13), "axes fraction", textcoords="offset points", ha="center", fontsize=7)
+        ax.annotate(head, (0.5, 1.0), (0, 13), "axes fraction", textcoords="offset points", ha="center", fontsize=7)
     figure.suptitle(title, fontsize=8, fontweight="bold")
     return figure
 

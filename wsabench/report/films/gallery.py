@@ -175,9 +175,9 @@ def _strip(cells: Sequence[CompiledPerturbation], lane: SampleLane, advance: Adv
         advance(1)
     moments = choose_moments(films)
     steps = [(moment + 1) * FILM_EVERY for moment in moments]
-    labels = [f"step {step} ({step / _STEPS_A_SECOND:.1f} s)" for step in steps]
+    heads = [f"step {step} ({step / _STEPS_A_SECOND:.1f} s)" for step in steps]
     title = f"{game}: the same seed and actions; what a person sees (left), what the agent sees (right)"
-    return draw_strip(films, moments, labels, title)
+    return draw_strip(films, moments, heads, title)
 
 
 def _effect_text(cell: CompiledPerturbation) -> str:
