@@ -207,8 +207,8 @@ def variation_of(blocks: Sequence[FloatArray]) -> Variation:
         blocks: One array for each cell, shape (num_seeds, num_episodes), float64, with at least 2 seeds and 2 episodes.
 
     Returns:
-        The root mean squares over cells. The variance between seeds is that of their means without the episodes' share, 0 at
-        least.
+        The root mean squares over cells. The variance between seeds is that of their means without the episodes' share,
+        0 at least.
 
     Raises:
         ShapeError: A cell has fewer than two train seeds or episodes.

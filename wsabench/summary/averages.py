@@ -1,4 +1,4 @@
-"""The measures of a cell, of a perturbation or of all cells: one definition of each average for every table of a report.
+"""The measures of a cell, a perturbation or all cells: one definition of each average for every table of a report.
 
 An average takes train seeds first, then the severities of a perturbation, then the perturbations of a game, then games,
 each counting the same. Agents, games and cells that lack a number leave the average, and the note names them.

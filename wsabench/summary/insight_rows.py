@@ -44,7 +44,7 @@ class EffectiveRow(Row, frozen=True, kw_only=True):
     perturbed: float
     """Mean over train seeds of their perturbed scores."""
     slope: float
-    """Slope of the line through all agents, whose perturbed score it gives from the clean one."""
+    """Slope of the line through all agents."""
     intercept: float
     """Intercept of that line."""
     num_seeds: int

@@ -29,9 +29,9 @@ from wsabench.types import FloatArray
 from wsabench.words import decimal
 
 DECLARED_FAMILY = "declared family"
-"""What stands for all perturbations of a family that leaves out some of the run."""
+"""Stands in place of `all perturbations` where a declared family leaves out some perturbations of the run."""
 MOST_AGENTS = 20
-"""All pairs of so many agents are compared; of more, only those with one of them."""
+"""Up to so many agents, all pairs are compared; with more agents, only the pairs with one agent that is named."""
 _DRAWS_PER_PAIR = 10 / ALPHA
 """Relabellings that are drawn for each pair, so that p stays fine enough when it is multiplied by their number."""
 
@@ -144,16 +144,16 @@ def comparison_table(
 
     Args:
         scores: Every agent and game.
-        bootstrap_seed: Fixes relabelling.
+        bootstrap_seed: Seed of the relabellings that are drawn.
         plan: Tells the measure, and which agents are the same checkpoint, whose seeds are paired.
         options: What claims are made about.
-        share: Who makes the tests of each pair.
+        share: Calls the tests of each pair, in this process or in others.
 
     Returns:
         The claims of each pair in two scopes: `all perturbations`, one test, and `each perturbation`. A declared family
         that is smaller than what was played has `declared family` in place of the first. p is adjusted within the pair
         by step-down max-T and Welch's tests after Holm, whichever is larger, then over the pairs of a scope. A pair
-        that no game is left for has one row, which says why.
+        without any game that could be compared has one row, which says why.
     """
     agents = by_agent(scores)
     pairs = [
@@ -181,14 +181,14 @@ def clean_comparison_table(
 
     Args:
         scores: Every agent and game.
-        bootstrap_seed: Fixes relabelling.
-        compared: The agents that are compared with each other; p is adjusted over them, and over the others by
-            themselves.
+        bootstrap_seed: Seed of the relabellings that are drawn.
+        compared: The agents that are compared with each other. p is adjusted over these agents, and separately over the
+            others.
         options: What claims are made about.
-        share: Who makes the tests of each pair.
+        share: Calls the tests of each pair, in this process or in others.
 
     Returns:
-        The claims of each agent, of its robustness gap; p is adjusted as between agents.
+        The claims about each agent's robustness gap; p is adjusted as it is between agents.
     """
     pairs = [pair for games in by_agent(scores).values() if (pair := clean_pair_of(games, options.family)) is not None]
     families = [_Family(pair, EACH_PERTURBATION, pair.names, pair.x, pair.y) for pair in pairs]
@@ -224,7 +224,7 @@ def page_error_of(
 
 
 def left_out_notes(scores: Sequence[GameScores], plan: RecordedPlan, comparisons: Sequence[Claim]) -> list[str]:
-    """Return which games comparisons leave out because of whose clean score.
+    """Return sentences on which games comparisons leave out, and because of whose clean score.
 
     Args:
         scores: Every game of the compared agents.
