@@ -194,6 +194,9 @@ def adjust(cells: FloatArray, overall: FloatArray) -> Adjusted:
 
     Returns:
         The corrected p values in the same shapes, to be compared with alpha. Without averages the cells have all of it.
+
+    Raises:
+        SpecError: A p value is outside 0 to 1.
     """
     halves = 2.0 if overall.shape[-1] else 1.0
     return Adjusted(np.minimum(1.0, halves * holm(cells)), np.minimum(1.0, halves * holm(overall)))

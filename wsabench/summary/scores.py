@@ -95,7 +95,8 @@ class GameScores:
     def drawn_episodes(self) -> IntArray:
         """How many episodes an interval draws for each train seed where cells are averaged, shape (num_seeds,).
 
-        Of all episodes that some cell has, as many as differ in the cell with the smallest share of different ones.
+        Of all episodes that some cell has, as many as differ in the cell with the smallest share of different ones; 1
+        where a cell has no two different ones.
         """
         share = (self.distinct / self.num_episodes).min(axis=1)
         drawn = np.maximum(np.round(self.returns.shape[2] * share), 1).astype(np.int64)

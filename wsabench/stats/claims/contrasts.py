@@ -82,7 +82,7 @@ def checked_samples(x: Blocks, y: Blocks | None) -> Samples:
         y: The same games and tests, shape (num_seeds_y, num_tests); None where x holds paired differences.
 
     Raises:
-        ShapeError: Games or tests differ.
+        ShapeError: Games or tests differ, or a block has not two axes.
     """
     sides = [checked_blocks(side) for side in ([x] if y is None else [x, y])]
     if len({len(side) for side in sides}) != 1 or len({block.shape[1] for side in sides for block in side}) != 1:
@@ -116,7 +116,7 @@ def contrast(x: Blocks, y: Blocks | None = None) -> Contrast:
         The estimates. Without any spread the standard error is that of rounding, so that p is close to 0 or 1.
 
     Raises:
-        ShapeError: Games or tests differ.
+        ShapeError: Games or tests differ, or a block has not two axes.
     """
     return contrast_of(checked_samples(x, y))
 

@@ -50,7 +50,7 @@ def equivalence_test(x: Blocks, y: Blocks | None, margin: float, alpha: float = 
         The tests.
 
     Raises:
-        ShapeError: Games or tests differ.
+        ShapeError: Games or tests differ, or a block has not two axes.
         SpecError: The margin is not above 0, or alpha is not between 0 and 0.5.
     """
     if not (np.isfinite(margin) and margin > 0):

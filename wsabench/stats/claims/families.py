@@ -133,7 +133,7 @@ def family_test(
         The tests. All are two-sided. Drawn relabellings count the observed one, so p is never 0.
 
     Raises:
-        ShapeError: Games or tests differ.
+        ShapeError: Games or tests differ, or a block has not two axes.
         SpecError: alpha is not between 0 and 1.
     """
     samples = checked_samples(x, y)
