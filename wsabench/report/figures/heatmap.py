@@ -30,7 +30,7 @@ def draw_heat_map(table: Sequence[PerturbationRow], ax: Axes, measure: Measure =
     """Draw a measure of every perturbation and agent as numbers on shades of blue, white 0 and dark 1 or more.
 
     Args:
-        table: Rows of `Summary.perturbations`. A cell without a value is hatched.
+        table: Rows of `Summary.perturbations`. A place without a value is hatched.
         ax: Where to draw.
         measure: `retention` or `normalised_score`.
     """
