@@ -7,7 +7,7 @@ import pytest
 
 from wsabench import seeding, stats
 from wsabench.stats import resampling, rliable_bootstrap, shared_draws
-from wsabench.stats.bounds import Replicates, Stratum, corrected_bounds, corrected_lanes, percentile_bounds
+from wsabench.stats.bounds import Replicates, Stratum, corrected_bounds, corrected_rows, percentile_bounds
 from wsabench.stats.compiled import loading
 from wsabench.stats.compiled.multinomials import MOST_EPISODES, compiled_counts
 from wsabench.stats.compiled.trimming import drawn_aggregates
@@ -153,7 +153,7 @@ def test_measures_over_episodes_are_those_of_the_drawn_episodes(lacking, is_move
         for part, one in zip(means, drawn, strict=True):
             own, units = measured([part]), np.concatenate([stratum.counts for stratum in one.strata], axis=1)
             influences.append((np.cov(own.T, units.T, ddof=0)[: own.shape[1], own.shape[1] :], one.strata))
-        ends = corrected_lanes(np.ascontiguousarray(measured(means).T), influences, value, 0.95)
+        ends = corrected_rows(np.ascontiguousarray(measured(means).T), influences, value, 0.95)
     for ours, expected in zip(found[:3], (value, *ends), strict=True):
         np.testing.assert_allclose(ours[:, :2].T.ravel(), expected, rtol=1e-9)
     ratio, expected = (part[0][:, -num_cells:] / part[0][:, :1] for part in (means, on_data))

@@ -32,10 +32,12 @@ def check_runs(  # noqa: PLR0913 - the public entry point: one keyword an option
         run: Directory of the result set that is judged.
         reference: Directory of the one it is held against; the run must hold all its agents, train seeds and cells.
         agents: Agents of the reference that are judged; all by default.
-        margin: Share of the reference's normalised score that may be lost; below a score of 0.1, share of 0.1.
+        margin: Share of the reference's normalised score that may be lost; where that score is below 0.1, the share of
+            0.1.
         alpha: Probability of any false alarm in the whole check, at most.
-        strict: Fail also where a drop larger than the margin cannot be ruled out, at `alpha` each.
-        seed: Fixes the permutations.
+        strict: Fail also where a test cannot rule out a drop larger than the margin; each rules it out at the level
+            `alpha`, without a correction.
+        seed: Seed of the permutations that are drawn.
 
     Returns:
         Verdicts, and whether the check passed. Cells in which the reference is not above random play are not tested.

@@ -81,7 +81,7 @@ def with_agents(result: ResultSet, agents: Sequence[str] | None) -> ResultSet:
 
 
 def train_seeds(plan: RecordedPlan) -> dict[tuple[str, str], tuple[int, ...]]:
-    """Return the train seeds of each agent and game, sorted, in the order of the jobs."""
+    """Return the sorted train seeds of each agent and game; agents and games stand in the order of the jobs."""
     seeds: dict[tuple[str, str], set[int]] = {}
     for job in plan.jobs:
         seeds.setdefault((job.agent, job.game), set()).add(job.train_seed)
@@ -89,7 +89,7 @@ def train_seeds(plan: RecordedPlan) -> dict[tuple[str, str], tuple[int, ...]]:
 
 
 def cells_of(plan: RecordedPlan) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Return the perturbations that each agent played in each game, in the order of the jobs."""
+    """Return the labels of the cells that each agent played in each game, in the order of the jobs."""
     cells: dict[tuple[str, str], dict[str, None]] = {}
     for job in plan.jobs:
         cells.setdefault((job.agent, job.game), {})[job.perturbation] = None

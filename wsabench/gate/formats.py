@@ -18,11 +18,11 @@ _OUTCOMES = {0: "passed", 1: "failed", _CANNOT_TELL: "cannot tell"}
 
 
 def junit_xml(result: CheckResult) -> str:
-    """Return the check as JUnit XML, one test case a cell and average.
+    """Return the check as JUnit XML, with one test case for each cell and each average.
 
-    A test case fails where the check does: on a regression, and when strict on what is undecided. One whose episodes
-    are too few has an error, one in which there is nothing to lose is skipped. The numbers stand in `system-out`. There
-    are no times: nothing is played here.
+    A test case fails where the check does: on a regression, and if the check is strict also where the test is
+    undecided. Where the check cannot tell, a test case whose episodes are too few has an error. A test case in which
+    there is nothing to lose is skipped. The numbers stand in `system-out`. There are no times: nothing is played here.
     """
     rows = result.rows
     failures = sum(result.fails(row) for row in rows)

@@ -1,4 +1,4 @@
-"""What the gate decided: a row a test, and what follows from all of them."""
+"""What the gate decided: one row for each test, and what follows from all of them."""
 
 from __future__ import annotations
 
@@ -12,42 +12,51 @@ from wsabench.stats.sequential import Outcome
 from wsabench.words import counted
 
 ALL_CELLS = "all cells"
+"""Stands in place of a cell's label in the row of an agent's average."""
 FIXED_EPISODES = 20
-"""What a check in one look is run with, and the play of one in several is compared to."""
+"""Episodes of each job in a check of one look, with which the play of a check in several looks is compared."""
 
 Verdict = Literal["regressed", "within margin", "undecided", "untested"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedCell:
-    """One agent in one cell, or on the average over its cells; scores are normalised."""
+    """The test of one agent in one cell, or on the average over its cells; all scores are normalised."""
 
     agent: str
     game: str
     """A game's id; several joined by commas for an average over games."""
     perturbation: str
-    """Canonical name, or `all cells`."""
+    """The cell's label, as in `hue-rotate@3`, or `all cells`."""
     verdict: Verdict
     """`regressed`: the drop is shown to exceed the margin; `within margin`: shown to be smaller; `untested`: the
     reference is not above random play, so there is nothing to lose; else `undecided`."""
     reference: float
+    """Mean score in the reference."""
     run: float
+    """Mean score in the run."""
     drop: float
+    """Score of the reference minus score of the run; below 0 the run scored more."""
     margin: float = math.nan
+    """The largest drop that is allowed; NaN where untested, as the next four."""
     standard_error: float = math.nan
-    """Of the drop."""
+    """Standard error of the drop."""
     p_adjusted: float = math.nan
-    """Of 'the drop is at most the margin', corrected over all tests of the check; NaN where untested."""
+    """p of the hypothesis that the drop is at most the margin, corrected over all tests of the check: small where the
+    drop is shown to be larger."""
     p_within: float = math.nan
-    """Of 'the drop is at least the margin'; not corrected; NaN where untested."""
+    """p of the hypothesis that the drop is at least the margin, not corrected: small where it is shown smaller."""
     power: float = math.nan
-    """Chance that this test, corrected, finds a drop of `COLLAPSE`; from the reference's spread. NaN where untested."""
+    """Probability that this test, corrected, finds a loss of the share `COLLAPSE`, computed from the reference's spread
+    and the numbers of rows."""
     unit: str
     """What was compared: `train seeds`, or `episodes` of one checkpoint."""
     is_paired: bool
+    """Whether each train seed, episode or start of the run was compared with the same one of the reference."""
     num_run: int
     """Train seeds or different episodes behind the run's score; the fewest of any game or cell."""
     num_reference: int
+    """The same of the reference."""
     is_privileged: bool = False
     """Whether the agent reads more than pixels, in the run or in the reference."""
 
@@ -58,7 +67,7 @@ class CheckedCell:
 
     @property
     def where(self) -> str:
-        """The cell in words."""
+        """The agent, game and cell in words."""
         return f"{self.agent_shown} on {self.game}, {self.perturbation}"
 
     @property
@@ -77,13 +86,14 @@ class Look:
     """One look of a check in several."""
 
     episodes: int
-    """Of each job, with those of earlier looks."""
+    """Episodes of each job so far, those of earlier looks included."""
     played: int
-    """Of all judged jobs together."""
+    """Episodes of all judged jobs together so far."""
     smallest_p: float
-    """The smallest corrected sequential p value."""
+    """The smallest corrected sequential p value of any test."""
     hope: float
-    """The largest probability of a test to alarm in the end, were the drop one standard error larger than it looks."""
+    """The largest probability, of any test, that it alarms by the last look if the drop is one standard error larger
+    than it looks now."""
     outcome: Outcome
     """`alarm`, `pass` or `go on`."""
 
@@ -108,8 +118,9 @@ class Looks:
     planned: tuple[int, ...]
     """Episodes of each job at each look."""
     num_jobs: int
-    """How many are judged."""
+    """Number of jobs that are judged."""
     taken: tuple[Look, ...]
+    """The looks that were taken so far, at least one."""
 
     @property
     def outcome(self) -> Outcome:
@@ -118,12 +129,12 @@ class Looks:
 
     @property
     def fixed_episodes(self) -> int:
-        """Episodes that a check in one look plays."""
+        """Episodes of all judged jobs together that a check in one look plays."""
         return FIXED_EPISODES * self.num_jobs
 
     @property
     def share(self) -> float:
-        """What was played, as a share of `fixed_episodes`."""
+        """The episodes that were played, as a share of `fixed_episodes`."""
         return self.taken[-1].played / self.fixed_episodes
 
     @property
@@ -142,20 +153,28 @@ class CheckResult:
     """What the gate decided."""
 
     run: str
+    """Directory of the result set that is judged."""
     reference: str
+    """Directory of the result set that it is held against."""
     margin: float
+    """Share of the reference's normalised score that may be lost."""
     alpha: float
+    """Probability of any false alarm in the whole check, at most."""
     strict: bool
+    """Whether what is undecided makes the check fail too."""
     overall: tuple[CheckedCell, ...]
-    """The average over each agent's tested cells; empty for agents with one of them only."""
+    """The average over each agent's tested cells; an agent with fewer than two of them has none."""
     cells: tuple[CheckedCell, ...]
+    """One row for each agent and cell of the reference."""
     notes: tuple[str, ...]
+    """What was compared, how far a conclusion reaches, and what was not tested, in sentences."""
     looks: Looks | None = None
-    """None where all was played before; else p values are sequential ones, which hold whenever one stops."""
+    """The looks of a check in several; its p values are sequential: they hold at whichever look one stops. None: the
+    check had one look."""
 
     @property
     def is_decided(self) -> bool:
-        """Whether nothing more is to be played; always where all was played before."""
+        """Whether nothing more is to be played, as always in a check of one look."""
         return self.looks is None or self.looks.outcome != "go on"
 
     @property
@@ -168,7 +187,7 @@ class CheckResult:
 
     @property
     def rows(self) -> tuple[CheckedCell, ...]:
-        """Averages first, then cells."""
+        """All rows, averages first, then cells."""
         return self.overall + self.cells
 
     @property
@@ -178,21 +197,28 @@ class CheckResult:
 
     @property
     def too_few(self) -> tuple[CheckedCell, ...]:
-        """The agents' averages, or only cells, in which even a collapse would too often not be found."""
+        """The rows that decide, in which even a collapse would be found with a probability below `MIN_POWER`.
+
+        An agent's average decides; of an agent without one its only cell does.
+        """
         with_average = {row.agent for row in self.overall}
         decisive = (*self.overall, *(row for row in self.cells if row.agent not in with_average))
         return tuple(row for row in decisive if row.power < MIN_POWER)
 
     @property
     def exit_code(self) -> int:
-        """1: it failed; 2: it cannot tell, having too few episodes or nothing to test; 0: it passed."""
+        """1: the check failed; 2: it cannot tell, for want of episodes, train seeds or tests; 0: it passed."""
         if any(self.fails(row) for row in self.rows):
             return 1
         return 2 if self.too_few or not self.tested else 0
 
     @property
     def passed(self) -> bool:
-        """Whether none was shown that is beyond the margin, and would have been; if strict, all were ruled out."""
+        """Whether the check passed.
+
+        No drop beyond the margin was shown, though a collapse would have been found. A strict check has ruled out such
+        a drop in every test.
+        """
         return self.exit_code == 0
 
     @property

@@ -28,7 +28,7 @@ class _Cell:
     game: str
     name: str
     rows: tuple[Scores, ...]
-    """One entry a train seed."""
+    """One entry for each train seed."""
     protocol: Protocol
 
     @property
@@ -59,7 +59,7 @@ class TestedCells:
         cells = [one for one in _cells(result) if one.has_scores]
         self._tested = [one for one in cells if one.is_tested]
         self.left_out = _by_agent(cells)
-        """Where the run is not above random play, as words."""
+        """The cells in which the run is not above random play, by agent and game, as words."""
         if not cells:
             raise SpecError("This run has no normalised score. Give --score and --episode-sd.")
         if not self._tested:
@@ -76,19 +76,21 @@ class TestedCells:
 
     @property
     def num_cells(self) -> int:
-        """The most tested cells of an agent, those of all games together: so many its average is over."""
+        """The most tested cells of any agent, those of all games together: its average is over so many."""
         return max(self._per_agent().values())
 
     def _per_agent(self) -> Counter[str]:
         return Counter(one.agent for one in self._tested)
 
     def typical(self) -> tuple[float, float]:
-        """Return score and standard deviation between episodes of the cell of median noise relative to its score.
+        """Return the normalised score of a typical cell, and its standard deviation between episodes.
 
-        A cell's noise goes with its score, so both are those of one cell of one train seed.
+        Typical is the cell of one train seed whose noise, relative to its score, is the median. A cell's noise goes
+        with its score, so both numbers are those of one cell.
 
         Raises:
-            SpecError: No cell has two episodes, or some have no more different ones than their starts.
+            SpecError: No tested cell has two episodes, or play is deterministic in some, where there are no more
+                different episodes than starts.
         """
         self._refuse_deterministic()
         found = [

@@ -1,4 +1,4 @@
-"""From result sets side by side to the rows of a check: each test's numbers, and what must be said of them."""
+"""From two result sets side by side to the rows of a check: each test's numbers, and what must be said of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ class RawRows(NamedTuple):
     """The rows of a check before its p values are corrected."""
 
     cells: list[CheckedCell]
+    """One row for each agent and cell."""
     averages: list[CheckedCell]
+    """One row for each agent with several tested cells."""
 
     @property
     def tested(self) -> list[CheckedCell]:
@@ -41,7 +43,7 @@ class RawRows(NamedTuple):
 
 
 class Levels(NamedTuple):
-    """The smallest p that decides anything in each family of tests."""
+    """The level of the first step of Holm's method in each family of tests, as `smallest_p` gives it."""
 
     cells: float
     averages: float
@@ -51,28 +53,42 @@ class Planned(NamedTuple):
     """The last look of a check in several looks."""
 
     episodes: int
+    """Episodes of each job, those of earlier looks included."""
     level: float
-    """The smallest p that decides anything at it."""
+    """The level of Holm's first step at this look: with no p at or below it nothing is shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """By which a family of tests is decided."""
+    """How a family of tests, the cells or the averages, is decided."""
 
     seed: int
+    """Seed of the permutations that are drawn."""
     margin: float
+    """Share of the reference's normalised score that may be lost."""
     level: float
-    """The smallest p that decides anything in the family."""
+    """The level of Holm's first step: with no p at or below it the family shows nothing."""
     planned: Planned | None = None
     """What a check in several looks may still play; None where all is played."""
 
     def compare(self, samples: Sequence[Sample], unit: Unit, *names: str) -> Comparison:
-        """Compare, with the random stream of these names."""
+        """Compare a run with its reference.
+
+        Args:
+            samples: Independent samples with the same tests.
+            unit: What a row of the samples is.
+            *names: Names of the stream of random numbers that permutations are drawn from.
+        """
         rng = generator(self.seed, "gate", *names)
         return compare(samples, unit, rng, self.margin, DEFAULT_PERMUTATIONS, self.level)
 
     def power(self, samples: Sequence[Sample], unit: Unit) -> float:
-        """Return the chance to find a collapse, with all that is planned."""
+        """Return the probability of finding a collapse, with as many episodes of the run as are planned.
+
+        Args:
+            samples: Independent samples with one test.
+            unit: What a row of the samples is.
+        """
         if self.planned is None:
             return power_to_find(samples, unit, self.level, self.margin)
         rows = self.planned.episodes  # nothing of the run enters but how many they are
@@ -81,11 +97,11 @@ class Rules:
 
 
 def levels_of(blocks: Mapping[str, Sequence[Block]], alpha: float) -> Levels:
-    """Return the first step of Holm's method in each family of tests.
+    """Return the level of the first step of Holm's method in each family of tests.
 
     Args:
         blocks: What `collect_blocks` returned.
-        alpha: Of the whole check.
+        alpha: Probability of any false alarm in the whole check, at most.
     """
     averaged = _averaged(blocks)
     num_cells = sum(len(block.tested) for parts in blocks.values() for block in parts)
@@ -97,8 +113,8 @@ def raw_rows(blocks: Mapping[str, Sequence[Block]], of_cells: Rules, of_averages
 
     Args:
         blocks: What `collect_blocks` returned.
-        of_cells: By which cells are decided.
-        of_averages: By which averages are decided.
+        of_cells: How cells are decided.
+        of_averages: How averages are decided.
     """
     return RawRows(
         [row for parts in blocks.values() for block in parts for row in _checked_cells(block, of_cells)],
@@ -198,10 +214,10 @@ def with_verdicts(
     """Return the rows, cells and averages, with corrected p values and what follows from them.
 
     Args:
-        found: The rows.
-        cells: Corrected p values of the tested cells, shape (num_tested_cells,).
-        overall: Those of the averages, shape (num_averages,).
-        alpha: Of the whole check.
+        found: The rows, whose p values are not yet corrected.
+        cells: Corrected p values of the tested cells, float64, shape (num_tested_cells,).
+        overall: Corrected p values of the averages, float64, shape (num_averages,).
+        alpha: Probability of any false alarm in the whole check, at most.
     """
     corrected = iter(cells.tolist())
     decided = [row if row.verdict == "untested" else _with_verdict(row, next(corrected), alpha) for row in found.cells]

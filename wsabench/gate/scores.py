@@ -30,10 +30,11 @@ class Scores:
     """What one agent scored in one cell, in one result set."""
 
     values: FloatArray
-    """Normalised scores, shape (num_rows,); a row is a train seed, an episode or a start."""
+    """Normalised scores, float64, shape (num_rows,); a row is a train seed, an episode or a start."""
     limits: Limits = UNLIMITED
-    labels: tuple[int, ...] = ()
-    """What a row is paired by: train seeds, episode seeds or numbers of no-ops."""
+    """What is known of the rows beyond their scores."""
+    keys: tuple[int, ...] = ()
+    """What each row is paired by: its train seed, its episode seed or its number of no-ops."""
 
     @property
     def has_something_to_lose(self) -> bool:
@@ -43,48 +44,50 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One agent in one game: run against reference."""
+    """What one agent scored in one game, in the run and in the reference."""
 
     agent: str
     game: str
     cells: tuple[str, ...]
-    """Canonical names of the reference's cells: the columns."""
+    """The labels of the reference's cells."""
     unit: Unit
+    """What a row of the scores is; `episodes` also where a start takes the place of its episodes."""
     run: tuple[Scores, ...]
-    """One entry a cell."""
+    """The scores in the run, one entry for each cell."""
     reference: tuple[Scores, ...]
+    """The scores in the reference, one entry for each cell."""
     may_pair: bool = True
-    """Whether rows of equal label may be paired at all."""
+    """Whether rows of equal key may be paired at all."""
     is_privileged: bool = False
     """Whether the agent reads more than pixels, on either side."""
 
     @property
     def tested(self) -> tuple[int, ...]:
-        """The cells in which the reference has something to lose."""
+        """The places, in `cells`, of those in which the reference has something to lose."""
         return tuple(place for place, one in enumerate(self.reference) if one.has_something_to_lose)
 
     def side_by_side(self) -> list[tuple[list[int], Sample]]:
-        """Return the tested cells in groups with equal rows, and what tests each cell of a group by itself."""
-        groups = self._groups(lambda one: (len(one.values), one.labels, one.limits))
+        """Return the tested cells in groups of equal rows: their places, and a sample that tests each by itself."""
+        groups = self._groups(lambda one: (len(one.values), one.keys, one.limits))
         return [(cells, self._sample(cells, axis=2)) for cells in groups]
 
     def whole(self) -> list[Sample]:
-        """Return what tests the mean over all tested cells, rows of all cells belonging together.
+        """Return the samples that test the mean over all tested cells, where rows of all cells belong together.
 
         Cells may have different numbers of episodes; then the rows are those that all have, since episodes of one seed
-        depend on each other and cells must not count as independent. One sample, or two: cells whose rows are episodes,
-        and cells whose rows are starts.
+        depend on each other and cells must not count as independent. There is one sample, or two: one of the cells
+        whose rows are episodes, and one of the cells whose rows are starts.
         """
         drawn = (self._drawn(side) for side in (self.run, self.reference))
         aligns = all(len(_shared(cells)) >= _MIN_ROWS for cells in drawn if cells)
         groups = self._groups(
-            lambda one: (one.limits.population, None if aligns and one.limits.population is None else one.labels)
+            lambda one: (one.limits.population, None if aligns and one.limits.population is None else one.keys)
         )
         return [replace(self._sample(cells, axis=1), weight=len(cells) / len(self.tested)) for cells in groups]
 
     @property
     def num_left_out(self) -> int:
-        """The most episodes of a tested cell that are no rows of the average, other cells having fewer."""
+        """How many episodes of a tested cell are no rows of the average, because other cells have fewer: the most."""
         counts = [
             len(one.values) - len(_shared(drawn))
             for drawn in (self._drawn(self.run), self._drawn(self.reference))
@@ -111,10 +114,10 @@ class Block:
         return Sample(scores[0], scores[1], self._is_paired(run[0], reference[0]), limits[0], limits[1])
 
     def _is_paired(self, run: Scores, reference: Scores) -> bool:
-        """Whether rows of equal label belong together: then both sides have the same ones."""
+        """Whether rows of equal key belong together: then both sides have the same ones."""
         if (
             not self.may_pair
-            or run.labels != reference.labels
+            or run.keys != reference.keys
             or run.limits != reference.limits
             or run.limits.different is not None
         ):
@@ -134,14 +137,15 @@ def collect_blocks(run: ResultSet, reference: ResultSet, *, may_pair: bool = Tru
     Args:
         run: What is judged; it holds all cells of the reference.
         reference: What it is held against.
-        may_pair: Whether rows of equal seed are paired; else never.
+        may_pair: Whether rows of equal key may be paired; if not, none are.
 
     Returns:
-        One entry an agent and game of the reference.
+        For each agent its blocks, one for each game that it played in the reference.
 
     Raises:
         ResultSetError: One side has a single train seed, the other several, none in common; or an agent has one train
             seed in some games and several in others.
+        SpecError: The human score of a game is not above its random score.
     """
     plan = reference.manifest.plan
     cells, wanted, found = cells_of(plan), train_seeds(plan), train_seeds(run.manifest.plan)
@@ -177,19 +181,19 @@ def collect_blocks(run: ResultSet, reference: ResultSet, *, may_pair: bool = Tru
 
 
 def _shared(cells: Sequence[Scores]) -> tuple[int, ...]:
-    """Return the labels that all cells have, in the order of the first."""
-    others = [set(one.labels) for one in cells[1:]]
-    return tuple(label for label in cells[0].labels if all(label in other for other in others)) if cells else ()
+    """Return the keys that all cells have, in the order of the first."""
+    others = [set(one.keys) for one in cells[1:]]
+    return tuple(key for key in cells[0].keys if all(key in other for other in others)) if cells else ()
 
 
 def _aligned(cells: Sequence[Scores]) -> list[Scores]:
     """Return the cells with the rows that all of them have, in one order."""
-    labels = _shared(cells)
-    if all(one.labels == labels for one in cells):
+    keys = _shared(cells)
+    if all(one.keys == keys for one in cells):
         return list(cells)
-    places = [{label: place for place, label in enumerate(one.labels)} for one in cells]
+    places = [{key: place for place, key in enumerate(one.keys)} for one in cells]
     return [
-        replace(one, values=one.values[[place[label] for label in labels]], labels=labels)
+        replace(one, values=one.values[[place[key] for key in keys]], keys=keys)
         for one, place in zip(cells, places, strict=True)
     ]
 
@@ -212,6 +216,19 @@ class Played:
         seeds: Sequence[int],
         cells: Sequence[str],
     ) -> None:
+        """Take the episodes from a result set and normalise their returns.
+
+        Args:
+            result: The result set.
+            protocols: The protocol of each of its agents, as its plan gives them.
+            agent: The agent's name.
+            game: The game's id.
+            seeds: Train seeds, in the order of the rows.
+            cells: Labels of the cells, in the order of the columns.
+
+        Raises:
+            SpecError: The human score of the game is not above its random score.
+        """
         episodes, plan = result.episodes, result.manifest.plan
         part = with_labels(episodes.loc[(episodes["agent"] == agent) & (episodes["game"] == game)])
         known = reference_scores([game], plan)[game]
@@ -228,27 +245,27 @@ class Played:
         }
 
     def by_seed(self) -> tuple[Scores, ...]:
-        """Return means over episodes, or over starts, a row a train seed."""
+        """Return, for each cell, the means over episodes, or over starts, one row for each train seed."""
         return tuple(
-            Scores(np.array([self.rows(seed, cell).values.mean() for seed in self.seeds]), labels=self.seeds)
+            Scores(np.array([self.rows(seed, cell).values.mean() for seed in self.seeds]), keys=self.seeds)
             for cell in self.cells
         )
 
     def by_episode(self) -> tuple[Scores, ...]:
-        """Return the only checkpoint's episodes, or starts, a row each."""
+        """Return, for each cell, the episodes of the only checkpoint, or its starts, one row for each."""
         return tuple(self.rows(self.seeds[0], cell) for cell in self.cells)
 
     def rows(self, seed: int, cell: str) -> Scores:
-        """Return the rows of one checkpoint in one cell."""
+        """Return the episodes, or the starts, of one checkpoint in one cell: of a train seed and a label."""
         job = self._by_job[seed, cell]
         scores, seeds = job["score"].to_numpy(np.float64), tuple(job["episode_seed"].tolist())
         num_starts = self._num_starts[seed]
         if num_starts is None:
-            return Scores(scores, labels=seeds)
+            return Scores(scores, keys=seeds)
         if not has_starts(job).all():  # different episodes may look alike, so all of them count in the mean
             return Scores(scores, Limits(different=len(set(zip(job["return"], job["length"], strict=True)))), seeds)
         if (seed, cell) not in self._once and not _is_deterministic(job):
-            return Scores(scores, labels=seeds)
+            return Scores(scores, keys=seeds)
         once = job.drop_duplicates("noops").sort_values("noops")
         starts = tuple(once["noops"].tolist())
         return Scores(once["score"].to_numpy(np.float64), Limits(population=num_starts), starts)

@@ -27,7 +27,7 @@ from wsabench.types import FloatArray
 from wsabench.words import counted
 
 LOOKS_DIR = "looks"
-"""Where a run that is checked in several looks keeps what is played after the first, inside its directory."""
+"""Folder inside a run's directory that holds what a check in several looks plays after the first look."""
 DESIGN_NAME = "design.json"
 _SAME_RUN: frozenset[Kind] = frozenset({"episodes", "fingerprint", "extent", "left out", "words", "effect", "package"})
 """What may differ between the first look's result set and a later one; later ones hold what is judged only."""
@@ -61,7 +61,7 @@ class SequentialCheck:
             margin: Share of the reference's normalised score that may be lost.
             strict: Fail also where a drop larger than the margin cannot be ruled out; then no look is the last one
                 because little is left to be shown.
-            seed: Fixes the permutations.
+            seed: Seed of the permutations that are drawn.
 
         Raises:
             ResultSetError: A result set is missing or damaged, they cannot be compared, or the run was looked at by
@@ -94,6 +94,7 @@ class SequentialCheck:
 
         Raises:
             ResultSetError: The part is not finished, is of another run, or has not the episodes of this look.
+            SpecError: The margin is out of range.
         """
         number = len(self._parts)
         self._check_part(part)

@@ -13,6 +13,7 @@ from wsabench.summary.rows import MeasureRow
 from wsabench.summary.summarise import Summary
 
 HEIGHT = 20
+"""Height of a badge in pixels."""
 GREEN, RED, BLUE, GREY = "#1a7f37", "#b42318", "#0a5c99", "#5b6470"
 _LABEL = "#333a42"
 _CHARACTER = 6.6
@@ -27,12 +28,12 @@ _WORDS = {0: ("passed", GREEN), 1: ("less robust", RED), 2: ("cannot tell", GREY
 class Badge(NamedTuple):
     """What a badge says."""
 
-    label: str
-    """Left half: what was played."""
+    subject: str
+    """The text of the left half: what was played."""
     value: str
-    """Right half: what came out."""
+    """The text of the right half: what came out."""
     color: str
-    """The colour of the right half, as SVG writes it."""
+    """The colour of the right half, as in `#1a7f37`."""
     title: str
     """What a screen reader says."""
 
@@ -79,11 +80,11 @@ def badge_svg(badge: Badge) -> str:
     """Return a badge as a whole SVG file; the same badge gives the same bytes.
 
     Args:
-        badge: What it says; any text is escaped.
+        badge: What the badge says; any text is escaped.
     """
-    left, right = _width(badge.label), _width(badge.value)
+    left, right = _width(badge.subject), _width(badge.value)
     width = left + right
-    texts = [(badge.label, left // 2, left), (badge.value, left + right // 2, right)]
+    texts = [(badge.subject, left // 2, left), (badge.value, left + right // 2, right)]
     drawn = [
         f'<text x="{x}" y="14" textLength="{size - 2 * _PADDING}" lengthAdjust="spacingAndGlyphs">'
         f"{html.escape(text)}</text>"

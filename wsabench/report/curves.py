@@ -1,4 +1,4 @@
-"""Learning curves of the agents of a run, where they lie beside the checkpoints that were evaluated."""
+"""Learning curves of the agents of a run, read from the files beside the checkpoints that were evaluated."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def learning_curves(agents: Sequence[AgentEntry], baselines: Path | None = None)
 
     Args:
         agents: The agents of a result set.
-        baselines: The folder of the baselines; those that are shipped or fetched by default.
+        baselines: The folder of the baselines; None: the folders of those that are shipped or fetched.
 
     Returns:
         The points of the curves, curve by curve. Curves are looked for beside shipped baselines and beside checkpoints
-        and training folders that were given by their path. One is taken only where the checkpoint beside it is the one
-        that was evaluated, to the byte; no rows where none is.
+        and training folders that were given by their path. A curve is taken only where the checkpoint beside it is the
+        one that was evaluated, to the byte.
 
     Raises:
         StorageError: A curve cannot be read.

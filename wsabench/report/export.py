@@ -26,17 +26,18 @@ from wsabench.words import MINUS
 _WORDS = {"sentence", "note"}
 """Columns of text that may hold numbers: for programs, with the minus of ASCII."""
 SCORE_MEASURES: tuple[Measure, ...] = ("normalised_score", "retention")
+"""The measures that have score matrices."""
 
 
 class ScoreMatrices(NamedTuple):
-    """One measure as rliable takes it."""
+    """One measure as score matrices without holes, as rliable takes them."""
 
     tasks: tuple[str, ...]
-    """The columns: `game/perturbation`."""
+    """The columns: cells as `GAME/LABEL`, for example `breakout/hue-rotate@3`."""
     train_seeds: dict[str, tuple[int, ...]]
-    """The rows of each agent."""
+    """The rows of each agent: its train seeds."""
     scores: dict[str, FloatArray]
-    """The scores of each agent, float64, shape (num_runs, num_tasks)."""
+    """The values of each agent, float64, shape (num_runs, num_tasks); a run is a train seed."""
 
 
 def score_matrices(summary: Summary, measure: Measure = "normalised_score") -> ScoreMatrices:
@@ -47,8 +48,9 @@ def score_matrices(summary: Summary, measure: Measure = "normalised_score") -> S
         measure: `normalised_score` or `retention` (without clean, where it is 1 by definition).
 
     Returns:
-        Means over episodes. Tasks are the cells that every agent played with every train seed in the result; a train
-        seed that lacks one of an agent's games is left out. Cells without a value for some train seed are left out.
+        The matrices; their values are means over episodes. Tasks are the cells that every agent played with every train
+        seed in the result; a train seed that lacks one of an agent's games is left out. Cells without a value for some
+        train seed are left out.
     """
     rows = [row for row in summary.seeds if measure != "retention" or row.label != CLEAN]
     values = {(row.id.agent, row.id.train_seed, f"{row.id.game}/{row.label}"): row.value(measure) for row in rows}
@@ -83,6 +85,9 @@ def write_rliable(summary: Summary, directory: Path) -> tuple[Path, ...]:
         summary: The numbers.
         directory: The folder to write to; it is created. The JSON file has the tasks' names, the train seeds and the
             same scores.
+
+    Returns:
+        The files; a measure without any task has none.
 
     Raises:
         StorageError: A file cannot be written.
@@ -119,6 +124,9 @@ def write_csv(
         summary: Its numbers.
         directory: The folder to write to; it is created.
         more: Tables beside those of the summary, by the names of their files; empty ones are left out.
+
+    Returns:
+        The files.
 
     Raises:
         StorageError: A file cannot be written.

@@ -1,4 +1,4 @@
-"""The HTML page: one file with everything in it, and the Markdown text."""
+"""The HTML page, one file with everything in it, and the report as Markdown."""
 
 from __future__ import annotations
 
@@ -70,10 +70,11 @@ class Content(NamedTuple):
     """Everything a report says, before it is laid out."""
 
     title: str
+    """Who played what, where."""
     scope: str
     """How much was played, in one line."""
     lead: Table
-    """The agents in tiers."""
+    """The table of the agents in tiers."""
     order: tuple[str, ...]
     """The agents, the best first."""
     definitions: tuple[Definition, ...]
@@ -85,12 +86,17 @@ class Content(NamedTuple):
     undecided: Sentence | None
     """What cannot be decided."""
     notes: tuple[str, ...]
+    """Caveats."""
     headline: tuple[Sentence, ...]
+    """What the numbers and the claims say, in sentences."""
     tables_of: Mapping[Section, tuple[Table, ...]]
-    """The tables of numbers below the answer."""
+    """The tables of numbers below the answer, by section."""
     provenance: tuple[Table, ...]
+    """The tables that say where the numbers come from."""
     reproduce: tuple[Step, ...]
+    """How to make the report again."""
     frames_note: str
+    """What the sample pictures leave out; empty where they leave out nothing."""
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -106,8 +112,8 @@ def content_of(
     Args:
         summary: The numbers.
         manifest: The result set's manifest.
-        run_dirs: Where the result sets are, for the command that makes this report.
-        formats: The formats of the report, for the same purpose; none given: all.
+        run_dirs: The directories of the result sets, for the command that makes this report.
+        formats: The formats of the report, for the same command; empty for all.
     """
     privileged = privileged_agents(manifest)
     answer = answer_of(summary)
@@ -166,14 +172,14 @@ def html_page(
     files: Collection[str] = (),
     written: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the page: no network, one small script, figures inside as SVG, pictures as PNG or WebP.
+    """Return the page. It needs no network and holds all: a small script, figures as SVG, pictures as PNG or WebP.
 
     Args:
         content: Words and tables.
-        figures: Drawn by `draw_figures`; those of pictures are left out.
+        figures: The figures that `draw_figures` gives; those made of pixels are left out.
         frames: Sample pictures.
-        files: What lies beside the page, by its path from there; figures and tables link to what they have there.
-        written: The SVG texts of figures that are drawn already, by name; None: none is.
+        files: The files beside the page, by their paths from the page; figures and tables link to their own.
+        written: The SVG texts of figures that were written already, by name; None: none was.
     """
     texts = written or {}
     loader = PackageLoader("wsabench.report")
@@ -227,7 +233,8 @@ def comment_text(content: Content) -> str:
         content: Words and tables.
 
     Returns:
-        Markdown of at most 50,000 characters; tables that would exceed it are left out, and said to be.
+        Markdown, about 50,000 characters at most. A table that would make it longer is left out, and a line says so;
+        caveats of 10,000 characters and more are left out.
     """
     text = f"### wsabench: {content.title}\n\n" + "".join(
         f"- {one.text}\n" for one in content.headline[:_MOST_SENTENCES]
@@ -257,7 +264,7 @@ def markdown_text(content: Content, figure_files: Sequence[tuple[NamedFigure, st
 
     Args:
         content: Words and tables.
-        figure_files: Figures with their file names relative to the text; empty for none.
+        figure_files: Figures, each with the path of its file from the text.
     """
     pictures: dict[Section, list[str]] = {}
     for figure, file in figure_files:
@@ -298,12 +305,12 @@ def _detailed_tables(summary: Summary, effects: dict[str, dict[str, float]]) -> 
 
 def _svg(named: NamedFigure, text: str | None) -> str:
     """Return a figure as an element of the page; it is drawn where it has no SVG text yet."""
-    label = f"{named.title}. {named.caption}"
-    return inline_svg(text or figure_bytes(named.figure, "svg").decode("utf-8"), named.name, label)
+    description = f"{named.title}. {named.caption}"
+    return inline_svg(text or figure_bytes(named.figure, "svg").decode("utf-8"), named.name, description)
 
 
 MOST_BYTES = 4_000_000
-"""All pictures of a page together, as they stand in it."""
+"""Bytes that all pictures of a page take together, at most."""
 
 _LOSSLESS_BYTES = 14_000
 """Larger pictures (noise does not compress) are stored with loss."""
@@ -315,10 +322,13 @@ class PagePicture(NamedTuple):
     """One picture as it stands in the page."""
 
     title: str
+    """What stands above the picture."""
     source: str
     """The picture as a data URI."""
     width: int
+    """Width in pixels."""
     height: int
+    """Height in pixels."""
 
 
 def page_pictures(frames: Sequence[SampleFrame], most_bytes: int = MOST_BYTES) -> tuple[list[PagePicture], int]:
@@ -326,7 +336,7 @@ def page_pictures(frames: Sequence[SampleFrame], most_bytes: int = MOST_BYTES) -
 
     Args:
         frames: The sample frames, in the order of the run.
-        most_bytes: Room for all of them.
+        most_bytes: Bytes that all of them may take together.
 
     Returns:
         The pictures that fit, in order, and how many had to be left out.
@@ -382,16 +392,19 @@ _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _GLOBAL_STYLE = re.compile(r"\s*<defs>\s*<style type=\"text/css\">.*?</style>\s*</defs>", re.DOTALL)
 
 
-def inline_svg(svg: str, name: str, label: str) -> str:
+def inline_svg(svg: str, name: str, description: str) -> str:
     """Return a figure as an `<svg>` element for a page.
 
     Args:
         svg: A whole SVG file as matplotlib writes it.
-        name: Unique on the page; the identifiers inside begin with it.
-        label: What a screen reader says.
+        name: A name that is unique on the page; the identifiers inside begin with it.
+        description: What a screen reader says.
 
     Returns:
         The element; its colours are CSS variables that a dark page changes.
+
+    Raises:
+        ValueError: The text is no SVG file.
     """
     found = _HEAD.match(svg)
     if found is None:
@@ -400,7 +413,7 @@ def inline_svg(svg: str, name: str, label: str) -> str:
     prefix = re.sub(r"[^A-Za-z0-9]", "-", name)
     body = _REFERENCE.sub(rf"\g<1>{prefix}-", body)
     body = _COLOR.sub(_variable, body)
-    head = f'<svg viewBox="{found[1]}" role="img" aria-label="{html.escape(label)}"'
+    head = f'<svg viewBox="{found[1]}" role="img" aria-label="{html.escape(description)}"'
     return f'{head} xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">{body}'
 
 

@@ -24,6 +24,7 @@ from wsabench.summary.significance import ClaimOptions
 from wsabench.summary.summarise import summarise
 
 FORMATS = ("html", "png", "pdf", "svg", "latex", "markdown", "csv", "rliable")
+"""The formats that are written by default."""
 ON_REQUEST = ("comment", "badge")
 """Formats that are written only where they are named: text for a pull request, and an SVG badge."""
 ALIASES = {"md": "markdown", "tex": "latex"}
@@ -33,7 +34,7 @@ FIGURES_DIR, TABLES_DIR, CSV_DIR, RLIABLE_DIR = "figures", "tables", "csv", "rli
 
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
-    """The files that were written; None or nothing where a format was not asked for."""
+    """The files that were written; None or an empty tuple where a format was not asked for."""
 
     html: Path | None
     """The page."""
@@ -54,7 +55,10 @@ class ReportFiles:
 
 
 def checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
-    """Return formats by their first names.
+    """Return formats without repetitions, each by its own name in place of an alias.
+
+    Args:
+        formats: Names in `FORMATS`, `ON_REQUEST` or `ALIASES`.
 
     Raises:
         UnknownNameError: There is no such format.
@@ -75,7 +79,7 @@ def write_report(  # noqa: PLR0913 - the public entry point: one keyword an opti
     interval: str = "joint",
     latex_float: str = "table*",
 ) -> ReportFiles:
-    """Write the report of one result set, or of several put together; needs neither the emulator nor torch.
+    """Write the report of one result set, or of several put together; this needs neither the emulator nor torch.
 
     Args:
         run_dirs: The directory that a run wrote, complete or not, or several whose runs fit together.
@@ -87,7 +91,7 @@ def write_report(  # noqa: PLR0913 - the public entry point: one keyword an opti
         claims: What claims are made about: perturbations, pairs of agents, equivalence; None: all perturbations and
             pairs, no equivalence.
         interval: The interval of aggregates and profiles: `joint` draws whole train seeds with all their cells,
-            `rliable` is its own stratified bootstrap.
+            `rliable` is rliable's own stratified bootstrap.
         latex_float: `table*` for tables that span both columns of a two-column page (6.8 inches), which in one column
             are as wide; `table` for tables of one column (3.3 inches).
 
@@ -168,7 +172,7 @@ def _write_latex(
     """Write every table as LaTeX, and what includes each figure's PDF where that is written."""
     written: list[Path] = []
     texts = {f"{TABLES_DIR}/{table.name}.tex": latex(table, latex_float) for table in content.tables}
-    texts |= {f"{FIGURES_DIR}/{named.name}.tex": figure_latex(named, latex_float) for named in figures if has_pdf}
+    texts |= {f"{FIGURES_DIR}/{named.name}.tex": figure_latex(named) for named in figures if has_pdf}
     for name, text in texts.items():
         path = directory / name
         make_dir(path.parent)

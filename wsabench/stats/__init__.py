@@ -1,6 +1,6 @@
 """Statistics of scores, from NumPy, SciPy and rliable: normalisation, aggregates, robustness, intervals, tests.
 
-Each name loads its part on first use, so that a worker process that plays loads no SciPy.
+Each name loads its module on first use, so that a worker process that plays loads no SciPy.
 """
 
 from __future__ import annotations

@@ -75,11 +75,11 @@ def iqm(scores: npt.ArrayLike) -> FloatArray:
 
 
 def optimality_gap(scores: npt.ArrayLike, gamma: float = 1.0) -> FloatArray:
-    """Return by how much the scores fall short of `gamma`, on average. Scores above it do not make up for others.
+    """Return by how much the scores fall short of `gamma`, on average. Scores above `gamma` do not make up for others.
 
     Args:
         scores: Shape (..., num_runs, num_tasks), float64.
-        gamma: The score that counts as reached; 1 is the reference for normalised scores.
+        gamma: The score that counts as reached; a normalised score of 1 is that of human play.
 
     Returns:
         Shape (...), float64, 0 at best.
@@ -190,7 +190,11 @@ def point_profile(scores: npt.ArrayLike, thresholds: npt.ArrayLike) -> FloatArra
 
 
 def checked_samples(metric: MetricName, samples: Sequence[npt.ArrayLike]) -> list[FloatArray]:
-    """Return the samples as matrices, checked to be what a metric takes.
+    """Return the samples as float64 matrices, checked to be what a metric takes.
+
+    Args:
+        metric: A name in `FAST_METRICS`.
+        samples: Score matrices, (num_runs, num_tasks).
 
     Raises:
         UnknownNameError: There is no such metric.

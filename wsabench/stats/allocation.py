@@ -23,13 +23,14 @@ from wsabench.types import FloatArray
 from wsabench.words import counted
 
 DEFAULT_PILOT_EPISODES = 15
-"""Cheapest in all for cells that need 30 to 100: fewer make the t quantile large, more are played for nothing."""
+"""The cheapest pilot for cells that need 30 to 100 episodes: fewer make the t quantile large, more are played for
+nothing."""
 MIN_PILOT_EPISODES = 5
 CONFIDENCE = 0.95
 
 Target = Literal["cell", "average"]
 TARGETS: tuple[Target, ...] = ("cell", "average")
-"""What a half-width is asked of: of every cell, or of cells on the average (root mean square)."""
+"""What has to have a half-width: every cell, or the cells on average (root mean square)."""
 
 
 class Allocation(NamedTuple):
@@ -68,7 +69,7 @@ def allocate(sds: FloatArray, half_width: float, num_pilot: int, most: int, targ
 
     Raises:
         ShapeError: There is no cell, or a standard deviation is negative or not finite.
-        SpecError: The half-width is not above 0, or the numbers allow nothing.
+        SpecError: The half-width is not above 0, the pilot has fewer than 2 episodes, or it has more than `most`.
     """
     if sds.ndim != 1 or not sds.size or not np.isfinite(sds).all() or sds.min() < 0:
         raise ShapeError("Standard deviations are missing or no numbers. Allowed: finite numbers from 0, one a cell.")

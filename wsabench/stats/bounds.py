@@ -18,7 +18,7 @@ from wsabench.stats.compiled.loading import pays
 from wsabench.types import FloatArray, IntArray
 
 _SELECTING = 9e-9
-"""Seconds a number by which compiled code finds percentiles sooner."""
+"""Seconds for each number by which compiled code finds percentiles sooner."""
 _FEWEST_TO_SELECT = 1_000
 _UNITS_AT_ONCE = 300
 """Units of several strata whose counts are held beside each other (24 MB for 10,000 repetitions)."""
@@ -32,20 +32,21 @@ class Stratum(NamedTuple):
     num_draws: int
     """Units drawn in each repetition, at most `num_units`; the stratum has one degree of freedom fewer."""
     ways: npt.NDArray[np.int64] | None = None
-    """How the units were drawn, a row of `counts` for each repetition; None: one row for each repetition."""
+    """Which row of `counts` each repetition has, shape (repetitions,); None: `counts` has one row per repetition."""
 
 
 class Replicates(NamedTuple):
     """A statistic on every resample."""
 
     values: FloatArray
-    """Shape (repetitions, ...)."""
+    """The statistic of each resample, float64, shape (repetitions, ...)."""
     strata: Sequence[Stratum]
     """What the resamples were made of."""
 
 
 BoundsFunction = Callable[[Replicates, FloatArray, float], tuple[FloatArray, FloatArray]]
-"""Gets replicates, the statistic on the data, shape (...), and the confidence; returns lower and upper bounds."""
+"""A function of the replicates, the statistic on the data, shape (...), and the confidence level. It returns lower and
+upper bounds, each of shape (...)."""
 
 
 def percentile_bounds(replicates: Replicates, value: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
@@ -63,7 +64,7 @@ def percentile_bounds(replicates: Replicates, value: FloatArray, confidence: flo
     References:
         Efron & Tibshirani 1993, "An introduction to the bootstrap", chapter 13.
     """
-    return _percentiles(_lanes(replicates.values), np.shape(replicates.values)[1:], confidence)
+    return _percentiles(_rows(replicates.values), np.shape(replicates.values)[1:], confidence)
 
 
 def t_quantile(probability: float, freedom: npt.ArrayLike) -> FloatArray:
@@ -101,28 +102,28 @@ def corrected_bounds(replicates: Replicates, value: FloatArray, confidence: floa
         "The generalization of Student's problem", for the degrees of freedom; Efron 2014, "Estimation and accuracy
         after model selection", for variances from counts.
     """
-    lanes, shape = _lanes(replicates.values), np.shape(replicates.values)[1:]
-    found = corrected_lanes(lanes, _influences(lanes, replicates.strata), np.ravel(value), confidence)
+    rows, shape = _rows(replicates.values), np.shape(replicates.values)[1:]
+    found = corrected_rows(rows, _influences(rows, replicates.strata), np.ravel(value), confidence)
     return found[0].reshape(shape), found[1].reshape(shape)
 
 
-def corrected_lanes(
-    lanes: FloatArray, influences: Iterable[tuple[FloatArray, Sequence[Stratum]]], value: FloatArray, confidence: float
+def corrected_rows(
+    rows: FloatArray, influences: Iterable[tuple[FloatArray, Sequence[Stratum]]], value: FloatArray, confidence: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Return `corrected_bounds` from what was computed before.
+    """Return `corrected_bounds` of many numbers, from influences that are known already.
 
     Args:
-        lanes: The replicates of each number, shape (num_values, repetitions), C order; they are put into another order.
-        influences: The influence of each unit on each number, the covariance of how often it was drawn with the
-            replicates, shape (num_values, num_units); with the strata that the units are of, one after another.
+        rows: The replicates of each number, shape (num_values, repetitions), C order; they are put into another order.
+        influences: The influence of each unit on each number: the covariance of how often the unit was drawn with the
+            replicates, shape (num_values, num_units). With each array the strata that its units belong to, in order.
         value: The numbers on the data, shape (num_values,).
         confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         Lower and upper bounds, (num_values,) each.
     """
-    inflation, freedom = _inflation_and_freedom(influences, len(lanes))
-    low, high = _percentiles(lanes, (len(lanes),), confidence)
+    inflation, freedom = _inflation_and_freedom(influences, len(rows))
+    low, high = _percentiles(rows, (len(rows),), confidence)
     normal = scipy_special.ndtri((1.0 + confidence) / 2.0)
     factor = np.sqrt(inflation) * t_quantile((1.0 + confidence) / 2.0, freedom) / normal
     # A biased statistic (a worst case) may leave the estimate outside the percentiles; it must not be moved further.
@@ -150,8 +151,8 @@ def bca_bounds(replicates: Replicates, value: FloatArray, confidence: float) -> 
     below = (flat < estimates).mean(axis=0) + 0.5 * (flat == estimates).mean(axis=0)
     edge = 0.5 / len(flat)
     bias = scipy_special.ndtri(np.clip(below, edge, 1.0 - edge))
-    lanes = _lanes(values)
-    influences = np.concatenate([found.T for found, _ in _influences(lanes, replicates.strata)])
+    rows = _rows(values)
+    influences = np.concatenate([found.T for found, _ in _influences(rows, replicates.strata)])
     spread = (influences**2).sum(axis=0) ** 1.5
     cubes = (influences**3).sum(axis=0)
     acceleration = np.divide(cubes, 6.0 * spread, out=np.zeros_like(cubes), where=spread > 0)
@@ -171,34 +172,34 @@ METHODS: dict[str, BoundsFunction] = {
 """How replicates become bounds, by name."""
 
 
-def _lanes(values: FloatArray) -> FloatArray:
+def _rows(values: FloatArray) -> FloatArray:
     """Return a copy of the replicates, each number's one after another in memory, shape (num_values, repetitions)."""
     return np.array(np.moveaxis(values, 0, -1), dtype=np.float64, order="C").reshape(-1, len(values))
 
 
-def _percentiles(lanes: FloatArray, shape: tuple[int, ...], confidence: float) -> tuple[FloatArray, FloatArray]:
-    """Return what `numpy.quantile` gives at both ends, to the bit; the lanes are put into another order."""
+def _percentiles(rows: FloatArray, shape: tuple[int, ...], confidence: float) -> tuple[FloatArray, FloatArray]:
+    """Return what `numpy.quantile` gives at both ends, to the bit; the rows are put into another order."""
     tail = (1.0 - confidence) / 2.0
-    places = (lanes.shape[1] - 1) * np.array([tail, 1.0 - tail])
+    places = (rows.shape[1] - 1) * np.array([tail, 1.0 - tail])
     before = np.floor(places).astype(np.int64)
-    after = np.minimum(before + 1, lanes.shape[1] - 1)
+    after = np.minimum(before + 1, rows.shape[1] - 1)
     share = (places - before)[:, None]
-    first, second = _at_places(lanes, before, after)
+    first, second = _at_places(rows, before, after)
     rise = second - first
     ends = np.where(share >= 0.5, second - rise * (1.0 - share), first + rise * share)
     return ends[0].reshape(shape), ends[1].reshape(shape)
 
 
-def _at_places(lanes: FloatArray, before: IntArray, after: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Return each lane's sorted numbers at two places and those after them, each (2, num_values); NaN for any NaN."""
-    if lanes.shape[1] >= _FEWEST_TO_SELECT and pays(_SELECTING * lanes.size):
+def _at_places(rows: FloatArray, before: IntArray, after: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return each row's sorted numbers at two places and those after them, each (2, num_values); NaN for any NaN."""
+    if rows.shape[1] >= _FEWEST_TO_SELECT and pays(_SELECTING * rows.size):
         from wsabench.stats.compiled.selection import tails
 
-        found = tails(lanes, *map(int, before))
+        found = tails(rows, *map(int, before))
         return found[:, [0, 2]].T, found[:, [1, 3]].T
-    lanes.partition(np.unique([*before, *after, lanes.shape[1] - 1]), axis=1)
-    first, second = lanes[:, before].T, lanes[:, after].T
-    first[:, np.isnan(lanes[:, -1])] = np.nan  # what is unknown stands last
+    rows.partition(np.unique([*before, *after, rows.shape[1] - 1]), axis=1)
+    first, second = rows[:, before].T, rows[:, after].T
+    first[:, np.isnan(rows[:, -1])] = np.nan  # what is unknown stands last
     return first, second
 
 
@@ -225,25 +226,25 @@ def _inflation_and_freedom(
     return inflation, np.maximum(freedom, smallest)
 
 
-def _influences(lanes: FloatArray, strata: Sequence[Stratum]) -> Iterator[tuple[FloatArray, Sequence[Stratum]]]:
+def _influences(rows: FloatArray, strata: Sequence[Stratum]) -> Iterator[tuple[FloatArray, Sequence[Stratum]]]:
     """Return the influence of each unit, the covariance of its count with the statistic: (num_values, num_units).
 
     Strata come several at a time, so that one product of matrices serves them.
     """
-    repetitions, means = lanes.shape[1], lanes.mean(axis=1, keepdims=True)
+    repetitions, means = rows.shape[1], rows.mean(axis=1, keepdims=True)
     width = max(stratum.counts.shape[1] for stratum in strata)
     step = max(1, _UNITS_AT_ONCE // width)
     for start in range(0, len(strata), step):
         some = strata[start : start + step]
         ways = [(stratum.counts, stratum.ways) for stratum in some if stratum.ways is not None]
-        if len(lanes) == 1 and len(ways) == len(some):
-            away = lanes[0] - means[0]
+        if len(rows) == 1 and len(ways) == len(some):
+            away = rows[0] - means[0]
             yield np.concatenate([_of_ways(away, *one) for one in ways])[None], some
             continue
         every = [stratum.counts if stratum.ways is None else stratum.counts[stratum.ways] for stratum in some]
         counts = np.concatenate(every, axis=1, dtype=np.float64)
         counts -= counts.mean(axis=0)
-        yield lanes @ counts / repetitions - counts.mean(axis=0) * means, some
+        yield rows @ counts / repetitions - counts.mean(axis=0) * means, some
 
 
 def _of_ways(away: FloatArray, counts: npt.NDArray[Any], ways: npt.NDArray[np.int64]) -> FloatArray:

@@ -34,11 +34,11 @@ class VarianceComponents(NamedTuple):
     low: FloatArray
     """Lower bounds of 95 % intervals, for normal effects."""
     high: FloatArray
-    """Upper bounds. With few train seeds that of the first is far away: they tell little about their spread."""
+    """Upper bounds. With few train seeds that of the first is far away: few seeds tell little about their spread."""
     num_train_seeds: int
     num_cells: int
     num_episodes: int
-    """Episodes in all."""
+    """Number of episodes in all."""
 
 
 class _Sums(NamedTuple):

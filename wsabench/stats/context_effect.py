@@ -13,8 +13,8 @@ import numpy.typing as npt
 T = TypeVar("T")
 Indices = npt.NDArray[np.int64]
 Reweigh = Callable[[Indices, Indices], npt.NDArray[np.float32]]
-"""A function of M steps, and of the M steps that lend them their contexts. It returns weights, float32, shape
-(M, num_places)."""
+"""A function of the indices of M steps, and of the M steps that lend them their contexts. It returns attention weights,
+float32, shape (M, num_places)."""
 
 TOLERANCE = 1e-6
 """Weights, which sum to 1, that differ by no more than this are the same: rounding in float32 reaches a few 1e-7."""
@@ -33,6 +33,7 @@ class ContextEffect:
     variance: float
     """Number of steps times the sum over places of the weights' variance over steps, with divisor n - 1."""
     num_steps: int
+    """Number of steps."""
 
     @property
     def static_share(self) -> float:
@@ -54,7 +55,7 @@ class ContextEffect:
 
 
 def total_effect(effects: Iterable[ContextEffect]) -> ContextEffect:
-    """Return the sums over several parts, each compared within itself; no part: sums of nothing."""
+    """Return the sums over several parts, each compared within itself; without any part all sums are 0."""
     parts = list(effects)
     return ContextEffect(
         math.fsum(part.static_steps for part in parts),
@@ -76,7 +77,7 @@ def context_effect(
 
     Args:
         reweigh: Gives the weights of steps under the contexts of other steps.
-        num_steps: Steps; with fewer than two there is no other step, and the result has none.
+        num_steps: Number of steps; with fewer than two there is no other step, and all sums are 0.
         generator: Draws the other steps, each equally likely.
         num_draws: How often each step is given another context.
         rows_at_once: Most rows that `reweigh` is asked for; bounds memory.
@@ -111,14 +112,14 @@ class EvenSample(Generic[T]):
     """Keeps evenly spaced items of a stream of unknown length: every one at first, then every second, fourth, ..."""
 
     def __init__(self, capacity: int) -> None:
-        """Keep at most `capacity` items, and once there were as many, at least half of it."""
+        """Keep at most `capacity` items, at least 1, and at least half as many once the stream had `capacity` items."""
         self.items: list[T] = []
         self._capacity = capacity
         self._interval = 1
         self._num_seen = 0
 
     def offer(self, make: Callable[[], T]) -> None:
-        """Take notice of the next item; `make` is called where it is kept."""
+        """Take notice of the next item; `make` is called to make it if it is kept."""
         if self._num_seen % self._interval == 0:
             if len(self.items) == self._capacity:
                 del self.items[1::2]

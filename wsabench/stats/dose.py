@@ -83,7 +83,7 @@ def dose_area(scores: npt.ArrayLike, doses: npt.ArrayLike | None) -> DoseArea:
     Args:
         scores: Shape (..., num_severities), float64.
         doses: Shape (num_severities,), in any order, in grey levels, NaN where the change was not measured. None for a
-            perturbation without a scale. The numbers of the severities, to see what the choice of dose does.
+            perturbation without a scale. To see what the choice of dose does, give the numbers of the severities.
 
     Returns:
         The area, or the reason why there is none. It belongs to its range of doses: areas of agents in one game and

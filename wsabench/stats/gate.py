@@ -1,7 +1,7 @@
 """The gate: has an agent lost more of its score than a margin, in some cell or on the average?
 
-Scores of a run are compared with those of a reference. With several train seeds a row is a train seed (its mean over
-episodes), with one checkpoint a row is an episode. Both can be paired.
+Normalised scores of a run are compared with those of a reference, which is another run. With several train seeds a row
+is a train seed (its mean over episodes), with one checkpoint a row is an episode. Both can be paired.
 
 The margin of a cell is a share of the reference's score there, and never less than that share of `MARGIN_FLOOR_SCORE`.
 As a share it is estimated with the reference and shares its error, so what is tested is a contrast: run - (1 - margin)
@@ -33,16 +33,20 @@ from wsabench.types import FloatArray
 MARGIN_FLOOR_SCORE = 0.1
 """Normalised score below which the margin shrinks no further: a share of almost nothing is within chance."""
 DEFAULT_MARGIN = 0.2
+"""Share of the reference's score that may be lost."""
 DEFAULT_ALPHA = 0.05
+"""Probability of any false alarm in a whole check, at most."""
 DEFAULT_PERMUTATIONS = 9_999
-"""Drawn for every test; those whose p they cannot resolve get more."""
+"""Permutations drawn for every test; tests whose p they cannot resolve get more."""
 MIN_EPISODE_PAIRS = 12
 """Fewer pairs have fewer than 4,096 sign flips: too few for the small p that a correction over cells asks for."""
 COLLAPSE = 0.8
-"""The drop that a check must be able to find: with a smaller chance than `MIN_POWER` it has too few episodes."""
+"""Share of the reference's score whose loss a check must be able to find."""
 MIN_POWER = 0.8
+"""Where a check finds a loss of `COLLAPSE` with a smaller probability, it has too few episodes."""
 
 Unit = Literal["train seeds", "episodes"]
+"""What a row of scores is; episodes are those of one checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,19 @@ class Sample:
     is_paired: bool
     """Whether equal rows of both belong together: the same train seed, episode seed or start."""
     run_limits: Limits = UNLIMITED
+    """What is known of the run's rows beyond their scores."""
     reference_limits: Limits = UNLIMITED
+    """What is known of the reference's rows beyond their scores."""
     weight: float = 1.0
     """The sample's weight in the mean over samples, relative to the others."""
 
     def __post_init__(self) -> None:
-        """Check shapes and sizes."""
+        """Check shapes and sizes.
+
+        Raises:
+            ShapeError: The shapes do not fit each other.
+            SpecError: A side has too few rows for a test.
+        """
         shapes = f"{self.run.shape} for the run, {self.reference.shape} for the reference"
         if self.run.ndim != 3 or self.reference.ndim != 3 or self.run.shape[1:] != self.reference.shape[1:]:
             raise ShapeError(
@@ -83,7 +94,9 @@ class Comparison(NamedTuple):
     """A run against a reference; all arrays float64, shape (num_tests,), in units of the normalised score."""
 
     reference: FloatArray
+    """Mean score of the reference."""
     run: FloatArray
+    """Mean score of the run."""
     drop: FloatArray
     """Reference minus run; negative: the run scored more."""
     margin: FloatArray
@@ -91,16 +104,18 @@ class Comparison(NamedTuple):
     standard_error: FloatArray
     """Standard error of the drop."""
     p_worse: FloatArray
-    """One-sided p of 'the drop is at most the margin': small where it is larger."""
+    """One-sided p of the hypothesis that the drop is at most the margin: small where it is shown to be larger."""
     p_within: FloatArray
-    """One-sided p of 'the drop is at least the margin': small where non-inferiority is shown."""
+    """One-sided p of the hypothesis that the drop is at least the margin: small where non-inferiority is shown."""
 
 
 class Adjusted(NamedTuple):
     """p values corrected for the number of tests, so that one false alarm in all has probability alpha at most."""
 
     cells: FloatArray
+    """Those of the cells, shape (..., num_cells)."""
     overall: FloatArray
+    """Those of the averages over cells, shape (..., num_averages)."""
 
 
 def compare(
@@ -126,8 +141,8 @@ def compare(
         rng: Where permutations are drawn from.
         margin: Share of the reference's score that may be lost, above 0 and below 1.
         permutations: How many are drawn.
-        smallest: The smallest p that decides anything (`smallest_p`): tests whose p lies at the limit of what the
-            permutations can tell get more of them until it is resolved. None draws no more.
+        smallest: The level that p must reach (`smallest_p`): tests whose p is too small for the permutations to tell it
+            from this level get more of them until they can. None draws no more.
 
     Returns:
         Estimates and p values of each test. NaN where a score is NaN.
@@ -179,16 +194,19 @@ def adjust(cells: FloatArray, overall: FloatArray) -> Adjusted:
 
     Returns:
         The corrected p values in the same shapes, to be compared with alpha. Without averages the cells have all of it.
+
+    Raises:
+        SpecError: A p value is outside 0 to 1.
     """
     halves = 2.0 if overall.shape[-1] else 1.0
     return Adjusted(np.minimum(1.0, halves * holm(cells)), np.minimum(1.0, halves * holm(overall)))
 
 
 def smallest_p(num_tests: int, alpha: float, *, halved: bool = True) -> float:
-    """Return the smallest p that decides anything in a family of tests: the first step of Holm's method.
+    """Return the level of the first step of Holm's method: with no p at or below it a family of tests shows nothing.
 
     Args:
-        num_tests: Cells, or averages, of the whole check.
+        num_tests: The number of tests in the family: the cells, or the averages, of the whole check.
         alpha: The probability of any false alarm in the whole check.
         halved: Whether there are averages beside the cells, each with half of alpha.
     """
@@ -198,7 +216,7 @@ def smallest_p(num_tests: int, alpha: float, *, halved: bool = True) -> float:
 def power_to_find(
     samples: Sequence[Sample], unit: Unit, level: float, margin: float = DEFAULT_MARGIN, drop: float = COLLAPSE
 ) -> float:
-    """Return the chance that a test finds a drop, computed from the reference's spread and both numbers of rows.
+    """Return the probability that a test finds a drop, from the reference's spread and both numbers of rows.
 
     Nothing of how the run scored enters but the number of its rows. With episodes, a drop is that many of them scoring
     nothing above random play, in each cell by itself, as a collapse does; the others are spread as the reference's.

@@ -27,24 +27,25 @@ MIN_TRAIN_SEEDS = 5
 MIN_INTERVAL_SEEDS = 3
 """With fewer train seeds there is no interval over them at all: two seeds tell nothing about a spread."""
 DEFAULT_REPETITIONS = 10_000
+"""Bootstrap repetitions."""
 DEFAULT_METHOD = "corrected"
 """Percentiles corrected for few seeds: see `wsabench.stats.bounds`."""
 CHECKPOINTS_ONLY = "these checkpoints only"
-"""Label of every interval over episodes: it says nothing about another training run."""
+"""The note of every interval over episodes: it says nothing about another training run."""
 
 _CHUNK_ELEMENTS = 4_000_000
 """Resampled values handed to a statistic at once (32 MB)."""
 
 Statistic = Callable[..., FloatArray]
-"""Gets one list of blocks for each sample, each block of shape (repetitions, num_seeds, num_cells). It returns shape
-(repetitions, ...)."""
+"""A function of one list of blocks for each sample, each block of shape (repetitions, num_seeds, num_cells). It returns
+the statistic of each repetition, shape (repetitions, ...)."""
 
 
 class Estimate(NamedTuple):
     """A value, or an array of values, with its interval."""
 
     value: FloatArray
-    """What the statistic is on the data itself; NaN where undefined."""
+    """The statistic on the data themselves; NaN where undefined."""
     low: FloatArray
     """Lower bound, shape of `value`; NaN where there is no interval."""
     high: FloatArray
@@ -67,7 +68,7 @@ class Estimate(NamedTuple):
         return cls(value, nothing, nothing, num_seeds, seed_note(num_seeds) if reason is None else reason)
 
     def within(self, lowest: float, highest: float) -> Estimate:
-        """Return the same with bounds cut to the range that the statistic can have, 0 to 1 for a probability."""
+        """Return the same with bounds cut to the range of the statistic, as 0 to 1 for a probability."""
         return self._replace(low=np.clip(self.low, lowest, highest), high=np.clip(self.high, lowest, highest))
 
 
@@ -104,13 +105,13 @@ def seed_interval(  # noqa: PLR0913 - each a choice of its own, named by its key
             resamples that each mean is computed once.
         method: A name in `METHODS`: `corrected` for few seeds, `percentile` as rliable, `bca`.
         repetitions: Bootstrap repetitions.
-        confidence: Share of repetitions between the bounds.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         The estimate. With fewer than three train seeds the bounds are NaN; with three or four the note says 'too few'.
 
     Raises:
-        ShapeError: A block has not two axes, or there is none.
+        ShapeError: A block has not two axes, or there is no block.
         SpecError: `confidence` or `repetitions` is out of range.
         UnknownNameError: There is no such method.
     """
@@ -158,7 +159,7 @@ def episode_interval(  # noqa: PLR0913 - each a choice of its own, named by its 
         of_means: As for `seed_interval`: means over the checkpoints of a game.
         method: A name in `METHODS`.
         repetitions: Bootstrap repetitions.
-        confidence: Share of repetitions between the bounds.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         The estimate; its note begins with `CHECKPOINTS_ONLY`. NaN bounds where a checkpoint played one episode.
@@ -187,16 +188,17 @@ def shared_episode_interval(
 ) -> Estimate:
     """Return `episode_interval` of one agent and a statistic of means, with draws that it shares.
 
-    Whoever has as many train seeds and episodes in a game gets the same draws of its stream, which are made once.
+    All agents with the same numbers of train seeds and episodes in a game get the same draws of the game's stream,
+    which are made once.
 
     Args:
         statistic: As for `episode_interval`, of means over the checkpoints of a game (`of_means`).
         games: The agent's games, as a sample of `episode_interval`.
         streams: The random numbers of each game: a stream of its own, so that games are resampled independently.
         num_units: For each game, how many different episodes the shortest cell of each checkpoint has, (num_seeds,):
-            as of so few the interval is corrected. None: as many as are drawn.
+            the interval is corrected as one over so few. None: as many as are drawn.
         repetitions: Bootstrap repetitions.
-        confidence: Share of repetitions between the bounds.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         As for `episode_interval`.
@@ -244,7 +246,7 @@ def _on_data(statistic: Statistic, arrays: Sequence[Blocks]) -> FloatArray:
 
 
 def resamples_of(block: FloatArray, rows: IntArray, *, of_means: bool) -> Callable[[slice], FloatArray]:
-    """Return what gives some resamples of one game, or their means over train seeds.
+    """Return a function that gives some resamples of one game, or their means over train seeds.
 
     Args:
         block: Shape (num_seeds, num_cells), float64.
@@ -252,7 +254,7 @@ def resamples_of(block: FloatArray, rows: IntArray, *, of_means: bool) -> Callab
         of_means: Whether the means are wanted, as one row each.
 
     Returns:
-        Called with which repetitions, it returns shape (repetitions, num_seeds or 1, num_cells).
+        The function takes the slice of the repetitions and returns shape (repetitions, num_seeds or 1, num_cells).
     """
     if not of_means:
         return lambda part: block[rows[part]]
@@ -264,7 +266,7 @@ def resamples_of(block: FloatArray, rows: IntArray, *, of_means: bool) -> Callab
 
 
 def different_means(block: FloatArray, rows: IntArray) -> tuple[FloatArray, IntArray]:
-    """Return the means over train seeds of one game's resamples, those of equal ones once where they are few.
+    """Return the means over train seeds of one game's resamples; where few resamples differ, equal ones once.
 
     Args:
         block: Shape (num_seeds, num_cells), float64.
@@ -298,7 +300,7 @@ def checked_options(repetitions: int, confidence: float, method: str = DEFAULT_M
 
     Args:
         repetitions: Bootstrap repetitions.
-        confidence: Share of repetitions between the bounds.
+        confidence: The confidence level of the interval, between 0 and 1.
         method: A name in `METHODS`.
 
     Raises:

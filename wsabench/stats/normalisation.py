@@ -1,4 +1,4 @@
-"""Returns brought to one scale: 0 is random play, 1 is the reference."""
+"""Returns brought to one scale: 0 is random play, 1 is the reference, which is human play unless said."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def normalised_score(returns: npt.ArrayLike, random_score: float, reference_scor
         reference_score: Mean return of the reference (human play unless said), in the same points.
 
     Returns:
-        Same shape, float64, no unit. 0: no better than random. 1: as the reference. Not clipped. All NaN where a
-        reference is NaN, that is unknown.
+        Same shape, float64, no unit. 0: no better than random. 1: as the reference. Not clipped. All NaN where the
+        random or the reference score is NaN, that is, unknown.
 
     Raises:
         SpecError: The reference is not above random play.
@@ -60,7 +60,8 @@ def normalised_mean(
         axis: What is averaged over: episodes, or (train seeds, episodes) for one number of several seeds.
 
     Returns:
-        The returns' shape without `axis`, float64, no unit. All NaN where a score is NaN, that is unknown.
+        The returns' shape without `axis`, float64, no unit. All NaN where the random or the reference score is NaN,
+        that is, unknown.
 
     Raises:
         SpecError: The reference is not above random play.

@@ -24,9 +24,9 @@ from wsabench.types import FloatArray
 TOLERANCE = 1e-9
 """Statistics closer than this count as equal: the same numbers in another order."""
 TOLD_APART = 10
-"""So many draws at least as extreme as the observed statistic tell its p from smaller ones."""
+"""With so many draws at least as extreme as the observed statistic, its p is told from smaller ones."""
 CERTAIN = 8.0
-"""So many standard errors beyond the critical value, the power is 1 to all digits."""
+"""Where the shift is so many standard errors beyond the critical value, the power is 1 to all digits."""
 _CHUNK_VALUES = 4_000_000
 """Most numbers of one array of draws: some 30 MB."""
 _CHUNK_DRAWS = 20_000
@@ -36,9 +36,9 @@ class Limits(NamedTuple):
     """What is known of the rows of one side beyond their scores."""
 
     population: int | None = None
-    """How many rows there are at all, each as likely, of which these are different ones; None: unboundedly many."""
+    """How many different rows there are at all, each as likely; the side has some of them. None: unboundedly many."""
     different: int | None = None
-    """How many of the rows are known to be different; bounds the degrees of freedom. None: no bound."""
+    """How many of the rows are known to be different, which bounds the degrees of freedom. None: no bound."""
 
     @property
     def is_deterministic(self) -> bool:
@@ -55,21 +55,27 @@ class Limits(NamedTuple):
 
 
 UNLIMITED = Limits()
+"""Rows that are draws from an unbounded population."""
 
 
 class Rows(NamedTuple):
-    """Two sides whose means are compared, shapes (rows, tests)."""
+    """Two sides whose means are compared, test by test."""
 
     run: FloatArray
+    """Scores of the run, float64, shape (num_run, num_tests)."""
     reference: FloatArray
+    """Scores of the reference, float64, shape (num_reference, num_tests)."""
     is_paired: bool
+    """Whether equal rows of both sides belong together."""
     run_limits: Limits = UNLIMITED
+    """What is known of the run's rows beyond their scores."""
     reference_limits: Limits = UNLIMITED
+    """What is known of the reference's rows beyond their scores."""
     weight: float = 1.0
     """Weight of the difference of means in the sum over samples."""
 
     def of(self, tests: npt.NDArray[np.int64]) -> Rows:
-        """Return some of the tests only."""
+        """Return some of the tests only, given their places."""
         return self._replace(run=self.run[:, tests], reference=self.reference[:, tests])
 
     @property
@@ -83,17 +89,18 @@ class Part(NamedTuple):
     """One independent mean of a contrast."""
 
     variance: FloatArray
-    """Squared standard error of its weighted share, shape (tests,)."""
+    """Squared standard error of its weighted share, shape (num_tests,)."""
     freedom: int
+    """Degrees of freedom of that standard error."""
 
 
 def difference(samples: Sequence[Rows]) -> FloatArray:
-    """Return the weighted sum of the differences of means, run minus reference, by test."""
+    """Return the weighted sum of the differences of means, run minus reference, shape (num_tests,)."""
     return np.array([s.weight * (s.run.mean(axis=0) - s.reference.mean(axis=0)) for s in samples]).sum(axis=0)
 
 
 def parts(samples: Sequence[Rows]) -> list[Part]:
-    """Return the independent means of a contrast: one for each paired sample, and else one for each side."""
+    """Return the independent means of a contrast: one for each paired sample, two for each that is not paired."""
     found: list[Part] = []
     for s in samples:
         if s.is_paired:
@@ -105,19 +112,27 @@ def parts(samples: Sequence[Rows]) -> list[Part]:
 
 
 def variance(samples: Sequence[Rows]) -> FloatArray:
-    """Return the squared standard error of the weighted sum of differences, by test."""
+    """Return the squared standard error of the weighted sum of differences, shape (num_tests,)."""
     return np.array([part.variance for part in parts(samples)]).sum(axis=0)
 
 
 def freedom(found: Sequence[Part]) -> FloatArray:
-    """Return the degrees of freedom of the sum of parts, by test, after Welch and Satterthwaite; 1 without spread."""
+    """Return the degrees of freedom of the sum of parts, after Welch and Satterthwaite, shape (num_tests,).
+
+    They are 1 where there is no spread.
+    """
     total = np.array([part.variance for part in found]).sum(axis=0)
     squares = np.array([part.variance**2 / max(part.freedom, 1) for part in found]).sum(axis=0)
     return np.divide(total**2, squares, out=np.ones_like(total), where=squares > 0)
 
 
 def power(shift: float, freedom: float, level: float) -> float:
-    """Return the power of a one-sided t test for a true shift in standard errors, at a level.
+    """Return the power of a one-sided t test at a level.
+
+    Args:
+        shift: The true shift, in standard errors.
+        freedom: Degrees of freedom of the standard error.
+        level: The test decides where its p is at most this.
 
     References:
         Cohen 1988, "Statistical power analysis for the behavioral sciences", chapter 2: noncentral t.
@@ -130,7 +145,10 @@ def power(shift: float, freedom: float, level: float) -> float:
 
 
 def t_test(samples: Sequence[Rows]) -> tuple[FloatArray, FloatArray]:
-    """Return p of 'run is below' and of 'run is above', by test: degrees of freedom after Welch and Satterthwaite.
+    """Return two one-sided p values of t tests, each of shape (num_tests,).
+
+    The first is small where the run is shown to be below the reference, the second where it is shown to be above. The
+    degrees of freedom are those of Welch and Satterthwaite.
 
     Where every side is known to be deterministic and nothing is left that could vary, the sides are compared exactly:
     p is 0 or 1.
@@ -148,7 +166,7 @@ def t_test(samples: Sequence[Rows]) -> tuple[FloatArray, FloatArray]:
 
 
 def is_exact(samples: Sequence[Rows]) -> npt.NDArray[np.bool_]:
-    """Return whether there is nothing to test, by test: play is deterministic, and no spread is left."""
+    """Return where there is nothing to test: play is deterministic and no spread is left; shape (num_tests,)."""
     certain = all(s.run_limits.is_deterministic and s.reference_limits.is_deterministic for s in samples)
     total = variance(samples)
     return (total <= TOLERANCE**2) & certain  # NaN is not
@@ -157,7 +175,16 @@ def is_exact(samples: Sequence[Rows]) -> npt.NDArray[np.bool_]:
 def permutation_test(
     samples: Sequence[Rows], permutations: int, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Return p of 'run is below' and of 'run is above', by test; each sample is relabelled by itself."""
+    """Return two one-sided p values of permutation tests, each of shape (num_tests,).
+
+    The first is small where the run is shown to be below the reference, the second where it is shown to be above. Each
+    sample is relabelled by itself.
+
+    Args:
+        samples: Independent samples with the same tests.
+        permutations: How many are drawn.
+        rng: Where they are drawn from.
+    """
     observed = studentised(difference(samples), variance(samples))
     statistics = _relabelled(samples, permutations, rng)
     slack = TOLERANCE * (1.0 + np.abs(observed))
@@ -174,20 +201,20 @@ def refined(
     smallest: float,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Draw more permutations for the tests whose p of 'run is below' is too small for what has been drawn.
+    """Draw more permutations for the tests whose first p is too small for what has been drawn.
 
     A test gets more draws until `TOLD_APART` of them are at least as extreme as its own statistic, or `TOLD_APART` /
     `smallest` are drawn. A p that is found so is valid as it is (Besag and Clifford 1991).
 
     Args:
         samples: As in `permutation_test`.
-        p_below: What that found, NaN for tests that need no more; shape (tests,).
+        p_below: The first p that `permutation_test` found, NaN for tests that need no more; shape (num_tests,).
         permutations: How many it drew.
-        smallest: The smallest p that decides anything.
+        smallest: The level that p must reach.
         rng: Where permutations are drawn from.
 
     Returns:
-        p of all tests.
+        p of all tests, shape (num_tests,); NaN where `p_below` is.
     """
     counts = np.nan_to_num(p_below, nan=1.0) * (1 + permutations) - 1
     drawn = np.full(len(counts), permutations)
@@ -203,7 +230,7 @@ def refined(
 
 
 def smallest_attainable(samples: Sequence[Rows]) -> float:
-    """Return the smallest p that relabelling can give, whatever the scores: one in all relabellings."""
+    """Return the smallest p that relabelling can give, whatever the scores: 1 / the number of relabellings."""
     ways = 0.0
     for s in samples:
         if not s.is_exhausted:

@@ -18,8 +18,9 @@ from wsabench.types import FloatArray
 from wsabench.words import counted
 
 MAX_SEEDS = 1_000
+"""No plan has more train seeds."""
 PLANNING_CONFIDENCE = 0.8
-"""Of the limit that a comparison is planned with where the noise comes from a run."""
+"""Confidence of the upper limit of noise (`seed_sd_limit`) with which a comparison is planned from a run."""
 
 _SPREADS = 2_000
 """Quantiles of the spread over which a power is averaged."""
@@ -45,7 +46,7 @@ class Design(NamedTuple):
     num_tests: int = 1
     """Perturbations that a pair of agents is tested on, over which alpha is divided (Holm's first step of t tests)."""
     alpha: float = 0.05
-    """Share of false claims, two-sided."""
+    """Probability of any false claim that is accepted; tests are two-sided."""
     power: float = 0.8
     """Probability with which the effect should be found."""
     num_pairs: int = 1
@@ -56,14 +57,15 @@ class GateDesign(NamedTuple):
     """What a check of one checkpoint against its reference should be able to find."""
 
     drop: float
-    """Share of the reference's score that is lost, as the margin is one: below a score of 0.1, share of 0.1."""
+    """Share of the reference's score that is lost; like the margin, the share of 0.1 where that score is below 0.1."""
     score: float
     """Normalised score of the reference in a cell."""
     margin: float = DEFAULT_MARGIN
+    """Share of the reference's score that may be lost."""
     num_cells: int = 1
-    """Cells that an agent's average is over."""
+    """Number of cells that an agent's average is over."""
     num_agents: int = 1
-    """Agents in the check, each with so many cells."""
+    """Number of agents in the check, each with `num_cells` cells."""
     alpha: float = DEFAULT_ALPHA
     """Probability of any false alarm in the whole check."""
 
@@ -74,29 +76,31 @@ class GatePower(NamedTuple):
     cell: float
     """Probability of an alarm by the test of one cell, if that cell drops."""
     average: float
-    """Probability of an alarm by the test of an agent's average, if all its cells drop; the cell's where it is the only
-    cell."""
+    """Probability of an alarm by the test of an agent's average, if all its cells drop; the same as `cell` where it has
+    only one cell."""
 
 
 class Plan(NamedTuple):
     """One way to reach the power that is asked for."""
 
     num_episodes: int
-    """Episodes of each train seed in each cell."""
+    """Number of episodes of each train seed in each cell."""
     num_seeds: int
-    """Train seeds, of each agent unless paired."""
+    """Number of train seeds, of each agent unless paired."""
     power: float
     """The power that these numbers reach."""
 
 
 def power_of(design: Design, variation: Variation, num_seeds: int, num_episodes: int) -> float:
-    """Return the probability with which a design finds its effect, by the t test that is the stricter part of the test.
+    """Return the probability with which a design finds its effect, computed for the t test.
+
+    A claim needs both the t test and the test by relabelling; the t test is taken as the stricter of the two.
 
     Args:
         design: The comparison.
         variation: Noise between train seeds and between episodes.
-        num_seeds: Train seeds, of each agent unless paired; at least 2.
-        num_episodes: Episodes of each train seed in each cell.
+        num_seeds: Number of train seeds, of each agent unless paired; at least 2.
+        num_episodes: Number of episodes of each train seed in each cell.
 
     Returns:
         0 to 1; 0 where so few seeds cannot get the adjusted p to alpha, whatever the scores.
@@ -203,8 +207,8 @@ def variation_of(blocks: Sequence[FloatArray]) -> Variation:
         blocks: One array for each cell, shape (num_seeds, num_episodes), float64, with at least 2 seeds and 2 episodes.
 
     Returns:
-        Root mean square over cells. The variance between seeds is that of their means without the episodes' share, 0 at
-        least.
+        The root mean squares over cells. The variance between seeds is that of their means without the episodes' share,
+        0 at least.
 
     Raises:
         ShapeError: A cell has fewer than two train seeds or episodes.

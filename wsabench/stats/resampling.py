@@ -17,19 +17,19 @@ from wsabench.stats.compiled.loading import pays
 from wsabench.types import FloatArray
 
 Blocks = Sequence[FloatArray]
-"""One array for each game, shape (num_seeds, num_cells), or with further leading axes (repetitions)."""
+"""One array for each game, float64, shape (num_seeds, num_cells), or with further leading axes (repetitions)."""
 
 _DRAWING = 3e-8
-"""Seconds an episode by which compiled code draws sooner."""
+"""Seconds for each episode by which compiled code draws sooner."""
 
 
 def draw_seeds(num_seeds: int, rng: np.random.Generator, repetitions: int) -> npt.NDArray[np.int64]:
     """Draw train seeds with replacement: one vector of row indices for each repetition, for all cells.
 
     Args:
-        num_seeds: Train seeds of the game.
+        num_seeds: Number of train seeds of the game.
         rng: Where the draws come from.
-        repetitions: How many resamples.
+        repetitions: Number of resamples.
 
     Returns:
         Row indices, int64, shape (repetitions, num_seeds).
@@ -60,11 +60,11 @@ def draw_episode_weights(
     """Draw episodes of each checkpoint with replacement, as the weight of each episode in the mean.
 
     Args:
-        num_episodes: Episodes of each checkpoint and cell.
+        num_episodes: Number of episodes of each checkpoint and cell.
         num_distinct: How many different episodes each checkpoint played, shape (num_seeds,). Equal episodes carry no
             news, so only that many are drawn (greedy play without sticky actions repeats itself).
         rng: Where the draws come from.
-        repetitions: How many resamples.
+        repetitions: Number of resamples.
 
     Returns:
         Weights that sum to 1 over episodes, shape (num_seeds, repetitions, num_episodes), float64. The same weights
@@ -139,7 +139,8 @@ def pooled_means(episodes: FloatArray, weights: FloatArray) -> FloatArray:
         weights: As for `weighted_means`.
 
     Returns:
-        Shape (repetitions, 1, num_cells), float64; the numbers of a cell lie one after another in memory.
+        Shape (repetitions, 1, num_cells), float64. Where no episode is missing the numbers of a cell lie one after
+        another in memory.
     """
     num_seeds, num_cells, num_episodes = episodes.shape
     if np.isnan(episodes).any():
@@ -153,8 +154,8 @@ def count_draws(rows: npt.NDArray[np.int64], num_units: int) -> FloatArray:
     """Count how often each unit was drawn.
 
     Args:
-        rows: Drawn units, shape (repetitions, num_draws).
-        num_units: Units to draw from.
+        rows: The places of the drawn units, int64, shape (repetitions, num_draws).
+        num_units: Number of units to draw from.
 
     Returns:
         Shape (repetitions, num_units), float64.

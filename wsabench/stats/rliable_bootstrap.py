@@ -40,7 +40,7 @@ _CHUNK_ELEMENTS = 1_000_000
 _TOGETHER: tuple[MetricName, ...] = ("mean", "median", "iqm", "optimality_gap")
 """What is computed at once, where it is asked for."""
 _COUNTING = 7e-8
-"""Seconds a drawn score by which compiled code is sooner."""
+"""Seconds for each drawn score by which compiled code is sooner."""
 _GLOBAL_GENERATOR = threading.Lock()
 
 
@@ -55,13 +55,14 @@ def rliable_interval(
     """Return the percentile interval of aggregate metrics, by rliable's own stratified bootstrap.
 
     rliable draws; the metrics of many draws are then computed at once, where `rliable.library.get_interval_estimates`
-    computes them one by one. The bounds are its.
+    computes them one by one. The bounds are the same.
 
     Args:
         metrics: Names in `FAST_METRICS`, at least one; all take one sample, or all two.
         samples: Score matrices, (num_runs, num_tasks), float64; a run is a train seed, a task a cell of a game.
         rng: Where the seed of rliable's draws comes from. The same generator state gives the same interval.
-        repetitions: Bootstrap repetitions. Ours compute the metric of each, equal to rliable's and far faster.
+        repetitions: Bootstrap repetitions. This project's functions compute their metrics, equal to rliable's and far
+            faster.
         confidence: Share of repetitions between the bounds.
 
     Returns:

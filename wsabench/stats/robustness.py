@@ -16,7 +16,7 @@ def retention(clean: FloatArray, perturbed: FloatArray) -> FloatArray:
     """Return the share of the clean normalised score that is left under a perturbation.
 
     Args:
-        clean: Normalised score without perturbation (0: random agent, 1: reference).
+        clean: Normalised score without perturbation (0: random play, 1: human play).
             Shape (num_runs, num_tasks) or any other, float64, no unit.
         perturbed: Same shape and train seeds, under one perturbation at one severity.
 
@@ -108,7 +108,7 @@ def seed_retention(clean_episodes: FloatArray, perturbed_episodes: FloatArray) -
 
 
 class KeptShares(NamedTuple):
-    """In how many cells a score survives, and in how many it is lost."""
+    """In what share of cells a score survives, and in what share it is lost."""
 
     kept: float
     """Share of cells whose retention is at least `kept_at`, averaged over games."""
@@ -147,6 +147,9 @@ def kept_shares_of_each(
         retentions: One array for each game, shape (num_sets, num_cells).
         kept_at: As for `kept_shares`.
         lost_at: As for `kept_shares`.
+
+    Returns:
+        The shares of each data set, in order; NaN where one of its retentions is NaN.
     """
     is_known = np.all([~np.isnan(values).any(axis=1) for values in retentions], axis=0)
     both: list[FloatArray] = []

@@ -32,12 +32,14 @@ from wsabench.stats.gate import adjust
 from wsabench.types import FloatArray
 
 Spending = Literal["obrien-fleming", "pocock", "power"]
+"""The name of a spending function; see `spent`."""
 SPENDINGS: tuple[Spending, ...] = ("obrien-fleming", "pocock", "power")
 MAX_LOOKS = 4
 Outcome = Literal["alarm", "pass", "go on"]
+"""What a look decides: a drop is shown, none will be shown, or the next look is needed."""
 
 OPTIMISM = 1.0
-"""Standard errors above the present estimate, of which futility takes the drop to be."""
+"""Futility takes the drop to be so many standard errors larger than the present estimate."""
 _GRID = 201
 """Points of the numerical integration over the statistic of one look."""
 _LOWEST = -8.0
@@ -50,36 +52,38 @@ class Design(NamedTuple):
     """When a sequential check looks, and how it decides."""
 
     looks: tuple[int, ...] = (6, 11, 16, 22)
-    """Episodes of each cell at each look, rising; at most four."""
+    """Number of episodes of each cell at each look, from 2 on, rising; one to four looks."""
     alpha: float = 0.05
     """Probability of any false alarm over all looks and tests, at most."""
     spending: Spending = "power"
     """How alpha is spent over the looks."""
     futility: float = 0.05
-    """Stop without alarm where every test has at most this probability to alarm in the end, were the drop as large as
-    it looks and one standard error larger; 0: never. Alarms keep their probability whether one obeys it or not."""
+    """Stop without alarm where every test has at most this probability of an alarm by the last look, if its drop is one
+    standard error larger than it looks now; 0: never. Alarms keep their probability whether one obeys it or not."""
 
 
 class Judged(NamedTuple):
-    """What the looks so far show; the shapes' last axis are tests."""
+    """What the looks so far show, for one check or many; leading axes are checks."""
 
     cells: FloatArray
-    """Adjusted sequential p values, shape (..., num_cells); an alarm where at most alpha."""
+    """Adjusted sequential p values, shape (..., num_cells); a test alarms where its p is at most alpha."""
     overall: FloatArray
     """The same of the averages over cells, shape (..., num_averages)."""
     hope: FloatArray
-    """Probability of each test, cells first, to alarm in the end, as `futility` takes it."""
+    """Probability that each test, cells first, alarms by the last look, as `futility` takes it; shape (..., num_cells +
+    num_averages)."""
     is_shown: npt.NDArray[np.bool_]
     """Whether any test alarms, shape (...)."""
     is_futile: npt.NDArray[np.bool_]
-    """Whether every test is without hope, shape (...)."""
+    """Whether every test has at most the probability `futility` of an alarm, shape (...)."""
 
 
 class State(NamedTuple):
     """What a sequential check decides at a look."""
 
     outcome: Outcome
-    """`alarm`: a drop beyond the margin is shown; `pass`: it is unlikely to be shown, or this was the last look."""
+    """`alarm`: a drop beyond the margin is shown; `pass`: it is unlikely to be shown, or this was the last look;
+    `go on`: neither."""
     judged: Judged
     """What it rests on."""
 
@@ -92,6 +96,9 @@ def spent(alpha: FloatArray, fraction: float, spending: Spending) -> FloatArray:
         fraction: Above 0 and at most 1.
         spending: `obrien-fleming`: little at first, 2 - 2 Phi(z(1 - alpha/2) / sqrt(fraction)); `pocock`: alpha ln(1 +
             (e - 1) fraction), nearly equal levels at all looks; `power`: alpha fraction^1.5, between them.
+
+    Returns:
+        The part of alpha, float64, the shape of `alpha`.
 
     Raises:
         UnknownNameError: There is no such spending function.
@@ -109,7 +116,8 @@ def nominal_levels(alpha: float, looks: Sequence[int], spending: Spending) -> Fl
     """Return the level with which the p value of each look is compared.
 
     Args:
-        alpha: One-sided probability of an alarm at any look where there is nothing, above 0 and below 1.
+        alpha: One-sided probability of an alarm at any look where there is no drop beyond the margin, above 0 and below
+            1.
         looks: Episodes at each look, rising; information is taken in proportion to them.
         spending: How alpha is spent.
 
@@ -149,7 +157,8 @@ def sequential_p(p: FloatArray, looks: Sequence[int], spending: Spending) -> Flo
         spending: How alpha is spent.
 
     Returns:
-        Shape (...): where nothing is to be found at most u with probability u at most, whenever one stops.
+        Shape (...). Where there is no drop beyond the margin, the probability that a value is at most u is at most u,
+        at whichever look one stops. NaN where a p is NaN.
 
     Raises:
         ShapeError: There are no p values, or more than looks.
@@ -179,6 +188,7 @@ def decide(cells: FloatArray, overall: FloatArray, design: Design) -> State:
     Raises:
         ShapeError: The p values do not fit each other or the looks.
         SpecError: The design is out of range.
+        UnknownNameError: There is no such spending function.
     """
     found = judge(cells, overall, design)
     is_last = len(cells) == len(design.looks)
@@ -198,6 +208,7 @@ def judge(cells: FloatArray, overall: FloatArray, design: Design) -> Judged:
     Raises:
         ShapeError: The p values do not fit each other or the looks.
         SpecError: The design is out of range.
+        UnknownNameError: There is no such spending function.
     """
     if cells.ndim < 2 or cells.shape[:-1] != overall.shape[:-1] or not cells.shape[-1]:
         raise ShapeError(f"p values have the shapes {cells.shape} and {overall.shape}. Allowed: one row a look so far.")

@@ -13,11 +13,14 @@ def worst_case(scores: npt.ArrayLike) -> FloatArray:
     """Return the lowest score over severities, or over all cells given.
 
     Args:
-        scores: Shape (..., num_severities), float64: means over episodes and train seeds. The minimum of noisy numbers
-            is too low on average, the more so the more there are.
+        scores: Normalised scores, shape (..., num_severities), float64: means over episodes and train seeds. The
+            minimum of noisy numbers is too low on average, the more so the more there are.
 
     Returns:
         Shape (...), float64; NaN where a score is NaN.
+
+    Raises:
+        ShapeError: There is no severity.
     """
     return _checked(scores).min(axis=-1)
 
@@ -25,7 +28,7 @@ def worst_case(scores: npt.ArrayLike) -> FloatArray:
 def corruption_error(scores: npt.ArrayLike, baseline: npt.ArrayLike) -> FloatArray:
     """Return the error over severities relative to a baseline's; the mean over perturbations is the mCE.
 
-    The error of a score is its shortfall from the reference, max(0, 1 - score), which stands for the classification
+    The error of a score is its shortfall from human play, max(0, 1 - score), which stands for the classification
     error of ImageNet-C.
 
     Args:
@@ -73,14 +76,14 @@ def relative_corruption_error(
 
 
 def error_ceiling(clean: npt.ArrayLike, clean_baseline: npt.ArrayLike) -> FloatArray:
-    """Return the score that counts as without error in one game: the best of the reference and both clean scores.
+    """Return the score that counts as without error in one game: the best of human play and both clean scores.
 
     Args:
         clean: Normalised clean score, any shape, float64.
         clean_baseline: The baseline's, same shape.
 
     Returns:
-        Same shape, at least 1, which is the reference; so what is divided by it never vanishes.
+        Same shape, at least 1, the score of human play; so a division by it is always defined.
     """
     return np.maximum(1.0, np.maximum(clean, clean_baseline))
 
@@ -90,7 +93,7 @@ def error_difference(scores: npt.ArrayLike, baseline: npt.ArrayLike, ceiling: np
 
     The error of a score is 1 - score / ceiling: 0 at the ceiling, 1 at random play, as a classifier's error is 0 at
     best and near 1 for guessing. `corruption_error` divides by the baseline's error, which is 0 where the baseline
-    reaches the reference; a difference is defined for every baseline, and says by how much and not how many times.
+    reaches human play; a difference is defined for every baseline, and says by how much and not how many times.
 
     Args:
         scores: Normalised scores, shape (..., num_severities), float64; several games may stand one after another.

@@ -33,7 +33,7 @@ class EpisodeDraws(NamedTuple):
     weights: FloatArray
     """The weight of each episode in the mean, shape (num_seeds, repetitions, num_episodes)."""
     strata: tuple[Stratum, ...]
-    """How often each was drawn, one a checkpoint."""
+    """How often each episode was drawn, one stratum for each checkpoint."""
 
 
 @dataclass(frozen=True)  # without slots: what is computed from the draws is kept
@@ -41,6 +41,7 @@ class SharedEpisodes:
     """Draws of the episodes of one game, and what can be said of means before there are scores."""
 
     draws: EpisodeDraws
+    """The draws themselves."""
 
     @cached_property
     def centred(self) -> FloatArray:
@@ -50,13 +51,13 @@ class SharedEpisodes:
 
     @cached_property
     def covariances(self) -> FloatArray:
-        """Of the weight of each episode with how often each was drawn, shape (num_units, num_units)."""
+        """Covariances of the weight of each episode with how often each was drawn, shape (num_units, num_units)."""
         weights = np.swapaxes(self.draws.weights, 1, 2)
         return weights.reshape(-1, weights.shape[2]) @ self.centred / weights.shape[2]
 
     @property
     def num_bytes(self) -> int:
-        """Memory that it may take."""
+        """Bytes that this may take, what is computed from the draws included."""
         return 2 * self.draws.weights.nbytes + sum(stratum.counts.nbytes for stratum in self.draws.strata)
 
 
@@ -66,10 +67,10 @@ def draw_episodes(
     """Draw episodes of each checkpoint of a game with replacement.
 
     Args:
-        num_episodes: Episodes of each checkpoint and cell.
+        num_episodes: Number of episodes of each checkpoint and cell.
         num_distinct: How many different episodes each checkpoint played, shape (num_seeds,).
         rng: Where the draws come from.
-        repetitions: How many resamples.
+        repetitions: Number of resamples.
 
     Raises:
         ShapeError: A number of different episodes is outside 1..num_episodes.
@@ -86,14 +87,14 @@ def shared_episodes(
     repetitions: int,
     num_units: npt.ArrayLike | None = None,
 ) -> SharedEpisodes:
-    """Return the first draws of a stream, as `draw_episodes` makes them; not to be changed.
+    """Return the first draws of a stream, as `draw_episodes` makes them. They are shared, so do not change them.
 
     Args:
         num_episodes: As for `draw_episodes`.
         num_distinct: As for `draw_episodes`.
-        stream: Whose draws; one a game.
-        repetitions: How many resamples.
-        num_units: As how many draws each stratum counts, shape (num_seeds,); None: as many as were made.
+        stream: The stream of random numbers; each game has one.
+        repetitions: Number of resamples.
+        num_units: The number of draws that each stratum counts as, shape (num_seeds,); None: as many as were made.
 
     Raises:
         ShapeError: As for `draw_episodes`.

@@ -1,4 +1,4 @@
-"""Statistics of blocks: what an interval is made for."""
+"""Statistics of blocks: functions that an interval can be made for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def over_matrix(aggregate: Callable[..., FloatArray]) -> Statistic:
 
 
 def over_seeds(block: FloatArray) -> FloatArray:
-    """Return the mean over train seeds; the one row of what is their mean already (`of_means`) without a copy.
+    """Return the mean over train seeds. A block that holds their mean already, as one row, is not copied.
 
     Args:
         block: Shape (..., num_seeds, num_cells), float64.
@@ -94,7 +94,8 @@ def sample_efficiency(aggregate: Callable[..., FloatArray]) -> Statistic:
     Returns:
         The statistic of blocks whose columns are points in time, one block for each game, (repetitions,
         num_seeds, num_points): a train seed is drawn with its whole curve. It returns (repetitions, num_points), the
-        aggregate over train seeds and games at each point.
+        aggregate over train seeds and games at each point. It raises ShapeError where games differ in train seeds or
+        points.
 
     References:
         Agarwal et al. 2021, section 4.3, "sample efficiency curves".

@@ -22,7 +22,7 @@ from wsabench.types import FloatArray
 MIN_STUDENTISED_SEEDS = 5
 """With fewer train seeds too many resamples have no spread, and the interval is Student's."""
 WIDEST_TAIL = 0.04
-"""Bounds are cut to Student's interval that leaves out this share of the interval's tails: 99.8% for 95%."""
+"""Bounds are cut to the Student interval whose tails are this share of the interval's: 99.8% for 95%."""
 
 
 def studentised_interval(
@@ -49,11 +49,12 @@ def studentised_interval(
         widest_tail: What `WIDEST_TAIL` says; None for bootstrap-t as it is, whose bounds may be infinite.
 
     Returns:
-        The estimate, arrays of shape (num_values,). NaN bounds with fewer than three train seeds, and where a value is
-        NaN. With three or four seeds Student's interval (with Satterthwaite's degrees of freedom over games).
+        The estimate, arrays of shape (num_values,). With fewer than three train seeds, and where a value is NaN, the
+        bounds are NaN. With three or four seeds the interval is Student's (with Satterthwaite's degrees of freedom over
+        games).
 
     Raises:
-        ShapeError: A block has not two axes, or there is none.
+        ShapeError: A block has not two axes, or there is no block.
         SpecError: `confidence` or `repetitions` is out of range, or the games have different numbers of quantities.
     """
     arrays = checked_blocks(blocks)

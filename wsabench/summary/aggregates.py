@@ -31,9 +31,11 @@ from wsabench.types import FloatArray
 from wsabench.words import counted
 
 ALL_PERTURBATIONS = "all perturbations"
+"""The scope of what is about all perturbed cells together."""
 SCORE: Measure = "normalised_score"
 _RETENTION: Measure = "retention"
 NUM_THRESHOLDS = 101
+"""Points of a performance profile."""
 
 
 def aggregate_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[AggregateRow, ...]:
@@ -41,7 +43,7 @@ def aggregate_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[
 
     Args:
         scores: What all agents played, as `common_play` gives it.
-        bootstrap_seed: Fixes the resampling.
+        bootstrap_seed: Seed of the resampling.
 
     Returns:
         One row for each agent, scope, measure and metric. The mean is that of every other table (`averages`); median,
@@ -106,8 +108,8 @@ def profile_table(scores: Sequence[GameScores], bootstrap_seed: int, share: Shar
 
     Args:
         scores: What all agents played, as `common_play` gives it.
-        bootstrap_seed: Fixes the resampling.
-        share: Who computes the rows of each agent.
+        bootstrap_seed: Seed of the resampling.
+        share: Calls the computation of each agent, in this process or in others.
 
     Returns:
         `NUM_THRESHOLDS` rows for each agent, over the train seeds that it has in all games; none without perturbed
@@ -161,11 +163,11 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
 
     Args:
         scores: What all agents played, as `common_play` gives it, the first agent first.
-        bootstrap_seed: Fixes the resampling; the two agents are resampled independently.
+        bootstrap_seed: Seed of the resampling; the two agents are resampled independently.
 
     Returns:
-        One row for each other agent, label and measure, averaged over games and cells; ties count half. There is no
-        interval where all train seeds fall the same way.
+        One row for each other agent, measure and label (of a cell, or `all perturbations`), averaged over games and
+        cells; ties count half. There is no interval where all train seeds fall the same way.
     """
     agents = list(by_agent(with_common_seeds(scores)[0]).items())
     labels = list(dict.fromkeys(label for game in scores for label in game.labels))
@@ -229,12 +231,14 @@ def common_play(
 
     Args:
         scores: Every agent and game.
-        compared: The agents that say which cells these are; the others stay if they have them. None: all agents.
+        compared: The agents whose cells decide which cells these are; other agents stay if they have them. None: all
+            agents.
 
     Returns:
-        The same with fewer games and cells, and sentences that name what left. Agents leave one at a time, the one that
-        lacks the most cells first, the later named of equals, until those that stay share at least half of all their
-        perturbed cells (of all cells where none is perturbed). Where no game has reference scores nothing is left.
+        The same with fewer agents, games and cells, and sentences that name what was left out. Agents are left out one
+        at a time, first the one that lacks the most cells (of equals the one named later), until those that stay share
+        at least half of all their perturbed cells (of all cells where none is perturbed). Where no game has reference
+        scores nothing stays.
     """
     played = {
         agent: {(game.game, label) for game in games for label in game.labels}
@@ -294,7 +298,7 @@ def with_common_seeds(scores: Sequence[GameScores]) -> tuple[list[GameScores], l
         scores: Every agent and game.
 
     Returns:
-        The same with fewer rows where needed, and sentences that say so.
+        The same with fewer train seeds where needed, and sentences that say so.
     """
     kept: list[GameScores] = []
     notes: list[str] = []

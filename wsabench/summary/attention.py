@@ -25,7 +25,7 @@ def attention_table(attention: pd.DataFrame | None) -> tuple[AttentionRow, ...]:
     """Average attention weights over train seeds.
 
     Args:
-        attention: The table of a result set, maybe empty.
+        attention: The attention table of a result set; None or empty where no agent has attention.
 
     Returns:
         One row for each agent, game, cell and encoder; none without attention. `shift` is the share of the weight that
@@ -71,16 +71,18 @@ _MOST_CELLS = 3
 
 @dataclass(frozen=True, slots=True)
 class ExampleEpisode:
-    """The weights over one episode of T steps; E encoders."""
+    """The attention weights of E encoders over one episode of T steps."""
 
     id: AgentId
+    """The agent, its train seed and the game."""
     label: str
-    """Canonical name of the perturbation with its severity."""
+    """The label of the cell, as in `hue-rotate@3`."""
     encoders: tuple[str, ...]
+    """The names of the E encoders, in the order of the weights."""
     weights: npt.NDArray[np.float32]
-    """The weights, shape (T, E)."""
+    """The weights, float32, shape (T, E)."""
     smooth: npt.NDArray[np.float32]
-    """Their moving mean over `SMOOTH_STEPS`, shape (T, E)."""
+    """Their moving mean over `SMOOTH_STEPS` steps, float32, shape (T, E)."""
 
 
 def example_episodes(

@@ -1,4 +1,4 @@
-"""The measures of a cell, a perturbation or all of them: one definition of each average for every table of a report.
+"""The measures of a cell, a perturbation or all cells: one definition of each average for every table of a report.
 
 An average takes train seeds first, then the severities of a perturbation, then the perturbations of a game, then games,
 each counting the same. Agents, games and cells that lack a number leave the average, and the note names them.
@@ -23,10 +23,11 @@ from wsabench.types import BoolArray, FloatArray
 from wsabench.words import decimal
 
 NOTABLE_SHIFT = 0.05
-"""From here on a change of what random play scores, normalised, is shown in both versions."""
+"""Where a perturbation moves the normalised score of random play by more, both versions of a measure are shown: above
+random play of the changed and of the unchanged game."""
 
 Columns = Sequence[Sequence[int]]
-"""Cells of a game: one entry for each perturbation, with the columns of its severities."""
+"""Cells of a game: one entry for each perturbation, which holds the columns of its severities."""
 Scope = Mapping[int, Columns]
 """What an average is over: for each game, by its place, the cells of that game."""
 
@@ -35,6 +36,7 @@ class Averages(NamedTuple):
     """The measures of one agent over the cells of a scope, with intervals over train seeds."""
 
     normalised_score: Bounded
+    """The mean normalised score."""
     retention: Bounded
     """The mean retention, corrected for bias."""
     plain_retention: float
@@ -42,17 +44,23 @@ class Averages(NamedTuple):
     capped_retention: Bounded
     """The mean retention where each cell counts 1 at most."""
     kept_share: float
+    """Share of cells that keep at least 0.8 of the clean score."""
     lost_share: float
+    """Share of cells that keep at most 0.1 of it."""
     robustness_gap: Bounded
+    """The mean robustness gap."""
     retention_clean_random: float
     """Retention above random play of the unchanged game, where the scope changes what random play scores; else NaN."""
     gap_clean_random: float
+    """The robustness gap in the same way."""
     num_games: int
-    """Games that enter the score."""
+    """Number of games that enter the score."""
     num_seeds: int
-    """The fewest train seeds of any game."""
+    """Number of train seeds, the fewest of any game."""
     num_retention_games: int
+    """Number of games that enter the retention."""
     note: str
+    """What is undefined or left out, and how little the intervals say; empty when nothing is to be said."""
 
 
 _UNDEFINED = Averages(
@@ -68,8 +76,9 @@ def averages(
     Args:
         games: The agent's games.
         scopes: What to average over, by name.
-        bootstrap_seed: Fixes the resampling; equal scopes get equal intervals, whatever else is asked for.
-        clean: The scope that is clean play: it retains 1 and loses 0 by definition, without interval.
+        bootstrap_seed: Seed of the resampling; equal scopes get equal intervals, whatever else is asked for.
+        clean: The name of the scope that is clean play: its retention is 1 and its gap 0 by definition, without
+            interval.
 
     Returns:
         The averages by name.
@@ -185,7 +194,7 @@ def _names(games: Sequence[GameScores]) -> tuple[str, str]:
 
 
 def retentions(games: Sequence[GameScores], scopes: Sequence[Sequence[Columns]]) -> list[Averages]:
-    """Return, for each scope, the fields of retention, and why it is undefined or without bound.
+    """Return the averages of retention over several scopes, and why some are undefined or without bounds.
 
     Scopes with as many cells in each game are computed at once.
 
@@ -194,7 +203,7 @@ def retentions(games: Sequence[GameScores], scopes: Sequence[Sequence[Columns]])
         scopes: What to average over: for each scope the cells of each game.
 
     Returns:
-        One a scope, in which all that is not about retention is undefined.
+        For each scope its averages, of which only the fields of retention and the note are filled in.
     """
     notes = [note for game in games if (note := undefined_note(game))]
     used = [place for place, game in enumerate(games) if game.has_retention]
@@ -251,7 +260,7 @@ def _retention_alike(
 def _seeds(
     games: Sequence[GameScores], cells: Sequence[Sequence[list[int]]], values: Sequence[FloatArray]
 ) -> list[GameSeeds]:
-    """Return clean and perturbed scores of each game, one data set a scope."""
+    """Return clean and perturbed scores of each game, one data set for each scope."""
     seeds: list[GameSeeds] = []
     for place, (game, scores) in enumerate(zip(games, values, strict=True)):
         columns = np.array([of_scope[place] for of_scope in cells])

@@ -51,8 +51,8 @@ def insight_of(scores: Sequence[GameScores], bootstrap_seed: int, share: Share =
 
     Args:
         scores: What all compared agents played, as `common_play` gives it.
-        bootstrap_seed: Fixes all draws.
-        share: Who computes what is about one agent.
+        bootstrap_seed: Seed of all draws.
+        share: Calls the computations of each agent, in this process or in others.
 
     Returns:
         The tables, and one reason for each analysis that the data are too few for.

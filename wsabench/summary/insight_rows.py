@@ -38,12 +38,15 @@ class EffectiveRow(Row, frozen=True, kw_only=True):
     main: ClassVar[str] = "value"
     agent: str
     value: Bounded
+    """Perturbed normalised score above the line, with its interval over agents of the line and own train seeds."""
     clean: float
     """Mean over train seeds of the checkpoints' clean scores."""
     perturbed: float
+    """Mean over train seeds of their perturbed scores."""
     slope: float
     """Slope of the line through all agents."""
     intercept: float
+    """Intercept of that line."""
     num_seeds: int
     num_games: int
     note: str
@@ -56,6 +59,7 @@ class CorrelationRow(Row, frozen=True, kw_only=True):
     family: str
     """Family of the perturbations, or `all perturbations`."""
     value: Bounded
+    """The correlation, -1 to 1, with its interval over agents."""
     num_agents: int
     note: str
 
@@ -84,6 +88,7 @@ class TailRow(Row, frozen=True, kw_only=True):
     agent: str
     kind: TailKind
     value: Bounded
+    """The mean normalised score, with its interval over train seeds."""
     naive: float
     """The mean score when groups are chosen and measured on the same episodes: too low."""
     chosen: str
@@ -94,7 +99,7 @@ class TailRow(Row, frozen=True, kw_only=True):
     num_games: int
     num_seeds: int
     num_episodes: int
-    """Number of episodes of a cell and train seed."""
+    """Number of episodes of each train seed in each cell."""
     note: str
 
 
@@ -131,19 +136,21 @@ class GameRow(Row, frozen=True, kw_only=True):
     value: float
     """Mean over the perturbed cells that all compared agents played in the game."""
     error: float
-    """Standard error over train seeds; NaN with one train seed."""
+    """Standard error over train seeds; NaN with one train seed, and for retention, whose error is not known."""
     without: float
     """Mean over all other games; NaN with one game."""
     capped_retention: float = math.nan
-    """Beside a retention: the mean where each cell counts 1 at most; NaN for scores, as the next five."""
+    """Beside a retention: the mean where each cell counts 1 at most. It and the next five are NaN for scores."""
     kept_share: float = math.nan
     """Share of cells that keep at least 0.8 of the clean score."""
     lost_share: float = math.nan
     """Share of cells that keep at most 0.1 of it."""
     without_capped_retention: float = math.nan
-    """The same three of all other games."""
+    """The capped retention over all other games."""
     without_kept_share: float = math.nan
+    """The kept share over all other games."""
     without_lost_share: float = math.nan
+    """The lost share over all other games."""
     num_seeds: int
     num_cells: int
 
@@ -170,7 +177,7 @@ class NewGameRow(Row, frozen=True, kw_only=True):
 
 
 class ReasonRow(Row, frozen=True, kw_only=True):
-    """Why an analysis has no numbers, or not for some."""
+    """Why an analysis has no numbers, or has none for some agents or games."""
 
     analysis: Analysis
     reason: str
@@ -178,7 +185,7 @@ class ReasonRow(Row, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Insight:
-    """What one average does not show; each table maybe empty. It is about the compared agents only."""
+    """What one average does not show, about the compared agents only; each table may be empty."""
 
     checkpoints: tuple[CheckpointRow, ...] = ()
     effective_robustness: tuple[EffectiveRow, ...] = ()

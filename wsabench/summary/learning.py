@@ -12,6 +12,7 @@ from wsabench.summary.rows import Bounded, CurveRow, EfficiencyRow, ReferenceRow
 from wsabench.types import FloatArray
 
 NUM_POINTS = 51
+"""Points of a sample efficiency curve."""
 _REPETITIONS = 2_000
 
 
@@ -23,12 +24,12 @@ def efficiency_table(
     Args:
         curves: Learning curves, maybe none.
         references: `Summary.references`.
-        bootstrap_seed: Fixes the resampling.
+        bootstrap_seed: Seed of the resampling.
 
     Returns:
         `NUM_POINTS` rows for each agent, evenly spaced over the steps that all its curves have; between two points a
-        curve is taken as straight. Games are those in which every agent has a curve, train seeds those with a curve in
-        each of them. No row where there are none, or no reference scores.
+        curve is taken as straight. Games are those with reference scores in which every agent has a curve, train seeds
+        those with a curve in each of these games. An agent without such seeds has no row.
 
     References:
         Agarwal et al. 2021, section 4.3, "sample efficiency curves".

@@ -42,9 +42,11 @@ class Ends(NamedTuple):
     """How the episodes of a cell ended, of all train seeds together."""
 
     num_stalled: int = 0
+    """Number of episodes that were ended as stalled."""
     num_time_limit: int = 0
+    """Number of episodes that were ended at the frame limit."""
     num_as_clean: int = 0
-    """Number of episodes whose return, length and end are those of the clean episode."""
+    """Number of episodes whose return, length and end are those of the clean episode of the same network and seed."""
 
 
 def cell_table(
@@ -54,7 +56,7 @@ def cell_table(
 
     Args:
         scores: Every agent and game.
-        bootstrap_seed: Fixes the resampling.
+        bootstrap_seed: Seed of the resampling.
         ends: How episodes ended, by agent, game and label.
     """
     rows: list[CellRow] = []
@@ -83,7 +85,7 @@ def perturbation_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tup
 
     Args:
         scores: Every agent and game.
-        bootstrap_seed: Fixes the resampling.
+        bootstrap_seed: Seed of the resampling.
     """
     rows: list[PerturbationRow] = []
     for agent, games in grouped(scores, lambda game: game.agent).items():
@@ -106,9 +108,11 @@ def perturbation_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tup
 def seed_table(scores: Sequence[GameScores]) -> tuple[SeedRow, ...]:
     """Return one row for each agent, train seed, game and cell: the means over its episodes.
 
+    Retention is the seed's own ratio, corrected for the noise of its clean score; NaN where that is not above 0, and in
+    games where retention is undefined.
+
     Args:
-        scores: Every agent and game. Retention is the seed's own ratio, corrected for the noise of its clean score; NaN
-            where that is not above 0, and in games where retention is undefined.
+        scores: Every agent and game.
     """
     rows: list[SeedRow] = []
     for game in scores:
@@ -131,11 +135,11 @@ def seed_table(scores: Sequence[GameScores]) -> tuple[SeedRow, ...]:
 
 
 def checkpoints_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[CheckpointsRow, ...]:
-    """Return what agents with too few train seeds for an interval over them score clean and keep.
+    """Return the clean and the kept score of agents with too few train seeds for an interval over them.
 
     Args:
         scores: The games of each agent, with the cells that averages are over.
-        bootstrap_seed: Fixes the resampling.
+        bootstrap_seed: Seed of the resampling.
 
     Returns:
         One row for each such agent that was played under some perturbation. Retention is over the games in which it is
@@ -168,7 +172,7 @@ def checkpoints_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
 
 
 def _episode_streams(bootstrap_seed: int, games: Sequence[GameScores]) -> list[tuple[int, str, str, str]]:
-    """Return the streams of draws of episodes, one a game.
+    """Return the streams of draws of episodes, one for each game.
 
     Named by the game alone: another agent, game or perturbation in the suite moves no interval of this one, and a cell
     has one interval, whether it stands alone or with others. All agents share the draws.
@@ -183,7 +187,7 @@ def _whole_over_episodes(
 
     Args:
         games: Games with clean play and reference scores.
-        bootstrap_seed: Fixes the resampling.
+        bootstrap_seed: Seed of the resampling.
         statistic: Takes means over train seeds of these three, shape (repetitions, 3); gives (repetitions, num_values).
     """
     parts = [list(columns_by_perturbation(game).values()) for game in games]
@@ -227,7 +231,7 @@ def seed_ratios(game: GameScores) -> FloatArray:
         game: One agent in one game.
 
     Returns:
-        Shape (num_seeds, num_cells); NaN where a seed's clean score is not above 0, or retention is undefined.
+        Float64, shape (num_seeds, num_cells); NaN where a seed's clean score is not above 0, or retention is undefined.
     """
     clean = game.clean_column
     if clean is None or not game.has_retention:

@@ -26,9 +26,9 @@ class RunNoise(NamedTuple):
     """What a run says about the noise of the next one."""
 
     variation: Variation
-    """The estimated noise; the standard deviation between train seeds may be 0 by chance."""
+    """The estimated noise, in the unit of the measure; the deviation between train seeds may be 0 by chance."""
     seed_sd_limit: float
-    """Upper limit of the standard deviation between train seeds, to plan with; 0: the run does not tell."""
+    """Upper limit of the standard deviation between train seeds, to plan with; 0 where the run does not tell it."""
 
 
 def noise_of_run(result: Results, measure: str = "retention") -> RunNoise:

@@ -25,18 +25,19 @@ _LEVELS = 5
 
 
 class Chosen(NamedTuple):
-    """How the perturbations of a run stand to those that its suite lists in its profile."""
+    """How the perturbations of a run compare with those that its suite lists in its profile."""
 
     kind: Literal["suite", "part of the suite", "own", "clean"]
-    """All that the suite lists; some of them, which only a user can have named; others; none at all."""
+    """`suite`: all that the suite lists; `part of the suite`: some of them, as only a user can have named them; `own`:
+    others; `clean`: none at all."""
     names: tuple[str, ...]
     """The perturbations of the run, without clean."""
     num_listed: int | None = None
-    """How many suite and profile list; None where that depends on the game, or is not known."""
+    """How many the suite lists in this profile; None where that depends on the game, or is not known."""
 
 
 def chosen_of(plan: RecordedPlan) -> Chosen:
-    """Return whose choice the perturbations of a run are.
+    """Return whether a run has the perturbations of its suite, or others that a user named.
 
     Args:
         plan: What was recorded of the run. A suite that the catalogue does not have is taken to be played whole. What
@@ -80,7 +81,7 @@ def notes_of(
     manifest: Manifest,
     family: Sequence[str] | None = None,
 ) -> list[str]:
-    """Return the caveats of a result set, the weightiest first.
+    """Return the caveats of a result set in sentences, the most important first.
 
     Args:
         scores: Every agent and game.

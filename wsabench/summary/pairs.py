@@ -19,6 +19,7 @@ MEASURE_OF_SUITE: dict[SuiteMeasure, Measure] = {
     "gap": "robustness_gap",
     "score": "normalised_score",
 }
+"""The measure of a summary for each measure that a suite file may name."""
 
 
 class Pair(NamedTuple):
@@ -28,6 +29,7 @@ class Pair(NamedTuple):
     agent_y: str | None
     """The other agent. None: `agent_x` is compared with its own clean play."""
     measure: Measure
+    """What is compared."""
     names: tuple[str, ...]
     """The perturbations that are tested, without severity."""
     covers_all: bool
@@ -35,16 +37,17 @@ class Pair(NamedTuple):
     games: tuple[str, ...]
     """The games that the comparison is about."""
     x: list[FloatArray]
-    """The scores of each game, shape (num_seeds, num_perturbations), NaN where the game lacks the perturbation. Above 0
-    speaks for the agent; against clean play it is the robustness gap."""
+    """The values of `agent_x` in each game, shape (num_seeds, num_perturbations), NaN where the game lacks the
+    perturbation; more is better. Where y is None, the paired differences: above 0 they speak for `agent_x`, but against
+    clean play they are the robustness gap."""
     y: list[FloatArray] | None
-    """The same of the other agent; None where x holds paired differences."""
+    """The same of `agent_y`; None where x holds paired differences."""
     num_seeds: tuple[int, int]
-    """Train seeds of both agents, the fewest of any game."""
+    """The numbers of train seeds of both agents, the fewest of any game."""
     clean: tuple[float, float]
     """Clean normalised scores of both, mean over the games; NaN where clean was not played."""
     left_out: tuple[str, ...]
-    """Games that both played and that the comparison is not about."""
+    """Games that both agents played, but that the comparison leaves out."""
     obstacle: Undecidable | None = None
     """Why there is no game left; None where there is one."""
 
@@ -61,7 +64,7 @@ def pair_of(
     plan: RecordedPlan,
     family: Collection[str] | None = None,
 ) -> Pair | None:
-    """Return what two agents are compared by.
+    """Return two agents as they are compared with each other.
 
     Args:
         games_x: Every game of one agent.
@@ -134,11 +137,11 @@ def clean_pair_of(games: Sequence[GameScores], family: Collection[str] | None = 
 
 
 def obstacle_of(game: GameScores, measure: Measure) -> Undecidable | None:
-    """Return why an agent's game can be no part of a comparison; None where it can.
+    """Return why a game of an agent cannot be part of a comparison; None where it can.
 
     Args:
         game: What the agent played there; the game has reference scores.
-        measure: What agents are compared by. A score needs no clean score, so it can always be compared.
+        measure: What is compared. A normalised score needs no clean score, so it can always be compared.
     """
     if measure == "normalised_score":
         return None

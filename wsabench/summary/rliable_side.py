@@ -55,12 +55,12 @@ def with_rliable(
     Args:
         rows: What `aggregate_table` made.
         scores: What it was made from, as `common_play` gives it.
-        bootstrap_seed: Fixes rliable's draws.
-        interval: Whose bounds `value` has.
+        bootstrap_seed: Seed of rliable's draws.
+        interval: Which interval `value` of each row has.
 
     Returns:
-        The rows. Those of retention, a ratio of means and no aggregate of a score matrix, keep their joint interval. A
-        row without a value stays as it is.
+        The rows. Those of retention keep their joint interval, because it is a ratio of means and no aggregate of a
+        score matrix. So do those without a value.
     """
     games = by_agent(with_common_seeds(scores)[0])
     found: dict[tuple[str, str], Estimate] = {}
@@ -91,8 +91,8 @@ def with_rliable_profiles(
     Args:
         rows: What `profile_table` made.
         scores: As for `with_rliable`.
-        bootstrap_seed: Fixes rliable's draws.
-        interval: Whose bands the rows have.
+        bootstrap_seed: Seed of rliable's draws.
+        interval: Which bands the rows have.
     """
     games = by_agent(with_common_seeds(scores)[0])
     sided: list[ProfileRow] = []

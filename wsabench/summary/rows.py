@@ -14,19 +14,22 @@ from wsabench.results.records import CLEAN
 from wsabench.stats import MIN_TRAIN_SEEDS, Estimate
 
 Measure = Literal["normalised_score", "retention", "robustness_gap"]
+"""What is measured of an agent in a cell."""
 ScoreMetric = Literal["mean", "median", "iqm", "optimality_gap"]
 Metric = ScoreMetric | Literal["capped_mean", "kept_share", "lost_share"]
+"""How a measure is aggregated over cells."""
 Undecidable = Literal[
     "too few train seeds", "smallest p above alpha", "clean score not above the floor", "clean was not played"
 ]
 """Why nothing can be decided, whatever the scores under perturbations are."""
 Verdict = Literal["decided", "equivalent", "not decided", "undecidable"]
+"""What a test says; `undecidable`: nothing can be decided, whatever the scores."""
 
 MEASURES: tuple[Measure, ...] = ("normalised_score", "retention", "robustness_gap")
 METRICS: tuple[ScoreMetric, ...] = ("mean", "median", "iqm", "optimality_gap")
-"""What scores are aggregated by."""
+"""How normalised scores are aggregated."""
 RETENTION_METRICS: tuple[Metric, ...] = ("mean", "capped_mean", "kept_share", "lost_share")
-"""What retention is aggregated by: its mean, the mean where a cell counts 1 at most, and shares of cells that keep at
+"""How retention is aggregated: its mean, the mean where a cell counts 1 at most, and shares of cells that keep at
 least 0.8 or at most 0.1 of the clean score."""
 IntervalKind = Literal["joint", "rliable"]
 """How aggregates and profiles are resampled: whole train seeds with all their cells, or each cell by itself."""
@@ -37,9 +40,9 @@ Difference = Literal[
     "joint is corrected for few train seeds",
     "rliable counts every cell the same",
 ]
-"""Why the joint and rliable's number differ; empty where they do not, or there is one only."""
+"""Why the joint number and rliable's differ; empty where they do not, or where there is only one."""
 ALPHA = 0.05
-"""Share of families with any false claim that is accepted."""
+"""Accepted probability that a family of tests makes any false claim."""
 EACH_PERTURBATION = "each perturbation"
 """The scope of claims about one perturbation each."""
 
@@ -51,8 +54,11 @@ class Bounded(Struct, frozen=True):
     """A number with its 95% interval over train seeds; a bound is NaN where there is no interval."""
 
     value: float
+    """The number; NaN where it is undefined."""
     low: float = math.nan
+    """Lower bound."""
     high: float = math.nan
+    """Upper bound."""
 
     @classmethod
     def of(cls, estimate: Estimate, *place: int) -> Bounded:
@@ -78,7 +84,9 @@ class BoundedTwice(Bounded, frozen=True):
     """A number that also has the 95% interval over the episodes of these checkpoints only."""
 
     episode_low: float = math.nan
+    """Lower bound of the interval over episodes."""
     episode_high: float = math.nan
+    """Upper bound of the interval over episodes."""
 
     @property
     def over_episodes(self) -> Bounded:
@@ -97,7 +105,7 @@ class Row(Struct, frozen=True, kw_only=True):
         return getattr(self, name)
 
     def columns(self) -> dict[str, Any]:
-        """Return the row as its CSV file has it: first whom it is about, then the fields in their order."""
+        """Return the row as its CSV file has it: first agents and game, then the other fields in their order."""
         flat: dict[str, Any] = {}
         for name in sorted(self.__struct_fields__, key=lambda name: name not in _WHO):
             value = getattr(self, name)
@@ -124,7 +132,7 @@ class Cell(Struct, frozen=True):
     severity: int | None
     """The severity, 1 to 5; None where the perturbation has no scale."""
     label: str
-    """The name as it is written on the command line, `hue-rotate@3`."""
+    """The name of the cell within its game, as it is written on the command line: `hue-rotate@3`, `clean`."""
 
 
 class _InCell(Row, frozen=True, kw_only=True):
@@ -158,8 +166,9 @@ class SampleRow(Row, frozen=True, kw_only=True):
     num_stalled: int
     num_time_limit: int
     fewest_episodes: int = 0
-    """Fewest episodes of any cell and train seed; `episodes_per_cell` are the most."""
+    """The fewest episodes of any train seed in any cell; `episodes_per_cell` are the most."""
     clean_score: float = math.nan
+    """Mean clean normalised score of these checkpoints."""
     clean_low: float = math.nan
     """One-sided lower 95% bound of the clean score over the episodes of these checkpoints."""
     has_retention: bool = False
@@ -178,7 +187,7 @@ class CellRow(_Measured, frozen=True, kw_only=True):
     mean_return: float
     normalised_score: BoundedTwice
     retention: BoundedTwice
-    """Ratio of means over train seeds, corrected for bias."""
+    """Ratio of the means over train seeds, corrected for bias."""
     robustness_gap: BoundedTwice
     plain_retention: float = math.nan
     """The ratio of means as it is."""
@@ -191,13 +200,15 @@ class CellRow(_Measured, frozen=True, kw_only=True):
     note: str
     """What is undefined, and how little the intervals say; empty when nothing is to be said."""
     num_stalled: int
+    """Number of episodes that were ended as stalled."""
     num_time_limit: int
+    """Number of episodes that were ended at the frame limit."""
     num_as_clean: int
-    """Episodes whose return, length and end are those of the clean episode of the same network and seed."""
+    """Number of episodes whose return, length and end are those of the clean episode of the same network and seed."""
 
     @property
     def is_as_clean(self) -> bool:
-        """Whether every episode of a perturbed cell went as the clean one."""
+        """Whether the cell is perturbed and every episode went as the clean one."""
         return self.label != CLEAN and self.num_as_clean == self.num_episodes > 0
 
 
@@ -207,7 +218,7 @@ class PerturbationRow(_Measured, frozen=True, kw_only=True):
     agent: str
     num_games: int
     num_seeds: int
-    """The fewest of any game."""
+    """Number of train seeds, the fewest of any game."""
     normalised_score: BoundedTwice
     retention: BoundedTwice
     """Mean over the games in which it is defined, corrected for bias."""
@@ -250,11 +261,13 @@ class CheckpointsRow(Row, frozen=True, kw_only=True):
     kept: BoundedTwice
     """Mean normalised score over all perturbations."""
     retention: BoundedTwice
+    """Share of the clean normalised score that is kept."""
     clean_return: float
-    """Mean unclipped return; NaN over several games, whose returns have no common unit."""
+    """Mean unclipped return of clean play, in points; NaN over several games, whose returns have no common unit."""
     kept_return: float
+    """The same over all perturbations."""
     num_seeds: int
-    """The fewest of any game."""
+    """Number of train seeds, the fewest of any game."""
     num_games: int
 
 
@@ -283,11 +296,13 @@ class AggregateRow(Row, frozen=True, kw_only=True):
     num_cells: int
     note: str
     interval: IntervalKind = "joint"
+    """Which interval `value` has."""
     joint: Bounded = Bounded(math.nan)
     """The number with the interval of the joint resampling."""
     rliable: Bounded = Bounded(math.nan)
     """The number with the interval of rliable's own bootstrap; NaN for what rliable does not define."""
     difference: Difference = ""
+    """Why `joint` and `rliable` differ."""
 
 
 class ImprovementRow(Row, frozen=True, kw_only=True):
@@ -300,8 +315,9 @@ class ImprovementRow(Row, frozen=True, kw_only=True):
     label: str
     """The label of a cell, or `all perturbations`."""
     value: Bounded
+    """The probability that `agent_x` is better; ties count half."""
     num_seeds: int
-    """Train seeds of the agent that has fewer."""
+    """Number of train seeds of the agent that has fewer."""
     num_cells: int
     note: str
 
@@ -328,25 +344,34 @@ class AttentionRow(_InCell, frozen=True, kw_only=True):
     game: str
     encoder: str
     mean: float
+    """Mean weight over steps, then over train seeds."""
     seed_min: float
+    """The smallest mean weight of any train seed."""
     seed_max: float
+    """The greatest mean weight of any train seed."""
     sd: float
-    """Standard deviation over steps."""
+    """Standard deviation over steps, the root mean square over train seeds."""
     entropy: float
+    """Mean entropy of the weights in nats, the same for all encoders of a cell."""
     num_steps: int
+    """Number of steps of all train seeds together."""
     num_seeds: int
     context_static_share: float
+    """`ContextEffect.static_share`, mean over train seeds; NaN where unknown."""
     context_variance_share: float
+    """`ContextEffect.variance_share`, mean over train seeds; NaN where unknown."""
     shift: float
     """How far the weights moved from clean, the same for all encoders of a cell; NaN without a clean cell."""
 
 
 class ReferenceRow(Row, frozen=True, kw_only=True):
-    """The scores of a game that stand for 0 and 1; NaN where unknown."""
+    """The reference scores of a game, mean returns in points that stand for 0 and 1; NaN where unknown."""
 
     game: str
     random: float
+    """Mean return of random play."""
     human: float
+    """Mean return of human play."""
 
 
 class MeasureRow(Row, frozen=True, kw_only=True):
@@ -360,7 +385,7 @@ class MeasureRow(Row, frozen=True, kw_only=True):
     num_seeds: int
     num_perturbations: int = 1
     num_cells: int = 0
-    """Perturbed cells behind the score, over all its games."""
+    """Number of perturbed cells behind the score, in all its games."""
     mean_score: Bounded
     worst_score: Bounded
     dose_area: Bounded
@@ -381,9 +406,10 @@ class MeasureRow(Row, frozen=True, kw_only=True):
     loss_difference: Bounded
     """The difference that stands beside the relative corruption error, and is defined for every baseline."""
     lowest_dose: float
-    """Grey levels where the area begins, the least of any game; NaN without an area and over all perturbations."""
+    """The dose in grey levels where the area begins, the least of any game; NaN without an area and over all
+    perturbations."""
     highest_dose: float
-    """Grey levels where it ends, the most of any game."""
+    """The dose in grey levels where it ends, the most of any game."""
     area_reason: str
     """Why there is no area (`wsabench.stats.DoseReason`); over all perturbations: which of them have none, and why."""
     baseline: str
@@ -398,7 +424,7 @@ class DoseRow(_InCell, frozen=True, kw_only=True):
     agent: str
     game: str
     dose: float
-    """Mean absolute change of the 84x84 observation, grey levels of 255."""
+    """Mean absolute change of the 84x84 observation, in grey levels of 0 to 255."""
     normalised_score: BoundedTwice
     num_seeds: int
 
@@ -413,9 +439,11 @@ class RankRow(Row, frozen=True, kw_only=True):
     num_games: int
     num_seeds: int
     score: float
+    """Mean normalised score."""
     rank: Bounded
     """The rank: 1 is the best, and equal agents share a rank. Its bounds are whole ranks."""
     clean_rank: float
+    """The rank by clean scores; NaN where clean was not played."""
     change: float
     """The rank minus the clean rank: above 0 the agent falls behind its clean rank."""
     note: str
@@ -429,10 +457,12 @@ class PublishedRow(Row, frozen=True, kw_only=True):
     """The agent's name in the source."""
     algorithm: str
     mean: float
+    """Mean return in points, as the source gives it."""
     sd: float
     """The source's standard deviation; NaN where it gives none."""
     source: str
     normalised_score: float
+    """`mean`, normalised as all scores of the summary are."""
 
 
 class CurveRow(Row, frozen=True, kw_only=True):
@@ -442,7 +472,7 @@ class CurveRow(Row, frozen=True, kw_only=True):
     steps: int
     """Number of agent steps."""
     return_mean: float
-    """Unclipped return, mean of the last 50 games."""
+    """Mean unclipped return of the last 50 games, in points."""
 
 
 class EfficiencyRow(Row, frozen=True, kw_only=True):
@@ -451,6 +481,7 @@ class EfficiencyRow(Row, frozen=True, kw_only=True):
     main: ClassVar[str] = "value"
     agent: str
     steps: float
+    """Number of agent steps."""
     value: Bounded
     num_seeds: int
     num_games: int
@@ -467,14 +498,14 @@ class Claim(Row, frozen=True, kw_only=True):
     scope: str
     """The family of tests that p is adjusted over."""
     perturbation: str
-    """The perturbation without severity, or what stands for all perturbations."""
+    """The perturbation without severity, `all perturbations`, or `declared family`."""
     measure: Measure
     effect: Bounded
     """Above 0 `agent_x` is more robust than `agent_y`, or loses score against clean. Its bounds hold the effects of all
     pairs and perturbations of the scope together."""
     p: float
-    """p of the test as if it were the only one: the larger of the permutation's and of the t test's. It is NaN, like
-    the adjusted one, where `smallest_p` is above alpha."""
+    """p of the test as if it were the only one: the larger of those of the permutation test and the t test. It is NaN,
+    like the adjusted one, where `smallest_p` is above alpha."""
     smallest_p: float
     """The smallest adjusted p that so many train seeds can give at all."""
     detectable: float = math.nan
@@ -483,26 +514,31 @@ class Claim(Row, frozen=True, kw_only=True):
     num_seeds_y: int
     num_games: int
     adjusted_p: float
+    """p adjusted for all tests and pairs of the scope."""
     num_tests: int
     """Number of tests of this pair in this scope."""
     num_pairs: int = 1
-    """Pairs of agents in this scope, or agents that are compared with clean play."""
+    """Number of pairs of agents in this scope, or of agents that are compared with clean play."""
     clean_x: float = math.nan
     """Clean normalised score of `agent_x`, mean over the games."""
     clean_y: float = math.nan
+    """The same of `agent_y`."""
     equivalence_margin: float = math.nan
     """The margin of equivalence; NaN where equivalence was not asked for."""
     equivalence_p: float = math.nan
-    """Adjusted p of 'the effect is as large as the margin'."""
+    """Adjusted p of the hypothesis that the effect is at least as large as the margin."""
     equivalent: bool = False
+    """Whether the effect is shown to be smaller than the margin."""
     left_out: tuple[str, ...] = ()
     """Games that leave the comparison, because some clean score is not above the floor or was not played."""
     obstacle: Undecidable | None = None
     """Why there is no test at all."""
     decided: bool
+    """Whether the test could decide something and its adjusted p is at most alpha."""
     paired: bool
     """Whether train seeds are paired, as those of the same checkpoints are."""
     sentence: str = ""
+    """The conclusion in words."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -556,8 +592,8 @@ def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list
     """Return the items by a key, the groups in the order of their first items.
 
     Args:
-        items: Rows, or whatever has the key.
-        key: Called with each item.
+        items: Rows, or any other items.
+        key: Called with each item; it returns the key of the item's group.
     """
     groups: dict[Key, list[Item]] = {}
     for item in items:
@@ -578,7 +614,7 @@ def frame_of(rows: Sequence[Row]) -> pd.DataFrame:
     """Return rows of one type as a data frame with the columns of their CSV file.
 
     Args:
-        rows: Any table of a summary; without rows the frame has no columns.
+        rows: Any table of a summary; without rows the data frame has no columns.
     """
     table = pd.DataFrame([row.columns() for row in rows])
     return table.astype({"severity": "Int64"}) if "severity" in table else table

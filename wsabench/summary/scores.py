@@ -1,4 +1,4 @@
-"""From the episodes of a result set to arrays of scores, one array for each agent and game."""
+"""From the episodes of a result set to arrays of scores, one `GameScores` for each agent and game."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ _CELL = ["family", "perturbation", "severity", "label"]
 
 
 class Reference(NamedTuple):
-    """Raw scores from which the normalised score is computed; NaN where unknown."""
+    """The reference scores of a game, mean returns in points from which scores are normalised; NaN where unknown."""
 
     random: float
+    """Mean return of random play, which is 0 when normalised."""
     human: float
+    """Mean return of human play, which is 1 when normalised."""
 
 
 @dataclass(frozen=True)  # without slots: what is computed from it is kept
@@ -50,9 +52,10 @@ class GameScores:
     distinct: npt.NDArray[np.int64]
     """Number of different episodes, shape (num_seeds, num_cells)."""
     reference: Reference
+    """The game's reference scores."""
     random_returns: FloatArray
     """Mean return of random play in each cell that changes the game itself, shape (num_cells,); NaN where it was not
-    played, and where a cell leaves the game as it is: there the reference's holds."""
+    played, and where a cell leaves the game as it is: there `reference.random` holds."""
     error_share: FloatArray | None = None
     """What is left of the standard error of each job's mean, shape (num_seeds, num_cells): 0 where all episodes that
     there are were played, sqrt(1 - n / N) where n of N starts were, each once, and 1 elsewhere. None: 1 everywhere."""
@@ -66,7 +69,7 @@ class GameScores:
     def scores(self) -> FloatArray:
         """Normalised scores of episodes, shape (num_seeds, num_cells, num_episodes).
 
-        NaN where the game has no reference, and where a job lacks the episode.
+        NaN where the game has no reference scores, and where a job lacks the episode.
         """
         return normalised_score(self.returns, self.reference.random, self.reference.human)
 
@@ -90,9 +93,10 @@ class GameScores:
 
     @cached_property
     def drawn_episodes(self) -> IntArray:
-        """How many episodes to draw for each train seed where cells are averaged, shape (num_seeds,).
+        """How many episodes an interval draws for each train seed where cells are averaged, shape (num_seeds,).
 
-        As many as differ in the cell where fewest do, of all that some cell has.
+        Of all episodes that some cell has, as many as differ in the cell with the smallest share of different ones; 1
+        where a cell has no two different ones.
         """
         share = (self.distinct / self.num_episodes).min(axis=1)
         drawn = np.maximum(np.round(self.returns.shape[2] * share), 1).astype(np.int64)
@@ -100,7 +104,7 @@ class GameScores:
 
     @cached_property
     def num_episodes(self) -> npt.NDArray[np.int64]:
-        """Episodes of each job, shape (num_seeds, num_cells)."""
+        """Number of episodes of each job, shape (num_seeds, num_cells)."""
         return (~np.isnan(self.returns)).sum(axis=2)
 
     @cached_property
@@ -110,7 +114,7 @@ class GameScores:
 
     @cached_property
     def means(self) -> FloatArray:
-        """Normalised mean return of each job, shape (num_seeds, num_cells); NaN where the game has no reference.
+        """Normalised mean return of each job, shape (num_seeds, num_cells); NaN if the game has no reference scores.
 
         Returns are averaged first: equal totals are ties, and a total as of random play is exactly 0.
         """
@@ -156,20 +160,20 @@ class GameScores:
 
     @cached_property
     def labels(self) -> list[str]:
-        """The written name of each cell, in order."""
+        """The label of each cell, in order."""
         return [cell.label for cell in self.cells]
 
     @cached_property
     def columns(self) -> dict[str, int]:
-        """The column of each cell by its written name."""
+        """The column of each cell by its label."""
         return {label: column for column, label in enumerate(self.labels)}
 
     def index(self, label: str) -> int | None:
-        """Return the column of a cell, None where it was not played."""
+        """Return the column of the cell with a label, None where it was not played."""
         return self.columns.get(label)
 
     def with_cells(self, labels: Collection[str]) -> GameScores:
-        """Return the same with some of its cells only, in the order of the run."""
+        """Return the same with the cells of these labels only, in the order of the run."""
         columns = [place for place, cell in enumerate(self.cells) if cell.label in labels]
         return replace(
             self,
@@ -181,7 +185,7 @@ class GameScores:
         )
 
     def with_seeds(self, train_seeds: Sequence[int]) -> GameScores:
-        """Return the same with the rows of some of its train seeds only."""
+        """Return the same with these train seeds only, in the order given."""
         rows = [self.train_seeds.index(seed) for seed in train_seeds]
         return replace(
             self,
@@ -240,6 +244,9 @@ def collect_scores(
 
     Returns:
         One entry for each agent and game, and sentences about what had to be left out.
+
+    Raises:
+        ResultSetError: An episode stands in the result set twice.
     """
     collected: list[GameScores] = []
     notes: list[str] = []
@@ -269,7 +276,12 @@ def collect_scores(
 
 
 def agent_order(episodes: pd.DataFrame, plan: RecordedPlan) -> list[str]:
-    """Return the agents that have episodes, in the order the user named them."""
+    """Return the agents that have episodes, in the order the user named them.
+
+    Args:
+        episodes: The result set's episodes.
+        plan: Tells that order.
+    """
     played = list(dict.fromkeys(episodes["agent"]))
     named = list(dict.fromkeys(entry.agent for entry in plan.agents))
     return [name for name in named if name in played] + [name for name in played if name not in named]
@@ -359,11 +371,15 @@ def _table(
 
 
 def reference_scores(games: Sequence[str], plan: RecordedPlan) -> dict[str, Reference]:
-    """Return the random and the human score of each game: those that were recorded, else the catalogue's.
+    """Return the reference scores of each game: those that were recorded, else the catalogue's.
 
     Args:
         games: Game ids.
         plan: What was planned; its reference scores may lack a game.
+
+    Raises:
+        SpecError: A game whose scores were not recorded needs two players, or its catalogue entry is malformed.
+        UnknownNameError: Such a game is no ROM.
     """
     recorded = plan.reference_scores
     return {
@@ -384,20 +400,21 @@ def _of_catalogue(game: str) -> Reference:
 
 
 COLUMNS = ("game", "agent", "algorithm", "mean", "sd", "source")
+"""The columns of `baselines/published_scores.csv`."""
 
 
 def published_table(references: Mapping[str, Reference]) -> tuple[PublishedRow, ...]:
     """Return the published scores of some games, from `baselines/published_scores.csv`.
 
     Args:
-        references: Random and human score by game.
+        references: The reference scores by game.
 
     Returns:
         The scores by game, normalised where there are references. They come from other protocols and training
         budgets: they are for orientation, not for tests.
 
     Raises:
-        SpecError: The table lacks a column.
+        SpecError: The table's columns are not `COLUMNS`.
         StorageError: It cannot be read.
     """
     path = data_dir("baselines") / "published_scores.csv"

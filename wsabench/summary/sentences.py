@@ -34,6 +34,7 @@ class Sentence(Struct, frozen=True):
     """What is said, and how it is said where there is little room."""
 
     text: str
+    """The sentence."""
     brief: str = ""
     """The same with the first of very many names only; empty where the text is short enough."""
 
@@ -68,14 +69,14 @@ def sentence_of(claim: Claim) -> str:
 
 
 def sentences_of(claims: Iterable[Claim], agents: Collection[str]) -> tuple[Sentence, ...]:
-    """Return what claims say, pair by pair; of very many the strongest, with a count of the rest.
+    """Return what claims say, pair by pair; of very many claims the strongest, with a count of the others.
 
     Args:
         claims: The claims, in the order in which they are told.
         agents: The agents about which something is said.
 
     Returns:
-        The sentences of what can be decided; `undecided_sentence` says the rest, once.
+        Sentences about what can be decided; `undecided_sentence` tells once what cannot.
     """
     said: list[Sentence] = []
     of_agents = [claim for claim in claims if claim.agent_x in agents and claim.verdict != "undecidable"]
@@ -97,7 +98,7 @@ def undecided_sentence(claims: Iterable[Claim]) -> Sentence | None:
         claims: Tests between agents and of perturbed against clean play.
 
     Returns:
-        Whom and what each reason is about; the brief form leaves out the perturbations.
+        Agents and perturbations by the reason why nothing can be decided; the brief form leaves out the perturbations.
     """
     reasons = grouped((claim for claim in claims if claim.verdict == "undecidable"), _reason)
     if not reasons:
@@ -110,7 +111,7 @@ def undecided_sentence(claims: Iterable[Claim]) -> Sentence | None:
 
 
 def sensitivity_of(claims: Iterable[Claim]) -> tuple[Sentence, ...]:
-    """Return how small a difference between agents the run could find, if it could find any.
+    """Return how large a difference between agents must be for the run to find it, if it could find any.
 
     Args:
         claims: The claims between agents.
@@ -132,7 +133,7 @@ def sensitivity_of(claims: Iterable[Claim]) -> tuple[Sentence, ...]:
 
 
 def page_sentence(page: PageError | None) -> tuple[Sentence, ...]:
-    """Return how often all claims of a page together hold any false one, if anything can be claimed.
+    """Return the probability that all claims of a page together hold any false one, if anything can be claimed.
 
     Args:
         page: The bound.

@@ -22,7 +22,7 @@ from wsabench.summary.scores import GameScores
 from wsabench.types import FloatArray
 
 SHAPES = ("worst_score", "dose_area")
-"""What is measured of an agent's severities beside the averages."""
+"""The measures over severities that are no averages of cells."""
 _AVERAGED = (
     "retention",
     "plain_retention",
@@ -34,12 +34,13 @@ _AVERAGED = (
 )
 """What a row takes from `averages` as it is."""
 ERRORS = ("corruption_error", "relative_corruption_error", "error_difference", "loss_difference")
-"""What is measured relative to the baseline: two ratios, which it can leave undefined, and their differences."""
+"""The measures relative to a baseline: two ratios, which the baseline can leave undefined, and two differences beside
+them."""
 DEFAULT_BASELINE = "e2e"
-"""The baseline of corruption errors where it was played; else the agent that was named last."""
+"""The agent that is the baseline of corruption errors where it was played; else it is the agent named last."""
 
 Effects = Mapping[str, Mapping[str, float]]
-"""Mean change of the observation in grey levels, by game and label."""
+"""Mean change of the 84x84 observation in grey levels, by game and label."""
 
 
 class _Entry(NamedTuple):
@@ -60,7 +61,7 @@ def default_baseline(agents: Iterable[str]) -> str:
     """Return the agent that corruption errors are relative to where none is named.
 
     Args:
-        agents: At least one.
+        agents: The names of the agents, at least one.
     """
     names = list(agents)
     return DEFAULT_BASELINE if DEFAULT_BASELINE in names else names[-1]
@@ -78,15 +79,16 @@ def measure_table(
 
     Args:
         scores: Every agent and game.
-        bootstrap_seed: Fixes the resampling.
-        baseline: Agent that corruption errors are relative to; None: `e2e`, else the last one.
+        bootstrap_seed: Seed of the resampling.
+        baseline: The agent that corruption errors are relative to; None: `e2e`, or without it the last one.
         common: What all agents played, as `common_play` gives it. The row over all perturbations is about these cells;
             of an agent that is not there, about its own.
         effects: The doses: mean change of the observation in grey levels by game and label, as the manifest has it.
-        share: Who computes the rows of each agent.
+        share: Calls the computation of each agent, in this process or in others.
 
     Returns:
-        Definitions are in docs/statistics.md. What is undefined is NaN, and the note says why.
+        The rows, agent by agent. docs/statistics.md defines the measures. What is undefined is NaN, and the note says
+        why.
     """
     agents, shared = by_agent(scores), by_agent(common)
     chosen = baseline or default_baseline(agents)
@@ -151,7 +153,7 @@ def _measure_rows(one: _Measured, *, baseline: str, bootstrap_seed: int, effects
 
 
 def dose_table(cells: Iterable[CellRow], effects: Effects) -> tuple[DoseRow, ...]:
-    """Return the curves over dose: each cell with a scale and a measured change, by rising change.
+    """Return the curves over dose: each cell that has a severity and a measured change, by rising change.
 
     Args:
         cells: One row for each agent, game and cell.
@@ -188,7 +190,7 @@ def rank_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[RankR
 
     Args:
         scores: What all agents played, as `common_play` gives it.
-        bootstrap_seed: Fixes the resampling.
+        bootstrap_seed: Seed of the resampling.
 
     Returns:
         One row for each agent, clean and under each perturbation; none with one agent.

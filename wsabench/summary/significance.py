@@ -29,9 +29,9 @@ from wsabench.types import FloatArray
 from wsabench.words import decimal
 
 DECLARED_FAMILY = "declared family"
-"""What stands for all perturbations of a family that leaves out some of the run."""
+"""Stands in place of `all perturbations` where a declared family leaves out some perturbations of the run."""
 MOST_AGENTS = 20
-"""All pairs of so many agents are compared; of more, only those with one of them."""
+"""Up to so many agents, all pairs are compared; with more agents, only the pairs with one agent that is named."""
 _DRAWS_PER_PAIR = 10 / ALPHA
 """Relabellings that are drawn for each pair, so that p stays fine enough when it is multiplied by their number."""
 
@@ -52,7 +52,7 @@ def checked_options(
     compare_to: str | None,
     equivalence_margin: float | None,
     *,
-    labels: pd.DataFrame,
+    episodes: pd.DataFrame,
     compared: Collection[str],
 ) -> ClaimOptions:
     """Return what claims are made about.
@@ -61,7 +61,7 @@ def checked_options(
         family: The perturbations, without severity, that claims are made about.
         compare_to: The agent with which each other agent is compared.
         equivalence_margin: The largest difference that does not matter.
-        labels: The run's episodes, with the columns `perturbation` and `label`.
+        episodes: The run's episodes, with the columns `perturbation` and `label`.
         compared: The agents that are compared.
 
     Raises:
@@ -69,7 +69,7 @@ def checked_options(
             none is named to compare with.
         UnknownNameError: The run has no such perturbation or compared agent, or a perturbation has a severity.
     """
-    declared = None if family is None else checked_family(family, labels)
+    declared = None if family is None else checked_family(family, episodes)
     if compare_to is not None and compare_to not in compared:
         raise unknown_name("agent", compare_to, compared, "--compare-to names an agent that is compared with others.")
     if compare_to is None and len(compared) > MOST_AGENTS:
@@ -86,18 +86,18 @@ def checked_options(
     return ClaimOptions(declared, compare_to, equivalence_margin)
 
 
-def checked_family(family: Sequence[str], labels: pd.DataFrame) -> tuple[str, ...]:
+def checked_family(family: Sequence[str], episodes: pd.DataFrame) -> tuple[str, ...]:
     """Return a declared family without repetitions.
 
     Args:
         family: The perturbations, without severity, that claims are made about.
-        labels: The run's episodes, with the columns `perturbation` and `label`.
+        episodes: The run's episodes, with the columns `perturbation` and `label`.
 
     Raises:
         SpecError: The family is empty or holds clean.
         UnknownNameError: The run has no such perturbation, or a name has a severity.
     """
-    cells = labels.drop_duplicates("label")
+    cells = episodes.drop_duplicates("label")
     played = dict(zip(cells["label"].astype(str), cells["perturbation"].astype(str), strict=True))
     names = {name for name in played.values() if name != CLEAN}
     for name in family:
@@ -144,16 +144,16 @@ def comparison_table(
 
     Args:
         scores: Every agent and game.
-        bootstrap_seed: Fixes relabelling.
+        bootstrap_seed: Seed of the relabellings that are drawn.
         plan: Tells the measure, and which agents are the same checkpoint, whose seeds are paired.
         options: What claims are made about.
-        share: Who makes the tests of each pair.
+        share: Calls the tests of each pair, in this process or in others.
 
     Returns:
         The claims of each pair in two scopes: `all perturbations`, one test, and `each perturbation`. A declared family
         that is smaller than what was played has `declared family` in place of the first. p is adjusted within the pair
         by step-down max-T and Welch's tests after Holm, whichever is larger, then over the pairs of a scope. A pair
-        that no game is left for has one row, which says why.
+        without any game that could be compared has one row, which says why.
     """
     agents = by_agent(scores)
     pairs = [
@@ -181,14 +181,14 @@ def clean_comparison_table(
 
     Args:
         scores: Every agent and game.
-        bootstrap_seed: Fixes relabelling.
-        compared: The agents that are compared with each other; p is adjusted over them, and over the others by
-            themselves.
+        bootstrap_seed: Seed of the relabellings that are drawn.
+        compared: The agents that are compared with each other. p is adjusted over these agents, and separately over the
+            others.
         options: What claims are made about.
-        share: Who makes the tests of each pair.
+        share: Calls the tests of each pair, in this process or in others.
 
     Returns:
-        The claims of each agent, of its robustness gap; p is adjusted as between agents.
+        The claims about each agent's robustness gap; p is adjusted as it is between agents.
     """
     pairs = [pair for games in by_agent(scores).values() if (pair := clean_pair_of(games, options.family)) is not None]
     families = [_Family(pair, EACH_PERTURBATION, pair.names, pair.x, pair.y) for pair in pairs]
@@ -224,7 +224,7 @@ def page_error_of(
 
 
 def left_out_notes(scores: Sequence[GameScores], plan: RecordedPlan, comparisons: Sequence[Claim]) -> list[str]:
-    """Return which games comparisons leave out because of whose clean score.
+    """Return sentences on which games comparisons leave out, and because of whose clean score.
 
     Args:
         scores: Every game of the compared agents.

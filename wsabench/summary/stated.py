@@ -11,7 +11,7 @@ from wsabench.stats import MeanOfEpisodes, difference_of_means
 from wsabench.words import counted
 
 ASSUMED_EPISODES = 10
-"""Episodes over which a stated mean is taken to be, where its source does not say: what the tools that write such
+"""Episodes that a stated mean is taken to be over where its source does not say, as many as the tools that write such
 notes play."""
 _ALIKE = ["return", "length", "action_hash"]
 """Episodes that have these in common are one episode, played again."""
@@ -25,7 +25,7 @@ def stated_notes(episodes: pd.DataFrame, manifest: Manifest) -> list[str]:
 
     Args:
         episodes: The episodes of a result set.
-        manifest: Its manifest.
+        manifest: The manifest of that result set.
     """
     clean = episodes.loc[episodes["perturbation"] == CLEAN]
     notes: list[str] = []

@@ -86,7 +86,7 @@ from wsabench.words import counted
 
 
 class Results(Protocol):
-    """What is summarised: the tables of a result set."""
+    """What is summarised: the tables of a result set, and what is known of its origin."""
 
     @property
     def episodes(self) -> pd.DataFrame:
@@ -148,7 +148,7 @@ class Summary:
     bootstrap_seed: int
     """The seed that fixes every interval; it comes from the run's seed and the suite's hash."""
     comparisons: tuple[Claim, ...]
-    """Tests of the first compared agent against each other one, maybe none."""
+    """Tests between compared agents: of all pairs, or of the pairs with one named agent; maybe none."""
     clean_comparisons: tuple[Claim, ...]
     """Tests of clean against perturbed play, maybe none."""
     measures: tuple[MeasureRow, ...]
@@ -170,7 +170,7 @@ class Summary:
     interval: IntervalKind = "joint"
     """How the aggregates and profiles are resampled."""
     these_checkpoints: tuple[CheckpointsRow, ...] = ()
-    """Clean and kept score of agents with too few train seeds for an interval over them, maybe none."""
+    """Clean and kept score of agents with too few train seeds for an interval over train seeds, maybe none."""
     random_play: tuple[RandomRow, ...] = ()
     """What the built-in random agent scored, where it is a yardstick beside other agents and in no other table."""
 
@@ -187,9 +187,9 @@ class Summary:
 
 RowType = TypeVar("RowType", bound=Row)
 MANY_AGENTS = 16
-"""From here on processes share the work; with fewer agents they would take longer to start than they save."""
+"""With so many agents or more, processes share the work; with fewer they would take longer to start than they save."""
 MOST_PROCESSES = 8
-"""Each holds some 200 MB."""
+"""At most so many processes share the work; each holds some 200 MB."""
 _SAME, _OUTCOME = ["train_seed", "game", "episode_seed"], ["return", "length", "end"]
 """What an episode has in common with the clean one that it is held against, and what may be equal."""
 _GOES_ON = "Start the same run again; it goes on by itself."
@@ -206,10 +206,10 @@ def summarise(
     """Compute every number of a report.
 
     Args:
-        result: A result set, complete or not; only its three tables are read.
+        result: A result set, complete or not; only what `Results` lists is read.
         family: The perturbations, without severity, that claims are made about: one test for each, corrected over all
             of them. None: every perturbation of the run. A smaller family finds smaller differences.
-        interval: The interval of aggregates and profiles: `joint`, or `rliable` for its own stratified bootstrap.
+        interval: The interval of aggregates and profiles: `joint`, or `rliable` for rliable's own stratified bootstrap.
         compare_to: The agent with which each other agent is compared. None: all pairs are compared, of up to 20 agents.
         equivalence_margin: The largest difference that does not matter, in the unit of the suite's measure; None:
             nothing is claimed to be equivalent.
@@ -218,7 +218,8 @@ def summarise(
         The summary. The same result set gives the same numbers, whatever the machine or the time.
 
     Raises:
-        ResultSetError: There is no finished episode.
+        ResultSetError: There is no finished episode, no cell is finished for every train seed, or an episode stands in
+            the result set twice.
         SpecError: The family is empty or holds clean, the margin is not above 0, or more than 20 agents are to be
             compared without one to compare with.
         UnknownNameError: The family names a perturbation that the run does not have, `compare_to` no such agent,
@@ -253,7 +254,7 @@ def _summary(
         raise ResultSetError(f"No cell is finished for every train seed. {advice or _GOES_ON}")
     agents = tuple(agent_order(episodes, plan))
     compared = compared_agents(agents, manifest)
-    options = checked_options(family, *claims, labels=episodes, compared=compared)
+    options = checked_options(family, *claims, episodes=episodes, compared=compared)
     common, common_notes = common_play(scores, compared)
     among, common_among = ([game for game in every if game.agent in compared] for every in (scores, common))
     bootstrap_seed = integer_seed(plan.seed, "bootstrap", plan.suite.content_hash)
@@ -323,7 +324,10 @@ def _summary(
 
 
 def num_processes(num_agents: int) -> int:
-    """Return how many processes share the work on some agents; 1: this one does it alone, as a pool's worker must."""
+    """Return how many processes share the work on so many agents.
+
+    1: this process does it alone, as a worker of a pool must.
+    """
     if multiprocessing.current_process().daemon:
         return 1
     return min(available_cores(), MOST_PROCESSES) if num_agents >= MANY_AGENTS else 1

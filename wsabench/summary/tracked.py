@@ -49,9 +49,9 @@ def _sources(manifest: Manifest) -> dict[str, list[str]]:
 def tracked_metrics(summary: Summary) -> dict[str, float]:
     """Return the numbers of a run by name, with their 95% intervals as `_low` and `_high` where there are any.
 
-    `AGENT/GAME/CELL/MEASURE` for each cell, with the mean return beside the measures, and
-    `AGENT/SCOPE/MEASURE_METRIC` for each aggregate, where the scope is `clean` or `all_perturbations`. What is not
-    defined is left out.
+    The names are `AGENT/GAME/CELL/MEASURE` for each cell, where the cell stands by its label and the mean return is
+    beside the measures, and `AGENT/SCOPE/MEASURE_METRIC` for each aggregate, where the scope is `clean` or
+    `all_perturbations`. What is not defined is left out.
 
     Args:
         summary: The run's numbers.

@@ -1,4 +1,4 @@
-"""Figures, each a function that takes a data frame and an Axes."""
+"""Figures: functions that draw the rows of a table (`wsabench.summary.rows`) on an Axes of matplotlib."""
 
 from wsabench.report.figures.across import (
     draw_components,

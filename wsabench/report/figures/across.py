@@ -61,11 +61,11 @@ def draw_effective_line(table: Sequence[EffectiveRow], points: Sequence[Checkpoi
 
 
 def unharmed_is_near(table: Sequence[EffectiveRow], points: Sequence[CheckpointRow]) -> bool:
-    """Whether the line where nothing is lost can be drawn without the agents lying on each other in a corner.
+    """Whether the line where nothing is lost can be drawn without pressing all agents into a corner.
 
     Args:
         table: As in `draw_effective_line`.
-        points: As there.
+        points: As in `draw_effective_line`.
     """
     clean, perturbed = ([getattr(row, name) for row in (*table, *points)] for name in ("clean", "perturbed"))
     span = max(perturbed) - min(perturbed)
@@ -119,7 +119,7 @@ def draw_components(table: Sequence[ComponentRow], ax: Axes) -> None:
 
 
 def draw_tail(table: Sequence[TailRow], ax: Axes) -> None:
-    """Draw each agent's mean score of its worst groups: measured on other episodes than chosen, and naive.
+    """Draw each agent's mean score of its worst groups: measured on other episodes than those that choose, and naive.
 
     Args:
         table: Rows of `Insight.tails`, of one kind. Hollow dots stand for too few train seeds.

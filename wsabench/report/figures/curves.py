@@ -1,4 +1,4 @@
-"""Lines: a measure over severity, and performance profiles."""
+"""Lines: a measure over severity or over the measured change of the observation, and performance profiles."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from wsabench.summary.rows import Bounded, DoseRow, Measure, PerturbationRow, Pr
 from wsabench.words import decimal
 
 _MARKERS_A_CURVE = 6
+"""Marks along a profile, which tell agents apart where their lines run together."""
 _FEW_AGENTS = 3
 """More agents than this are hard to tell apart in a low panel: where it stands alone it is higher."""
-"""Marks along a profile, which tell agents apart where their lines run together."""
 
 
 def draw_severity_curve(table: Sequence[PerturbationRow], ax: Axes, measure: Measure = "normalised_score") -> None:
@@ -62,9 +62,9 @@ def draw_bounds(estimates: Sequence[tuple[float, Bounded]], ax: Axes, color: str
     """Draw upright lines over the intervals of a curve's estimates, all as one artist; none where there is none.
 
     Args:
-        estimates: Each with its place across.
+        estimates: Each place on the horizontal axis with the estimate there.
         ax: Where to draw.
-        color: Of the lines.
+        color: Colour of the lines.
     """
     lines = [(x, one.low, one.high) for x, one in estimates if one.has_bounds]
     if lines:
@@ -77,7 +77,7 @@ def draw_dose_curve(table: Sequence[DoseRow], ax: Axes, agents: Sequence[str]) -
     Args:
         table: Rows of `Summary.doses`, of one game and perturbation.
         ax: Where to draw. More agents than `MOST_LOOKS` are thin grey lines with their median in black.
-        agents: All of the figure, so that each looks the same in all panels.
+        agents: All agents of the figure, so that each looks the same in all panels.
     """
     curves = grouped(table, lambda row: row.agent)
     is_crowd = len(agents) > MOST_LOOKS
@@ -110,9 +110,9 @@ def draw_start(clean: Mapping[str, float], ax: Axes, agents: Sequence[str]) -> N
     """Draw each agent's clean score as a hollow mark where the observation changes by 0.
 
     Args:
-        clean: Normalised scores, by agent.
-        ax: With the curves of `draw_dose_curve`.
-        agents: All of the figure, in its order.
+        clean: Clean normalised scores, by agent.
+        ax: The axes that hold the curves of `draw_dose_curve`.
+        agents: All agents of the figure, in its order.
     """
     # Marks stand a little apart, as those of the curves do; beside each other they are told apart in grey too.
     step = 0.02 * float(ax.dataLim.x1)
@@ -127,8 +127,8 @@ def draw_profile(table: Sequence[ProfileRow], ax: Axes) -> None:
     """Draw the fraction of train seeds and cells above each normalised score.
 
     Args:
-        table: Rows of `Summary.profiles`. With too few train seeds there are no bands: where all of them agree they
-            would have no width, and elsewhere span everything.
+        table: Rows of `Summary.profiles`. With too few train seeds there are no bands: bands would have no
+            width where all train seeds agree, and elsewhere span everything.
         ax: Where to draw.
     """
     curves = grouped(table, lambda row: row.agent)
@@ -177,7 +177,7 @@ def curve_grid(titles: Sequence[str], agents: Sequence[str], draw: Callable[[int
     Args:
         titles: The titles of the panels. One or two stand in a narrower figure.
         agents: The agents of the figure.
-        draw: Draws the panel of a number.
+        draw: Called with the place of a title and the panel's axes; it draws the panel.
     """
     columns = min(4, len(titles))
     rows = -(-len(titles) // columns)
@@ -209,8 +209,8 @@ def crowd_legend(figure: Figure | SubFigure, num_agents: int) -> None:
     """Say above the axes that grey lines are agents and black is their median.
 
     Args:
-        figure: With the layout `constrained`.
-        num_agents: How many agents there are.
+        figure: The figure, with the layout `constrained`.
+        num_agents: Number of agents.
     """
     lines = [
         Line2D([], [], color=GREY, linewidth=0.6, label=f"{num_agents} agents"),

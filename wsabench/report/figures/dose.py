@@ -1,4 +1,4 @@
-"""Curves over the measured change of the observation, a figure for each game."""
+"""Curves over the measured change of the observation (the dose), with a figure for each game."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which figures a report has, in the order in which they are told."""
+"""Which figures a report has, in the order in which they stand there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from wsabench.summary.rows import CurveRow, EfficiencyRow, grouped
 from wsabench.summary.summarise import Summary
 
 MOST_FRAMES = 24
-"""Sample pictures on one page."""
+"""Sample pictures on one page, at most."""
 
 
 def draw_figures(
@@ -48,9 +48,9 @@ def draw_figures(
     Args:
         summary: The numbers; privileged agents are marked wherever a figure names them.
         frames: Sample pictures, maybe none.
-        examples: Weights over some episodes, maybe none.
+        examples: Attention weights over some episodes, maybe none.
         curves: Learning curves as `learning_curves` reads them.
-        efficiency: What `efficiency_table` makes of them.
+        efficiency: The rows that `efficiency_table` makes of them.
         order: The agents of the leading figure, the first on top; by default as the run has them.
     """
     privileged = summary.privileged
@@ -84,12 +84,12 @@ def sample_frames(directories: Sequence[Path], summary: Summary) -> list[SampleF
     """Read the sample pictures of result sets, in the order of the run.
 
     Args:
-        directories: Their folders `frames`; the first that has a picture gives it.
-        summary: Says which games and cells there are.
+        directories: The folders `frames` of the result sets; each picture comes from the first folder that has it.
+        summary: The numbers, which say which games and cells there are.
 
     Returns:
-        The pictures that exist, titled with their perturbation, and with the game where there are several. Of many
-        perturbations the strongest severity of each.
+        The pictures that exist. Their titles are their labels, with the game where there are several games. Where there
+        are many perturbations, each is shown at its strongest severity only.
 
     Raises:
         ResultSetError: A picture is damaged.

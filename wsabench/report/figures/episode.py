@@ -16,6 +16,7 @@ from wsabench.summary.attention import ExampleEpisode
 from wsabench.words import counted
 
 NUM_PICTURES = 6
+"""Pictures above the curves of an episode, at most."""
 
 _PLOT_IN = 1.75
 _HEAD_IN = 0.32
@@ -25,9 +26,9 @@ def draw_weights(weights: npt.NDArray[Any], smooth: npt.NDArray[Any], encoders: 
     """Draw one line for each encoder over the steps of an episode: the moving mean, and every step thin behind it.
 
     Args:
-        weights: Weight of every encoder in every step, shape (T, E).
-        smooth: Their moving mean, same shape.
-        encoders: Names, E of them.
+        weights: Weight of each of E encoders in each of T steps, float32, shape (T, E).
+        smooth: Moving mean of the weights, same shape.
+        encoders: The E names of the encoders.
         ax: Where to draw.
     """
     steps = np.arange(len(weights))
@@ -44,7 +45,7 @@ def draw_rewards(rewards: npt.NDArray[Any], ax: Axes) -> None:
     """Draw the return over the steps of an episode.
 
     Args:
-        rewards: Unclipped, shape (T,).
+        rewards: The unclipped reward of each step, shape (T,).
         ax: Where to draw.
     """
     ax.step(np.arange(len(rewards)), rewards.cumsum(), where="post", color="black")
@@ -56,7 +57,7 @@ def draw_rewards(rewards: npt.NDArray[Any], ax: Axes) -> None:
 
 
 def episode_figure(recording: Recording) -> Figure:
-    """Return a figure, two journal columns wide: pictures at key moments, and below the weights, or the return.
+    """Return a figure, two journal columns wide: pictures at key moments, and below them the weights or the return.
 
     Args:
         recording: The episode. Without attention the return is drawn in place of the weights.
@@ -94,10 +95,10 @@ def episode_figure(recording: Recording) -> Figure:
 
 
 def examples_figure(examples: Sequence[ExampleEpisode]) -> Figure:
-    """Return a figure, two journal columns wide: the weights over one episode a row.
+    """Return a figure, two journal columns wide, with the weights over one episode in each row.
 
     Args:
-        examples: At least one, all of one agent and game.
+        examples: The episodes, at least one, all of one agent and game.
     """
     figure = Figure(figsize=(TWO_COLUMNS_IN, 1.3 * len(examples) + 0.35), layout="constrained")
     axes: Any = figure.subplots(len(examples), 1, squeeze=False)

@@ -1,4 +1,4 @@
-"""What the perturbations look like."""
+"""What the perturbations look like: sample pictures, each with what a person and what the agent sees."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class SampleFrame(NamedTuple):
     """One sample picture of a result set."""
 
     title: str
+    """What stands above the picture."""
     pixels: npt.NDArray[np.uint8]
     """RGB, uint8, shape (height, width, 3)."""
 
@@ -33,7 +34,7 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8]:
         uint8, shape (height, width, 3).
 
     Raises:
-        ResultSetError: It is missing or no picture.
+        ResultSetError: The file is missing or no picture.
     """
     import cv2
 
@@ -52,7 +53,7 @@ def draw_picture(frame: SampleFrame, ax: Axes) -> None:
 
     Args:
         frame: What to draw.
-        ax: Where to draw; its ticks and frame are removed.
+        ax: Where to draw; its ticks and border are removed.
     """
     ax.imshow(frame.pixels, interpolation="nearest")
     ax.set_title(frame.title, fontsize=7, fontweight="normal", loc="center")
@@ -64,7 +65,7 @@ def frame_grid(frames: Sequence[SampleFrame], columns: int = 3, title: str = "")
 
     Args:
         frames: At least one picture.
-        columns: Pictures a row.
+        columns: Number of pictures in each row.
         title: Stands over the whole grid; empty for none.
     """
     rows = -(-len(frames) // columns)

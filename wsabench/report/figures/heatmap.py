@@ -1,4 +1,4 @@
-"""Heat maps and ranks: numbers on shades of blue, that a dark page turns around."""
+"""Heat maps and ranks: numbers on shades of blue, which a dark page shows in the opposite order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def draw_heat_map(table: Sequence[PerturbationRow], ax: Axes, measure: Measure =
     """Draw a measure of every perturbation and agent as numbers on shades of blue, white 0 and dark 1 or more.
 
     Args:
-        table: Rows of `Summary.perturbations`. What has no value is hatched.
+        table: Rows of `Summary.perturbations`. A place without a value is hatched.
         ax: Where to draw.
         measure: `retention` or `normalised_score`.
     """

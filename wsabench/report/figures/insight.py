@@ -1,4 +1,4 @@
-"""Which figures there are of what one average does not show, and what stands under them."""
+"""Which figures there are of what one average does not show, and their captions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dots with intervals, a line for each perturbation or agent: scores, retention, improvement, aggregates."""
+"""Dots with intervals, on one line for each perturbation or agent: scores, retention, improvement, aggregates."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from wsabench.summary.rows import (
 from wsabench.words import decimal
 
 Bounds = Literal["seeds", "episodes"]
+"""What an interval is over: train seeds, or the episodes of these checkpoints."""
 
 _GUIDES: dict[Measure, tuple[float, ...]] = {
     "normalised_score": (0.0, 1.0),
@@ -34,7 +35,7 @@ _GUIDES: dict[Measure, tuple[float, ...]] = {
 }
 """Where a measure says random play, human play, or unharmed."""
 SHARES: tuple[Metric, ...] = ("kept_share", "lost_share")
-"""Read against none and all, never zoomed."""
+"""The metrics that are shares of cells; their axis always goes from none to all."""
 
 
 def draw_measure(
@@ -83,7 +84,7 @@ def draw_improvement(table: Sequence[ImprovementRow], ax: Axes, names: Sequence[
     Args:
         table: Rows of `Summary.improvement`, of one pair and one measure. Hollow dots stand for too few train seeds.
         ax: Where to draw.
-        names: What stands at the lines; by default the perturbations.
+        names: The names of the lines; by default the labels.
     """
     look = looks(["first"])["first"]
     for place, row in enumerate(table):
@@ -119,8 +120,8 @@ def interval_height(names: Sequence[str], num_agents: int = 1) -> float:
     """Return a fitting height in inches for a figure with a line for each name.
 
     Args:
-        names: What stands at the lines: perturbations or agents.
-        num_agents: Agents drawn on each line.
+        names: The names of the lines: perturbations or agents.
+        num_agents: Number of agents that are drawn on each line.
     """
     return 0.75 + len(names) * max(0.2, 0.13 * num_agents, 0.12 * num_lines(names) + 0.04)
 
@@ -145,8 +146,8 @@ def draw_interval(
     Args:
         ax: Where to draw.
         height: Place on the vertical axis.
-        estimate: Without bounds the marker stands alone.
-        look: The agent's.
+        estimate: The number and its bounds; without bounds the marker stands alone.
+        look: The agent's look.
         about: What the tooltip says before the numbers.
         is_hollow: Whether the marker is open, for estimates that are too uncertain to conclude from.
     """
@@ -171,20 +172,20 @@ def _seed_means(rows: Iterable[SeedRow], measure: Measure) -> dict[tuple[str, in
 
 
 def show_random_play(ax: Axes) -> None:
-    """Widen a horizontal axis of scores so that 0, random play or no loss, lies in it: how long a way is, is seen."""
+    """Widen a horizontal axis of scores so that it holds 0, which is random play or no loss, to show distances."""
     # As a point of the data and not as a limit: panels that share the axis may still widen it.
     ax.update_datalim([(0.0, 0.0)], updatey=False)
     ax.autoscale_view(scaley=False)
 
 
-def finish_lines(ax: Axes, labels: Sequence[str], guides: Sequence[float]) -> None:
+def finish_lines(ax: Axes, names: Sequence[str], guides: Sequence[float]) -> None:
     """Name the lines, first on top, and draw guides across them where these lie near the data."""
-    ax.set_yticks(range(len(labels)), [wrapped(label) for label in labels])
-    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.set_yticks(range(len(names)), [wrapped(name) for name in names])
+    ax.set_ylim(len(names) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     across = ax.get_yaxis_transform()
-    ax.hlines(np.arange(len(labels)) + 0.5, 0, 1, color=LIGHT_GREY, linewidth=0.5, zorder=0, transform=across)
+    ax.hlines(np.arange(len(names)) + 0.5, 0, 1, color=LIGHT_GREY, linewidth=0.5, zorder=0, transform=across)
     low, high = ax.get_xlim()
     margin = 0.25 * (high - low)
     for line in guides:

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from wsabench.report.figures.style import TWO_COLUMNS_IN, Look, legible
 
 NAME_WIDTH = 26
-"""Characters of a name that stand in one line."""
+"""Most characters of a name that stand in one line."""
 _MOST_LINES = 3
 _LETTER_IN = 0.058
 """Width of a character of 7 points, on average."""
@@ -31,13 +31,13 @@ _LEAST_OF_A_NAME = 18
 _PANEL_COLUMNS = 4
 _PANEL_TITLE_WIDTH = 18
 TALLEST_IN = 8.8
-"""A figure that is taller does not fit a page with its caption."""
+"""Height in inches; a figure that is taller does not fit a page with its caption."""
 _CUT = "\u2026"
 _PIECE = re.compile(r"[^\s\-_./@+:,]*[\s\-_./@+:,]?")
 
 
 def width_of(text: str) -> int:
-    """Return the width of a text in characters; the wide ones of East Asia count two."""
+    """Return the width of a text in characters; a wide character of East Asia counts as two."""
     return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
 
 
@@ -46,7 +46,7 @@ def wrapped(name: str, width: int = NAME_WIDTH) -> str:
 
     Args:
         name: The name of an agent, of a perturbation, or of anything else.
-        width: Characters of a line. What takes more than three lines loses its middle.
+        width: Most characters of a line. A name that takes more than three lines loses its middle.
     """
     name = legible(name)
     if width_of(name) <= width:
@@ -68,7 +68,7 @@ def clipped(name: str, width: int = NAME_WIDTH) -> str:
 
     Args:
         name: The name of an agent, of a perturbation, or of anything else.
-        width: Characters of the line.
+        width: Most characters of the line.
     """
     return without_middle(legible(name), width)
 
@@ -78,7 +78,7 @@ def without_middle(name: str, width: int) -> str:
 
     Args:
         name: Any text.
-        width: Characters of the line.
+        width: Most characters of the line.
     """
     if width_of(name) <= width:
         return name
@@ -94,7 +94,7 @@ def short_names(names: Sequence[str], width: int) -> list[str] | None:
 
     Args:
         names: Different names.
-        width: Characters of a line.
+        width: Most characters of a line.
 
     Returns:
         The names in their order; None where neither keeps them apart.
@@ -114,7 +114,7 @@ def _num_shared(names: Sequence[str]) -> int:
 
 
 def num_lines(names: Iterable[str], width: int = NAME_WIDTH) -> int:
-    """Return the lines of the longest of some names."""
+    """Return how many lines the longest of some names takes, broken as `wrapped` does it."""
     return max((wrapped(name, width).count("\n") + 1 for name in names), default=1)
 
 
@@ -122,7 +122,7 @@ def legend_above(figure: Figure | SubFigure, looks: Mapping[str, Look], *, has_l
     """Name the agents above the axes of a figure, in as many columns as its width has room for.
 
     Args:
-        figure: With the layout `constrained`, which leaves the room.
+        figure: The figure, with the layout `constrained`, which leaves the room.
         looks: The look of each agent. One agent alone needs no legend beside its own name.
         has_lines: Whether the line's dashes are shown beside the marker.
     """
@@ -159,8 +159,8 @@ def entry_legend(figure: Figure | SubFigure, handles: Sequence[Any]) -> None:
     """Place a legend of some artists above the axes, in as many columns as the figure's width has room for.
 
     Args:
-        figure: With the layout `constrained`.
-        handles: Artists with labels.
+        figure: The figure, with the layout `constrained`.
+        handles: Artists of matplotlib, each with the text of its entry.
     """
     columns = _legend_columns([str(handle.get_label()) for handle in handles], figure.bbox.width / figure.dpi)
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, borderaxespad=0.2)
@@ -196,11 +196,11 @@ def agent_panels(
     """Return figures, two journal columns wide, with a panel for each agent; all have the same axes.
 
     Args:
-        agents: At least one.
+        agents: The names of the agents, at least one.
         panel_in: Height of a panel in inches.
-        draw: Draws one agent.
-        x_label: Stands below all panels.
-        y_label: Stands left of all panels.
+        draw: Called with an agent and the panel's axes; it draws the panel.
+        x_label: The text below all panels.
+        y_label: The text left of all panels; empty for none.
     """
     title_in = 0.13 * num_lines(agents, _PANEL_TITLE_WIDTH) + 0.12
     rows_a_page = max(1, int((TALLEST_IN - 0.5) / (panel_in + title_in)))

@@ -35,15 +35,17 @@ class Standing(Struct, frozen=True):
 
     agent: str
     clean: Bounded
+    """Mean clean normalised score."""
     kept: Bounded
     """Mean normalised score over all perturbations."""
     num_seeds: int
+    """Number of train seeds, the fewest of any game."""
     seeds: tuple[tuple[float, float], ...] = ()
     """Clean and kept score of each train seed."""
     is_over_episodes: bool = False
     """Whether the bounds are over the episodes of these checkpoints, because train seeds are too few for any."""
     perturbed: Mapping[str, float] = {}
-    """Mean normalised score under each perturbation and severity."""
+    """Mean normalised score under each perturbation and severity, by label."""
 
 
 def standings_of(summary: Summary, order: Sequence[str] = ()) -> list[Standing]:

@@ -29,9 +29,9 @@ def marked(table: Table, agents: Collection[str]) -> Table:
     """Return a table with its marks, each explained in the caption.
 
     Args:
-        table: The table. Entries of few train seeds get their mark where others of the table rest on enough; where all
-            rest on few, the page says so once.
-        agents: Privileged ones; each gets its mark in title, head and the columns that hold names.
+        table: The table. Entries that rest on few train seeds get their mark where other entries rest on enough; where
+            all rest on few, the page says so once.
+        agents: The privileged agents; each gets its mark in title, head and the columns that hold names.
     """
     named = {*table.columns, *table.about, *(cell for row in table.rows for cell in row[: table.num_text_columns])}
     shown = sorted(named & set(agents), key=len, reverse=True)
@@ -68,7 +68,7 @@ def with_marks(rows: Sequence[AnyRow], agents: Collection[str]) -> tuple[AnyRow,
 
     Args:
         rows: Any table.
-        agents: Privileged ones.
+        agents: The privileged agents.
     """
     names = [name for name in _NAMES if agents and rows and name in rows[0].__struct_fields__]
     return tuple(structs.replace(row, **{name: _marked(getattr(row, name), agents) for name in names}) for row in rows)
@@ -105,6 +105,6 @@ def explained(named: NamedFigure, privileged: Collection[str]) -> NamedFigure:
 
     Args:
         named: The figure.
-        privileged: Privileged agents as they are named in it.
+        privileged: The privileged agents, by the names that they have in the figure.
     """
     return replace(named, caption=f"{named.caption} {LEGEND}") if set(named.agents) & set(privileged) else named

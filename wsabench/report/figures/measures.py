@@ -54,12 +54,12 @@ def _interval_caption(summary: Summary, *, has_dots: bool = True) -> str:
 
 
 def measure_figures(summary: Summary, measure: Measure, part: Part) -> list[NamedFigure]:
-    """Draw a measure of each perturbation and agent; many agents have panels of their own.
+    """Draw a measure of each perturbation and agent; where there are many agents, each has a panel of its own.
 
     Args:
         summary: The numbers.
         measure: `normalised_score` or `retention`.
-        part: The perturbations.
+        part: The perturbations that the figures show.
     """
     table, seeds = part.rows(summary.perturbations), part.rows(summary.seeds)
     if measure == "retention":
@@ -204,11 +204,11 @@ def profile_figure(summary: Summary) -> NamedFigure | None:
 
 
 def improvement_figures(summary: Summary, part: Part) -> list[NamedFigure]:
-    """Draw how often one agent beats another, a figure for each pair, or one for all of many pairs.
+    """Draw how often one agent beats another: a figure for each pair, or one figure for all where there are many pairs.
 
     Args:
         summary: The numbers.
-        part: The perturbations; those over all of them stand last.
+        part: The perturbations; the line over all perturbations stands last.
     """
     scores = [
         row for row in summary.improvement if row.measure == "normalised_score" and math.isfinite(row.value.value)
@@ -280,7 +280,7 @@ def attention_figures(summary: Summary, part: Part) -> list[NamedFigure]:
 
     Args:
         summary: The numbers.
-        part: The perturbations.
+        part: The perturbations that the figures show.
     """
     drawn: list[NamedFigure] = []
     shown = part.rows(summary.attention)
@@ -315,5 +315,5 @@ def attention_figures(summary: Summary, part: Part) -> list[NamedFigure]:
 
 
 def seed_count(count: int) -> str:
-    """Return a number of train seeds as a sentence begins with it."""
+    """Return a number of train seeds in words for the beginning of a sentence."""
     return "One train seed" if count == 1 else counted(count, "train seed")

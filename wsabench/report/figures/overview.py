@@ -39,9 +39,9 @@ def overview_figures(
 
     Args:
         summary: The numbers.
-        parts: How perturbations are divided among figures.
+        parts: The perturbations, divided among figures.
         curves: Learning curves as `learning_curves` reads them.
-        efficiency: What `efficiency_table` makes of them.
+        efficiency: The rows that `efficiency_table` makes of them.
     """
     drawn = [
         *_aggregate_figures(summary),

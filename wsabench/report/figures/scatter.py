@@ -20,13 +20,13 @@ _MANY = 150
 def draw_clean_scatter(
     table: Sequence[SeedRow], ax: Axes, *, has_legend: bool = True, limits: tuple[float, float] | None = None
 ) -> None:
-    """Draw every train seed and cell: its clean score across, its score under a perturbation up.
+    """Draw a mark for every train seed and cell: the clean score on the horizontal axis, the perturbed on the vertical.
 
     Args:
         table: Rows of `Summary.seeds`, clean among them.
-        ax: Where to draw. On the line a perturbation changes nothing.
+        ax: Where to draw. Marks on the dashed line are of perturbations that change nothing.
         has_legend: Whether the agents are named above the axes.
-        limits: The limits of both axes. None: what the marks take.
+        limits: The limits of both axes. None: those that show all marks.
     """
     by_agent = grouped(table, lambda row: row.id.agent)
     clean = {row.id: row.normalised_score for row in table if row.label == CLEAN}

@@ -21,25 +21,25 @@ class Part(NamedTuple):
     """The perturbations that one figure of several shows."""
 
     name: str
-    """Stands at the end of file names; empty where there is one part."""
+    """The end of file names; empty where there is one part."""
     labels: tuple[str, ...]
-    """In the order of the run, clean first where it was played."""
+    """The labels of the perturbations, clean first where it was played, then in the order of the run."""
     note: str
-    """Sentence for the caption; empty where everything is shown."""
+    """A sentence for the caption; empty where everything is shown."""
     is_first: bool = True
-    """Whether it is the first of the parts."""
+    """Whether this is the first of the parts."""
 
     @property
     def title_end(self) -> str:
-        """What distinguishes the titles of several parts."""
+        """The end of titles, which distinguishes several parts; empty where there is one."""
         return f", {self.name.replace('-', ' ')}" if self.name else ""
 
     def file_name(self, stem: str) -> str:
-        """Return the name of this part's file."""
+        """Return the file name of this part, without ending."""
         return f"{stem}-{self.name}" if self.name else stem
 
     def by_perturbation(self, summary: Summary) -> Part:
-        """Return the same part so that it finds perturbations by their names without severity too."""
+        """Return the same part so that `rows` also finds perturbations by their names without severity."""
         played = summary.played
         both = (name for label in self.labels for name in (played[label].perturbation, label))
         return self._replace(labels=tuple(dict.fromkeys(both)))
@@ -48,8 +48,8 @@ class Part(NamedTuple):
         """Return the rows about these perturbations, in the order of this part.
 
         Args:
-            table: Rows.
-            name: Which perturbation a row is about.
+            table: The rows.
+            name: Called with a row; it returns the label, or the name, that the row is about.
         """
         places = {label: place for place, label in enumerate(self.labels)}
         return sorted((row for row in table if name(row) in places), key=lambda row: places[name(row)])

@@ -28,11 +28,13 @@ from wsabench.resources import atomic_path
 from wsabench.types import FloatArray
 
 FIGURE_FORMATS = ("pdf", "png", "svg")
+"""The formats that a figure can be written in."""
 ONE_COLUMN_IN = 3.3
 """Width of a figure in one journal column, inches."""
 TWO_COLUMNS_IN = 6.8
 """Width of a figure over two columns, inches."""
 PNG_DPI = 300
+"""Dots per inch of a PNG file."""
 
 GREY = "#5c5c5c"
 """Guides and secondary text."""
@@ -53,7 +55,7 @@ _NUM_SHADES = 21
 _SHADES = tuple(to_hex(colormaps["Blues"](place / (_NUM_SHADES - 1))) for place in range(_NUM_SHADES))
 """Light to dark, so the order survives grey print; few enough that a dark page has a counterpart for each."""
 WHITE_TEXT_FROM = 0.72
-"""From this share on white text has more contrast with its shade than black text."""
+"""From this share on, white text has more contrast with its shade than black text."""
 _DARK_ENDS = (((27, 34, 41), (63, 111, 148)), ((95, 163, 208), (185, 226, 251)))
 """Red, green, blue on a dark page: below `WHITE_TEXT_FROM`, where text is light there, and from it on."""
 
@@ -62,8 +64,11 @@ class Look(NamedTuple):
     """How one agent is drawn."""
 
     color: str
+    """Colour, as in `#0072b2`."""
     marker: str
+    """Marker, as matplotlib names it."""
     dashes: str | tuple[int, tuple[int, ...]]
+    """Line style, as matplotlib takes it."""
 
 
 def looks(agents: Sequence[str]) -> dict[str, Look]:
@@ -79,7 +84,7 @@ def looks(agents: Sequence[str]) -> dict[str, Look]:
 
 
 def shades() -> ListedColormap:
-    """Return the blues of heat maps, white 0 and dark 1."""
+    """Return the blues of heat maps, from white for 0 to dark for 1."""
     return ListedColormap(_SHADES)
 
 
@@ -87,7 +92,7 @@ def shade_places(shares: FloatArray) -> FloatArray:
     """Return where in `shades` the nearest shade of each share stands, 0 to 1.
 
     Args:
-        shares: Any shape, float64. What is below 0 or above 1 has the shade of the end.
+        shares: Shares, any shape, float64. Those below 0 or above 1 have the shade of the nearer end.
 
     Returns:
         The same shape, float64: the middle of the shade, so that no rounding leads to its neighbour.
@@ -140,7 +145,7 @@ def _letters() -> frozenset[int]:
 
 
 def legible(text: str) -> str:
-    """Return a text in which letters that no font of figures has stand as their code, `[4e2d]`, instead of a box.
+    """Return a text in which a letter that no font of the figures has is replaced by its code, as in `[4e2d]`.
 
     Args:
         text: Any text.
@@ -212,7 +217,7 @@ def settle(figure: Figure) -> Figure:
     """Lay a figure out once and for all, so that every file format shows the same; return it.
 
     Args:
-        figure: Drawn completely.
+        figure: The figure, drawn completely.
     """
     for text in figure.findobj(Text):
         if isinstance(text, Text) and not text.get_text().isascii():
@@ -230,7 +235,7 @@ def figure_bytes(figure: Figure, image_format: str, dpi: int = PNG_DPI) -> bytes
     Args:
         figure: The figure.
         image_format: `png`, `pdf` or `svg`.
-        dpi: Dots an inch of what is made of pixels.
+        dpi: Dots per inch of what is made of pixels.
     """
     buffer = io.BytesIO()
     undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}[image_format]
@@ -273,10 +278,10 @@ def save_figure(
     """Write a figure in several formats with one call, all laid out alike.
 
     Args:
-        figure: Drawn completely, inside `figure_style()`.
-        path: The files' path without ending; its folder exists.
+        figure: The figure, drawn completely, inside `figure_style()`.
+        path: The files' path without ending; its folder must exist.
         formats: Any of `pdf`, `png`, `svg`.
-        dpi: Dots an inch of what is made of pixels.
+        dpi: Dots per inch of what is made of pixels.
 
     Returns:
         The files, in the order of `formats`.
@@ -313,11 +318,11 @@ class NamedFigure:
     data: tuple[str, ...] = ()
     """The CSV files, without ending, that hold its numbers."""
     agents: tuple[str, ...] = ()
-    """Whom it shows, by the names that stand in it."""
+    """The agents that it shows, by the names that stand in it."""
     is_wide: bool = False
-    """Two journal columns instead of one."""
+    """Whether it is two journal columns wide instead of one."""
     is_picture: bool = False
-    """Pixels rather than lines."""
+    """Whether it is made of pixels rather than lines."""
     is_folded: bool = False
     """Whether the page shows it only when it is asked for."""
 

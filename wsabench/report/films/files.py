@@ -20,16 +20,21 @@ from wsabench.resources import atomic_path, check_place, make_dir
 from wsabench.results.recorded import Recording
 
 FORMATS = (".mp4", ".gif", ".png", ".parquet", ".csv")
+"""The endings that a file of a recording may have."""
 FOLDER_FORMATS = (".mp4", ".gif", ".png", ".parquet")
-"""What a folder gets."""
+"""The endings of the files that are written into a folder."""
 GIF_PICTURES = 300
-"""A GIF of a longer episode shows every second, third, ... step: a thousand pictures weigh 10 MB."""
+"""A GIF has at most about so many pictures; one of a longer episode shows every second, third, ... step, because a
+thousand pictures take 10 MB."""
 FIGURE_DPI = 200
+"""Dots per inch of a recording's figure."""
 
 _FIRST_SIZE, _SMALL = 2, 1
 
 Advance = Callable[[int], None]
+"""Called with the number of pictures that were drawn since the last call."""
 Picture = npt.NDArray[np.uint8]
+"""RGB, uint8, shape (height, width, 3)."""
 
 
 def is_folder(path: Path, text: str = "") -> bool:
@@ -37,7 +42,7 @@ def is_folder(path: Path, text: str = "") -> bool:
 
     Args:
         path: The output.
-        text: What the user wrote; a `Path` loses its last slash.
+        text: The output as the user wrote it, because a `Path` loses its last slash.
     """
     return path.is_dir() or text.endswith(("/", os.sep)) or not path.suffix
 
@@ -47,10 +52,10 @@ def check_output(path: Path, text: str = "") -> None:
 
     Args:
         path: A file or a folder.
-        text: What the user wrote.
+        text: The output as the user wrote it.
 
     Raises:
-        SpecError: The ending is not one of `FORMATS`, or the library that writes it is not installed.
+        SpecError: The ending is not one of `FORMATS`, or the library that writes MP4 is not installed.
         StorageError: The place cannot be written.
     """
     folder = path if is_folder(path, text) else path.parent
@@ -70,19 +75,19 @@ def gif_interval(length: int) -> int:
 
 
 def num_drawn(recording: Recording, paths: Sequence[Path]) -> int:
-    """Return how many pictures these files need, which is how often `advance` is called with 1."""
+    """Return how many pictures of films these files need: `write_recording` calls `advance` so many times."""
     return sum(len(_film_steps(recording, path)) for path in paths)
 
 
 def write_recording(
     recording: Recording, paths: Sequence[Path], fps: int, advance: Advance | None = None
 ) -> tuple[Path, ...]:
-    """Write the files of a recording; needs neither the emulator nor torch.
+    """Write the files of a recording; this needs neither the emulator nor torch.
 
     Args:
         recording: The episode.
         paths: Files with one of the endings in `FORMATS`; their folders are created.
-        fps: Pictures a second of films, 1 to 60.
+        fps: Pictures per second of films, 1 to 60.
         advance: Called with 1 after each picture of a film.
 
     Returns:

@@ -1,6 +1,7 @@
 """The pictures of a film: what a person sees, what the agent sees, and the weights of its encoders as bars.
 
-Drawn with Pillow, not matplotlib: a film has a thousand pictures, and these take a few milliseconds each.
+They are drawn with Pillow, not matplotlib: a film has a thousand pictures, and Pillow takes a few milliseconds for
+each.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ from wsabench.results.recorded import Moment, Recording
 from wsabench.words import decimal
 
 STEPS_A_SECOND = 15
-"""Of the game as a person plays it: 60 frames a second, 4 frames a step."""
+"""Steps per second of the game as a person plays it: 60 frames per second, 4 frames per step."""
 HISTORY_STEPS = 10 * STEPS_A_SECOND
-"""How far back the lines below the bars go."""
+"""How many steps back the lines below the bars go."""
 
 _INK = "#1a1a1a"
 _WIDEST_BAR_ROWS = 16
 """Encoders that have a bar of their own; the lightest of more are left out."""
 
 Picture = npt.NDArray[np.uint8]
+"""RGB, uint8, shape (height, width, 3); of what an agent sees also grey, shape (height, width)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Layout:
     """Where everything stands, in pixels."""
 
     scale: int
-    """Pixels a pixel of the screen: 2 for videos, 1 for small animations."""
+    """Pixels of the film, across and down, for each pixel of the screen: 2 for videos, 1 for small animations."""
 
     @property
     def font_size(self) -> int:
@@ -46,21 +48,21 @@ class Layout:
 
     @property
     def line(self) -> int:
-        """Height of a line of text."""
+        """Height of a line of text, in pixels."""
         return self.font_size + 6
 
     @property
     def gap(self) -> int:
-        """Between parts and around all."""
+        """The space between the parts and around all of them, in pixels."""
         return 4 + 4 * self.scale
 
     @property
     def panel(self) -> int:
-        """Width of the part with the bars."""
+        """Width of the part with the bars, in pixels."""
         return 70 + 100 * self.scale
 
     def enlarge(self, picture: Picture, height: int) -> Image.Image:
-        """Return a picture enlarged by the greatest whole number with which it is no higher than `height`."""
+        """Return a picture enlarged by the greatest whole number with which it is no higher than `height` pixels."""
         image = Image.fromarray(picture).convert("RGB")
         factor = max(1, height // image.height)
         return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
@@ -70,11 +72,11 @@ class FilmMaker:
     """Draws the pictures of one recording."""
 
     def __init__(self, recording: Recording, scale: int = 2) -> None:
-        """Lay out; all pictures have the same size.
+        """Lay the pictures out; all of them have the same size.
 
         Args:
             recording: The episode.
-            scale: Pixels a pixel of the screen.
+            scale: As in `Layout`.
         """
         self._recording = recording
         self._layout = layout = Layout(scale)
@@ -92,17 +94,17 @@ class FilmMaker:
         self.width, self.height = _even(right + layout.gap), _even(height)
 
     def pictures(self, every: int = 1) -> Iterator[Picture]:
-        """Yield the film, RGB, uint8, shape (height, width, 3): every so many steps, and the end.
+        """Yield the pictures of the film, RGB, uint8, shape (height, width, 3): one every so many steps, and the end.
 
         Args:
-            every: Steps from one picture to the next.
+            every: Number of steps from one picture to the next.
         """
         for step in range(0, self._recording.length, every):
             yield self.picture(step)
         yield self.picture(self._recording.length)
 
     def picture(self, step: int) -> Picture:
-        """Return the picture before a step, or with the episode's length the one after the last.
+        """Return the picture before a step, or, for a step that is the episode's length, the one after the last step.
 
         Args:
             step: The number of the step, from 0.

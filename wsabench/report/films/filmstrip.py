@@ -13,6 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from wsabench.report.figures.style import TWO_COLUMNS_IN
 
 COLUMNS = 4
+"""Moments that a strip shows."""
 
 _ROW_TITLE_IN = 0.2
 _HEAD_IN = 0.5
@@ -22,6 +23,7 @@ class Film(NamedTuple):
     """One row of a strip."""
 
     title: str
+    """What stands above the row."""
     pictures: Sequence[npt.NDArray[np.uint8]]
     """All moments of the play, RGB, uint8, each of shape (height, width, 3)."""
 
@@ -29,13 +31,13 @@ class Film(NamedTuple):
 def choose_moments(films: Sequence[Film], count: int = COLUMNS) -> list[int]:
     """Return moments at which the films differ visibly from the first one, in order.
 
-    The play is cut into `count` parts of equal length. From each comes the moment with the greatest difference, a
-    mean over the films, each measured by its own greatest; of equals the latest, so that without any other film these
-    are the ends of the parts.
+    The play is cut into `count` parts of equal length. From each part comes the moment at which the films differ most
+    from the first, where each film's difference is divided by its own greatest one. Of equal moments the latest is
+    taken, so that without any other film these are the ends of the parts.
 
     Args:
-        films: The clean one first, all equally long.
-        count: How many moments; at most as many as there are pictures.
+        films: The films, the clean one first, all equally long.
+        count: Number of moments; at most as many as there are pictures.
     """
     length = len(films[0].pictures)
     visible = np.zeros(length)
@@ -46,14 +48,14 @@ def choose_moments(films: Sequence[Film], count: int = COLUMNS) -> list[int]:
     return [int(part[len(part) - 1 - visible[part][::-1].argmax()]) for part in parts]
 
 
-def draw_strip(films: Sequence[Film], moments: Sequence[int], labels: Sequence[str], title: str) -> Figure:
+def draw_strip(films: Sequence[Film], moments: Sequence[int], heads: Sequence[str], title: str) -> Figure:
     """Return a figure, two journal columns wide.
 
     Args:
-        films: One row each.
-        moments: Which pictures; one column each.
-        labels: What stands over each column.
-        title: What stands over everything.
+        films: The films; each has a row.
+        moments: The places of the pictures that are shown; each has a column.
+        heads: The text above each column.
+        title: The text above everything.
     """
     height, width = films[0].pictures[0].shape[:2]
     row_height = TWO_COLUMNS_IN / len(moments) * height / width * 0.97 + _ROW_TITLE_IN
@@ -70,9 +72,9 @@ def draw_strip(films: Sequence[Film], moments: Sequence[int], labels: Sequence[s
             film.title, (0, 1), (0, 4), "axes fraction", textcoords="offset points", fontsize=7
         )
         text.set_in_layout(False)
-    for column, label in enumerate(labels):
+    for column, head in enumerate(heads):
         ax = axes[0, column]
-        ax.annotate(label, (0.5, 1.0), (0, 13), "axes fraction", textcoords="offset points", ha="center", fontsize=7)
+        ax.annotate(head, (0.5, 1.0), (0, 13), "axes fraction", textcoords="offset points", ha="center", fontsize=7)
     figure.suptitle(title, fontsize=8, fontweight="bold")
     return figure
 

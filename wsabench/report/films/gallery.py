@@ -1,6 +1,7 @@
 """Contact sheets and film strips: what a person and what the agent sees under every perturbation of a suite or family.
 
-What changes the picture alone is shown at one moment, the same for all; what changes the game, as a film strip.
+A perturbation that changes the picture alone is shown at one moment, the same for all; one that changes the game is
+shown as a film strip.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from wsabench.report.films.filmstrip import Film, choose_moments, draw_strip
 from wsabench.resources import atomic_path, make_dir
 
 COLUMNS = 4
+"""Pictures beside each other on a contact sheet."""
 SHOWN_SEVERITY = 3
 """The severity at which a family is shown."""
 
@@ -41,6 +43,7 @@ _STEPS_A_SECOND = 15
 _ENCODERS = "acts on the agent's encoders: nothing to draw"
 
 Advance = Callable[[int], None]
+"""Called with the number of perturbations that were drawn since the last call."""
 
 
 class Gallery(NamedTuple):
@@ -57,8 +60,9 @@ def gallery_names(game: str, suite: str | Path | Suite | None = None, family: st
 
     Args:
         game: The game's id.
-        suite: A suite's name, the path of a suite file, or a loaded suite: all its cells, the game's own included.
-        family: A family: everything that exists for the game, at severity 3 where there is a scale.
+        suite: A suite's name, the path of a suite file, or a loaded suite; all its cells are shown, also those of this
+            game only.
+        family: A family; all its perturbations that fit the game are shown, at severity 3 where there is a scale.
 
     Raises:
         SpecError: Both are given, or neither.
@@ -93,17 +97,17 @@ def draw_gallery(
         game: Id of any single-player ROM.
         path: The PNG file of the first page; its folder is created. Further pages get -2, -3 and so on in their names.
         perturbations: Names to draw instead of the suite's; one that does not fit the game is then an error.
-        dpi: Dots an inch; a page is 7 inches wide.
+        dpi: Dots per inch; a page is 6.8 inches wide.
         advance: Called with 1 after each perturbation.
 
     Returns:
-        The pages and what is on none. Each picture is titled with the perturbation and its measured effect; cells that
-        a run leaves out because the agent could hardly see them are marked.
+        The pages, and what is on no page. Each picture is titled with the perturbation and its measured effect; cells
+        that a run leaves out because the agent could hardly see them are marked.
 
     Raises:
         SpecError: The file's ending is not `.png`, or a perturbation is malformed.
         StorageError: A file cannot be written.
-        UnknownNameError: Suite, game or perturbation does not exist.
+        UnknownNameError: There is no such suite, game or perturbation.
     """
     out = Path(path)
     if out.suffix.lower() != ".png":
@@ -175,9 +179,9 @@ def _strip(cells: Sequence[CompiledPerturbation], lane: SampleLane, advance: Adv
         advance(1)
     moments = choose_moments(films)
     steps = [(moment + 1) * FILM_EVERY for moment in moments]
-    labels = [f"step {step} ({step / _STEPS_A_SECOND:.1f} s)" for step in steps]
+    heads = [f"step {step} ({step / _STEPS_A_SECOND:.1f} s)" for step in steps]
     title = f"{game}: the same seed and actions; what a person sees (left), what the agent sees (right)"
-    return draw_strip(films, moments, labels, title)
+    return draw_strip(films, moments, heads, title)
 
 
 def _effect_text(cell: CompiledPerturbation) -> str:

@@ -1,4 +1,4 @@
-"""Writing films: MP4 that every browser plays, and GIF."""
+"""Files of films: MP4, which every browser plays, and GIF."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from wsabench.errors import SpecError
 from wsabench.resources import atomic_path
 
 Picture = npt.NDArray[np.uint8]
+"""RGB, uint8, shape (height, width, 3)."""
 
 _QUALITY = "20"
 """Of x264, 0 best to 51; here text stays sharp."""
@@ -45,9 +46,9 @@ def write_mp4(path: Path, pictures: Iterable[Picture], fps: int) -> None:
     """Write pictures as an H.264 video, yuv420p, its index first, so that browsers play it while it loads.
 
     Args:
-        path: The file; written beside and renamed.
+        path: The file; it is written under another name and then renamed.
         pictures: RGB, uint8, all of one shape (height, width, 3), both even.
-        fps: Pictures a second.
+        fps: Pictures per second.
 
     Raises:
         SpecError: The library is not installed.
@@ -73,9 +74,9 @@ def write_gif(path: Path, pictures: Iterable[Picture], fps: int, samples: Sequen
     """Write pictures as a GIF that plays again and again.
 
     Args:
-        path: The file; written beside and renamed.
+        path: The file; it is written under another name and then renamed.
         pictures: RGB, uint8, all of one shape (height, width, 3).
-        fps: Pictures a second; a GIF counts hundredths of a second and shows no more than 50.
+        fps: Pictures per second; a GIF counts hundredths of a second and shows no more than 50 pictures per second.
         samples: Some of the pictures; the palette of the whole film is made from them.
 
     Raises:

@@ -33,26 +33,28 @@ _RETENTION_CAPTION = (
 
 
 class Tier(Struct, frozen=True):
-    """Agents among which nothing is decided against any one of them."""
+    """Agents that stand beside each other: none is shown to be worse than another, but for circles (`tiers_of`)."""
 
     number: int
-    """1 is the best."""
+    """The place of the tier; 1 is the best."""
     agents: tuple[str, ...]
-    """The greatest estimate first."""
+    """The agents, the best estimate first."""
 
 
 class Answer(Struct, frozen=True):
     """What a report says first."""
 
     tiers: tuple[Tier, ...]
-    """The compared agents."""
+    """The compared agents in tiers."""
     table: Table
+    """All agents, tier by tier, those without a tier last."""
     scores: tuple[str, ...]
-    """What each agent scores and keeps, a sentence each, and what the brackets are; none where tiers say it."""
+    """One sentence for each agent, what it scores and keeps, and one on what the brackets are; none where the table and
+    the tiers say it."""
     statement: str
-    """What the tiers say, a sentence."""
+    """What the tiers say, in one sentence."""
     undecided: Sentence | None
-    """The only place where a page says what cannot be decided; None where everything can."""
+    """What cannot be decided, said on a page only here; None where everything can be."""
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -64,14 +66,14 @@ def tiers_of(agents: Sequence[str], claims: Iterable[Claim]) -> tuple[Tier, ...]
     """Divide agents into tiers by what is decided between pairs of them.
 
     Args:
-        agents: The order within a tier.
+        agents: The agents, in the order that they have within a tier.
         claims: Tests between agents; those that decide nothing change nothing.
 
     Returns:
-        In the first tier are the agents that none is shown to be better than; in the second those of the others that
-        none of the others is shown to be better than; and so on. So each agent below the first tier is beaten by some
-        agent of the tier above its own. Where decided comparisons go in a circle, which no order can show, all of the
-        circle stand in one tier.
+        The first tier holds the agents than which none is shown to be better. Then it is taken away, and the second
+        tier holds the agents than which none of those that are left is shown to be better; and so on. So each agent
+        below the first tier is beaten by some agent of the tier above its own. Where decided comparisons go in a
+        circle, which no order can show, all agents that are left stand in one tier.
     """
     beaten: set[tuple[str, str]] = set()
     for claim in claims:
@@ -109,7 +111,7 @@ def answer_of(summary: Summary) -> Answer:
 
 
 def is_of_checkpoints(summary: Summary) -> bool:
-    """Whether no agent has enough train seeds for an interval over them, so that its episodes give one.
+    """Whether no agent has enough train seeds for an interval over them, so that intervals are over episodes instead.
 
     Args:
         summary: The numbers.

@@ -1,4 +1,4 @@
-"""What may be claimed about agents: decided comparisons, as tables and as what is set in bold."""
+"""What may be claimed about agents: decided comparisons, as tables and as numbers in bold."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def claimed_best(summary: Summary, measure: Measure) -> set[tuple[str, str]]:
         measure: `normalised_score`, `retention` or `robustness_gap`.
 
     Returns:
-        Those where a decided comparison puts the agent before every other compared agent. Comparisons are about a
+        The pairs where decided comparisons put the agent before every other compared agent. Comparisons are about a
         perturbation as a whole (its name without severity, or `all perturbations`); an effect above 0 speaks for their
         first agent.
     """
@@ -146,7 +146,7 @@ def with_claims(table: Table, summary: Summary, measures: dict[Measure, int]) ->
     Args:
         table: The table.
         summary: The numbers; with several games the claims are about their mean.
-        measures: The column of each measure.
+        measures: The place of the column of each measure.
     """
     bold: set[tuple[int, int]] = set()
     for measure, column in measures.items():
@@ -157,7 +157,7 @@ def with_claims(table: Table, summary: Summary, measures: dict[Measure, int]) ->
 
 
 def measure_tables(summary: Summary) -> list[Table]:
-    """Return the measures over severities and the ranks, one table for each, where the summary has them."""
+    """Return a table of the measures over severities and a table of the ranks, where the summary has them."""
     tables: list[Table] = []
     if summary.measures:
         left_out = repeated_whole((row.perturbation for row in summary.measures), summary)
@@ -213,7 +213,7 @@ def _without_area(summary: Summary) -> str:
 
 
 def comparison_tables(summary: Summary) -> list[Table]:
-    """Return what the comparisons found: between agents, and clean against perturbed."""
+    """Return the tables of comparisons: between agents, clean against perturbed play, and with published scores."""
     margin = summary.options.equivalence_margin
     tables = _tables_of_pairs(summary, margin)
     if summary.clean_comparisons:

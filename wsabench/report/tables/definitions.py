@@ -1,4 +1,4 @@
-"""What every number of a report means."""
+"""What the words and numbers of a report mean."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ class Definition(NamedTuple):
     """A word and its meaning."""
 
     word: str
+    """The word, or several that are defined together."""
     meaning: str
+    """What it means, in sentences."""
 
 
 DEFINITIONS = (

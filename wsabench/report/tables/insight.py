@@ -1,4 +1,4 @@
-"""What one average does not show, as tables; what the data are too few for has one line with the reason."""
+"""What one average does not show, as tables; an analysis for which the data are too few has a line with the reason."""
 
 from __future__ import annotations
 

@@ -13,8 +13,9 @@ from wsabench.report.figures.style import NamedFigure
 from wsabench.report.tables.text import Table
 
 LatexFloat = Literal["table", "table*"]
+"""The LaTeX environment that holds a table."""
 FLOATS: tuple[LatexFloat, ...] = ("table*", "table")
-"""Over both columns of a two-column page (in a one-column page, as wide), or in one column."""
+"""`table*` is 6.8 inches wide, both columns of a two-column page; `table` is 3.3 inches wide, one column."""
 
 _WIDTH_PT = {"table*": 6.8 * 72.27, "table": 3.3 * 72.27}
 """Room for a table in TeX points."""
@@ -87,7 +88,10 @@ _NARROW, _WIDE = frozenset(" .,:;'|!()[]/ijltfrI-"), frozenset("mwMW%@\u2212<>=+
 
 
 def checked_float(name: str) -> LatexFloat:
-    """Return the name of a float.
+    """Return the name of a float, checked.
+
+    Args:
+        name: `table` or `table*`.
 
     Raises:
         UnknownNameError: There is no such float.
@@ -101,12 +105,14 @@ def checked_float(name: str) -> LatexFloat:
 def latex(table: Table, latex_float: LatexFloat = "table*") -> str:
     r"""Return a table in LaTeX with booktabs rules: a float, or `longtable` where it has more than 40 rows.
 
-    What is wider than the float's room has smaller letters, 7 points at least; what is wider still is stacked in parts
-    that repeat the names. On a two-column page a `longtable` begins a page of one column, as it must.
+    A table that is wider than the float has smaller letters, of 7 points at least; one that is wider still is divided
+    into parts that stand below each other and repeat the names. On a two-column page a `longtable` begins a page of one
+    column, as it must.
 
     Args:
-        table: Title and caption become the caption; entries with a claim are bold, their intervals are not.
-        latex_float: `table*` for 6.8 inches, `table` for 3.3.
+        table: The table. Its title and caption become the caption; entries with a claim are bold, their intervals are
+            not.
+        latex_float: `table*` for a width of 6.8 inches, `table` for 3.3.
 
     Returns:
         Text for `\input`; the packages it needs stand in its first line, what characters need in its second.
@@ -175,12 +181,11 @@ def _pages(
     return [*lines, r"\endgroup\wsabenchback"]
 
 
-def figure_latex(named: NamedFigure, latex_float: LatexFloat = "table*") -> str:
-    r"""Return the float that includes a figure's PDF; it is never larger than drawn.
+def figure_latex(named: NamedFigure) -> str:
+    r"""Return the float that includes a figure's PDF, which is never larger than it was drawn.
 
     Args:
-        named: The figure. One that is wider than a column spans both.
-        latex_float: Where tables stand; one-column figures stand in the column in either case.
+        named: The figure. One that is wider than a column spans both columns.
 
     Returns:
         Text for `\input`.

@@ -34,8 +34,9 @@ class Step(NamedTuple):
     """One step of how to make a report again."""
 
     words: str
+    """What is done, in sentences."""
     commands: tuple[str, ...]
-    """As typed into a shell, maybe none."""
+    """The commands as they are typed into a shell, maybe none."""
 
 
 def provenance_tables(summary: Summary, manifest: Manifest) -> list[Table]:
@@ -43,7 +44,7 @@ def provenance_tables(summary: Summary, manifest: Manifest) -> list[Table]:
 
     Args:
         summary: The numbers, for the bootstrap seed and the references.
-        manifest: The result set's manifest; what it does not hold is left out.
+        manifest: The result set's manifest; facts that it lacks are left out.
     """
     caption = "Repeat the command with these versions on the same kind of processor to get the same episodes."
     tables = [Table("How this run was made", caption, ("what", "value"), tuple(_facts(summary, manifest)), 2)]
@@ -84,7 +85,7 @@ def _of_random(row: RandomRow | None) -> str:
 
 
 def title_of(plan: RecordedPlan, left_out: Collection[str] = ()) -> str:
-    """Return the report's title: who played what, where.
+    """Return the report's title: which agents played what, in which games.
 
     Args:
         plan: What was recorded of the run. A suite is named only where its own perturbations were played.
@@ -125,7 +126,7 @@ def _played(plan: RecordedPlan) -> str:
 
 
 def scope_of(summary: Summary) -> str:
-    """Return how much was played, in one line; who plays and is in no table is said with the reason.
+    """Return how much was played, in one line, which also says why the random agent is in no table.
 
     Args:
         summary: The numbers.
@@ -172,10 +173,10 @@ def steps_to_reproduce(
 
     Args:
         manifest: The result set's manifest.
-        run_dirs: Where the result sets are, as they were given.
+        run_dirs: The directories of the result sets, as they were given.
         options: What the report's claims are about; None: nothing was declared.
         interval: How aggregates and profiles are resampled.
-        formats: The formats of the report; none given: all.
+        formats: The formats of the report; empty for all.
     """
     first = manifest.history.first
     versions = {name: version for name, version in first.versions.items() if version not in (UNKNOWN, ABSENT)}

@@ -1,4 +1,4 @@
-"""Numbers as text: cells of tables, and the tables of a report."""
+"""The tables of a report that hold its results, and the sentences about them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from wsabench.summary.summarise import Summary
 from wsabench.words import counted
 
 UNTOUCHED = "‡"
-"""Marks a cell in which every episode went as the clean one of the same network and episode seed."""
+"""The mark of a cell in which every episode went as the clean one of the same network and episode seed."""
 
 _BESIDE_RETENTION = ("capped retention", "cells kept", "cells lost", "games with retention")
 BESIDE_CAPTION = (
@@ -41,7 +41,7 @@ _CLEAN_RANDOM = ("retention, clean random", "gap, clean random")
 _WHERE = "over the games with reference scores and the cells that all these agents played"
 _MEASURE_NAMES: dict[Measure, str] = {"normalised_score": "normalised score", "retention": "retention"}
 WHOLES = frozenset({ALL_PERTURBATIONS, DECLARED_FAMILY})
-"""Names of rows over several perturbations."""
+"""The names of rows that are about several perturbations together."""
 
 
 def sample_size_table(summary: Summary) -> Table:
@@ -150,7 +150,7 @@ def average_table(summary: Summary) -> Table | None:
 
 
 def headline_table(summary: Summary) -> Table | None:
-    """Return clean and perturbed scores of each agent side by side, and what retention says; None without any."""
+    """Return the clean and perturbed scores and the retention of each agent; None where nothing is perturbed."""
     rows: list[tuple[str, ...]] = []
     for agent, part in grouped(summary.aggregates, lambda row: row.agent).items():
         values = {(row.scope, row.measure, row.metric): estimate(row.value, row.num_seeds) for row in part}
@@ -267,11 +267,12 @@ def repeated_whole(names: Iterable[str], summary: Summary) -> frozenset[str]:
     """Return the names of rows over all perturbations that say again what the row of the only perturbation says.
 
     Args:
-        names: Of the perturbations of a table, or labels of cells.
+        names: The names or labels of a table's rows.
         summary: The numbers.
 
     Returns:
-        Those that the table leaves out; none with several perturbations, or where an average is about fewer cells.
+        The names that the table leaves out: `WHOLES`, or none where there are several perturbations or where some
+        agent's average is about fewer cells than it played.
     """
     perturbed = set(names) - {CLEAN, *WHOLES}
     return (
@@ -280,10 +281,10 @@ def repeated_whole(names: Iterable[str], summary: Summary) -> frozenset[str]:
 
 
 def is_over_less(whole: MeasureRow, summary: Summary) -> bool:
-    """Whether an agent's row over all perturbations is about fewer cells than it played, those that all agents played.
+    """Whether an agent's row over all perturbations is about fewer cells than it played: those that all agents played.
 
     Args:
-        whole: The row.
+        whole: The agent's row over all perturbations.
         summary: The numbers.
     """
     own = sum(

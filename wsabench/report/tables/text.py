@@ -15,7 +15,7 @@ from wsabench.words import decimal
 DASH = "\u2013"
 
 Section = Literal["answer", "families", "games", "inside", "methods"]
-"""Where something stands in a report: the answer, by perturbation, by game, inside the agents, how it was found."""
+"""Where something stands in a report: under the answer, by perturbation, by game, seeing inside, or methods."""
 
 FEW = "†"
 """Marks an interval over fewer than five train seeds, in tables where others rest on more."""
@@ -38,17 +38,17 @@ BESIDE_MEANS = (
 
 
 class Entry(str):
-    """A number as text that knows what stands behind it, so that nothing has to be read out of the text again."""
+    """A number as text that also holds what is known of it, so that nothing has to be read out of the text again."""
 
     __slots__ = ("has_interval", "is_few")
 
     has_interval: bool
     """Whether the text has the bounds of an interval."""
     is_few: bool
-    """Whether fewer than five train seeds stand behind it."""
+    """Whether the number rests on fewer than five train seeds."""
 
     def __new__(cls, text: str, *, has_interval: bool = False, is_few: bool = False) -> Entry:
-        """Return the text with what is known of it."""
+        """Return the text with what is known of it: both fields."""
         entry = super().__new__(cls, text)
         entry.has_interval, entry.is_few = has_interval, is_few
         return entry
@@ -61,7 +61,9 @@ class Table:
     title: str
     caption: str
     columns: tuple[str, ...]
+    """The heads of the columns."""
     rows: tuple[tuple[str, ...], ...]
+    """The entries, row by row, each row as long as `columns`."""
     num_text_columns: int
     """How many columns from the left hold names; the others hold numbers."""
     bold: frozenset[tuple[int, int]] = frozenset()
@@ -69,14 +71,15 @@ class Table:
     is_folded: bool = False
     """Whether the page shows it only when it is asked for."""
     section: Section = "methods"
+    """The section of the page that it stands in."""
     about: tuple[str, ...] = ()
     """The agents that the title names."""
     brackets: str = ""
-    """What the brackets are, a sentence for the caption; said only where some entry has an interval."""
+    """A sentence on what the brackets are; the caption has it only where some entry has an interval."""
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """The entries that know what stands behind them."""
+        """The entries that are of the type `Entry`."""
         return tuple(cell for row in self.rows for cell in row if isinstance(cell, Entry))
 
     @property
@@ -109,7 +112,7 @@ def interval(low: float, high: float, num_seeds: int | None = None) -> str:
     Args:
         low: Lower bound.
         high: Upper bound.
-        num_seeds: Train seeds behind it; None where it is not over train seeds.
+        num_seeds: Number of train seeds that the bounds are over; None where they are not over train seeds.
     """
     if not (math.isfinite(low) and math.isfinite(high)):
         return DASH
@@ -122,7 +125,7 @@ def estimate(value: Bounded, num_seeds: int) -> str:
 
     Args:
         value: The number.
-        num_seeds: Train seeds behind it.
+        num_seeds: Number of train seeds that the interval is over.
     """
     if math.isfinite(value.value) and (math.isinf(value.low) or math.isinf(value.high)):
         return f"{number(value.value)} (no bound)"
@@ -133,7 +136,7 @@ def estimate(value: Bounded, num_seeds: int) -> str:
 
 
 def with_interval(value: Bounded) -> str:
-    """Return a number with its interval, whatever that is over; without one where it has none."""
+    """Return a number with its interval, where it has one; the interval may be over train seeds or over episodes."""
     text = number(value.value)
     return Entry(f"{text} {interval(value.low, value.high)}", has_interval=True) if value.has_bounds else text
 
@@ -149,8 +152,8 @@ def beside_mean(text: str, capped: float, kept_share: float, lost_share: float) 
     Args:
         text: The average, maybe with its interval.
         capped: The mean where each cell counts 1 at most.
-        kept_share: Share of cells that keep at least 0.8.
-        lost_share: Share of cells that keep at most 0.1.
+        kept_share: Share of cells that keep at least 0.8 of the clean score.
+        lost_share: Share of cells that keep at most 0.1 of the clean score.
 
     Returns:
         The text alone where the shares are undefined.
@@ -162,7 +165,7 @@ def beside_mean(text: str, capped: float, kept_share: float, lost_share: float) 
 
 
 def p_value(value: float) -> str:
-    """Return a p value with three digits; a dash for NaN."""
+    """Return a p value with three digits, `<0.001` for smaller ones, a dash for NaN."""
     return "<0.001" if value < 0.001 else number(value, 3)
 
 
@@ -182,7 +185,7 @@ def markdown(table: Table) -> str:
 
 
 def without_markup(text: str) -> str:
-    """Return words for Markdown in which nothing is an HTML tag, an entity, a link or bold, whatever it names."""
+    """Return a text for Markdown in which nothing is read as an HTML tag, an entity, a link or bold."""
     for pattern, instead in _MARKUP:
         text = pattern.sub(instead, text)
     return text

@@ -21,7 +21,7 @@ from wsabench.types import FloatArray, IntArray
 
 _AGGREGATES = (aggregates.mean, aggregates.median, aggregates.iqm, aggregates.optimality_gap)
 _SORTING = 1e-8
-"""Seconds a score by which compiled code is sooner."""
+"""Seconds for each score by which compiled code is sooner."""
 _CHUNK_ELEMENTS = 500_000
 """Resampled scores that are held at once (4 MB)."""
 
@@ -39,17 +39,17 @@ def aggregate_interval(
     data, each as often as its train seed was drawn, so that they are sorted once.
 
     Args:
-        blocks: One array a game, shape (num_seeds, num_cells), float64; as many train seeds in each.
+        blocks: One array for each game, shape (num_seeds, num_cells), float64; all have the same number of train seeds.
         rng: Where the draws come from; games are resampled independently.
         repetitions: Bootstrap repetitions.
-        confidence: Share of repetitions between the bounds.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
-        The estimate, arrays of shape (4,). With fewer than three train seeds, or where a score is NaN, the bounds are
-        NaN.
+        The estimate, arrays of shape (4,) in the order of the first sentence. With fewer than three train seeds, or
+        where a score is NaN, the bounds are NaN.
 
     Raises:
-        ShapeError: A block has not two axes, there is none, or games differ in train seeds.
+        ShapeError: A block has not two axes, there is no block, or games differ in the number of train seeds.
         SpecError: `confidence` or `repetitions` is out of range.
     """
     checked_options(repetitions, confidence)

@@ -27,8 +27,9 @@ _CHUNK_ELEMENTS = 4_000_000
 """Numbers that are joined at once (32 MB)."""
 
 OfGame = Callable[[int, FloatArray], FloatArray]
-"""Called with the place of a game and its block, (repetitions, num_seeds or 1, num_cells); it returns the game's
-numbers, (repetitions, num_values), from nothing but means over train seeds."""
+"""A function that computes what one game gives, from nothing but means over train seeds. It is called with the place of
+the game and its block, shape (repetitions, num_seeds or 1, num_cells), and returns the game's numbers, shape
+(repetitions, num_values)."""
 
 
 def averaged_interval(
@@ -45,18 +46,19 @@ def averaged_interval(
     It is what `seed_interval` gives for the averages, to the rounding of a float.
 
     Args:
-        of_game: What a game gives.
-        is_there: Which game has which number, shape (num_games, num_values); the others are left out of its average.
-        blocks: One array a game, shape (num_seeds, num_cells), float64.
+        of_game: Computes what a game gives.
+        is_there: Whether each game has each number, bool, shape (num_games, num_values); a number's average leaves out
+            the games that lack it.
+        blocks: One array for each game, shape (num_seeds, num_cells), float64.
         rng: Where the draws come from; games are resampled independently.
         repetitions: Bootstrap repetitions.
-        confidence: Share of repetitions between the bounds.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         The estimate, arrays of shape (num_values,); NaN where no game has the number.
 
     Raises:
-        ShapeError: A block has not two axes, or there is none.
+        ShapeError: A block has not two axes, or there is no block.
         SpecError: `confidence` or `repetitions` is out of range.
     """
     checked_options(repetitions, confidence)
@@ -105,8 +107,9 @@ def joined_interval(  # noqa: PLR0913 - each a choice of its own, named by its k
 
     Args:
         of_game: As for `averaged_interval`, called with the place of an agent first.
-        are_there: As `is_there` of `averaged_interval`, one an agent.
-        join: Called with the averages of all agents, (repetitions, num_values, num_agents); returns (repetitions, ...).
+        are_there: For each agent an array as `is_there` of `averaged_interval`.
+        join: Called with the averages of all agents, shape (repetitions, num_values, num_agents); it returns the
+            statistic, shape (repetitions, ...).
         samples: The blocks of each agent, as for `averaged_interval`.
         rng: As for `averaged_interval`.
         repetitions: As for `averaged_interval`.

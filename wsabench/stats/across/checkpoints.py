@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wsabench.stats.bounds import Stratum, corrected_lanes
+from wsabench.stats.bounds import Stratum, corrected_rows
 from wsabench.stats.intervals import (
     CHECKPOINTS_ONLY,
     DEFAULT_REPETITIONS,
@@ -24,24 +24,25 @@ from wsabench.stats.statistics import mean_over, over_seeds
 from wsabench.types import FloatArray, IntArray
 
 MOST_UNITS = 300
-"""Of so many episodes of all checkpoints in a game covariances of the draws pay."""
+"""Up to so many episodes of all checkpoints in a game, covariances of the draws are the faster way."""
 
 
 class CheckpointEpisodes(NamedTuple):
     """Normalised scores of episodes that the checkpoints of one agent played in one game, paired by episode seed."""
 
     scores: FloatArray
-    """Clean, then cells, shape (num_seeds, 1 + num_cells, num_episodes); NaN where a cell lacks an episode. Where some
-    game's cells change what random play scores, the cells above random play of the changed game follow."""
+    """Scores of clean play, then of the cells, shape (num_seeds, 1 + num_cells, num_episodes); NaN where a cell lacks
+    an episode. If cells of any game change what random play scores, the arrays of all games have 1 + 2 num_cells on the
+    second axis: the scores of the same cells above random play of the changed game come last."""
     num_distinct: IntArray
     """How many different episodes each checkpoint played, shape (num_seeds,)."""
     stream: Stream
-    """Where the draws come from, those of each game from another."""
+    """The stream of random numbers that the draws come from; each game has a stream of its own."""
     has_retention: bool
     """Whether the game enters the mean retention."""
     num_units: IntArray | None = None
-    """How many different episodes the shortest cell of each checkpoint has, shape (num_seeds,): as of so few the
-    interval is corrected. None: `num_distinct`."""
+    """How many different episodes the shortest cell of each checkpoint has, shape (num_seeds,): the interval is
+    corrected as one over so few. None: `num_distinct`."""
 
 
 def measures_over_episodes(
@@ -53,17 +54,18 @@ def measures_over_episodes(
 ) -> Estimate:
     """Return mean score, robustness gap and retention of cells, averaged over games, with intervals over episodes.
 
-    It is what `episode_interval` gives for them. The draws are shared with all that have as many train seeds and
-    episodes in a game. How much an episode moves a mean is known from the draws alone, and is computed once for them.
+    It is what `episode_interval` gives for them. All agents and cells with the same number of train seeds and episodes
+    in a game share their draws. How much an episode moves a mean is known from the draws alone, and is computed once.
 
     Args:
         games: One agent's games, all with the same cells.
         num_cells: The number of cells.
         repetitions: Bootstrap repetitions.
-        confidence: Share of repetitions between the bounds.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
-        The estimate, arrays of shape (num_cells, 3); NaN for the retention where it is defined in no game.
+        The estimate, arrays of shape (num_cells, 3): score, gap and retention. Retention is NaN where it is defined in
+        no game.
 
     Raises:
         ShapeError: The arrays do not fit each other.
@@ -113,7 +115,7 @@ def score_and_gap(blocks: Blocks, num_cells: int) -> FloatArray:
         num_cells: The number of cells.
 
     Returns:
-        Shape (repetitions, num_cells, 2).
+        Shape (repetitions, num_cells, 2): score and gap.
     """
     means = mean_over([over_seeds(block) for block in blocks]).T
     return np.stack([means[1 : 1 + num_cells], means[:1] - means[-num_cells:]]).T
@@ -150,17 +152,17 @@ def _complete(
         if game.has_retention:
             ratios += _ratios(of_game, num_cells)
     means /= len(games)
-    lanes = np.concatenate([means[1 : 1 + num_cells], means[:1] - means[-num_cells:]])
+    rows = np.concatenate([means[1 : 1 + num_cells], means[:1] - means[-num_cells:]])
     blocks = [episode_means(game.scores)[None] for game in games]
     value = score_and_gap(blocks, num_cells)[0]
-    low, high = corrected_lanes(lanes, _linear_influences(games, drawn, num_cells), value.T.ravel(), confidence)
+    low, high = corrected_rows(rows, _linear_influences(games, drawn, num_cells), value.T.ravel(), confidence)
     found = [[value, low.reshape(2, -1).T, high.reshape(2, -1).T]]
     if any(defined):
         ratios /= sum(defined)
         of_some = list(itertools.compress(drawn, defined))
         value = ratio_of_means(list(itertools.compress(blocks, defined)), num_cells)[0]
         influences = ((ratios @ one.centred / repetitions, one.draws.strata) for one in of_some)
-        ends = corrected_lanes(ratios, influences, value, confidence)
+        ends = corrected_rows(ratios, influences, value, confidence)
         found.append([value[:, None], *(end[:, None] for end in ends)])
     return found
 

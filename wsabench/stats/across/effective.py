@@ -1,4 +1,4 @@
-"""Whether an agent keeps more than its clean score lets expect, and whether clean scores tell the order at all.
+"""Whether an agent keeps more than its clean score predicts, and whether clean scores tell the order of agents at all.
 
 Both look at several agents at once: each trained network is a point, its clean against its perturbed score.
 """
@@ -34,7 +34,7 @@ class EffectiveRobustness(NamedTuple):
     agents: tuple[str, ...]
     """Names, in the order of the arrays."""
     value: FloatArray
-    """Normalised score above what the clean score lets expect, shape (num_agents,)."""
+    """Perturbed normalised score above what the clean score predicts, float64, shape (num_agents,)."""
     low: FloatArray
     """Lower bound, same shape; NaN where there is no interval."""
     high: FloatArray
@@ -72,25 +72,28 @@ def effective_robustness(
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> EffectiveRobustness:
-    """Return the perturbed score minus what the clean score lets expect: a line through the other agents.
+    """Return each agent's perturbed score minus what its clean score predicts, by a line through the other agents.
 
     The line is fitted by least squares over the checkpoints of all other agents, each agent weighing the same; its own
     checkpoints would pull the line towards itself. Taori et al. fit on the logit of accuracies; normalised scores have
     no upper end, so there is no logit. On the linear scale a proportional loss, every agent keeping the same share, is
-    a straight line; `asinh` (about linear up to 1, logarithmic above) keeps a few agents far above the reference from
-    deciding the line.
+    a straight line; `asinh` (about linear up to 1, logarithmic above) keeps a few agents far above human play
+    from deciding the line.
 
     Args:
         checkpoints: For each agent an array, shape (num_seeds, 2): the clean and the perturbed normalised score of each
             train seed, averaged over the same games and cells for all agents.
         rng: Where the draws come from.
         scale: What the line is straight on. The result is in normalised score with either.
-        repetitions: Bootstrap repetitions: agents of the line are drawn as wholes, and the agent's own train seeds.
+        repetitions: Bootstrap repetitions: agents of the line are drawn with all their train seeds, and the agent's
+            own train seeds one by one.
             The residuals of all agents share the draws.
-        confidence: Share of repetitions between the bounds, which are corrected for few draws as in `seed_interval`.
+        confidence: The confidence level of the bounds, between 0 and 1; they are corrected for few draws as in
+            `seed_interval`.
 
     Returns:
-        The residuals. With fewer than eight agents, or where clean scores are equal, nothing but the reason. Noise in
+        The residuals. With fewer than eight agents, or where all clean scores are equal, the numbers are NaN and the
+        reason says why. Noise in
         clean scores makes the line too flat, so an agent far above the others' clean scores looks better than
         it is: read it beside the line.
 
@@ -142,7 +145,8 @@ def rank_correlation(
     Args:
         checkpoints: As for `effective_robustness`.
         rng: Where the draws come from.
-        repetitions: Bootstrap repetitions: agents are drawn as wholes, what other agents of their kind would give.
+        repetitions: Bootstrap repetitions: agents are drawn with all their train seeds, to show what other agents of
+            their kind would give.
             Draws of fewer than three different agents, whose order says next to nothing, are drawn anew.
         confidence: Share of repetitions between the bounds (percentiles).
 

@@ -27,7 +27,7 @@ from wsabench.stats.severity import (
 from wsabench.types import FloatArray, IntArray
 
 Places = Mapping[int, tuple[Sequence[int], Sequence[int]]]
-"""Where the severities of a perturbation stand: for each game, by its place, our columns and the baseline's."""
+"""Where the severities of a perturbation stand: by the place of each game, the agent's columns and the baseline's."""
 
 
 def error_interval(
@@ -39,26 +39,27 @@ def error_interval(
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Return four errors relative to a baseline by perturbation and their means, with intervals over train seeds.
+    """Return four errors of an agent relative to a baseline, by perturbation and on average, with intervals.
 
     They are `corruption_error`, `relative_corruption_error`, `error_difference` and `loss_difference`, the severities
     of all games taken together. Resamples add up what each game brings, which is what `seed_interval` gives to the
     rounding of a float.
 
     Args:
-        ours: One array a game, shape (num_seeds, 1 + num_cells), float64: clean (NaN where it was not played), then
-            cells.
-        theirs: The same games of the baseline; its cells may stand elsewhere.
+        ours: One array for each game, shape (num_seeds, 1 + num_cells), float64: clean (NaN where it was not
+            played), then cells.
+        theirs: The same games of the baseline; its cells may stand in other columns.
         perturbations: Where the cells of each perturbation stand, at least one game in each.
         rng: Where the draws come from; agents and games are resampled independently.
         repetitions: Bootstrap repetitions.
-        confidence: Share of repetitions between the bounds.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
-        The estimate, arrays of shape (num_perturbations + 1, 4), the mean over perturbations last.
+        The estimate, arrays of shape (num_perturbations + 1, 4), the mean over perturbations last. The intervals are
+        over train seeds.
 
     Raises:
-        ShapeError: A block has not two axes, or there is none.
+        ShapeError: A block has not two axes, or there is no block.
         SpecError: `confidence` or `repetitions` is out of range.
     """
     checked_options(repetitions, confidence)

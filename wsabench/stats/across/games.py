@@ -29,7 +29,7 @@ class PerGame(NamedTuple):
     mean: float
     """The mean over all games, each counting the same."""
     most_influential: int
-    """The game without which the mean moves most; its place."""
+    """The place of the game without which the mean moves most."""
     between_sd: float
     """Standard deviation between games, without the noise of their values; NaN where an error is unknown."""
     mean_low: float

@@ -1,4 +1,4 @@
-"""Whether the order of agents hangs on what scores are normalised by."""
+"""Whether the order of agents depends on what scores are normalised by."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ NORMALISERS: Mapping[NormaliserName, Callable[[Returns], FloatArray]] = {
     "own clean": _own_clean,
     "log human": _log_human,
 }
-"""What makes scores of perturbed returns, shape (num_agents, num_games): random play is 0 under each.
+"""Functions that turn perturbed returns into scores, shape (num_agents, num_games): random play is 0 under each.
 
 `human`: human play is 1. `best agent`: the best clean score of any agent is 1. `own clean`: the agent's own clean
 score is 1, so this is retention. `log human`: sign(s) log(1 + |s|) of the human-normalised score s, so that a game with

@@ -36,17 +36,17 @@ class Tail(NamedTuple):
     """The mean score of the worst groups."""
 
     value: float
-    """Chosen on one half of the episodes, measured on the other; NaN where it cannot be."""
+    """The mean, chosen on one half of the episodes and measured on the other; NaN where that cannot be."""
     low: float
     """Lower bound over train seeds; NaN where there is no interval."""
     high: float
     """Upper bound over train seeds; NaN where there is no interval."""
     naive: float
-    """Chosen and measured on the same episodes: too low, shown for comparison."""
+    """The mean, chosen and measured on the same episodes: too low, shown for comparison."""
     chosen: FloatArray
     """How much of the choice each group had over all splits, shape (num_groups,), with sum 1."""
     num_seeds: int
-    """Train seeds, the fewest of any game."""
+    """The number of train seeds, the fewest of any game."""
     reason: str
     """Why there is no value or no interval; empty when nothing is to be said."""
 
@@ -67,14 +67,15 @@ def worst_group(
             (greedy play): the halves would then know each other.
         rng: Draws splits and train seeds.
         repetitions: Bootstrap repetitions over whole train seeds, games by themselves; the splits stay.
-        confidence: Share of repetitions between the bounds, which are corrected for few seeds as in `seed_interval`.
+        confidence: The confidence level of the bounds, between 0 and 1; they are corrected for few seeds as in
+            `seed_interval`.
 
     Returns:
         The estimate. It is unbiased for the score, with these checkpoints, of the group that half of the episodes
         picks. Where groups are equal or lie far apart that is the minimum; in between half of the episodes sometimes
         picks another group, so it lies a little above the minimum, never below it on average. That some train seeds
         were unlucky under one group is not corrected: more train seeds help against that. With one group, or fewer than
-        four episodes, the reason instead.
+        four episodes, the numbers are NaN and the reason says why.
 
     Raises:
         ShapeError: A block has not three axes, or the numbers of groups differ, or a score is NaN.

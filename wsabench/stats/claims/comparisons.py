@@ -19,7 +19,7 @@ from wsabench.stats.intervals import MIN_TRAIN_SEEDS
 from wsabench.types import FloatArray
 
 MAX_ENUMERATED = 20_000
-"""Up to so many relabellings all are tried, and p is exact."""
+"""Where there are at most so many relabellings, all are tried, and p is exact."""
 DRAWN = 9_999
 """Relabellings drawn where there are more: with the observed one 10,000, so that p is a round number."""
 
@@ -28,7 +28,7 @@ def holm(p: npt.ArrayLike) -> FloatArray:
     """Adjust the p values of a declared family, so that any false claim in it has at most probability alpha.
 
     Args:
-        p: Shape (..., num_tests), float64, each row a family; NaN for tests that could not be made, which count as
+        p: Shape (..., num_tests), float64, one family in each row; NaN for tests that could not be made, which count as
             members all the same.
 
     Returns:
@@ -54,8 +54,8 @@ def seeds_to_decide(num_pairs: int, alpha: float = 0.05, *, paired: bool = False
 
     Args:
         num_pairs: Pairs of agents that are compared; the number of perturbations does not matter.
-        alpha: Share of false claims that is accepted.
-        paired: Whether seeds are compared with themselves.
+        alpha: Probability of any false claim that is accepted.
+        paired: Whether every train seed is compared with itself, as in clean against perturbed play.
     """
     count = MIN_TRAIN_SEEDS
     while num_pairs * 2.0 / (2**count if paired else math.comb(2 * count, count)) > alpha:

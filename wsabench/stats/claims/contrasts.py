@@ -28,16 +28,22 @@ class Contrast(NamedTuple):
     """Estimated differences of means, each array of shape (num_tests,)."""
 
     effect: FloatArray
-    """Mean over the games that have the perturbation of mean x minus mean y; NaN where a value is NaN."""
+    """Mean x minus mean y, averaged over the games that have the perturbation; NaN where a value is NaN."""
     standard_error: FloatArray
     """Standard error of the effect, over train seeds; NaN also where a game has one train seed of an agent."""
     freedom: FloatArray
-    """Degrees of freedom after Welch and Satterthwaite."""
+    """Degrees of freedom of the standard error, after Welch and Satterthwaite."""
     num_games: FloatArray
-    """Games that have the perturbation."""
+    """Number of games that have the perturbation."""
 
     def p(self, shift: float = 0.0) -> tuple[FloatArray, FloatArray]:
-        """Return one-sided p values: of 'the effect is at least the shift', and of 'it is at most the shift'."""
+        """Return the p values of two one-sided tests, each of shape (num_tests,).
+
+        The first is small where the effect is shown to be below the shift, the second where it is shown to be above.
+
+        Args:
+            shift: The effect under both hypotheses, in the unit of the scores.
+        """
         statistic = (self.effect - shift) / self.standard_error
         return special.stdtr(self.freedom, statistic), special.stdtr(self.freedom, -statistic)
 
@@ -58,12 +64,12 @@ class Samples(NamedTuple):
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
-        """Train seeds of x and y in each game; no y where paired."""
+        """The numbers of train seeds of x and of y in each game; 0 of y where x holds paired differences."""
         return [(len(x), 0 if self.y is None else len(self.y[place])) for place, x in enumerate(self.x)]
 
     @property
     def sides(self) -> list[list[FloatArray]]:
-        """Independent samples, by agent and game."""
+        """The independent samples: x, and y where there is one, each by game."""
         return [self.x] if self.y is None else [self.x, self.y]
 
 
@@ -76,7 +82,7 @@ def checked_samples(x: Blocks, y: Blocks | None) -> Samples:
         y: The same games and tests, shape (num_seeds_y, num_tests); None where x holds paired differences.
 
     Raises:
-        ShapeError: Games or tests differ.
+        ShapeError: Games or tests differ, or a block has not two axes.
     """
     sides = [checked_blocks(side) for side in ([x] if y is None else [x, y])]
     if len({len(side) for side in sides}) != 1 or len({block.shape[1] for side in sides for block in side}) != 1:
@@ -110,7 +116,7 @@ def contrast(x: Blocks, y: Blocks | None = None) -> Contrast:
         The estimates. Without any spread the standard error is that of rounding, so that p is close to 0 or 1.
 
     Raises:
-        ShapeError: Games or tests differ.
+        ShapeError: Games or tests differ, or a block has not two axes.
     """
     return contrast_of(checked_samples(x, y))
 

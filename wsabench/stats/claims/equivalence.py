@@ -21,18 +21,18 @@ from wsabench.types import FloatArray
 
 
 class EquivalenceTest(NamedTuple):
-    """Tests of 'the difference is as large as the margin'; arrays of shape (num_tests,), NaN as the scores are."""
+    """Tests against a difference of at least the margin; arrays of shape (num_tests,), NaN where scores are NaN."""
 
     effect: FloatArray
-    """Mean over the games that have the perturbation of mean x minus mean y, or of the mean difference."""
+    """Mean x minus mean y, or the mean paired difference, averaged over the games that have the perturbation."""
     p: FloatArray
     """The larger of the two one-sided p values: small where the difference is shown to be within the margin."""
     adjusted_p: FloatArray
-    """p corrected for the family by Holm's method."""
+    """`p` corrected for the family by Holm's method."""
     low: FloatArray
     """Lower bounds of intervals with confidence 1 - 2 alpha, which lie within the margin exactly where p < alpha."""
     high: FloatArray
-    """Upper bounds."""
+    """Upper bounds of these intervals."""
 
 
 def equivalence_test(x: Blocks, y: Blocks | None, margin: float, alpha: float = 0.05) -> EquivalenceTest:
@@ -50,7 +50,7 @@ def equivalence_test(x: Blocks, y: Blocks | None, margin: float, alpha: float = 
         The tests.
 
     Raises:
-        ShapeError: Games or tests differ.
+        ShapeError: Games or tests differ, or a block has not two axes.
         SpecError: The margin is not above 0, or alpha is not between 0 and 0.5.
     """
     if not (np.isfinite(margin) and margin > 0):

@@ -41,13 +41,13 @@ class FamilyTest(NamedTuple):
     """The tests of one pair of agents; arrays have shape (num_tests,), NaN where a test could not be made."""
 
     effect: FloatArray
-    """Mean over the games that have the perturbation of mean x minus mean y, or of the mean difference."""
+    """Mean x minus mean y, or the mean paired difference, averaged over the games that have the perturbation."""
     standard_error: FloatArray
     """Standard error of the effect, over train seeds."""
     freedom: FloatArray
     """Degrees of freedom of the standard error."""
     num_games: FloatArray
-    """Games that have the perturbation."""
+    """Number of games that have the perturbation."""
     single_p: FloatArray
     """Two-sided p of the studentised relabelling test by itself, as if it were the only one."""
     max_t_p: FloatArray
@@ -59,12 +59,13 @@ class FamilyTest(NamedTuple):
     smallest_p: float
     """The smallest `max_t_p` that so many train seeds can give, whatever the scores."""
     critical: FloatArray
-    """How many standard errors an effect must exceed at the family's first step: the larger of max-T's and of the t
-    tests' after Bonferroni; the latter alone where so few seeds cannot reach alpha by relabelling."""
+    """How many standard errors an effect must exceed at the family's first step: the larger of the critical values of
+    max-T and of the t tests after Bonferroni; that of the t tests alone where relabelling so few seeds cannot reach
+    alpha."""
     low: FloatArray
-    """Lower bounds of intervals that hold all effects of the family together."""
+    """Lower bounds of simultaneous intervals, which hold all effects of the family together."""
     high: FloatArray
-    """Upper bounds."""
+    """Upper bounds of these intervals."""
 
 
 class Detectable(NamedTuple):
@@ -81,8 +82,9 @@ class ClaimFamily(NamedTuple):
 
     num_tests: int
     alpha: float = 0.05
-    """Probability of any false claim in the family or, where it is not corrected, of one in each test."""
+    """Probability of any false claim in the family or, if it is not corrected, of a false claim by each test."""
     is_corrected: bool = True
+    """Whether p values are corrected for the number of tests in the family."""
 
 
 class PageError(NamedTuple):
@@ -91,7 +93,7 @@ class PageError(NamedTuple):
     num_families: int
     num_tests: int
     bound: float
-    """Probability of any false claim is at most this, however the families depend on each other (Boole)."""
+    """The probability of any false claim is at most this, however the families depend on each other (Boole)."""
     independent: float
     """The same bound if the families were independent of each other."""
 
@@ -109,7 +111,7 @@ class Relabelling(NamedTuple):
 
     @property
     def games(self) -> list[FloatArray]:
-        """For each game the labels in every relabelling, shape (num_relabellings, ...) as in `tables`."""
+        """For each game the rows of `tables`, one for every relabelling, shape (num_relabellings, ...)."""
         return [table[row] for table, row in zip(self.tables, self.rows, strict=True)]
 
 
@@ -131,7 +133,7 @@ def family_test(
         The tests. All are two-sided. Drawn relabellings count the observed one, so p is never 0.
 
     Raises:
-        ShapeError: Games or tests differ.
+        ShapeError: Games or tests differ, or a block has not two axes.
         SpecError: alpha is not between 0 and 1.
     """
     samples = checked_samples(x, y)
@@ -228,6 +230,9 @@ def adjust_over_pairs(p: Sequence[npt.ArrayLike]) -> list[FloatArray]:
     Returns:
         Adjusted values in the same shapes, at most 1; NaN stays NaN.
 
+    Raises:
+        SpecError: A value is outside 0 to 1.
+
     References:
         Holm 1979; Bretz, Maurer, Brannath & Posch 2009, "A graphical approach to sequentially rejective multiple test
         procedures". At the first false claim no pair with a true hypothesis has passed its share on. If there are m
@@ -259,6 +264,9 @@ def detectable_effects(test: FamilyTest, alpha: float = 0.05, power: float = 0.8
 
     Returns:
         Effects in the scores' unit. They are estimates: few seeds tell little about their spread.
+
+    Raises:
+        SpecError: The power is not between 0 and 1, and the seeds can decide something.
     """
     family = detectable_in_family(test, alpha, power)
     if test.smallest_p > alpha:
@@ -274,6 +282,9 @@ def detectable_in_family(test: FamilyTest, alpha: float = 0.05, power: float = 0
         test: As for `detectable_effects`.
         alpha: As for `detectable_effects`.
         power: As for `detectable_effects`.
+
+    Raises:
+        SpecError: As for `detectable_effects`.
     """
     if test.smallest_p > alpha:
         return np.where(np.isnan(test.standard_error), np.nan, np.inf)

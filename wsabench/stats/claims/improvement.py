@@ -16,9 +16,9 @@ from wsabench.stats.resampling import Blocks, checked_blocks, count_draws, draw_
 from wsabench.types import FloatArray, IntArray
 
 MOST_SEEDS_IN_A_TABLE = 5
-"""So few train seeds can be drawn in so few ways (126, in whatever order) that all pairs of them fit into a table."""
+"""Up to so many train seeds can be drawn in so few ways (126 for 5, without order) that a table holds all pairs."""
 _DRAWING = 1e-8
-"""Seconds a resample by which compiled code draws sooner."""
+"""Seconds for each resample by which compiled code draws sooner."""
 
 
 def improvement_interval(
@@ -35,11 +35,12 @@ def improvement_interval(
     follows from how often each was drawn, without a look at the cells again.
 
     Args:
-        x: One array a game, shape (num_seeds, num_cells), float64; as many train seeds in each game.
+        x: One array for each game, shape (num_seeds, num_cells), float64; all games have the same
+            number of train seeds.
         y: The same games and cells of the other agent.
         rng: Where the draws come from; agents and games are resampled independently.
         repetitions: Bootstrap repetitions.
-        confidence: Between 0 and 1.
+        confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
         The estimate, arrays of shape (). With fewer than three train seeds the bounds are NaN.
@@ -67,7 +68,8 @@ def improvement_intervals(
     Args:
         x: As for `improvement_interval`.
         y: As for `improvement_interval`.
-        scopes: For each choice the columns of its cells in each game, at least one each.
+        scopes: For each choice of cells, and in it for each game, the columns of the cells; at least one cell in each
+            choice.
         rng: As for `improvement_interval`.
         repetitions: As for `improvement_interval`.
         confidence: As for `improvement_interval`.

@@ -10,7 +10,7 @@ from wsabench.stats.bounds import t_quantile
 
 
 class MeanOfEpisodes(NamedTuple):
-    """A mean with what it was taken over."""
+    """A mean over episodes, with their spread and number; any unit, the same for mean and deviation."""
 
     mean: float
     deviation: float

@@ -47,6 +47,9 @@ def tiers(better: npt.ArrayLike) -> IntArray:
     Returns:
         Shape (num_agents,), from 1 on: the length of the longest chain of agents, each shown to be better than the
         next, that ends with this one.
+
+    Raises:
+        ShapeError: The array is not square.
     """
     above = surely_better(better)
     found = np.ones(len(above), dtype=np.int64)
@@ -67,6 +70,9 @@ def possible_places(better: npt.ArrayLike) -> IntArray:
     Returns:
         Shape (num_agents, 2), best and worst place from 1 on: at least as many agents are ahead as are shown to be
         better, and at least as many behind as are shown to be worse.
+
+    Raises:
+        ShapeError: The array is not square.
     """
     above = surely_better(better)
     return np.stack([1 + above.sum(axis=0), len(above) - above.sum(axis=1)], axis=-1)

@@ -1,4 +1,4 @@
-"""When compiled code pays: loading it takes a second, which a small report does not save."""
+"""When compiled code is worth loading: that takes a second, which compiled code does not save in a small report."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ class _Saved:
 
 
 def pays(seconds: float) -> bool:
-    """Return whether a process has had so much to do that it should load compiled code; it gives the same numbers.
+    """Return whether this process has had so much to do that it should load compiled code.
+
+    Compiled code gives the same numbers. Each call adds to the time that it would have saved so far.
 
     Args:
-        seconds: Processor time that compiled code saves in what is to be done next.
+        seconds: Seconds of processor time that compiled code saves in what is to be done next.
     """
     _Saved.seconds += seconds
     return _Saved.seconds > _LOADING_SECONDS

@@ -24,9 +24,9 @@ from wsabench.types import FloatArray
 MOST_EXPECTED = 30.0
 """NumPy inverts binomials up to this expected count and draws larger ones in another way."""
 MOST_EPISODES = 128
-"""Of more, the tables would be large (17 MB)."""
+"""At most so many episodes, and so many draws, have tables; the largest takes 17 MB."""
 _SLACK = 1_000
-"""Uniform numbers beyond one a binomial; a number beyond the table, one in some 10^12, is drawn anew."""
+"""Uniform numbers beyond one for each binomial; a number beyond the table, one in some 10^12, is drawn anew."""
 _ANOTHER_WAY = -1
 
 
@@ -45,14 +45,15 @@ def compiled_counts(num_episodes: int, draws: int, rng: np.random.Generator, rep
     """Return how often each of some equally likely episodes is drawn.
 
     Args:
-        num_episodes: To draw from.
-        draws: With replacement, in each repetition.
-        rng: On `PCG64`; it is left as `rng.multinomial` would leave it.
-        repetitions: How many times.
+        num_episodes: Number of episodes to draw from.
+        draws: Number of draws, with replacement, in each repetition.
+        rng: A generator on `PCG64`; the function leaves it as `rng.multinomial` would leave it.
+        repetitions: How often so many draws are made.
 
     Returns:
         What `rng.multinomial(draws, numpy.full(num_episodes, 1 / num_episodes), repetitions)` gives, float64, shape
-        (repetitions, num_episodes). None, and `rng` as it was, where NumPy draws in another way.
+        (repetitions, num_episodes). None, and `rng` as it was, where NumPy draws in another way, `rng` is not on
+        `PCG64`, or there are more than `MOST_EPISODES` episodes or draws.
     """
     bits = rng.bit_generator
     if max(num_episodes, draws) > MOST_EPISODES or not isinstance(bits, np.random.PCG64):

@@ -1,7 +1,7 @@
 """NumPy's draws of a few train seeds with replacement, to the bit and from the same stream, as one number each.
 
 References:
-    Lemire 2019, "Fast random integer generation in an interval", which NumPy uses with 32 bits a number.
+    Lemire 2019, "Fast random integer generation in an interval", which NumPy uses with 32 bits for each number.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _SLACK = 100
 
 
 def compiled_ways(ways: IntArray, num_seeds: int, rng: np.random.Generator, size: tuple[int, int]) -> IntArray | None:
-    """Return how train seeds are drawn.
+    """Return in which ways train seeds are drawn.
 
     Args:
         ways: The way of each order in which they can be drawn, shape (num_seeds ** num_seeds,); the first seed drawn is
             the first digit of the order's number.
-        num_seeds: Two or more.
-        rng: On `PCG64`; it is left as `rng.integers` would leave it.
-        size: How many draws.
+        num_seeds: Number of train seeds, two or more.
+        rng: A generator on `PCG64`; the function leaves it as `rng.integers` would leave it.
+        size: Shape of the result: how many times all train seeds are drawn.
 
     Returns:
-        `ways` of what `rng.integers(0, num_seeds, (*size, num_seeds))` gives, of this size. None, and `rng` as it was,
-        where it is on another generator or has half of a number left over.
+        `ways` of what `rng.integers(0, num_seeds, (*size, num_seeds))` gives, int64, of this shape.
+        None, and `rng` as it was, where it is on another generator or has half of a number left over.
     """
     bits = rng.bit_generator
     if not isinstance(bits, np.random.PCG64) or bits.state["has_uint32"]:

@@ -19,11 +19,11 @@ _TAIL = 3.0
 
 @compiled
 def smallest(values: FloatArray, count: int, place: int) -> float:
-    """Return the number at a place of the sorted ones.
+    """Return the number that stands at a place when the numbers are sorted.
 
     Args:
-        values: Float64, one axis, no NaN; the first `count` are put into another order.
-        count: How many of them count.
+        values: Float64, one axis, no NaN; the function puts the first `count` into another order.
+        count: How many numbers, from the first on, are sorted.
         place: From 0, below `count`.
     """
     left, right = 0, count
@@ -53,42 +53,42 @@ def smallest(values: FloatArray, count: int, place: int) -> float:
 
 
 @compiled
-def tails(lanes: FloatArray, low: int, high: int) -> FloatArray:
+def tails(numbers: FloatArray, low: int, high: int) -> FloatArray:
     """Return two neighbours in either tail of each row's sorted numbers.
 
     Args:
-        lanes: Float64, shape (num_rows, count).
+        numbers: Float64, shape (num_rows, count).
         low: Place in the lower tail, from 0.
         high: Place in the upper tail, below count - 1.
 
     Returns:
         Shape (num_rows, 4): the numbers at `low`, `low + 1`, `high` and `high + 1`; NaN where a row has one.
     """
-    rows, count = lanes.shape
+    rows, count = numbers.shape
     found = np.full((rows, 4), np.nan)
     lower, upper, sample = np.empty(count), np.empty(count), np.empty(min(_SAMPLE, count))
     stride = count // len(sample)
     tail = max(low + 2, count - high)
     beyond = min(int(_TAIL * tail * len(sample) / count) + 1, len(sample) - 1)
     for row in range(rows):
-        lane = lanes[row]
-        if np.isnan(lane).any():
+        values = numbers[row]
+        if np.isnan(values).any():
             continue
         for at in range(len(sample)):
-            sample[at] = lane[at * stride]
+            sample[at] = values[at * stride]
         least = smallest(sample, len(sample), beyond)
         most = smallest(sample, len(sample), len(sample) - 1 - beyond)
         num_lower, num_upper = 0, 0
         for at in range(count):
-            value = lane[at]
+            value = values[at]
             lower[num_lower] = value
             upper[num_upper] = -value
             num_lower += value <= least
             num_upper += value >= most
         if num_lower < low + 2:
-            lower[:], num_lower = lane, count
+            lower[:], num_lower = values, count
         if num_upper < count - high:
-            upper[:], num_upper = -lane, count
+            upper[:], num_upper = -values, count
         found[row, 0] = smallest(lower, num_lower, low)
         found[row, 1] = smallest(lower, num_lower, low + 1)
         found[row, 2] = -smallest(upper, num_upper, count - 1 - high)

@@ -14,7 +14,10 @@ def medians(rows: FloatArray) -> FloatArray:
     """Return the median of each row, as `numpy.median`.
 
     Args:
-        rows: Float64, shape (num_rows, count), no NaN; put into another order.
+        rows: Float64, shape (num_rows, count), no NaN; the function puts each row into another order.
+
+    Returns:
+        Float64, shape (num_rows,).
     """
     count = rows.shape[1]
     found = np.empty(len(rows))
@@ -26,17 +29,20 @@ def medians(rows: FloatArray) -> FloatArray:
 
 @compiled
 def trimmed_sums(values: FloatArray, units: IntArray, counts: IntArray, first: int, last: int) -> FloatArray:
-    """Return the sum of those of some numbers, each several times, that stand from `first` to before `last`.
+    """Return sums of sorted numbers, each as often as its unit counts, without the smallest and the largest.
+
+    A row of `counts` makes a sorted list in which each number stands as often as its unit counts. The sum is over the
+    places from `first` to before `last` of that list.
 
     Args:
         values: The numbers, sorted, float64, shape (num_values,).
-        units: What unit each belongs to, shape (num_values,).
-        counts: How often each unit counts, shape (repetitions, num_units).
-        first: How many of the smallest numbers are left out.
-        last: How many numbers are left with the largest left out.
+        units: The unit that each number belongs to, int64, shape (num_values,).
+        counts: How often each unit counts, int64, shape (repetitions, num_units).
+        first: The first place that is summed: so many of the smallest numbers are left out.
+        last: The place behind the last one that is summed.
 
     Returns:
-        Shape (repetitions,), added from the smallest to the largest.
+        Float64, shape (repetitions,), added from the smallest to the largest.
     """
     sums = np.zeros(len(counts))
     for repetition in range(len(counts)):
@@ -57,7 +63,7 @@ def drawn_aggregates(scores: FloatArray, order: IntArray, rows: IntArray) -> Flo
     Args:
         scores: Float64, shape (num_runs, num_tasks), no NaN.
         order: Places of the scores, one run after another, from the smallest to the largest.
-        rows: Which run each drawn one is, shape (repetitions, num_runs, num_tasks).
+        rows: The run that is drawn, for each place of a resample, shape (repetitions, num_runs, num_tasks).
 
     Returns:
         Shape (repetitions, 4): the sum of all scores, the median over tasks of the sum over runs, the sum of the middle

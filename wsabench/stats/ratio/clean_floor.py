@@ -13,7 +13,8 @@ from wsabench.stats.resampling import episode_means
 from wsabench.types import FloatArray
 
 CLEAN_FLOOR = 0.1
-"""Retention is defined where the clean normalised score is surely above this: a tenth of human above random play."""
+"""Retention is defined where the clean normalised score is surely above this: a tenth of the way from random to human
+play."""
 OVER_EPISODES = "t over the episodes of these checkpoints"
 OVER_SEEDS = "t over train seeds"
 ALL_STARTS = "exact: every start was played"
@@ -30,8 +31,8 @@ class CleanBound(NamedTuple):
     is_defined: bool
     """Whether the lower bound lies above the floor, so that retention is defined."""
     method: str
-    """`OVER_EPISODES`; `OVER_SEEDS` where the episodes show no spread or there is one; `ALL_STARTS` where the mean of
-    every seed is exact; `NO_BOUND`."""
+    """How the bound was found: `OVER_EPISODES`; `OVER_SEEDS` where some seed has one different episode only and could
+    play others; `ALL_STARTS` where the mean of every seed is exact; `NO_BOUND`."""
 
 
 def clean_bound(
@@ -51,12 +52,12 @@ def clean_bound(
     Args:
         episodes: Normalised scores of clean episodes, shape (num_seeds, num_episodes), float64; NaN where a seed has
             fewer episodes than others.
-        num_distinct: Different episodes of each seed, shape (num_seeds,), 1 to its episodes; None: all. Greedy play
-            repeats itself, and repeated episodes carry no news.
+        num_distinct: The number of different episodes of each seed, shape (num_seeds,), from 1 to the number of its
+            episodes; None: all differ. Greedy play repeats itself, and repeated episodes carry no news.
         is_exact: Whether each seed played all the episodes there are, shape (num_seeds,): its mean is then no estimate.
             None: none did.
         floor: What the bound must exceed.
-        confidence: One-sided, between 0.5 and 1.
+        confidence: The one-sided confidence level, between 0.5 and 1.
 
     Returns:
         The bound. Where some seed has one different episode and could play others, the seeds' own spread is used

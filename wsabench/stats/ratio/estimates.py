@@ -29,9 +29,9 @@ from wsabench.types import FloatArray
 MIN_RATIO_SEEDS = MIN_INTERVAL_SEEDS
 """With fewer train seeds a ratio has no interval, and its bias is not corrected."""
 WIDEST_TAIL = 0.2
-"""Fieller's bounds are cut to a delete-one interval that leaves out this share of the interval's tails: 99% of 95%."""
+"""Fieller's bounds are cut to a delete-one interval whose tails are this share of the interval's: 99% for 95%."""
 CUT_CLEARANCE = 0.5
-"""By so many standard errors a ratio must exceed the cap before its own noise leaves the error of a capped mean."""
+"""A ratio must exceed the cap by so many standard errors before its own noise leaves the error of a capped mean."""
 
 
 class RatioEstimate(NamedTuple):
@@ -57,11 +57,11 @@ class RetentionAverages(NamedTuple):
     """What a report says of the retention in some cells of some games."""
 
     mean: RatioEstimate
-    """As `mean_retention`."""
+    """What `mean_retention` gives."""
     capped: RatioEstimate
-    """As `capped_mean_retention`."""
+    """What `capped_mean_retention` gives."""
     cells: list[FloatArray]
-    """The `value` of `retention_interval`, one array (..., num_cells) a game."""
+    """The `value` of `retention_interval`, one array for each game, shape (..., num_cells)."""
 
 
 class _Parts(NamedTuple):
@@ -108,7 +108,7 @@ def retention_interval(clean: FloatArray, perturbed: FloatArray, *, confidence: 
         confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
-        The estimates, arrays of shape (..., num_cells). NaN bounds with fewer than three train seeds.
+        The estimates, arrays of shape (..., num_cells). With fewer than three train seeds the bounds are NaN.
 
     Raises:
         ShapeError: The shapes do not match.
@@ -174,15 +174,15 @@ def capped_mean_retention(games: Sequence[GameSeeds], *, cap: float = 1.0, confi
 
 
 def retention_averages(games: Sequence[GameSeeds], *, cap: float = 1.0, confidence: float = 0.95) -> RetentionAverages:
-    """Return `mean_retention`, `capped_mean_retention` and each cell's retention, which have much in common.
+    """Return `mean_retention`, `capped_mean_retention` and each cell's retention, computed together.
 
     Args:
         games: As for `mean_retention`.
         cap: As for `capped_mean_retention`.
-        confidence: Between 0 and 1.
+        confidence: The confidence level of the intervals, between 0 and 1.
 
     Returns:
-        The three. A note is about all data sets on the leading axes together.
+        The three. A note is about all data sets on the leading axes together, and may not hold for each.
 
     Raises:
         ShapeError: There is no game, or shapes do not match.

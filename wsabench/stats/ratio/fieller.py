@@ -38,13 +38,14 @@ class Region(IntEnum):
 
 
 class FiellerSet(NamedTuple):
-    """All ratios that a t test over train seeds does not reject, by cell."""
+    """All ratios that a t test over train seeds does not reject, for each cell."""
 
     low: FloatArray
-    """Shape (..., num_cells). Of a complement: where the excluded values begin (-inf: no lower branch). Of the whole
-    line: -inf."""
+    """Where the set begins, shape (..., num_cells). Of a complement: where the excluded values begin (-inf: it has no
+    lower branch). Of the whole line: -inf."""
     high: FloatArray
-    """Shape (..., num_cells). Of a complement: where the excluded values end (inf: no upper branch)."""
+    """Where the set ends, shape (..., num_cells). Of a complement: where the excluded values end (inf: it has no upper
+    branch). Of the whole line: inf."""
     region: npt.NDArray[np.int8]
     """A `Region`, shape (..., num_cells), int8."""
 
@@ -88,7 +89,12 @@ def fieller_set(clean: FloatArray, perturbed: FloatArray, *, confidence: float =
 
 
 def checked_game(clean: FloatArray, perturbed: FloatArray, confidence: float) -> GameSeeds:
-    """Return the scores of one game as float64 arrays.
+    """Return the scores of one game as float64 arrays, checked.
+
+    Args:
+        clean: Clean scores of train seeds, shape (..., num_seeds).
+        perturbed: Scores of the same seeds in some cells, shape (..., num_seeds, num_cells).
+        confidence: A confidence level, which must be between 0 and 1.
 
     Raises:
         ShapeError: The shapes do not match.
