@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -154,3 +155,18 @@ def test_no_folder_has_more_than_twenty_files() -> None:
     folders = {path.parent for path in (ROOT / "wsabench").rglob("*.py")}
     sizes = {folder.name: len(list(folder.glob("*.py"))) for folder in folders}
     assert max(sizes.values()) <= 20, {name: size for name, size in sizes.items() if size > 20}
+
+
+THE_INTERPRETER = "_run"
+"""The loop of the machine of RAM rules, which must be one."""
+
+
+def test_no_function_has_more_than_eighty_lines() -> None:
+    """Counted without signature and docstring: the options of a command and their help are its signature."""
+    lengths: dict[str, int] = {}
+    for path in (ROOT / "wsabench").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = node.body[1:2] if ast.get_docstring(node) is not None else node.body
+                lengths[f"{path.name}: {node.name}"] = (node.end_lineno or 0) - first[0].lineno + 1 if first else 0
+    assert {name for name, length in lengths.items() if length > 80} == {f"machine.py: {THE_INTERPRETER}"}

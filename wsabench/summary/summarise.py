@@ -243,10 +243,7 @@ def _summary(
     manifest, plan = result.manifest, result.manifest.plan
     advice = part_advice(manifest)
     episodes = with_labels(result.episodes)
-    planned, finished = (
-        len(plan.jobs),
-        len(episodes.drop_duplicates(["agent", "train_seed", "game", "label"])),
-    )
+    unfinished = _unfinished(episodes, len(plan.jobs), advice)
     episodes, random_play = without_random_play(episodes, plan)
     references = reference_scores(list(episodes["game"].unique()), plan)
     scores, notes = collect_scores(episodes, plan, references, random_means(random_play))
@@ -272,16 +269,12 @@ def _summary(
     insight = insight_of(common_among, bootstrap_seed, share)
     of_common = {game.agent for game in common}
     whole = [*common, *(game for game in scores if game.agent not in of_common)]
-    checkpoints = _by_agent(share, partial(checkpoints_table, bootstrap_seed=bootstrap_seed), whole)
     page_error = page_error_of(comparisons, clean_comparisons, compared)
     sentences = (
         *sentences_of((*comparisons, *clean_comparisons), compared),
         *sensitivity_of(comparisons),
         *page_sentence(page_error),
     )
-    left = f"The run is not complete: it lacks {planned - finished} of {counted(planned, 'job')}."
-    unfinished = [left] if finished < planned else []
-    unfinished = [f"{text} {advice}".strip() for text in unfinished]
     return Summary(
         samples=samples,
         cells=cells,
@@ -318,9 +311,17 @@ def _summary(
         options=options,
         page_error=page_error,
         interval=kind,
-        these_checkpoints=checkpoints,
+        these_checkpoints=_by_agent(share, partial(checkpoints_table, bootstrap_seed=bootstrap_seed), whole),
         random_play=random_play,
     )
+
+
+def _unfinished(episodes: pd.DataFrame, planned: int, advice: str) -> list[str]:
+    """Return the note on jobs that are missing, with what to do about them; none where all are there."""
+    missing = planned - len(episodes.drop_duplicates(["agent", "train_seed", "game", "label"]))
+    if missing <= 0:
+        return []
+    return [f"The run is not complete: it lacks {missing} of {counted(planned, 'job')}. {advice}".strip()]
 
 
 def num_processes(num_agents: int) -> int:
