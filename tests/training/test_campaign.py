@@ -180,6 +180,8 @@ def test_what_waits_for_other_runs_is_kept_and_brought_back(root: Path, capsys: 
     write = "; ".join(f'echo {name} > "$7/{name}"' for name in names)
     (work / "export.sh").write_text(
         'mkdir -p "$7/records" "$7/pong"\n'
+        'echo "| \\`pong-wsa-0\\` | [curve](pong/wsa-seed0-curve.csv) | finished |" > "$7/RUNS.md"\n'
+        'echo "| \\`pong-e2e-0\\` | [curve](pong/e2e-seed0-curve.csv) | finished |" >> "$7/RUNS.md"\n'
         f'if [ "$7" = "{folder}" ] && [ ! -f "$work/come" ]; then cp "$work/waits.json" "$7/records/first.json"\n'
         f'else cp "$work/there.json" "$7/records/first.json"; {write}; fi\n'
     )
@@ -189,6 +191,12 @@ def test_what_waits_for_other_runs_is_kept_and_brought_back(root: Path, capsys: 
         assert not any((folder / name).exists() for name in names)
         assert set(read_records(waiting / "records" / "first.json")) == {"pong-wsa-0"}
         assert read_registry(folder / "registry.json").files == {}
+        # The curve of that name in its place is an earlier agent's.
+        assert (folder / "RUNS.md").read_text().splitlines() == [
+            "| `pong-wsa-0` | [curve](records/waiting/pong/wsa-seed0-curve.csv) "
+            "| finished, its files wait for those of other runs |",
+            "| `pong-e2e-0` | [curve](pong/e2e-seed0-curve.csv) | finished |",
+        ]
         (waiting / "pong" / "earlier.csv").touch()
 
     os.killpg(int((work / "pid").read_text()), signal.SIGKILL)

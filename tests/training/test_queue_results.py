@@ -419,8 +419,15 @@ def test_a_run_by_hand_is_adopted_if_it_is_the_same(queue: Queue, places: Places
     assert lines == []
     with held(places.run_lock("pong-e2e-0")), pytest.raises(StorageError, match="The queue works on 'pong-e2e-0' now"):
         adopt(queue, places, folder)
-    write_runs(queue, places, tmp_path / "RUNS.md")
-    assert "| finished; campaign-0 |" in (tmp_path / "RUNS.md").read_text()
+    page, curve = tmp_path / "RUNS.md", "pong/e2e-seed0-curve.csv"
+    write_runs(queue, places, page)
+    assert "| finished; campaign-0 |" in page.read_text()
+    # A file of the curve's name that the run did not hand over is another run's.
+    (tmp_path / "pong").mkdir()
+    (tmp_path / curve).write_text(CURVE)
+    for handed_over in ({}, {curve: "hash"}):
+        write_runs(queue, places, page, {"pong-e2e-0": replace(record, handed_over=handed_over)})
+        assert (f"[curve]({curve})" in page.read_text()) == bool(handed_over)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from wsabench.errors import SpecError, StorageError, WorkerError, unknown_name
 from wsabench.fields import read_toml
 from wsabench.resources import EXTRA, atomic_path, make_dir, writing
 from wsabench.training.queue import read_records, records_path, write_records
+from wsabench.training.queue.handover import RUNS_PAGE
+from wsabench.training.queue.record import RunRecord
 
 PLAN = "baselines/campaign.toml"
 QUEUE = "baselines/queue.toml"
@@ -214,6 +216,24 @@ def _keep_waiting(campaign: Campaign) -> None:
         if path.is_file() and path.relative_to(campaign.waiting).as_posix() not in names:
             path.unlink()
     write_records(records_path(campaign.waiting, campaign.name), campaign.name, kept)
+    _name_waiting(campaign, kept)
+
+
+def _name_waiting(campaign: Campaign, kept: Sequence[RunRecord]) -> None:
+    """Let the rows of runs that wait lead to their own curves: the clone's program knows those in place alone."""
+    page = campaign.baselines / RUNS_PAGE
+    waiting = campaign.waiting.relative_to(campaign.baselines).as_posix()
+    rows = {f"| `{record.id}` |": record for record in kept}
+    lines = page.read_text(encoding="utf-8").splitlines() if page.is_file() else []
+    for place, line in enumerate(lines):
+        record = next((of_row for start, of_row in rows.items() if line.startswith(start)), None)
+        if record is not None:
+            for name in record.handed_over:
+                line = line.replace(f"({name})", f"({waiting}/{name})")
+            lines[place] = line.replace("| finished", "| finished, its files wait for those of other runs", 1)
+    if lines:
+        with atomic_path(page) as temporary:
+            temporary.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
 def _set_apart(campaign: Campaign) -> list[str]:

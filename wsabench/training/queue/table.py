@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from wsabench.errors import StorageError
@@ -57,7 +57,7 @@ def runs_text(queue: Queue, places: Places, folder: Path, records: Mapping[str, 
     Args:
         queue: The queue.
         places: Its folder.
-        folder: Where the text will stand; curves that are there are linked.
+        folder: Where the text will stand; curves that are there are linked, with records those that were handed over.
         records: As for `write_runs`.
     """
     from wsabench.training.queue.record import read_record
@@ -66,11 +66,12 @@ def runs_text(queue: Queue, places: Places, folder: Path, records: Mapping[str, 
     known = {run.id: read_record(places.record(run.id)) or (records or {}).get(run.id) for run in queue.runs}
     parts = [_tier_table(status)]
     by_id = {one.id: one for one in status.runs}
+    curves = None if records is None else {name for one in records.values() for name in one.handed_over}
     for kind, title in _KIND_TITLES.items():
         runs = [run for run in queue.runs if run.kind == kind]
         begun = [run for run in runs if known[run.id] is not None or by_id[run.id].state == "skipped"]
         if begun:
-            parts.append(_run_table(title, [(run, by_id[run.id], known[run.id]) for run in begun], folder))
+            parts.append(_run_table(title, [(run, by_id[run.id], known[run.id]) for run in begun], folder, curves))
     return "\n".join(parts)
 
 
@@ -87,7 +88,12 @@ def _tier_table(status: QueueStatus) -> str:
     return _markdown(["tier", "runs", "finished", "core-hours so far", "core-hours left"], rows)
 
 
-def _run_table(title: str, rows: Sequence[tuple[QueueRun, RunStatus, RunRecord | None]], folder: Path) -> str:
+def _run_table(
+    title: str,
+    rows: Sequence[tuple[QueueRun, RunStatus, RunRecord | None]],
+    folder: Path,
+    curves: Collection[str] | None,
+) -> str:
     is_train = title == "Agents"
     head = ["run", *(["agent", "seed"] if is_train else ["seed"]), "steps", "core-hours"]
     head += ["return, unclipped", "return, clipped", "curve"] if is_train else []
@@ -99,7 +105,8 @@ def _run_table(title: str, rows: Sequence[tuple[QueueRun, RunStatus, RunRecord |
             final = record.final if record is not None and record.outcome == "finished" else {}
             cells += [f"{final[key]:.1f}" if key in final else "" for key in ("return_unclipped", "return_clipped")]
             link = f"{run.game}/{run.name}-seed{run.seed}-curve.csv"
-            cells.append(f"[curve]({link})" if (folder / link).is_file() else "")
+            is_its_own = curves is None or link in curves
+            cells.append(f"[curve]({link})" if is_its_own and (folder / link).is_file() else "")
         body.append([*cells, _story(status, record)])
     return f"{title}:\n\n{_markdown([*head, 'how it went'], body)}"
 
