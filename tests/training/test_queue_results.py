@@ -399,6 +399,12 @@ def test_new_encoders_wait_for_agents_that_read_the_earlier_ones(queue: Queue, p
     assert there.read_text() == "new"
 
 
+def test_a_run_in_which_no_game_ended_has_no_returns(tmp_path: Path) -> None:
+    curve = tmp_path / "curve.csv"
+    curve.write_text(f"{CURVE.splitlines()[0]}\n1024,900,0,nan,nan\n")
+    assert final_returns(curve) == {"games": 0.0}
+
+
 @pytest.mark.usefixtures("impatient")
 def test_a_run_by_hand_is_adopted_if_it_is_the_same(queue: Queue, places: Places, tmp_path: Path) -> None:
     folder = tmp_path / "by-hand"

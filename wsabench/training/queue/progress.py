@@ -64,7 +64,7 @@ class FileReporter:
             task=self._task,
             steps=self._steps,
             from_steps=self._from_steps,
-            fields=dict(self._fields),
+            fields={name: value for name, value in self._fields.items() if value == value},  # JSON knows no NaN
         )
 
     def start(self, task: str, total: int, unit: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -184,16 +185,19 @@ def trained_files(directory: Path) -> list[Path]:
 def final_returns(curve: Path) -> dict[str, float]:
     """Return the last row of a learning curve: mean returns over the last 50 full games, and how many games there were.
 
+    Where no game ended there are no means.
+
     Raises:
         StorageError: The curve cannot be read, or has no such columns.
     """
     try:
         *_, last = csv.DictReader(curve.read_text(encoding="utf-8").splitlines())
-        return {
+        found = {
             "return_unclipped": float(last["return_unclipped_mean_50"]),
             "return_clipped": float(last["return_clipped_mean_50"]),
             "games": float(last["games"]),
         }
+        return {name: value for name, value in found.items() if not math.isnan(value)}
     except OSError as error:
         raise StorageError(f"Cannot read {curve}: {error.strerror}.") from error
     except (KeyError, ValueError) as error:
