@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -21,6 +22,8 @@ from wsabench.agents import load_agent
 from wsabench.encoders import EncoderBank
 from wsabench.hashing import file_hash
 from wsabench.resources import data_dir
+from wsabench.training.queue import read_records, records_path
+from wsabench.training.queue.record import final_returns
 
 pytestmark = pytest.mark.oracle
 
@@ -72,3 +75,22 @@ def test_an_encoder_of_the_campaign_embeds_as_in_its_clone(name: str, stacks: to
     # Embeddings are float16: another type of CPU rounds some of them to the neighbouring value.
     np.testing.assert_allclose(embeddings @ basis, recorded[name], atol=0.005)
     assert recorded[name].std(axis=0).min() > 0.05, "all observations look the same to it"
+
+
+def test_curves_and_rows_of_the_campaign_say_what_its_records_say() -> None:
+    baselines = data_dir("baselines")
+    records = read_records(records_path(baselines, "campaign-1"))
+    rows = (baselines / "RUNS.md").read_text(encoding="utf-8").splitlines()
+    trained = [one for one in records.values() if one.kind == "train" and one.handed_over]
+    assert len(trained) >= 8
+    for record in trained:
+        (curve,) = (name for name in record.handed_over if name.endswith("-curve.csv"))
+        assert final_returns(baselines / curve) == record.final, record.id
+        assert int(pd.read_csv(baselines / curve)["steps"].iloc[-1]) == record.steps
+        (row,) = (row for row in rows if row.startswith(f"| `{record.id}` |"))
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert cells[1:4] == [record.name, str(record.seed), f"{record.steps:,}"]
+        assert cells[5:8] == [
+            *(f"{record.final[key]:.1f}" for key in ("return_unclipped", "return_clipped")),
+            f"[curve]({curve})",
+        ]
