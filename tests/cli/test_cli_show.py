@@ -171,7 +171,7 @@ def test_changes_of_encoders_are_measured_on_agents(
     assert row in found["attention_captured"]
     assert {row["severity"] for row in found["attention_captured"]} == {"@2"}
     assert found["effect_in_grey_levels"] == []
-    found = shown(capsys, "show", "stale-encoders", "--games", "pong")
+    found = shown(capsys, "show", "stale-encoders", "--games", "boxing")
     assert "no agent with encoders is shipped" in found["effect on encoders"]
 
 
