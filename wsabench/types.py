@@ -49,7 +49,7 @@ BUILT_IN_AGENTS: Mapping[str, str] = {
 Embedding = npt.NDArray[np.float32]
 """One standardised embedding, float32: shape (size,) for a vector, (channels, height, width) for a map."""
 
-FusionChange = Literal["mask", "order", "newcomers"]
+FusionChange = Literal["mask", "order", "newcomers", "weights"]
 """What a fusion can be asked for beyond other embeddings: leave encoders out, exchange places, take one more."""
 
 
@@ -148,6 +148,14 @@ class LaneEncoders(Protocol):
         """Fuse one more of the available encoders through an untrained adapter."""
         ...
 
+    def weigh(self, weights: Mapping[str, float]) -> None:
+        """Give the fused encoders these weights instead of those that the fusion would compute.
+
+        Encoders that are not among them, such as those that join later, get 0. In the end the weights of all that are
+        not left out are scaled to sum to 1.
+        """
+        ...
+
 
 class EncoderState(Protocol):
     """An encoder operation at work in one lane and episode."""
@@ -188,6 +196,10 @@ class OwnPlay(Protocol):
 
     def moment(self, name: str, index: int) -> Embedding:
         """Return an encoder's embedding at one of the kept steps, 0 to `num_moments` - 1."""
+        ...
+
+    def attention(self) -> Mapping[str, float]:
+        """Return the mean weight of each fused encoder over all steps; empty for an agent without attention."""
         ...
 
 

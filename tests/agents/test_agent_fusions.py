@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -126,9 +127,9 @@ def test_a_masked_encoder_is_one_that_was_never_there(kind: str, missing: str) -
 
 
 ALLOWED = {
-    "wsa": {"mask", "order", "newcomers"},
-    "wsa-additive": {"mask", "order", "newcomers"},
-    "dpa": {"mask", "order", "newcomers"},
+    "wsa": {"mask", "order", "newcomers", "weights"},
+    "wsa-additive": {"mask", "order", "newcomers", "weights"},
+    "dpa": {"mask", "order", "newcomers", "weights"},
     "fix": {"order"},
     "lin": set(),
     "cnn": set(),
@@ -147,6 +148,7 @@ def test_a_fusion_does_what_it_allows_and_refuses_the_rest(kind: str) -> None:
         "mask": Lineup(torch.tensor([[True, False, True]] * 2)),
         "order": Lineup(order=torch.tensor([[1, 2, 0]] * 2)),
         "newcomers": Lineup(newcomers=(Newcomer("context", adapter),)),
+        "weights": Lineup(weights=torch.tensor([[0.2, 0.3, 0.5], [math.nan] * 3])),
     }
     with torch.no_grad():
         plain = fusion(embeddings).feature
@@ -158,6 +160,10 @@ def test_a_fusion_does_what_it_allows_and_refuses_the_rest(kind: str) -> None:
                 continue
             same = torch.allclose(fusion(embeddings, lineup).feature, plain)
             assert same == (change == "order" and kind != "fix")
+            if change == "weights":
+                given = fusion(embeddings, lineup)
+                assert torch.equal(given.weights, torch.stack([lineup.weights[0], fusion(embeddings).weights[1]]))
+                assert torch.equal(given.feature[1], plain[1])
 
 
 def test_fix_exchanges_what_stands_in_its_places() -> None:

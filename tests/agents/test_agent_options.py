@@ -52,6 +52,7 @@ def test_uniform_attention_is_the_mean_and_has_neither_scores_nor_context() -> N
     assert not [name for name in model.state_dict() if "score" in name or "context" in name]
     masked = model(features, Lineup(torch.tensor([[True, False]] * 6)))
     assert torch.equal(masked.weights, torch.tensor([[1.0, 0.0]] * 6))
+    assert "weights" not in model.allows, "others could not be told from its own"
     output.logits.sum().backward()
     assert not attention_is_dead(model), "it was never to learn"
 
@@ -77,7 +78,7 @@ def test_random_attention_scores_but_never_learns_to() -> None:
 def test_a_scoring_layer_for_each_encoder() -> None:
     model, output, features = run(wsa_spec(score_layer="per_encoder"))
     assert model.fusion.score.weight.shape == (2, 16)
-    assert model.allows == {"mask", "order"}
+    assert model.allows == {"mask", "order", "weights"}
     fusion = model.fusion
     with torch.no_grad():
         embeddings = {n: f.float().permute(0, 3, 1, 2) if f.dim() == 4 else f.float() for n, f in features.items()}

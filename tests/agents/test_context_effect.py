@@ -185,6 +185,21 @@ def test_steps_with_other_numbers_of_places_are_measured_together() -> None:
     assert measure_context(model, [both], np.random.default_rng(0)).num_steps == 32
 
 
+def test_where_weights_are_given_the_context_does_nothing() -> None:
+    model, embeddings = agent("additive"), embed(30)
+    whole, fixed = compare(model, embeddings), torch.tensor([[0.2, 0.3, 0.5]] * 30)
+    constant = whole._replace(given=fixed)
+    found = measure_context(model, [constant], np.random.default_rng(0))
+    assert found.static_share == 1
+    assert math.isnan(found.variance_share)
+    # Beside rows without, and with one place more, each row keeps its own.
+    narrow = Comparison(whole.query[:2], whole.keys[:2, :2], None, torch.tensor([[0.4, 0.6]] * 2))
+    weights = model.fusion.weigh(joined([row_of(constant, 3), whole, narrow]))
+    assert torch.equal(weights[0], fixed[3])
+    assert torch.equal(weights[1:31], model.fusion.weigh(whole))
+    assert torch.equal(weights[31:], torch.tensor([[0.4, 0.6, 0.0]] * 2))
+
+
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 16, 17, 1000])
 def test_an_even_sample_keeps_every_kth_item(count: int) -> None:
     sample, made = EvenSample[int](8), []

@@ -20,6 +20,7 @@ from wsabench.agents.networks.fusions import AdaptedFusion, Fused
 from wsabench.agents.networks.network import Lineup
 from wsabench.encoders import half_precision_is_fast
 from wsabench.errors import ShapeError, SpecError
+from wsabench.perturb.encoder.attention import OwnMeanAttention, UniformAttention
 from wsabench.perturb.encoder.embeddings import NoisyEncoders, StaleEncoders, ZeroDrawn, ZeroEncoders
 from wsabench.perturb.encoder.masks import DropDrawn, DropEncoders, FlickerEncoders
 from wsabench.perturb.encoder.places import JoinEncoders, PermuteEncoders
@@ -31,6 +32,16 @@ STEPS = 5
 STACKS = np.random.default_rng(0).integers(0, 256, (STEPS, 24, 4, 84, 84), dtype=np.uint8)
 Operations = tuple[EncoderOperation, ...]
 
+
+
+class MeanWeights:
+    """An agent's own play of which only the attention counts; c never got any."""
+
+    def attention(self) -> dict[str, float]:
+        return {"a": 0.5, "b": 0.2, "c": 0.0, "d": 0.3}
+
+
+CONSTANT = OwnMeanAttention().with_own_play(MeanWeights())  # pyright: ignore[reportArgumentType]
 MIXED: list[Operations] = [
     (),
     (DropEncoders(("b",)),),
@@ -45,6 +56,12 @@ MIXED: list[Operations] = [
     (JoinEncoders(("context",)),),
     (JoinEncoders(("context",)), PermuteEncoders(3), FlickerEncoders(0.5)),
     (PermuteEncoders(1), DropEncoders(("d",)), PermuteEncoders(2)),
+    (UniformAttention(),),
+    (CONSTANT,),
+    (CONSTANT, DropDrawn(2), PermuteEncoders(1)),
+    (CONSTANT, JoinEncoders(("context",)), DropEncoders(("b",))),
+    (JoinEncoders(("context",)), PermuteEncoders(3), UniformAttention(), FlickerEncoders(0.5)),
+    (CONSTANT, DropEncoders(("a", "b", "d"))),
 ]
 
 
@@ -116,6 +133,7 @@ class SlowLane:
         self.embeddings = embeddings
         self.fused, self.places, self.context = FUSED, FUSED, "context"
         self.missing: set[str] = set()
+        self.given: dict[str, float] | None = None
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -135,6 +153,9 @@ class SlowLane:
 
     def join(self, name: str) -> None:
         self.fused, self.places = (*self.fused, name), (*self.places, name)
+
+    def weigh(self, weights: Mapping[str, float]) -> None:
+        self.given = dict(weights)
 
 
 def stored(value: Tensor) -> Tensor:
@@ -179,6 +200,10 @@ def slow_output(model: Any, lane: SlowLane) -> tuple[Tensor, Tensor]:
     adapted = [slow_adapted(fusion, name, lane.embeddings[name]) for name in kept]
     scores = [functional.leaky_relu(fusion.score(torch.cat([context, one])), 0.2) for one in adapted]
     weights = torch.cat(scores).softmax(0)
+    if lane.given is not None:
+        raw = [lane.given.get(name, 0.0) for name in kept]
+        # Where no encoder is left that has a weight, all have the same.
+        weights = torch.tensor([one / sum(raw) if sum(raw) else 1 / len(kept) for one in raw])
     feature = sum(weight * one for weight, one in zip(weights, adapted, strict=True))
     by_name = dict(zip(kept, weights, strict=True))
     return model.heads.policy(feature), torch.tensor([float(by_name.get(name, 0.0)) for name in FUSED])
@@ -208,7 +233,7 @@ def test_an_operated_agent_is_its_slow_twin(
         assert output.weights is not None
         torch.testing.assert_close(output.logits[0], logits, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(output.weights[0], weights, atol=1e-5, rtol=1e-4)
-        assert (output.weights[0] == 0).tolist() == [name in lane.missing for name in FUSED]
+        assert (output.weights[0] == 0).tolist() == (weights == 0).tolist()
 
 
 @pytest.mark.parametrize("missing", ["a", "b", "d"])
@@ -290,7 +315,9 @@ class PlaceSensitive(AdaptedFusion):
         nn.Module.__init__(self)
         self.names, self.adapters = FUSED, adapters
 
-    def combine(self, adapted: Tensor, embeddings: Mapping[str, Tensor], mask: Tensor | None) -> Fused:
+    def combine(
+        self, adapted: Tensor, embeddings: Mapping[str, Tensor], mask: Tensor | None, given: Tensor | None
+    ) -> Fused:
         numbers = torch.arange(1.0, adapted.shape[1] + 1)
         shares = (numbers / numbers.sum()).expand(len(adapted), -1)
         return Fused((adapted * numbers[:, None]).sum(1), shares)

@@ -85,7 +85,8 @@ def zeros(name):
 
 @pytest.mark.usefixtures("little_own_play")
 def test_changes_that_feed_own_play_have_an_effect():
-    found = measure_encoder_effects("breakout", ["own-mean-all", "swap-all", "zero-all"], "wsa")
-    assert len(set(found.values())) == 3
+    names = ["own-mean-all", "swap-all", "zero-all", "own-mean-attention", "uniform-attention"]
+    found = measure_encoder_effects("breakout", names, "wsa")
+    assert len(set(found.values())) == 5
     assert min(found.values()) > 0
     assert measure_attention_capture("breakout", ["own-mean-all"], "e2e") == {}

@@ -105,10 +105,11 @@ def test_the_drawn_encoders_are_those_that_would_be_dropped(kind: Any, seed: int
 
 def test_without_the_play_nothing_starts() -> None:
     names = [f"{what}-{end}" for what in ("own-mean", "swap") for end in ("sr", "one", "all", "context")]
+    names.append("own-mean-attention")
     for name in names:
         (operation,) = compile_perturbation(name, "breakout").encoder_operations
         assert needs_own_play([operation])
-        with pytest.raises(SpecError, match=r"needs embeddings of the agent's own clean play, and none were supplied"):
+        with pytest.raises(SpecError, match=r"needs the agent's own clean play, and none was supplied"):
             operation.start(np.random.default_rng(0))
     assert not needs_own_play(compile_perturbation("zero-sr+noise-oke", "breakout").encoder_operations)
 
@@ -190,21 +191,22 @@ class Log:
         self.steps.append({name: lane.embedding(name) for name in SHAPES})
 
 
-def logged(num_episodes: int) -> list[Log]:
-    """Return every embedding of the first clean episodes, played one after the other."""
+def logged(num_episodes: int) -> tuple[list[Log], np.ndarray]:
+    """Return every embedding and weight of the first clean episodes, played one after the other."""
+    weights: list[np.ndarray] = []
     logs = [Log() for _ in range(num_episodes)]
     lanes, policy = EpisodeLanes("breakout", SHORT), contestant().load("sampled")
     for episode, log in enumerate(logs):
         task = EpisodeTask(0, 0, own_play_seed("breakout", episode), "clean", (log,))  # pyright: ignore
         source = type("One", (), {"take": lambda _, count, task=task: Handout([task], is_last=True)})()
-        play(policy, lanes, source, lambda _: None, lambda _: None)
-    return logs
+        play(policy, lanes, source, lambda one: weights.extend(one.steps.weights), lambda _: None, keep_steps=True)
+    return logs, np.array(weights)
 
 
 @pytest.mark.usefixtures("few")
 def test_the_means_and_the_kept_steps_are_those_of_every_step_played_one_by_one() -> None:
     found = collect_own_play(contestant().load("sampled"), contestant(), SHORT)
-    logs = logged(found.num_episodes)
+    logs, weights = logged(found.num_episodes)
     steps = [step for log in logs for step in log.steps]
     assert found.num_steps == len(steps) >= 40
     assert found.num_episodes % own_play.ROUND_EPISODES == 0
@@ -220,6 +222,9 @@ def test_the_means_and_the_kept_steps_are_those_of_every_step_played_one_by_one(
         assert found.moments[name].dtype == np.float16
         expected = np.stack([steps[place][name] for place in places]).astype(np.float16)
         np.testing.assert_array_equal(found.moments[name], expected)
+    assert len(weights) == len(steps)
+    slow = weights.astype(np.float64).mean(axis=0)
+    assert found.attention == pytest.approx(dict(zip(("vector", "map"), slow.tolist(), strict=True)))
 
 
 def test_at_least_so_many_steps_are_played_and_so_many_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -296,13 +301,14 @@ def test_policies_without_a_hash_are_always_played_again_and_do_not_overwrite_ea
 
 
 def test_every_part_of_the_file_enters_its_hash(tmp_path: Path) -> None:
-    content = OwnPlayContent({"a": np.ones(3, np.float32)}, {"a": np.ones((4, 3), np.float16)}, 9, 2)
+    content = OwnPlayContent({"a": np.ones(3, np.float32)}, {"a": np.ones((4, 3), np.float16)}, 9, 2, {"a": 1.0})
     variants = [
         (content, {"game": "pong"}),
         (content, {"game": "breakout"}),
         (content._replace(num_steps=8), {"game": "pong"}),
         (content._replace(means={"a": np.zeros(3, np.float32)}), {"game": "pong"}),
         (content._replace(moments={"a": np.zeros((4, 3), np.float16)}), {"game": "pong"}),
+        (content._replace(attention={"a": 0.5}), {"game": "pong"}),
     ]
     hashes = set()
     for number, (kept, identity) in enumerate(variants):

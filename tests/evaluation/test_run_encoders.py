@@ -67,7 +67,7 @@ def test_a_cell_that_the_user_names_and_the_agent_cannot_take_is_an_error(tmp_pa
         play(tmp_path / "out", agents="wsa", perturbations=("drop-three+drop-sr",))
 
 
-OWN = ("clean", "own-mean-oke", "swap-one", "own-mean-context+hue-rotate@2", "swap-all")
+OWN = ("clean", "own-mean-oke", "swap-one", "own-mean-context+hue-rotate@2", "swap-all", "own-mean-attention")
 
 
 @pytest.fixture
@@ -97,6 +97,9 @@ def test_own_play_is_played_once_shared_and_found_again(home: Path, tmp_path: Pa
     assert any(note.startswith("Skipped for e2e on breakout: own-mean-oke") for note in notes)
     weights = result.attention.set_index(["perturbation", "encoder"])["mean"]
     assert (weights["own-mean-oke"] - weights["clean"]).abs().max() > 1e-3
+    constant = result.attention.set_index("perturbation").loc["own-mean-attention"]
+    assert constant["sd"].to_numpy() == pytest.approx(0, abs=1e-6)
+    assert (constant["context_static_share"] == 1).all()
     (entry,) = (one for one in result.manifest.plan.agents if one.agent == "wsa")
     assert entry.own_play is not None
     assert entry.own_play.steps == 12

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -104,7 +105,8 @@ class EncoderOperations:
         mask = torch.tensor([row.mask for row in padded])
         order = None if all(row.is_in_order for row in rows) else torch.tensor([row.order for row in padded])
         joined = tuple(self._newcomer(name) for name in newcomers)
-        return Pass(tuple(row.index for row in rows), Lineup(mask, order, joined))
+        weights = torch.tensor([row.weights for row in padded]) if any(row.is_weighed for row in rows) else None
+        return Pass(tuple(row.index for row in rows), Lineup(mask, order, joined, weights))
 
     def _newcomer(self, name: str) -> Newcomer:
         """Return an encoder that joins; its adapter is made once."""
@@ -146,6 +148,7 @@ class _Row:
         self._num_trained = len(roster.fused)
         self._batch = batch
         self._dropped: set[str] = set()
+        self._given: Mapping[str, float] | None = None
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -166,6 +169,21 @@ class _Row:
     @property
     def is_in_order(self) -> bool:
         return self.places == self.fused
+
+    @property
+    def is_weighed(self) -> bool:
+        return self._given is not None
+
+    @property
+    def weights(self) -> list[float]:
+        """The given weights of those that are kept, which sum to 1; NaN where none are given."""
+        if self._given is None:
+            return [math.nan] * len(self.fused)
+        kept = {name: self._given.get(name, 0.0) for name in self.kept}
+        total = sum(kept.values())
+        if total <= 0:  # of those that have a weight none is left
+            return [float(kept_one) / len(kept) for kept_one in self.mask]
+        return [kept.get(name, 0.0) / total for name in self.fused]
 
     def embedding(self, name: str) -> Embedding:
         return self._batch.read(name, self.index)
@@ -192,6 +210,9 @@ class _Row:
     def join(self, name: str) -> None:
         self.fused = (*self.fused, name)
         self.places = (*self.places, name)
+
+    def weigh(self, weights: Mapping[str, float]) -> None:
+        self._given = dict(weights)
 
 
 def take_rows(features: Features, rows: Sequence[int]) -> Features:

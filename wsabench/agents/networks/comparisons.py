@@ -55,36 +55,37 @@ def measure_context(
     fusion = model.fusion if isinstance(model, FusedAgent) else None
     if not isinstance(fusion, AttendingFusion):
         raise TypeError(f"{type(model).__name__} weighs nothing by a context")
-    query, keys, mask = joined(comparisons)
+    every = joined(comparisons)
+    device = every.keys.device
 
     def reweigh(steps: npt.NDArray[np.int64], contexts: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        here, there = (torch.from_numpy(rows).to(keys.device) for rows in (steps, contexts))
-        part = Comparison(query[there], keys[here], None if mask is None else mask[here])
-        with torch.no_grad(), torch.autocast(keys.device.type, enabled=False):
-            return fusion.weigh(part).cpu().numpy()
+        here, there = (torch.from_numpy(rows).to(device) for rows in (steps, contexts))
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            return fusion.weigh(_rows(every, here)._replace(query=every.query[there])).cpu().numpy()
 
-    rows = max(1, _NUMBERS_AT_ONCE // math.prod(keys.shape[1:]))
-    return context_effect(reweigh, len(keys), generator, rows_at_once=rows)
+    rows = max(1, _NUMBERS_AT_ONCE // math.prod(every.keys.shape[1:]))
+    return context_effect(reweigh, len(every.keys), generator, rows_at_once=rows)
 
 
 def row_of(comparison: Comparison, row: int) -> Comparison:
     """Return a copy of one row, shape (1, ...) each."""
-    here = slice(row, row + 1)
-    mask = None if comparison.mask is None else comparison.mask[here].clone()
-    return Comparison(comparison.query[here].clone(), comparison.keys[here].clone(), mask)
+    return Comparison(*(None if part is None else part.clone() for part in _rows(comparison, slice(row, row + 1))))
+
+
+def _rows(comparison: Comparison, rows: Tensor | slice) -> Comparison:
+    return Comparison(*(None if part is None else part[rows] for part in comparison))
 
 
 def joined(comparisons: Sequence[Comparison]) -> Comparison:
     """Return the rows of several comparisons; where the numbers of places differ, masked ones fill the smaller up."""
     num_places = max(one.keys.shape[1] for one in comparisons)
     filled = [_filled(one, num_places) for one in comparisons]
-    masks = [one.mask for one in filled]
-    if any(mask is not None for mask in masks):
-        masks = [_all_places(one) if one.mask is None else one.mask for one in filled]
+    masked, given = (any(one[part] is not None for one in filled) for part in (2, 3))
     return Comparison(
         torch.cat([one.query for one in filled]),
         torch.cat([one.keys for one in filled]),
-        torch.cat([mask for mask in masks if mask is not None]) if any(mask is not None for mask in masks) else None,
+        torch.cat([_mask(one) for one in filled]) if masked else None,
+        torch.cat([_given(one) for one in filled]) if given else None,
     )
 
 
@@ -92,11 +93,18 @@ def _filled(one: Comparison, num_places: int) -> Comparison:
     missing = num_places - one.keys.shape[1]
     if missing == 0:
         return one
-    mask = functional.pad(_all_places(one) if one.mask is None else one.mask, (0, missing))
     # Counted from the last dimension: places are the second.
     ends = [0, 0] * (one.keys.dim() - 2) + [0, missing]
-    return Comparison(one.query, functional.pad(one.keys, ends), mask)
+    # Weights that are not given come from the scores, and are 0 where the mask is False.
+    given = None if one.given is None else functional.pad(one.given, (0, missing), value=math.nan)
+    return Comparison(one.query, functional.pad(one.keys, ends), functional.pad(_mask(one), (0, missing)), given)
 
 
-def _all_places(one: Comparison) -> Tensor:
-    return torch.ones(one.keys.shape[:2], dtype=torch.bool, device=one.keys.device)
+def _mask(one: Comparison) -> Tensor:
+    """Return which places take part."""
+    return torch.ones(one.keys.shape[:2], dtype=torch.bool, device=one.keys.device) if one.mask is None else one.mask
+
+
+def _given(one: Comparison) -> Tensor:
+    """Return the weights that are given, NaN where there are none."""
+    return torch.full(one.keys.shape[:2], math.nan, device=one.keys.device) if one.given is None else one.given

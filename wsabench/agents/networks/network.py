@@ -34,6 +34,8 @@ class Comparison(NamedTuple):
     """What stands in each place brings to them, float32, shape (N, num_places, ...)."""
     mask: Tensor | None
     """True where a place takes part, bool, shape (N, num_places); None: all do."""
+    given: Tensor | None = None
+    """Weights that stand whatever the scores are, float32, shape (N, num_places), NaN in rows without; None: none."""
 
 
 class Output(NamedTuple):
@@ -65,6 +67,9 @@ class Lineup(NamedTuple):
     """The encoder whose adapted embedding stands in each place, int64, shape (N, E). None: each in its own."""
     newcomers: tuple[Newcomer, ...] = ()
     """Encoders that joined after training, in all rows."""
+    weights: Tensor | None = None
+    """Weights of the encoders instead of those that attention gives, float32, shape (N, E): rows sum to 1 and are 0
+    where the mask is False, or are NaN where attention decides. None: it does everywhere."""
 
 
 AS_TRAINED = Lineup()

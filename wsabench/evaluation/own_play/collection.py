@@ -1,4 +1,4 @@
-"""An agent's own clean play, for perturbations that feed its encoders' mean or an embedding of another step.
+"""An agent's own clean play, for perturbations that feed back what its encoders and its attention gave there.
 
 It is played once, by the process that plans, and kept below the state folder; workers only read it. Whole episodes are
 played in rounds of `ROUND_EPISODES` until there are `MIN_STEPS` steps, with seeds of their own that no evaluation
@@ -8,7 +8,7 @@ episode has, under the run's protocol. What is kept does not depend on the order
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from wsabench.emulator.rom_files import rom_hash
 from wsabench.errors import SpecError, StorageError
 from wsabench.evaluation.contestants import Contestant
 from wsabench.evaluation.own_play.file import (
+    FORMAT,
     OwnPlayContent,
     OwnPlayReference,
     StoredOwnPlay,
@@ -31,6 +32,7 @@ from wsabench.protocol import Protocol
 from wsabench.resources import make_dir, state_dir
 from wsabench.results import provenance
 from wsabench.results.provenance import ENGINE_VERSION, UNHASHED
+from wsabench.results.records import EpisodeOutcome
 from wsabench.seeding import own_play_seed
 from wsabench.types import DeclaredPolicy, Embedding, EncoderRoster, EncoderState, LaneEncoders
 
@@ -98,6 +100,7 @@ def _identity(contestant: Contestant, protocol: Protocol) -> dict[str, Any]:
         "game": contestant.game,
         "protocol": protocol.to_dict(),
         "rom_hash": rom_hash(contestant.game),
+        "format": FORMAT,
         "min_steps": MIN_STEPS,
         "num_moments": NUM_MOMENTS,
         "round_episodes": ROUND_EPISODES,
@@ -115,13 +118,15 @@ def collect_own_play(policy: DeclaredPolicy, contestant: Contestant, protocol: P
         protocol: How it plays.
 
     Returns:
-        The means over all steps, and the embeddings of `NUM_MOMENTS` of them (of all where there are fewer).
+        The means over all steps, of the attention too, and the embeddings of `NUM_MOMENTS` of them (of all where there
+        are fewer).
 
     Raises:
         SpecError: The agent has no encoders.
     """
     lanes = EpisodeLanes(contestant.game, protocol, inputs=contestant.abilities.inputs)
     watchers: list[Watcher] = []
+    outcomes: list[EpisodeOutcome] = []
     kept = Moments(NUM_MOMENTS)
     with single_thread():
         while sum(watcher.num_steps for watcher in watchers) < MIN_STEPS:
@@ -131,7 +136,7 @@ def collect_own_play(policy: DeclaredPolicy, contestant: Contestant, protocol: P
                 EpisodeTask(0, watcher.episode, seed, "clean", (watcher,))
                 for watcher, seed in zip(new, seeds, strict=True)
             ]
-            play(policy, lanes, TaskList(tasks), lambda _: None, lambda _: None)
+            play(policy, lanes, TaskList(tasks), outcomes.append, lambda _: None)
             watchers += new
     lanes.close()
     if not watchers[0].sums:
@@ -139,7 +144,16 @@ def collect_own_play(policy: DeclaredPolicy, contestant: Contestant, protocol: P
     num_steps = sum(watcher.num_steps for watcher in watchers)
     totals = {name: np.sum([watcher.sums[name] for watcher in watchers], axis=0) for name in watchers[0].sums}
     means = {name: np.asarray(total / num_steps, np.float32) for name, total in totals.items()}
-    return OwnPlayContent(means, kept.stacked(), num_steps, len(watchers))
+    return OwnPlayContent(means, kept.stacked(), num_steps, len(watchers), _mean_attention(policy, outcomes))
+
+
+def _mean_attention(policy: DeclaredPolicy, outcomes: Sequence[EpisodeOutcome]) -> dict[str, float]:
+    """Return each encoder's mean weight over the steps of all episodes, whatever the order in which they ended."""
+    sums = [one.attention for one in sorted(outcomes, key=lambda one: one.episode) if one.attention is not None]
+    if not sums:
+        return {}
+    means = np.sum([one.weights for one in sums], axis=0) / sum(one.num_steps for one in sums)
+    return dict(zip(policy.abilities.attends_to, means.tolist(), strict=True))
 
 
 def one_round(kept: Moments, first: int = 0) -> list[Watcher]:

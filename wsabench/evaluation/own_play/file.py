@@ -1,4 +1,4 @@
-"""The file of an agent's own play: mean embeddings and those of random steps, with a hash of all that is in it."""
+"""The file of an agent's own play: mean embeddings, those of random steps, mean attention, a hash of all that."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from wsabench.resources import atomic_path
 from wsabench.sealed import refused_writes
 from wsabench.types import Embedding
 
-FORMAT = "wsabench-own-play-1"
+FORMAT = "wsabench-own-play-2"
 _HEADER = "own_play"
-_MEAN, _MOMENTS = "mean.", "moments."
+_MEAN, _MOMENTS, _ATTENTION = "mean.", "moments.", "attention."
 
 
 class OwnPlayReference(NamedTuple):
@@ -70,7 +70,8 @@ class StoredOwnPlay:
         self.num_steps: int = header["num_steps"]
         self.num_episodes: int = header["num_episodes"]
         self.num_moments: int = header["num_moments"]
-        self._means = {name.removeprefix(_MEAN): arrays[name] for name in arrays if name.startswith(_MEAN)}
+        self._means = _named(arrays, _MEAN)
+        self._attention = {name: float(value[0]) for name, value in _named(arrays, _ATTENTION).items()}
 
     def mean(self, name: str) -> Embedding:
         """Return an encoder's mean embedding over all steps, float32."""
@@ -79,6 +80,10 @@ class StoredOwnPlay:
     def moment(self, name: str, index: int) -> Embedding:
         """Return an encoder's embedding at one of the kept steps, float32."""
         return self._file.get_slice(_MOMENTS + name)[index : index + 1][0].astype(np.float32)
+
+    def attention(self) -> Mapping[str, float]:
+        """Return the mean weight of each fused encoder over all steps; empty for an agent without attention."""
+        return self._attention
 
 
 _REMEDY = "Remove it; the next run plays it again."
@@ -93,11 +98,19 @@ class OwnPlayContent(NamedTuple):
     """The embeddings of the kept steps in the order of play, by encoder: float16, shape (num_moments, *embedding)."""
     num_steps: int
     num_episodes: int
+    attention: Mapping[str, float]
+    """The mean weight of each fused encoder, by name; empty for an agent without attention."""
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays of the file by name."""
         arrays = {_MEAN + name: np.ascontiguousarray(value) for name, value in sorted(self.means.items())}
-        return arrays | {_MOMENTS + name: np.ascontiguousarray(value) for name, value in sorted(self.moments.items())}
+        arrays |= {_MOMENTS + name: np.ascontiguousarray(value) for name, value in sorted(self.moments.items())}
+        return arrays | {_ATTENTION + name: np.array([value]) for name, value in sorted(self.attention.items())}
+
+
+def _named(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Return the arrays of one kind by encoder."""
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
 
 def write_own_play(path: Path, content: OwnPlayContent, identity: Mapping[str, Any]) -> None:

@@ -4,6 +4,6 @@
 All that is drawn comes from a generator of the lane's own, apart from the one that actions are drawn from.
 """
 
-from wsabench.perturb.encoder import embeddings, masks, own_play, places
+from wsabench.perturb.encoder import attention, embeddings, masks, own_play, places
 
-__all__ = ["embeddings", "masks", "own_play", "places"]
+__all__ = ["attention", "embeddings", "masks", "own_play", "places"]

@@ -27,8 +27,8 @@ class _Startable(Protocol):
     def start_with(self, play: OwnPlay, generator: np.random.Generator) -> EncoderState: ...
 
 
-class _FromOwnPlay:
-    """What the operations here share: they start only with the agent's own play."""
+class FromOwnPlay:
+    """What operations share that start only with the agent's own play."""
 
     __slots__ = ()
 
@@ -40,8 +40,8 @@ class _FromOwnPlay:
         """
         del generator
         raise SpecError(
-            "This change needs embeddings of the agent's own clean play, and none were supplied. `wsabench run` and "
-            "`wsabench record` play and supply them; elsewhere give the operation's with_own_play(...) to the lane."
+            "This change needs the agent's own clean play, and none was supplied. `wsabench run` and "
+            "`wsabench record` play and supply it; elsewhere give the operation's with_own_play(...) to the lane."
         )
 
     def with_own_play(self: _Startable, play: OwnPlay) -> _WithOwnPlay:
@@ -65,14 +65,14 @@ class _WithOwnPlay:
         return self.operation.start_with(self.play, generator)
 
 
-class _DrawnFromOwnPlay(_FromOwnPlay, DrawnEncoders):
+class _DrawnFromOwnPlay(FromOwnPlay, DrawnEncoders):
     __slots__ = ()
     fed: ClassVar[str] = "embeddings of the agent's own play"
 
 
 @kind("encoder.own_mean")
 @dataclass(frozen=True, slots=True)
-class OwnMeanEncoders(_FromOwnPlay, NamedEncoders):
+class OwnMeanEncoders(FromOwnPlay, NamedEncoders):
     """Feed the encoder's mean embedding over the agent's own clean play.
 
     e = mean_t e_t over whole episodes of at least 5,000 steps in all: nothing of the present step, and nearer to what
@@ -106,7 +106,7 @@ class OwnMeanDrawn(_DrawnFromOwnPlay):
 
 @kind("encoder.swap")
 @dataclass(frozen=True, slots=True)
-class SwapEncoders(_FromOwnPlay, NamedEncoders):
+class SwapEncoders(FromOwnPlay, NamedEncoders):
     """Feed the encoder's embedding of another step of the agent's own clean play: e_u instead of e_t.
 
     u is uniform among 1,024 random steps of that play, drawn anew for every encoder and step: real embeddings that say

@@ -35,13 +35,17 @@ class AdaptedFusion(Fusion):
         self.adapters = make_adapters(fused, lambda shape: make_adapter(shape, spec, make))
 
     @abc.abstractmethod
-    def combine(self, adapted: Tensor, embeddings: Mapping[str, Tensor], mask: Tensor | None) -> Fused:
+    def combine(
+        self, adapted: Tensor, embeddings: Mapping[str, Tensor], mask: Tensor | None, given: Tensor | None
+    ) -> Fused:
         """Combine adapted embeddings.
 
         Args:
             adapted: What stands in each place, shape (N, num_places, width).
             embeddings: As `forward` has them, for the context.
             mask: True where a place takes part, bool, shape (N, num_places); None: all do.
+            given: Weights of the places instead of computed ones, as `Lineup.weights`; always None where the fusion
+                does not allow `weights`.
 
         Returns:
             The feature, and weights of the places.
@@ -56,10 +60,12 @@ class AdaptedFusion(Fusion):
             joined = [newcomer.adapter(embeddings[newcomer.name]) for newcomer in lineup.newcomers]
             adapted = torch.cat([adapted, torch.stack(joined, dim=1).to(adapted.dtype)], dim=1)
         if lineup.order is None:
-            return self.combine(adapted, embeddings, lineup.mask)
+            return self.combine(adapted, embeddings, lineup.mask, lineup.weights)
         placed = adapted.take_along_dim(lineup.order[:, :, None], dim=1)
-        mask = None if lineup.mask is None else lineup.mask.take_along_dim(lineup.order, dim=1)
-        fused = self.combine(placed, embeddings, mask)
+        mask, given = (
+            None if one is None else one.take_along_dim(lineup.order, dim=1) for one in (lineup.mask, lineup.weights)
+        )
+        fused = self.combine(placed, embeddings, mask, given)
         # A weight belongs to an encoder, wherever it stands.
         weights = None if fused.weights is None else fused.weights.scatter(1, lineup.order, fused.weights)
         return fused._replace(weights=weights)

@@ -19,7 +19,7 @@ from wsabench.agents.spec import AgentSpec
 class AttendingFusion(AdaptedFusion):
     """The softmax of scores weighs the encoders; the feature is the weighted sum. Scoring is the subclass's."""
 
-    allows = frozenset({"mask", "order", "newcomers"})
+    allows = frozenset({"mask", "order", "newcomers", "weights"})
     has_weights = True
 
     def __init__(self, spec: AgentSpec, shapes: Shapes, make: Initialiser) -> None:
@@ -30,7 +30,9 @@ class AttendingFusion(AdaptedFusion):
         super().__init__(spec, shapes, make)
         self.feature_size = spec.width
         self._context = spec.context if spec.needs_context else None
-        if self._context is not None:
+        if self._context is None:
+            self.allows = self.allows - {"weights"}
+        else:
             shape = tuple(shapes[self._context])
             plain = spec.adapter_style == "compact"
             self.context = (
@@ -59,9 +61,13 @@ class AttendingFusion(AdaptedFusion):
         Args:
             comparison: As a forward pass gave it, or with the queries of other steps.
         """
-        return _softmax(self.scores(comparison.query, comparison.keys), comparison.mask)
+        weights = _softmax(self.scores(comparison.query, comparison.keys), comparison.mask)
+        given = comparison.given
+        return weights if given is None else torch.where(given.isnan(), weights, given)
 
-    def combine(self, adapted: Tensor, embeddings: Mapping[str, Tensor], mask: Tensor | None) -> Fused:
+    def combine(
+        self, adapted: Tensor, embeddings: Mapping[str, Tensor], mask: Tensor | None, given: Tensor | None
+    ) -> Fused:
         """Combine; see `AdaptedFusion.combine`. The weights of masked encoders are exactly 0."""
         comparison = None
         if self._context is None:
@@ -70,7 +76,7 @@ class AttendingFusion(AdaptedFusion):
             context = self.context(embeddings[self._context])
             with torch.autocast(adapted.device.type, enabled=False):
                 query = self.query(context.float())
-                comparison = Comparison(query, self.keys(adapted.float()), mask)
+                comparison = Comparison(query, self.keys(adapted.float()), mask, given)
                 weights = self.weigh(comparison)
         # A plain product and sum: a batched matrix product would round by batch size.
         feature = (weights[:, :, None] * adapted.float()).sum(dim=1)

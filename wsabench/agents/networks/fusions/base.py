@@ -93,8 +93,9 @@ class Fusion(nn.Module, abc.ABC):
             asked.add("mask")
         asked |= {"order"} if lineup.order is not None else set()
         asked |= {"newcomers"} if lineup.newcomers else set()
+        asked |= {"weights"} if lineup.weights is not None else set()
         if wrong := sorted(asked - self.allows):
-            able = ", ".join(sorted(self.allows)) or "none of mask, order, newcomers"
+            able = ", ".join(sorted(self.allows)) or "none of mask, order, newcomers, weights"
             raise SpecError(
                 f"{type(self).__name__} was asked for {', '.join(wrong)}, which it cannot express. Allowed: {able}."
             )

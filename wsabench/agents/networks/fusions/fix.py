@@ -27,7 +27,9 @@ class FixedSizeConcatenation(AdaptedFusion):
         super().__init__(spec, shapes, make)
         self.feature_size = len(self.names) * spec.width
 
-    def combine(self, adapted: Tensor, embeddings: Mapping[str, Tensor], mask: Tensor | None) -> Fused:
+    def combine(
+        self, adapted: Tensor, embeddings: Mapping[str, Tensor], mask: Tensor | None, given: Tensor | None
+    ) -> Fused:
         """Concatenate; see `AdaptedFusion.combine`."""
-        del embeddings, mask
+        del embeddings, mask, given
         return Fused(adapted.flatten(1), None)

@@ -46,7 +46,7 @@ class WeightSharingAttention(AttendingFusion):
         self._activation = _ACTIVATIONS[spec.score_activation]
         self._is_additive = spec.score_layer == "additive"
         if spec.score_layer == "per_encoder":
-            self.allows = frozenset({"mask", "order"})
+            self.allows = self.allows - {"newcomers"}
         if spec.attention == "uniform":
             return
         if self._is_additive:
