@@ -58,6 +58,11 @@ def test_the_wheel_is_small_and_carries_no_other_games_agents(wheel: Path) -> No
     assert {name for name in folders if "." not in name} == {"breakout", "variants"}
 
 
+def test_a_checkout_carries_at_most_340_mib_of_baselines() -> None:
+    sizes = [path.stat().st_size for path in (ROOT / "baselines").rglob("*") if path.is_file()]
+    assert 10 * 2**20 < sum(sizes) <= 340 * 2**20
+
+
 def test_the_wheel_carries_every_file_of_catalogue_and_baselines(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
