@@ -14,8 +14,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 INSTALL := $(PIP) --no-build-isolation --editable
 
-.PHONY: run test test-extras test-slow test-faults test-faults-few check lint docs format pretrain train leaderboard leaderboard-entries campaign \
-	campaign-status campaign-collect clean
+.PHONY: run test test-extras test-slow test-faults test-faults-few check lint docs format pretrain train results leaderboard leaderboard-entries \
+	campaign campaign-status campaign-collect clean
 
 run: $(VENV)/.run
 	$(BIN)/wsabench run --suite color-shift --profile quick --out runs/quick
@@ -75,6 +75,11 @@ pretrain: $(VENV)/.run
 train: $(VENV)/.run
 	$(BIN)/wsabench train --agent $(AGENT) --game $(GAME) --train-seed $(SEED) --algorithm $(ALGORITHM) \
 		--preset $(PRESET)
+
+# Plays the result sets that come along anew, beside them (results/README.md).
+results: $(VENV)/.run
+	$(BIN)/wsabench run --suite color-shift --profile quick --out runs/results/color-shift-quick
+	$(BIN)/wsabench run --suite smoke --agents wsa,e2e --episodes 20 --out runs/results/smoke
 
 # The site of the submitted entries: runs/leaderboard/index.html opens without a network.
 leaderboard: $(VENV)/.run
