@@ -91,7 +91,7 @@ MANY := breakout,ms_pacman,pong,space_invaders,qbert,beam_rider
 PLAYED := runs/entries
 leaderboard-entries: $(VENV)/.run
 	$(ONE) --suite smoke --agents e2e,random,noop --games $(MANY) --episodes 8 --out $(PLAYED)/smoke
-	$(ONE) --suite smoke --agents wsa --games breakout,ms_pacman,pong,space_invaders --episodes 8 --out $(PLAYED)/smoke-wsa
+	$(ONE) --suite smoke --agents wsa --games $(MANY) --episodes 8 --out $(PLAYED)/smoke-wsa
 	$(ONE) --suite color-shift --agents random,noop --out $(PLAYED)/color-shift
 	for suite in dynamics corruption; do \
 		$(ONE) --suite $$suite --agents random,noop --out $(PLAYED)/$$suite && \
