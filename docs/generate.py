@@ -1,7 +1,7 @@
-"""Makes what the documentation shows of the perturbations: measured effects, lists and pictures.
+"""Makes what the documentation shows of perturbations and agents: measured effects, lists and pictures.
 
 python docs/generate.py            everything; about ten minutes on one core
-python docs/generate.py blocks     the lists between markers in perturbations.md; seconds
+python docs/generate.py blocks     the lists between markers in the pages of PAGES; seconds
 python docs/generate.py effects    effects.csv and effects.md
 python docs/generate.py galleries  images/*-gallery*.png
 """
@@ -37,6 +37,9 @@ from wsabench.perturb.rules import parse_patch, reward_note
 DOCS = Path(__file__).parent
 GALLERY_GAMES = ("breakout", "pong", "ms_pacman")
 GALLERY_DPI = 150
+PAGES = ("perturbations.md", "adding-a-perturbation.md", "training.md")
+"""Pages with lists between markers."""
+NO_WEIGHTS = ("attention_entropy", "attention_dead")
 COLUMNS = ("game", "agent", "perturbation", "family", "measure", "value", "changed_steps", "content_hash")
 
 Row = dict[str, Any]
@@ -162,6 +165,30 @@ def pictures_block() -> str:
     return "\n\n".join(parts)
 
 
+def attention_block() -> str:
+    """Return what the shipped agents that attend to encoders do with them at the end of their training."""
+    rows = []
+    for game, agent, seed, path in weight_files():
+        if not path.is_relative_to(DOCS.parent / "baselines"):
+            continue  # fetched, or of somebody else
+        with path.with_name(f"{path.stem}-curve.csv").open(encoding="utf-8", newline="") as file:
+            curve = list(csv.DictReader(file))
+        weighs = [name for name in curve[0] if name.startswith("attention_") and name not in NO_WEIGHTS]
+        if not weighs:
+            continue
+        end = curve[-(-len(curve) * 9 // 10) :]
+        shown = {name: _mean(end, name) for name in (*weighs, "context_static_share", "context_variance_share")}
+        weights = ", ".join(f"{name.removeprefix('attention_')} {shown[name]:.2f}" for name in weighs)
+        context = [f"{shown[name]:.2f}" for name in ("context_static_share", "context_variance_share")]
+        rows.append((game.replace("_", " "), f"`{agent}`", seed, weights, *context))
+    head = ("game", "agent", "train seed", "mean weights", "static steps", "context's share of variance")
+    return table(head, rows)
+
+
+def _mean(rows: list[dict[str, str]], name: str) -> float:
+    return sum(float(row.get(name) or "nan") for row in rows) / len(rows)
+
+
 def blocks() -> dict[str, str]:
     """Return everything that stands between markers, by its name."""
     found = {f"kinds {family}": kinds_block(family) for family in FAMILIES}
@@ -173,6 +200,7 @@ def blocks() -> dict[str, str]:
         "easier": easier_block(),
         "suites": suites_block(),
         "pictures": pictures_block(),
+        "attention": attention_block(),
     }
 
 
@@ -386,7 +414,7 @@ def main(words: list[str]) -> None:
     if "galleries" in wanted:
         galleries(games or GALLERY_GAMES)
     if "blocks" in wanted:
-        for page in (DOCS / "perturbations.md", DOCS / "adding-a-perturbation.md"):
+        for page in (DOCS / name for name in PAGES):
             page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
