@@ -33,7 +33,6 @@ STACKS = np.random.default_rng(0).integers(0, 256, (STEPS, 24, 4, 84, 84), dtype
 Operations = tuple[EncoderOperation, ...]
 
 
-
 class MeanWeights:
     """An agent's own play of which only the attention counts; c never got any."""
 

@@ -270,8 +270,8 @@ def test_composed_operations_keep_their_order() -> None:
         ([DropEncoders(("a",))], {"allows": frozenset()}, r"fusion of 'it' cannot leave encoders out"),
         ([PermuteEncoders(0)], {"allows": frozenset({"mask"})}, r"fusion of 'it' cannot exchange the places"),
         ([JoinEncoders(("e",))], {"allows": frozenset({"mask"})}, r"fusion of 'it' cannot take one more encoder"),
-        ([UniformAttention()], {"allows": frozenset({"mask"})}, r"fusion of 'it' cannot take its weights from elsewhere"),
-        ([OwnMeanAttention()], {"allows": frozenset({"mask"})}, r"fusion of 'it' cannot take its weights from elsewhere"),
+        ([UniformAttention()], {"allows": frozenset({"mask"})}, r"fusion of 'it' cannot take its weights"),
+        ([OwnMeanAttention()], {"allows": frozenset({"mask"})}, r"fusion of 'it' cannot take its weights"),
         ([UniformAttention()], {"fused": ("a",)}, r"the agent 'it' fuses one encoder, whose weight is always 1"),
     ],
 )

@@ -69,18 +69,20 @@ def measure_context(
 
 def row_of(comparison: Comparison, row: int) -> Comparison:
     """Return a copy of one row, shape (1, ...) each."""
-    return Comparison(*(None if part is None else part.clone() for part in _rows(comparison, slice(row, row + 1))))
+    return _rows(comparison, torch.tensor([row]))
 
 
-def _rows(comparison: Comparison, rows: Tensor | slice) -> Comparison:
-    return Comparison(*(None if part is None else part[rows] for part in comparison))
+def _rows(comparison: Comparison, rows: Tensor) -> Comparison:
+    """Return copies of some rows."""
+    mask, given = (None if part is None else part[rows] for part in (comparison.mask, comparison.given))
+    return Comparison(comparison.query[rows], comparison.keys[rows], mask, given)
 
 
 def joined(comparisons: Sequence[Comparison]) -> Comparison:
     """Return the rows of several comparisons; where the numbers of places differ, masked ones fill the smaller up."""
     num_places = max(one.keys.shape[1] for one in comparisons)
     filled = [_filled(one, num_places) for one in comparisons]
-    masked, given = (any(one[part] is not None for one in filled) for part in (2, 3))
+    masked, given = any(one.mask is not None for one in filled), any(one.given is not None for one in filled)
     return Comparison(
         torch.cat([one.query for one in filled]),
         torch.cat([one.keys for one in filled]),
