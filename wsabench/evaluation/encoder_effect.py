@@ -14,6 +14,7 @@ from wsabench.evaluation.contestants import find_contestants
 from wsabench.evaluation.own_play.collection import own_play_of
 from wsabench.evaluation.own_play.file import StoredOwnPlay
 from wsabench.evaluation.own_play.supply import needs_own_play, with_own_play
+from wsabench.processes import single_thread
 from wsabench.protocol import Protocol
 from wsabench.seeding import evaluation_seed, generator
 from wsabench.types import Embedding, EncoderOperation, EncoderRoster, Inputs, LaneBatch, LaneEncoders, Observations
@@ -25,6 +26,7 @@ NUM_STEPS = 200
 """Steps of clean play on which the agent is asked."""
 
 
+@single_thread()
 def measure_encoder_effects(
     game: str, perturbations: Sequence[str], agent: str, train_seed: int = 0
 ) -> dict[str, float]:
@@ -68,6 +70,7 @@ class AttentionCapture(NamedTuple):
     """Their weight with what they are fed instead."""
 
 
+@single_thread()
 def measure_attention_capture(
     game: str, perturbations: Sequence[str], agent: str, train_seed: int = 0
 ) -> dict[str, AttentionCapture]:
