@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ STACKS = np.random.default_rng(0).integers(0, 256, (STEPS, 24, 4, 84, 84), dtype
 Operations = tuple[EncoderOperation, ...]
 
 
+@dataclass(frozen=True)
 class MeanWeights:
     """An agent's own play of which only the attention counts; c never got any."""
 
