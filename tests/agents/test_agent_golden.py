@@ -1,4 +1,4 @@
-"""Shipped agents act as they did when they were trained: golden outputs, made before adapters were grouped."""
+"""Shipped agents act as they did when they were trained: golden outputs, of `wsa` made by the campaign's own clone."""
 
 from __future__ import annotations
 

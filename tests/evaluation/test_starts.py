@@ -292,7 +292,7 @@ def test_cells_that_are_said_to_draw_nothing_do_not() -> None:
     assert [one.name for one in drawn if one.draws_nothing] == []
     assert [one.name for one in same if not one.draws_nothing] == []
     nothing: Any = None  # instead of a generator: what draws cannot work with it
-    play = SimpleNamespace(mean=lambda name: name)
+    play = SimpleNamespace(mean=lambda name: name, attention=dict)
     still = [one for one in of_encoders if one.draws_nothing]
     for operation in (one for compiled in still for one in compiled.encoder_operations):
         start = getattr(operation, "start_with", None)
