@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 INSTALL := $(PIP) --no-build-isolation --editable
 
-.PHONY: run test test-extras test-slow test-faults test-faults-few check lint docs format pretrain train results leaderboard leaderboard-entries \
+.PHONY: run test test-extras test-slow test-faults test-faults-few check lint docs format pretrain train results reference leaderboard leaderboard-entries \
 	campaign campaign-status campaign-collect clean
 
 run: $(VENV)/.run
@@ -80,6 +80,20 @@ train: $(VENV)/.run
 results: $(VENV)/.run
 	$(BIN)/wsabench run --suite color-shift --profile quick --out runs/results/color-shift-quick
 	$(BIN)/wsabench run --suite smoke --agents wsa,e2e --episodes 20 --out runs/results/smoke
+
+# The reference result sets of the games whose agents are all trained, in runs/results/: hours, and it goes on where it was.
+# A set for each suite and game, because a set does not grow; then one for each suite.
+REFERENCE_GAMES := breakout
+REFERENCE := $(BIN)/wsabench run --profile reference --agents e2e,wsa,random --precision 0.1 --max-episodes 20 --episodes 10
+reference: $(VENV)/.run
+	for game in $(REFERENCE_GAMES); do \
+		for suite in color-shift corruption dynamics encoder-dropout; do \
+			$(REFERENCE) --suite $$suite --games $$game --out runs/reference/$$suite/$$game || exit; done; \
+		$(REFERENCE) --suite color-shift --protocol machado --games $$game \
+			--out runs/reference/color-shift-machado/$$game || exit; done
+	for set in runs/reference/*; do \
+		rm -rf runs/results/$${set##*/}; \
+		$(BIN)/wsabench merge $$set/* --out runs/results/$${set##*/} || exit; done
 
 # The site of the submitted entries: runs/leaderboard/index.html opens without a network.
 leaderboard: $(VENV)/.run

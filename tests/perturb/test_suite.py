@@ -1,5 +1,6 @@
 """Suites: what the shipped ones promise, and how mistakes are refused."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -84,11 +85,13 @@ def test_a_suite_has_every_cell_of_its_families(name, game):
 def test_profiles_grow_in_seeds_and_episodes(name):
     suite = load_suite(name)
     assert [suite.profile(name).episodes for name in ("standard", "paper")] == [30, 100]
-    assert [len(suite.profile(name).train_seeds) for name in ("standard", "paper")] == [2, 4]
+    assert [len(suite.profile(name).train_seeds) for name in ("standard", "paper")] == [3, 4]
     assert suite.profile("paper").perturbations == suite.perturbations
     if name != "full":
-        assert suite.profile("quick").episodes == 8
-        assert 9 <= len(suite.profile("quick").perturbations) <= 11
+        quick, reference = suite.profile("quick"), suite.profile("reference")
+        assert [(one.episodes, one.train_seeds) for one in (quick, reference)] == [(8, (0, 1, 2)), (10, (0, 1, 2))]
+        assert 9 <= len(quick.perturbations) <= 11
+        assert 9 <= len(reference.perturbations) <= 12
 
 
 def test_every_cell_of_the_quick_profiles_tests_something():
@@ -119,8 +122,17 @@ def test_quick_is_clean_and_eight_cells():
     quick = load_suite("color-shift").profile("quick")
     assert quick.perturbations[0] == "clean"
     assert len(quick.perturbations) == 9
-    assert quick.train_seeds == (0, 1)
+    assert quick.train_seeds == (0, 1, 2)
     assert len({cell.partition("@")[0] for cell in quick.perturbations[1:]}) >= 7
+
+
+def test_half_of_the_reference_colour_shifts_are_held_out_of_domain_randomisation():
+    runs = tomllib.loads((ROOT / "baselines" / "queue.toml").read_text())["run"]
+    randomised = {frozenset(run["perturbations"]) for run in runs if run.get("name") == "e2e-randomised"}
+    (trained,) = randomised
+    cells = load_suite("color-shift").profile("reference").perturbations[1:]
+    assert len(cells) == 10
+    assert len(trained & set(cells)) == 5
 
 
 def test_a_suite_file_is_resolved(tmp_path):
@@ -243,7 +255,7 @@ def test_malformed_shares_are_refused(tmp_path, old, new, text):
             "profiles.quick",
             "profiles.fast",
             SpecError,
-            r"the profile's name is 'fast'. Allowed: quick, standard, paper",
+            r"the profile's name is 'fast'. Allowed: quick, reference, standard, paper",
         ),
         ("episodes = 2", "episodes = 0", SpecError, r"profiles.quick, episodes: found 0. Allowed: integers 1 to"),
         ("train_seeds = [0]", "train_seeds = []", SpecError, r"train_seeds: found \[\]. Allowed: at least one."),

@@ -31,9 +31,7 @@ case "$*" in
            echo "{\"pid\": ${pid:-null}}" ;;
   *--status) echo "it stands well" ;;
   *--bring-back*) echo "Brought back: 0 runs" ;;
-  *--adopt*) echo "adopted" ;;
-  *--export*) echo "written anew" > "$7/old.safetensors"
-           [ -f "$work/export.sh" ] && . "$work/export.sh"
+  *--export*) [ -f "$work/export.sh" ] && . "$work/export.sh"
            [ ! -f "$work/full" ] && echo "Handed over" || { echo "no space" >&2; exit 2; } ;;
   *) [ -f "$work/broken" ] && { echo "it is broken"; exit 2; }
      echo $$ > "$work/pid"; exec sleep 600 ;;
@@ -63,9 +61,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     git(root, "commit", "--quiet", "-m", "first")
     commit = git(root, "rev-parse", "HEAD")
     (root / "baselines" / "queue.toml").write_text('name = "second"\n')
-    (root / "baselines" / "campaign.toml").write_text(
-        f'current = "first"\n[campaigns]\nfirst = "{commit}"\n[adopted]\nfirst = ["baselines/old.safetensors"]\n'
-    )
+    (root / "baselines" / "campaign.toml").write_text(f'current = "first"\n[campaigns]\nfirst = "{commit}"\n')
     git(root, "add", ".")
     git(root, "commit", "--quiet", "-m", "second")
     monkeypatch.delenv("WSABENCH_CAMPAIGN", raising=False)
@@ -89,10 +85,9 @@ def test_a_campaign_from_its_start_to_its_results(root: Path, capsys: pytest.Cap
     calls = (folder / "work" / "calls.txt").read_text().splitlines()
     queue = f"train --queue {folder}/checkout/baselines/queue.toml --out {folder}/work"
     niceness = os.nice(0)
-    adopted = f"--adopt {root}/baselines/old.safetensors --origin trained before the campaign"
-    assert calls[:3] == [
+    assert calls[:2] == [
         f":{niceness}:{os.environ.get('OMP_NUM_THREADS', '')}:{queue} {words}"
-        for words in ("--status --json", f"--bring-back {root}/baselines", adopted)
+        for words in ("--status --json", f"--bring-back {root}/baselines")
     ]
     assert f":{min(19, niceness + 19)}:1:{queue}" in calls
 
@@ -101,10 +96,8 @@ def test_a_campaign_from_its_start_to_its_results(root: Path, capsys: pytest.Cap
     assert f"first runs already, process {pid}." in capsys.readouterr().out
     assert int((folder / "work" / "pid").read_text()) == pid
 
-    (root / "baselines" / "old.safetensors").write_text("adopted")
     assert main(["status"], root) == 0
     assert main(["collect"], root) == 0
-    assert (root / "baselines" / "old.safetensors").read_text() == "adopted"
     assert capsys.readouterr().out == "it stands well\nHanded over\n"
     assert (folder / "work" / "calls.txt").read_text().splitlines()[-1].endswith(f"--export {root}/baselines")
     (folder / "work" / "full").touch()
@@ -257,7 +250,7 @@ def test_mistakes_are_explained(
     for text, kind, message in (
         ('current = "x"\n', UnknownNameError, "Unknown campaign 'x'.*Add `x = \"HASH\"` to the table campaigns"),
         ('[campaigns]\nx = "12"\n', SpecError, "campaigns, x: is '12'. Allowed: a commit's whole hash"),
-        ("now = 1\n", SpecError, "unknown key 'now'. Allowed: current, the tables campaigns, queues and adopted"),
+        ("now = 1\n", SpecError, "unknown key 'now'. Allowed: current, the tables campaigns and queues"),
         ("now = \n", SpecError, "not valid TOML"),
     ):
         plan.write_text(text)

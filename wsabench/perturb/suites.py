@@ -22,7 +22,7 @@ from wsabench.protocol import Protocol
 from wsabench.resources import catalogue_files, expanded
 from wsabench.types import SuiteMeasure
 
-PROFILES = ("quick", "standard", "paper")
+PROFILES = ("quick", "reference", "standard", "paper")
 MEASURES: tuple[SuiteMeasure, ...] = ("retention", "gap", "score")
 """The first is what a suite compares agents by unless it says otherwise; it alone does not enter the hash."""
 

@@ -28,7 +28,6 @@ QUEUE = "baselines/queue.toml"
 """The queue of a campaign that names no other."""
 ENVIRONMENT_TARGET = ".venv/.campaign"
 NICE = "19"
-BEFORE = "trained before the campaign"
 SHIPPED_TIERS = ("", "a", "b", "c")
 """What a checkout carries; the agents of other tiers go to `baselines-extra`, which git ignores."""
 START_SECONDS = 900.0
@@ -51,8 +50,6 @@ class Campaign:
     """Where clone, work and log lie."""
     queue: str = QUEUE
     """The queue file, counted from the checkout."""
-    adopted: tuple[Path, ...] = ()
-    """Agent files of the checkout that were trained before the campaign and stand for runs of it."""
 
     @property
     def clone(self) -> Path:
@@ -108,10 +105,8 @@ def find_campaign(root: Path, name: str | None = None) -> Campaign:
     path = root / PLAN
     table = read_toml(path, advice="Campaigns start from a checkout.")
     campaigns = table.get("campaigns", {})
-    if unknown := table.keys() - {"current", "campaigns", "queues", "adopted"}:
-        raise SpecError(
-            f"{path}: unknown key {min(unknown)!r}. Allowed: current, the tables campaigns, queues and adopted."
-        )
+    if unknown := table.keys() - {"current", "campaigns", "queues"}:
+        raise SpecError(f"{path}: unknown key {min(unknown)!r}. Allowed: current, the tables campaigns and queues.")
     for key, commit in campaigns.items():
         if not isinstance(commit, str) or _COMMIT.fullmatch(commit) is None:
             raise SpecError(f"{path}, campaigns, {key}: is {commit!r}. Allowed: a commit's whole hash, 40 digits.")
@@ -122,10 +117,9 @@ def find_campaign(root: Path, name: str | None = None) -> Campaign:
     place = Path(os.environ.get("WSABENCH_CAMPAIGN") or root.parent / "campaign")
     if place.resolve().is_relative_to(root.resolve()):
         raise SpecError(f"WSABENCH_CAMPAIGN is {place}, inside the checkout. Allowed: a folder outside of it.")
-    adopted = tuple(root / name for name in table.get("adopted", {}).get(chosen, ()))
     folder = place.resolve() / chosen
     queue = str(table.get("queues", {}).get(chosen, QUEUE))
-    return Campaign(name=chosen, commit=campaigns[chosen], root=root, folder=folder, queue=queue, adopted=adopted)
+    return Campaign(name=chosen, commit=campaigns[chosen], root=root, folder=folder, queue=queue)
 
 
 def start(campaign: Campaign, tell: Tell) -> int:
@@ -159,8 +153,6 @@ def start(campaign: Campaign, tell: Tell) -> int:
         for folder in (campaign.waiting, campaign.extra, campaign.baselines):
             if folder.is_dir():
                 tell(_call(campaign.command("--bring-back", str(folder))).strip())
-        for agent in campaign.adopted:
-            tell(_call(campaign.command("--adopt", str(agent), "--origin", BEFORE)).strip())
         pid = _detach(campaign)
         tell(f"{campaign.name} started, process {pid}.")
     tell(_instructions(campaign, pid))
@@ -170,8 +162,7 @@ def start(campaign: Campaign, tell: Tell) -> int:
 def collect(campaign: Campaign) -> str:
     """Copy what is finished to the checkout's baselines, by the clone's own program, and return what that said.
 
-    Adopted agents keep their bytes: the clone would write them anew in its own format, and what was played with them
-    names the hash of their files. Runs of tiers that are not shipped go to `baselines-extra`. Those that wait, because
+    Runs of tiers that are not shipped go to `baselines-extra`. Those that wait, because
     an agent still reads the encoders that they would replace, go to `baselines/records/waiting`. The registry of files
     (`wsabench agents fetch` reads it) is written anew.
 
@@ -180,12 +171,7 @@ def collect(campaign: Campaign) -> str:
         WorkerError: The program failed, or there is no clone.
     """
     folder = campaign.baselines
-    kept = {path: path.read_bytes() for path in campaign.adopted if path.is_file()}
     told = _call(campaign.command("--export", str(folder)))
-    for path, content in kept.items():
-        if path.read_bytes() != content:
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(content)
     _keep_waiting(campaign)
     apart = _set_apart(campaign)
     write_registry([folder, campaign.extra], folder / REGISTRY, elsewhere=apart)
