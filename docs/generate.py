@@ -12,8 +12,9 @@ import csv
 import re
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from wsabench.cli.facts.baselines import agent_specs, weight_files
@@ -33,6 +34,7 @@ from wsabench.perturb import (
 from wsabench.perturb.catalogue import all_kinds
 from wsabench.perturb.kinds import FAMILIES, KINDS
 from wsabench.perturb.rules import parse_patch, reward_note
+from wsabench.summary.rows import grouped
 
 DOCS = Path(__file__).parent
 GALLERY_GAMES = ("breakout", "pong", "ms_pacman")
@@ -301,11 +303,7 @@ def effects_page(rows: list[Row]) -> str:
         names = [n for entry in list_perturbations(family) if entry.games is None for n in written(entry)]
         body = ((f"`{name}`", *(_cell(by_cell.get((game, name))) for game in games)) for name in names)
         parts.append(f"## {family}\n\n" + table(("", *(game.replace("_", " ") for game in games)), body))
-    agents = dict.fromkeys((row["game"], row["agent"]) for row in rows if row["agent"])
-    asked = {(row["game"], row["agent"], row["perturbation"]): row["value"] for row in rows if row["agent"]}
-    names = [n for entry in list_perturbations("encoder") for n in written(entry)]
-    body = ((f"`{name}`", *(_two(asked.get((*agent, name))) for agent in agents)) for name in names)
-    parts.append(_ENCODER_HEAD + table(("", *(f"{game}, {agent}" for game, agent in agents)), body))
+    parts.append(_ENCODER_HEAD + "\n\n".join(_encoder_tables([row for row in rows if row["agent"]])))
     parts.append(_OWN_HEAD + "\n\n".join(_own_table(game, by_cell) for game in games))
     return "\n\n".join(parts) + "\n"
 
@@ -325,9 +323,20 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 
-def _two(value: str | None) -> str:
-    """Return a distance with two digits."""
-    return "" if value is None else f"{float(value):.2f}"
+def _encoder_tables(rows: list[Row]) -> Iterator[str]:
+    """Return a table for each agent, with a column for each of its games: means over the train seeds that ship."""
+    names = [name for entry in list_perturbations("encoder") for name in written(entry)]
+    for agent, of_agent in grouped(rows, lambda row: row["agent"].partition(" seed ")[0]).items():
+        games = grouped(of_agent, lambda row: row["game"])
+        heads = [f"{game.replace('_', ' ')} ({len({row['agent'] for row in found})})" for game, found in games.items()]
+        values = grouped(of_agent, lambda row: (row["game"], row["perturbation"]))
+        body = ((f"`{name}`", *(_mean_distance(values.get((game, name), [])) for game in games)) for name in names)
+        yield f"### `{agent}`\n\n" + table(("", *heads), body)
+
+
+def _mean_distance(rows: Sequence[Row]) -> str:
+    """Return the mean of some distances with two digits; nothing where there is none."""
+    return f"{fmean(float(row['value']) for row in rows):.2f}" if rows else ""
 
 
 def _own_table(game_id: str, by_cell: Mapping[tuple[str, str], Row]) -> str:
@@ -358,7 +367,8 @@ game cannot have it."""
 _ENCODER_HEAD = """## encoder
 
 The total variation distance between the agent's action distributions with and without the change, mean over 200 steps
-of its own clean play: 0 the same, 1 nothing in common.
+of its own clean play: 0 the same, 1 nothing in common. A number is the mean over the train seeds that ship, of which
+there are as many as the brackets say; [effects.csv](effects.csv) has each.
 
 """
 
