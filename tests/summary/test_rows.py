@@ -34,10 +34,10 @@ def claim(**changes):
 def test_bounds_bear_the_name_of_their_field_but_for_the_main_one():
     row = AggregateRow(
         **{"agent": "a", "scope": "clean", "measure": "retention", "metric": "iqm", "value": Bounded(1.0, 0.5, 2.0)},
-        **{"num_seeds": 5, "num_cells": 2, "note": ""},
+        **{"num_seeds": 5, "num_games": 1, "num_cells": 2, "note": ""},
     )
     assert list(row.columns())[3:] == [
-        *("metric", "value", "low", "high", "num_seeds", "num_cells", "note", "interval"),
+        *("metric", "value", "low", "high", "num_seeds", "num_games", "num_cells", "note", "interval"),
         *("joint", "joint_low", "joint_high", "rliable", "rliable_low", "rliable_high", "difference"),
     ]
     assert (row.columns()["value"], row.columns()["low"], row.columns()["high"]) == (1.0, 0.5, 2.0)

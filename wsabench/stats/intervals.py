@@ -74,7 +74,7 @@ class Estimate(NamedTuple):
 
 
 def are_enough(num_seeds: int, num_games: int = 1) -> bool:
-    """Return whether something may be claimed about training: from five train seeds on, or three in each of several games.
+    """Return whether train seeds are enough to claim something: five, or three in each of several games.
 
     Each game has networks of its own, so a mean over ten games with three train seeds in each rests on 30 trainings.
 

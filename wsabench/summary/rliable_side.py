@@ -70,7 +70,9 @@ def with_rliable(
         if blocks and not any(math.isnan(row.value.value) for row in part if row.measure == "normalised_score"):
             rng = generator(bootstrap_seed, "bootstrap", "rliable", agent, scope)
             matrix = np.concatenate(blocks, axis=1)
-            found[agent, scope] = stats.rliable_interval(METRICS, [matrix], rng, num_games=len(blocks), repetitions=REPETITIONS)
+            found[agent, scope] = stats.rliable_interval(
+                METRICS, [matrix], rng, num_games=len(blocks), repetitions=REPETITIONS
+            )
             several[agent, scope] = any(block.shape[1] > 1 for block in blocks)
     sided: list[AggregateRow] = []
     for row in rows:
