@@ -109,6 +109,8 @@ def test_a_claim_against_clean_play_has_the_columns_of_one_agent():
         ({"smallest_p": ALPHA + 1e-9, "decided": False}, "undecidable", "smallest p above alpha"),
         ({"num_seeds_y": MIN_TRAIN_SEEDS - 1, "decided": False}, "undecidable", "too few train seeds"),
         ({"num_seeds_x": MIN_TRAIN_SEEDS - 1, "smallest_p": 1.0}, "undecidable", "smallest p above alpha"),
+        ({"num_seeds_y": 3, "num_games": 2}, "decided", None),
+        ({"num_seeds_y": 2, "num_games": 10, "decided": False}, "undecidable", "too few train seeds"),
         ({"obstacle": "clean was not played", "decided": False}, "undecidable", "clean was not played"),
         ({"decided": False, "equivalent": True}, "equivalent", None),
         ({"equivalent": True}, "decided", None),
