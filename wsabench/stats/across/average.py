@@ -43,7 +43,8 @@ def averaged_interval(
 ) -> Estimate:
     """Return averages over games of what each game gives, with intervals over train seeds.
 
-    It is what `seed_interval` gives for the averages, to the rounding of a float.
+    It is what `seed_interval` gives for the averages, to the rounding of a float; the note goes by the average over the
+    fewest games.
 
     Args:
         of_game: Computes what a game gives.
