@@ -69,7 +69,11 @@ LAWS = (
     Law("many are wide", spreads=(WIDE, 1.0)),
     Law("lognormal, few are wide", is_lognormal=True, spreads=(1.0, WIDE)),
 )
-COUNTS = (SeedCounts(3, 3), SeedCounts(5, 5), SeedCounts(10, 10), SeedCounts(20, 5), SeedCounts(5, 5, 4))
+COUNTS = (
+    *(SeedCounts(3, 3), SeedCounts(5, 5), SeedCounts(10, 10), SeedCounts(20, 5), SeedCounts(5, 5, 4)),
+    *(SeedCounts(3, 3, 2), SeedCounts(3, 3, 4), SeedCounts(3, 3, 10)),
+)
+RATIO_COUNTS = (SeedCounts(5, 5), SeedCounts(10, 10), SeedCounts(20, 5), SeedCounts(5, 5, 4), SeedCounts(3, 3, 4))
 
 
 def scores(law: Law, num_seeds: int, spread: float, data_sets: int, rng: np.random.Generator) -> FloatArray:
@@ -218,7 +222,7 @@ def print_ratio_table(data_sets: int) -> None:
     print("max-T alone: delete-one | " + " | ".join(f"3 of 7 real: {way}" for way in RATIO_WAYS), end=" | ")
     print(" | ".join(f"found: {way}" for way in RATIO_WAYS) + " |")
     print("| --- | --- | ---: |" + " ---: |" * 10)
-    for counts in (SeedCounts(5, 5), SeedCounts(10, 10), SeedCounts(20, 5), SeedCounts(5, 5, 4)):
+    for counts in RATIO_COUNTS:
         games = f", {counts.num_games} games" if counts.num_games > 1 else ""
         for law in RATIO_LAWS:
             none, some = (ratio_claims(law, counts, num_real, data_sets) for num_real in (0, NUM_REAL))

@@ -66,6 +66,39 @@ def test_rows_are_train_seeds_from_five_on_and_episodes_below() -> None:
     assert units["four", "one"] == ("episodes", "episodes")
 
 
+def test_rows_are_three_train_seeds_in_each_of_several_games_that_both_played() -> None:
+    two = ("breakout", "pong")
+    found = ranked(
+        made_entry("three in two", level=1.0, train_seeds=range(3), games=two),
+        made_entry("two in two", train_seeds=range(2), games=two),
+        made_entry("other three in two", level=0.1, train_seeds=range(3), games=two),
+        made_entry("three in one", train_seeds=range(3)),
+        made_entry("few episodes", train_seeds=range(1), games=two, num_episodes=4),
+    )
+    by_pair = {(one.agent_x, one.agent_y): one for one in found.comparisons}
+    assert by_pair["three in two", "other three in two"].units == ("train seeds", "train seeds")
+    assert by_pair["three in two", "other three in two"].games == two
+    assert by_pair["three in two", "other three in two"].verdict == "better"
+    assert by_pair["three in two", "two in two"].units == ("train seeds", "episodes")
+    # One game in common: three train seeds say nothing there.
+    assert by_pair["three in two", "three in one"].units == ("episodes", "episodes")
+    assert by_pair["three in two", "few episodes"].obstacle == "fewer than 5 episodes"
+
+
+def test_where_a_game_leaves_a_comparison_the_others_must_have_train_seeds_enough() -> None:
+    """Three train seeds in two games, and an agent with too few episodes in one of them."""
+    rng = generator(0, "a game leaves")
+
+    def play(agent: str, num_seeds: int, *num_episodes: int) -> list[Played]:
+        games = [made_play(agent, rng.normal(0.5, 0.1, (num_seeds, 2, count)))[0] for count in num_episodes]
+        return [one._replace(scores=replace(one.scores, game=f"g{place}")) for place, one in enumerate(games)]
+
+    (both,) = ranking_of({"x": play("x", 3, 8, 8), "y": play("y", 1, 8, 8)}, 0).comparisons
+    assert (both.units, both.games) == (("train seeds", "episodes"), ("g0", "g1"))
+    (one,) = ranking_of({"x": play("x", 3, 8, 8), "y": play("y", 1, 8, 4)}, 0).comparisons
+    assert (one.units, one.games) == (("episodes", "episodes"), ("g0",))
+
+
 @pytest.mark.oracle
 def test_the_test_of_two_checkpoints_is_welchs_over_episode_seeds() -> None:
     x, y = made_entry("x", level=0.9), made_entry("y", level=0.8)

@@ -58,6 +58,25 @@ def test_with_five_train_seeds_the_interval_is_over_them_and_wider() -> None:
     assert over_seeds.robust.high - over_seeds.robust.low > 5 * (over_episodes.robust.high - over_episodes.robust.low)
 
 
+def test_with_three_train_seeds_in_each_of_two_games_averages_over_both_have_intervals_over_them() -> None:
+    entry = made_entry("x", train_seeds=range(3), games=("breakout", "pong"))
+    played = play_of_suite(result_of({"x": entry}), "color-shift")["x"]
+    assert (unit_of(played), unit_of(played[:1])) == ("train seeds", "episodes")
+    both = marks_of(played, 0)
+    (whole,) = [one for one in summarise(result_of({"x": entry})).measures if one.perturbation == "all perturbations"]
+    assert both.robust == whole.mean_score
+    assert both.unit == "train seeds"
+    assert all(one.has_bounds for one in (both.robust, both.retention, both.beside.capped))
+    # A perturbation that one game alone has rests on three trainings.
+    lacking = played[1]._replace(suites={"color-shift": {"invert": played[1].suites["color-shift"]["invert"]}})
+    some = marks_of([played[0], lacking], 0)
+    assert {name: one.has_bounds for name, one in some.perturbations.items()} == {
+        "hue-rotate": False,
+        "invert": True,
+        "palette-pal": False,
+    }
+
+
 def _scaled(job: EntryJob, factor: float) -> EntryJob:
     returns = tuple(factor * value for value in job.episodes.returns)
     return replace(job, episodes=replace(job.episodes, returns=returns))

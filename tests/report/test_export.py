@@ -122,8 +122,15 @@ def test_without_reference_scores_there_is_no_matrix(tmp_path):
     assert tidy_episodes(result, summarise(result))["normalised_score"].isna().all()
 
 
-def test_what_no_difference_can_show_is_empty_with_its_reason(loaded, tmp_path):
-    write_csv(*loaded, tmp_path)
+def test_what_no_difference_can_show_is_empty_with_its_reason(tmp_path):
+    result = load_result(write_result_set(tmp_path / "run", train_seeds=(0, 1, 2), cells=CELLS))
+    write_csv(result, summarise(result), tmp_path)
     table = pd.read_csv(tmp_path / "comparisons.csv")
     assert table["detectable"].isna().all()
     assert set(table["detectable_note"]) <= {"too few train seeds", "smallest p above alpha"}
+
+
+def test_rows_over_several_games_count_them(loaded, tmp_path):
+    write_csv(*loaded, tmp_path)
+    for name in ("aggregates", "improvement", "profiles", "perturbations", "measures", "comparisons"):
+        assert set(pd.read_csv(tmp_path / f"{name}.csv")["num_games"]) == {2}, name

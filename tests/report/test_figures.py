@@ -4,13 +4,14 @@ import hashlib
 import io
 import warnings
 import zlib
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from fontTools.pens.recordingPen import DecomposingRecordingPen
 from fontTools.ttLib import TTFont
-from made_returns import crowd, result, same
+from made_returns import crowd, result, run, same
 from msgspec.structs import replace
 from result_fixture import agent_entry, write_result_set
 
@@ -23,8 +24,10 @@ from wsabench.report.figures.drawing import draw_figures
 from wsabench.report.figures.heatmap import ranked
 from wsabench.report.figures.selection import MOST_LINES, parts_of
 from wsabench.report.figures.style import add_tooltip, figure_bytes, figure_style, looks, new_figure, save_figure
+from wsabench.report.tables.text import FEW_SEEDS
 from wsabench.results import load_result
 from wsabench.results.manifest import AgentId
+from wsabench.summary.insight_rows import TailRow
 from wsabench.summary.learning import NUM_POINTS, efficiency_table
 from wsabench.summary.rows import (
     Bounded,
@@ -129,6 +132,67 @@ def test_profiles_are_steps_from_one_down(summary, ax):
 def test_profiles_of_enough_train_seeds_have_bands(summary, ax):
     figures.draw_profile([replace(row, num_seeds=5) for row in summary.profiles], ax)
     assert len(ax.collections) == 2
+
+
+def test_profiles_over_several_games_have_bands_from_three_train_seeds_on(summary, ax):
+    figures.draw_profile([replace(row, num_seeds=3, num_games=2) for row in summary.profiles], ax)
+    assert len(ax.collections) == 2
+
+
+@pytest.fixture(scope="module")
+def several():
+    """Return three train seeds in each of two games; one of the games lacks a perturbation."""
+    made = run({"wsa": 7.0, "e2e": 1.0}, num_seeds=3, games=("g", "h"))
+    made.episodes = made.episodes[(made.episodes["perturbation"] != "value") | (made.episodes["game"] == "g")]
+    return summarise(made)
+
+
+def fills(ax):
+    """Return whether each marker of a line of estimates is hollow, from above."""
+    return [line.get_markerfacecolor() == "white" for line in ax.get_lines() if line.get_marker() == "o"]
+
+
+def test_dots_over_several_games_are_filled_and_those_of_one_game_hollow(several, ax):
+    table = [row for row in several.improvement if row.measure == "normalised_score"]
+    assert {row.label: row.num_games for row in table if "value" in row.label} == {"value@1": 1, "value@3": 1}
+    figures.draw_improvement(table, ax)
+    assert fills(ax) == [row.num_games == 1 for row in table]
+
+
+def test_aggregates_and_tails_over_several_games_are_filled(several):
+    tail = TailRow(
+        **{"agent": "wsa", "kind": "worst family", "value": Bounded(0.5, 0.4, 0.6), "naive": 0.4, "chosen": "color"},
+        **{"chosen_share": 1.0, "num_groups": 2, "num_games": 2, "num_seeds": 3, "num_episodes": 4, "note": ""},
+    )
+    clean = [row for row in several.aggregates if row.scope == "clean"]
+    for table, draw in ((clean, partial(figures.draw_aggregate, metric="iqm")), ([tail], figures.draw_tail)):
+        for num_games in (1, 2):
+            with figure_style():
+                panel = new_figure(3.3, 2.5)[1]
+            draw([replace(row, num_games=num_games) for row in table], panel)
+            markers = [line for line in panel.get_lines() if line.get_marker() not in ("None", "", "x", None)]
+            assert markers
+            assert {line.get_markerfacecolor() == "white" for line in markers} == {num_games == 1}
+
+
+def test_captions_say_what_few_train_seeds_are(several):
+    with figure_style():
+        drawn = {one.name: one.caption for one in draw_figures(several, [])}
+    text = "fewer than 5 train seeds in one game, or than 3 in each of several"
+    assert text == FEW_SEEDS
+    assert f"Too few: {text}." in drawn["retention"]
+    assert f"Hollow: {text}: too few to conclude anything" in drawn["improvement-wsa-e2e"]
+    assert "Bands: 95% interval over train seeds." in drawn["performance-profile"]
+    assert drawn["answer"].endswith("Coloured lines: 95% intervals over train seeds.")
+    assert not any("Hollow" in caption for name, caption in drawn.items() if name.startswith("aggregates"))
+    with figure_style():
+        one_game = {
+            one.name: one.caption for one in draw_figures(summarise(run({"wsa": 7.0, "e2e": 1.0}, num_seeds=3)), [])
+        }
+    assert "Only 3 train seeds: too few." in one_game["retention"]
+    assert "Hollow: 3 train seeds, too few to conclude anything" in one_game["improvement-wsa-e2e"]
+    assert "3 train seeds: too few for bands." in one_game["performance-profile"]
+    assert f"(dashed: {text})" in one_game["answer"]
 
 
 def test_too_few_seeds_are_hollow(summary, ax):
@@ -350,15 +414,17 @@ def test_sample_efficiency_takes_games_and_train_seeds_without_holes():
     assert efficiency_table([], REFERENCES, 7) == ()
 
 
-def test_sample_efficiency_has_bands_from_five_train_seeds_on(ax):
+def test_sample_efficiency_has_bands_where_train_seeds_are_enough(ax):
     table = efficiency_table(curves_of(("a", "b")), REFERENCES, 7)
     figures.draw_sample_efficiency(table, ax)
     assert len(ax.collections) == 2
     np.testing.assert_array_equal(ax.get_lines()[0].get_ydata(), [row.value.value for row in table if row.agent == "a"])
-    with figure_style():
-        few = new_figure(3.3, 2.5)[1]
-    figures.draw_sample_efficiency([replace(row, num_seeds=4) for row in table], few)
-    assert not few.collections
+    for num_seeds, num_games, num_bands in ((4, 1, 0), (2, 2, 0), (3, 2, 2)):
+        with figure_style():
+            few = new_figure(3.3, 2.5)[1]
+        rows = [replace(row, num_seeds=num_seeds, num_games=num_games) for row in table]
+        figures.draw_sample_efficiency(rows, few)
+        assert len(few.collections) == num_bands, (num_seeds, num_games)
 
 
 def test_the_scatter_pairs_clean_and_perturbed_of_a_train_seed(ax):

@@ -25,8 +25,9 @@ from wsabench.errors import ResultSetError, StorageError, UnknownNameError
 from wsabench.report import page, write_report
 from wsabench.report.figures.marks import marked
 from wsabench.report.figures.style import PNG_DPI, dark_shades, figure_bytes, ink_on, shade_places, shades
-from wsabench.report.tables.text import Table, interval, markdown, number
+from wsabench.report.tables.text import Table, estimate, interval, markdown, number
 from wsabench.results.manifest import ReferenceScores, read_manifest
+from wsabench.summary.rows import Bounded
 
 TESTS = Path(__file__).parents[1]
 
@@ -295,6 +296,12 @@ def test_intervals_know_their_train_seeds(num_seeds, is_few):
     found = interval(0.1, 0.2, num_seeds)
     assert (found, found.has_interval, found.is_few) == ("[0.10, 0.20]", True, is_few)
     assert interval(float("nan"), 0.2, num_seeds) == "\u2013"
+
+
+@pytest.mark.parametrize(("num_seeds", "num_games", "is_few"), [(3, 1, True), (3, 2, False), (2, 10, True)])
+def test_an_average_over_games_knows_that_it_rests_on_all_their_trainings(num_seeds, num_games, is_few):
+    assert interval(0.1, 0.2, num_seeds, num_games).is_few == is_few
+    assert estimate(Bounded(0.15, 0.1, 0.2), num_seeds, num_games).is_few == is_few
 
 
 def test_marks_stand_only_where_they_tell_entries_apart():

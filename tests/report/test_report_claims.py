@@ -9,11 +9,17 @@ from made_returns import run
 from msgspec import structs
 from result_fixture import write_result_set
 
+from wsabench.report.figures.marks import marked
 from wsabench.report.page import content_of, html_page, markdown_text
 from wsabench.report.tables import comparisons as claims
 from wsabench.report.tables.latex import escape, latex
-from wsabench.report.tables.results import improvement_summary_tables
-from wsabench.report.tables.text import Table, markdown
+from wsabench.report.tables.results import (
+    aggregate_summary_table,
+    average_table,
+    headline_table,
+    improvement_summary_tables,
+)
+from wsabench.report.tables.text import Entry, Table, markdown
 from wsabench.results import load_result
 from wsabench.summary.rows import Bounded, Claim, MeasureRow, RankRow
 from wsabench.summary.sentences import Sentence, sentence_of, sentences_of, undecided_sentence
@@ -51,6 +57,48 @@ def loaded(tmp_path_factory):
         write_result_set(tmp_path_factory.mktemp("claims") / "run", train_seeds=(0, 1, 2), cells=CELLS)
     )
     return summarise(result), result.manifest
+
+
+def test_tables_mark_what_three_train_seeds_of_one_game_say():
+    made = run({"wsa": 7.0, "e2e": 1.0}, num_seeds=3, games=("g", "h"))
+    made.episodes = made.episodes[(made.episodes["perturbation"] != "value") | (made.episodes["game"] == "g")]
+    summary = summarise(made)
+
+    def marks(table, column):
+        cells = {row[0]: row[column] for row in table.rows if isinstance(row[column], Entry)}
+        return {name: cell.is_few for name, cell in cells.items()}
+
+    by_agent = {table.title: table for table in claims.side_by_side_tables(summary)}
+    each = {"hue-rotate@1": False, "hue-rotate@3": False, "value@1": True, "value@3": True}
+    assert marks(by_agent["Normalised score by agent"], 1) == {"clean": False, **each, "all perturbations": False}
+    assert marks(by_agent["Retention by agent"], 2) == {**each, "all perturbations": False}
+    over, _ = claims.measure_tables(summary)
+    whole = {"hue-rotate": False, "value": True, "all perturbations": False}
+    assert marks(over, 3) == whole
+    assert marks(over, list(over.columns).index("capped retention")) == whole
+    (compared,) = [table for table in claims.comparison_tables(summary) if table.title.startswith("Comparison of")]
+    assert marks(compared, 2) == whole
+    assert marks(average_table(summary), 3) == {"clean": False, **each}
+    (won,) = improvement_summary_tables(summary)
+    assert marks(won, 1) == {"clean": False, **each, "all perturbations": False}
+    for table in (headline_table(summary), aggregate_summary_table(summary)):
+        assert not any(entry.is_few for entry in table.entries)
+        assert table.entries
+    shown = {row[0]: row[1] for row in marked(by_agent["Normalised score by agent"], ()).rows}
+    assert [name for name, text in shown.items() if text.endswith("†")] == ["value@1", "value@3"]
+
+
+def test_retention_that_one_game_alone_defines_rests_on_its_train_seeds():
+    made = run({"wsa": 7.0, "e2e": 1.0}, num_seeds=3, games=("g", "h"))
+    is_lost = (made.episodes["game"] == "h") & (made.episodes["perturbation"] == "clean")
+    made.episodes.loc[is_lost, "return"] = 0.0
+    summary = summarise(made)
+    row = next(row for row in summary.perturbations if (row.agent, row.label) == ("wsa", "value@3"))
+    assert (row.num_games, row.num_retention_games) == (2, 1)
+    assert "retention: too few train seeds (3)" in row.note
+    score, kept = (table for table in claims.side_by_side_tables(summary))
+    assert not any(entry.is_few for entry in score.entries)
+    assert all(entry.is_few for entry in kept.entries)
 
 
 def test_the_winner_of_a_decided_comparison_is_best(loaded):

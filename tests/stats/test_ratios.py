@@ -122,7 +122,8 @@ def test_averages_over_games_are_worked_out():
     half = scipy.stats.t.ppf(0.975, freedom) * np.sqrt(sum(parts))
     assert (found.value, found.low, found.high) == pytest.approx((value, value - half, value + half), rel=1e-9)
     assert found.plain == pytest.approx(np.mean([(y.mean(axis=0) / x.mean()).mean() for x, y in games]))
-    assert (found.num_seeds, found.note) == (4, "too few train seeds (4)")
+    assert (found.num_seeds, found.note) == (4, "")
+    assert stats.mean_retention(games[2:]).note == "too few train seeds (4)"
 
 
 @oracle

@@ -121,6 +121,62 @@ def test_few_train_seeds_are_said(num_seeds, note):
     assert np.isfinite(estimate.value).all()
 
 
+def test_enough_train_seeds_are_five_or_three_in_each_of_several_games():
+    enough = {(seeds, games) for seeds in range(8) for games in (1, 2, 10) if stats.are_enough(seeds, games)}
+    assert enough == {(5, 1), (6, 1), (7, 1), *((seeds, games) for seeds in range(3, 8) for games in (2, 10))}
+
+
+def every_interval_of(blocks):
+    """Return the estimate of every interval that averages over the games of these blocks."""
+    is_there = np.ones((len(blocks), 2), dtype=np.bool_)
+    columns = {game: ([1], [1]) for game in range(len(blocks))}
+    options = {"repetitions": 20}
+
+    def means(*places_and_block):
+        return places_and_block[-1].mean(axis=-2)
+
+    ratios = [(1.0 + block[:, 0], block) for block in np.abs(blocks)]
+    tails = [np.repeat(block[..., None], 4, axis=2) for block in blocks]
+    return [
+        stats.seed_interval(cell_means, [blocks], rng(1), **options),
+        stats.studentised_interval(blocks, rng(1), **options),
+        stats.averaged_interval(means, is_there, blocks, rng(1), **options),
+        stats.joined_interval(means, [is_there] * 2, stats.ranks, [blocks] * 2, rng(1), **options),
+        stats.aggregate_interval(blocks, rng(1), **options),
+        stats.error_interval(blocks, blocks, [columns], rng(1), **options),
+        stats.improvement_interval(blocks, blocks, rng(1), **options),
+        stats.rliable_interval(["iqm"], [np.hstack(blocks)], rng(1), num_games=len(blocks), **options),
+        stats.rliable_profile(np.hstack(blocks), [0.0], rng(1), num_games=len(blocks), **options),
+        stats.mean_retention(ratios),
+        stats.capped_mean_retention(ratios),
+        stats.retention_difference(ratios, ratios),
+        stats.worst_group(tails, rng(1), **options),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("num_seeds", "num_games", "note"),
+    [(2, 2, "fewer than 3"), (3, 1, "too few train seeds (3)"), (4, 1, "too few train seeds (4)"), (3, 2, "")],
+)
+def test_every_interval_counts_the_games(num_seeds, num_games, note):
+    for place, found in enumerate(every_interval_of([rng(k).normal(size=(num_seeds, 2)) for k in range(num_games)])):
+        said = found.reason if isinstance(found, stats.Tail) else found.note
+        assert said.startswith(note), place
+        assert bool(said) == bool(note), place
+
+
+def test_of_numbers_in_some_games_only_the_one_in_the_fewest_counts():
+    blocks = [rng(k).normal(size=(3, 2)) for k in range(2)]
+    in_one = np.array([[True, True], [True, False]])
+    of_game = lambda _, block: block.mean(axis=-2)  # noqa: E731
+    assert stats.averaged_interval(of_game, in_one, blocks, rng(1), repetitions=20).note == "too few train seeds (3)"
+    scopes = [[[0, 1], [0]], [[0], []]]
+    notes = [
+        stats.improvement_intervals(blocks, blocks, some, rng(1), repetitions=20).note for some in (scopes, scopes[:1])
+    ]
+    assert notes == ["too few train seeds (3)", ""]
+
+
 def test_two_agents_are_resampled_independently():
     # One agent against another: every share of won pairs occurs.
     x, y = np.array([[0.0], [2.0], [0.0]]), np.array([[1.0], [3.0], [1.0]])

@@ -27,6 +27,15 @@ def test_the_order_of_runs_does_not_matter(scores, random):
     )
 
 
+@given(st.integers(0, 50), st.integers(1, 50))
+def test_more_train_seeds_or_games_are_never_too_few_where_fewer_are_enough(num_seeds, num_games):
+    is_enough = stats.are_enough(num_seeds, num_games)
+    assert is_enough <= stats.are_enough(num_seeds + 1, num_games)
+    assert is_enough <= stats.are_enough(num_seeds, num_games + 1)
+    assert stats.are_enough(num_seeds) == (num_seeds >= stats.MIN_TRAIN_SEEDS)
+    assert is_enough == (not stats.seed_note(num_seeds, num_games))
+
+
 @fast
 @given(SCORES)
 def test_iqm_lies_between_the_extremes(scores):

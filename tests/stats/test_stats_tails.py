@@ -59,8 +59,9 @@ def test_the_estimate_equals_a_slow_one(monkeypatch, share, weights):
     np.testing.assert_allclose(found.chosen, chosen, atol=1e-12)
     means = np.sort(np.mean([b.mean(axis=(0, 2)) for b in blocks], axis=0))
     assert found.naive == pytest.approx(means @ weights, abs=1e-12)
-    assert found.num_seeds == 3
-    assert "too few" in found.reason
+    assert (found.num_seeds, found.reason) == (3, "")
+    of_one_game = stats.conditional_value_at_risk(blocks[1:], 0.5, rng(3), repetitions=20)
+    assert of_one_game.reason == "too few train seeds (3)"
 
 
 @pytest.mark.parametrize("means", [[0.5] * 6, [0.0, 1, 1, 1, 1, 1]], ids=["all equal", "one far below"])

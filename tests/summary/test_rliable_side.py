@@ -111,7 +111,7 @@ def test_games_without_reference_scores_leave_the_rows_as_they_are():
 
 def test_another_definition_of_a_value_is_said():
     about = {"agent": "a", "scope": "all perturbations", "measure": "normalised_score", "metric": "mean"}
-    one = AggregateRow(**about, value=Bounded(0.5, 0.4, 0.6), num_seeds=5, num_cells=3, note="")
+    one = AggregateRow(**about, value=Bounded(0.5, 0.4, 0.6), num_seeds=5, num_games=1, num_cells=3, note="")
     beside = rliable_side._beside(one, Bounded(0.55, 0.5, 0.6), "joint", plays_several=True)
     assert (beside.value.value, beside.rliable.value) == (0.5, 0.55)
     assert beside.difference == "rliable counts every cell the same"

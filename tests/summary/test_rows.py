@@ -34,10 +34,10 @@ def claim(**changes):
 def test_bounds_bear_the_name_of_their_field_but_for_the_main_one():
     row = AggregateRow(
         **{"agent": "a", "scope": "clean", "measure": "retention", "metric": "iqm", "value": Bounded(1.0, 0.5, 2.0)},
-        **{"num_seeds": 5, "num_cells": 2, "note": ""},
+        **{"num_seeds": 5, "num_games": 1, "num_cells": 2, "note": ""},
     )
     assert list(row.columns())[3:] == [
-        *("metric", "value", "low", "high", "num_seeds", "num_cells", "note", "interval"),
+        *("metric", "value", "low", "high", "num_seeds", "num_games", "num_cells", "note", "interval"),
         *("joint", "joint_low", "joint_high", "rliable", "rliable_low", "rliable_high", "difference"),
     ]
     assert (row.columns()["value"], row.columns()["low"], row.columns()["high"]) == (1.0, 0.5, 2.0)
@@ -109,6 +109,8 @@ def test_a_claim_against_clean_play_has_the_columns_of_one_agent():
         ({"smallest_p": ALPHA + 1e-9, "decided": False}, "undecidable", "smallest p above alpha"),
         ({"num_seeds_y": MIN_TRAIN_SEEDS - 1, "decided": False}, "undecidable", "too few train seeds"),
         ({"num_seeds_x": MIN_TRAIN_SEEDS - 1, "smallest_p": 1.0}, "undecidable", "smallest p above alpha"),
+        ({"num_seeds_y": 3, "num_games": 2}, "decided", None),
+        ({"num_seeds_y": 2, "num_games": 10, "decided": False}, "undecidable", "too few train seeds"),
         ({"obstacle": "clean was not played", "decided": False}, "undecidable", "clean was not played"),
         ({"decided": False, "equivalent": True}, "equivalent", None),
         ({"equivalent": True}, "decided", None),

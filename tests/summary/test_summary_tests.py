@@ -146,6 +146,77 @@ def test_whole_seeds_are_moved_over_games_and_games_apart():
     assert "5 seeds in each of 2 games" in one.sentence
 
 
+@pytest.mark.parametrize("num_games", [2, 3])
+def test_three_seeds_in_each_of_several_games_decide(num_games):
+    summary = summarise(run({"wsa": 7.0, "e2e": 1.0}, num_seeds=3, games=tuple("ghi"[:num_games])))
+    assert {one.verdict for one in summary.comparisons} == {"decided"}
+    assert undecided_sentence(summary.comparisons) is None
+    whole = row(summary.comparisons, scope="all perturbations")
+    assert whole.sentence.endswith(f", 3 seeds in each of {num_games} games.")
+    assert whole.detectable < 0.6
+    # Paired, 2 / 2^6 for each of two agents is above 0.05.
+    why = "smallest p above alpha" if num_games == 2 else None
+    assert {one.undecidable for one in summary.clean_comparisons} == {why}
+
+
+def test_two_seeds_in_each_of_ten_games_decide_nothing():
+    summary = summarise(run({"wsa": 7.0, "e2e": 1.0}, num_seeds=2, games=tuple("ghijklmnop"), perturbed=("value",)))
+    (claim,) = [one for one in summary.comparisons if one.scope == "each perturbation"]
+    assert (claim.verdict, claim.undecidable) == ("undecidable", "too few train seeds")
+    assert claim.smallest_p < 0.001
+    assert claim.sentence.startswith(
+        "wsa against e2e under value: cannot be decided with 2 seeds in each of 10 games (+0."
+    )
+    assert claim.sentence.endswith("; at least 3 in each game are needed).")
+    undecided = undecided_sentence(summary.comparisons)
+    assert undecided.text.endswith("under all perturbations and value (2 seeds, at least 3 in each game are needed).")
+
+
+def test_equivalence_needs_as_many_train_seeds_as_a_difference():
+    levels = {"wsa": 6.0, "e2e": 6.0}
+    found = {
+        games: summarise(run(levels, num_seeds=3, games=games), equivalence_margin=0.4).comparisons
+        for games in (("g",), ("g", "h"))
+    }
+    assert all(one.equivalence_p <= 0.05 for one in (*found["g",], *found["g", "h"]))
+    assert [one.equivalent for one in found["g",]] == [False] * len(found["g",])
+    assert [one.equivalent for one in found["g", "h"]] == [True] * len(found["g", "h"])
+
+
+def test_a_perturbation_of_one_game_needs_five_seeds_where_there_are_several_games():
+    made = run({"wsa": 7.0, "e2e": 1.0}, num_seeds=3, games=("g", "h"))
+    made.episodes = made.episodes[(made.episodes["perturbation"] != "value") | (made.episodes["game"] == "g")]
+    summary = summarise(made)
+    one = {claim.perturbation: claim for claim in summary.comparisons if claim.scope == "each perturbation"}
+    assert (one["hue-rotate"].undecidable, one["hue-rotate"].num_games) == (None, 2)
+    assert (one["value"].undecidable, one["value"].num_games) == ("too few train seeds", 1)
+    notes = {label: row(summary.perturbations, agent="wsa", perturbation=label, severity=3).note for label in one}
+    assert notes["hue-rotate"] == ""
+    assert notes["value"].startswith("too few train seeds (3)")
+    ranks = {label: row(summary.ranks, agent="wsa", perturbation=label).note for label in one}
+    assert ranks == {"hue-rotate": "", "value": "too few train seeds (3)"}
+    assert "(3 seeds, at least 5 are needed)." in undecided_sentence(summary.comparisons).text
+
+
+def few_seed_notes(**changes):
+    notes = summarise(run({"wsa": 6.0, "e2e": 4.0}, **changes)).notes
+    return [note for note in notes if "train seeds" in note]
+
+
+def test_what_is_said_of_few_train_seeds_depends_on_the_games():
+    (one,) = few_seed_notes(num_seeds=3)
+    assert one.startswith("Too few train seeds (wsa has 3, e2e has 3; at least 5 are needed): nothing can be concluded")
+    (several,) = few_seed_notes(num_seeds=3, games=("g", "h"))
+    assert several == (
+        "Few train seeds in each game (wsa has 3, e2e has 3): averages over 2 games rest on all their trainings, but a "
+        "statement about a single game needs at least 5, and intervals there rest on very little."
+    )
+    (two,) = few_seed_notes(num_seeds=2, games=("g", "h"))
+    assert two.startswith("Too few train seeds (wsa has 2, e2e has 2; at least 3 in each game are needed): nothing can")
+    assert two.endswith("With fewer than 3 train seeds there is no interval over train seeds.")
+    assert few_seed_notes(num_seeds=5) == few_seed_notes(num_seeds=5, games=("g", "h")) == []
+
+
 def kept(clean, shares, **changes):
     """Build a result set of one game: clean returns by agent and train seed, and the share kept under hue-rotate."""
     rng = np.random.default_rng(3)

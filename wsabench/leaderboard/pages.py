@@ -23,7 +23,7 @@ from wsabench.protocol import Protocol
 from wsabench.report.badge import badge_svg
 from wsabench.report.tables.text import Table, number
 from wsabench.resources import data_dir
-from wsabench.stats import CLEAN_FLOOR, MIN_TRAIN_SEEDS
+from wsabench.stats import CLEAN_FLOOR
 from wsabench.summary.rows import ALPHA
 from wsabench.summary.scores import Reference, published_table
 from wsabench.version import __version__
@@ -40,9 +40,8 @@ READING = (
     "are not shown to be equal: more train seeds or episodes may still part them. An agent that is compared with no "
     "other has no tier.",
     "Possible places: what the decided comparisons leave open, for all agents of a table together.",
-    few_seeds_words()
-    + f" From {MIN_TRAIN_SEEDS} train seeds on intervals and comparisons are over train seeds. Comparisons with a "
-    "marked agent are about its checkpoints.",
+    few_seeds_words() + " With more of them intervals and comparisons are over train seeds. Comparisons with a "
+    "marked agent, or over games in which the train seeds are too few, are about checkpoints.",
     "Intervals in the tables are 95% for each number by itself, so that they may overlap where a comparison decides, "
     "or not overlap where none does; an agent's page has the simultaneous intervals of the differences.",
     f"Retention: score under perturbations / clean score, undefined where the clean score is not surely above "

@@ -1,11 +1,11 @@
 """Which agents of a table are shown to be better than which, and the tiers that follow.
 
 Two agents are compared by their mean normalised score over the perturbed cells that both played, in the games that
-both played. The rows of a test are train seeds where an agent has five or more in every game; else the episode seeds,
-each averaged over the agent's checkpoints and cells, so that the comparison is about these checkpoints. A comparison is
-decided where the larger of the studentised permutation test's and Welch's p is at most alpha after Holm's correction
-over all pairs of the table (`wsabench.stats.family_test`, `adjust_over_pairs`): in at least 95% of tables no decided
-comparison is false.
+both played. The rows of a test are train seeds where these are enough (`wsabench.stats.are_enough`) over the games that
+both played; else the episode seeds, each averaged over the agent's checkpoints and cells, so that the comparison is
+about these checkpoints. A comparison is decided where the larger of the studentised permutation test's and Welch's p is
+at most alpha after Holm's correction over all pairs of the table (`wsabench.stats.family_test`, `adjust_over_pairs`):
+in at least 95% of tables no decided comparison is false.
 
 A pair whose train seeds or episodes are so few that no relabelling could give a small enough p beside so many others is
 no test and costs the others nothing; which pairs these are follows from numbers of rows alone. Welch's test by itself
@@ -31,7 +31,7 @@ from wsabench.summary.rows import ALPHA, Bounded
 from wsabench.types import FloatArray
 
 MIN_ROWS = MIN_TRAIN_SEEDS
-"""With fewer train seeds or episodes of an agent in a game, it is not compared there."""
+"""With fewer episodes of an agent in a game, it is not compared there by its episodes."""
 FEWEST_DRAWS = 9_999
 MOST_DRAWS = 200_000
 """Relabellings of a pair that are drawn at most: enough for 10,000 pairs, a table of 140 agents."""
@@ -204,15 +204,22 @@ def _not_compared(pair: _Pair) -> Comparison:
 
 def _pair_of(games_x: Sequence[Played], games_y: Sequence[Played], agents: tuple[str, str]) -> _Pair:
     """Return two agents on the games and cells that both played."""
-    units = (unit_of(games_x), unit_of(games_y))
     both = [(x, y) for x in games_x for y in games_y if x.game == y.game and x.scores.is_known]
     shared = [(x, y, columns) for x, y in both if (columns := _shared(x, y))[0]]
+    units = (unit_of(games_x), unit_of(games_y))
     if not shared:
         return _Pair(agents, units, (), 0, [], [], "no perturbed cell in common" if both else "no game in common")
-    x = [_rows(one, columns[0], units[0]) for one, _, columns in shared]
-    y = [_rows(other, columns[1], units[1]) for _, other, columns in shared]
-    enough = [min(len(one), len(other)) >= MIN_ROWS for one, other in zip(x, y, strict=True)]
-    used = [place for place, is_enough in enumerate(enough) if is_enough]
+    # Games that lack episodes leave, and in fewer games train seeds may be too few, whose episodes may be too.
+    used = list(range(len(shared)))
+    while True:
+        units = (unit_of(games_x, len(used)), unit_of(games_y, len(used)))
+        x = [_rows(one, columns[0], units[0]) for one, _, columns in shared]
+        y = [_rows(other, columns[1], units[1]) for _, other, columns in shared]
+        sides = tuple(zip((x, y), units, strict=True))
+        left = [at for at in used if all(unit == "train seeds" or len(of[at]) >= MIN_ROWS for of, unit in sides)]
+        if left == used:
+            break
+        used = left
     return _Pair(
         agents,
         units,

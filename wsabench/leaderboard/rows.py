@@ -10,9 +10,8 @@ from wsabench.leaderboard.board import BoardTable, Line
 from wsabench.leaderboard.schema import Entry
 from wsabench.leaderboard.scoring import SUITE_MARK, Unit
 from wsabench.protocol import Protocol
-from wsabench.report.tables.text import DASH, number, percent
+from wsabench.report.tables.text import DASH, FEW_SEEDS, number, percent
 from wsabench.results.result import DRAWS
-from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.rows import Bounded
 from wsabench.words import counted
 
@@ -283,6 +282,6 @@ def _plot(clean: Bounded, robust: Bounded, span: tuple[float, float]) -> str:
 def few_seeds_words() -> str:
     """Return what the mark of few train seeds says."""
     return (
-        f"{CHECKPOINTS} fewer than {MIN_TRAIN_SEEDS} train seeds: the interval covers the episodes of these "
-        "checkpoints only and says nothing about another training run."
+        f"{CHECKPOINTS} {FEW_SEEDS}: the interval covers the episodes of these checkpoints only and says nothing about "
+        "another training run."
     )

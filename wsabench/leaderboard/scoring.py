@@ -2,7 +2,7 @@
 
 A table is about one version of a suite, or about several suites together. Every average is that of the reports: train
 seeds, then severities, then perturbations, then (in the table over all suites) suites, then games, each counting the
-same. Intervals of agents with fewer than five train seeds are over the episodes of these checkpoints only.
+same. Intervals of agents with too few train seeds (`are_enough`) are over the episodes of these checkpoints only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from wsabench.results.manifest import RecordedPlan, ReferenceScores
 from wsabench.results.records import CLEAN
 from wsabench.results.tables import with_labels
 from wsabench.seeding import generator
-from wsabench.stats import MIN_TRAIN_SEEDS, Blocks
+from wsabench.stats import Blocks, are_enough
 from wsabench.summary.averages import Averages, Columns, Scope, averages, balanced, undefined_note
 from wsabench.summary.rows import UNKNOWN, Bounded, grouped
 from wsabench.summary.scores import RANDOM_AGENT, GameScores, collect_scores, reference_scores
@@ -77,7 +77,7 @@ class Beside(NamedTuple):
     """What stands beside an average of retention, as in `Averages`, so that gains in some cells hide no collapse."""
 
     capped: Bounded
-    """The mean where each cell counts 1 at most; with bounds over train seeds only where there are five."""
+    """The mean where each cell counts 1 at most; with bounds over train seeds only where these are enough."""
     kept_share: float
     """Share of cells that keep at least 0.8 of the clean score, weighted as the average is; NaN where undefined."""
     lost_share: float
@@ -173,9 +173,16 @@ def play_of_suites(results: Mapping[str, EntryResult]) -> dict[str, list[Played]
     }
 
 
-def unit_of(games: Sequence[Played]) -> Unit:
-    """Return what an agent's intervals and comparisons are over: train seeds from five on, in every game."""
-    return "train seeds" if fewest_seeds(games) >= MIN_TRAIN_SEEDS else "episodes"
+def unit_of(games: Sequence[Played], num_games: int | None = None) -> Unit:
+    """Return what an agent's intervals and comparisons are over: train seeds, where these `are_enough`.
+
+    Args:
+        games: The agent's games.
+        num_games: The number of games that are averaged; None: those with reference scores.
+    """
+    # Without any reference scores nothing is averaged, and each game stands by itself.
+    count = max(1, sum(game.scores.is_known for game in games)) if num_games is None else num_games
+    return "train seeds" if are_enough(fewest_seeds(games), count) else "episodes"
 
 
 def fewest_seeds(games: Sequence[Played]) -> int:
@@ -198,9 +205,10 @@ def marks_of(games: Sequence[Played], bootstrap_seed: int) -> Marks:
     keys = {f"{kind}/{name}": scope for (kind, name), scope in every.items()}
     averaged = averages(scores, keys, bootstrap_seed, clean=f"/{CLEAN}") if keys else {}
     unit = unit_of(games)
-    found = {key: one.normalised_score for key, one in averaged.items()}
-    kept = {key: one.retention for key, one in averaged.items()}
-    beside = {key: _beside(one, unit) for key, one in averaged.items()}
+    seeds = fewest_seeds(games)
+    found = {key: _bounded(one.normalised_score, seeds, one.num_games) for key, one in averaged.items()}
+    kept = {key: _bounded(one.retention, seeds, one.num_retention_games) for key, one in averaged.items()}
+    beside = {key: _beside(one, seeds) for key, one in averaged.items()}
     if unit == "episodes":
         found = _with_bounds(found, _over_episodes(scores, keys, bootstrap_seed))
         kept = _with_bounds(kept, _retention_over_episodes(known, keys, bootstrap_seed))
@@ -208,7 +216,7 @@ def marks_of(games: Sequence[Played], bootstrap_seed: int) -> Marks:
     retention = kept.get(f"/{ROBUST}", UNKNOWN)
     return Marks(
         unit=unit,
-        num_seeds=fewest_seeds(games),
+        num_seeds=seeds,
         robust=found.get(f"/{ROBUST}", UNKNOWN),
         clean=found.get(f"/{CLEAN}", UNKNOWN),
         retention=retention,
@@ -244,10 +252,14 @@ def _lowest(values: Mapping[str, Bounded]) -> tuple[str, Bounded]:
     return min(known.items(), key=lambda item: (item[1].value, item[0])) if known else ("", UNKNOWN)
 
 
-def _beside(averaged: Averages, unit: Unit) -> Beside:
+def _bounded(one: Bounded, num_seeds: int, num_games: int) -> Bounded:
+    """Return a number with its bounds over train seeds, or without where these are too few over its own games."""
+    return one if are_enough(num_seeds, num_games) else Bounded(one.value)
+
+
+def _beside(averaged: Averages, num_seeds: int) -> Beside:
     """Return what stands beside a retention; bounds over train seeds are none over these episodes."""
-    capped = averaged.capped_retention
-    capped = capped if unit == "train seeds" else Bounded(capped.value)
+    capped = _bounded(averaged.capped_retention, num_seeds, averaged.num_retention_games)
     return Beside(capped, averaged.kept_share, averaged.lost_share)
 
 

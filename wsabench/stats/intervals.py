@@ -23,7 +23,8 @@ from wsabench.stats.shared_draws import EpisodeDraws, Stream, draw_episodes, sha
 from wsabench.types import FloatArray, IntArray
 
 MIN_TRAIN_SEEDS = 5
-"""With fewer train seeds an interval is shown but flagged: it says nothing reliable about training."""
+"""With fewer trainings, over all games together, an interval is shown but flagged: it says nothing reliable about
+training."""
 MIN_INTERVAL_SEEDS = 3
 """With fewer train seeds there is no interval over them at all: two seeds tell nothing about a spread."""
 DEFAULT_REPETITIONS = 10_000
@@ -72,13 +73,30 @@ class Estimate(NamedTuple):
         return self._replace(low=np.clip(self.low, lowest, highest), high=np.clip(self.high, lowest, highest))
 
 
-def seed_note(num_seeds: int) -> str:
-    """Return what an interval over `num_seeds` train seeds cannot say; empty from five seeds on."""
+def are_enough(num_seeds: int, num_games: int = 1) -> bool:
+    """Return whether train seeds are enough to claim something: five, or three in each of several games.
+
+    Each game has networks of its own, so a mean over ten games with three train seeds in each rests on 30 trainings.
+
+    Args:
+        num_seeds: The number of train seeds, the fewest of any game and agent.
+        num_games: The number of games that are averaged or compared together.
+    """
+    return num_seeds >= MIN_INTERVAL_SEEDS and num_seeds * num_games >= MIN_TRAIN_SEEDS
+
+
+def seed_note(num_seeds: int, num_games: int = 1) -> str:
+    """Return what an interval over train seeds cannot say; empty where they `are_enough`.
+
+    Args:
+        num_seeds: As for `are_enough`.
+        num_games: As for `are_enough`.
+    """
     if num_seeds < 2:
         return "one train seed: no interval"
     if num_seeds < MIN_INTERVAL_SEEDS:
         return f"fewer than {MIN_INTERVAL_SEEDS} train seeds: no interval"
-    if num_seeds < MIN_TRAIN_SEEDS:
+    if not are_enough(num_seeds, num_games):
         return f"too few train seeds ({num_seeds})"
     return ""
 
@@ -108,7 +126,8 @@ def seed_interval(  # noqa: PLR0913 - each a choice of its own, named by its key
         confidence: The confidence level of the interval, between 0 and 1.
 
     Returns:
-        The estimate. With fewer than three train seeds the bounds are NaN; with three or four the note says 'too few'.
+        The estimate. With fewer than three train seeds the bounds are NaN; with three or four in one game the note says
+        'too few'.
 
     Raises:
         ShapeError: A block has not two axes, or there is no block.
@@ -135,7 +154,7 @@ def seed_interval(  # noqa: PLR0913 - each a choice of its own, named by its key
     values = _replicates(statistic, resampled, repetitions, sum(sizes))
     strata = [Stratum(count_draws(index, index.shape[1]), index.shape[1]) for sample in rows for index in sample]
     low, high = METHODS[method](Replicates(values, strata), value, confidence)
-    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
+    return Estimate(value, low, high, num_seeds, seed_note(num_seeds, min(map(len, arrays))))
 
 
 def episode_interval(  # noqa: PLR0913 - each a choice of its own, named by its keyword

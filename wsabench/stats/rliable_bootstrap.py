@@ -49,6 +49,7 @@ def rliable_interval(
     samples: Sequence[npt.ArrayLike],
     rng: np.random.Generator,
     *,
+    num_games: int = 1,
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> Estimate:
@@ -61,6 +62,7 @@ def rliable_interval(
         metrics: Names in `FAST_METRICS`, at least one; all take one sample, or all two.
         samples: Score matrices, (num_runs, num_tasks), float64; a run is a train seed, a task a cell of a game.
         rng: Where the seed of rliable's draws comes from. The same generator state gives the same interval.
+        num_games: The number of games that the tasks are in; the note says 'too few' where train seeds are.
         repetitions: Bootstrap repetitions. This project's functions compute their metrics, equal to rliable's and far
             faster.
         confidence: Share of repetitions between the bounds.
@@ -83,7 +85,7 @@ def rliable_interval(
         return np.stack([FAST_METRICS[metric](*drawn) for metric in metrics], axis=-1)
 
     values = partial(_aggregates, matrices[0]) if tuple(metrics) == _TOGETHER else partial(_each, statistic, matrices)
-    return _interval(values, value, matrices, rng, (repetitions, confidence))
+    return _interval(values, value, matrices, rng, (num_games, repetitions, confidence))
 
 
 def rliable_profile(
@@ -91,6 +93,7 @@ def rliable_profile(
     thresholds: npt.ArrayLike,
     rng: np.random.Generator,
     *,
+    num_games: int = 1,
     repetitions: int = DEFAULT_REPETITIONS,
     confidence: float = 0.95,
 ) -> Estimate:
@@ -100,6 +103,7 @@ def rliable_profile(
         scores: A score matrix, (num_runs, num_tasks), float64.
         thresholds: Shape (num_thresholds,), at least one, in the unit of the scores.
         rng: As for `rliable_interval`.
+        num_games: As for `rliable_interval`.
         repetitions: Bootstrap repetitions.
         confidence: Share of repetitions between the bounds, at each threshold.
 
@@ -117,7 +121,7 @@ def rliable_profile(
         return performance_profile(drawn, levels)
 
     values = partial(_each, statistic, matrices)
-    return _interval(values, point_profile(scores, levels), matrices, rng, (repetitions, confidence))
+    return _interval(values, point_profile(scores, levels), matrices, rng, (num_games, repetitions, confidence))
 
 
 def _interval(
@@ -125,9 +129,9 @@ def _interval(
     value: FloatArray,
     matrices: list[FloatArray],
     rng: np.random.Generator,
-    options: tuple[int, float],
+    options: tuple[int, int, float],
 ) -> Estimate:
-    repetitions, confidence = options
+    num_games, repetitions, confidence = options
     checked_options(repetitions, confidence)
     seed = int(rng.integers(2**32))
     num_seeds = min(len(matrix) for matrix in matrices)
@@ -139,7 +143,7 @@ def _interval(
         values = drawn_values(repetitions)
     tail = (1.0 - confidence) / 2.0
     low, high = np.percentile(values, [100.0 * tail, 100.0 * (1.0 - tail)], axis=0)
-    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
+    return Estimate(value, low, high, num_seeds, seed_note(num_seeds, num_games))
 
 
 def _each(statistic: Callable[..., FloatArray], matrices: Sequence[FloatArray], repetitions: int) -> FloatArray:

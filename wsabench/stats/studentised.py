@@ -80,7 +80,7 @@ def studentised_interval(
     low, high = (value - np.where(error > 0.0, end, 0.0) * error for end in (upper, lower))
     is_known = ~np.isnan(value)
     low, high = np.where(is_known, low, np.nan), np.where(is_known, high, np.nan)
-    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
+    return Estimate(value, low, high, num_seeds, seed_note(num_seeds, len(arrays)))
 
 
 def _error_and_freedom(arrays: Blocks) -> tuple[FloatArray, FloatArray]:

@@ -64,7 +64,13 @@ def aggregate_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[
                 parts.append(("retention", _retention_metrics(average)))
             rows += [
                 AggregateRow(
-                    **about, measure=measure, metric=metric, value=value, num_seeds=average.num_seeds, note=average.note
+                    **about,
+                    measure=measure,
+                    metric=metric,
+                    value=value,
+                    num_seeds=average.num_seeds,
+                    num_games=average.num_games if measure == SCORE else average.num_retention_games,
+                    note=average.note,
                 )
                 for measure, of in parts
                 for metric, value in of.items()
@@ -151,6 +157,7 @@ def _profile_of(one: tuple[str, Sequence[FloatArray]], thresholds: FloatArray, b
             threshold=float(threshold),
             value=Bounded.of(found, place),
             num_seeds=found.num_seeds,
+            num_games=len(blocks),
             num_cells=num_cells,
             note=_note(found),
         )
@@ -183,7 +190,7 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
             for measure in (SCORE, _RETENTION) if scope != CLEAN else (SCORE,):
                 if (one := found[measure].get(scope)) is None:
                     continue
-                estimate, num_cells = one
+                estimate, num_games, num_cells = one
                 value = Bounded.of(estimate)
                 rows.append(
                     ImprovementRow(
@@ -194,6 +201,7 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
                         # At 0 and 1 every resample agrees too, so the bounds would read as certainty.
                         value=Bounded(value.value) if value.value in (0.0, 1.0) else value,
                         num_seeds=estimate.num_seeds,
+                        num_games=num_games,
                         num_cells=num_cells,
                         note=_note(estimate),
                     )
@@ -203,14 +211,14 @@ def improvement_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tupl
 
 def _improvements(
     sides: tuple[Sequence[_Values], Sequence[_Values]], scopes: Sequence[str], measure: Measure, bootstrap_seed: int
-) -> dict[str, tuple[Estimate, int]]:
-    """Return the probability of improvement and the number of cells of each scope that some game has.
+) -> dict[str, tuple[Estimate, int, int]]:
+    """Return the probability of improvement and the numbers of games and cells of each scope that some game has.
 
     Scopes that the same games have share their draws of train seeds, and so do all agents: no interval depends on which
     other cells or agents are in the run.
     """
     alike = grouped(scopes, lambda scope: tuple(at for at, game in enumerate(sides[0]) if game.columns.get(scope)))
-    found: dict[str, tuple[Estimate, int]] = {}
+    found: dict[str, tuple[Estimate, int, int]] = {}
     for places, names in alike.items():
         if not places:
             continue
@@ -220,7 +228,7 @@ def _improvements(
         of_all = stats.improvement_intervals(x, y, columns, rng).within(0.0, 1.0)
         for place, (name, of_games) in enumerate(zip(names, columns, strict=True)):
             one = of_all._replace(value=of_all.value[place], low=of_all.low[place], high=of_all.high[place])
-            found[name] = one, sum(map(len, of_games))
+            found[name] = one, len(places), sum(map(len, of_games))
     return found
 
 

@@ -149,9 +149,12 @@ def _over_games(
     of_scopes = retentions(used, [list(of_scope) for of_scope in zip(*columns, strict=True)])
     shifted = _gaps_clean_random([games[place] for place in with_clean], of_clean, len(scopes))
     lacking = _without_clean(used)
+    defined = [len(game.train_seeds) for game in used if game.has_retention]
+    few = stats.seed_note(min(defined), len(defined)) if defined else ""
+    of_retention = f"retention: {few}" if few not in ("", scores.note) else ""
     found: dict[str, Averages] = {}
     for place, name in enumerate(scopes):
-        texts = [scores.note, notes[name], lacking, of_scopes[place].note]
+        texts = [scores.note, notes[name], lacking, of_scopes[place].note, of_retention if name != clean else ""]
         found[name] = of_scopes[place]._replace(
             normalised_score=Bounded.of(scores, place),
             robustness_gap=UNKNOWN if gaps is None else Bounded.of(gaps, place),
@@ -224,7 +227,7 @@ def _retention_alike(
     """Return the fields of retention of scopes with as many cells in each game; all games define retention."""
     found = stats.retention_averages(_seeds(games, cells, [game.above_random for game in games]))
     mean, capped = found.mean, found.capped
-    usual = stats.seed_note(mean.num_seeds)
+    usual = stats.seed_note(mean.num_seeds, len(games))
     is_unknown = np.isnan(capped.low)
     if len(cells) > 1 and (mean.note != usual or is_unknown.any() != is_unknown.all()):
         # What is said of all of them at once need not hold for each.

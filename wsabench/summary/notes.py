@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from wsabench.fields import read_toml
@@ -12,10 +12,11 @@ from wsabench.results.manifest import Manifest, RecordedPlan
 from wsabench.results.provenance import UNHASHED
 from wsabench.results.records import CLEAN
 from wsabench.results.result import compared_agents, drawing_agents, privileged_agents
-from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
+from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS, are_enough
 from wsabench.summary.averages import NOTABLE_SHIFT, undefined_note
 from wsabench.summary.rows import AttentionRow, SampleRow, grouped
 from wsabench.summary.scores import DYNAMICS, GameScores
+from wsabench.summary.sentences import needed
 from wsabench.words import counted, decimal
 
 _MOST_NAMED = 4
@@ -140,27 +141,42 @@ def _copy_notes(plan: RecordedPlan) -> list[str]:
 
 
 def _seed_notes(scores: Sequence[GameScores], manifest: Manifest) -> list[str]:
-    fewest: dict[str, int] = {}
-    for game in scores:
-        fewest[game.agent] = min(fewest.get(game.agent, len(game.train_seeds)), len(game.train_seeds))
-    few = {agent: count for agent, count in fewest.items() if count < MIN_TRAIN_SEEDS}
-    if not few:
-        return []
-    counts = ", ".join(f"{agent} has {count}" for agent, count in few.items())
-    if len(few) > _MOST_NAMED and len(set(few.values())) == 1:
-        whose = "all" if len(few) == len(fewest) else f"{len(few)} of {len(fewest)}"
-        counts = f"{whose} agents have {next(iter(few.values()))}"
-    enough = [agent for agent in compared_agents(list(fewest), manifest) if agent not in few]
-    text = (
-        f"Too few train seeds ({counts}; at least {MIN_TRAIN_SEEDS} are needed): nothing can be concluded about "
-        f"{'their ' if len(enough) > 1 else ''}training."
-    )
-    if any(count >= MIN_INTERVAL_SEEDS for count in few.values()):
-        marks = " (marked † where others rest on more)" if len(few) < len(fewest) else ""
-        text += f" Intervals over three or four train seeds{marks} rest on very little."
-    if any(count < MIN_INTERVAL_SEEDS for count in few.values()):
-        text += f" With fewer than {MIN_INTERVAL_SEEDS} train seeds there is no interval over train seeds."
-    return [text]
+    of_agents = grouped(scores, lambda game: game.agent)
+    fewest = {agent: min(len(game.train_seeds) for game in of) for agent, of in of_agents.items()}
+    num_games = {agent: max(1, sum(game.is_known for game in of)) for agent, of in of_agents.items()}
+    low = {agent: count for agent, count in fewest.items() if count < MIN_TRAIN_SEEDS}
+    few = {agent: count for agent, count in low.items() if not are_enough(count, num_games[agent])}
+    together = {agent: count for agent, count in low.items() if agent not in few}
+    notes: list[str] = []
+    if few:
+        enough = [agent for agent in compared_agents(list(fewest), manifest) if agent not in few]
+        text = (
+            f"Too few train seeds ({_seed_counts(few, fewest)}; {needed(min(num_games[agent] for agent in few))}): "
+            f"nothing can be concluded about {'their ' if len(enough) > 1 else ''}training."
+        )
+        if any(count >= MIN_INTERVAL_SEEDS for count in few.values()):
+            marks = " (marked † where others rest on more)" if len(few) < len(fewest) else ""
+            text += f" Intervals over three or four train seeds{marks} rest on very little."
+        if any(count < MIN_INTERVAL_SEEDS for count in few.values()):
+            text += f" With fewer than {MIN_INTERVAL_SEEDS} train seeds there is no interval over train seeds."
+        notes.append(text)
+    if together:
+        of_how_many = {num_games[agent] for agent in together}
+        games = counted(of_how_many.pop(), "game") if len(of_how_many) == 1 else "several games"
+        notes.append(
+            f"Few train seeds in each game ({_seed_counts(together, fewest)}): averages over {games} rest on all their "
+            f"trainings, but a statement about a single game needs at least {MIN_TRAIN_SEEDS}, and intervals there "
+            "rest on very little."
+        )
+    return notes
+
+
+def _seed_counts(some: Mapping[str, int], fewest: Mapping[str, int]) -> str:
+    """Return how many train seeds some of the agents have; many agents with the same number are counted."""
+    if len(some) > _MOST_NAMED and len(set(some.values())) == 1:
+        whose = "all" if len(some) == len(fewest) else f"{len(some)} of {len(fewest)}"
+        return f"{whose} agents have {next(iter(some.values()))}"
+    return ", ".join(f"{agent} has {count}" for agent, count in some.items())
 
 
 def _agent_notes(scores: Sequence[GameScores], manifest: Manifest) -> list[str]:

@@ -70,7 +70,9 @@ def with_rliable(
         if blocks and not any(math.isnan(row.value.value) for row in part if row.measure == "normalised_score"):
             rng = generator(bootstrap_seed, "bootstrap", "rliable", agent, scope)
             matrix = np.concatenate(blocks, axis=1)
-            found[agent, scope] = stats.rliable_interval(METRICS, [matrix], rng, repetitions=REPETITIONS)
+            found[agent, scope] = stats.rliable_interval(
+                METRICS, [matrix], rng, num_games=len(blocks), repetitions=REPETITIONS
+            )
             several[agent, scope] = any(block.shape[1] > 1 for block in blocks)
     sided: list[AggregateRow] = []
     for row in rows:
@@ -104,7 +106,7 @@ def with_rliable_profiles(
         matrix, thresholds = np.concatenate(blocks, axis=1), [row.threshold for row in part]
         if interval == "rliable":
             rng = generator(bootstrap_seed, "bootstrap", "rliable profile", agent)
-            found = stats.rliable_profile(matrix, thresholds, rng, repetitions=REPETITIONS)
+            found = stats.rliable_profile(matrix, thresholds, rng, num_games=len(blocks), repetitions=REPETITIONS)
             values = [Bounded.of(found, place) for place in range(len(part))]
         else:
             points = stats.point_profile(matrix, thresholds)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from wsabench.results.manifest import AgentId
 from wsabench.results.records import CLEAN
-from wsabench.stats import MIN_TRAIN_SEEDS, Estimate
+from wsabench.stats import Estimate, are_enough
 
 Measure = Literal["normalised_score", "retention", "robustness_gap"]
 """What is measured of an agent in a cell."""
@@ -293,6 +293,8 @@ class AggregateRow(Row, frozen=True, kw_only=True):
     value: Bounded
     """The number with the interval that `interval` names."""
     num_seeds: int
+    num_games: int
+    """Number of games that the value is over; of retention, in which it is defined."""
     num_cells: int
     note: str
     interval: IntervalKind = "joint"
@@ -318,6 +320,7 @@ class ImprovementRow(Row, frozen=True, kw_only=True):
     """The probability that `agent_x` is better; ties count half."""
     num_seeds: int
     """Number of train seeds of the agent that has fewer."""
+    num_games: int
     num_cells: int
     note: str
 
@@ -332,6 +335,7 @@ class ProfileRow(Row, frozen=True, kw_only=True):
     value: Bounded
     """Fraction of the train seeds and cells above the threshold."""
     num_seeds: int
+    num_games: int
     num_cells: int
     note: str
     interval: IntervalKind = "joint"
@@ -552,7 +556,7 @@ class Claim(Row, frozen=True, kw_only=True):
             return self.obstacle
         if self.smallest_p > ALPHA:
             return "smallest p above alpha"
-        return "too few train seeds" if min(self.seeds) < MIN_TRAIN_SEEDS else None
+        return None if are_enough(min(self.seeds), self.num_games) else "too few train seeds"
 
     @property
     def verdict(self) -> Verdict:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct
 
-from wsabench.stats import CLEAN_FLOOR, MIN_TRAIN_SEEDS, PageError
+from wsabench.stats import CLEAN_FLOOR, MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS, PageError, are_enough
 from wsabench.summary.rows import ALPHA, EACH_PERTURBATION, Claim, Measure, Verdict, grouped
 from wsabench.words import counted, decimal
 
@@ -144,6 +144,17 @@ def page_sentence(page: PageError | None) -> tuple[Sentence, ...]:
     return (Sentence(f"The probability of any false claim on this page is at most {page.bound:.0%} ({tests})."),)
 
 
+def needed(num_games: int) -> str:
+    """Return how many train seeds are needed to claim anything.
+
+    Args:
+        num_games: The number of games that are averaged or compared together.
+    """
+    if num_games > 1:
+        return f"at least {MIN_INTERVAL_SEEDS} in each game are needed"
+    return f"at least {MIN_TRAIN_SEEDS} are needed"
+
+
 def _about(claims: Sequence[Claim], is_brief: bool) -> str:
     """Return whom and what some tests are about."""
     between = grouped((one for one in claims if one.agent_y), lambda one: (one.agent_x, one.agent_y))
@@ -198,8 +209,8 @@ def _reason(claim: Claim) -> str:
     if claim.obstacle:
         return _obstacle(claim)
     seeds = _counted(claim.seeds)
-    if min(claim.seeds) < MIN_TRAIN_SEEDS:
-        return f"{seeds}, at least {MIN_TRAIN_SEEDS} are needed"
+    if not are_enough(min(claim.seeds), claim.num_games):
+        return f"{seeds}, {needed(claim.num_games)}"
     return f"with {seeds} the smallest possible adjusted p is {_p(claim.smallest_p)}"
 
 
@@ -229,7 +240,7 @@ def _counted(seeds: Sequence[int]) -> str:
 def _why(claim: Claim) -> str:
     """Return why nothing can be decided, whatever the scores are."""
     if claim.undecidable == "too few train seeds":
-        return f"at least {MIN_TRAIN_SEEDS} are needed"
+        return needed(claim.num_games)
     return f"the smallest possible adjusted p is {_p(claim.smallest_p)}"
 
 

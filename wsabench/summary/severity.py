@@ -222,19 +222,21 @@ def rank_table(scores: Sequence[GameScores], bootstrap_seed: int) -> tuple[RankR
     clean = names.index(CLEAN) if CLEAN in names else None
     clean_ranks = np.full(len(agents), np.nan) if clean is None else found.value[clean]
     found = found._replace(low=np.floor(found.low), high=np.ceil(found.high))
+    counts = {
+        scope: len({game for name in ([scope] if scope in names else names) for game, *_ in layouts[0][name]})
+        for scope in scopes
+    }
     return tuple(
         RankRow(
             agent=agent,
             perturbation=scope,
-            num_games=len(
-                {game for name in ([scope] if scope in names else names) for game, *_ in layouts[column][name]}
-            ),
+            num_games=counts[scope],
             num_seeds=found.num_seeds,
             score=float(values[column][place]),
             rank=Bounded.of(found, place, column),
             clean_rank=float(clean_ranks[column]),
             change=float(found.value[place, column] - clean_ranks[column]),
-            note=found.note,
+            note=stats.seed_note(found.num_seeds, counts[scope]),
         )
         for place, scope in enumerate(scopes)
         for column, agent in enumerate(agents)

@@ -18,7 +18,7 @@ from wsabench.processes import Share, here
 from wsabench.results.manifest import RecordedPlan
 from wsabench.results.records import CLEAN
 from wsabench.seeding import generator
-from wsabench.stats import MIN_RATIO_SEEDS, MIN_TRAIN_SEEDS, ClaimFamily, EquivalenceTest, FamilyTest, PageError
+from wsabench.stats import MIN_RATIO_SEEDS, ClaimFamily, EquivalenceTest, FamilyTest, PageError
 from wsabench.stats.claims.comparisons import DRAWN
 from wsabench.summary.aggregates import ALL_PERTURBATIONS, by_agent
 from wsabench.summary.pairs import MEASURE_OF_SUITE, Pair, clean_pair_of, obstacle_of, pair_of
@@ -342,7 +342,7 @@ def _concluded(claim: Claim) -> Claim:
 
 def _may_be_equivalent(claim: Claim) -> bool:
     """Whether equivalence was asked for and there are train seeds enough to claim it."""
-    return min(claim.seeds) >= MIN_TRAIN_SEEDS and math.isfinite(claim.equivalence_p)
+    return stats.are_enough(min(claim.seeds), claim.num_games) and math.isfinite(claim.equivalence_p)
 
 
 def _no_claim(family: _Family, num_pairs: int) -> Claim:

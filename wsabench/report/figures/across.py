@@ -13,7 +13,7 @@ from wsabench.report.figures.heatmap import draw_shades
 from wsabench.report.figures.intervals import draw_interval, finish_lines
 from wsabench.report.figures.layout import entry_legend, narrow_ticks
 from wsabench.report.figures.style import GREY, Look, add_tooltip
-from wsabench.stats import COMPONENTS, MIN_TRAIN_SEEDS
+from wsabench.stats import COMPONENTS, are_enough
 from wsabench.summary.insight_rows import (
     CheckpointRow,
     ComponentRow,
@@ -84,7 +84,8 @@ def draw_effective(table: Sequence[EffectiveRow], ax: Axes) -> None:
         ax: Where to draw.
     """
     for place, row in enumerate(table):
-        draw_interval(ax, place, row.value, _ONE, row.agent, is_hollow=row.num_seeds < MIN_TRAIN_SEEDS)
+        is_hollow = not are_enough(row.num_seeds, row.num_games)
+        draw_interval(ax, place, row.value, _ONE, row.agent, is_hollow=is_hollow)
     finish_lines(ax, [f"{row.agent}  {number}" for number, row in enumerate(table, 1)], (0.0,))
     narrow_ticks(ax)
     ax.set_xlabel("effective robustness")
@@ -128,9 +129,8 @@ def draw_tail(table: Sequence[TailRow], ax: Axes) -> None:
     for place, row in enumerate(table):
         (naive,) = ax.plot(row.naive, place + 0.3, color=GREY, marker="x", markersize=4.0, linestyle="", zorder=2)
         add_tooltip(naive, f"{row.agent}, naive: {decimal(row.naive)}")
-        draw_interval(
-            ax, place, row.value, _ONE, f"{row.agent}, {row.chosen}", is_hollow=row.num_seeds < MIN_TRAIN_SEEDS
-        )
+        is_hollow = not are_enough(row.num_seeds, row.num_games)
+        draw_interval(ax, place, row.value, _ONE, f"{row.agent}, {row.chosen}", is_hollow=is_hollow)
     finish_lines(ax, [row.agent for row in table], (0.0, 1.0))
     narrow_ticks(ax)
     ax.set_title(table[0].kind)

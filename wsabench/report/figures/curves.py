@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from wsabench.report.figures.layout import entry_legend, legend_above, legend_lines, wrapped
 from wsabench.report.figures.style import GREY, MOST_LOOKS, ONE_COLUMN_IN, TWO_COLUMNS_IN, add_tooltip, looks
-from wsabench.stats import MIN_TRAIN_SEEDS, dose_curve
+from wsabench.stats import are_enough, dose_curve
 from wsabench.summary.rows import Bounded, DoseRow, Measure, PerturbationRow, ProfileRow, grouped
 from wsabench.words import decimal
 
@@ -145,7 +145,7 @@ def draw_profile(table: Sequence[ProfileRow], ax: Axes) -> None:
             add_tooltip(line, agent)
             continue
         at, low, high = zip(*((row.threshold, row.value.low, row.value.high) for row in curve), strict=True)
-        if min(row.num_seeds for row in curve) >= MIN_TRAIN_SEEDS:
+        if all(are_enough(row.num_seeds, row.num_games) for row in curve):
             ax.fill_between(at, low, high, step="post", color=look.color, alpha=0.2, linewidth=0)
         every = max(1, len(curve) // _MARKERS_A_CURVE)
         ax.step(

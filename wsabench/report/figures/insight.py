@@ -19,12 +19,12 @@ from wsabench.report.figures.across import (
 from wsabench.report.figures.heatmap import heat_map_height
 from wsabench.report.figures.intervals import interval_height
 from wsabench.report.figures.style import ONE_COLUMN_IN, TWO_COLUMNS_IN, NamedFigure, new_figure
-from wsabench.report.tables.text import interval, number
-from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.report.tables.text import FEW_SEEDS, interval, number
+from wsabench.stats import are_enough
 from wsabench.summary.insight_rows import Insight
 from wsabench.summary.rows import grouped
 
-_HOLLOW = f" Hollow: fewer than {MIN_TRAIN_SEEDS} train seeds."
+_HOLLOW = f" Hollow: {FEW_SEEDS}."
 
 
 def insight_figures(insight: Insight) -> list[NamedFigure]:
@@ -187,4 +187,4 @@ def _game_figure(insight: Insight) -> NamedFigure | None:
 
 
 def _has_few(rows: Sequence[Any]) -> bool:
-    return any(row.num_seeds < MIN_TRAIN_SEEDS for row in rows)
+    return not all(are_enough(row.num_seeds, row.num_games) for row in rows)

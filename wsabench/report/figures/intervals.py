@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from wsabench.report.figures.layout import legend_above, narrow_ticks, num_lines, wrapped
 from wsabench.report.figures.style import GREY, LIGHT_GREY, Look, add_tooltip, looks
 from wsabench.report.tables.text import METRIC_NAMES
-from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.stats import are_enough
 from wsabench.summary.rows import (
     AggregateRow,
     Bounded,
@@ -88,7 +88,8 @@ def draw_improvement(table: Sequence[ImprovementRow], ax: Axes, names: Sequence[
     """
     look = looks(["first"])["first"]
     for place, row in enumerate(table):
-        draw_interval(ax, place, row.value, look, row.label, is_hollow=row.num_seeds < MIN_TRAIN_SEEDS)
+        is_hollow = not are_enough(row.num_seeds, row.num_games)
+        draw_interval(ax, place, row.value, look, row.label, is_hollow=is_hollow)
     finish_lines(ax, names or [row.label for row in table], (0.5,))
     ax.set_xlim(-0.04, 1.04)
     ax.set_xlabel(f"probability that {wrapped(table[0].agent_x, 18)}\nbeats {wrapped(table[0].agent_y)}")
@@ -106,7 +107,7 @@ def draw_aggregate(table: Sequence[AggregateRow], ax: Axes, metric: Metric = "iq
     rows = {row.agent: row for row in table if row.metric == metric}
     for place, (agent, look) in enumerate(agents.items()):
         if agent in rows:
-            is_hollow = rows[agent].num_seeds < MIN_TRAIN_SEEDS
+            is_hollow = not are_enough(rows[agent].num_seeds, rows[agent].num_games)
             draw_interval(ax, place, rows[agent].value, look, agent, is_hollow=is_hollow)
     finish_lines(ax, list(agents), ())
     ax.margins(x=0.12)

@@ -12,8 +12,9 @@ from msgspec import Struct
 from wsabench.report.figures.intervals import finish_lines, show_random_play
 from wsabench.report.figures.layout import clipped, entry_legend, num_lines
 from wsabench.report.figures.style import GREY, ONE_COLUMN_IN, NamedFigure, add_tooltip, new_figure
+from wsabench.report.tables.text import FEW_SEEDS
 from wsabench.results.records import CLEAN
-from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
+from wsabench.stats import MIN_INTERVAL_SEEDS, are_enough
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
 from wsabench.summary.rows import Bounded, grouped
 from wsabench.summary.summarise import Summary
@@ -40,6 +41,7 @@ class Standing(Struct, frozen=True):
     """Mean normalised score over all perturbations."""
     num_seeds: int
     """Number of train seeds, the fewest of any game."""
+    num_games: int = 1
     seeds: tuple[tuple[float, float], ...] = ()
     """Clean and kept score of each train seed."""
     is_over_episodes: bool = False
@@ -78,6 +80,7 @@ def standings_of(summary: Summary, order: Sequence[str] = ()) -> list[Standing]:
                     kept=kept.value if over_episodes is None else over_episodes.kept.over_episodes,
                     is_over_episodes=over_episodes is not None,
                     num_seeds=min(clean.num_seeds, kept.num_seeds),
+                    num_games=min(clean.num_games, kept.num_games),
                     seeds=tuple((row.clean, row.perturbed) for row in seeds.get(agent, ())),
                     perturbed={
                         row.label: row.normalised_score.value for row in cells.get(agent, ()) if row.label != CLEAN
@@ -143,7 +146,7 @@ def _line_style(row: Standing) -> str | tuple[int, tuple[float, ...]]:
     """Return how the interval of an agent is drawn: the fewer train seeds stand behind it, the more broken."""
     if row.is_over_episodes:
         return (0, (0.6, 0.6))
-    return "-" if row.num_seeds >= MIN_TRAIN_SEEDS else (0, (2, 1))
+    return "-" if are_enough(row.num_seeds, row.num_games) else (0, (2, 1))
 
 
 def _draw_strokes(row: Standing, place: int, ax: Axes) -> None:
@@ -198,7 +201,8 @@ def _seed_words(table: Sequence[Standing]) -> str:
     over_seeds = [row for row in bounds if not row.is_over_episodes]
     words: list[str] = []
     if over_seeds:
-        few = " (dashed: fewer than five of them)" if any(row.num_seeds < MIN_TRAIN_SEEDS for row in over_seeds) else ""
+        is_enough = all(are_enough(row.num_seeds, row.num_games) for row in over_seeds)
+        few = "" if is_enough else f" (dashed: {FEW_SEEDS})"
         words.append(f"Coloured lines: 95% intervals over train seeds{few}.")
     if len(over_seeds) < len(bounds):
         words.append(

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter
 
 from wsabench.report.figures.layout import legend_above
 from wsabench.report.figures.style import add_tooltip, looks
-from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.stats import are_enough
 from wsabench.summary.rows import CurveRow, EfficiencyRow, grouped
 from wsabench.words import decimal
 
@@ -60,7 +60,7 @@ def draw_sample_efficiency(table: Sequence[EfficiencyRow], ax: Axes, *, has_lege
     for agent, look in looks(list(curves)).items():
         curve = curves[agent]
         steps, value = [row.steps for row in curve], [row.value.value for row in curve]
-        if min(row.num_seeds for row in curve) >= MIN_TRAIN_SEEDS:
+        if all(are_enough(row.num_seeds, row.num_games) for row in curve):
             low, high = [row.value.low for row in curve], [row.value.high for row in curve]
             ax.fill_between(steps, low, high, color=look.color, alpha=0.2, linewidth=0)
         every = max(1, len(steps) // _MARKERS_A_CURVE)

@@ -13,14 +13,13 @@ from typing import Any, TypeVar
 from msgspec import structs
 
 from wsabench.report.figures.style import NamedFigure
-from wsabench.report.tables.text import FEW, Entry, Table
+from wsabench.report.tables.text import FEW, FEW_SEEDS, Entry, Table
 from wsabench.results.manifest import AgentId
 from wsabench.results.result import LEGEND, MARK, marked_name
-from wsabench.stats import MIN_TRAIN_SEEDS
 from wsabench.summary.rows import Row, is_table
 from wsabench.summary.summarise import Summary
 
-FEW_LEGEND = f"{FEW}: fewer than {MIN_TRAIN_SEEDS} train seeds, too few to conclude anything."
+FEW_LEGEND = f"{FEW}: {FEW_SEEDS}: too few to conclude anything."
 _NAMES = ("agent", "agent_x", "agent_y", "id")
 AnyRow = TypeVar("AnyRow", bound=Row)
 

@@ -22,10 +22,11 @@ from wsabench.report.figures.style import (
     NamedFigure,
     new_figure,
 )
+from wsabench.report.tables.text import FEW_SEEDS
 from wsabench.results.records import CLEAN, file_stem
-from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
+from wsabench.stats import MIN_INTERVAL_SEEDS, are_enough
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
-from wsabench.summary.rows import ImprovementRow, Measure, PerturbationRow, SeedRow, grouped
+from wsabench.summary.rows import ImprovementRow, Measure, PerturbationRow, ProfileRow, SeedRow, grouped
 from wsabench.summary.summarise import Summary
 from wsabench.words import counted
 
@@ -50,7 +51,17 @@ def _interval_caption(summary: Summary, *, has_dots: bool = True) -> str:
         few = f"{seed_count(fewest).lower()} say{'s' * (fewest == 1)} nothing about training"
         return f"Lines: 95% interval over episodes of these checkpoints only, {few}{dots}."
     text = f"Lines: 95% interval over train seeds{dots}."
-    return text + (f" Only {counted(fewest, 'train seed')}: too few." if fewest < MIN_TRAIN_SEEDS else "")
+    few = _few(summary.perturbations)
+    if not few:
+        return text
+    if len(few) < len(summary.perturbations) and summary.num_games > 1:
+        return f"{text} Too few: {FEW_SEEDS}."
+    return f"{text} Only {counted(fewest, 'train seed')}: too few."
+
+
+def _few(rows: Sequence[PerturbationRow | ProfileRow | ImprovementRow]) -> list[int]:
+    """Return the numbers of train seeds of the rows that rest on too few of them."""
+    return [row.num_seeds for row in rows if not are_enough(row.num_seeds, row.num_games)]
 
 
 def measure_figures(summary: Summary, measure: Measure, part: Part) -> list[NamedFigure]:
@@ -184,7 +195,7 @@ def profile_figure(summary: Summary) -> NamedFigure | None:
     fewest = min(row.num_seeds for row in summary.profiles)
     by = " by rliable's bootstrap" if summary.interval == "rliable" else ""
     bands = f"Bands: 95% interval over train seeds{by}."
-    if fewest < MIN_TRAIN_SEEDS:
+    if _few(summary.profiles):
         bands = f"{seed_count(fewest)}: too few for bands."
     if is_crowd:
         bands = "Thin: each agent; thick: their median."
@@ -267,11 +278,12 @@ def _pairs_figure(table: Sequence[ImprovementRow]) -> NamedFigure:
 
 
 def _improvement_words(table: Sequence[ImprovementRow]) -> str:
-    fewest = min(row.num_seeds for row in table)
+    few = _few(table)
     lines = "Lines: 95% interval over train seeds." if any(row.value.has_bounds for row in table) else ""
-    if fewest < MIN_TRAIN_SEEDS:
-        few = f"Hollow: {seed_count(fewest).lower()}, too few to conclude anything"
-        lines = f"{lines} {few}{'; without a line where all agree' if lines else ''}."
+    if few:
+        is_mixed = len(few) < len(table) and any(row.num_games > 1 for row in table)
+        which = f"{FEW_SEEDS}: too few" if is_mixed else f"{seed_count(min(few)).lower()}, too few"
+        lines = f"{lines} Hollow: {which} to conclude anything{'; without a line where all agree' if lines else ''}."
     return lines.strip()
 
 

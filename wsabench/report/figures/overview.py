@@ -18,7 +18,7 @@ from wsabench.report.figures.scatter import draw_clean_scatter
 from wsabench.report.figures.selection import Part
 from wsabench.report.figures.style import MOST_LOOKS, ONE_COLUMN_IN, TWO_COLUMNS_IN, NamedFigure, new_figure
 from wsabench.results.records import CLEAN, file_stem
-from wsabench.stats import CLEAN_FLOOR, MIN_TRAIN_SEEDS
+from wsabench.stats import CLEAN_FLOOR, are_enough
 from wsabench.summary.rows import CurveRow, EfficiencyRow, Metric, grouped
 from wsabench.summary.summarise import Summary
 from wsabench.words import counted
@@ -69,8 +69,8 @@ def _aggregate_figures(summary: Summary) -> list[NamedFigure]:
             draw_aggregate(table, ax, metric)
         words = measure.replace("_", " ")
         figure.supxlabel(words, fontsize=7.5)
-        fewest = min(row.num_seeds for row in table)
-        flag = " Hollow: too few train seeds to conclude anything." if fewest < MIN_TRAIN_SEEDS else ""
+        is_enough = all(are_enough(row.num_seeds, row.num_games) for row in table)
+        flag = "" if is_enough else " Hollow: too few train seeds to conclude anything."
         cells = max(row.num_cells for row in table)
         has_lines = any(row.value.has_bounds for row in table)
         by = " by rliable's bootstrap" if table[0].interval == "rliable" else ""
@@ -230,7 +230,8 @@ def _efficiency_figures(table: Sequence[EfficiencyRow]) -> list[NamedFigure]:
         figures = [figure]
     games, fewest = max(row.num_games for row in table), min(row.num_seeds for row in table)
     counts = f"{counted(fewest, 'train seed')} of each agent"
-    bands = "Bands: 95% interval over train seeds." if fewest >= MIN_TRAIN_SEEDS else "Too few of them for bands."
+    is_enough = all(are_enough(row.num_seeds, row.num_games) for row in table)
+    bands = "Bands: 95% interval over train seeds." if is_enough else "Too few of them for bands."
     caption = (
         f"Interquartile mean of the normalised score during training (mean of the last 50 games) over {counts} and "
         f"{counted(games, 'game')}, at each point of training. {bands}"

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from wsabench.report.tables.results import WHOLES
+from wsabench.report.tables.results import WHOLES, games_of
 from wsabench.report.tables.text import DASH, Entry, Table, estimate, number, percent, with_interval
 from wsabench.results.records import CLEAN
 from wsabench.stats import CLEAN_FLOOR, MIN_INTERVAL_SEEDS
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
-from wsabench.summary.rows import UNKNOWN, Bounded, CheckpointsRow, Claim, Measure, MeasureRow, grouped
+from wsabench.summary.rows import Bounded, CheckpointsRow, Claim, Measure, MeasureRow, grouped
 from wsabench.summary.sentences import Sentence, undecided_sentence
 from wsabench.summary.significance import DECLARED_FAMILY
 from wsabench.summary.summarise import Summary
@@ -213,7 +213,7 @@ def _place(row: MeasureRow | None, measure: Measure) -> tuple[bool, float]:
 def _table(summary: Summary, tiers: Sequence[Tier], measure: Measure) -> Table:
     whole = {row.agent: row for row in summary.measures if row.perturbation == ALL_PERTURBATIONS}
     seeds = grouped(summary.samples, lambda row: row.agent)
-    shown = _shown(summary, whole, has_gap=measure == "robustness_gap")
+    shown = _shown(summary, whole, measure)
     is_alone = len(summary.compared) < 2
     ranked = [(DASH if is_alone else str(tier.number), agent) for tier in tiers for agent in tier.agents]
     ranked += [(DASH, agent) for agent in summary.agents if agent not in summary.compared]
@@ -249,19 +249,20 @@ def _table(summary: Summary, tiers: Sequence[Tier], measure: Measure) -> Table:
     return Table("Agents in tiers", caption, columns, tuple(rows), 2, brackets=f"Brackets: 95% interval over {over}.")
 
 
-def _shown(summary: Summary, whole: Mapping[str, MeasureRow], *, has_gap: bool) -> dict[str, tuple[str, str, str]]:
+def _shown(summary: Summary, whole: Mapping[str, MeasureRow], measure: Measure) -> dict[str, tuple[str, str, str]]:
     """Return the clean score, the kept score, and the share or loss of each agent, all with one kind of interval."""
     means = {
-        (row.agent, row.scope): estimate(row.value, row.num_seeds)
+        (row.agent, row.scope): estimate(row.value, row.num_seeds, row.num_games)
         for row in summary.aggregates
         if (row.measure, row.metric) == ("normalised_score", "mean")
     }
     checkpoints = {row.agent: row for row in summary.these_checkpoints} if is_of_checkpoints(summary) else {}
+    has_gap = measure == "robustness_gap"
     found: dict[str, tuple[str, str, str]] = {}
     for agent in summary.agents:
         row, one = whole.get(agent), checkpoints.get(agent)
-        kept = UNKNOWN if row is None else row.robustness_gap if has_gap else row.retention
-        left = DASH if row is None else estimate(kept, row.num_seeds)
+        kept = "robustness_gap" if has_gap else "retention"
+        left = DASH if row is None else estimate(row.bounded(kept), row.num_seeds, games_of(row, kept))
         if one is not None and (agent, CLEAN) in means and one.clean.over_episodes.has_bounds:
             values = _over_episodes(one)
             last = left if has_gap else with_interval(values.retention)
@@ -280,7 +281,7 @@ def _beside(row: MeasureRow) -> tuple[str, str, str]:
 def _cell_estimate(summary: Summary, agent: str) -> str:
     """Return an agent's own clean score where no average over common cells has it."""
     row = next((row for row in summary.perturbations if row.agent == agent and row.label == CLEAN), None)
-    return DASH if row is None else estimate(row.normalised_score, row.num_seeds)
+    return DASH if row is None else estimate(row.normalised_score, row.num_seeds, row.num_games)
 
 
 def _statement(tiers: Sequence[Tier], claims: Sequence[Claim], measure: Measure) -> str:

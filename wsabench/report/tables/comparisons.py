@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wsabench.report.tables.results import BESIDE_CAPTION, is_over_less, repeated_whole
+from wsabench.report.tables.results import BESIDE_CAPTION, games_of, is_over_less, repeated_whole
 from wsabench.report.tables.text import BESIDE_MEANS, DASH, Entry, Table, beside_mean, estimate, number, p_value
 from wsabench.results.records import CLEAN
-from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.stats import are_enough
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
 from wsabench.summary.rows import Claim, Measure, MeasureRow, PerturbationRow, PublishedRow, RankRow, grouped
 from wsabench.summary.summarise import Summary
@@ -103,12 +103,12 @@ def side_by_side_tables(summary: Summary) -> list[Table]:
         shown: dict[str, dict[str, str]] = {}
         for row in summary.perturbations:
             if measure != "retention" or row.label != CLEAN:
-                text = estimate(row.measured(measure), row.num_seeds)
+                text = estimate(row.measured(measure), row.num_seeds, games_of(row, measure))
                 is_mean = measure == "retention" and row.num_retention_games > 1
                 shown.setdefault(row.label, {})[row.agent] = _beside(text, row) if is_mean else text
         for row in summary.measures:
             if row.perturbation == ALL_PERTURBATIONS:
-                text = estimate(row.bounded(_WHOLE[measure]), row.num_seeds)
+                text = estimate(row.bounded(_WHOLE[measure]), row.num_seeds, games_of(row, measure))
                 shown.setdefault(ALL_PERTURBATIONS, {})[row.agent] = (
                     _beside(text, row) if measure == "retention" else text
                 )
@@ -201,7 +201,9 @@ def measure_tables(summary: Summary) -> list[Table]:
 
 def _measured(row: MeasureRow, column: str) -> str:
     """Return a measure with its interval; shares of cells have none."""
-    return number(getattr(row, column)) if column in _SHARES else estimate(row.bounded(column), row.num_seeds)
+    if column in _SHARES:
+        return number(getattr(row, column))
+    return estimate(row.bounded(column), row.num_seeds, games_of(row, column))
 
 
 def _without_area(summary: Summary) -> str:
@@ -306,7 +308,7 @@ def _test_entries(claim: Claim, margin: float | None) -> tuple[str, ...]:
     """Return effect, p values, what would be found, train seeds and conclusion of a test."""
     seeds = str(min(claim.seeds)) if claim.agent_y is None else f"{claim.num_seeds_x} and {claim.num_seeds_y}"
     return (
-        estimate(claim.effect, min(claim.seeds)),
+        estimate(claim.effect, min(claim.seeds), claim.num_games),
         p_value(claim.p),
         p_value(claim.adjusted_p),
         p_value(claim.smallest_p),
@@ -331,7 +333,7 @@ def _rank(row: RankRow) -> str:
     if not row.rank.has_bounds:
         return _place(row.rank.value)
     text = f"{row.rank.value:g} [{row.rank.low:g}, {row.rank.high:g}]"
-    return Entry(text, has_interval=True, is_few=row.num_seeds < MIN_TRAIN_SEEDS)
+    return Entry(text, has_interval=True, is_few=not are_enough(row.num_seeds, row.num_games))
 
 
 def _place(value: float) -> str:

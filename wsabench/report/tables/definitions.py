@@ -56,7 +56,7 @@ DEFINITIONS = (
         "95% interval of what another training run could give. Mean scores and gaps: bootstrap-t. Retention: Fieller's "
         "interval with delete-one errors. All others: corrected bootstrap. Whole train seeds are taken, jointly over "
         "all cells of a game and independently between games and agents. With one or two train seeds there is none; "
-        "three or four (†) are too few to conclude anything.",
+        "three or four in one game (†) are too few to conclude anything.",
     ),
     Definition(
         "joint and rliable's resampling",
@@ -101,7 +101,7 @@ DEFINITIONS = (
         "adjusted p",
         "Two-sided. Whole train seeds are relabelled, all perturbations together (step-down max-T); where Welch's t "
         "tests after Holm give a larger p, that counts; then it is adjusted over pairs of agents. A comparison is "
-        "decided at 0.05 or less, from five train seeds on.",
+        "decided at 0.05 or less, from five train seeds on, or from three in each of several games.",
     ),
     Definition(
         "equivalent within a margin",

@@ -34,7 +34,7 @@ def insight_tables(insight: Insight) -> list[Table]:
 
 def _effective_table(insight: Insight) -> Table | None:
     rows = tuple(
-        (row.agent, number(row.clean), number(row.perturbed), estimate(row.value, row.num_seeds))
+        (row.agent, number(row.clean), number(row.perturbed), estimate(row.value, row.num_seeds, row.num_games))
         for row in insight.effective_robustness
     )
     if not rows:
@@ -102,7 +102,7 @@ def _tail_table(insight: Insight) -> Table:
             row.agent,
             row.kind,
             f"{row.chosen} ({_share(row.chosen_share)})",
-            estimate(row.value, row.num_seeds),
+            estimate(row.value, row.num_seeds, row.num_games),
             number(row.naive),
             *map(str, (row.num_groups, row.num_games, row.num_episodes)),
         )

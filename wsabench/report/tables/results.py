@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from wsabench.report.tables.text import DASH, METRIC_NAMES, Entry, Table, estimate, interval, number, percent
 from wsabench.results.records import CLEAN
-from wsabench.stats import CLEAN_FLOOR, MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS
+from wsabench.stats import CLEAN_FLOOR, MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS, are_enough
 from wsabench.summary.aggregates import ALL_PERTURBATIONS
 from wsabench.summary.rows import (
     MEASURES,
@@ -138,7 +138,7 @@ def average_table(summary: Summary) -> Table | None:
             label,
             row.agent,
             str(row.num_games),
-            *(estimate(row.measured(name), row.num_seeds) for name in MEASURES),
+            *(estimate(row.measured(name), row.num_seeds, games_of(row, name)) for name in MEASURES),
             *((DASH,) * 4 if label == CLEAN else _beside_retention(row)),
         )
         for label, part in grouped(summary.perturbations, lambda row: row.label).items()
@@ -153,7 +153,9 @@ def headline_table(summary: Summary) -> Table | None:
     """Return the clean and perturbed scores and the retention of each agent; None where nothing is perturbed."""
     rows: list[tuple[str, ...]] = []
     for agent, part in grouped(summary.aggregates, lambda row: row.agent).items():
-        values = {(row.scope, row.measure, row.metric): estimate(row.value, row.num_seeds) for row in part}
+        values = {
+            (row.scope, row.measure, row.metric): estimate(row.value, row.num_seeds, row.num_games) for row in part
+        }
         scores = (
             values.get((scope, "normalised_score", metric), DASH)
             for metric in ("iqm", "mean")
@@ -176,7 +178,7 @@ def aggregate_summary_table(summary: Summary) -> Table | None:
     rows: list[tuple[str, ...]] = []
     for scope, part in grouped(scores, lambda row: row.scope).items():
         for agent, of_agent in grouped(part, lambda row: row.agent).items():
-            values = {row.metric: estimate(row.value, row.num_seeds) for row in of_agent}
+            values = {row.metric: estimate(row.value, row.num_seeds, row.num_games) for row in of_agent}
             rows.append((scope, agent, str(of_agent[0].num_cells), *(values[metric] for metric in METRICS)))
     if not rows:
         return None
@@ -322,7 +324,18 @@ def _over_all(summary: Summary) -> list[MeasureRow]:
 def _beside_retention(row: PerturbationRow) -> tuple[str, ...]:
     """Return what stands beside an average of retention."""
     shares = (number(row.kept_share), number(row.lost_share))
-    return (estimate(row.capped_retention, row.num_seeds), *shares, f"{row.num_retention_games} of {row.num_games}")
+    capped = estimate(row.capped_retention, row.num_seeds, row.num_retention_games)
+    return (capped, *shares, f"{row.num_retention_games} of {row.num_games}")
+
+
+def games_of(row: PerturbationRow | MeasureRow, measure: str) -> int:
+    """Return how many games a measure of a row is over: retention leaves out those in which it is not defined.
+
+    Args:
+        row: A row over games.
+        measure: The field of the measure.
+    """
+    return row.num_retention_games if measure in ("retention", "capped_retention") else row.num_games
 
 
 def _above_clean_random(row: CellRow) -> tuple[str, ...]:
@@ -336,16 +349,16 @@ def _range(fewest: int, most: int) -> str:
 def _in_words(row: PerturbationRow) -> str:
     """Return a normalised score for a sentence, which has no legend: too few train seeds are said."""
     text = estimate(row.normalised_score, MIN_TRAIN_SEEDS)
-    if row.num_seeds < MIN_TRAIN_SEEDS:
+    if not are_enough(row.num_seeds, row.num_games):
         text += f" (only {counted(row.num_seeds, 'train seed')})"
     return text
 
 
 def _probability(row: ImprovementRow) -> str:
     """Return a probability of improvement, which may be of few train seeds without an interval too."""
-    text = estimate(row.value, row.num_seeds)
+    text = estimate(row.value, row.num_seeds, row.num_games)
     if math.isfinite(row.value.value) and not row.value.has_bounds:
-        return Entry(text, is_few=row.num_seeds < MIN_TRAIN_SEEDS)
+        return Entry(text, is_few=not are_enough(row.num_seeds, row.num_games))
     return text
 
 

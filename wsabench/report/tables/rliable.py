@@ -38,5 +38,5 @@ def resampling_table(summary: Summary) -> Table | None:
 
 
 def _entries(part: Sequence[AggregateRow], name: str) -> tuple[str, ...]:
-    by_metric = {row.metric: estimate(row.bounded(name), row.num_seeds) for row in part}
+    by_metric = {row.metric: estimate(row.bounded(name), row.num_seeds, row.num_games) for row in part}
     return tuple(by_metric.get(metric, "") for metric in METRICS)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wsabench.results.records import file_stem
-from wsabench.stats import MIN_TRAIN_SEEDS
+from wsabench.stats import MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS, are_enough
 from wsabench.summary.rows import Bounded, Metric
 from wsabench.words import decimal
 
@@ -18,7 +18,10 @@ Section = Literal["answer", "families", "games", "inside", "methods"]
 """Where something stands in a report: under the answer, by perturbation, by game, seeing inside, or methods."""
 
 FEW = "†"
-"""Marks an interval over fewer than five train seeds, in tables where others rest on more."""
+"""Marks an interval over too few train seeds (`are_enough`), in tables where others rest on more."""
+
+FEW_SEEDS = f"fewer than {MIN_TRAIN_SEEDS} train seeds in one game, or than {MIN_INTERVAL_SEEDS} in each of several"
+"""What too few train seeds are, as every text that explains a mark says it."""
 
 METRIC_NAMES: dict[Metric, str] = {
     "mean": "mean",
@@ -45,7 +48,7 @@ class Entry(str):
     has_interval: bool
     """Whether the text has the bounds of an interval."""
     is_few: bool
-    """Whether the number rests on fewer than five train seeds."""
+    """Whether the number rests on too few train seeds."""
 
     def __new__(cls, text: str, *, has_interval: bool = False, is_few: bool = False) -> Entry:
         """Return the text with what is known of it: both fields."""
@@ -106,33 +109,35 @@ def number(value: float, digits: int = 2) -> str:
     return decimal(value, digits)
 
 
-def interval(low: float, high: float, num_seeds: int | None = None) -> str:
+def interval(low: float, high: float, num_seeds: int | None = None, num_games: int = 1) -> str:
     """Return bounds as `[low, high]`; a dash where there is none.
 
     Args:
         low: Lower bound.
         high: Upper bound.
         num_seeds: Number of train seeds that the bounds are over; None where they are not over train seeds.
+        num_games: Number of games that the bounds are over.
     """
     if not (math.isfinite(low) and math.isfinite(high)):
         return DASH
     text = f"[{number(low)}, {number(high)}]"
-    return text if num_seeds is None else Entry(text, has_interval=True, is_few=num_seeds < MIN_TRAIN_SEEDS)
+    return text if num_seeds is None else Entry(text, has_interval=True, is_few=not are_enough(num_seeds, num_games))
 
 
-def estimate(value: Bounded, num_seeds: int) -> str:
+def estimate(value: Bounded, num_seeds: int, num_games: int = 1) -> str:
     """Return a number with its interval over train seeds; `(no bound)` where the data give none.
 
     Args:
         value: The number.
-        num_seeds: Number of train seeds that the interval is over.
+        num_seeds: Number of train seeds that the interval is over, the fewest of any game.
+        num_games: Number of games that are averaged.
     """
     if math.isfinite(value.value) and (math.isinf(value.low) or math.isinf(value.high)):
         return f"{number(value.value)} (no bound)"
     if not value.has_bounds:
         return number(value.value)
     bounds = interval(value.low, value.high)
-    return Entry(f"{number(value.value)} {bounds}", has_interval=True, is_few=num_seeds < MIN_TRAIN_SEEDS)
+    return Entry(f"{number(value.value)} {bounds}", has_interval=True, is_few=not are_enough(num_seeds, num_games))
 
 
 def with_interval(value: Bounded) -> str:

@@ -57,8 +57,9 @@ def aggregate_interval(
     rows = [draw_seeds(len(block), rng, repetitions) for block in arrays]
     of_all = over_matrix(lambda matrix: np.stack([aggregate(matrix) for aggregate in _AGGREGATES], axis=-1))
     value, num_seeds = of_all(arrays), len(arrays[0])
+    note = seed_note(num_seeds, len(arrays))
     if num_seeds < MIN_INTERVAL_SEEDS or np.isnan(value).any():
-        return Estimate.without_interval(value, num_seeds)
+        return Estimate.without_interval(value, num_seeds, note)
     strata = [Stratum(count_draws(index, num_seeds), num_seeds) for index in rows]
     counts = np.concatenate([stratum.counts for stratum in strata], axis=1)
     size = sum(block.size for block in arrays)
@@ -67,7 +68,7 @@ def aggregate_interval(
         [sums[0] / size, _medians(arrays, rows), _interquartile_means(arrays, counts), 1.0 - sums[1] / size], axis=-1
     )
     low, high = corrected_bounds(Replicates(values, strata), value, confidence)
-    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
+    return Estimate(value, low, high, num_seeds, note)
 
 
 def _capped(arrays: Blocks) -> list[FloatArray]:

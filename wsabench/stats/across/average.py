@@ -43,7 +43,8 @@ def averaged_interval(
 ) -> Estimate:
     """Return averages over games of what each game gives, with intervals over train seeds.
 
-    It is what `seed_interval` gives for the averages, to the rounding of a float.
+    It is what `seed_interval` gives for the averages, to the rounding of a float; the note goes by the average over the
+    fewest games.
 
     Args:
         of_game: Computes what a game gives.
@@ -68,7 +69,7 @@ def averaged_interval(
         return Estimate.without_interval(value, num_seeds)
     values, strata = _resampled(of_game, is_there, arrays, rng, repetitions)
     low, high = corrected_bounds(Replicates(values.T, strata), value, confidence)
-    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
+    return Estimate(value, low, high, num_seeds, seed_note(num_seeds, _fewest_games(is_there)))
 
 
 def over_games(of_game: OfGame, is_there: BoolArray, blocks: Blocks) -> FloatArray:
@@ -144,7 +145,13 @@ def joined_interval(  # noqa: PLR0913 - each a choice of its own, named by its k
     ]
     averages.clear()  # they are in the parts
     low, high = corrected_bounds(Replicates(np.concatenate(parts), strata), value, confidence)
-    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
+    return Estimate(value, low, high, num_seeds, seed_note(num_seeds, min(map(_fewest_games, are_there))))
+
+
+def _fewest_games(is_there: BoolArray) -> int:
+    """Return the number of games of the number that the fewest games have; numbers that none has do not count."""
+    counts = is_there.sum(axis=0)
+    return int(counts[counts > 0].min(initial=len(is_there)))
 
 
 def _resampled(

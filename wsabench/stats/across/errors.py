@@ -72,7 +72,7 @@ def error_interval(
     strata = [Stratum(count_draws(rows, rows.shape[1]), rows.shape[1]) for side in drawn for rows in side]
     values = _with_mean(_resampled(sides, drawn, perturbations))
     low, high = corrected_bounds(Replicates(np.moveaxis(values, -1, 0), strata), value, confidence)
-    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
+    return Estimate(value, low, high, num_seeds, seed_note(num_seeds, min(map(len, perturbations))))
 
 
 def _with_mean(values: FloatArray) -> FloatArray:

@@ -136,7 +136,7 @@ def _tail(blocks: Sequence[npt.ArrayLike], share: float, rng: np.random.Generato
     data = [np.full((1, len(array)), 1.0 / len(array)) for array in arrays]
     value, order = _cross_fitted(_means(halves, data), weights)
     chosen = np.bincount(order.ravel(), weights=np.tile(weights, order[..., 0].size)) / order[..., 0].size
-    note = seed_note(num_seeds)
+    note = seed_note(num_seeds, len(arrays))
     if num_seeds < MIN_TAIL_SEEDS:
         return Tail(float(value[0]), np.nan, np.nan, naive, chosen, num_seeds, note)
     repetitions, confidence = options

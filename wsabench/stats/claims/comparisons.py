@@ -50,7 +50,8 @@ def holm(p: npt.ArrayLike) -> FloatArray:
 def seeds_to_decide(num_pairs: int, alpha: float = 0.05, *, paired: bool = False) -> int:
     """Return the fewest train seeds (of each agent, one game) with which a report can decide anything at all.
 
-    The adjusted p must be able to get to alpha, and a report claims nothing from fewer than five train seeds.
+    The adjusted p must be able to get to alpha, and a report claims nothing from fewer than five train seeds in one
+    game.
 
     Args:
         num_pairs: Pairs of agents that are compared; the number of perturbations does not matter.

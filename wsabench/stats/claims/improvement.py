@@ -92,6 +92,7 @@ def improvement_intervals(
     wins = [_wins(of_x, of_y) for of_x, of_y in zip(*sides, strict=True)]
     value = _values(wins, scopes)
     num_seeds = min(len(side[0]) for side in sides)
+    num_games = min(sum(len(columns) > 0 for columns in scope) for scope in scopes)
     drawn = [_Drawn.of(len(side[0]), len(side), rng, repetitions) for side in sides]
     if num_seeds < MIN_INTERVAL_SEEDS:
         return Estimate.without_interval(value, num_seeds)
@@ -103,7 +104,7 @@ def improvement_intervals(
     sums /= len(sides[0][0]) * len(sides[1][0]) * np.array(num_cells)[:, None]
     strata = [Stratum(side.counts, side.counts.shape[1], way) for side in drawn for way in side.ways]
     low, high = corrected_bounds(Replicates(sums.T, strata), value, confidence)
-    return Estimate(value, low, high, num_seeds, seed_note(num_seeds))
+    return Estimate(value, low, high, num_seeds, seed_note(num_seeds, num_games))
 
 
 class _Drawn(NamedTuple):

@@ -401,7 +401,9 @@ def _with_interval(average: _Average, strata: Sequence[_Stratum], num_games: int
     half = t_quantile((1.0 + confidence) / 2.0, freedom) * np.sqrt(total)
     half = np.where(np.isfinite(total), half, np.nan)
     low, high = average.value - half, average.value + half
-    note = seed_note(min(counts)) if np.isfinite(total).all() else "a clean mean rests on one train seed: no interval"
+    note = "a clean mean rests on one train seed: no interval"
+    if np.isfinite(total).all():
+        note = seed_note(min(counts), num_games)
     return RatioEstimate(*average[:2], low, high, average.region, min(counts), note)
 
 
