@@ -368,7 +368,8 @@ _ENCODER_HEAD = """## encoder
 
 The total variation distance between the agent's action distributions with and without the change, mean over 200 steps
 of its own clean play: 0 the same, 1 nothing in common. A number is the mean over the train seeds that ship, of which
-there are as many as the brackets say; [effects.csv](effects.csv) has each.
+there are as many as the brackets say; [effects.csv](effects.csv) has each. Encoders that are drawn for each episode
+(`drop-one` and so on) were drawn once: that one draw took `sr` first.
 
 """
 

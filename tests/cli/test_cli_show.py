@@ -171,8 +171,14 @@ def test_changes_of_encoders_are_measured_on_agents(
     assert row in found["attention_captured"]
     assert {row["severity"] for row in found["attention_captured"]} == {"@2"}
     assert found["effect_in_grey_levels"] == []
+    assert [row["train seed"] for row in found["effect_on_actions"]] == [0, 1, 2]
     found = shown(capsys, "show", "stale-encoders", "--games", "boxing")
     assert "no agent with encoders is shipped" in found["effect on encoders"]
+    # Of several games one train seed is asked, which is said.
+    found = shown(capsys, "show", "stale-encoders")
+    assert {row["train seed"] for row in found["effect_on_actions"]} == {0}
+    assert len({row["game"] for row in found["effect_on_actions"]}) > 1
+    assert "one train seed of each agent" in found["effect on encoders"]
 
 
 def test_a_patch_that_was_not_confirmed_is_refused_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
