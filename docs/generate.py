@@ -20,6 +20,7 @@ from typing import Any
 from wsabench.cli.facts.baselines import agent_specs, weight_files
 from wsabench.emulator import MIN_EFFECT_GREY_LEVELS, measure_effect
 from wsabench.errors import CheckpointError
+from wsabench.evaluation.encoder_effect import STEPS_A_DRAW, measure_encoder_effects
 from wsabench.games import catalogue_games, load_game
 from wsabench.perturb import (
     CatalogueEntry,
@@ -268,8 +269,6 @@ def encoder_rows(game: str, names: list[str]) -> list[Row]:
     for _, agent, seed, _ in (found for found in weight_files() if found[0] == game):
         if not agent_specs()[agent].get("encoders"):
             continue
-        from wsabench.evaluation.encoder_effect import measure_encoder_effects
-
         try:
             found = measure_encoder_effects(game, names, agent, seed)
         except CheckpointError as error:
@@ -303,7 +302,9 @@ def effects_page(rows: list[Row]) -> str:
         names = [n for entry in list_perturbations(family) if entry.games is None for n in written(entry)]
         body = ((f"`{name}`", *(_cell(by_cell.get((game, name))) for game in games)) for name in names)
         parts.append(f"## {family}\n\n" + table(("", *(game.replace("_", " ") for game in games)), body))
-    parts.append(_ENCODER_HEAD + "\n\n".join(_encoder_tables([row for row in rows if row["agent"]])))
+    parts.append(
+        _ENCODER_HEAD.format(draw=STEPS_A_DRAW) + "\n\n".join(_encoder_tables([row for row in rows if row["agent"]]))
+    )
     parts.append(_OWN_HEAD + "\n\n".join(_own_table(game, by_cell) for game in games))
     return "\n\n".join(parts) + "\n"
 
@@ -368,8 +369,8 @@ _ENCODER_HEAD = """## encoder
 
 The total variation distance between the agent's action distributions with and without the change, mean over 200 steps
 of its own clean play: 0 the same, 1 nothing in common. A number is the mean over the train seeds that ship, of which
-there are as many as the brackets say; [effects.csv](effects.csv) has each. Encoders that are drawn for each episode
-(`drop-one` and so on) were drawn once: that one draw took `sr` first.
+there are as many as the brackets say; [effects.csv](effects.csv) has each. Encoders that a run draws for each episode
+(`drop-one` and so on) are drawn anew every {draw} steps.
 
 """
 

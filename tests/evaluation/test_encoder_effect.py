@@ -72,11 +72,24 @@ def test_captured_attention_is_the_weight_of_the_encoders_that_are_replaced(litt
     for operations, value in (((), found["zero-okk"].clean), (zeros("okk"), found["zero-okk"].changed)):
         weights = []
         for step, observation in enumerate(clean.observations):
-            told = encoder_effect._batch([operations], step, [np.random.default_rng(0)], {})
+            told = encoder_effect._batch([operations], np.array([step == 0]), [np.random.default_rng(0)], {})
             weights.append(policy.act(observation[None], told).attention[0, column])
         assert np.mean(weights) == pytest.approx(value, abs=1e-6)
     assert found["zero-okk"].clean == found["own-mean-okk"].clean == found["swap-okk"].clean
     assert found["zero-okk"].changed > found["zero-okk"].clean
+
+
+def test_encoders_that_are_drawn_once_an_episode_are_drawn_often(monkeypatch):
+    monkeypatch.setattr(encoder_effect, "NUM_STEPS", 40)
+    encoders = ("sr", "oke", "okk", "vos")
+    found = measure_encoder_effects("breakout", ["drop-one", *(f"drop-{name}" for name in encoders)], "wsa")
+    each = [found[f"drop-{name}"] for name in encoders]
+    assert min(each) < found["drop-one"] < max(each)
+    assert all(abs(found["drop-one"] - one) > 1e-3 for one in each)
+    lanes = [compile_perturbation(name, "breakout").encoder_operations for name in ("drop-one", "drop-sr", "clean")]
+    assert [encoder_effect._draws_alone(lane) for lane in lanes] == [True, False, False]
+    with_stale = compile_perturbation("drop-one+stale-encoders@1", "breakout").encoder_operations
+    assert not encoder_effect._draws_alone(with_stale)
 
 
 def zeros(name):

@@ -14,6 +14,7 @@ from wsabench.evaluation.contestants import find_contestants
 from wsabench.evaluation.own_play.collection import own_play_of
 from wsabench.evaluation.own_play.file import StoredOwnPlay
 from wsabench.evaluation.own_play.supply import needs_own_play, with_own_play
+from wsabench.perturb.encoder.selection import DrawnPerEpisode
 from wsabench.processes import single_thread
 from wsabench.protocol import Protocol
 from wsabench.seeding import evaluation_seed, generator
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 NUM_STEPS = 200
 """Steps of clean play on which the agent is asked."""
+STEPS_A_DRAW = 5
+"""After so many steps encoders are drawn anew where a perturbation draws them once an episode: 40 draws, not one."""
 
 
 @single_thread()
@@ -192,7 +195,7 @@ def _clean_play(agent: str, game: str, train_seed: int) -> _Play:
     for step in range(NUM_STEPS):
         observations.append(lane.observation.copy())
         inputs.append({name: value[None].copy() for name, value in lane.inputs.items()})
-        told = _batch([()], step, [draws], inputs[-1])
+        told = _batch([()], np.array([step == 0]), [draws], inputs[-1])
         distributions.append(policy.action_probabilities(observations[-1][None], told)[0])
         lane.step(int(draws.choice(len(distributions[-1]), p=distributions[-1])))
         if lane.end is not None:
@@ -221,9 +224,18 @@ def _steps(
 ) -> Iterator[tuple[Observations, LaneBatch]]:
     """Give what a policy is asked in each step, one lane for each of `operations`."""
     generators = [generator(0, "encoder effect") for _ in operations]
+    draw = np.array([_draws_alone(lane) for lane in operations])
     for step, (observation, inputs) in enumerate(zip(clean.observations, clean.inputs, strict=True)):
         observations = np.repeat(observation[None], len(operations), axis=0)
-        yield observations, _batch(operations, step, generators, _repeated(inputs, len(operations)))
+        starts = np.full(len(operations), step == 0) | (draw & (step % STEPS_A_DRAW == 0))
+        yield observations, _batch(operations, starts, generators, _repeated(inputs, len(operations)))
+
+
+def _draws_alone(operations: Sequence[EncoderOperation]) -> bool:
+    """Whether operations draw encoders once an episode and keep nothing else from step to step."""
+    changes = [one for one in operations if not isinstance(one, _Look)]
+    # Around an operation that needs the agent's own play there is what hands it that play.
+    return bool(changes) and all(isinstance(getattr(one, "operation", one), DrawnPerEpisode) for one in changes)
 
 
 def _repeated(inputs: Inputs, count: int) -> Inputs:
@@ -232,15 +244,15 @@ def _repeated(inputs: Inputs, count: int) -> Inputs:
 
 def _batch(
     operations: Sequence[tuple[EncoderOperation, ...]],
-    step: int,
+    starts: npt.NDArray[np.bool_],
     generators: Sequence[np.random.Generator],
     inputs: Inputs,
 ) -> LaneBatch:
-    """Return one lane for each of `operations`, in one episode that starts at step 0."""
+    """Return one lane for each of `operations`; `starts` says in which an episode begins."""
     return LaneBatch(
         ids=np.arange(len(operations)),
         generators=tuple(generators),
-        episode_starts=np.full(len(operations), step == 0),
+        episode_starts=starts,
         encoder_operations=tuple(operations),
         inputs=inputs,
         encoder_generators=tuple(generators),

@@ -19,6 +19,7 @@ from wsabench.perturb.encoder.selection import (
     FUSED,
     Choice,
     Count,
+    DrawnPerEpisode,
     check_count,
     check_selection,
     drawn,
@@ -44,11 +45,10 @@ class NamedEncoders:
         return roster
 
 
-class DrawnEncoders:
+class DrawnEncoders(DrawnPerEpisode):
     """What all operations share that replace the embeddings of `count` encoders, drawn as `DropDrawn` draws."""
 
     __slots__ = ()
-    count: int
     fed: ClassVar[str]
     """What the encoders are fed, for messages."""
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from wsabench.errors import SpecError
 from wsabench.perturb.encoder import PAPER
-from wsabench.perturb.encoder.selection import Choice, Count, check_selection, drawn, require_change
+from wsabench.perturb.encoder.selection import Choice, Count, DrawnPerEpisode, check_selection, drawn, require_change
 from wsabench.perturb.kinds import Names, Probability, kind
 from wsabench.types import EncoderRoster, EncoderState, LaneEncoders
 from wsabench.words import counted
@@ -53,7 +53,7 @@ class DropEncoders:
 
 @kind("encoder.drop_drawn")
 @dataclass(frozen=True, slots=True)
-class DropDrawn:
+class DropDrawn(DrawnPerEpisode):
     """Leave `count` encoders out of the fusion, drawn at the start of each episode, every set equally likely.
 
     Otherwise as `encoder.drop`. In the same episode those missing at one count are also missing at every greater count.

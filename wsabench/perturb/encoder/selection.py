@@ -26,6 +26,13 @@ Choice = Callable[[LaneEncoders], tuple[str, ...]]
 """A function that says which encoders of a lane are meant."""
 
 
+class DrawnPerEpisode:
+    """What all operations share whose encoders are drawn at the start of each episode, `count` of them."""
+
+    __slots__ = ()
+    count: int
+
+
 def selected(encoders: Sequence[str], lane: LaneEncoders) -> tuple[str, ...]:
     """Return the names of the encoders that are meant, each once."""
     names: list[str] = []
