@@ -22,10 +22,10 @@ SPACE = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8)
 
 @pytest.fixture(scope="module")
 def module() -> ModuleType:
-    pytest.importorskip("stable_baselines3")
     return _extractor_module()
 
 
+@pytest.mark.extra
 def test_the_plain_extractor_gives_our_feature_and_has_as_many_trained_parameters(module: ModuleType) -> None:
     torch.manual_seed(0)
     plain = module.PlainWSA(SPACE, width=256).train()
