@@ -37,7 +37,8 @@ def measure_encoder_effects(
 
     The agent plays 200 steps without a perturbation. On the same observations, in the same order, it is asked again
     with each perturbation; the distance of two distributions is half the sum of |p - q| over the actions: 0 the same,
-    1 nothing in common. Only what a perturbation does to the encoders counts here.
+    1 nothing in common. Only what a perturbation does to the encoders counts here. Encoders that it draws once an
+    episode are drawn anew every `STEPS_A_DRAW` steps, so that the number is no single draw's.
 
     Args:
         game: The game that the agent was trained on.

@@ -162,9 +162,9 @@ def start(campaign: Campaign, tell: Tell) -> int:
 def collect(campaign: Campaign) -> str:
     """Copy what is finished to the checkout's baselines, by the clone's own program, and return what that said.
 
-    Runs of tiers that are not shipped go to `baselines-extra`. Those that wait, because
-    an agent still reads the encoders that they would replace, go to `baselines/records/waiting`. The registry of files
-    (`wsabench agents fetch` reads it) is written anew.
+    Runs of tiers that are not shipped go to `baselines-extra`. Those that wait, because an agent still reads the
+    encoders that they would replace, go to `baselines/records/waiting`. The registry of files (`wsabench agents fetch`
+    reads it) is written anew.
 
     Raises:
         StorageError: A file cannot be moved or written.
