@@ -49,6 +49,11 @@ def result(returns, *, attention=None, families=None, **changes):
     )
 
 
+def of_perturbed(claims):
+    """Return the claims that are not about clean play of two agents."""
+    return [claim for claim in claims if claim.scope != "clean"]
+
+
 def run(levels, *, num_seeds=5, games=("g",), perturbed=("hue-rotate", "value"), seed=0, **changes):
     """Build a result set: clean returns near 8, perturbed ones near `levels[agent]`, a little noise a train seed."""
     rng = np.random.default_rng(seed)

@@ -66,7 +66,7 @@ def test_the_answer_says_once_what_is_not_decided():
     few = answer_of(summarise(run({"b": 2.0, "a": 7.0}, num_seeds=2)))
     assert few.order == ("a", "b")  # one tier, the greater estimate first
     assert few.statement == "These data do not rank the agents: all stand in one tier."
-    assert few.undecided.text.startswith("Cannot be decided: b against a under")
+    assert few.undecided.text.startswith("Cannot be decided: b against a in clean play and under")
     alone = answer_of(summarise(run({"a": 7.0}, num_seeds=7)))
     assert alone.statement == ""
     assert alone.order == ("a",)

@@ -252,7 +252,7 @@ def test_a_declared_family_is_tested_said_and_reproduced(tmp_path, capsys):
     run = write_result_set(tmp_path / "run")
     assert main(["report", str(run), "--format", "md,csv", "--claims-on", "invert,value"]) == 0
     tested = pd.read_csv(run / "report" / "csv" / "comparisons.csv")["perturbation"]
-    assert list(tested) == ["declared family", "value", "invert"]
+    assert list(tested) == ["clean", "declared family", "value", "invert"]
     text = (run / "report" / "report.md").read_text()
     assert "Tests are about a declared family only: invert, value." in text
     assert f"wsabench report {run} --claims-on invert,value --format markdown,csv\n" in text

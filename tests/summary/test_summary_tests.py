@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_returns import result, row, run, said, same
+from made_returns import of_perturbed, result, row, run, said, same
 from msgspec.structs import replace
 from result_fixture import agent_entry
 
@@ -37,8 +37,8 @@ def test_a_large_difference_is_claimed_with_effect_interval_and_seeds():
 
 def test_the_better_agent_is_named_whatever_the_order():
     summary = summarise(run({"e2e": 4.0, "wsa": 6.0}))
-    assert said(summary)[0].startswith("wsa keeps more of its score under all perturbations than e2e: \u22120.2")
-    assert " for e2e, adjusted p " in said(summary)[0]
+    assert said(summary)[1].startswith("wsa keeps more of its score under all perturbations than e2e: \u22120.2")
+    assert " for e2e, adjusted p " in said(summary)[1]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,8 @@ def test_few_seeds_decide_nothing_however_large_the_difference(num_seeds, why, w
     summary = summarise(run({"wsa": 7.0, "e2e": 1.0}, num_seeds=num_seeds))
     undecided = undecided_sentence((*summary.comparisons, *summary.clean_comparisons))
     start = (
-        "Cannot be decided: wsa against e2e under all perturbations, hue-rotate and value, and perturbed against clean "
+        "Cannot be decided: wsa against e2e in clean play and under all perturbations, hue-rotate and value, and "
+        "perturbed against clean "
     )
     assert undecided.text == f"{start}play of wsa and e2e under hue-rotate and value ({words})."
     assert all(one.verdict == "undecidable" for one in summary.comparisons)
@@ -82,7 +83,7 @@ def test_a_declared_family_is_tested_by_itself():
     names = [f"p{number}" for number in range(7)]
     declared = summarise(run({"wsa": 7.0, "e2e": 1.0}, perturbed=names), family=["p3", "p4"])
     assert row(declared.comparisons, perturbation="p3").decided
-    assert {one.perturbation for one in declared.comparisons} == {"declared family", "p3", "p4"}
+    assert {one.perturbation for one in declared.comparisons} == {"clean", "declared family", "p3", "p4"}
     assert {one.perturbation for one in declared.clean_comparisons} == {"p3", "p4"}
     assert any("a declared family only: p3, p4." in note for note in declared.notes)
     # The whole family is a test of its own, of the mean over it.
@@ -114,7 +115,35 @@ def test_families_that_cannot_be_tested_are_refused(family, error, message):
 def test_a_small_difference_is_not_decided_rather_than_absent():
     summary = summarise(run({"wsa": 6.0, "e2e": 6.0}))
     assert not any(one.decided for one in summary.comparisons)
-    assert said(summary)[0].startswith("wsa against e2e under all perturbations: not decided, ")
+    clean, whole = said(summary)[:2]
+    assert clean.startswith("wsa against e2e in clean play: not decided, ")
+    assert whole.startswith("wsa against e2e under all perturbations: not decided, ")
+
+
+def test_clean_play_of_two_agents_is_one_test_of_the_score_whatever_the_suite_measures():
+    clean = {"a": [6.0, 6.2, 5.8, 6.1, 5.9], "b": [9.1, 8.9, 9.2, 8.8, 0.5]}
+    for measure in ("retention", "gap", "score"):
+        made = kept(clean, SHARES, **of_suite(measure))
+        summary = summarise(made)
+        one = row(summary.comparisons, scope="clean")
+        assert (one.perturbation, one.measure, one.num_tests) == ("clean", "normalised_score", 1)
+        means = {
+            agent: part["return"].to_numpy().reshape(5, 4).mean(axis=1, keepdims=True) / 10.0
+            for agent, part in made.episodes.query("perturbation == 'clean'").groupby("agent")
+        }
+        assert one.effect.value == pytest.approx(float(means["a"].mean() - means["b"].mean()))
+        test = stats.family_test([means["a"]], [means["b"]], np.random.default_rng(0))
+        assert (one.adjusted_p, one.effect.low, one.effect.high) == pytest.approx(
+            (test.adjusted_p[0], test.low[0], test.high[0])
+        )
+        assert one.verdict == "not decided"
+    clear = summarise(kept({"a": clean["a"], "b": [1.0, 1.2, 0.9, 1.1, 1.0]}, SHARES))
+    text = said(clear)[0]
+    assert text.startswith("a scores more in clean play than b: +0.5")
+    assert text.endswith(", adjusted p 0.008, 5 seeds.")
+    # Three agents: adjusted over the three pairs of this scope.
+    three = summarise(run({"a": 6.0, "b": 4.0, "c": 2.0})).comparisons
+    assert [one.num_pairs for one in three if one.scope == "clean"] == [3, 3, 3]
 
 
 def test_clean_against_perturbed_is_paired_within_train_seeds():
@@ -149,7 +178,7 @@ def test_whole_seeds_are_moved_over_games_and_games_apart():
 @pytest.mark.parametrize("num_games", [2, 3])
 def test_three_seeds_in_each_of_several_games_decide(num_games):
     summary = summarise(run({"wsa": 7.0, "e2e": 1.0}, num_seeds=3, games=tuple("ghi"[:num_games])))
-    assert {one.verdict for one in summary.comparisons} == {"decided"}
+    assert {one.verdict for one in of_perturbed(summary.comparisons)} == {"decided"}
     assert undecided_sentence(summary.comparisons) is None
     whole = row(summary.comparisons, scope="all perturbations")
     assert whole.sentence.endswith(f", 3 seeds in each of {num_games} games.")
@@ -169,7 +198,9 @@ def test_two_seeds_in_each_of_ten_games_decide_nothing():
     )
     assert claim.sentence.endswith("; at least 3 in each game are needed).")
     undecided = undecided_sentence(summary.comparisons)
-    assert undecided.text.endswith("under all perturbations and value (2 seeds, at least 3 in each game are needed).")
+    assert undecided.text.endswith(
+        "in clean play and under all perturbations and value (2 seeds, at least 3 in each game are needed)."
+    )
 
 
 def test_equivalence_needs_as_many_train_seeds_as_a_difference():
@@ -241,7 +272,7 @@ def test_a_seed_at_random_level_switches_no_measure_and_speaks_for_nobody():
     """One seed of b plays at random level: b keeps 80 %, a 35 %, and a must not be said to be the better one."""
     summary = summarise(kept(CLEAN, SHARES))
     claims = [one for one in summary.comparisons if one.measure == "retention"]
-    assert claims == list(summary.comparisons)
+    assert claims == of_perturbed(summary.comparisons)
     assert all(one.effect.value == pytest.approx(-0.45, abs=0.03) for one in claims)
     assert {one.better for one in claims} == {"b"}
     assert not any(text.startswith(("a keeps more", "a loses less", "a scores more")) for text in said(summary))
@@ -270,7 +301,8 @@ def test_below_the_floor_there_is_no_claim_and_the_reason_is_said_once(measure):
     # An agent at 0.05 of human play 'keeps more of its score'.
     clean = {"a": [0.5, 0.6, 0.4, 0.55, 0.45], "b": [6.0, 6.2, 5.8, 6.1, 5.9]}
     summary = summarise(kept(clean, {"a": 1.0, "b": 0.3}, **of_suite(measure)))
-    (claim,) = summary.comparisons
+    plain, claim = summary.comparisons
+    assert (plain.scope, plain.better) == ("clean", "b")  # a score is compared whatever it is
     assert (claim.undecidable, claim.verdict) == ("clean score not above the floor", "undecidable")
     assert (claim.num_games, claim.left_out, claim.better) == (0, ("g",), None)
     text = undecided_sentence(summary.comparisons).text
@@ -284,7 +316,7 @@ def test_below_the_floor_there_is_no_claim_and_the_reason_is_said_once(measure):
 def test_a_clean_score_that_rests_on_one_train_seed_is_not_surely_above_the_floor():
     clean = {"a": [9.0, -0.5, -0.5, -0.5, -0.5], "b": [6.0, 6.2, 5.8, 6.1, 5.9]}
     made = kept(clean, {"a": 0.5, "b": 0.5})
-    (claim,) = summarise(made).comparisons
+    (claim,) = of_perturbed(summarise(made).comparisons)
     assert (claim.undecidable, claim.left_out) == ("clean score not above the floor", ("g",))
     # The episodes alone would let it pass.
     scores = made.episodes.query("agent == 'a' and perturbation == 'clean'")["return"].to_numpy().reshape(5, 4) / 10.0
@@ -299,7 +331,7 @@ def test_a_game_below_the_floor_leaves_only_its_pairs():
     low = (cells.episodes["agent"] == "b") & (cells.episodes["game"] == "h")
     cells.episodes.loc[low, "return"] *= 0.05
     summary = summarise(cells)
-    left_out = {(one.agent_x, one.agent_y): (one.left_out, one.num_games) for one in summary.comparisons}
+    left_out = {(one.agent_x, one.agent_y): (one.left_out, one.num_games) for one in of_perturbed(summary.comparisons)}
     assert left_out == {("a", "b"): (("h",), 1), ("a", "c"): ((), 2), ("b", "c"): (("h",), 1)}
     alone = summarise(run({"a": 6.0, "b": 4.0, "c": 4.0}, games=("g",)))
     ours, theirs = (row(one.comparisons, agent_x="a", agent_y="b", perturbation="value") for one in (summary, alone))
@@ -385,16 +417,16 @@ def test_agents_within_a_margin_are_equivalent():
 
 def test_the_error_of_a_page_counts_its_families():
     summary = summarise(run({"a": 6.0, "b": 4.0}, num_seeds=7))
-    # Over all perturbations: 1 test; each of two; clean against perturbed of two agents: 4.
-    assert (summary.page_error.num_families, summary.page_error.num_tests) == (3, 7)
-    line = "The probability of any false claim on this page is at most 15% (7 tests in 3 families of 5% each)."
+    # Clean and over all perturbations: 1 test each; each of two; clean against perturbed of two agents: 4.
+    assert (summary.page_error.num_families, summary.page_error.num_tests) == (4, 8)
+    line = "The probability of any false claim on this page is at most 20% (8 tests in 4 families of 5% each)."
     assert said(summary)[-1] == line
     asked = summarise(run({"a": 6.0, "b": 4.0}, num_seeds=7), equivalence_margin=0.05)
-    assert (asked.page_error.num_families, asked.page_error.num_tests) == (6, 14)
-    assert asked.page_error.bound == pytest.approx(0.3)
+    assert (asked.page_error.num_families, asked.page_error.num_tests) == (8, 16)
+    assert asked.page_error.bound == pytest.approx(0.4)
     # What cannot become a claim cannot be a false one: 5 seeds do not decide against clean, 3 nothing at all.
     five = summarise(run({"a": 6.0, "b": 4.0}))
-    assert (five.page_error.num_families, five.page_error.num_tests) == (2, 3)
+    assert (five.page_error.num_families, five.page_error.num_tests) == (3, 4)
     assert summarise(run({"a": 6.0, "b": 4.0}, num_seeds=3), equivalence_margin=0.05).page_error is None
 
 
@@ -417,7 +449,7 @@ def test_a_run_says_how_small_a_difference_it_would_find():
 
 
 def test_very_many_conclusions_are_told_by_the_strongest_with_a_count_of_the_rest():
-    levels = {f"agent-{number}": 7.5 - 0.7 * number for number in range(6)}  # 15 pairs, 45 tests
+    levels = {f"agent-{number}": 7.5 - 0.7 * number for number in range(6)}  # 15 pairs, 60 tests
     summary = summarise(run(levels, num_seeds=6))
     between = [text for text in said(summary) if " than " in text or "against agent" in text]
     assert len(between) == 20
@@ -431,11 +463,11 @@ def test_very_many_conclusions_are_told_by_the_strongest_with_a_count_of_the_res
         )
         if count
     )
-    assert f"25 more conclusions between agents stand in the tables: {counts}." in said(summary)
+    assert f"40 more conclusions between agents stand in the tables: {counts}." in said(summary)
     few = summarise(run(levels, num_seeds=3))
     assert undecided_sentence(few.comparisons).text == (
-        "Cannot be decided: 15 pairs of agents under all perturbations, hue-rotate and value (3 seeds, at least 5 are "
-        "needed)."
+        "Cannot be decided: 15 pairs of agents in clean play and under all perturbations, hue-rotate and value (3 "
+        "seeds, at least 5 are needed)."
     )
 
 

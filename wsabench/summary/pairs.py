@@ -82,6 +82,38 @@ def pair_of(
     every = tuple(dict.fromkeys(played))
     names = tuple(name for name in every if family is None or name in family)
     both = [(x, y) for x, y in both if set(names) & set(_perturbations(x, y))]
+    return _pair(both, measure, names, plan, covers_all=names == every)
+
+
+def pair_in_clean_play(games_x: Sequence[GameScores], games_y: Sequence[GameScores], plan: RecordedPlan) -> Pair | None:
+    """Return the clean scores of two agents as they are compared with each other.
+
+    Args:
+        games_x: Every game of one agent.
+        games_y: Every game of the other.
+        plan: Tells which agents are the same checkpoint, whose seeds are paired.
+
+    Returns:
+        The pair; None where both played clean in no game with reference scores.
+    """
+    both = [
+        (x, y)
+        for x in games_x
+        for y in games_y
+        if x.game == y.game and x.is_known and x.index(CLEAN) is not None and y.index(CLEAN) is not None
+    ]
+    return _pair(both, "normalised_score", (CLEAN,), plan)
+
+
+def _pair(
+    both: Sequence[tuple[GameScores, GameScores]],
+    measure: Measure,
+    names: tuple[str, ...],
+    plan: RecordedPlan,
+    *,
+    covers_all: bool = True,
+) -> Pair | None:
+    """Return two agents on the games that both played; None where there is none."""
     if not both:
         return None
     found: list[Undecidable | None] = [_first(obstacle_of(x, measure), obstacle_of(y, measure)) for x, y in both]
@@ -94,7 +126,7 @@ def pair_of(
         agent_y=agent_y,
         measure=measure,
         names=names,
-        covers_all=names == every,
+        covers_all=covers_all,
         games=tuple(x.game for x, _ in usable),
         x=[one - other for one, other in values] if is_paired else [one for one, _ in values],
         y=None if is_paired else [other for _, other in values],

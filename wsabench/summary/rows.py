@@ -502,11 +502,12 @@ class Claim(Row, frozen=True, kw_only=True):
     scope: str
     """The family of tests that p is adjusted over."""
     perturbation: str
-    """The perturbation without severity, `all perturbations`, or `declared family`."""
+    """The perturbation without severity, `all perturbations`, `declared family`, or `clean` between agents."""
     measure: Measure
+    """What is compared: the suite's measure, but in clean play the normalised score."""
     effect: Bounded
-    """Above 0 `agent_x` is more robust than `agent_y`, or loses score against clean. Its bounds hold the effects of all
-    pairs and perturbations of the scope together."""
+    """Above 0 `agent_x` is more robust than `agent_y`, or scores more in clean play, or loses score against clean. Its
+    bounds hold the effects of all pairs and perturbations of the scope together."""
     p: float
     """p of the test as if it were the only one: the larger of those of the permutation test and the t test. It is NaN,
     like the adjusted one, where `smallest_p` is above alpha."""
@@ -569,7 +570,7 @@ class Claim(Row, frozen=True, kw_only=True):
 
     @property
     def better(self) -> str | None:
-        """The agent that is shown to be the more robust one; None where none is."""
+        """The agent that is shown to be the more robust one, or in clean play the better one; None where none is."""
         if self.agent_y is None or self.verdict != "decided" or not abs(self.effect.value) > 0:
             return None
         return self.agent_x if self.effect.value > 0 else self.agent_y

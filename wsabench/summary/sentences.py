@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct
 
+from wsabench.results.records import CLEAN
 from wsabench.stats import CLEAN_FLOOR, MIN_INTERVAL_SEEDS, MIN_TRAIN_SEEDS, PageError, are_enough
 from wsabench.summary.rows import ALPHA, EACH_PERTURBATION, Claim, Measure, Verdict, grouped
 from wsabench.words import counted, decimal
@@ -45,7 +46,7 @@ def sentence_of(claim: Claim) -> str:
     Args:
         claim: The test.
     """
-    agent, other, where = claim.agent_x, claim.agent_y, f"under {claim.perturbation}"
+    agent, other, where = claim.agent_x, claim.agent_y, _where([claim.perturbation])
     start = f"{agent} against {other} {where}" if other else f"{agent} {where} against clean"
     if claim.obstacle:
         return f"{start}: {_end(claim)}"
@@ -178,7 +179,15 @@ def _under(tests: Sequence[Claim]) -> str:
     """Return the perturbations of some tests; nothing where a whole pair has no test."""
     if any(one.obstacle for one in tests):
         return ""
-    return f" under {_listed(list(dict.fromkeys(one.perturbation for one in tests)))}"
+    return f" {_where([one.perturbation for one in tests])}"
+
+
+def _where(perturbations: Sequence[str]) -> str:
+    """Return `in clean play`, `under hue-rotate and value`, or both."""
+    names = list(dict.fromkeys(name for name in perturbations if name != CLEAN))
+    return " and ".join(
+        [*(["in clean play"] if CLEAN in perturbations else []), *([f"under {_listed(names)}"] if names else [])]
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

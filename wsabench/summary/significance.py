@@ -21,8 +21,8 @@ from wsabench.seeding import generator
 from wsabench.stats import MIN_RATIO_SEEDS, ClaimFamily, EquivalenceTest, FamilyTest, PageError
 from wsabench.stats.claims.comparisons import DRAWN
 from wsabench.summary.aggregates import ALL_PERTURBATIONS, by_agent
-from wsabench.summary.pairs import MEASURE_OF_SUITE, Pair, clean_pair_of, obstacle_of, pair_of
-from wsabench.summary.rows import ALPHA, EACH_PERTURBATION, Bounded, Claim
+from wsabench.summary.pairs import MEASURE_OF_SUITE, Pair, clean_pair_of, obstacle_of, pair_in_clean_play, pair_of
+from wsabench.summary.rows import ALPHA, EACH_PERTURBATION, Bounded, Claim, grouped
 from wsabench.summary.scores import GameScores
 from wsabench.summary.sentences import sentence_of
 from wsabench.types import FloatArray
@@ -140,7 +140,7 @@ def comparison_table(
     options: ClaimOptions,
     share: Share = here,
 ) -> tuple[Claim, ...]:
-    """Compare each pair of agents: over all perturbations, then by one test for each perturbation.
+    """Compare each pair of agents: clean, over all perturbations, then by one test for each perturbation.
 
     Args:
         scores: Every agent and game.
@@ -150,24 +150,27 @@ def comparison_table(
         share: Calls the tests of each pair, in this process or in others.
 
     Returns:
-        The claims of each pair in two scopes: `all perturbations`, one test, and `each perturbation`. A declared family
-        that is smaller than what was played has `declared family` in place of the first. p is adjusted within the pair
-        by step-down max-T and Welch's tests after Holm, whichever is larger, then over the pairs of a scope. A pair
-        without any game that could be compared has one row, which says why.
+        The claims of each pair in three scopes: `clean`, one test of the normalised score, where both played clean;
+        `all perturbations`, one test of the suite's measure; and `each perturbation`. A declared family that is smaller
+        than what was played has `declared family` in place of the second. p is adjusted within the pair by step-down
+        max-T and Welch's tests after Holm, whichever is larger, then over the pairs of a scope. A pair without any game
+        in which its perturbed play could be compared has one row for it, which says why.
     """
     agents = by_agent(scores)
-    pairs = [
-        pair
-        for x, y in _named_pairs(list(agents), options.compare_to)
-        if (pair := pair_of(agents[x], agents[y], plan, options.family)) is not None
-    ]
+    named = [(agents[x], agents[y]) for x, y in _named_pairs(list(agents), options.compare_to)]
+    pairs = [pair for x, y in named if (pair := pair_of(x, y, plan, options.family)) is not None]
+    clean = [pair for x, y in named if (pair := pair_in_clean_play(x, y, plan)) is not None]
     wholes = [ALL_PERTURBATIONS if pair.covers_all else DECLARED_FAMILY for pair in pairs]
     of_all = [_Family(pair, name, (name,), *pair.whole) for pair, name in zip(pairs, wholes, strict=True)]
     of_each = [_Family(pair, EACH_PERTURBATION, pair.names, pair.x, pair.y) for pair in pairs]
-    both = (_claims(families, bootstrap_seed, options.equivalence_margin, share) for families in (of_all, of_each))
-    return tuple(
-        claim for whole, each in zip(*both, strict=True) for claim in (*whole, *(() if whole[0].obstacle else each))
-    )
+    of_clean = [_Family(pair, CLEAN, (CLEAN,), pair.x, pair.y) for pair in clean]
+    tested = [_claims(one, bootstrap_seed, options.equivalence_margin, share) for one in (of_clean, of_all, of_each)]
+    told: dict[tuple[str, str | None], list[Claim]] = {}
+    for (claim,) in tested[0]:
+        told.setdefault((claim.agent_x, claim.agent_y), []).append(claim)
+    for whole, each in zip(*tested[1:], strict=True):
+        told.setdefault((whole[0].agent_x, whole[0].agent_y), []).extend([*whole, *([] if whole[0].obstacle else each)])
+    return tuple(claim for of_pair in told.values() for claim in of_pair)
 
 
 def clean_comparison_table(
@@ -210,10 +213,9 @@ def page_error_of(
         clean_comparisons: The comparisons of each agent's perturbed with its clean play.
         compared: The agents that are compared with each other.
     """
-    of_each = [claim.scope == EACH_PERTURBATION for claim in comparisons]
+    scopes = grouped(comparisons, lambda claim: claim.scope if claim.scope in (CLEAN, EACH_PERTURBATION) else "whole")
     groups = [
-        [claim for claim, is_each in zip(comparisons, of_each, strict=True) if not is_each],
-        [claim for claim, is_each in zip(comparisons, of_each, strict=True) if is_each],
+        *scopes.values(),
         [claim for claim in clean_comparisons if claim.agent_x in compared],
         [claim for claim in clean_comparisons if claim.agent_x not in compared],
     ]

@@ -94,10 +94,10 @@ def answer_of(summary: Summary) -> Answer:
     Args:
         summary: The numbers.
     """
-    measure = summary.comparisons[0].measure if summary.comparisons else _usual_measure(summary)
+    claims = [claim for claim in summary.comparisons if claim.perturbation in WHOLES]
+    measure = claims[0].measure if claims else _usual_measure(summary)
     whole = {row.agent: row for row in summary.measures if row.perturbation == ALL_PERTURBATIONS}
     compared = sorted(summary.compared, key=lambda agent: _place(whole.get(agent), measure))
-    claims = [claim for claim in summary.comparisons if claim.perturbation in WHOLES]
     tiers = tiers_of(compared, claims)
     every = (*summary.comparisons, *summary.clean_comparisons)
     about = [claim for claim in every if claim.agent_x in summary.compared]
