@@ -91,7 +91,7 @@ reference: $(VENV)/.run
 		play="$(REFERENCE) --games $${one%:*} --episodes $${one#*:}"; \
 		for suite in color-shift corruption dynamics encoder-dropout; do \
 			$$play --suite $$suite --out runs/reference/$$suite/$${one%:*} || exit; done; \
-		$$play --suite color-shift --protocol machado --out runs/reference/color-shift-machado/$${one%:*} || exit; done
+		$$play --suite color-shift --protocol machado --minimal-action-space --out runs/reference/color-shift-machado/$${one%:*} || exit; done
 	for set in runs/reference/*; do \
 		rm -rf runs/results/$${set##*/}; \
 		$(BIN)/wsabench merge $$set/* --out runs/results/$${set##*/} || exit; done

@@ -207,11 +207,10 @@ def blocks() -> dict[str, str]:
     }
 
 
-def filled(text: str) -> str:
+def filled(text: str, made: Mapping[str, str]) -> str:
     """Return a page with what is between `<!-- begin NAME -->` and `<!-- end -->` made anew."""
-    made = blocks()
     return re.sub(
-        r"(<!-- begin ([\w ]+) -->\n).*?(<!-- end -->)",
+        r"(<!-- begin ([\w -]+) -->\n).*?(<!-- end -->)",
         lambda match: f"{match[1]}{made[match[2]]}\n{match[3]}",
         text,
         flags=re.DOTALL,
@@ -426,8 +425,9 @@ def main(words: list[str]) -> None:
     if "galleries" in wanted:
         galleries(games or GALLERY_GAMES)
     if "blocks" in wanted:
+        made = blocks()
         for page in (DOCS / name for name in PAGES):
-            page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+            page.write_text(filled(page.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 
 if __name__ == "__main__":
