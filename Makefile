@@ -83,7 +83,8 @@ results: $(VENV)/.run
 
 # The reference result sets of the games whose agents are all trained, in runs/results/: hours, and it goes on where it was.
 # A set for each suite and game, because a set does not grow; then one for each suite. GAME:EPISODES, at least 10: what the
-# clean cell needs for a half-width of 0.25, on the average of its jobs (results/README.md has the command).
+# clean cell needs for a half-width of 0.25, on the average of its jobs (results/README.md has the command). The agents
+# know the actions that their game needs, so that machado is played without the full set of 18.
 REFERENCE_GAMES := breakout:16
 REFERENCE := $(BIN)/wsabench run --profile reference --agents e2e,wsa,random
 reference: $(VENV)/.run
@@ -91,7 +92,8 @@ reference: $(VENV)/.run
 		play="$(REFERENCE) --games $${one%:*} --episodes $${one#*:}"; \
 		for suite in color-shift corruption dynamics encoder-dropout; do \
 			$$play --suite $$suite --out runs/reference/$$suite/$${one%:*} || exit; done; \
-		$$play --suite color-shift --protocol machado --minimal-action-space --out runs/reference/color-shift-machado/$${one%:*} || exit; done
+		$$play --suite color-shift --protocol machado --minimal-action-space \
+			--out runs/reference/color-shift-machado/$${one%:*} || exit; done
 	for set in runs/reference/*; do \
 		rm -rf runs/results/$${set##*/}; \
 		$(BIN)/wsabench merge $$set/* --out runs/results/$${set##*/} || exit; done

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from wsabench.cli.facts.baselines import agent_specs, weight_files
+from wsabench.cli.facts.baselines import agents_with_encoders, weight_files
 from wsabench.emulator import MIN_EFFECT_GREY_LEVELS, measure_effect
 from wsabench.errors import CheckpointError
 from wsabench.evaluation.encoder_effect import STEPS_A_DRAW, measure_encoder_effects
@@ -210,7 +210,7 @@ def blocks() -> dict[str, str]:
 def filled(text: str, made: Mapping[str, str]) -> str:
     """Return a page with what is between `<!-- begin NAME -->` and `<!-- end -->` made anew."""
     return re.sub(
-        r"(<!-- begin ([\w -]+) -->\n).*?(<!-- end -->)",
+        r"(<!-- begin ([\w ]+) -->\n).*?(<!-- end -->)",
         lambda match: f"{match[1]}{made[match[2]]}\n{match[3]}",
         text,
         flags=re.DOTALL,
@@ -265,9 +265,7 @@ def game_rows(game: str, kept: Mapping[tuple[str, str], Row]) -> list[Row]:
 def encoder_rows(game: str, names: list[str]) -> list[Row]:
     """Ask every shipped agent with encoders."""
     rows: list[Row] = []
-    for _, agent, seed, _ in (found for found in weight_files() if found[0] == game):
-        if not agent_specs()[agent].get("encoders"):
-            continue
+    for _, agent, seed in (found for found in agents_with_encoders() if found[0] == game):
         try:
             found = measure_encoder_effects(game, names, agent, seed)
         except CheckpointError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from wsabench.cli import main
+from wsabench.cli.facts.baselines import agent_specs, agents_with_encoders, weight_files
 from wsabench.cli.facts.perturbations import named_text
 from wsabench.emulator import measure_effect
 from wsabench.evaluation.encoder_effect import AttentionCapture
@@ -179,6 +180,13 @@ def test_changes_of_encoders_are_measured_on_agents(
     assert {row["train seed"] for row in found["effect_on_actions"]} == {0}
     assert len({row["game"] for row in found["effect_on_actions"]}) > 1
     assert "one train seed of each agent" in found["effect on encoders"]
+
+
+def test_a_checkpoint_without_a_description_is_none_that_fuses_encoders() -> None:
+    variant = next(agent for _, agent, _, _ in weight_files() if agent not in agent_specs())
+    asked = {agent for _, agent, _ in agents_with_encoders()}
+    assert {"wsa", "wsa-random"} <= asked
+    assert not asked & {"e2e", variant}
 
 
 def test_a_patch_that_was_not_confirmed_is_refused_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,6 +88,16 @@ def test_tables_mark_what_three_train_seeds_of_one_game_say():
     assert [name for name, text in shown.items() if text.endswith("†")] == ["value@1", "value@3"]
 
 
+def test_who_scores_more_clean_is_bold_in_the_scores_only_where_that_is_decided():
+    made = run({"wsa": 6.0, "e2e": 6.0})
+    for level, bold in ((0.0, set()), (-4.0, {("clean", "wsa")})):
+        is_lower = (made.episodes["agent"] == "e2e") & (made.episodes["perturbation"] == "clean")
+        made.episodes.loc[is_lower, "return"] += level
+        score, kept = claims.side_by_side_tables(summarise(made))
+        assert {(score.rows[row][0], score.columns[column]) for row, column in score.bold} == bold
+        assert not any(kept.rows[row][0] == "clean" for row, _ in kept.bold)
+
+
 def test_retention_that_one_game_alone_defines_rests_on_its_train_seeds():
     made = run({"wsa": 7.0, "e2e": 1.0}, num_seeds=3, games=("g", "h"))
     is_lost = (made.episodes["game"] == "h") & (made.episodes["perturbation"] == "clean")

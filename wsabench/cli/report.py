@@ -23,7 +23,7 @@ _CLAIMS_ON = (
 _COMPARE_TO = "Compare each other agent with this one; default: all pairs. Needed with more than 20 agents."
 _MARGIN = (
     "Claim agents to be equivalent whose difference is surely smaller than this, 0.05 say, in the unit of the suite's "
-    "measure; choose it before you look at the scores. Default: no such claims."
+    "measure, and of the score for clean play; choose it before you look at the scores. Default: no such claims."
 )
 _INTERVAL = (
     "Of aggregates and profiles: joint draws whole train seeds with all cells that their networks played, rliable is "

@@ -211,7 +211,7 @@ def summarise(
             of them. None: every perturbation of the run. A smaller family finds smaller differences.
         interval: The interval of aggregates and profiles: `joint`, or `rliable` for rliable's own stratified bootstrap.
         compare_to: The agent with which each other agent is compared. None: all pairs are compared, of up to 20 agents.
-        equivalence_margin: The largest difference that does not matter, in the unit of the suite's measure; None:
+        equivalence_margin: The largest difference that does not matter, in the unit of what is compared; None:
             nothing is claimed to be equivalent.
 
     Returns:

@@ -38,6 +38,15 @@ def weight_files(agent: str | None = None) -> list[tuple[str, str, int, Path]]:
     return [(*key, path) for key, path in sorted(found.items())]
 
 
+def agents_with_encoders() -> list[tuple[str, str, int]]:
+    """Return (game, agent, train seed) of every shipped or fetched checkpoint of an agent that fuses encoders.
+
+    A checkpoint whose agent has no description in `baselines/*.toml`, such as a variant of `e2e`, is none.
+    """
+    specs = agent_specs()
+    return [(game, agent, seed) for game, agent, seed, _ in weight_files() if specs.get(agent, {}).get("encoders")]
+
+
 def agent_rows() -> list[dict[str, Any]]:
     """Return one row for each agent and game with its train seeds; agents without weights have none."""
     seeds: dict[tuple[str, str], list[int]] = {}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wsabench.cli.facts.baselines import agent_specs, weight_files
+from wsabench.cli.facts.baselines import agents_with_encoders
 from wsabench.cli.terminal.progress import progress_reporter
 
 if TYPE_CHECKING:
@@ -198,12 +198,7 @@ def _encoder_facts(shown: Mapping[str, Perturbation], games: Sequence[str]) -> d
 
     Of one game every train seed is asked; of several the first of each agent, because an agent takes seconds.
     """
-    specs = agent_specs()
-    able = [
-        (game, agent, seed)
-        for game, agent, seed, _ in weight_files()
-        if game in games and specs.get(agent, {}).get("encoders")
-    ]
+    able = [one for one in agents_with_encoders() if one[0] in games]
     is_part = False
     if len(games) > 1:
         first = {(game, agent): (game, agent, seed) for game, agent, seed in sorted(able, reverse=True)}
